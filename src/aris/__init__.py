@@ -1,0 +1,3 @@
+"""Aris: the open MedGemma system."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,34 @@
+"""The errors that Aris raises on purpose.
+
+Each message is one line and says what was wrong, where, and what to do about it. No message carries patient data:
+a file's path as the caller gave it is fine, its contents are not. The command line prints the message and exits;
+anything that is not an `ArisError` is a defect.
+"""
+
+
+class ArisError(Exception):
+    """Base of every error that Aris raises on purpose."""
+
+
+class CheckpointError(ArisError):
+    """Weights, adapters or their configuration are missing, gated, damaged or not of this family."""
+
+
+class ImageError(ArisError):
+    """An image file cannot be read, or is not what it says it is."""
+
+
+class PromptError(ArisError):
+    """A conversation cannot be turned into a prompt for this model."""
+
+
+class ModelError(ArisError):
+    """The model was asked for something that it cannot do (a dtype, an image without a tower, too many tokens)."""
+
+
+class ScopeError(ArisError):
+    """A task was asked of a model outside the scope that the model declares."""
+
+
+class DataError(ArisError):
+    """A data set for tuning or evaluation is missing, malformed or would leak between splits."""
