@@ -1,0 +1,149 @@
+"""The Gemma 3 text decoder (report, section 2): grouped-query attention with QK-norm, GeGLU, norms on both sides.
+
+B sequences of T tokens, width W (hidden_size), H query heads sharing K key-value heads of D dimensions, feed-forward F.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+import torch.utils.checkpoint
+from torch import Tensor, nn
+
+from aris.model.attention import Visible, attend, attend_all
+from aris.model.cache import HybridCache
+from aris.model.config import LOCAL, TextConfig
+from aris.model.norms import RMSNorm
+from aris.model.rope import rope_tables, rotate
+
+Tables = tuple[Tensor, Tensor]
+
+
+class Attention(nn.Module):
+    """Self-attention of one layer, local or global."""
+
+    def __init__(self, config: TextConfig, index: int) -> None:
+        super().__init__()
+        self.index = index
+        self.is_local = config.layer_types[index] == LOCAL
+        self.window = config.sliding_window if self.is_local else None
+        self.head_dim = config.head_dim
+        # Not always head_dim: 27B scales by 168 with heads of 128.
+        self.scale = config.query_pre_attn_scalar**-0.5
+        width, heads, kv_heads = config.hidden_size, config.num_attention_heads, config.num_key_value_heads
+        self.q_proj = nn.Linear(width, heads * config.head_dim, bias=False)
+        self.k_proj = nn.Linear(width, kv_heads * config.head_dim, bias=False)
+        self.v_proj = nn.Linear(width, kv_heads * config.head_dim, bias=False)
+        self.o_proj = nn.Linear(heads * config.head_dim, width, bias=False)
+        self.q_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
+        self.k_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
+
+    def forward(
+        self, x: Tensor, tables: Tables, visible: Visible, positions: Tensor, cache: HybridCache | None, real: list[int]
+    ) -> Tensor:
+        batch, tokens, _ = x.shape  # (B, T, W)
+        query = self.q_proj(x).view(batch, tokens, -1, self.head_dim).transpose(1, 2)  # (B, H, T, D)
+        key = self.k_proj(x).view(batch, tokens, -1, self.head_dim).transpose(1, 2)  # (B, K, T, D)
+        value = self.v_proj(x).view(batch, tokens, -1, self.head_dim).transpose(1, 2)
+        query = rotate(self.q_norm(query), tables)
+        key = rotate(self.k_norm(key), tables)
+        if cache is not None and batch == 1 and tokens == 1:
+            key, value = cache.step(self.index, key, value)
+            out = attend_all(query, key, value, self.scale)
+        else:
+            key_positions = positions
+            new_key, new_value = key, value
+            if cache is not None:
+                old_key, old_value, old_positions = cache.before(self.index)
+                key = torch.cat((old_key, key), dim=2)
+                value = torch.cat((old_value, value), dim=2)
+                key_positions = torch.cat((old_positions, positions), dim=1)
+            out = attend(
+                query,
+                key,
+                value,
+                scale=self.scale,
+                first=visible.local_first if self.is_local else visible.first,
+                last=visible.last,
+                key_positions=key_positions,
+                own=tokens,
+                window=self.window,
+                reach=visible.reach,
+            )
+            if cache is not None:
+                cache.write(self.index, new_key, new_value, real)
+        return self.o_proj(out.transpose(1, 2).reshape(batch, tokens, -1))
+
+
+class MLP(nn.Module):
+    """GeGLU: the gate's tanh-approximated GELU times the up projection, (B, T, W) -> (B, T, W)."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.gelu(self.gate_proj(x), approximate="tanh") * self.up_proj(x))
+
+
+class DecoderLayer(nn.Module):
+    """One block. Gemma 3 normalises the input and the output of attention and of the feed-forward."""
+
+    def __init__(self, config: TextConfig, index: int) -> None:
+        super().__init__()
+        self.self_attn = Attention(config, index)
+        self.mlp = MLP(config)
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.pre_feedforward_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_feedforward_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(
+        self, x: Tensor, tables: Tables, visible: Visible, positions: Tensor, cache: HybridCache | None, real: list[int]
+    ) -> Tensor:
+        attended = self.self_attn(self.input_layernorm(x), tables, visible, positions, cache, real)
+        x = x + self.post_attention_layernorm(attended)
+        return x + self.post_feedforward_layernorm(self.mlp(self.pre_feedforward_layernorm(x)))
+
+
+class Decoder(nn.Module):
+    """Embedding, layers, final norm. The head is the embedding again (tied)."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(DecoderLayer(config, index) for index in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.gradient_checkpointing = False
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """(B, T) int64 -> (B, T, W), times sqrt(W); the factor is rounded to the weights' dtype first."""
+        table = self.embed_tokens.weight
+        factor = torch.tensor(self.config.hidden_size**0.5, dtype=table.dtype, device=table.device)
+        return F.embedding(token_ids, table) * factor
+
+    def forward(
+        self, x: Tensor, visible: Visible, positions: Tensor, cache: HybridCache | None, real: list[int]
+    ) -> Tensor:
+        """Embeddings (B, T, W) at `positions` (B, T) to final hidden states (B, T, W), filling `cache` if given."""
+        config = self.config
+        local = rope_tables(positions, config.head_dim, config.rope_local_base_freq, 1.0, x.dtype)
+        far = rope_tables(positions, config.head_dim, config.rope_theta, config.rope_factor, x.dtype)
+        for layer, kind in zip(self.layers, config.layer_types, strict=True):
+            tables = local if kind == LOCAL else far
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                x = torch.utils.checkpoint.checkpoint(
+                    layer, x, tables, visible, positions, cache, real, use_reentrant=False
+                )
+            else:
+                x = layer(x, tables, visible, positions, cache, real)
+        if cache is not None:
+            cache.advance(real)
+        return self.norm(x)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states (..., W) to scores (..., vocab_size), in the weights' dtype."""
+        return F.linear(hidden, self.embed_tokens.weight)

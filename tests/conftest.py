@@ -1,0 +1,27 @@
+"""What several rooms' tests share: the data folder, and tiny configurations in the shapes of the real models."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# One thread a worker: the tests run side by side, and small products do not gain from more.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def find_data_dir() -> Path | None:
+    """The shared data: `$ARIS_DATA`, or `shared/data` beside the checkout."""
+    named = os.environ.get("ARIS_DATA")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    folder = find_data_dir()
+    if folder is None:
+        pytest.skip("no shared data here (set ARIS_DATA)")
+    return folder
