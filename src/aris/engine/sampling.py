@@ -74,10 +74,7 @@ class Sampler:
         if len(banned):
             logits = logits.index_fill(0, banned, float("-inf"))
         logprobs = logits.log_softmax(dim=-1)
-        if self.params.temperature == 0.0:
-            token = int(logits.argmax())
-        else:
-            token = self._draw(logits)
+        token = int(logits.argmax()) if self.params.temperature == 0.0 else self._draw(logits)
         top: tuple[tuple[int, float], ...] = ()
         if self.params.top_logprobs:
             values, ids = logprobs.topk(min(self.params.top_logprobs, logprobs.shape[0]))
