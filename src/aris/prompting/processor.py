@@ -1,0 +1,171 @@
+"""Images to pixel values: what Gemma 3's `preprocessor_config.json` asks for, and a few options more.
+
+Default, equal to transformers' `Gemma3ImageProcessorPil`: bilinear resize (antialiased) to a square that ignores the
+aspect ratio, times 1/255, mean 0.5 and standard deviation 0.5. Pan and scan is off unless asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+import torch
+from torch import Tensor
+
+from aris.errors import PromptError
+from aris.prompting import normalize
+from aris.prompting.messages import Image, Pixels
+from aris.prompting.normalize import Equalization
+
+Fit = Literal["stretch", "pad"]
+
+
+@dataclass(frozen=True)
+class ImageProcessor:
+    """Turns one image into pixel values.
+
+    Attributes:
+        size: side of the square in pixels: 896 for MedGemma.
+        image_mean, image_std: for each channel, after scaling by `rescale_factor`.
+        resample: a Pillow resampling filter; 2 is bilinear.
+        do_pan_and_scan: also give crops of elongated images, where a call doesn't say.
+        pan_and_scan_min_crop_size, pan_and_scan_max_num_crops, pan_and_scan_min_ratio_to_activate: see `pan_and_scan`.
+        fit: "stretch" to the square, or "pad" with zeros to a square first, the image in the middle, as Google's
+            medical serving code does.
+        crop_borders: trim uniform margins first (`normalize.crop_borders`).
+        grayscale: reduce to luminance (ITU-R 601), repeated in three channels.
+        equalize: of the luminance, last of all (`normalize.equalize`). Padding hardly changes it: the histogram's
+            curve leaves the mass of the darkest level out.
+    """
+
+    size: int = 896
+    image_mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    image_std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    rescale_factor: float = 1 / 255
+    resample: int = 2
+    do_pan_and_scan: bool = False
+    pan_and_scan_min_crop_size: int = 256
+    pan_and_scan_max_num_crops: int = 4
+    pan_and_scan_min_ratio_to_activate: float = 1.2
+    fit: Fit = "stretch"
+    crop_borders: bool = False
+    grayscale: bool = False
+    equalize: Equalization = "none"
+
+    def __post_init__(self) -> None:
+        if self.fit not in ("stretch", "pad"):
+            raise PromptError(f"preprocessor_config: fit is {self.fit!r}; use 'stretch' or 'pad'")
+        if self.equalize not in normalize.EQUALIZATIONS:
+            names = ", ".join(normalize.EQUALIZATIONS)
+            raise PromptError(f"preprocessor_config: equalize is {self.equalize!r}; use one of {names}")
+        if self.size < 1 or not all(self.image_std):
+            raise PromptError("preprocessor_config: size must be at least 1 and no image_std 0")
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> ImageProcessor:
+        """Read a `preprocessor_config.json`. An empty one gives MedGemma's numbers; null fields their defaults.
+
+        Raises:
+            PromptError: it describes another preprocessing than Gemma 3's.
+        """
+        for step in ("do_resize", "do_rescale", "do_normalize"):
+            if config.get(step) is False:
+                raise PromptError(f"preprocessor_config: {step} is false; Gemma 3 needs it, use the model's own file")
+        names = {field.name for field in fields(cls)} - {"size"}
+        given = {name: value for name, value in config.items() if name in names and value is not None}
+        for name in ("image_mean", "image_std"):
+            if name in given:
+                given[name] = tuple(float(value) for value in given[name])
+                if len(given[name]) != 3:
+                    raise PromptError(f"preprocessor_config: {name} needs three numbers, one a channel")
+        size = config.get("size") or {}
+        if isinstance(size, Mapping):
+            height, width = size.get("height", cls.size), size.get("width", cls.size)
+        else:
+            height = width = size
+        if height != width or not isinstance(height, int):
+            raise PromptError(f"preprocessor_config: size is {size!r}; Gemma 3 needs one height and equal width")
+        return cls(size=height, **given)
+
+    def __call__(self, image: Image, *, pan_and_scan: bool | None = None) -> Tensor:
+        """The pixel values of an image, and of its crops where it gets any.
+
+        Args:
+            image: uint8 pixels, grey or RGB.
+            pan_and_scan: add crops of an elongated image; None does as the configuration says.
+
+        Returns:
+            float32 (1 + crops, 3, size, size), for the usual mean and deviation in -1..1; the whole image first.
+        """
+        pixels = image.pixels
+        if pixels.ndim == 3 and self.grayscale:
+            pixels = np.asarray(PIL.Image.fromarray(pixels).convert("L"))
+        if self.crop_borders:
+            pixels = self._without_borders(pixels)
+        wanted = self.do_pan_and_scan if pan_and_scan is None else pan_and_scan
+        views = [pixels, *(self.pan_and_scan(pixels) if wanted else [])]
+        return torch.from_numpy(np.stack([self._pixel_values(view) for view in views]))
+
+    def pan_and_scan(self, pixels: Pixels) -> list[Pixels]:
+        """Crops that tile an elongated image (H, W[, 3]) along its longer side, in reading order.
+
+        None where the sides' ratio is under `pan_and_scan_min_ratio_to_activate`, or a crop would have a side under
+        `pan_and_scan_min_crop_size`; else from 2 to `pan_and_scan_max_num_crops`, about square. The arithmetic is
+        Gemma 3's reference processor's; the last crop may be narrower.
+        """
+        height, width = pixels.shape[:2]
+        long, short = max(height, width), min(height, width)
+        if long / short < self.pan_and_scan_min_ratio_to_activate:
+            return []
+        count = min(long // self.pan_and_scan_min_crop_size, math.floor(long / short + 0.5))
+        count = min(max(2, count), self.pan_and_scan_max_num_crops)
+        step = math.ceil(long / count)
+        if min(step, short) < self.pan_and_scan_min_crop_size:
+            return []
+        starts = [step * index for index in range(count)]
+        if width >= height:
+            return [pixels[:, start : start + step] for start in starts]
+        return [pixels[start : start + step] for start in starts]
+
+    def _without_borders(self, pixels: Pixels) -> Pixels:
+        luminance = pixels if pixels.ndim == 2 else np.asarray(PIL.Image.fromarray(pixels).convert("L"))
+        top, bottom, left, right = normalize.border_trims(luminance)
+        return pixels[top : pixels.shape[0] - bottom, left : pixels.shape[1] - right]
+
+    def _pixel_values(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """One view (H, W[, 3]) to float32 (3, size, size)."""
+        if self.fit == "pad":
+            pixels = _padded_to_square(pixels)
+        resized = PIL.Image.fromarray(pixels).resize((self.size, self.size), resample=self.resample)
+        values = np.asarray(self._equalized(resized))
+        if values.ndim == 2:
+            values = np.repeat(values[:, :, None], 3, axis=2)
+        # A float64 product rounded to float32, then float32: the reference's roundings, so results are bit-equal.
+        scaled = (values.astype(np.float64) * self.rescale_factor).astype(np.float32)
+        mean, std = np.asarray(self.image_mean, np.float32), np.asarray(self.image_std, np.float32)
+        normal: npt.NDArray[np.float32] = (scaled - mean) / std
+        return normal.transpose(2, 0, 1)
+
+    def _equalized(self, image: PIL.Image.Image) -> PIL.Image.Image:
+        if self.equalize == "none":
+            return image
+        if image.mode == "L":
+            return PIL.Image.fromarray(normalize.equalize(np.asarray(image), self.equalize))
+        luminance, blue, red = image.convert("YCbCr").split()
+        luminance = PIL.Image.fromarray(normalize.equalize(np.asarray(luminance), self.equalize))
+        return PIL.Image.merge("YCbCr", (luminance, blue, red)).convert("RGB")
+
+
+def _padded_to_square(pixels: Pixels) -> Pixels:
+    """(H, W[, 3]) to (L, L[, 3]) with L the longer side: zeros on both sides, an odd pixel after the image."""
+    height, width = pixels.shape[:2]
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    square = np.zeros((side, side, *pixels.shape[2:]), dtype=np.uint8)
+    square[top : top + height, left : left + width] = pixels
+    return square

@@ -1,0 +1,123 @@
+"""A conversation made ready for the engine: token ids, and pixel values for every image in reading order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aris.errors import PromptError
+from aris.prompting import chat
+from aris.prompting.gguf_vocabulary import IMAGE_SOFT_TOKEN
+from aris.prompting.messages import Message, images_of
+from aris.prompting.processor import ImageProcessor
+from aris.prompting.tokenizer import END_OF_IMAGE, START_OF_IMAGE, Tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """What the engine reads.
+
+    Attributes:
+        text: the rendered conversation with every image written out as its markers and soft tokens.
+        token_ids: of `text`; begins with bos, which occurs nowhere else.
+        pixel_values: float32 (n_images, 3, S, S), crops behind their image; None without images.
+        n_images: images and crops; each has `mm_tokens_per_image` soft tokens in `token_ids`, in the same order.
+    """
+
+    text: str
+    token_ids: list[int]
+    pixel_values: Tensor | None
+    n_images: int
+
+
+class PromptProcessor:
+    """Makes prompts for one model."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, image_processor: ImageProcessor | None, mm_tokens_per_image: int = 256
+    ) -> None:
+        """
+        Args:
+            tokenizer: the model's.
+            image_processor: the model's, or None for a model without a vision tower: images are then refused.
+            mm_tokens_per_image: soft tokens for one image, from the model's configuration.
+        """
+        self.tokenizer = tokenizer
+        self.image_processor = image_processor
+        self.mm_tokens_per_image = mm_tokens_per_image
+        # Written out in the string, before tokenising: the newlines merge with neighbouring ones ("user\n" and
+        # "\n\n" become one token of three), which is what the model has seen.
+        self._image_text = f"\n\n{START_OF_IMAGE}{IMAGE_SOFT_TOKEN * mm_tokens_per_image}{END_OF_IMAGE}\n\n"
+
+    def __call__(
+        self,
+        messages: Sequence[Message],
+        *,
+        pan_and_scan: bool | None = None,
+        add_generation_prompt: bool = True,
+        trusted: bool = False,
+    ) -> Prompt:
+        """Render, expand and tokenise a conversation, and process its images.
+
+        Args:
+            messages: as for `chat.render`.
+            pan_and_scan: give elongated images crops too; None does as the image processor's configuration says.
+            add_generation_prompt, trusted: as for `chat.render`.
+
+        Raises:
+            PromptError: the conversation is malformed, or has an image and the model has no vision tower.
+        """
+        rendered = chat.render(messages, add_generation_prompt, trusted=trusted)
+        images = images_of(messages)
+        views: list[Tensor] = []
+        if images:
+            if self.image_processor is None:
+                raise PromptError(
+                    "prompt: this model reads text only and the conversation has an image; choose a model with a "
+                    "vision tower, or leave the image out"
+                )
+            views = [self.image_processor(image, pan_and_scan=pan_and_scan) for image in images]
+        text = self._expand(rendered, [len(view) for view in views])
+        token_ids = self.tokenizer.encode(text)
+        self._check(token_ids, sum(len(view) for view in views), trusted)
+        return Prompt(text, token_ids, torch.cat(views) if views else None, sum(len(view) for view in views))
+
+    def _expand(self, rendered: str, view_counts: Sequence[int]) -> str:
+        """Write each image marker out; `view_counts` holds 1 + crops for each image."""
+        pieces = rendered.split(START_OF_IMAGE)
+        if len(pieces) - 1 != len(view_counts):
+            raise PromptError(
+                f"prompt: the text spells {START_OF_IMAGE} {len(pieces) - 1} times for {len(view_counts)} images; "
+                "trusted texts may not hold image markers of their own"
+            )
+        expanded = [pieces[0]]
+        for views, piece in zip(view_counts, pieces[1:], strict=True):
+            image = self._image_text
+            if views > 1:  # the wording that Gemma 3 was trained with
+                crops = " ".join([image] * (views - 1))
+                image = (
+                    f"Here is the original image {image} and here are some crops to help you see better {crops}"
+                )
+            expanded += [image, piece]
+        return "".join(expanded)
+
+    def _check(self, token_ids: Sequence[int], n_views: int, trusted: bool) -> None:
+        """Hold the ids to what they must be, whatever tokenizer file they came from."""
+        tokenizer = self.tokenizer
+        if token_ids[:1] != [tokenizer.bos_id] or token_ids.count(tokenizer.bos_id) != 1:
+            raise PromptError("prompt: it does not begin with exactly one bos token; use the model's own tokenizer")
+        if token_ids.count(tokenizer.image_token_id) != n_views * self.mm_tokens_per_image:
+            raise PromptError("prompt: image tokens and images do not match; use the model's own tokenizer")
+        markup = {
+            tokenizer.bos_id,
+            tokenizer.start_of_turn_id,
+            tokenizer.end_of_turn_id,
+            tokenizer.start_of_image_id,
+            tokenizer.end_of_image_id,
+            tokenizer.image_token_id,
+        }
+        if not trusted and not tokenizer.control_ids.isdisjoint(set(token_ids) - markup):
+            raise PromptError("prompt: a text became a control token; use the model's own tokenizer")
