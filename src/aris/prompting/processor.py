@@ -140,7 +140,7 @@ class ImageProcessor:
     def _pixel_values(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """One view (H, W[, 3]) to float32 (3, size, size)."""
         if self.fit == "pad":
-            pixels = _padded_to_square(pixels)
+            pixels = pad_to_square(pixels)
         resized = PIL.Image.fromarray(pixels).resize((self.size, self.size), resample=self.resample)
         values = np.asarray(self._equalized(resized))
         if values.ndim == 2:
@@ -161,8 +161,8 @@ class ImageProcessor:
         return PIL.Image.merge("YCbCr", (luminance, blue, red)).convert("RGB")
 
 
-def _padded_to_square(pixels: Pixels) -> Pixels:
-    """(H, W[, 3]) to (L, L[, 3]) with L the longer side: zeros on both sides, an odd pixel after the image."""
+def pad_to_square(pixels: Pixels) -> Pixels:
+    """(H, W[, 3]) to (L, L[, 3]) with L the longer side: zeros around the image, an odd one below or right of it."""
     height, width = pixels.shape[:2]
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2
