@@ -107,7 +107,8 @@ def compare(name: str, a: torch.Tensor, b: torch.Tensor) -> None:
     equal = (a.argmax(-1) == b.argmax(-1))[clear]
     print(
         f"{name}: positions {len(a)}, least cosine {cosine.min():.6f}, median {cosine.median():.6f}, "
-        f"largest difference {noise.max():.4f}; argmax equal in {int(equal.sum())} of {int(clear.sum())} clear positions",
+        f"largest difference {noise.max():.4f}; "
+        f"argmax equal in {int(equal.sum())} of {int(clear.sum())} clear positions",
         flush=True,
     )
 
@@ -147,7 +148,7 @@ def main() -> None:
     params = SamplingParams(max_tokens=32, stop_token_ids=())
     steps = list(engine.stream(ids[0].tolist(), soft, params))
     seconds = time.perf_counter() - started
-    print(f"prefill of {ids.shape[1]} tokens and {len(steps)} decoded in {seconds:.2f} s (plain path, not yet made fast)")
+    print(f"prefill of {ids.shape[1]} tokens and {len(steps)} decoded in {seconds:.2f} s (the plain path)")
     if a.device == "cuda":
         print(f"peak GPU memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
     if a.size != "27b":

@@ -102,7 +102,8 @@ def test_a_seed_repeats_and_another_differs(engine: Engine) -> None:
 
 
 def test_image_markers_are_never_sampled(engine: Engine) -> None:
-    params = SamplingParams(max_tokens=150, temperature=50.0, seed=0, stop_token_ids=(), banned_token_ids=tuple(range(300)))
+    banned = tuple(range(300))
+    params = SamplingParams(max_tokens=150, temperature=50.0, seed=0, stop_token_ids=(), banned_token_ids=banned)
     tokens = {s.token_id for s in engine.stream([2], None, params)}
     assert tokens and tokens <= set(range(300, 320)) - {SOFT, BOI, EOI}
 

@@ -70,7 +70,8 @@ def ours_from(theirs: Any) -> MedGemma:
         if name == "lm_head.weight" or ".vision_tower.head." in name:
             continue
         name = name.removeprefix("model.")
-        state[name if name.startswith(("language_model", "vision_tower", "multi")) else f"language_model.{name}"] = tensor
+        ours = name.startswith(("language_model", "vision_tower", "multi_modal"))
+        state[name if ours else f"language_model.{name}"] = tensor
     model.load_state_dict(state)
     return model
 

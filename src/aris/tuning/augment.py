@@ -143,7 +143,8 @@ class FilmAugment:
             near = self._uniform(batch, 0.02, 0.16, x)
             centre_x = torch.where(centre_x < 0.5, near, 1 - near)
         width, height = self._uniform(batch, low, high, x), self._uniform(batch, low, high, x)
-        level = torch.where(self._chance(batch, bright, x), self._uniform(batch, 0.8, 1, x), self._uniform(batch, 0, 0.3, x))
+        light, dark = self._uniform(batch, 0.8, 1, x), self._uniform(batch, 0, 0.3, x)
+        level = torch.where(self._chance(batch, bright, x), light, dark)
         ramp = (torch.arange(size, device=x.device) + 0.5) / size
         inside_x = (ramp[None] - centre_x[:, None]).abs() < width[:, None] / 2
         inside_y = (ramp[None] - centre_y[:, None]).abs() < height[:, None] / 2

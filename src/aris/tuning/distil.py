@@ -97,12 +97,10 @@ def distil(
         if few:
             films = torch.cat([films, extra[torch.randint(len(extra), (few,), device=device, generator=generator)]])
         x = augment(films, size)
-        labelled = torch.zeros(batch, dtype=torch.bool, device=device)
-        labelled[: batch - few] = True
-        if step % 2:  # mixed films have no label of their own, only the teachers' answer
+        mixed = step % 2 == 1
+        if mixed:  # mixed films have no label of their own, only the teachers' answer
             weight = torch.rand(batch, 1, 1, 1, device=device, generator=generator) * 0.5
             x = x * (1 - weight) + x[torch.randperm(batch, device=device, generator=generator)] * weight
-            labelled[:] = False
         with torch.no_grad(), torch.autocast(device, torch.bfloat16):
             features = [teacher.features(x) for teacher in teachers]
             answers = torch.stack([t.classify(f) for t, f in zip(teachers, features, strict=True)]).float()
@@ -110,17 +108,19 @@ def distil(
             feature = features[step % len(features)].float().flatten(2).transpose(1, 2)  # (B, 49, 1280)
         with torch.autocast(device, torch.bfloat16):
             logits, mimicked = student(x)
-        kl = F.kl_div(logits.float().log_softmax(-1), answer, reduction="batchmean")
-        hard = F.cross_entropy(logits.float()[: batch - few], classes[index], label_smoothing=0.05) if not step % 2 else 0.0
+        logits = logits.float()
+        kl = F.kl_div(logits.log_softmax(-1), answer, reduction="batchmean")
         alike = 1 - F.cosine_similarity(mimicked.float(), feature, dim=-1).mean()
-        loss = kl + 0.2 * hard + alike
+        loss = kl + alike
+        if not mixed:
+            loss = loss + 0.2 * F.cross_entropy(logits[: batch - few], classes[index], label_smoothing=0.05)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
         average.update(student, step)
         if step % 500 == 0:
-            log(f"step {step}: {time.perf_counter() - started:.0f} s, kl {float(kl):.4f}, alike {float(alike):.3f}")
+            log(f"step {step}: {time.perf_counter() - started:.0f} s, kl {kl.item():.4f}, alike {alike.item():.3f}")
         step += 1
     log(f"distilled {step} steps of {batch} films in {time.perf_counter() - started:.0f} s")
     return average.module  # type: ignore[return-value]

@@ -110,7 +110,7 @@ def tower(data: Path, out: Path, device: str, seconds: float, normalize: str, st
     for path in sorted(out.glob("teacher*.pt")):
         model = Teacher()
         model.load_state_dict({k: v.float() for k, v in torch.load(path).items()})
-        made.append(model.to(device, memory_format=torch.channels_last).eval().requires_grad_(False))
+        made.append(model.to(device).eval().requires_grad_(False))
     started = time.perf_counter()
     student = distil(
         TOWER,
@@ -133,14 +133,15 @@ def tower(data: Path, out: Path, device: str, seconds: float, normalize: str, st
     state = {k: v.to(torch.bfloat16).contiguous().cpu() for k, v in student.state_dict().items()}
     state = {k: v for k, v in state.items() if not k.startswith("mimic")}
     save_file(state, out / f"student{seed}.safetensors", {"normalize": normalize, "seconds": str(seconds)})
-    print(f"tower: {time.perf_counter() - started:.0f} s, {sum(v.nbytes for v in state.values()) / 1e6:.1f} MB", flush=True)
+    megabytes = sum(value.nbytes for value in state.values()) / 1e6
+    print(f"tower: {time.perf_counter() - started:.0f} s, {megabytes:.1f} MB", flush=True)
 
 
 def main() -> None:
     """Parse the command line and run one stage."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=["explore", "teachers", "tower"])
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds chest_pediatric, chest_nih64, vqa_rad")
+    parser.add_argument("--data", type=Path, required=True, help="folder of chest_pediatric, chest_nih64, vqa_rad")
     parser.add_argument("--out", type=Path, default=Path("runs/nano"))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, default=400, help="steps of 256 films for each teacher")

@@ -87,7 +87,7 @@ def finetune(
     """Fine-tune on films (their images on `device`) and return the averaged weights, in eval mode."""
     torch.manual_seed(seed)
     generator = torch.Generator(device=device).manual_seed(seed)
-    model = Teacher().to(device, memory_format=torch.channels_last).train()
+    model = Teacher().to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     average = Average(model, 0.995)
     augment = FilmAugment(generator, strength, normalize)
     slow = list(model.net.parameters())
@@ -117,5 +117,5 @@ def finetune(
         optimizer.step()
         schedule.step()
         average.update(model, step)
-    print(f"teacher {seed}: {steps} steps in {time.perf_counter() - started:.0f} s, loss {float(loss):.3f}", flush=True)
+    print(f"teacher {seed}: {steps} steps in {time.perf_counter() - started:.0f} s, loss {loss.item():.3f}", flush=True)
     return average.module  # type: ignore[return-value]
