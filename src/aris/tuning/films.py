@@ -83,7 +83,8 @@ def temporal_holdout(bank: FilmBank) -> tuple[list[int], list[int]]:
     Numbers rise with time, and equipment and habits change with it; training on later films and judging on earlier
     ones is the closest stand-in for another hospital that the allowed films hold.
     """
-    earlier, later = [], []
+    earlier: list[int] = []
+    later: list[int] = []
     for index, name in enumerate(bank.names):
         if name.startswith("IM-"):
             early = int(name.split("-")[1]) < 330

@@ -1,0 +1,170 @@
+"""A checkpoint of any format, opened: its configuration and its tensors, read when asked for; and a model from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from aris.checkpoints.peft import load_adapter
+from torch import nn
+
+from aris.checkpoints import embedded, gguf_gemma, hf, pull, registry
+from aris.checkpoints.entries import Entry, TokenizerSource
+from aris.checkpoints.gguf import GGUFFile
+from aris.errors import CheckpointError
+from aris.model import MedGemma, MedGemmaConfig, require_supported_dtype
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An opened checkpoint.
+
+    Attributes:
+        name: as asked for.
+        config: the model's shape.
+        entries: gives every tensor.
+        tokenizer: where the tokenizer is.
+        processor: contents of `preprocessor_config.json`, empty if there is none.
+        spec: the registry's entry, if the model is a named one.
+        adapters: folders of adapters that belong to the model.
+        calibration: how scores become probabilities (`calibration.json`), empty if the model has none.
+    """
+
+    name: str
+    config: MedGemmaConfig
+    entries: Callable[[], Iterator[Entry]]
+    tokenizer: TokenizerSource
+    processor: dict[str, Any] = field(default_factory=dict)
+    spec: registry.ModelSpec | None = None
+    adapters: tuple[Path, ...] = ()
+    calibration: dict[str, Any] = field(default_factory=dict)
+
+
+def open_checkpoint(name_or_path: str, *, revision: str | None = None) -> Checkpoint:
+    """Open a checkpoint without reading its weights.
+
+    Args:
+        name_or_path: a name of the registry ("aris-nano", "medgemma-4b-it"), a hub id ("google/medgemma-4b-it"), a
+            folder in Hugging Face layout, or a `.gguf` file; an `mmproj*.gguf` beside it gives the vision tower.
+        revision: of a hub id; by default the registry's or the one that was pulled.
+
+    Raises:
+        CheckpointError: nothing of this name, or its files are missing, damaged or of another family.
+    """
+    spec = registry.find(name_or_path)
+    path = Path(name_or_path).expanduser()
+    if spec is not None and spec.name == embedded.NAME:
+        return _open_nano(spec)
+    if spec is None and path.suffix == ".gguf":
+        return _open_gguf(path)
+    if spec is None and path.is_dir():
+        return _open_folder(name_or_path, path, None)
+    if spec is None and path.is_file():
+        raise CheckpointError(f"{path}: not a checkpoint; give a folder with config.json, or a .gguf file")
+    return _open_folder(name_or_path, pull.local_folder(name_or_path, spec, revision=revision), spec)
+
+
+def _open_folder(name: str, path: Path, spec: registry.ModelSpec | None) -> Checkpoint:
+    folder = hf.HFFolder(path)
+    return Checkpoint(
+        name,
+        folder.config,
+        folder.entries,
+        TokenizerSource(path=folder.tokenizer_path),
+        processor=folder.processor,
+        spec=spec,
+        calibration=read_json(path / "calibration.json", missing_ok=True),
+    )
+
+
+def _open_gguf(path: Path) -> Checkpoint:
+    file = GGUFFile(path)
+    beside = sorted(path.parent.glob("mmproj*.gguf")) if path.parent.is_dir() else []
+    if len(beside) > 1:
+        raise CheckpointError(f"{path.parent}: {len(beside)} mmproj files; keep the one that belongs to {path.name}")
+    mmproj = GGUFFile(beside[0]) if beside and beside[0] != path else None
+    return Checkpoint(
+        str(path),
+        gguf_gemma.config(file, mmproj),
+        lambda: gguf_gemma.entries(file, mmproj),
+        TokenizerSource(vocabulary=gguf_gemma.vocabulary(file)),
+    )
+
+
+def _open_nano(spec: registry.ModelSpec) -> Checkpoint:
+    files = embedded.files()
+    base = embedded.language_weights()
+    tower = hf.SafetensorsFile(files / "vision.safetensors")
+
+    def entries() -> Iterator[Entry]:
+        yield from gguf_gemma.entries(base)
+        yield from tower.entries()
+
+    return Checkpoint(
+        embedded.NAME,
+        MedGemmaConfig.from_dict(read_json(files / "config.json")),
+        entries,
+        TokenizerSource(vocabulary=gguf_gemma.vocabulary(base)),
+        processor=read_json(files / "preprocessor_config.json"),
+        spec=spec,
+        adapters=(files / "adapter",),
+        calibration=read_json(files / "calibration.json"),
+    )
+
+
+def read_json(path: Path, *, missing_ok: bool = False) -> dict[str, Any]:
+    """A JSON object from a checkpoint's file.
+
+    Raises:
+        CheckpointError: missing, or not a JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if missing_ok:
+            return {}
+        raise CheckpointError(f"{path}: missing; the checkpoint is incomplete, get it again") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        raise CheckpointError(f"{path}: not readable as JSON; the file is damaged, get it again") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: not a JSON object; the file is damaged, get it again")
+    return value
+
+
+def load_model(
+    checkpoint: Checkpoint, *, dtype: torch.dtype = torch.bfloat16, device: torch.device | str = "cpu"
+) -> MedGemma:
+    """Build the model, in eval mode, with its adapters.
+
+    Tensors are read and moved one at a time, so the peak is the weights and one tensor. On the CPU, weights whose
+    dtype is the file's stay mapped: no copy at all.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown, or of another shape than the configuration says.
+        ModelError: the dtype is not supported.
+    """
+    require_supported_dtype(dtype)
+    with torch.device("meta"):
+        model = MedGemma(checkpoint.config)
+    wanted = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    for entry in checkpoint.entries():
+        shape = wanted.pop(entry.name, None)
+        if shape is None:
+            raise CheckpointError(f"{checkpoint.name}: tensor {entry.name!r:.100} is not part of this model")
+        if shape != tuple(entry.shape):
+            raise CheckpointError(
+                f"{checkpoint.name}: tensor {entry.name} has shape {tuple(entry.shape)}, its config.json says {shape}"
+            )
+        parent, _, leaf = entry.name.rpartition(".")
+        value = nn.Parameter(entry.read(dtype).to(device), requires_grad=False)
+        setattr(model.get_submodule(parent), leaf, value)
+    if wanted:
+        first = next(iter(wanted))
+        raise CheckpointError(f"{checkpoint.name}: {len(wanted)} tensors are missing, {first} among them; get it again")
+    for folder in checkpoint.adapters:
+        load_adapter(model, folder)
+    return model.eval()

@@ -1,0 +1,218 @@
+"""Reading GGUF files (specification: ggml/docs/gguf.md), from one file or from parts that follow each other.
+
+Nothing is copied until a tensor is asked for, and then a piece at a time: the file is mapped, never read whole.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aris.checkpoints.gguf_blocks import FORMATS, BlockFormat
+from aris.errors import CheckpointError
+
+MAGIC = b"GGUF"
+# Values dequantised at once: 16 MB of float32.
+_PIECE = 1 << 22
+_MAX_TENSORS = 100_000
+_MAX_METADATA = 100_000
+_MAX_DIMENSIONS = 4
+
+# Metadata value types: number -> struct format. 8 is a string, 9 an array.
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+
+
+class ByteSpace:
+    """Files mapped one after the other, addressed as one."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.name = str(paths[0]) if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more parts"
+        self._maps: list[mmap.mmap] = []
+        self._ends: list[int] = []
+        self.size = 0
+        for path in paths:
+            try:
+                with path.open("rb") as file:
+                    self._maps.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            except FileNotFoundError:
+                raise CheckpointError(f"{path}: no such file; check the path, or run: aris models pull") from None
+            except ValueError:
+                raise CheckpointError(f"{path}: the file is empty; download it again") from None
+            except OSError as error:
+                raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+            self.size += len(self._maps[-1])
+            self._ends.append(self.size)
+
+    def read(self, start: int, length: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """uint8 (length,): a view where the bytes lie in one part, a copy where they cross into the next."""
+        if start < 0 or length < 0 or start + length > self.size:
+            raise CheckpointError(f"{self.name}: the file ends too early; it is truncated, download it again")
+        pieces = []
+        begin = 0
+        for part, end in zip(self._maps, self._ends, strict=True):
+            low, high = max(start, begin), min(start + length, end)
+            if low < high:
+                pieces.append(np.frombuffer(part, dtype=np.uint8, count=high - low, offset=low - begin))
+            begin = end
+        if not pieces:
+            return np.zeros(0, dtype=np.uint8)
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where a tensor lies. `shape` is in PyTorch's order (rows first); GGUF stores it reversed."""
+
+    shape: tuple[int, ...]
+    format: BlockFormat
+    offset: int
+
+    @property
+    def values(self) -> int:
+        """Elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in the file."""
+        return self.values // self.format.values * self.format.nbytes
+
+
+class GGUFFile:
+    """A GGUF file, version 2 or 3, little-endian.
+
+    Attributes:
+        metadata: keys and values; arrays are lists.
+        tensors: by the names in the file.
+
+    Raises:
+        CheckpointError: not GGUF, an unknown version or tensor type, truncated, or with contents that cannot be.
+    """
+
+    def __init__(self, *paths: Path) -> None:
+        self.space = ByteSpace(paths)
+        self._at = 0
+        if self.space.size < 24 or bytes(self.space.read(0, 4)) != MAGIC:
+            raise CheckpointError(f"{self.space.name}: not a GGUF file; give a .gguf file of a Gemma 3 model")
+        self._at = 4
+        version = self._scalar("I")
+        if version not in (2, 3):
+            raise CheckpointError(f"{self.space.name}: GGUF version {version} is not supported (2 and 3 are)")
+        tensors, entries = self._scalar("Q"), self._scalar("Q")
+        if tensors > _MAX_TENSORS or entries > _MAX_METADATA:
+            raise self._damaged("its header counts cannot be")
+        self.metadata: dict[str, Any] = {}
+        for _ in range(entries):
+            key = self._string()
+            self.metadata[key] = self._value(self._scalar("I"))
+        self.tensors: dict[str, TensorInfo] = {}
+        for _ in range(tensors):
+            self._tensor_info()
+        alignment = self.metadata.get("general.alignment", 32)
+        if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
+            raise self._damaged("its alignment cannot be")
+        self._data = -(-self._at // alignment) * alignment
+        for name, info in self.tensors.items():
+            if self._data + info.offset + info.nbytes > self.space.size:
+                raise CheckpointError(
+                    f"{self.space.name}: tensor {name!r:.80} lies beyond the end of the file; "
+                    "it is truncated, download it again"
+                )
+
+    def tensor(self, name: str, dtype: torch.dtype = torch.float32) -> Tensor:
+        """A tensor's values, computed in float32 and rounded once to `dtype`."""
+        info = self.tensors[name]
+        out = torch.empty(info.values, dtype=dtype)
+        step = max(info.format.values, _PIECE // info.format.values * info.format.values)
+        for start in range(0, info.values, step):
+            count = min(step, info.values - start)
+            blocks = count // info.format.values
+            first = self._data + info.offset + start // info.format.values * info.format.nbytes
+            raw = self.space.read(first, blocks * info.format.nbytes).reshape(blocks, info.format.nbytes)
+            with np.errstate(invalid="ignore", over="ignore"):
+                values = info.format.dequantize(raw)
+            out[start : start + count] = torch.from_numpy(np.ascontiguousarray(values).reshape(-1).copy())
+        return out.view(info.shape)
+
+    def _damaged(self, why: str) -> CheckpointError:
+        return CheckpointError(f"{self.space.name}: damaged, {why}; download it again")
+
+    def _scalar(self, kind: str) -> Any:
+        size = struct.calcsize("<" + kind)
+        raw = self.space.read(self._at, size)
+        self._at += size
+        return struct.unpack("<" + kind, raw.tobytes())[0]
+
+    def _string(self) -> str:
+        length = self._scalar("Q")
+        raw = self.space.read(self._at, length)
+        self._at += length
+        return raw.tobytes().decode("utf-8", errors="replace")
+
+    def _value(self, kind: int) -> Any:
+        if kind in _SCALARS:
+            return self._scalar(_SCALARS[kind])
+        if kind == _STRING:
+            return self._string()
+        if kind != _ARRAY:
+            raise self._damaged(f"metadata type {kind} does not exist")
+        of, count = self._scalar("I"), self._scalar("Q")
+        if count > self.space.size - self._at:  # an element takes at least one byte
+            raise self._damaged("a metadata array is longer than the file")
+        if of == _STRING:
+            return self._strings(count)
+        if of not in _SCALARS:
+            raise self._damaged(f"metadata arrays of type {of} are not supported")
+        dtype = np.dtype("<" + _SCALARS[of])
+        raw = self.space.read(self._at, count * dtype.itemsize)
+        self._at += count * dtype.itemsize
+        return np.frombuffer(raw.tobytes(), dtype=dtype).tolist()
+
+    def _strings(self, count: int) -> list[str]:
+        """An array of strings: a vocabulary has 262,144, so bytes are fetched by the megabyte."""
+        out: list[str] = []
+        window, begin = b"", self._at
+
+        def fetch(at: int, length: int) -> bytes:
+            nonlocal window, begin
+            if not begin <= at or at + length > begin + len(window):
+                begin = at
+                window = self.space.read(at, min(max(length, 1 << 20), self.space.size - at)).tobytes()
+                if len(window) < length:
+                    raise self._damaged("it ends within a string")
+            return window[at - begin : at - begin + length]
+
+        for _ in range(count):
+            (length,) = struct.unpack("<Q", fetch(self._at, 8))
+            out.append(fetch(self._at + 8, length).decode("utf-8", errors="replace"))
+            self._at += 8 + length
+        return out
+
+    def _tensor_info(self) -> None:
+        name = self._string()
+        dimensions = self._scalar("I")
+        if dimensions > _MAX_DIMENSIONS:
+            raise self._damaged(f"tensor {name!r:.60} has {dimensions} dimensions")
+        shape = tuple(self._scalar("Q") for _ in range(dimensions))[::-1]
+        kind, offset = self._scalar("I"), self._scalar("Q")
+        if kind not in FORMATS:
+            known = ", ".join(known.name for known in FORMATS.values())
+            raise CheckpointError(f"{self.space.name}: tensor type {kind} is not supported; requantise it to {known}")
+        info = TensorInfo(shape, FORMATS[kind], offset)
+        if info.values % info.format.values or (shape and shape[-1] % info.format.values):
+            raise self._damaged(f"tensor {name!r:.60} does not divide into blocks")
+        if info.nbytes > self.space.size:
+            raise CheckpointError(
+                f"{self.space.name}: tensor {name!r:.60} is larger than the file; it is truncated or damaged"
+            )
+        self.tensors[name] = info
