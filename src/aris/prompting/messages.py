@@ -34,7 +34,7 @@ class Text:
             raise PromptError(f"message: text must be a str, not {type(self.text).__name__}")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Image:
     """One image. `pixels` is uint8, (H, W) grey or (H, W, 3) RGB, 0 black to 255 white, and read-only here."""
 
@@ -54,6 +54,9 @@ class Image:
         pixels = pixels.view()
         pixels.flags.writeable = False
         object.__setattr__(self, "pixels", pixels)
+
+    def __repr__(self) -> str:
+        return f"Image{self.pixels.shape}"  # never the pixels: they are a patient's
 
     @classmethod
     def from_pil(cls, image: PIL.Image.Image) -> Image:

@@ -63,8 +63,12 @@ class ImageProcessor:
         if self.equalize not in normalize.EQUALIZATIONS:
             names = ", ".join(normalize.EQUALIZATIONS)
             raise PromptError(f"preprocessor_config: equalize is {self.equalize!r}; use one of {names}")
-        if self.size < 1 or not all(self.image_std):
-            raise PromptError("preprocessor_config: size must be at least 1 and no image_std 0")
+        if self.resample not in list(PIL.Image.Resampling):
+            raise PromptError(f"preprocessor_config: resample is {self.resample!r}; Gemma 3 uses 2, bilinear")
+        if min(self.size, self.pan_and_scan_min_crop_size, self.pan_and_scan_max_num_crops) < 1:
+            raise PromptError("preprocessor_config: sizes and the number of crops must be at least 1")
+        if len(self.image_mean) != 3 or len(self.image_std) != 3 or not all(self.image_std):
+            raise PromptError("preprocessor_config: image_mean and image_std need three numbers, the latter not 0")
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> ImageProcessor:
@@ -76,21 +80,21 @@ class ImageProcessor:
         for step in ("do_resize", "do_rescale", "do_normalize"):
             if config.get(step) is False:
                 raise PromptError(f"preprocessor_config: {step} is false; Gemma 3 needs it, use the model's own file")
+        size = config.get("size", cls.size)
+        if isinstance(size, Mapping):
+            size = size.get("height") if size.get("height") == size.get("width") else None
+        if not isinstance(size, int):
+            raise PromptError(
+                f"preprocessor_config: size is {config['size']!r}; Gemma 3 needs one height and the same width"
+            )
         names = {field.name for field in fields(cls)} - {"size"}
         given = {name: value for name, value in config.items() if name in names and value is not None}
-        for name in ("image_mean", "image_std"):
-            if name in given:
+        try:
+            for name in {"image_mean", "image_std"} & given.keys():
                 given[name] = tuple(float(value) for value in given[name])
-                if len(given[name]) != 3:
-                    raise PromptError(f"preprocessor_config: {name} needs three numbers, one a channel")
-        size = config.get("size") or {}
-        if isinstance(size, Mapping):
-            height, width = size.get("height", cls.size), size.get("width", cls.size)
-        else:
-            height = width = size
-        if height != width or not isinstance(height, int):
-            raise PromptError(f"preprocessor_config: size is {size!r}; Gemma 3 needs one height and equal width")
-        return cls(size=height, **given)
+            return cls(size=size, **given)
+        except (TypeError, ValueError) as error:
+            raise PromptError(f"preprocessor_config: a field has the wrong type ({error})") from None
 
     def __call__(self, image: Image, *, pan_and_scan: bool | None = None) -> Tensor:
         """The pixel values of an image, and of its crops where it gets any.
