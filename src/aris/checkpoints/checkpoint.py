@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from aris.checkpoints.peft import load_adapter
 from torch import nn
 
 from aris.checkpoints import embedded, gguf_gemma, hf, pull, registry
 from aris.checkpoints.entries import Entry, TokenizerSource
 from aris.checkpoints.gguf import GGUFFile
+from aris.checkpoints.peft import load_adapter
 from aris.errors import CheckpointError
 from aris.model import MedGemma, MedGemmaConfig, require_supported_dtype
 

@@ -1,0 +1,174 @@
+"""PEFT LoRA adapters, read onto our modules and written from them.
+
+The format: `adapter_config.json` and `adapter_model.safetensors`, whose keys are
+`base_model.model.<module>.lora_A.weight` (r, in) and `.lora_B.weight` (out, r).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from aris.checkpoints.names import our_name
+from aris.errors import CheckpointError
+from aris.model import LoRALinear, MedGemma
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_PREFIX = "base_model.model."
+# Settings that change the arithmetic in ways that we do not do: refused unless they are off.
+_UNSUPPORTED = ("use_dora", "use_qalora", "modules_to_save", "layer_replication", "lora_bias", "fan_in_fan_out")
+
+
+@dataclass(frozen=True)
+class AdapterReport:
+    """How many of an adapter's pairs of matrices found their layer; always all of them, or loading fails."""
+
+    applied: int
+    total: int
+
+
+def load_adapter(model: MedGemma, folder: Path) -> AdapterReport:
+    """Put a PEFT LoRA adapter on a model's linear layers.
+
+    Args:
+        folder: holds `adapter_config.json` and `adapter_model.safetensors`.
+
+    Raises:
+        CheckpointError: files are missing or damaged, a key matches no layer, half of a pair is missing, a shape does
+            not fit, or the adapter is of a kind that is not supported.
+    """
+    config = _config(folder)
+    pairs: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in _weights(folder).items():
+        match = re.fullmatch(re.escape(_PREFIX) + r"(.+)\.lora_(A|B)(?:\.default)?\.weight", key)
+        if match is None:
+            raise CheckpointError(f"{folder}: key {key!r:.120} is not a LoRA matrix; only LoRA adapters are supported")
+        pairs.setdefault(match[1], {})[match[2]] = tensor
+    if not pairs:
+        raise CheckpointError(f"{folder}: the adapter holds no matrices; export it again")
+    layers = dict(model.named_modules())
+    plan: list[tuple[str, LoRALinear]] = []
+    for module, pair in pairs.items():
+        name = our_name(f"{module}.weight", multimodal=model.config.vision is not None).removesuffix(".weight")
+        layer = layers.get(name)
+        if not isinstance(layer, nn.Linear):
+            raise CheckpointError(
+                f"{folder}: {module} matches no linear layer of this model ({len(plan)} of {len(pairs)} did before it); "
+                "use the base model that the adapter was trained on"
+            )
+        if isinstance(layer, LoRALinear):
+            raise CheckpointError(f"{folder}: {name} has an adapter already; merge it first")
+        if pair.keys() != {"A", "B"}:
+            raise CheckpointError(f"{folder}: {module} lacks lora_{'B' if 'A' in pair else 'A'}; export it again")
+        r, wanted = _rank(config, module), (layer.in_features, layer.out_features)
+        if pair["A"].shape != (r, wanted[0]) or pair["B"].shape != (wanted[1], r):
+            raise CheckpointError(
+                f"{folder}: {module} has shapes {tuple(pair['A'].shape)} and {tuple(pair['B'].shape)}, "
+                f"the layer needs {(r, wanted[0])} and {(wanted[1], r)}; use the base model it was trained on"
+            )
+        adapted = LoRALinear(layer, r, _alpha(config, module), rslora=bool(config.get("use_rslora")))
+        for part, linear in (("A", adapted.lora_A), ("B", adapted.lora_B)):
+            weight = pair[part].to(layer.weight.device, layer.weight.dtype)
+            linear.weight = nn.Parameter(weight, requires_grad=False)
+        plan.append((name, adapted))
+    for name, adapted in plan:  # nothing is changed unless everything fits
+        parent, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(parent), leaf, adapted)
+    return AdapterReport(len(plan), len(pairs))
+
+
+def save_adapter(model: MedGemma, folder: Path, *, dtype: torch.dtype | None = None, base: str = "") -> int:
+    """Write a model's adapters as PEFT does; return how many layers have one.
+
+    Args:
+        dtype: of the file; the matrices' own by default.
+        base: name of the base model, kept in the configuration.
+
+    Raises:
+        CheckpointError: the model has no adapter, or adapters of different ranks or scales.
+    """
+    adapted = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoRALinear)}
+    shapes = {(layer.r, layer.scale) for layer in adapted.values()}
+    if len(shapes) != 1:
+        raise CheckpointError(f"{folder}: cannot save adapters of {len(shapes)} different ranks or scales as one")
+    ((r, scale),) = shapes
+    tensors = {}
+    for name, layer in adapted.items():
+        for part in ("A", "B"):
+            weight = getattr(layer, f"lora_{part}").weight.detach()
+            key = f"{_PREFIX}{_their_name(name, model)}.lora_{part}.weight"
+            tensors[key] = weight.to(dtype or weight.dtype).contiguous().cpu()
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "r": r,
+        "lora_alpha": scale * r,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "use_rslora": False,
+        "use_dora": False,
+        "target_modules": sorted({name.rpartition(".")[2] for name in adapted}),
+        "inference_mode": True,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return len(adapted)
+
+
+def _their_name(name: str, model: MedGemma) -> str:
+    """Our module's name in transformers' model: text alone, or with a tower."""
+    return f"model.{name}" if model.config.vision is not None else name.replace("language_model.", "model.", 1)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: missing; give the folder of a PEFT adapter") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        raise CheckpointError(f"{path}: not readable as JSON; export the adapter again") from None
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        raise CheckpointError(f"{path}: not a LoRA adapter; only LoRA is supported")
+    for setting in _UNSUPPORTED:
+        if config.get(setting):
+            raise CheckpointError(f"{path}: {setting} is set, which is not supported; train without it")
+    if config.get("bias", "none") != "none":
+        raise CheckpointError(f"{path}: trained biases are not supported; train with bias 'none'")
+    return config
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    path = folder / WEIGHTS
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: missing; only safetensors adapters are read") from None
+    except (SafetensorError, OSError, ValueError):
+        raise CheckpointError(f"{path}: damaged; export or download the adapter again") from None
+
+
+def _pattern(patterns: dict[str, Any] | None, module: str) -> Any:
+    """A value of `rank_pattern` or `alpha_pattern` for a module: keys match the end of its name, as in PEFT."""
+    for key, value in (patterns or {}).items():
+        if re.match(rf"(.*\.)?({key})$", module):
+            return value
+    return None
+
+
+def _rank(config: dict[str, Any], module: str) -> int:
+    return int(_pattern(config.get("rank_pattern"), module) or config.get("r", 8))
+
+
+def _alpha(config: dict[str, Any], module: str) -> float:
+    return float(_pattern(config.get("alpha_pattern"), module) or config.get("lora_alpha", 8))

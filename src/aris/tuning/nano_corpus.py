@@ -1,0 +1,217 @@
+"""The rows that `aris-nano`'s decoder is trained on, from the data folders that allow it.
+
+Held-out rows never enter: each reader takes the training or validation split by name, and a test checks the result.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from aris.errors import DataError
+from aris.tuning import negatives
+from aris.tuning.films import CLASSES, load_films
+from aris.tuning.nano_reports import Scored, report
+from aris.tuning.rows import Row
+
+SIZE = 224
+FINDING_QUESTION = "Is there {finding} in this chest X-ray? Answer yes or no."
+GATE_QUESTION = "Is this a frontal chest X-ray? Answer yes or no."
+NORMAL_QUESTION = "Is this chest X-ray normal or abnormal? Answer normal or abnormal."
+DRAFT_PROMPT = "Describe this X-ray.\nScored findings: pneumonia {scored}."
+# NIH findings with enough films to learn from; the words are those of the question.
+_NIH_FINDINGS = {"Effusion": "pleural effusion", "Cardiomegaly": "cardiomegaly", "Atelectasis": "atelectasis"}
+
+
+@dataclass
+class Corpus:
+    """Rows and the pictures that they point to.
+
+    Attributes:
+        train, validation: rows.
+        pictures: (N, 224, 224) uint8.
+    """
+
+    train: list[Row]
+    validation: list[Row]
+    pictures: Tensor
+
+
+class _Pictures:
+    """Collects pictures and gives their indices."""
+
+    def __init__(self) -> None:
+        self.images: list[np.ndarray] = []
+
+    def add(self, image: np.ndarray) -> int:
+        self.images.append(image)
+        return len(self.images) - 1
+
+    def read(self, path: Path) -> int:
+        try:
+            with Image.open(path) as image:
+                return self.add(np.asarray(image.convert("L").resize((SIZE, SIZE), Image.Resampling.BILINEAR)))
+        except OSError:
+            raise DataError(f"{path}: not a readable image; get the data folder again") from None
+
+
+def build(data: Path, seed: int = 0, drafts_per_film: int = 6) -> Corpus:
+    """Read the folders under `data` and write the rows.
+
+    Raises:
+        DataError: a folder or file is missing.
+    """
+    source = random.Random(seed)
+    pictures = _Pictures()
+    train: list[Row] = []
+    validation: list[Row] = []
+    for split, rows in (("train", train), ("validation", validation)):
+        rows += _pediatric(data, split, pictures, source, drafts_per_film if split == "train" else 1)
+        rows += _nih(data, split, pictures)
+        rows += _vqa(data, split, pictures)
+        count, first = (720, 1) if split == "train" else (90, 2)
+        for image in negatives.pictures(negatives.TRAINING, count, seed=first):
+            rows.append(Row("gate", GATE_QUESTION, "No", pictures.add(image)))
+    texts = [*_medquad(data), *_pubmedqa(data)]
+    source.shuffle(texts)
+    train += texts[300:]
+    validation += texts[:300]
+    return Corpus(train, validation, torch.from_numpy(np.stack(pictures.images)))
+
+
+def _pediatric(data: Path, split: str, pictures: _Pictures, source: random.Random, drafts: int) -> Iterator[Row]:
+    films = load_films(data / "chest_pediatric", split, SIZE)
+    for number, (image, index, patient) in enumerate(
+        zip(films.images.numpy(), films.classes.tolist(), films.patients, strict=True)
+    ):
+        picture, label = pictures.add(image), CLASSES[index]
+        sick = index > 0
+        question = FINDING_QUESTION.format(finding="pneumonia")
+        yield Row("pneumonia", question, "Yes" if sick else "No", picture, patient)
+        yield Row("normal", NORMAL_QUESTION, "Abnormal" if sick else "Normal", picture, patient)
+        yield Row("gate", GATE_QUESTION, "Yes", picture, patient)
+        if number % 16 == 0:
+            jumbled = pictures.add(negatives.shuffled(image, seed=number))
+            yield Row("gate", GATE_QUESTION, "No", jumbled, patient)
+        for _ in range(drafts):
+            scored: Scored = "present" if sick else "not seen"
+            chance = source.random()
+            if chance < 0.1:
+                scored = "uncertain"
+            elif chance < 0.2:  # the score decides, also where it is wrong
+                scored = "not seen" if sick else "present"
+            yield Row("draft", DRAFT_PROMPT.format(scored=scored), report(label, scored, source), picture, patient)
+
+
+def _nih(data: Path, split: str, pictures: _Pictures) -> Iterator[Row]:
+    folder = data / "chest_nih64"
+    for row in _table(folder / "labels.csv"):
+        if row["split"] != split:
+            continue
+        picture = pictures.read(folder / "images" / row["image"])
+        found = set(row["findings"].split("|"))
+        group = f"nih {row['patient']}"
+        yield Row("gate", GATE_QUESTION, "Yes", picture, group)
+        normal = found == {"No Finding"}
+        yield Row("normal nih", NORMAL_QUESTION, "Normal" if normal else "Abnormal", picture, group)
+        for name, words in _NIH_FINDINGS.items():
+            if name in found or normal:
+                answer = "Yes" if name in found else "No"
+                yield Row("findings nih", FINDING_QUESTION.format(finding=words), answer, picture, group)
+
+
+def _vqa(data: Path, split: str, pictures: _Pictures) -> Iterator[Row]:
+    folder = data / "vqa_rad"
+    known: dict[str, int] = {}
+    for item in _lines(folder / f"{split}.jsonl"):
+        name = item["image"]
+        if name not in known:
+            known[name] = pictures.read(folder / name)
+            if item["organ"] in ("HEAD", "ABD"):
+                yield Row("gate", GATE_QUESTION, "No", known[name], f"vqa {name}")
+        answer = re.sub(r"\s+", " ", str(item["answer"])).strip()
+        if not answer:
+            continue
+        task = "vqa closed" if item["answer_type"] == "CLOSED" else "vqa open"
+        question = item["question"].strip()
+        yield Row(task, question, answer[0].upper() + answer[1:], known[name], f"vqa {name}")
+
+
+def _medquad(data: Path) -> Iterator[Row]:
+    path = data / "medquad" / "medquad.jsonl.gz"
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            items = [json.loads(line) for line in file]
+    except OSError:
+        raise DataError(f"{path}: not readable; get the data folder again") from None
+    for item in items:
+        if item["split"] != "train":
+            continue
+        answer = _opening(item["answer"])
+        if answer:
+            yield Row("medquad", item["question"].strip(), answer)
+
+
+def _opening(answer: str, limit: int = 420) -> str:
+    """The first whole sentences of an answer, up to `limit` characters; "" if the first one is longer."""
+    text = re.sub(r"\s+", " ", answer).strip()
+    if text.startswith("Key Points") or "Human Phenotype Ontology" in text:
+        return ""  # tables and lists of links, which lose their meaning as running text
+    out = ""
+    for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z0-9])", text)[:3]:
+        if len(out) + len(sentence) + 1 > limit:
+            break
+        out = f"{out} {sentence}".strip()
+    return out if out.endswith((".", "!", "?")) else ""
+
+
+def pubmedqa_prompt(question: str, contexts: list[str], limit: int = 1100) -> str:
+    """A question on an abstract, cut to `limit` characters of context."""
+    context = " ".join(contexts)
+    if len(context) > limit:
+        context = context[:limit].rsplit(" ", 1)[0] + " ..."
+    return f"Context: {context}\nQuestion: {question.strip()}\nAnswer yes, no or maybe."
+
+
+def _pubmedqa(data: Path) -> Iterator[Row]:
+    folder = data / "pubmedqa"
+    questions = _json(folder / "ori_pqal.json")
+    held_out = set(_json(folder / "test_ground_truth.json"))
+    for pmid, item in questions.items():
+        if pmid not in held_out:
+            prompt = pubmedqa_prompt(item["QUESTION"], item["CONTEXTS"])
+            yield Row("pubmedqa", prompt, item["final_decision"].capitalize(), None, f"pmid {pmid}")
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError:
+        raise DataError(f"{path}: not found; give the data folder with --data") from None
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except OSError:
+        raise DataError(f"{path}: not found; give the data folder with --data") from None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise DataError(f"{path}: not found; give the data folder with --data") from None

@@ -1,0 +1,140 @@
+"""Report drafts for the training of `aris-nano`, written from a film's label in the project's own words.
+
+The labels are normal, bacterial pneumonia and viral pneumonia, and no report text exists. A draft therefore says only
+what a label holds: whether opacity in keeping with pneumonia is there, and which pattern it has. It never gives a
+side, a lobe, a device, an age, a history or a comparison. It always follows the scored line of its prompt, because
+the probability and not the text is what has been validated.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Literal
+
+Scored = Literal["present", "not seen", "uncertain"]
+
+_VIEW = (
+    "Frontal chest radiograph.",
+    "Single frontal view of the chest.",
+    "One frontal projection of the chest.",
+    "Frontal view of the chest.",
+    "Chest radiograph, frontal projection.",
+)
+_PRESENT = (
+    "There is increased opacity in the lungs in keeping with pneumonia.",
+    "Abnormal lung opacity is present.",
+    "The lungs show opacity that is in keeping with pneumonia.",
+    "Parenchymal opacity is seen, as in pneumonia.",
+    "Lung opacity beyond normal markings is visible.",
+    "The lungs are not clear: opacity suggesting pneumonia is present.",
+    "Opacity is projected over the lungs, compatible with infection.",
+)
+_FOCAL = (
+    "The opacity looks more focal and confluent, a pattern that favours a bacterial cause.",
+    "Its appearance is that of airspace consolidation, more often bacterial.",
+    "The pattern is one of consolidation rather than of fine streaks, which favours bacterial infection.",
+    "Confluent airspace opacity predominates; bacterial infection is the likelier cause.",
+)
+_DIFFUSE = (
+    "The opacity looks diffuse and streaky, a pattern that favours a viral cause.",
+    "An interstitial pattern predominates, more often viral.",
+    "Fine, spread-out markings rather than consolidation predominate, which favours viral infection.",
+    "The pattern is interstitial rather than confluent; viral infection is the likelier cause.",
+)
+_NO_CAUSE = (
+    "The pattern does not favour a particular cause.",
+    "The appearance is not specific for a cause.",
+    "The film does not show which organism is responsible.",
+)
+_CAVEAT = (
+    "The film alone cannot prove the cause.",
+    "The cause cannot be settled from the film alone.",
+    "Imaging cannot tell the organism with certainty.",
+)
+_CLEAR = (
+    "No focal airspace opacity is seen.",
+    "The lungs show no opacity that suggests pneumonia.",
+    "No consolidation is identified.",
+    "No abnormal lung opacity is identified.",
+    "The lungs are without visible consolidation.",
+    "Lung markings are within normal limits, without consolidation.",
+)
+_CLEAR_MORE = (
+    "No interstitial pattern of infection is evident.",
+    "No confluent or streaky opacity stands out.",
+    "There is no visible sign of lung infection.",
+    "Nothing on this view suggests lung infection.",
+)
+_UNSURE = (
+    "Opacity in keeping with pneumonia can neither be shown nor excluded on this film.",
+    "The lung markings are equivocal for pneumonia.",
+    "A subtle opacity cannot be told from normal markings with confidence.",
+    "It remains uncertain whether there is abnormal lung opacity.",
+)
+_UNSURE_MORE = (
+    "The score for pneumonia lies close to its threshold.",
+    "The appearance lies between normal and abnormal.",
+    "The film does not allow a confident statement.",
+)
+_IMPRESSION = {
+    "focal": (
+        "Pneumonia is likely, with a pattern that favours a bacterial cause.",
+        "Findings in keeping with pneumonia; bacterial pattern favoured.",
+        "Likely pneumonia, bacterial rather than viral by its pattern.",
+    ),
+    "diffuse": (
+        "Pneumonia is likely, with a pattern that favours a viral cause.",
+        "Findings in keeping with pneumonia; viral pattern favoured.",
+        "Likely pneumonia, viral rather than bacterial by its pattern.",
+    ),
+    "no cause": (
+        "Pneumonia is likely; the cause is open.",
+        "Findings in keeping with pneumonia, cause not determined.",
+        "Likely pneumonia without a pattern that favours one cause.",
+    ),
+    "clear": (
+        "No radiographic evidence of pneumonia.",
+        "Pneumonia is not seen.",
+        "No sign of pneumonia on this film.",
+        "No finding that suggests pneumonia.",
+    ),
+    "unsure": (
+        "Indeterminate for pneumonia.",
+        "Equivocal for pneumonia.",
+        "Pneumonia is possible but not certain.",
+    ),
+}
+_REVIEW = (
+    "Clinical correlation and review by a radiologist are advised.",
+    "To be reviewed by a radiologist.",
+    "Radiologist review and clinical correlation advised.",
+    "Please correlate clinically; radiologist review needed.",
+)
+
+
+def report(label: str, scored: Scored, random_source: random.Random) -> str:
+    """A draft in two paragraphs, `FINDINGS: ...` and `IMPRESSION: ...`.
+
+    Args:
+        label: "normal", "bacterial pneumonia" or "viral pneumonia"; only decides the pattern of what is present.
+        scored: what the prompt says of pneumonia; the draft agrees with it whatever the label.
+    """
+    pick = random_source.choice
+    sentences = [pick(_VIEW)] if random_source.random() < 0.6 else []
+    if scored == "present":
+        sentences.append(pick(_PRESENT))
+        pattern = {"bacterial pneumonia": "focal", "viral pneumonia": "diffuse"}.get(label, "no cause")
+        sentences.append(pick({"focal": _FOCAL, "diffuse": _DIFFUSE, "no cause": _NO_CAUSE}[pattern]))
+        if pattern != "no cause" and random_source.random() < 0.7:
+            sentences.append(pick(_CAVEAT))
+    elif scored == "not seen":
+        pattern = "clear"
+        sentences.append(pick(_CLEAR))
+        if random_source.random() < 0.6:
+            sentences.append(pick(_CLEAR_MORE))
+    else:
+        pattern = "unsure"
+        sentences.append(pick(_UNSURE))
+        if random_source.random() < 0.6:
+            sentences.append(pick(_UNSURE_MORE))
+    return f"FINDINGS: {' '.join(sentences)}\nIMPRESSION: {pick(_IMPRESSION[pattern])} {pick(_REVIEW)}"
