@@ -1,0 +1,138 @@
+"""`aris.load`: from a model's name to a backend that runs it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+
+from aris.backends.memory import memory_errors
+from aris.backends.native import NativeBackend
+from aris.checkpoints.checkpoint import load_model, open_checkpoint
+from aris.checkpoints.entries import TokenizerSource
+from aris.checkpoints.peft import load_adapter
+from aris.errors import CheckpointError, ModelError
+from aris.model import require_supported_dtype
+from aris.prompting import ImageProcessor, Tokenizer
+
+DEFAULT_MODEL = "aris-nano"
+_DTYPES = {
+    "bfloat16": torch.bfloat16,
+    "bf16": torch.bfloat16,
+    "float32": torch.float32,
+    "fp32": torch.float32,
+    "float16": torch.float16,
+    "fp16": torch.float16,
+}
+
+
+def load(
+    name: str | Path = DEFAULT_MODEL,
+    *,
+    dtype: str | torch.dtype = "auto",
+    device: str | torch.device = "auto",
+    adapter: str | Path | None = None,
+    revision: str | None = None,
+) -> NativeBackend:
+    """Load a model and make it ready to run.
+
+    Args:
+        name: "aris-nano" (the default, embedded), a name of the registry, a hub id, a folder in Hugging Face layout,
+            or a `.gguf` file.
+        dtype: "bfloat16", "float32", or "auto": bfloat16 on a GPU that computes in it and on a CPU with AVX512-BF16
+            or AMX, else float32. float16 is refused: Gemma 3 overflows it.
+        device: "cpu", "cuda", "cuda:1", ..., or "auto": CUDA if there is any, else the CPU.
+        adapter: folder of a PEFT LoRA adapter to put on the model.
+        revision: of a hub id; by default the registry's.
+
+    Raises:
+        CheckpointError: the model or the adapter is missing, gated, damaged, or of another family.
+        ModelError: the dtype or the device cannot be used, or memory runs out.
+    """
+    started = time.perf_counter()
+    place = resolve_device(device)
+    kind = resolve_dtype(dtype, place)
+    checkpoint = open_checkpoint(str(name), revision=revision)
+    folder = None if adapter is None else Path(adapter).expanduser()
+    if folder is not None and not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder; an adapter is a folder with adapter_config.json")
+    with memory_errors(place):
+        model = load_model(checkpoint, dtype=kind, device=place)
+        if folder is not None:
+            load_adapter(model, folder)
+    vision = checkpoint.config.vision
+    processor = None
+    if vision is not None:
+        # A checkpoint without a processor file (GGUF) means Gemma 3's numbers at its own tower's size.
+        processor = ImageProcessor.from_dict({"size": vision.image_size} | checkpoint.processor)
+        if processor.size != vision.image_size:
+            raise CheckpointError(
+                f"{checkpoint.name}: preprocessor_config.json says {processor.size} pixels, the tower reads "
+                f"{vision.image_size}; use the checkpoint's own files"
+            )
+    return NativeBackend(
+        checkpoint.name,
+        model,
+        _tokenizer(checkpoint.tokenizer),
+        processor,
+        spec=checkpoint.spec,
+        # An adapter changes the scores, so what was calibrated without it holds no more.
+        calibration={} if folder is not None else checkpoint.calibration,
+        load_s=time.perf_counter() - started,
+    )
+
+
+def _tokenizer(source: TokenizerSource) -> Tokenizer:
+    if source.path is not None:
+        return Tokenizer.from_file(source.path)
+    if source.vocabulary is not None:
+        return Tokenizer.from_gguf(*source.vocabulary)
+    raise CheckpointError("tokenizer: the checkpoint names none; it needs a tokenizer.json or a GGUF vocabulary")
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """The device meant, checked to be there.
+
+    Raises:
+        ModelError: no such device here.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        raise ModelError(f"device {str(device)!r:.40}: not known; use auto, cpu, cuda or cuda:N") from None
+    if place.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (place.index or 0) >= count:
+            raise ModelError(f"device {place}: this machine has {count} CUDA devices that PyTorch can use; use cpu")
+    elif place.type not in ("cpu", "mps"):
+        raise ModelError(f"device {place}: not supported; use auto, cpu, cuda or cuda:N")
+    return place
+
+
+def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """The dtype meant; "auto" takes bfloat16 where the device computes in it.
+
+    Raises:
+        ModelError: not one that Gemma 3 runs in.
+    """
+    if isinstance(dtype, str) and dtype != "auto":
+        if dtype not in _DTYPES:
+            raise ModelError(f"dtype {dtype!r:.40}: not known; use auto, bfloat16 or float32")
+        dtype = _DTYPES[dtype]
+    if isinstance(dtype, str):
+        if device.type == "cuda":
+            fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            fast = device.type == "cpu" and _cpu_computes_bfloat16()
+        return torch.bfloat16 if fast else torch.float32
+    require_supported_dtype(dtype)
+    return dtype
+
+
+def _cpu_computes_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 (AVX512-BF16 or AMX); without either, float32 is faster."""
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, so they may move
+    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in checks)

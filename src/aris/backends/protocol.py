@@ -1,0 +1,191 @@
+"""What a task may ask of whatever runs its prompts: text as it is made, and log-probabilities of given answers.
+
+Tasks know this protocol and no engine. `native.NativeBackend` implements it on this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from aris.checkpoints.registry import ModelSpec
+from aris.errors import ModelError
+from aris.prompting import Message, Segment
+
+FinishReason = Literal["stop", "length", "aborted"]
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """How to generate a reply.
+
+    Attributes:
+        max_tokens: of the reply at most, thoughts included; at least 1.
+        temperature: 0 is greedy, the default for clinical tasks.
+        top_k, top_p, min_p: truncation while sampling, as in `engine.SamplingParams`.
+        seed: makes sampling repeatable.
+        stop: the answer ends before the first of these strings; thoughts are not searched.
+        thinking: ask the model to think first. Only models that were trained to can.
+        top_logprobs: report each token's log-probability, with this many of the likeliest at its place; None reports
+            none.
+        pan_and_scan: give elongated images crops too; None does as the model's configuration says.
+    """
+
+    max_tokens: int = 512
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    thinking: bool = False
+    top_logprobs: int | None = None
+    pan_and_scan: bool | None = None
+
+    def __post_init__(self) -> None:
+        if not all(self.stop):
+            raise ModelError("stop: an empty string would end every answer at once; leave it out")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a reply took. All are counts of tokens but `images`, which counts crops too."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    images: int
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long a reply took, in seconds on a monotonic clock.
+
+    Attributes:
+        image_s: encoding its images; what it took then, if they were encoded for an earlier prompt.
+        prefill_s: reading the prompt, without what was kept from an earlier prompt on the same images.
+        first_token_s: from the call to the first token.
+        decode_tokens_per_s: after the first token; None if there were fewer than two.
+        total_s: from the call to the end.
+    """
+
+    image_s: float = 0.0
+    prefill_s: float = 0.0
+    first_token_s: float = 0.0
+    decode_tokens_per_s: float | None = None
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """A generated token with its natural log-probability, and the likeliest tokens at its place."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A model's reply.
+
+    Attributes:
+        text: the answer, without thoughts.
+        thinking: the thoughts, None if there were none.
+        finish_reason: "stop" (the model ended it, or a stop string did), "length", or "aborted" (nobody read on).
+        usage, timings: what it took.
+        logprobs: of each token, thoughts included; None unless asked for.
+    """
+
+    text: str
+    thinking: str | None
+    finish_reason: FinishReason
+    usage: Usage
+    timings: Timings = field(default_factory=Timings)
+    logprobs: tuple[TokenLogprob, ...] | None = None
+
+
+class ReplyStream(Iterator[str], Protocol):
+    """A reply while it is made. Iterate over it, or over `segments()`, once."""
+
+    @property
+    def reply(self) -> Reply:
+        """The reply so far; whole once the iteration has ended."""
+        ...
+
+    def segments(self) -> Iterator[Segment]:
+        """The pieces with their kind, "thought" or "answer"."""
+        ...
+
+    def close(self) -> None:
+        """Stop generating."""
+        ...
+
+
+class Backend(Protocol):
+    """Runs prompts on one model. Not for several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """The model, as it was asked for."""
+        ...
+
+    @property
+    def spec(self) -> ModelSpec | None:
+        """The registry's entry with the model's declared scope; None for a model that has none."""
+        ...
+
+    @property
+    def calibration(self) -> Mapping[str, Any]:
+        """Contents of the model's `calibration.json`, {} if it has none."""
+        ...
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether the model has a vision tower."""
+        ...
+
+    def stream(
+        self, messages: Sequence[Message], options: GenerationOptions | None = None, *, thoughts: bool = False
+    ) -> ReplyStream:
+        """Generate; pieces of text come as they are made.
+
+        Args:
+            messages: the conversation; it ends with a user's turn.
+            options: greedy and up to 512 tokens by default.
+            thoughts: give the text of thoughts too, where there is any, as it comes.
+
+        Raises:
+            PromptError: the conversation is malformed, or has an image and the model has no tower.
+            ModelError: the prompt is too long, or the options are invalid.
+        """
+        ...
+
+    def generate(self, messages: Sequence[Message], options: GenerationOptions | None = None) -> Reply:
+        """The whole reply at once; arguments and errors as for `stream`."""
+        ...
+
+    def score(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
+        """The natural log-probability of each choice as the beginning of the answer, its tokens' summed.
+
+        Not normalised by length. Where one choice begins another ("1", "10") its score includes the other's.
+
+        Raises:
+            PromptError: as for `stream`; or a choice is empty or begins with white space.
+            ModelError: as for `stream`.
+        """
+        ...
+
+    def score_many(
+        self, messages: Sequence[Message], questions: Sequence[tuple[str, Sequence[str]]]
+    ) -> list[list[float]]:
+        """Scores of several questions that share a beginning: the images are encoded and read once.
+
+        Args:
+            messages: a conversation that ends with a user's turn, which each question closes.
+            questions: (question, choices) pairs.
+
+        Returns:
+            For each question the scores of its choices, as from `score`.
+        """
+        ...

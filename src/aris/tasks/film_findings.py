@@ -1,0 +1,168 @@
+"""Named findings on one film: probabilities from the decoder's own answer scores, inside the model's declared scope.
+
+First the gate: is this a frontal chest film at all? Then, finding by finding, "Is there ... in this chest X-ray?" The
+film is encoded and read once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aris.backends import Backend
+from aris.errors import ModelError
+from aris.imaging import Film, read_film
+from aris.prompting import Image, Message, user
+from aris.tasks.calibration import UNCALIBRATED, Calibration, ScoreCalibration, read_calibration
+from aris.tasks.film_checks import not_a_film
+from aris.tasks.prompts import ANSWERS, FINDING_QUESTION, GATE_QUESTION
+from aris.tasks.results import FilmFindings, Finding
+from aris.tasks.scope import outside_scope, unknown_facts
+
+# Asked for by force of a model that declares no findings, where the caller names none: the five findings of the
+# CheXpert competition (arXiv 1901.07031), which MedGemma's card reports too.
+COMMON_FINDINGS = ("atelectasis", "cardiomegaly", "consolidation", "edema", "pleural effusion")
+FORCED = "forced: the model's scope was overridden; these numbers and words are not evidence of anything"
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What was found out about a film before anything is said of it.
+
+    Attributes:
+        result: the findings.
+        words: what a draft's prompt says of each calibrated finding that was scored, as ("pneumonia", "not seen").
+        in_scope: whether the film is a chest film inside the model's scope, as far as can be told.
+    """
+
+    result: FilmFindings
+    words: tuple[tuple[str, str], ...]
+    in_scope: bool
+
+
+def findings(
+    model: Backend, film: Film | str | Path, names: Sequence[str] | None = None, *, force: bool = False
+) -> FilmFindings:
+    """Score named findings on one film.
+
+    A finding outside the model's declared scope, and every finding of a film outside it, is "not assessed" and has no
+    probability.
+
+    Args:
+        model: reads images and can score given answers.
+        film: the film, or its path.
+        names: which findings; by default all that the model declares.
+        force: score all the same. The result is marked.
+
+    Raises:
+        ImageError: the file cannot be read.
+        ModelError: the model reads no images, or its scores are not numbers.
+        CheckpointError: its calibration is malformed.
+    """
+    film = film if isinstance(film, Film) else read_film(film)
+    result = assess(model, film, names, force=force).result
+    if _declared(model):
+        return result
+    missing = f"{model.name} declares no calibrated findings"
+    missing += "; scores are uncalibrated" if force else ": choose a model that does, such as aris-nano"
+    return result.model_copy(update={"warnings": (*result.warnings, missing)})
+
+
+def assess(model: Backend, film: Film, names: Sequence[str] | None = None, *, force: bool = False) -> Assessment:
+    """As `findings`, with what a draft needs besides."""
+    require_images(model)
+    calibration = read_calibration(model.calibration)
+    turn = [user(Image(film.pixels))]
+    warnings = list(film.warnings)
+    if film.burned_in_annotation:
+        warnings.append("the film has burned-in text, which a model may read as if it were told so")
+    blocked = _blocked(model, film, turn, calibration, warnings)
+    result, words = _score_all(model, turn, calibration, names, blocked, force)
+    forced = force and (blocked is not None or any(f.assessed and f.present is None for f in result))
+    if forced:
+        warnings.insert(0, FORCED)
+    return Assessment(
+        FilmFindings(
+            model=model.name,
+            file=str(film.source),
+            findings=tuple(result),
+            warnings=tuple(dict.fromkeys(warnings)),
+            forced=forced,
+        ),
+        tuple(words),
+        blocked is None,
+    )
+
+
+def require_images(model: Backend) -> None:
+    """Raise `ModelError` if the model has no vision tower."""
+    if not model.reads_images:
+        raise ModelError(f"{model.name}: this model reads no images; choose one with a vision tower, such as aris-nano")
+
+
+def _blocked(
+    model: Backend, film: Film, turn: list[Message], calibration: Calibration, warnings: list[str]
+) -> str | None:
+    """Why no finding of this film may be assessed; None if they may. Adds to the warnings."""
+    scope = None if model.spec is None else model.spec.scope
+    if scope is not None and (reasons := outside_scope(film, scope)):
+        warnings.extend(reasons)
+        return reasons[0]
+    reason = not_a_film(film.pixels)
+    if reason is None and calibration.gate is not None:
+        (scores,) = model.score_many(turn, [(GATE_QUESTION, ANSWERS)])
+        if not calibration.gate.present(calibration.gate.probability(scores)):
+            reason = "the model does not take it for a frontal chest X-ray"
+    if reason is not None:
+        warnings.append(f"not a chest film: {reason}")
+        return "not a chest film"
+    if scope is not None and (unknown := unknown_facts(film, scope, model.name)):
+        warnings.append(unknown)
+    return None
+
+
+def _declared(model: Backend) -> tuple[str, ...]:
+    return () if model.spec is None else tuple(each.name for each in model.spec.scope.findings)
+
+
+def _score_all(
+    model: Backend,
+    turn: list[Message],
+    calibration: Calibration,
+    names: Sequence[str] | None,
+    blocked: str | None,
+    force: bool,
+) -> tuple[list[Finding], list[tuple[str, str]]]:
+    """The findings in order, and the words for those that are calibrated and were scored."""
+    declared = _declared(model)
+    wanted = tuple(dict.fromkeys(names or declared or (COMMON_FINDINGS if force else ())))
+    usable = {name: calibration.findings[name] for name in declared if name in calibration.findings}
+    asked = [name for name in wanted if force or (blocked is None and name in usable)]
+    scores = model.score_many(turn, [(FINDING_QUESTION.format(finding=name), ANSWERS) for name in asked])
+    scored = dict(zip(asked, scores, strict=True))
+    out: list[Finding] = []
+    words: list[tuple[str, str]] = []
+    for name in wanted:
+        if name not in scored:
+            reason = blocked if name in usable else "outside the model's declared findings"
+            out.append(Finding(name=name, assessed=False, note=f"not assessed: {reason}"))
+            continue
+        entry = usable.get(name)
+        probability = (entry or UNCALIBRATED).probability(scored[name])
+        if entry is not None:
+            words.append((name, entry.word(probability)))
+        out.append(_scored(name, probability, entry, blocked))
+    return out, words
+
+
+def _scored(name: str, probability: float, entry: ScoreCalibration | None, blocked: str | None) -> Finding:
+    notes = []
+    if entry is None:
+        notes.append("forced: not calibrated for this finding")
+    elif entry.word(probability) == "uncertain":
+        notes.append("uncertain: too close to the operating point to be called")
+    if blocked is not None:
+        notes.append(f"forced: {blocked}")
+    present = None if entry is None else entry.present(probability)
+    return Finding(name=name, probability=probability, assessed=True, present=present, note="; ".join(notes))

@@ -1,0 +1,83 @@
+"""A backend that says what a test tells it to, and remembers what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aris.checkpoints.registry import ModelSpec
+
+from aris.backends import FinishReason, GenerationOptions, Reply, Timings, Usage
+from aris.prompting import Message, Segment, Text
+
+Answers = Callable[[str], Sequence[float]]
+
+
+class ScriptedStream(Iterator[str]):
+    def __init__(self, pieces: Sequence[str], finish: FinishReason) -> None:
+        self._left = list(pieces)
+        self._made: list[str] = []
+        self._finish = finish
+
+    def __next__(self) -> str:
+        if not self._left:
+            raise StopIteration
+        self._made.append(self._left.pop(0))
+        return self._made[-1]
+
+    def segments(self) -> Iterator[Segment]:
+        return (Segment("answer", piece) for piece in self)
+
+    def close(self) -> None:
+        self._left.clear()
+        self._finish = "aborted"
+
+    @property
+    def reply(self) -> Reply:
+        finish: FinishReason = "aborted" if self._left else self._finish
+        timings = Timings(0.1, 0.2, 0.3, 40.0, 1.0)
+        return Reply("".join(self._made), None, finish, Usage(10, len(self._made), 1), timings)
+
+
+@dataclass
+class ScriptedBackend:
+    """`scores` gives the log-probabilities of ("Yes", "No") for a question; `pieces` is what it writes."""
+
+    name: str = "scripted"
+    spec: ModelSpec | None = None
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    reads_images: bool = True
+    scores: Answers = lambda question: (-1.0, -1.0)
+    pieces: Sequence[str] = ()
+    finish: FinishReason = "stop"
+    asked: list[str] = field(default_factory=list)
+    prompts: list[list[Message]] = field(default_factory=list)
+    options: list[GenerationOptions | None] = field(default_factory=list)
+
+    def stream(
+        self, messages: Sequence[Message], options: GenerationOptions | None = None, *, thoughts: bool = False
+    ) -> ScriptedStream:
+        self.prompts.append(list(messages))
+        self.options.append(options)
+        return ScriptedStream(self.pieces, self.finish)
+
+    def generate(self, messages: Sequence[Message], options: GenerationOptions | None = None) -> Reply:
+        stream = self.stream(messages, options)
+        for _ in stream:
+            pass
+        return stream.reply
+
+    def score(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
+        assert tuple(choices) == ("Yes", "No")
+        question = " ".join(part.text for part in messages[-1].content if isinstance(part, Text))
+        self.asked.append(question)
+        return list(self.scores(question))
+
+    def score_many(
+        self, messages: Sequence[Message], questions: Sequence[tuple[str, Sequence[str]]]
+    ) -> list[list[float]]:
+        from aris.prompting import user
+
+        *earlier, turn = messages
+        return [self.score([*earlier, user(*turn.content, question)], choices) for question, choices in questions]
