@@ -6,9 +6,6 @@ import json
 
 import pytest
 from aris.checkpoints.registry import Scope
-from films import child
-from scripted_backend import ScriptedBackend
-from test_film_findings import nano, spec
 
 from aris.backends import GenerationOptions
 from aris.errors import ModelError
@@ -17,6 +14,8 @@ from aris.tasks import DraftStream, draft
 from aris.tasks.film_draft import NO_TEXT
 from aris.tasks.prompts import DRAFT_PROMPT
 from aris.tuning import nano_corpus
+from films import child
+from scripted_backend import ScriptedBackend, nano, spec
 
 GOOD = ("FINDINGS: Opacity on the right.", "\nIMPRESSION: ", "Pneumonia is likely.")
 

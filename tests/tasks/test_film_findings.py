@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import numpy as np
 import pytest
-from aris.checkpoints.registry import FindingScope, ModelSpec, Scope
-from films import child, film
-from scripted_backend import ScriptedBackend
 
 from aris.errors import ModelError
 from aris.tasks import findings
 from aris.tasks.film_findings import FORCED, assess
 from aris.tasks.prompts import FINDING_QUESTION, GATE_QUESTION
 from aris.tuning import nano_corpus
+from films import child, film
+from scripted_backend import CALIBRATION, ScriptedBackend, nano
 
 PNEUMONIA = FINDING_QUESTION.format(finding="pneumonia")
-CALIBRATION = {
-    "findings": {"pneumonia": {"slope": 1.0, "intercept": 0.0, "threshold": 0.5, "uncertain": [0.45, 0.55]}},
-    "gate": {"slope": 1.0, "intercept": 0.0, "threshold": 0.5},
-}
-
-
-def spec(**changes: Any) -> ModelSpec:
-    scope = Scope(
-        tasks=("draft", "findings", "ask"),
-        modalities=("CR", "DX"),
-        views=("AP", "PA"),
-        age_years=(0.0, 6.0),
-        findings=(FindingScope("pneumonia", "AUC on a test split", ""),),
-        note="",
-    )
-    return ModelSpec(**({"name": "tiny", "repo": "", "revision": "", "gated": False, "licence": "", "thinking": False,
-                         "scope": scope} | changes))  # fmt: skip
-
-
-def yes(probability: float) -> tuple[float, float]:
-    return math.log(probability), math.log(1 - probability)
-
-
-def nano(gate: float = 0.99, pneumonia: float = 0.9, **changes: Any) -> ScriptedBackend:
-    def scores(question: str) -> tuple[float, float]:
-        return yes(gate if question == GATE_QUESTION else pneumonia)
-
-    return ScriptedBackend(**({"name": "tiny", "spec": spec(), "calibration": CALIBRATION, "scores": scores} | changes))
 
 
 def test_the_questions_are_those_that_were_trained() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from films import child, film
-from scripted_backend import ScriptedBackend
-from test_film_findings import nano
 
 from aris.errors import ModelError, PromptError
 from aris.prompting import Image, Text, system
 from aris.tasks import AnswerStream, ask
+from films import child, film
+from scripted_backend import ScriptedBackend, nano
 
 
 def test_images_stand_before_the_question() -> None:

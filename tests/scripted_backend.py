@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aris.checkpoints.registry import ModelSpec
+from aris.checkpoints.registry import FindingScope, ModelSpec, Scope
 
 from aris.backends import FinishReason, GenerationOptions, Reply, Timings, Usage
-from aris.prompting import Message, Segment, Text
+from aris.prompting import Message, Segment, Text, user
+from aris.tasks.prompts import GATE_QUESTION
 
 Answers = Callable[[str], Sequence[float]]
 
@@ -77,7 +79,35 @@ class ScriptedBackend:
     def score_many(
         self, messages: Sequence[Message], questions: Sequence[tuple[str, Sequence[str]]]
     ) -> list[list[float]]:
-        from aris.prompting import user
-
         *earlier, turn = messages
         return [self.score([*earlier, user(*turn.content, question)], choices) for question, choices in questions]
+
+
+CALIBRATION = {
+    "findings": {"pneumonia": {"slope": 1.0, "intercept": 0.0, "threshold": 0.5, "uncertain": [0.45, 0.55]}},
+    "gate": {"slope": 1.0, "intercept": 0.0, "threshold": 0.5},
+}
+
+
+def spec(**changes: Any) -> ModelSpec:
+    scope = Scope(
+        tasks=("draft", "findings", "ask"),
+        modalities=("CR", "DX"),
+        views=("AP", "PA"),
+        age_years=(0.0, 6.0),
+        findings=(FindingScope("pneumonia", "AUC on a test split", ""),),
+        note="",
+    )
+    return ModelSpec(**({"name": "tiny", "repo": "", "revision": "", "gated": False, "licence": "", "thinking": False,
+                         "scope": scope} | changes))  # fmt: skip
+
+
+def yes(probability: float) -> tuple[float, float]:
+    return math.log(probability), math.log(1 - probability)
+
+
+def nano(gate: float = 0.99, pneumonia: float = 0.9, **changes: Any) -> ScriptedBackend:
+    def scores(question: str) -> tuple[float, float]:
+        return yes(gate if question == GATE_QUESTION else pneumonia)
+
+    return ScriptedBackend(**({"name": "tiny", "spec": spec(), "calibration": CALIBRATION, "scores": scores} | changes))
