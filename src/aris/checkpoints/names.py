@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-# The language model's prefix by layout: transformers before 4.52, since, and text-only checkpoints.
+import re
+
+# Layouts of multimodal checkpoints: transformers before 4.52 and since, with and without SigLIP's inner module.
 _MULTIMODAL = (
     ("model.language_model.", "language_model."),
     ("language_model.model.", "language_model."),
@@ -11,6 +13,8 @@ _MULTIMODAL = (
     ("model.vision_tower.", "vision_tower."),
     ("model.multi_modal_projector.", "multi_modal_projector."),
 )
+# The tied head written out again, and SigLIP's pooling head, which Gemma 3 does not use.
+_DROPPED = re.compile(r"(language_model\.)?lm_head\.weight|(model\.)?vision_tower\.(vision_model\.)?head\..+")
 
 
 def our_name(name: str, *, multimodal: bool) -> str:
@@ -21,3 +25,8 @@ def our_name(name: str, *, multimodal: bool) -> str:
     if not multimodal and name.startswith("model."):
         return "language_model." + name.removeprefix("model.")
     return name
+
+
+def is_dropped(name: str) -> bool:
+    """Whether a checkpoint's tensor is of no use: redundant, or of a part that the model does not have."""
+    return _DROPPED.fullmatch(name) is not None

@@ -61,7 +61,7 @@ def load_adapter(model: MedGemma, folder: Path) -> AdapterReport:
         layer = layers.get(name)
         if not isinstance(layer, nn.Linear):
             raise CheckpointError(
-                f"{folder}: {module} matches no linear layer of this model ({len(plan)} of {len(pairs)} did before it); "
+                f"{folder}: {module} matches no linear layer here ({len(plan)} of {len(pairs)} before it did); "
                 "use the base model that the adapter was trained on"
             )
         if isinstance(layer, LoRALinear):

@@ -1,0 +1,22 @@
+"""Formats in and out, the registry of named models, and the embedded one."""
+
+from aris.checkpoints.checkpoint import Checkpoint, load_model, open_checkpoint
+from aris.checkpoints.entries import Entry, TokenizerSource
+from aris.checkpoints.peft import AdapterReport, load_adapter, save_adapter
+from aris.checkpoints.registry import REGISTRY, FindingScope, ModelSpec, Scope, find
+
+__all__ = [
+    "REGISTRY",
+    "AdapterReport",
+    "Checkpoint",
+    "Entry",
+    "FindingScope",
+    "ModelSpec",
+    "Scope",
+    "TokenizerSource",
+    "find",
+    "load_adapter",
+    "load_model",
+    "open_checkpoint",
+    "save_adapter",
+]

@@ -1,0 +1,103 @@
+"""Weights that bitsandbytes quantised to 4 bits (NF4, FP4), dequantised by our own code (QLoRA, arXiv 2305.14314).
+
+A quantised `X.weight` is stored as bytes of two codes each, first value in the high nibble, beside
+`X.weight.absmax` (one for each block of values), `.quant_map` (the 16 levels) and `.quant_state.bitsandbytes__nf4` or
+`__fp4` (JSON as bytes: shape, block size). With double quantisation `absmax` is itself 8-bit codes into `.nested_quant_map`, times `.nested_absmax`, plus an offset.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from aris.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from aris.checkpoints.hf import SafetensorsFile
+
+_STATE = ".quant_state.bitsandbytes__"
+_SUFFIXES = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", f"{_STATE}nf4", f"{_STATE}fp4")
+
+
+def is_statistic(name: str) -> bool:
+    """Whether a tensor only describes another one's quantisation."""
+    return name.endswith(_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A quantised weight and what it takes to read it.
+
+    Attributes:
+        shape: of the weight.
+        block: values that share an absmax.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    block: int
+    nested_block: int
+    offset: float
+    nested: bool
+    files: Mapping[str, SafetensorsFile]
+
+    def _part(self, suffix: str) -> Tensor:
+        key = f"{self.name}{suffix}"
+        if key not in self.files:
+            raise CheckpointError(f"{self.name}: {suffix[1:]} is missing; the checkpoint is incomplete, get it again")
+        return self.files[key].tensor(key)
+
+    def read(self, dtype: torch.dtype) -> Tensor:
+        """The weight in `dtype`: levels looked up and scaled in float32, rounded once."""
+        packed = self._part("").flatten()
+        levels = self._part(".quant_map").float()
+        absmax = self._part(".absmax")
+        if self.nested:
+            codes = self._part(".nested_quant_map").float()[absmax.long()]
+            scales = self._part(".nested_absmax").float().repeat_interleave(self.nested_block)[: len(codes)]
+            absmax = codes * scales + self.offset
+        absmax = absmax.float()
+        count = 1
+        for side in self.shape:
+            count *= side
+        if packed.numel() * 2 < count or len(absmax) * self.block < count or len(levels) != 16:
+            raise CheckpointError(f"{self.name}: its quantised parts do not fit its shape; get the checkpoint again")
+        out = torch.empty(count, dtype=dtype)
+        step = max(self.block, (1 << 22) // self.block * self.block)  # whole blocks, about 16 MB of float32
+        for start in range(0, count, step):
+            stop = min(start + step, count)
+            part = packed[start // 2 : (stop + 1) // 2]
+            codes = torch.stack((part >> 4, part & 15), dim=1).flatten()[: stop - start].long()
+            scales = absmax[start // self.block : -(-stop // self.block)].repeat_interleave(self.block)
+            out[start:stop] = levels[codes] * scales[: stop - start]
+        return out.view(self.shape)
+
+
+def find(name: str, files: Mapping[str, SafetensorsFile]) -> Packed | None:
+    """How to read a tensor that is quantised; None if it is not.
+
+    Raises:
+        CheckpointError: its description is damaged.
+    """
+    for kind in ("nf4", "fp4"):
+        key = f"{name}{_STATE}{kind}"
+        if key in files:
+            break
+    else:
+        return None
+    try:
+        state: dict[str, Any] = json.loads(bytes(files[key].tensor(key).flatten().tolist()).decode("utf-8"))
+        shape = tuple(int(n) for n in state["shape"])
+        block = int(state["blocksize"])
+        nested = "nested_blocksize" in state
+        nested_block, offset = int(state.get("nested_blocksize", 1)), float(state.get("nested_offset", 0.0))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{name}: its quantisation's description is damaged; get the checkpoint again") from None
+    if min(block, nested_block, *shape, 1) < 1:
+        raise CheckpointError(f"{name}: its quantisation's description is damaged; get the checkpoint again")
+    return Packed(name, shape, block, nested_block, offset, nested, files)

@@ -1,0 +1,195 @@
+"""Hugging Face folders: `config.json`, `tokenizer.json` and safetensors, single or in shards, mapped and not read.
+
+Prequantised bitsandbytes checkpoints are dequantised on the way (see `bnb.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aris.checkpoints import bnb
+from aris.checkpoints.entries import Entry
+from aris.checkpoints.names import is_dropped, our_name
+from aris.errors import CheckpointError, ModelError
+from aris.model import MedGemmaConfig
+
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+_MAX_HEADER = 100_000_000  # bytes; the safetensors format's own limit
+
+
+class SafetensorsFile:
+    """A safetensors file, mapped. Tensors are views of the map.
+
+    Raises:
+        CheckpointError: missing, truncated, or with a header that cannot be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                # A private map: PyTorch wants writable memory, and nothing written reaches the file.
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        except FileNotFoundError:
+            raise CheckpointError(f"{path}: missing; the checkpoint is incomplete, get it again") from None
+        except ValueError:
+            raise CheckpointError(f"{path}: the file is empty; get it again") from None
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+        size = int.from_bytes(self._map[:8], "little") if len(self._map) >= 8 else -1
+        if not 0 < size <= min(_MAX_HEADER, len(self._map) - 8):
+            raise CheckpointError(f"{path}: not a safetensors file, or truncated; get it again")
+        try:
+            header = json.loads(self._map[8 : 8 + size].decode("utf-8"))
+            header.pop("__metadata__", None)
+            self._tensors = {name: self._checked(name, entry, 8 + size) for name, entry in header.items()}
+        except CheckpointError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+            raise CheckpointError(f"{path}: its header is damaged; get it again") from None
+
+    def _checked(self, name: str, entry: dict[str, Any], start: int) -> tuple[torch.dtype, tuple[int, ...], int]:
+        dtype, shape = entry["dtype"], tuple(entry["shape"])
+        begin, end = entry["data_offsets"]
+        if dtype not in _DTYPES:
+            raise CheckpointError(f"{self.path}: tensor {name!r:.100} has dtype {dtype!r:.20}, which is not supported")
+        if not all(isinstance(n, int) and n >= 0 for n in (*shape, begin, end)):
+            raise ValueError
+        if end - begin != math.prod(shape) * _DTYPES[dtype].itemsize:
+            raise CheckpointError(f"{self.path}: tensor {name!r:.100} does not have its size; get the file again")
+        if start + end > len(self._map):
+            raise CheckpointError(f"{self.path}: truncated before the end of tensor {name!r:.100}; get the file again")
+        return _DTYPES[dtype], shape, start + begin
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """A tensor's shape."""
+        return self._tensors[name][1]
+
+    def tensor(self, name: str) -> Tensor:
+        """A tensor in the file's dtype: a view of the map."""
+        dtype, shape, offset = self._tensors[name]
+        count = math.prod(shape)
+        if count == 0:
+            return torch.zeros(shape, dtype=dtype)
+        if offset % dtype.itemsize:  # not aligned: safetensors asks for it but does not ensure it
+            raw = bytearray(self._map[offset : offset + count * dtype.itemsize])
+            return torch.frombuffer(raw, dtype=dtype).view(shape)
+        return torch.frombuffer(self._map, dtype=dtype, count=count, offset=offset).view(shape)
+
+    def entries(self) -> Iterator[Entry]:
+        """Every tensor, under the name it has."""
+        for name in self._tensors:
+            yield Entry(name, self.shape(name), self.reader(name))
+
+    def reader(self, name: str) -> Callable[[torch.dtype], Tensor]:
+        """A function that gives the tensor in a dtype; a view where that is the file's own."""
+        return lambda dtype: self.tensor(name).to(dtype)
+
+
+class HFFolder:
+    """A folder as transformers saves it.
+
+    Attributes:
+        config: the model's shape.
+        processor, generation: contents of the files of those names, empty if they are not there.
+        tokenizer_path: where `tokenizer.json` is or should be.
+
+    Raises:
+        CheckpointError: files are missing or damaged, the weights are pickles, or the model is of another family.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        raw = self._json("config.json", required=True)
+        try:
+            self.config = MedGemmaConfig.from_dict(raw)
+        except ModelError as error:
+            raise CheckpointError(f"{path}: {error}") from None
+        self.quantization: dict[str, Any] = raw.get("quantization_config") or {}
+        method = self.quantization.get("quant_method")
+        if method not in (None, "bitsandbytes"):
+            raise CheckpointError(f"{path}: quantised by {method!r:.40}, which is not supported; bitsandbytes is")
+        self.processor = self._json("preprocessor_config.json")
+        self.generation = self._json("generation_config.json")
+        self.tokenizer_path = path / "tokenizer.json"
+        self._files = self._open()
+
+    def _json(self, name: str, *, required: bool = False) -> dict[str, Any]:
+        path = self.path / name
+        if not path.is_file():
+            if required:
+                raise CheckpointError(f"{self.path}: no {name}; give a folder in Hugging Face layout, or a .gguf file")
+            return {}
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+            raise CheckpointError(f"{path}: not readable as JSON; the file is damaged, get it again") from None
+        if not isinstance(value, dict):
+            raise CheckpointError(f"{path}: not a JSON object; the file is damaged, get it again")
+        return value
+
+    def _open(self) -> dict[str, SafetensorsFile]:
+        """Which file holds which tensor."""
+        index = self.path / "model.safetensors.index.json"
+        if index.is_file():
+            wanted = self._json(index.name).get("weight_map")
+            if not isinstance(wanted, dict) or not wanted:
+                raise CheckpointError(f"{index}: no weight_map; the file is damaged, get it again")
+            files: dict[str, SafetensorsFile] = {}
+            for name, file in wanted.items():
+                if not isinstance(file, str) or Path(file).name != file:
+                    raise CheckpointError(f"{index}: {file!r:.60} is not the name of a file beside it; get it again")
+                if file not in files:
+                    files[file] = SafetensorsFile(self.path / file)
+                if name not in files[file]:
+                    raise CheckpointError(f"{self.path / file}: lacks {name!r:.100}, which the index promises")
+            return {name: files[file] for name, file in wanted.items()}
+        single = self.path / "model.safetensors"
+        if not single.is_file():
+            if any(self.path.glob("*.bin")) or any(self.path.glob("*.pt*")):
+                raise CheckpointError(
+                    f"{self.path}: the weights are pickles, which can run code when read; convert them to safetensors"
+                )
+            raise CheckpointError(f"{self.path}: no model.safetensors; the checkpoint is incomplete, get it again")
+        file = SafetensorsFile(single)
+        return dict.fromkeys(file, file)
+
+    def entries(self) -> Iterator[Entry]:
+        """Every parameter of the model under our name, dequantised where the file is quantised.
+
+        Raises:
+            CheckpointError: a quantised tensor's statistics are missing or of another kind.
+        """
+        multimodal = self.config.vision is not None
+        for name, file in self._files.items():
+            if is_dropped(name) or bnb.is_statistic(name):
+                continue
+            packed = bnb.find(name, self._files)
+            if packed is None:
+                yield Entry(our_name(name, multimodal=multimodal), file.shape(name), file.reader(name))
+            else:
+                yield Entry(our_name(name, multimodal=multimodal), packed.shape, packed.read)

@@ -1,0 +1,151 @@
+"""The models that Aris knows by name, with the revision that was meant and the scope that each one declares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class FindingScope:
+    """A finding that a model may give a probability for, and the evidence that it can."""
+
+    name: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a model may be asked. Outside it a task says "not assessed", never a number.
+
+    Attributes:
+        tasks: names of tasks.
+        modalities: DICOM Modality (0008,0060) codes; empty for no declared limit.
+        views: DICOM View Position (0018,5101) codes; empty for no declared limit.
+        age_years: lowest and highest patient age, inclusive; None for no declared limit.
+        findings: those with validated probabilities.
+        note: limits in words.
+    """
+
+    tasks: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
+    age_years: tuple[float, float] | None = None
+    findings: tuple[FindingScope, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A named model.
+
+    Attributes:
+        name: the short name, unique.
+        repo: its hub id, "" for the embedded model.
+        revision: commit hash on the hub; None is unpinned until it is pulled.
+        parameters: as in the model's own name.
+        gated: a hub account must accept the licence first.
+        licence: its name.
+        multimodal: whether it reads images.
+        thinking: whether it was trained to think first when asked to.
+        context: tokens it reads at most.
+        instruction_tuned: whether it follows a conversation.
+        scope: what it may be asked.
+    """
+
+    name: str
+    repo: str
+    revision: str | None
+    parameters: str
+    gated: bool
+    licence: str
+    multimodal: bool
+    thinking: bool = False
+    context: int = 131_072
+    instruction_tuned: bool = True
+    scope: Scope = field(default_factory=Scope)
+
+
+_MEDGEMMA_TERMS = "Health AI Developer Foundations terms of use"
+_GEMMA_TERMS = "Gemma terms of use"
+_MEDGEMMA = Scope(
+    tasks=("draft", "ask"),
+    note="No finding has a probability that was validated here. Every draft needs a clinician's review.",
+)
+_NANO = Scope(
+    tasks=("draft", "findings", "ask"),
+    modalities=("CR", "DX", "RG"),
+    views=("AP", "PA"),
+    age_years=(0, 18),
+    findings=(
+        FindingScope(
+            "pneumonia",
+            "chest_pediatric, held-out test split (302 films of one centre): see the model card for the area under "
+            "the ROC curve, its interval and the baselines",
+        ),
+    ),
+    note="Frontal chest films of children (training: one centre, about 1 to 5 years). For trying, testing and "
+    "continuous integration only; never for patient care.",
+)
+
+
+def _medgemma(name: str, revision: str | None, parameters: str, **changes: bool) -> ModelSpec:
+    values = {"multimodal": True, "thinking": False, "instruction_tuned": True} | changes
+    return ModelSpec(
+        name, f"google/{name}", revision, parameters, True, _MEDGEMMA_TERMS, scope=_MEDGEMMA, **values
+    )
+
+
+def _gemma(size: str, revision: str | None, *, tuned: bool) -> ModelSpec:
+    small = size in ("270m", "1b")
+    # The 270M upload has no "-pt" suffix on its base model; the others do.
+    name = f"gemma-3-{size}" + ("-it" if tuned else "" if size == "270m" else "-pt")
+    return ModelSpec(
+        name,
+        f"google/{name}",
+        revision,
+        size.upper(),
+        True,
+        _GEMMA_TERMS,
+        multimodal=not small,
+        context=32_768 if small else 131_072,
+        instruction_tuned=tuned,
+        scope=Scope(tasks=("ask",), note="A general model without medical tuning."),
+    )
+
+
+REGISTRY: tuple[ModelSpec, ...] = (
+    ModelSpec(
+        "aris-nano", "", None, "270M + 7M", False, "Gemma terms of use (NOTICE in the package)", True,
+        context=32_768, scope=_NANO,
+    ),
+    _medgemma("medgemma-4b-it", "290cda5eeccbee130f987c4ad74a59ae6f196408", "4B"),
+    _medgemma("medgemma-4b-pt", None, "4B", instruction_tuned=False),
+    _medgemma("medgemma-1.5-4b-it", "e9792da5fb8ee651083d345ec4bce07c3c9f1641", "4B", thinking=True),
+    _medgemma(
+        "medgemma-27b-text-it", "5b667cf2ddcf064085bc90952edb35a0edbfb79c", "27B", multimodal=False, thinking=True
+    ),
+    _medgemma("medgemma-27b-it", "2d3e00ea38b50018bf5dd3aa1009457cd2d5a48f", "27B", thinking=True),
+    ModelSpec(
+        "medgemma-4b-it-bnb-4bit", "unsloth/medgemma-4b-it-bnb-4bit", None, "4B, NF4", False, _MEDGEMMA_TERMS, True,
+        scope=_MEDGEMMA,
+    ),
+    _gemma("270m", "9b0cfec892e2bc2afd938c98eabe4e4a7b1e0ca1", tuned=False),
+    _gemma("270m", "ac82b4e820549b854eebf28ce6dedaf9fdfa17b3", tuned=True),
+    _gemma("1b", None, tuned=False),
+    _gemma("1b", "dcc83ea841ab6100d6b47a070329e1ba4cf78752", tuned=True),
+    _gemma("4b", None, tuned=False),
+    _gemma("4b", "093f9f388b31de276ce2de164bdc2081324b9767", tuned=True),
+    _gemma("12b", None, tuned=False),
+    _gemma("12b", "96b6f1eccf38110c56df3a15bffe176da04bfd80", tuned=True),
+    _gemma("27b", None, tuned=False),
+    _gemma("27b", "005ad3404e59d6023443cb575daa05336842228a", tuned=True),
+)  # fmt: skip
+
+
+def find(name: str) -> ModelSpec | None:
+    """The model of a short name or hub id, in any case; None if there is none."""
+    wanted = name.strip().lower()
+    for spec in REGISTRY:
+        if wanted in (spec.name, spec.repo.lower()):
+            return spec
+    return None
