@@ -2,7 +2,8 @@
 
 A quantised `X.weight` is stored as bytes of two codes each, first value in the high nibble, beside
 `X.weight.absmax` (one for each block of values), `.quant_map` (the 16 levels) and `.quant_state.bitsandbytes__nf4` or
-`__fp4` (JSON as bytes: shape, block size). With double quantisation `absmax` is itself 8-bit codes into `.nested_quant_map`, times `.nested_absmax`, plus an offset.
+`__fp4` (JSON as bytes: shape, block size). With double quantisation `absmax` is itself 8-bit codes into
+`.nested_quant_map`, times `.nested_absmax`, plus an offset.
 """
 
 from __future__ import annotations

@@ -1,0 +1,100 @@
+"""One radiograph: its pixels as a reader would see them, and the facts that its file states."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from aris.errors import ImageError
+from aris.imaging import dicom, raster, sniff
+
+Pixels = npt.NDArray[np.uint8]
+# Larger files are no radiographs, and reading them whole would fill the memory.
+_MAX_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """A radiograph. No field holds what identifies a patient.
+
+    Attributes:
+        pixels: uint8 (H, W) grey, 0 black, or (H, W, 3) RGB, at the file's full resolution.
+        source: the path as it was given.
+        format: of the file's contents, whatever its name says.
+        modality: DICOM Modality (0008,0060), upper case; None where the file does not say, as for all below.
+        body_part: Body Part Examined (0018,0015).
+        view_position: View Position (0018,5101).
+        laterality, image_laterality: (0020,0060) and (0020,0062), "L" or "R", also "U" and "B".
+        patient_orientation: (0020,0020), where the rows and columns point, as ("L", "F").
+        patient_age_years: from Patient's Age (0010,1010), or birth date and study date.
+        pixel_spacing_mm: between rows and between columns, in millimetres.
+        spacing_attribute: where the spacing is from: "PixelSpacing" (calibrated or at the patient),
+            "ImagerPixelSpacing" (at the detector) or "NominalScannedPixelSpacing".
+        burned_in_annotation: (0028,0301).
+        warnings: what a reader of results should know, one line each.
+    """
+
+    pixels: Pixels
+    source: str
+    format: Literal["dicom", "png", "jpeg", "tiff"]
+    modality: str | None = None
+    body_part: str | None = None
+    view_position: str | None = None
+    laterality: str | None = None
+    image_laterality: str | None = None
+    patient_orientation: tuple[str, str] | None = None
+    patient_age_years: float | None = None
+    pixel_spacing_mm: tuple[float, float] | None = None
+    spacing_attribute: str | None = None
+    burned_in_annotation: bool | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def read_film(path: str | Path) -> Film:
+    """Read a radiograph from DICOM, PNG, JPEG or TIFF; the contents decide, not the name.
+
+    Raises:
+        ImageError: one line that says what is wrong with the file and what to do.
+    """
+    source = str(path)
+    data = _contents(Path(path).expanduser(), source)
+    kind = sniff.kind_of(data)
+    warnings = []
+    suffix = Path(path).suffix.lower()
+    facts: dict[str, Any] = {}
+    if kind == "dicom":
+        pixels, facts, more = dicom.read(data, source)
+    elif kind in ("png", "jpeg", "tiff"):
+        pixels, more = raster.read(data, kind, source)
+    else:
+        raise ImageError(f"{source}: {sniff.complaint(data)}")
+    if suffix in sniff.SUFFIXES and sniff.SUFFIXES[suffix] != kind:
+        warnings.append(f"the file is named {suffix} but holds {kind.upper()}; it was read as what it holds")
+    return Film(pixels, source, kind, warnings=(*warnings, *more), **facts)
+
+
+def _contents(path: Path, source: str) -> bytes:
+    """A regular file's bytes."""
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageError(f"{source}: a folder; give one image file")
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"{source}: not a regular file; give an image file")
+        if status.st_size == 0:
+            raise ImageError(f"{source}: the file is empty (0 bytes); copy it again")
+        if status.st_size > _MAX_BYTES:
+            raise ImageError(f"{source}: {status.st_size / 1e9:.1f} GB is too large for a radiograph (1 GB at most)")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError(f"{source}: no such file; check the path") from None
+    except PermissionError:
+        raise ImageError(f"{source}: no permission to read it") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "the path is not valid"
+        raise ImageError(f"{source}: cannot be read ({reason})") from None

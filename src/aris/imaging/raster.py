@@ -1,0 +1,93 @@
+"""PNG, JPEG and TIFF to pixels: full range, upright, at full resolution."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from aris.errors import ImageError
+
+MAX_PIXELS = 100_000_000
+_WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+
+
+def read(
+    data: bytes, kind: Literal["png", "jpeg", "tiff"], source: str
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """Decode an image.
+
+    Returns:
+        uint8 (H, W) or (H, W, 3), and warnings.
+
+    Raises:
+        ImageError: truncated or damaged, too large, or of several frames.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
+                check_size(image.width, image.height, source)
+                frames = getattr(image, "n_frames", 1)
+                if frames > 1:
+                    what = "pages" if kind == "tiff" else "frames"
+                    raise ImageError(f"{source}: {frames} {what}; give a file with one image")
+                image.load()
+                return _pixels(image, source)
+    except ImageError:
+        raise
+    except Exception:  # Pillow's decoders raise many kinds on damaged files
+        raise ImageError(f"{source}: the {kind.upper()} is truncated or damaged; copy or export it again") from None
+
+
+def check_size(width: int, height: int, source: str) -> None:
+    """Raise `ImageError` where an image has more pixels than are decoded, from its header alone."""
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{source}: {width:,} x {height:,} pixels are too many ({MAX_PIXELS // 1_000_000} million at most); "
+            "export it smaller"
+        )
+    if width < 1 or height < 1:
+        raise ImageError(f"{source}: the image has no pixels; export it again")
+
+
+def _pixels(image: Image.Image, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    notes: list[str] = []
+    upright = ImageOps.exif_transpose(image)
+    if upright.size != image.size or upright.getexif().get(0x0112) != image.getexif().get(0x0112):
+        notes.append("turned as its EXIF orientation says")
+    mode = upright.mode
+    if mode in _WIDE:
+        return _full_range(np.asarray(upright), notes), tuple(notes)
+    if mode in ("1", "L"):
+        return np.asarray(upright.convert("L")), tuple(notes)
+    if mode == "P" and "transparency" not in upright.info:
+        upright = upright.convert("RGB")
+    elif mode in ("LA", "RGBA", "PA", "P", "La", "RGBa"):
+        # Over black, as a light box would show it.
+        layer = upright.convert("RGBA")
+        black = Image.new("RGBA", layer.size, (0, 0, 0, 255))
+        upright = Image.alpha_composite(black, layer).convert("RGB")
+    elif mode != "RGB":
+        upright = upright.convert("RGB")
+    pixels = np.asarray(upright)
+    if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all():
+        pixels = pixels[..., 0]  # a grey film saved in colour
+    return np.ascontiguousarray(pixels), tuple(notes)
+
+
+def _full_range(values: npt.NDArray[np.generic], notes: list[str]) -> npt.NDArray[np.uint8]:
+    """More than 8 bits: the range that occurs becomes 0 to 255. These files say no window, so none is invented."""
+    wide = values.astype(np.float64)
+    finite = np.isfinite(wide)
+    if not finite.all():
+        wide = np.where(finite, wide, wide[finite].min() if finite.any() else 0.0)
+    low, high = wide.min(), wide.max()
+    notes.append("more than 8 bits without a window: its full range was used")
+    if high == low:
+        return np.zeros(wide.shape, dtype=np.uint8)
+    return np.rint((wide - low) / (high - low) * 255).astype(np.uint8)
