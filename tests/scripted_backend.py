@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aris.checkpoints.registry import FindingScope, ModelSpec, Scope
-
 from aris.backends import FinishReason, GenerationOptions, Reply, Timings, Usage
+from aris.checkpoints.registry import FindingScope, ModelSpec, Scope
 from aris.prompting import Message, Segment, Text, user
 from aris.tasks.prompts import GATE_QUESTION
 
@@ -95,11 +94,11 @@ def spec(**changes: Any) -> ModelSpec:
         modalities=("CR", "DX"),
         views=("AP", "PA"),
         age_years=(0.0, 6.0),
-        findings=(FindingScope("pneumonia", "AUC on a test split", ""),),
+        findings=(FindingScope("pneumonia", "AUC on a test split"),),
         note="",
     )
-    return ModelSpec(**({"name": "tiny", "repo": "", "revision": "", "gated": False, "licence": "", "thinking": False,
-                         "scope": scope} | changes))  # fmt: skip
+    values = {"name": "tiny", "repo": "", "revision": None, "parameters": "1M", "gated": False, "licence": "none"}
+    return ModelSpec(**({**values, "multimodal": True, "scope": scope} | changes))
 
 
 def yes(probability: float) -> tuple[float, float]:

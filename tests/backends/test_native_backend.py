@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from aris.checkpoints.registry import ModelSpec, Scope
 
 import tiny_checkpoint
 from aris.backends import Backend, GenerationOptions, NativeBackend, ReplyStream
 from aris.backends.streaming import StopStrings
+from aris.checkpoints.registry import ModelSpec
 from aris.engine import Step
 from aris.errors import ModelError, PromptError
 from aris.prompting import Image, ImageProcessor, Tokenizer, assistant, system, user
@@ -123,15 +123,9 @@ def test_thoughts_come_where_they_are_asked_for(tiny: NativeBackend, monkeypatch
 
 
 def test_thinking_asks_with_the_models_own_instruction() -> None:
-    spec = ModelSpec(**{**_spec_fields(), "thinking": True})
-    made = backend(spec=spec)
+    made = backend(spec=ModelSpec("t", "", None, "1M", False, "none", True, thinking=True))
     stream = made.stream([user("Q")], GenerationOptions(thinking=True, max_tokens=1))
     assert "think silently if needed" in stream._prompt.text
-
-
-def _spec_fields() -> dict[str, Any]:
-    scope = Scope(tasks=(), modalities=(), views=(), age_years=None, findings=(), note="")
-    return {"name": "t", "repo": "", "revision": "", "gated": False, "licence": "", "scope": scope}
 
 
 @pytest.mark.parametrize(

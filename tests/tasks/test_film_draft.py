@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from aris.checkpoints.registry import Scope
 
 from aris.backends import GenerationOptions
+from aris.checkpoints.registry import Scope
 from aris.errors import ModelError
 from aris.prompting import Image, Text
 from aris.tasks import DraftStream, draft
@@ -96,13 +96,20 @@ def test_force_writes_and_marks() -> None:
     ("name", "system"), [("medgemma-4b-it", "You are an expert radiologist."), ("medgemma-1.5-4b-it", None)]
 )
 def test_medgemma_gets_its_official_prompt(name: str, system: str | None) -> None:
-    scope = Scope(tasks=("draft",), modalities=(), views=(), age_years=None, findings=(), note="")
+    scope = Scope(tasks=("draft",))
     model = ScriptedBackend(name=name, spec=spec(name=name, scope=scope), pieces=GOOD)
     result = draft(model, child())
     assert prompt_text(model) == "Describe this X-ray" and result.findings == () and result.warnings == ()
     first = model.prompts[-1][0]
     assert (first.role == "system") is (system is not None)
     assert model.options[-1] == GenerationOptions(max_tokens=2000)
+
+
+def test_a_model_that_is_not_for_drafts_writes_none() -> None:
+    model = ScriptedBackend(spec=spec(scope=Scope(tasks=("ask",))), pieces=GOOD)
+    result = draft(model, child())
+    assert "draft is outside the model's scope (ask)" in result.warnings and model.prompts == []
+    assert draft(model, child(), force=True).forced
 
 
 def test_options_reach_the_model() -> None:

@@ -59,7 +59,7 @@ class DraftStream(Iterator[str]):
         self._started = clock()
         self.film = film if isinstance(film, Film) else read_film(film)
         read = clock()
-        assessed: Assessment = assess(model, self.film, force=force)
+        assessed: Assessment = assess(model, self.film, force=force, task="draft")
         self.assessment: FilmFindings = assessed.result
         self._timings: dict[str, float | None] = {"read_s": read - self._started, "findings_s": clock() - read}
         self._model = model

@@ -69,15 +69,17 @@ def findings(
     return result.model_copy(update={"warnings": (*result.warnings, missing)})
 
 
-def assess(model: Backend, film: Film, names: Sequence[str] | None = None, *, force: bool = False) -> Assessment:
-    """As `findings`, with what a draft needs besides."""
+def assess(
+    model: Backend, film: Film, names: Sequence[str] | None = None, *, force: bool = False, task: str = "findings"
+) -> Assessment:
+    """As `findings`, with what a draft needs besides; `task` is what the scope must allow where it is not findings."""
     require_images(model)
     calibration = read_calibration(model.calibration)
     turn = [user(Image(film.pixels))]
     warnings = list(film.warnings)
     if film.burned_in_annotation:
         warnings.append("the film has burned-in text, which a model may read as if it were told so")
-    blocked = _blocked(model, film, turn, calibration, warnings)
+    blocked = _blocked(model, film, turn, calibration, warnings, task)
     result, words = _score_all(model, turn, calibration, names, blocked, force)
     forced = force and (blocked is not None or any(f.assessed and f.present is None for f in result))
     if forced:
@@ -102,10 +104,14 @@ def require_images(model: Backend) -> None:
 
 
 def _blocked(
-    model: Backend, film: Film, turn: list[Message], calibration: Calibration, warnings: list[str]
+    model: Backend, film: Film, turn: list[Message], calibration: Calibration, warnings: list[str], task: str
 ) -> str | None:
-    """Why no finding of this film may be assessed; None if they may. Adds to the warnings."""
+    """Why this film may not be assessed; None if it may. Adds to the warnings."""
     scope = None if model.spec is None else model.spec.scope
+    # A model without findings is told apart by its empty list of them, name by name.
+    if scope is not None and task != "findings" and scope.tasks and task not in scope.tasks:
+        warnings.append(f"{task} is outside the model's scope ({', '.join(scope.tasks)})")
+        return warnings[-1]
     if scope is not None and (reasons := outside_scope(film, scope)):
         warnings.extend(reasons)
         return reasons[0]

@@ -1,0 +1,5 @@
+"""`python -m aris.cli`: the same as `aris`."""
+
+from aris.cli import main
+
+main()

@@ -1,0 +1,56 @@
+"""The `aris` command and its subcommands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from aris import __version__
+from aris.cli import ask, chat, draft, findings, models
+from aris.cli.outcome import Group, run
+from aris.cli.terminal import write
+
+app = typer.Typer(
+    name="aris",
+    cls=Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        write(f"aris {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def aris(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print a traceback when something fails; may stand after the command too.")
+    ] = False,
+) -> None:
+    """Aris, the open MedGemma system: drafts, findings and answers from medical images, on your own machine.
+
+    Nothing that a model writes is a diagnosis. Every draft is for a clinician to check and sign.
+
+    Exit codes: 0 done, 1 failed, 2 misused, 130 stopped by Ctrl-C.
+    """
+
+
+app.command()(draft.draft)
+app.command()(findings.findings)
+app.command()(ask.ask)
+app.command()(chat.chat)
+app.add_typer(models.app, name="models")
+
+
+def main() -> None:
+    """The console script."""
+    run(app)

@@ -1,0 +1,126 @@
+"""`aris draft`: a draft report of a film, as the model writes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aris.cli import options as o
+from aris.cli.outcome import FAILED, interruptible, report
+from aris.cli.session import Session, generation_options
+from aris.cli.terminal import heading, note, one_line, working, write, write_json
+from aris.errors import ArisError
+
+if TYPE_CHECKING:
+    from aris.backends import GenerationOptions
+    from aris.tasks import Draft, FilmFindings
+
+MARK = "DRAFT \u2014 not signed"
+INCOMPLETE = "the draft is not complete"
+
+
+def draft(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Films: DICOM, PNG, JPEG or TIFF.")],
+    model: o.ModelOption = "aris-nano",
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout a file, one a line.")] = False,
+    force: o.ForceOption = False,
+    max_tokens: o.MaxTokensOption = None,
+    temperature: o.TemperatureOption = 0.0,
+    top_k: o.TopKOption = 0,
+    top_p: o.TopPOption = 1.0,
+    min_p: o.MinPOption = 0.0,
+    seed: o.SeedOption = None,
+    adapter: o.AdapterOption = None,
+    dtype: o.DtypeOption = "auto",
+    device: o.DeviceOption = "auto",
+) -> None:
+    """Draft a report of each film: gate and scored findings first, then the text as it is written.
+
+    A film outside the model's declared scope gets no text. Nothing here is ever more than a draft.
+
+    Examples:
+
+        aris draft chest.dcm
+
+        aris draft chest.png --json | jq .sections.impression
+
+        aris draft chest.dcm --model google/medgemma-1.5-4b-it
+    """
+    session = Session(model, dtype=dtype, device=device, adapter=adapter)
+    generation = generation_options(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
+    failed = False
+    for file in files:
+        try:
+            _one(session, file, json=json, force=force, options=generation, max_tokens=max_tokens)
+        except ArisError as error:
+            failed = True
+            if json and _is_of_the_file(error):
+                write_json({"file": file, "error": str(error)})
+            report(error)
+            if not _is_of_the_file(error):
+                break  # the next file would meet the same
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _is_of_the_file(error: ArisError) -> bool:
+    from aris.errors import ImageError
+
+    return isinstance(error, ImageError)
+
+
+def _one(
+    session: Session, file: str, *, json: bool, force: bool, options: GenerationOptions, max_tokens: int | None
+) -> None:
+    with interruptible(INCOMPLETE, text=False):
+        with working(f"reading {file}"):
+            from aris.imaging import read_film
+
+            film = read_film(file)
+        backend = session.backend
+        with working(f"looking at {file}"):
+            from aris.tasks import DraftStream
+
+            stream = DraftStream(backend, film, force=force, options=options, max_tokens=max_tokens)
+    with interruptible(INCOMPLETE, text=not json):
+        if json:
+            for _ in stream:
+                pass
+            write_json(stream.draft.model_dump(mode="json"))
+            return
+        heading(f"{MARK} \u00b7 {backend.name} \u00b7 {file}")
+        write(_scores(stream.assessment))
+        for piece in stream:
+            write(piece)
+        _end(stream.draft)
+        heading(f"{MARK}. {session.caution}")
+
+
+def _scores(assessment: FilmFindings) -> str:
+    """One line for each scored finding, and an empty one."""
+    lines = []
+    for each in assessment.findings:
+        if each.probability is None:
+            lines.append(f"{each.name}: {each.note}\n")
+        else:
+            called = "" if each.present is None else ", present" if each.present else ", not seen"
+            note_ = f" ({each.note})" if each.note else ""
+            lines.append(f"{each.name}: probability {each.probability:.2f}{called}{note_}\n")
+    return "".join([*lines, "\n"]) if lines else ""
+
+
+def _end(draft: Draft) -> None:
+    """What stands under the text: warnings, and how long it took (on stderr)."""
+    text = draft.text
+    if text:
+        write("\n" if text.endswith("\n") else "\n\n")
+    for warning in draft.warnings:
+        write(f"! {one_line(warning)}\n", raw=True)
+    if draft.warnings:
+        write("\n")
+    rate = draft.timings.get("decode_tokens_per_s")
+    first, total = draft.timings.get("first_token_s"), draft.timings.get("total_s")
+    if first is not None and total is not None:
+        speed = "" if rate is None else f", {rate:.0f} tokens a second"
+        note(f"first token after {first:.2f} s{speed}, {total:.2f} s in all")

@@ -1,0 +1,91 @@
+"""`aris findings`: probabilities of named findings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aris.cli import options as o
+from aris.cli.outcome import FAILED, interruptible, report
+from aris.cli.session import Session
+from aris.cli.terminal import counting, one_line, write, write_json
+from aris.errors import ImageError
+
+if TYPE_CHECKING:
+    from aris.tasks import FilmFindings
+
+
+def findings(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Films: DICOM, PNG, JPEG or TIFF.")],
+    model: o.ModelOption = "aris-nano",
+    finding: Annotated[
+        list[str] | None,
+        typer.Option("--finding", "-f", help="Score this one; may be repeated. Default: all the model declares."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON Lines on stdout, one a file, in order.")] = False,
+    force: o.ForceOption = False,
+    adapter: o.AdapterOption = None,
+    dtype: o.DtypeOption = "auto",
+    device: o.DeviceOption = "auto",
+) -> None:
+    """Probabilities of findings on each film, inside the model's declared scope; "not assessed" outside it.
+
+    A file that cannot be read gets an error, the others go on, and the exit code is 1.
+
+    Examples:
+
+        aris findings chest.dcm
+
+        aris findings *.png --json > findings.jsonl
+
+        aris findings chest.dcm --finding pneumonia
+    """
+    session = Session(model, dtype=dtype, device=device, adapter=adapter)
+    failed = 0
+    done = 0
+    with counting("findings", len(files)) as step:
+        for file in files:
+            with interruptible(f"{done} of {len(files)} files are done", text=False):
+                failed += not _one(session, file, finding, json=json, force=force)
+            done += 1
+            step()
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _one(session: Session, file: str, names: list[str] | None, *, json: bool, force: bool) -> bool:
+    """Score one film and print it; False if it could not be read."""
+    from aris.imaging import read_film
+
+    try:
+        film = read_film(file)
+    except ImageError as error:
+        if json:
+            write_json({"file": file, "error": str(error)})
+        report(error)
+        return False
+    backend = session.backend
+    from aris.tasks import findings as score
+
+    result = score(backend, film, names, force=force)
+    if json:
+        write_json(result.model_dump(mode="json"))
+    else:
+        _print(result)
+    return True
+
+
+def _print(result: FilmFindings) -> None:
+    write(f"{one_line(result.file)}\n", raw=True)
+    width = max((len(each.name) for each in result.findings), default=0)
+    for each in result.findings:
+        name = one_line(each.name).ljust(width)
+        if each.probability is None:
+            write(f"  {name}  {one_line(each.note)}\n", raw=True)
+            continue
+        called = "uncalibrated" if each.present is None else "present" if each.present else "not seen"
+        note = f"  ({one_line(each.note)})" if each.note else ""
+        write(f"  {name}  {each.probability:.3f}  {called}{note}\n", raw=True)
+    for warning in result.warnings:
+        write(f"  ! {one_line(warning)}\n", raw=True)

@@ -1,0 +1,185 @@
+"""`aris models`: what can be run, what it is for, and getting it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aris.cli.terminal import note, one_line, working, write, write_json
+from aris.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from aris.checkpoints.registry import ModelSpec
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""The models that Aris knows by name.
+
+    Any hub id, folder in Hugging Face layout or .gguf file of the Gemma 3 family can be given to --model as well.
+
+    Examples:
+
+        aris models list
+
+        aris models show aris-nano
+
+        aris models pull medgemma-1.5-4b-it
+    """,
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name from `aris models list`, or a hub id.")]
+
+
+@app.command("list")
+def list_models(json: JsonOption = False) -> None:
+    """List the models with their size, whether they are gated and on this machine, and what they are for.
+
+    Example:
+
+        aris models list
+    """
+    from aris.checkpoints.registry import REGISTRY
+
+    with working("looking for models"):
+        facts = [_facts(spec) for spec in REGISTRY]
+    if json:
+        write_json({"models": facts})
+        return
+    rows = [("NAME", "SIZE", "GATED", "HERE", "READS", "FOR")]
+    for each in facts:
+        reads = "images, text" if each["reads_images"] else "text"
+        here = "yes" if each["local"] else "no"
+        scope = each["scope"]
+        tasks = ", ".join(scope["tasks"])
+        limits = "; ".join(filter(None, (", ".join(scope["views"]), _ages(scope["age_years"]))))
+        gated = "yes" if each["gated"] else "no"
+        purpose = f"{tasks} ({limits})" if limits else tasks
+        rows.append((each["name"], each["parameters"], gated, here, reads, purpose))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        write("  ".join([*cells, row[-1]]).rstrip() + "\n")
+
+
+@app.command()
+def show(name: NameArgument, json: JsonOption = False) -> None:
+    """Show a model's scope, licence, pinned revision and card.
+
+    Example:
+
+        aris models show aris-nano
+    """
+    spec = _named(name)
+    with working("looking for the model"):
+        facts = _facts(spec)
+        card = _card(spec)
+    if json:
+        write_json(facts | {"card": card})
+        return
+    scope = facts["scope"]
+    lines = {
+        "name": spec.name,
+        "from": spec.repo or "this package, over the Gemma 3 270M package",
+        "revision": spec.revision or ("none pinned" if spec.repo else "this package's"),
+        "size": spec.parameters,
+        "licence": spec.licence + (" (gated: accept it on the hub first)" if spec.gated else ""),
+        "here": "yes" if facts["local"] else f"no; run: aris models pull {spec.name}",
+        "reads": "images and text" if spec.multimodal else "text",
+        "tasks": ", ".join(scope["tasks"]),
+        "modalities": ", ".join(scope["modalities"]) or "no declared limit",
+        "views": ", ".join(scope["views"]) or "no declared limit",
+        "ages": _ages(scope["age_years"]) or "no declared limit",
+        "findings": "\n".join(f"{each['name']}: {each['evidence']}" for each in scope["findings"]) or "none declared",
+        "note": scope["note"],
+    }
+    for key, value in lines.items():
+        for index, line in enumerate(value.splitlines()):
+            write(f"{key if index == 0 else '':<11}{one_line(line)}\n")
+    if card:
+        write(f"\n{card.rstrip()}\n")
+
+
+@app.command()
+def pull(
+    name: NameArgument,
+    revision: Annotated[
+        str | None, typer.Option("--revision", help="A commit of the hub's; by default the pinned one.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Download a model, check every file, and remember the commit. A download that stopped is completed.
+
+    Example:
+
+        aris models pull medgemma-1.5-4b-it
+    """
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from aris.checkpoints.pull import pull as download
+    from aris.checkpoints.registry import find
+
+    spec = find(name)
+    if spec is not None and not spec.repo:
+        note(f"{spec.name} comes with the package; there is nothing to pull")
+        folder = None
+    else:
+        folder = str(download(name, spec, revision=revision))
+    if json:
+        write_json({"model": spec.name if spec is not None else name, "folder": folder})
+    elif folder is not None:
+        write(f"{one_line(folder)}\n")
+
+
+def _named(name: str) -> ModelSpec:
+    from aris.checkpoints.registry import find
+
+    spec = find(name)
+    if spec is None:
+        raise CheckpointError(f"{name}: no model of this name; see: aris models list")
+    return spec
+
+
+def _facts(spec: ModelSpec) -> dict[str, Any]:
+    """What is declared of a model, and whether it is on this machine."""
+    from dataclasses import asdict
+
+    from aris.checkpoints.pull import is_local
+
+    return {
+        "name": spec.name,
+        "repo": spec.repo or None,
+        "revision": spec.revision,
+        "parameters": spec.parameters,
+        "gated": spec.gated,
+        "licence": spec.licence,
+        "reads_images": spec.multimodal,
+        "thinking": spec.thinking,
+        "context": spec.context,
+        "local": is_local(spec),
+        "scope": asdict(spec.scope),
+    }
+
+
+def _card(spec: ModelSpec) -> str | None:
+    """The model's card, where it is on this machine."""
+    from aris.checkpoints import embedded, pull
+
+    if spec.repo:
+        try:
+            path = pull.local_folder(spec.name, spec) / "README.md"
+        except CheckpointError:
+            return None
+    else:
+        path = embedded.files() / "MODEL_CARD.md"
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _ages(years: Any) -> str:
+    return "" if years is None else f"age {years[0]:g} to {years[1]:g} years"

@@ -1,0 +1,97 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+DTYPES = ("auto", "bfloat16", "float32")
+_DTYPE_NAMES = {"bf16": "bfloat16", "fp32": "float32"}
+
+
+def _dtype(value: str) -> str:
+    value = _DTYPE_NAMES.get(value, value)
+    if value in ("float16", "fp16", "half"):
+        raise typer.BadParameter("float16 is refused: Gemma 3's residual stream overflows it; use bfloat16 or float32")
+    if value not in DTYPES:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(DTYPES)}")
+    return value
+
+
+_MODEL = "Model"
+_WRITING = "Writing"
+
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        envvar="ARIS_MODEL",
+        help="A name from `aris models list`, a hub id, a folder in Hugging Face layout, or a .gguf file.",
+        rich_help_panel=_MODEL,
+    ),
+]
+AdapterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--adapter",
+        help="Folder of a PEFT LoRA adapter to put on the model; its findings are then uncalibrated.",
+        rich_help_panel=_MODEL,
+    ),
+]
+DtypeOption = Annotated[
+    str,
+    typer.Option(
+        "--dtype",
+        callback=_dtype,
+        metavar="auto|bfloat16|float32",
+        help="Precision of weights and arithmetic; auto takes bfloat16 where the processor has it.",
+        rich_help_panel=_MODEL,
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda[:N]",
+        help="Where to run; auto takes CUDA if present.",
+        rich_help_panel=_MODEL,
+    ),
+]
+MaxTokensOption = Annotated[
+    int | None, typer.Option("--max-tokens", min=1, help="Length limit of the text.", rich_help_panel=_WRITING)
+]
+TemperatureOption = Annotated[
+    float,
+    typer.Option("--temperature", min=0.0, help="0 takes the likeliest token each time.", rich_help_panel=_WRITING),
+]
+TopKOption = Annotated[
+    int, typer.Option("--top-k", min=0, help="Sample from the K likeliest tokens; 0: all.", rich_help_panel=_WRITING)
+]
+TopPOption = Annotated[
+    float,
+    typer.Option(
+        "--top-p",
+        min=0.0,
+        max=1.0,
+        help="Sample from the likeliest tokens that reach this probability together.",
+        rich_help_panel=_WRITING,
+    ),
+]
+MinPOption = Annotated[
+    float,
+    typer.Option(
+        "--min-p",
+        min=0.0,
+        max=1.0,
+        help="Sample from tokens at least this likely relative to the likeliest.",
+        rich_help_panel=_WRITING,
+    ),
+]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Makes sampling repeatable.", rich_help_panel=_WRITING)
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Go on outside the model's declared scope; the result is marked as forced.")
+]

@@ -1,0 +1,60 @@
+"""A command's model, loaded when it is first needed, and its words of caution."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aris.cli.terminal import working
+
+if TYPE_CHECKING:
+    from aris.backends import GenerationOptions, NativeBackend
+
+_NANO = "aris-nano"
+
+
+class Session:
+    """Loads the model once, at the first file that can be read: a wrong file name costs no waiting."""
+
+    def __init__(self, model: str, *, dtype: str, device: str, adapter: str | None) -> None:
+        self.name = model
+        self._dtype, self._device, self._adapter = dtype, device, adapter
+        self._backend: NativeBackend | None = None
+
+    @property
+    def backend(self) -> NativeBackend:
+        """The model, ready to run.
+
+        Raises:
+            CheckpointError, ModelError: it cannot be loaded.
+        """
+        if self._backend is None:
+            with working(f"loading {self.name}"):
+                from aris.backends import load
+
+                self._backend = load(self.name, dtype=self._dtype, device=self._device, adapter=self._adapter)
+        return self._backend
+
+    @property
+    def caution(self) -> str:
+        """What must stand under everything that this model writes."""
+        backend = self.backend
+        if backend.spec is not None and backend.spec.name == _NANO:
+            return f"{_NANO} is for trying and testing only, never for patient care."
+        return "A model wrote this. A clinician must check every word against the film before any use."
+
+
+def generation_options(
+    *, temperature: float, top_k: int, top_p: float, min_p: float, seed: int | None, max_tokens: int | None = None,
+    thinking: bool = False,
+) -> GenerationOptions:  # fmt: skip
+    """The options of the command line as the backend takes them."""
+    from aris.backends import GenerationOptions
+
+    options = GenerationOptions(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, thinking=thinking
+    )
+    if max_tokens is None:
+        return options
+    from dataclasses import replace
+
+    return replace(options, max_tokens=max_tokens)

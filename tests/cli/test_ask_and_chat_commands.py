@@ -1,0 +1,78 @@
+"""`aris ask` and `aris chat`: answers as they come, conversations that remember."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aris.prompting import Image, Text
+from scripted_backend import ScriptedBackend
+
+Aris = Callable[..., Any]
+Scripted = Callable[..., ScriptedBackend]
+
+
+def texts(messages: list[Any]) -> list[str]:
+    return [part.text for message in messages for part in message.content if isinstance(part, Text)]
+
+
+def test_ask_prints_the_answer_alone_on_stdout(aris: Aris, scripted: Scripted) -> None:
+    scripted(pieces=("Because ", "it is."))
+    result = aris("ask", "Why?")
+    assert result.exit_code == 0 and result.stdout == "Because it is.\n"
+    assert "clinician" in result.stderr
+
+
+def test_ask_with_images_and_json(aris: Aris, scripted: Scripted, film_png: Path) -> None:
+    model = scripted(pieces=("A film.",))
+    result = aris("ask", "-i", film_png, "--image", film_png, "What?", "--json")
+    data = json.loads(result.stdout)
+    assert data["answer"] == "A film." and data["files"] == [str(film_png)] * 2 and data["question"] == "What?"
+    assert sum(isinstance(part, Image) for part in model.prompts[0][0].content) == 2
+
+
+def test_ask_reads_stdin(aris: Aris, scripted: Scripted) -> None:
+    model = scripted(pieces=("x",))
+    assert aris("ask", "-", input="From a pipe?\n").exit_code == 0
+    assert texts(model.prompts[0]) == ["From a pipe?\n"]
+
+
+def test_ask_with_an_unreadable_image(aris: Aris, scripted: Scripted, tmp_path: Path) -> None:
+    scripted()
+    result = aris("ask", "-i", tmp_path / "none.png", "What?", "--json")
+    assert result.exit_code == 1 and result.stdout == "" and "none.png" in result.stderr
+
+
+def test_an_empty_question_is_refused(aris: Aris, scripted: Scripted) -> None:
+    scripted()
+    assert aris("ask", " ").exit_code == 1
+
+
+def test_chat_remembers_and_clears(aris: Aris, scripted: Scripted, film_png: Path) -> None:
+    model = scripted(pieces=("Yes.",))
+    typed = f"/image {film_png}\nFirst?\n\nSecond?\n/clear\nThird?\n/nonsense\n/help\n/quit\nFourth?\n"
+    result = aris("chat", "--system", "Be short.", input=typed)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "Yes.\n" * 3
+    assert [texts(prompt) for prompt in model.prompts] == [
+        ["Be short.", "First?"],
+        ["Be short.", "First?", "Yes.", "Second?"],
+        ["Be short.", "Third?"],
+    ]
+    images = [sum(isinstance(p, Image) for m in prompt for p in m.content) for prompt in model.prompts]
+    assert images == [1, 1, 0]
+    assert "no command /nonsense" in result.stderr
+
+
+def test_chat_json_is_one_line_an_answer(aris: Aris, scripted: Scripted) -> None:
+    scripted(pieces=("One\ntwo",))
+    lines = aris("chat", "--json", input="A?\nB?\n").stdout.splitlines()
+    assert [json.loads(line)["question"] for line in lines] == ["A?", "B?"]
+
+
+def test_chat_from_a_pipe_fails_where_an_image_cannot_be_read(aris: Aris, scripted: Scripted) -> None:
+    scripted()
+    result = aris("chat", input="/image none.png\nQ?\n")
+    assert result.exit_code == 1 and "none.png" in result.stderr and result.stdout == ""
