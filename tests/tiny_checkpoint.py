@@ -65,20 +65,20 @@ def tokenizer() -> tokenizers.Tokenizer:
     return inner
 
 
-def config(vision: bool = True, max_position_embeddings: int = 4096) -> MedGemmaConfig:
+def config(vision: bool = True, max_position_embeddings: int = 4096, layers: int = 6) -> MedGemmaConfig:
     """Six layers, one of them global, windows of 32 tokens; 4 soft tokens an image."""
     inner = tokenizer()
     text = TextConfig(
         vocab_size=inner.get_vocab_size(),
         hidden_size=32,
         intermediate_size=48,
-        num_hidden_layers=6,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         num_key_value_heads=1,
         head_dim=16,
         query_pre_attn_scalar=16,
         sliding_window=32,
-        layer_types=("sliding_attention",) * 5 + ("full_attention",),
+        layer_types=tuple("sliding_attention" if (i + 1) % 6 else "full_attention" for i in range(layers)),
         max_position_embeddings=max_position_embeddings,
     )
     tower = VisionConfig(16, 32, 1, 2, image_size=IMAGE_SIZE, patch_size=8) if vision else None
@@ -98,20 +98,24 @@ def config(vision: bool = True, max_position_embeddings: int = 4096) -> MedGemma
     )
 
 
-def network(vision: bool = True, seed: int = 3, max_position_embeddings: int = 4096) -> MedGemma:
+def network(
+    vision: bool = True, seed: int = 3, max_position_embeddings: int = 4096, layers: int = 6
+) -> MedGemma:
     """The network with random weights, in float32 and eval mode."""
     torch.manual_seed(seed)
-    model = MedGemma(config(vision, max_position_embeddings))
+    model = MedGemma(config(vision, max_position_embeddings, layers))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.normal_(std=0.05 if "norm" in name else 0.3)
     return model.eval()
 
 
-def save(folder: Path, *, vision: bool = True, seed: int = 3, max_position_embeddings: int = 4096) -> Path:
+def save(
+    folder: Path, *, vision: bool = True, seed: int = 3, max_position_embeddings: int = 4096, layers: int = 6
+) -> Path:
     """Write the checkpoint into `folder` and return it."""
     folder.mkdir(parents=True, exist_ok=True)
-    model = network(vision, seed, max_position_embeddings)
+    model = network(vision, seed, max_position_embeddings, layers)
     prefix = "language_model.model." if vision else "model."
     state = {
         name.replace("language_model.", prefix, 1) if name.startswith("language_model.") else name: value.contiguous()

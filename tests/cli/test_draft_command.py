@@ -23,7 +23,7 @@ def test_a_draft_is_headed_and_footed_as_one(aris: Aris, scripted: Scripted, fil
     lines = result.stdout.strip().splitlines()
     assert lines[0].startswith(MARK) and str(film_png) in lines[0]
     assert lines[-1].startswith(MARK)
-    assert "pneumonia: probability 0.90, present" in result.stdout
+    assert "pneumonia: present, probability 0.90" in result.stdout
     assert "FINDINGS: Opacity on the right.\nIMPRESSION: Pneumonia is likely." in result.stdout
     assert "! age and view are not known" in result.stdout
 

@@ -42,7 +42,7 @@ def test_a_bad_file_gets_its_error_in_its_place_and_the_rest_go_on(
 def test_text_output(aris: Aris, scripted: Scripted, film_png: Path) -> None:
     scripted()
     lines = aris("findings", film_png).stdout.splitlines()
-    assert lines[0] == str(film_png) and lines[1].split() == ["pneumonia", "0.900", "present"]
+    assert lines[0] == str(film_png) and lines[1].split() == ["pneumonia", "0.90", "present"]
 
 
 def test_a_finding_outside_the_scope_has_no_number(aris: Aris, scripted: Scripted, film_png: Path) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 import aris as package
-from aris.cli.terminal import one_line, plain
+import tiny_checkpoint
+from aris.checkpoints import save_adapter
+from aris.cli.terminal import one_line, plain, probability
 from aris.errors import CheckpointError
+from aris.model import attach_lora
 
 Aris = Callable[..., Any]
 COMMANDS = ("draft", "findings", "ask", "chat", "models")
@@ -90,13 +95,34 @@ def test_an_interrupt_while_loading_is_130(aris: Aris, monkeypatch: pytest.Monke
     assert result.exit_code == 130 and result.stdout == "" and "stopped" in result.stderr
 
 
-def test_missing_models_and_adapters(aris: Aris, tmp_path: Path, tiny_model: Path) -> None:
-    for name in (tmp_path / "none", tmp_path / "none.gguf", "no-such-model"):
-        result = aris("ask", "Q?", "--model", name)
-        assert result.exit_code == 1 and result.stdout == ""
-        assert len(result.stderr.splitlines()) == 1 and result.stderr.startswith("error: ")
-    result = aris("ask", "Q?", "--model", tiny_model, "--adapter", tmp_path / "none")
-    assert result.exit_code == 1 and "adapter" in result.stderr and len(result.stderr.splitlines()) == 1
+def one_line_error(result: Any) -> str:
+    assert result.exit_code == 1 and result.stdout == ""
+    assert result.stderr.startswith("error: ") and len(result.stderr.splitlines()) == 1
+    assert "defect" not in result.stderr
+    return str(result.stderr)
+
+
+def test_missing_models(aris: Aris, tmp_path: Path, film_png: Path) -> None:
+    for name in (tmp_path / "none", tmp_path / "none.gguf", "no-such-model", film_png):
+        for command in (("ask", "Q?"), ("draft", film_png), ("findings", film_png)):
+            assert str(name) in one_line_error(aris(*command, "--model", name))
+
+
+def test_wrong_adapters(aris: Aris, tmp_path: Path, tiny_model: Path) -> None:
+    def ask(adapter: Path) -> str:
+        return one_line_error(aris("ask", "Q?", "--model", tiny_model, "--adapter", adapter))
+
+    assert "none" in ask(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    assert "empty" in ask(tmp_path / "empty")
+    other = tiny_checkpoint.network()
+    attach_lora(other, lambda name: name.endswith("q_proj"), r=2, alpha=4)
+    save_adapter(other, tmp_path / "foreign")
+    config = json.loads((tmp_path / "foreign" / "adapter_config.json").read_text())
+    weights = load_file(tmp_path / "foreign" / "adapter_model.safetensors")
+    renamed = {name.replace("q_proj", "w_proj"): value for name, value in weights.items()}
+    save_file(renamed, tmp_path / "foreign" / "adapter_model.safetensors")
+    assert config["r"] == 2 and "matches no linear layer" in ask(tmp_path / "foreign")
 
 
 def test_the_model_can_come_from_the_environment(
@@ -111,3 +137,9 @@ def test_neutralising_keeps_text_and_shows_controls() -> None:
     assert plain("\x1b[31m\x00\x7f") == "␛[31m␀␡"
     assert one_line("a\nb\tc\u2028d") == "a␊b␉c␊d"
     assert plain("\udcff") == "\ufffd"
+
+
+def test_no_probability_is_rounded_to_certainty() -> None:
+    assert [probability(value) for value in (0.0, 0.004, 0.5, 0.99, 0.996, 1.0)] == [
+        "<0.01", "<0.01", "0.50", "0.99", ">0.99", ">0.99",
+    ]  # fmt: skip

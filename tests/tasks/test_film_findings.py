@@ -39,7 +39,8 @@ def test_present_is_the_probability_against_the_operating_point(probability: flo
 
 
 def test_close_to_the_operating_point_is_noted() -> None:
-    assert "uncertain" in findings(nano(pneumonia=0.5), child()).findings[0].note
+    finding = findings(nano(pneumonia=0.5), child()).findings[0]
+    assert finding.assessed and finding.present is None and "too close" in finding.note
 
 
 def test_json_has_the_documented_keys_and_marks_force_only_where_it_was_used() -> None:

@@ -9,7 +9,7 @@ import typer
 from aris.cli import options as o
 from aris.cli.outcome import FAILED, interruptible, report
 from aris.cli.session import Session, generation_options
-from aris.cli.terminal import heading, note, one_line, working, write, write_json
+from aris.cli.terminal import heading, note, one_line, probability, working, write, write_json
 from aris.errors import ArisError
 
 if TYPE_CHECKING:
@@ -104,9 +104,8 @@ def _scores(assessment: FilmFindings) -> str:
         if each.probability is None:
             lines.append(f"{each.name}: {each.note}\n")
         else:
-            called = "" if each.present is None else ", present" if each.present else ", not seen"
-            note_ = f" ({each.note})" if each.note else ""
-            lines.append(f"{each.name}: probability {each.probability:.2f}{called}{note_}\n")
+            limits = f" ({each.note})" if each.note else ""
+            lines.append(f"{each.name}: {each.word}, probability {probability(each.probability)}{limits}\n")
     return "".join([*lines, "\n"]) if lines else ""
 
 

@@ -9,7 +9,7 @@ import typer
 from aris.cli import options as o
 from aris.cli.outcome import FAILED, interruptible, report
 from aris.cli.session import Session
-from aris.cli.terminal import counting, one_line, write, write_json
+from aris.cli.terminal import counting, one_line, probability, write, write_json
 from aris.errors import ImageError
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def _print(result: FilmFindings) -> None:
         if each.probability is None:
             write(f"  {name}  {one_line(each.note)}\n", raw=True)
             continue
-        called = "uncalibrated" if each.present is None else "present" if each.present else "not seen"
-        note = f"  ({one_line(each.note)})" if each.note else ""
-        write(f"  {name}  {each.probability:.3f}  {called}{note}\n", raw=True)
+        limits = f"  ({one_line(each.note)})" if each.note else ""
+        write(f"  {name}  {probability(each.probability)}  {each.word}{limits}\n", raw=True)
     for warning in result.warnings:
         write(f"  ! {one_line(warning)}\n", raw=True)

@@ -69,6 +69,11 @@ def heading(text: str) -> None:
     write(f"\x1b[1;33m{line}\x1b[0m\n" if styled else f"{line}\n", raw=True)
 
 
+def probability(value: float) -> str:
+    """A probability in two places, never rounded to certainty."""
+    return ">0.99" if value > 0.99 else "<0.01" if value < 0.01 else f"{value:.2f}"
+
+
 def note(text: str) -> None:
     """Write one line to stderr."""
     print(one_line(text), file=sys.stderr, flush=True)

@@ -81,7 +81,7 @@ def assess(
         warnings.append("the film has burned-in text, which a model may read as if it were told so")
     blocked = _blocked(model, film, turn, calibration, warnings, task)
     result, words = _score_all(model, turn, calibration, names, blocked, force)
-    forced = force and (blocked is not None or any(f.assessed and f.present is None for f in result))
+    forced = force and (blocked is not None or any(finding.word == "uncalibrated" for finding in result))
     if forced:
         warnings.insert(0, FORCED)
     return Assessment(
@@ -163,12 +163,19 @@ def _score_all(
 
 
 def _scored(name: str, probability: float, entry: ScoreCalibration | None, blocked: str | None) -> Finding:
+    word = "uncalibrated" if entry is None else entry.word(probability)
     notes = []
-    if entry is None:
+    if word == "uncalibrated":
         notes.append("forced: not calibrated for this finding")
-    elif entry.word(probability) == "uncertain":
-        notes.append("uncertain: too close to the operating point to be called")
+    if word == "uncertain":
+        notes.append("too close to the operating point to be called")
     if blocked is not None:
         notes.append(f"forced: {blocked}")
-    present = None if entry is None else entry.present(probability)
-    return Finding(name=name, probability=probability, assessed=True, present=present, note="; ".join(notes))
+    return Finding(
+        name=name,
+        probability=probability,
+        assessed=True,
+        present={"present": True, "not seen": False}.get(word),
+        note="; ".join(notes),
+        word=word,
+    )

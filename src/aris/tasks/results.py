@@ -27,8 +27,11 @@ class Finding(Result):
         name: as asked for, or as the model declares it.
         probability: 0 to 1; None where the finding was not assessed.
         assessed: whether it was.
-        present: the probability against the model's operating point; None if not assessed or not calibrated.
+        present: the probability against the model's operating point; None if not assessed, not calibrated, or too
+            close to the operating point to be called.
         note: why it was not assessed, or what limits the number; may be empty.
+        word: what the number says: "present", "not seen", "uncertain", "uncalibrated"; "" if there is none. Not in
+            JSON.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Finding(Result):
     assessed: bool
     present: bool | None = None
     note: str = ""
+    word: str = Field(default="", exclude=True)
 
 
 class FilmFindings(Result):
