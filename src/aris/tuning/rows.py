@@ -5,13 +5,15 @@ Only the assistant's tokens and the `<end_of_turn>` that closes them carry loss;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from aris.errors import DataError
-from aris.prompting import Message, PromptProcessor, Text, render
+from aris.prompting import PromptProcessor
+from aris.prompting.chat import neutralize
 from aris.prompting.gguf_vocabulary import IMAGE_SOFT_TOKEN
-from aris.prompting.tokenizer import END_OF_IMAGE, END_OF_TURN, START_OF_IMAGE
+from aris.prompting.tokenizer import BOS, END_OF_IMAGE, END_OF_TURN, START_OF_IMAGE, START_OF_TURN
 
 
 @dataclass(frozen=True)
@@ -33,33 +35,123 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """One turn of a conversation: texts and, as an int, indices into the pictures of the corpus, in reading order."""
+
+    role: str
+    parts: tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A conversation of any number of turns and pictures, with what a `Row` holds beside its text.
+
+    Attributes:
+        turns: an optional "system" turn, then "user" and "assistant" in strict alternation, the last the assistant's.
+        weight: of the row's loss beside others of its batch, > 0.
+    """
+
+    task: str
+    turns: tuple[Turn, ...]
+    group: str = ""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
 class TokenRow:
-    """A row ready for the model: `token_ids[answer_start:]` carry loss."""
+    """A row ready for the model.
+
+    Attributes:
+        answer_start: `token_ids[answer_start:]` begins the first answer.
+        picture: the first picture, or None.
+        answers: half-open spans of `token_ids` that carry loss; () means the one from `answer_start` to the end.
+        pictures: every picture, in the order of its soft tokens; () means `picture`, if any.
+        weight: as in `Conversation`.
+    """
 
     task: str
     token_ids: list[int]
     answer_start: int
     picture: int | None
+    answers: tuple[tuple[int, int], ...] = ()
+    pictures: tuple[int, ...] = ()
+    weight: float = 1.0
+
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """Where the answers lie."""
+        return self.answers or ((self.answer_start, len(self.token_ids)),)
+
+    def all_pictures(self) -> tuple[int, ...]:
+        """The pictures, none to many."""
+        return self.pictures or (() if self.picture is None else (self.picture,))
 
 
-def tokenize(row: Row, processor: PromptProcessor, max_tokens: int) -> TokenRow | None:
-    """Token ids of a row, exactly as a prompt of it followed by its answer; None if longer than `max_tokens`."""
-    marker = [START_OF_IMAGE] if row.picture is not None else []
+def as_conversation(row: Row) -> Conversation:
+    """The two turns of a row."""
+    parts: tuple[str | int, ...] = (row.question,) if row.picture is None else (row.picture, row.question)
+    return Conversation(row.task, (Turn("user", parts), Turn("assistant", (row.answer,))), row.group)
+
+
+def tokenize(row: Row | Conversation, processor: PromptProcessor, max_tokens: int) -> TokenRow | None:
+    """Token ids of a row, exactly as the prompt of each turn followed by its answer; None if over `max_tokens`.
+
+    Text is content and never markup: a control token that it spells out is neutralised, in answers too.
+
+    Raises:
+        DataError: the turns do not alternate from the user to the assistant, or an answer is empty.
+    """
+    conversation = as_conversation(row) if isinstance(row, Row) else row
+    tokenizer = processor.tokenizer
     soft = f"\n\n{START_OF_IMAGE}{IMAGE_SOFT_TOKEN * processor.mm_tokens_per_image}{END_OF_IMAGE}\n\n"
-    # The same string as the renderer makes of an image and a text part.
-    question = render([Message("user", (Text(row.question),))])
-    if marker:
-        opening = "<start_of_turn>user\n"
-        head, tail = question.split(opening, 1)
-        question = head + opening + soft + tail
-    prompt = processor.tokenizer.encode(question)
-    answer = processor.tokenizer.encode(row.answer.strip() + END_OF_TURN)
-    if len(prompt) + len(answer) > max_tokens:
+    turns = list(conversation.turns)
+    system = f"{_text(turns.pop(0), soft, trim=False)}\n\n" if turns and turns[0].role == "system" else ""
+    if not turns or len(turns) % 2 or any(t.role != ("user", "assistant")[i % 2] for i, t in enumerate(turns)):
+        raise DataError("row: user and assistant must alternate, from the user to the assistant")
+    ids: list[int] = []
+    spans: list[tuple[int, int]] = []
+    opening = BOS
+    for asked, answered in zip(turns[::2], turns[1::2], strict=True):
+        # Prompt and answer are tokenised apart, as they are in use: generation goes on from the prompt's tokens.
+        user = f"{START_OF_TURN}user\n{system}{_text(asked, soft)}{END_OF_TURN}\n"
+        ids += tokenizer.encode(f"{opening}{user}{START_OF_TURN}model\n")
+        answer = _text(answered, soft)
+        if not answer:
+            raise DataError("row: an answer is empty, so there is nothing to learn")
+        start = len(ids)
+        ids += tokenizer.encode(answer + END_OF_TURN)
+        spans.append((start, len(ids)))
+        system, opening = "", "\n"
+    if len(ids) > max_tokens:
         return None
-    return TokenRow(row.task, prompt + answer, len(prompt), row.picture)
+    pictures = tuple(part for turn in conversation.turns for part in turn.parts if isinstance(part, int))
+    first = pictures[0] if pictures else None
+    return TokenRow(conversation.task, ids, spans[0][0], first, tuple(spans), pictures, conversation.weight)
 
 
-def check_groups(train: Sequence[Row], validation: Sequence[Row]) -> None:
+def _text(turn: Turn, soft: str, *, trim: bool = True) -> str:
+    """The turn as `aris.prompting.chat.render` writes it, its pictures expanded."""
+    runs: list[str | int] = []
+    for part in turn.parts:
+        if isinstance(part, int):
+            runs.append(part)
+            continue
+        text = part.strip() if trim else part
+        # Neighbouring texts are joined first: two halves of a control token could meet there.
+        if runs and isinstance(runs[-1], str):
+            runs[-1] += text
+        else:
+            runs.append(text)
+    return "".join(soft if isinstance(run, int) else neutralize(run) for run in runs)
+
+
+class Grouped(Protocol):
+    """Anything that belongs to a group."""
+
+    @property
+    def group(self) -> str: ...
+
+
+def check_groups(train: Iterable[Grouped], validation: Sequence[Grouped]) -> None:
     """Raise `DataError` if a group is in both splits: what is measured there would be memory."""
     shared = {row.group for row in train if row.group} & {row.group for row in validation if row.group}
     if shared:
