@@ -1,0 +1,131 @@
+"""A training run's settings, as a YAML file of the repository says them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aris.errors import DataError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every setting of a run that changes its result.
+
+    Attributes:
+        seed: of every random number.
+        steps, warmup_steps: of the optimizer.
+        rows_per_step: rows drawn for a step, by the mixture.
+        most_tokens: padded tokens in memory at once; a step is cut into parts of at most this size.
+        max_tokens: longer rows are left out.
+        learning_rate: peak, of the adapters and the projector.
+        tower_learning_rate: peak, of the vision tower; 0 leaves it frozen.
+        weight_decay: of matrices; vectors are not decayed.
+        clip_norm: largest norm of the gradient.
+        lora_r, lora_alpha: rank and scale of the adapters.
+        augment_strength: of the images, 0 to 1.
+        evaluate_every, save_every: in steps; the last step does both.
+        mixture: share of the rows by task.
+        balanced: tasks whose few answers are drawn evenly.
+        precision: "bf16" (autocast over the frozen weights) or "fp32".
+    """
+
+    seed: int
+    steps: int
+    rows_per_step: int
+    most_tokens: int
+    max_tokens: int
+    learning_rate: float
+    tower_learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    clip_norm: float
+    lora_r: int
+    lora_alpha: float
+    augment_strength: float
+    evaluate_every: int
+    save_every: int
+    mixture: dict[str, float]
+    balanced: tuple[str, ...] = field(default=())
+    precision: str = "bf16"
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "rows_per_step", "most_tokens", "max_tokens", "lora_r", "evaluate_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise DataError(f"recipe: {name} must be at least 1")
+        for name in ("learning_rate", "clip_norm", "lora_alpha"):
+            if getattr(self, name) <= 0:
+                raise DataError(f"recipe: {name} must be above 0")
+        for name in ("seed", "tower_learning_rate", "warmup_steps", "weight_decay", "augment_strength"):
+            if getattr(self, name) < 0:
+                raise DataError(f"recipe: {name} must not be negative")
+        if self.precision not in ("bf16", "fp32"):
+            raise DataError(f"recipe: precision is {self.precision!r}; use 'bf16' or 'fp32'")
+        if self.max_tokens > self.most_tokens:
+            raise DataError("recipe: max_tokens is above most_tokens, so such a row would not fit in memory")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """A recipe of plain values.
+
+        Raises:
+            DataError: a setting is missing, unknown, of the wrong type or out of range.
+        """
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        for name in values:
+            if name not in known:
+                raise DataError(f"recipe: {str(name)!r:.40} is not a setting")
+        given: dict[str, Any] = {}
+        for name, setting in known.items():
+            if name in values:
+                given[name] = _checked(name, str(setting.type), values[name])
+            elif setting.default is dataclasses.MISSING:
+                raise DataError(f"recipe: {name} is missing")
+        return cls(**given)
+
+    @classmethod
+    def from_file(cls, path: Path, **instead: Any) -> Recipe:
+        """Read a YAML file; `instead` replaces settings of it.
+
+        Raises:
+            DataError: as `from_dict`, or the file is not there or not YAML.
+        """
+        import yaml
+
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            raise DataError(f"{path}: no such recipe; give a YAML file") from None
+        except yaml.YAMLError:
+            raise DataError(f"{path}: not YAML; check its indentation") from None
+        if not isinstance(values, dict):
+            raise DataError(f"{path}: a recipe is a table of settings")
+        return cls.from_dict(values | instead)
+
+
+def _checked(name: str, kind: str, value: Any) -> Any:
+    """A setting's value in its declared type; YAML reads 1e-3 as text and 1 as a whole number."""
+    if kind in ("float", "int"):
+        try:
+            if isinstance(value, bool):
+                raise TypeError
+            number = float(value)
+            if math.isfinite(number) and (kind == "float" or number == int(number)):
+                return number if kind == "float" else int(number)
+        except (TypeError, ValueError, OverflowError):
+            pass
+        raise DataError(f"recipe: {name} must be a {'number' if kind == 'float' else 'whole number'}")
+    if kind.startswith("dict"):
+        if isinstance(value, dict):
+            return {str(key): _checked(f"{name} of {key}", "float", share) for key, share in value.items()}
+        raise DataError(f"recipe: {name} must be a table of shares by task")
+    if kind.startswith("tuple"):
+        if isinstance(value, list | tuple):
+            return tuple(str(item) for item in value)
+        raise DataError(f"recipe: {name} must be a list")
+    if isinstance(value, str):
+        return value
+    raise DataError(f"recipe: {name} must be a text")

@@ -1,0 +1,99 @@
+"""What survives a kill: the training state, the best weights, the curve. Each write is whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from aris.errors import DataError
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file beside its place and move it there: a kill or a power cut leaves the old file or the new one."""
+    fresh = path.with_name(f".{path.name}.new")
+    with fresh.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a dict of tensors and plain values whole."""
+    write_whole(path, lambda file: torch.save(dict(state), file))
+
+
+def load_state(path: Path, fingerprint: str, device: torch.device) -> dict[str, Any] | None:
+    """A state that `save_state` wrote, or None if there is none.
+
+    Raises:
+        DataError: the file is damaged, or of a run whose recipe or rows differ: to go on from it would give a curve
+            that neither has.
+    """
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        return None
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+        raise DataError(f"{path}: the training state is damaged; delete the folder and start again") from None
+    if not isinstance(state, dict) or state.get("fingerprint") != fingerprint:
+        raise DataError(
+            f"{path}: this state is of a run with another recipe or other rows; give another --out, or delete it"
+        )
+    return state
+
+
+def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor], path: Path) -> None:
+    """Put saved values into parameters of the same names and shapes.
+
+    Raises:
+        DataError: names or shapes differ.
+    """
+    if parameters.keys() != values.keys() or any(values[n].shape != p.shape for n, p in parameters.items()):
+        raise DataError(f"{path}: its weights are not those of this model; give another --out, or delete it")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(values[name])
+
+
+class Curve:
+    """The JSON Lines log of a run: one object with its `step` a line.
+
+    Args:
+        path: of the file, made anew or gone on with.
+        step: where the run starts; lines of later steps come from a run that was killed after its last save, and are
+            dropped, as those steps are taken again.
+    """
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        kept = [line for line in self.read(path) if line["step"] <= step] if step else []
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        write_whole(path, lambda file: file.write(text.encode()))
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Append a line."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    @staticmethod
+    def read(path: Path) -> list[dict[str, Any]]:
+        """The whole lines of a log; one cut by a kill is left out."""
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        entries = []
+        for line in lines:
+            try:
+                entries.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+        return entries

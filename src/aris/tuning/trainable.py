@@ -1,0 +1,111 @@
+"""What is trained and what stays frozen: adapters, projector, and if asked the tower; and the loss of a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import torch.utils.checkpoint
+from torch import Tensor
+
+from aris.errors import DataError
+from aris.model import MedGemma, attach_lora
+from aris.tuning.collate import Batch
+from aris.tuning.recipe import Recipe
+
+# Rows of logits over the whole vocabulary that exist at once: 1,024 of 262,144 in float32 are 1 GiB.
+_LOGIT_ROWS = 1024
+
+
+def prepare(model: MedGemma, recipe: Recipe) -> dict[str, Tensor]:
+    """Put adapters on the decoder's linear layers, fill the projector if it is empty, and freeze the rest.
+
+    Returns:
+        The trained parameters by name, in float32.
+    """
+    model.requires_grad_(False)
+    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+        torch.manual_seed(recipe.seed)
+        attach_lora(model, lambda name: name.startswith("language_model."), recipe.lora_r, recipe.lora_alpha)
+        if model.multi_modal_projector is not None:
+            weight = model.multi_modal_projector.mm_input_projection_weight
+            if not weight.any():
+                # Soft tokens start at the size of scaled word embeddings, which is what the decoder knows.
+                words = torch.arange(min(2000, model.config.text.vocab_size), device=model.device)
+                size = model.language_model.embed(words[None]).float().std()
+                with torch.no_grad():
+                    weight.copy_(torch.randn(weight.shape, device=weight.device) * size / weight.shape[0] ** 0.5)
+    trained = {}
+    for name, parameter in model.named_parameters():
+        tower = name.startswith("vision_tower.")
+        if "lora_" in name or name.startswith("multi_modal_projector.") or (tower and recipe.tower_learning_rate):
+            parameter.data = parameter.data.float()
+            trained[name] = parameter.requires_grad_(True)
+        elif tower:
+            # Frozen, but kept exact: it is small, and its features are what everything else is fitted to.
+            parameter.data = parameter.data.float()
+    return trained
+
+
+def parameter_groups(trained: dict[str, Tensor], recipe: Recipe) -> list[dict[str, Any]]:
+    """Groups for AdamW, each with its `peak` learning rate; weight decay on matrices only."""
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, parameter in trained.items():
+        peak = recipe.tower_learning_rate if name.startswith("vision_tower.") else recipe.learning_rate
+        decay = recipe.weight_decay if parameter.dim() > 1 else 0.0
+        groups.setdefault((peak, decay), []).append(parameter)
+    return [
+        {"params": parameters, "peak": peak, "weight_decay": decay} for (peak, decay), parameters in groups.items()
+    ]
+
+
+def answer_losses(
+    model: MedGemma, batch: Batch, pixels: Tensor | None, *, train_tower: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Cross-entropy of the answer tokens; the head never sees any other position.
+
+    Args:
+        batch: on the model's device.
+        pixels: (P, 3, S, S) of the batch's pictures, or None if it has none.
+
+    Returns:
+        Losses (K,) float32, and without gradients whether each token was the likeliest (K,) bool, else None.
+
+    Raises:
+        DataError: there are pictures and the model has no tower.
+    """
+    soft = None
+    if pixels is not None:
+        if model.vision_tower is None or model.multi_modal_projector is None:
+            raise DataError("rows: they hold images and the model has no vision tower; use a multimodal model")
+        with torch.set_grad_enabled(train_tower and torch.is_grad_enabled()):
+            patches = model.vision_tower(pixels)
+        soft = model.multi_modal_projector(patches)
+    hidden = model.hidden_states(batch.token_ids, soft)[batch.row_index, batch.token_index]  # (K, W)
+    targets = batch.targets
+    losses, right = [], []
+    learning = torch.is_grad_enabled()
+
+    def part_loss(states: Tensor, wanted: Tensor) -> Tensor:
+        return F.cross_entropy(model.logits(states).float(), wanted, reduction="none")
+
+    for states, wanted in zip(hidden.split(_LOGIT_ROWS), targets.split(_LOGIT_ROWS), strict=True):
+        if learning:
+            # The logits are computed again on the way back rather than kept.
+            kept = torch.utils.checkpoint.checkpoint(
+                part_loss, states, wanted, use_reentrant=False, preserve_rng_state=False
+            )
+            losses.append(kept)
+        else:
+            logits = model.logits(states).float()
+            losses.append(F.cross_entropy(logits, wanted, reduction="none"))
+            right.append(logits.argmax(-1) == wanted)
+    return torch.cat(losses), None if learning else torch.cat(right)
+
+
+def row_means(values: Tensor, batch: Batch) -> Tensor:
+    """(K,) values of answer tokens to the mean of each row (R,): a yes counts as much as a report."""
+    rows = len(batch.token_ids)
+    counts = torch.bincount(batch.row_index, minlength=rows).to(values.dtype)
+    return torch.zeros(rows, dtype=values.dtype, device=values.device).index_add(0, batch.row_index, values) / counts
