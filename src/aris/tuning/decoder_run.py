@@ -1,0 +1,84 @@
+"""One run that makes `aris-nano`'s projector and adapters: rows, model, loop, export."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from aris.checkpoints import gguf_gemma
+from aris.checkpoints.gguf import GGUFFile
+from aris.prompting import PromptProcessor, Tokenizer
+from aris.tuning import nano_corpus
+from aris.tuning.augment import FilmAugment, equalize, to_pixels
+from aris.tuning.loop import Augment, Loop, Pictures, Result
+from aris.tuning.nano_decoder import build_model, export
+from aris.tuning.nano_vision import TOKENS_PER_SIDE
+from aris.tuning.recipe import Recipe
+from aris.tuning.rows import Row, TokenRow, check_groups, tokenize
+from aris.tuning.trainable import prepare
+
+
+def nano_recipe() -> Path:
+    """The recipe that the package carries."""
+    return Path(str(resources.files("aris.tuning"))) / "recipes" / "nano.yaml"
+
+
+def film_augment(strength: float) -> Augment:
+    """The tower's own augmentation as the loop takes it: films (B, S, S) uint8 to pixels (B, 3, S, S)."""
+
+    def augment(films: Tensor, generator: torch.Generator) -> Tensor:
+        return to_pixels(FilmAugment(generator, strength=strength)(films, films.shape[-1]))
+
+    return augment
+
+
+def film_view(films: Tensor) -> Tensor:
+    """Films (B, S, S) uint8 as the tower sees them in use."""
+    return to_pixels(equalize(films[:, None].float() / 255))
+
+
+def token_rows(rows: list[Row], processor: PromptProcessor, max_tokens: int) -> list[TokenRow]:
+    """Rows as tokens, less those over the limit."""
+    made = (tokenize(row, processor, max_tokens) for row in rows)
+    return [row for row in made if row is not None]
+
+
+def run_nano_decoder(
+    data_root: Path,
+    base: GGUFFile,
+    tower: Path,
+    out: Path,
+    recipe: Recipe,
+    device: str,
+    say: Callable[[str], None] = lambda line: print(line, flush=True),
+) -> Result:
+    """Train, and export `vision.safetensors` and `adapter/` of the best step to `out`; goes on from a killed run.
+
+    Args:
+        data_root: holds the data folders.
+        base: the Gemma 3 270M file.
+        tower: a student's safetensors from `nano_vision`.
+
+    Raises:
+        DataError: data is missing or leaks between splits, or training met what is not a number.
+    """
+    started = time.perf_counter()
+    processor = PromptProcessor(Tokenizer.from_gguf(*gguf_gemma.vocabulary(base)), None, TOKENS_PER_SIDE**2)
+    corpus = nano_corpus.build(data_root, recipe.seed)
+    check_groups(corpus.train, corpus.validation)
+    train = token_rows(corpus.train, processor, recipe.max_tokens)
+    validation = token_rows(corpus.validation, processor, recipe.max_tokens)
+    say(f"{len(train)} rows ({len(corpus.train) - len(train)} too long), {len(validation)} for validation, "
+        f"{len(corpus.pictures)} pictures in {time.perf_counter() - started:.0f} s")  # fmt: skip
+    model = build_model(base, tower, device)
+    trained = prepare(model, recipe)
+    say(f"training {sum(p.numel() for p in trained.values()) / 1e6:.1f} M parameters on {device}")
+    pictures = Pictures(corpus.pictures.to(device), film_augment(recipe.augment_strength), film_view)
+    result = Loop(model, trained, recipe, train, validation, pictures, out, say).run()
+    export(model, out, recipe)  # type: ignore[arg-type]  # which it does not look at
+    return result

@@ -1,0 +1,188 @@
+"""The corpus: drafts say what their score says and no more than a label holds; no held-out row gets in."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+import random
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aris.errors import DataError
+from aris.tuning import nano_corpus, negatives
+from aris.tuning.nano_reports import Scored, report
+from aris.tuning.rows import check_groups
+
+LABELS = ("normal", "bacterial pneumonia", "viral pneumonia")
+SCORES: tuple[Scored, ...] = ("present", "not seen", "uncertain")
+# What no label of ours holds. A draft that says it has made it up.
+INVENTED = re.compile(
+    r"\b(left|right|bilateral|unilateral|upper|middle|lower|lobes?|lobar|basal|base|apex|apical|perihilar|effusion|"
+    r"pneumothorax|cardiac|heart|cardiomegaly|mediastin\w+|ribs?|bones?|fracture|tubes?|catheter|pacemaker|device|"
+    r"prior|previous|compar\w+|unchanged|interval|worse\w*|improved|child\w*|infant|adult|year|old|male|female|"
+    r"fever|cough|history|symptoms?|antibiotics?|treat\w*|therapy|admi\w+|repeat|ct|ultrasound|follow-?up)\b",
+    re.IGNORECASE,
+)
+
+
+def drafts(label: str, scored: Scored, count: int = 600) -> list[str]:
+    source = random.Random(0)
+    return [report(label, scored, source) for _ in range(count)]
+
+
+@pytest.mark.parametrize("scored", SCORES)
+@pytest.mark.parametrize("label", LABELS)
+def test_drafts_are_two_paragraphs_in_many_wordings(label: str, scored: Scored) -> None:
+    texts = drafts(label, scored)
+    assert len(set(texts)) > 300
+    for text in texts:
+        assert re.fullmatch(r"FINDINGS: \S[^\n]*\.\nIMPRESSION: \S[^\n]*\.", text)
+        assert "radiologist" in text.splitlines()[1].lower(), "every impression ends with who has to look"
+
+
+@pytest.mark.parametrize("scored", SCORES)
+@pytest.mark.parametrize("label", LABELS)
+def test_drafts_invent_nothing(label: str, scored: Scored) -> None:
+    for text in drafts(label, scored):
+        assert not INVENTED.search(text), INVENTED.search(text)
+
+
+def test_a_pattern_comes_from_its_label_and_only_when_scored_present() -> None:
+    for label, scored, words in (
+        ("bacterial pneumonia", "present", {"bacterial"}),
+        ("viral pneumonia", "present", {"viral"}),
+        ("normal", "present", set()),
+        ("bacterial pneumonia", "not seen", set()),
+        ("viral pneumonia", "uncertain", set()),
+    ):
+        for text in drafts(label, scored, 100):  # type: ignore[arg-type]
+            impression = text.splitlines()[1]
+            said = {word for word in ("bacterial", "viral") if re.search(rf"\b{word}\b(?! by)", impression)}
+            favoured = said if "rather than" not in impression else {re.findall("bacterial|viral", impression)[0]}
+            assert favoured == words
+
+
+@pytest.mark.parametrize("scored", SCORES)
+@pytest.mark.parametrize("label", LABELS)
+def test_the_check_of_the_drafts_agrees_with_what_they_were_written_for(label: str, scored: Scored) -> None:
+    """The task that holds a draft to its score must take these, which the model imitates, as they are meant."""
+    assertion = pytest.importorskip("aris.tasks.assertion")
+    report_text = pytest.importorskip("aris.tasks.report_text")
+    wanted = {"present": "present", "not seen": "absent", "uncertain": "uncertain"}[scored]
+    for text in drafts(label, scored):
+        sections, warnings = report_text.parse_report(text)
+        assert warnings == () and report_text.repetition(sections.findings) is None
+        assert assertion.contradiction(text, "pneumonia", scored) is None
+        assert wanted in assertion.assertions(sections.impression, "pneumonia"), text
+
+
+def test_training_and_use_ask_in_the_same_words() -> None:
+    prompts = pytest.importorskip("aris.tasks.prompts")
+    assert prompts.FINDING_QUESTION == nano_corpus.FINDING_QUESTION
+    assert prompts.GATE_QUESTION == nano_corpus.GATE_QUESTION
+    for scored in SCORES:
+        asked = prompts.DRAFT_PROMPT.format(scored=f"pneumonia {scored}")
+        assert asked == nano_corpus.DRAFT_PROMPT.format(scored=scored)
+
+
+@pytest.mark.parametrize("kinds", [negatives.TRAINING, negatives.HELD_OUT])
+def test_negatives_repeat_by_seed_and_differ(kinds: dict[str, Any]) -> None:
+    one, again, other = (negatives.pictures(kinds, 2 * len(kinds), seed, 64) for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    assert all(p.shape == (64, 64) and p.dtype == np.uint8 for p in one)
+    assert sum(np.array_equal(a, b) for a, b in zip(one, other, strict=True)) <= 1  # two blanks may be the same grey
+
+
+def test_kinds_kept_for_evaluation_are_never_trained_on() -> None:
+    assert len(negatives.HELD_OUT) >= 4 and not set(negatives.TRAINING) & set(negatives.HELD_OUT)
+    assert not set(negatives.TRAINING.values()) & set(negatives.HELD_OUT.values())
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="chest_pediatric"):
+        nano_corpus.build(tmp_path)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.data
+def test_no_held_out_row_gets_in(data_dir: Path, real_corpus: nano_corpus.Corpus) -> None:
+    """By patient, image, pmid and question."""
+    rows = [*real_corpus.train, *real_corpus.validation]
+    groups = {row.group for row in rows}
+    for prefix, folder in (("", "chest_pediatric"), ("nih ", "chest_nih64")):
+        held_out = set()
+        for row in table(data_dir / folder / "labels.csv"):
+            if row["split"] == "test":
+                held_out.add(prefix + row["patient"])
+        assert len(held_out) > 10 and not held_out & groups
+    images = {f"vqa {item['image']}" for item in lines(data_dir / "vqa_rad" / "test.jsonl")}
+    assert len(images) > 50 and not images & groups
+    pmids = json.loads((data_dir / "pubmedqa" / "test_ground_truth.json").read_text())
+    assert len(pmids) == 500 and not {f"pmid {pmid}" for pmid in pmids} & groups
+    assert sum(group.startswith("pmid ") for group in groups) > 400
+    with gzip.open(data_dir / "medquad" / "medquad.jsonl.gz", "rt", encoding="utf-8") as file:
+        held_out = {item["question"].strip() for item in map(json.loads, file) if item["split"] == "test"}
+    assert len(held_out) > 500 and not held_out & {row.question for row in rows}
+
+
+@pytest.mark.data
+def test_no_held_out_pixels_get_in(data_dir: Path, real_corpus: nano_corpus.Corpus) -> None:
+    """By content: whatever the tables say, the picture itself is not there."""
+
+    def digest(pixels: np.ndarray) -> bytes:
+        return hashlib.blake2b(np.ascontiguousarray(pixels).tobytes()).digest()
+
+    bank = {digest(picture) for picture in real_corpus.pictures.numpy()}
+    paths = [
+        data_dir / folder / "images" / row["image"]
+        for folder in ("chest_pediatric", "chest_nih64")
+        for row in table(data_dir / folder / "labels.csv")
+        if row["split"] == "test"
+    ]
+    paths += sorted({data_dir / "vqa_rad" / item["image"] for item in lines(data_dir / "vqa_rad" / "test.jsonl")})
+    for path in paths:
+        with Image.open(path) as image:
+            size = (nano_corpus.SIZE, nano_corpus.SIZE)
+            assert digest(np.asarray(image.convert("L").resize(size, Image.Resampling.BILINEAR))) not in bank, path
+
+
+@pytest.mark.data
+def test_the_rows_are_what_the_card_says(data_dir: Path, real_corpus: nano_corpus.Corpus) -> None:
+    check_groups(real_corpus.train, real_corpus.validation)
+    counts = Counter(row.task for row in real_corpus.train)
+    films = sum(row["split"] == "train" for row in table(data_dir / "chest_pediatric" / "labels.csv"))
+    assert counts["pneumonia"] == counts["normal"] == counts["draft"] == films
+    assert set(counts) == {row.task for row in real_corpus.validation}
+    answers: dict[str, set[str]] = defaultdict(set)
+    for row in real_corpus.train:
+        answers[row.task].add(row.answer)
+        assert row.answer and row.answer == row.answer.strip()
+        assert row.picture is None or 0 <= row.picture < len(real_corpus.pictures)
+    assert answers["pneumonia"] == answers["gate"] == answers["findings nih"] == {"Yes", "No"}
+    assert answers["pubmedqa"] == {"Yes", "No", "Maybe"}
+    assert answers["normal"] == answers["normal nih"] == {"Normal", "Abnormal"}
+    drafted = [row for row in real_corpus.train if row.task == "draft"]
+    assert 0.07 < sum(row.question.endswith("pneumonia uncertain.") for row in drafted) / len(drafted) < 0.13
+
+
+@pytest.mark.data
+def test_the_corpus_repeats_by_seed(data_dir: Path, real_corpus: nano_corpus.Corpus) -> None:
+    again = nano_corpus.build(data_dir, drafts_per_film=1)
+    assert again.train == real_corpus.train and again.validation == real_corpus.validation
+    assert np.array_equal(again.pictures.numpy(), real_corpus.pictures.numpy())
