@@ -5,7 +5,8 @@
 4b: an 896 x 896 image with text through tower, projector and decoder. 27b: text alone, to show that it loads and runs
 on one 80 GB card. Prints, for every position, the cosine between the two logit vectors and whether the argmax is
 equal where the margin between the two best tokens exceeds the noise, taken as the largest difference of any logit.
-The reference in float32 (4b only) tells how far bf16 itself is from the truth, for either side.
+How far bf16 itself strays is shown twice: by transformers' own two attention paths against each other, and (4b only) by
+transformers in float32 against either side.
 """
 
 from __future__ import annotations
@@ -100,13 +101,14 @@ def build(shape: dict[str, Any], device: str) -> tuple[Any, MedGemma]:
 def compare(name: str, a: torch.Tensor, b: torch.Tensor) -> None:
     """Print cosine per position, and argmax where the margin exceeds the noise. a, b: (T, vocab_size)."""
     a, b = a.float(), b.float()
-    cosine = torch.nn.functional.cosine_similarity(a, b, dim=-1)
+    cosine = torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=-1)
     noise = (a - b).abs().amax(-1)
     best = a.topk(2, dim=-1).values
     clear = best[:, 0] - best[:, 1] > noise
     equal = (a.argmax(-1) == b.argmax(-1))[clear]
     print(
-        f"{name}: positions {len(a)}, least cosine {cosine.min():.6f}, median {cosine.median():.6f}, "
+        f"{name}: positions {len(a)}, cosine least {cosine.min():.6f}, median {cosine.median():.6f}, "
+        f"over 0.9999 in {int((cosine > 0.9999).sum())}; "
         f"largest difference {noise.max():.4f}; "
         f"argmax equal in {int(equal.sum())} of {int(clear.sum())} clear positions",
         flush=True,
@@ -143,6 +145,11 @@ def main() -> None:
         reference = theirs(input_ids=ids).logits[0]
         logits = ours(ids)[0]
     compare("ours bf16 and transformers bf16", reference, logits)
+    theirs.set_attn_implementation("eager")
+    kwargs = {"pixel_values": pixels, "token_type_ids": types} if shape["vision"] else {}
+    eager = theirs(input_ids=ids, **kwargs).logits[0]
+    compare("transformers' own two attention paths, sdpa and eager", reference, eager)
+    compare("ours bf16 and transformers eager bf16", eager, logits)
     engine = Engine(ours)
     started = time.perf_counter()
     params = SamplingParams(max_tokens=32, stop_token_ids=())
@@ -152,6 +159,7 @@ def main() -> None:
     if a.device == "cuda":
         print(f"peak GPU memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
     if a.size != "27b":
+        theirs.set_attn_implementation("sdpa")
         theirs.float()
         kwargs = {"pixel_values": pixels.float(), "token_type_ids": types} if shape["vision"] else {}
         truth = theirs(input_ids=ids, **kwargs).logits[0]

@@ -16,7 +16,7 @@ from aris.checkpoints.entries import Entry, TokenizerSource
 from aris.checkpoints.gguf import GGUFFile
 from aris.checkpoints.peft import load_adapter
 from aris.errors import CheckpointError
-from aris.model import MedGemma, MedGemmaConfig, require_supported_dtype
+from aris.model import MedGemma, MedGemmaConfig, merge_lora, require_supported_dtype
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def read_json(path: Path, *, missing_ok: bool = False) -> dict[str, Any]:
 def load_model(
     checkpoint: Checkpoint, *, dtype: torch.dtype = torch.bfloat16, device: torch.device | str = "cpu"
 ) -> MedGemma:
-    """Build the model, in eval mode, with its adapters.
+    """Build the model, in eval mode, its own adapters folded in.
 
     Tensors are read and moved one at a time, so the peak is the weights and one tensor. On the CPU, weights whose
     dtype is the file's stay mapped: no copy at all.
@@ -167,4 +167,5 @@ def load_model(
         raise CheckpointError(f"{checkpoint.name}: {len(wanted)} tensors are missing, {first} among them; get it again")
     for folder in checkpoint.adapters:
         load_adapter(model, folder)
+        merge_lora(model)  # the model's own adapters are never taken off, and folded in they cost nothing
     return model.eval()

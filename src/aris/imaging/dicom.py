@@ -126,7 +126,7 @@ def _pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str
 
 def _decoded(dataset: Any, source: str) -> npt.NDArray[Any]:
     """The stored values, signed as the file says; colours as RGB."""
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
 
     try:
         return np.asarray(pixel_array(dataset, raw=False))

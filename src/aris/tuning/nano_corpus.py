@@ -54,6 +54,19 @@ class Corpus:
     pictures: Tensor
 
 
+def gate_pictures(data: Path, split: str, seed: int) -> tuple[Tensor, list[bool]]:
+    """Pictures of a split for the gate, uint8 (N, 224, 224), and whether each is a frontal chest film.
+
+    Adult films, other radiology images, and 90 made pictures of the kinds that training uses.
+    """
+    pictures = _Pictures()
+    rows = [row for row in (*_nih(data, split, pictures), *_vqa(data, split, pictures)) if row.task == "gate"]
+    for image in negatives.pictures(negatives.TRAINING, 90, seed=seed):
+        rows.append(Row("gate", GATE_QUESTION, "No", pictures.add(image)))
+    chosen = [pictures.images[row.picture] for row in rows if row.picture is not None]
+    return torch.from_numpy(np.stack(chosen)), [row.answer == "Yes" for row in rows]
+
+
 class _Pictures:
     """Collects pictures and gives their indices."""
 
