@@ -106,6 +106,18 @@ def test_kinds_kept_for_evaluation_are_never_trained_on() -> None:
     assert not set(negatives.TRAINING.values()) & set(negatives.HELD_OUT.values())
 
 
+def test_spoilt_films_are_of_the_films_size_and_repeat() -> None:
+    film = np.arange(64 * 64, dtype=np.int64).reshape(64, 64) // 16
+    film = film.astype(np.uint8)
+    for spoil in (negatives.shuffled, negatives.turned, negatives.enlarged):
+        for seed in range(12):
+            spoilt = spoil(film, seed)
+            assert spoilt.shape == film.shape and spoilt.dtype == np.uint8 and np.array_equal(spoilt, spoil(film, seed))
+            assert not np.array_equal(spoilt, film) and not np.array_equal(spoilt, film[:, ::-1])
+    details = [negatives.enlarged(film, seed).astype(int) for seed in range(9)]
+    assert max(np.ptp(detail) for detail in details) <= 0.32 * 256, "a detail, not the film"
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="chest_pediatric"):
         nano_corpus.build(tmp_path)
@@ -179,6 +191,17 @@ def test_the_rows_are_what_the_card_says(data_dir: Path, real_corpus: nano_corpu
     assert answers["normal"] == answers["normal nih"] == {"Normal", "Abnormal"}
     drafted = [row for row in real_corpus.train if row.task == "draft"]
     assert 0.07 < sum(row.question.endswith("pneumonia uncertain.") for row in drafted) / len(drafted) < 0.13
+
+
+@pytest.mark.data
+def test_every_text_has_a_topic_and_both_splits_have_each_task(real_corpus: nano_corpus.Corpus) -> None:
+    """Rows without a group would slip past the check of groups."""
+    for rows in (real_corpus.train, real_corpus.validation):
+        assert all(row.group for row in rows if row.task in ("medquad", "pubmedqa"))
+    counts = Counter(row.task for row in real_corpus.validation)
+    assert counts["medquad"] > 150 and counts["pubmedqa"] > 30
+    texts = [(row.question, row.answer) for row in real_corpus.train if row.task == "medquad"]
+    assert len(set(texts)) == len(texts)
 
 
 @pytest.mark.data

@@ -8,16 +8,18 @@ from importlib import resources
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from aris.checkpoints import gguf_gemma
 from aris.checkpoints.gguf import GGUFFile
+from aris.checkpoints.peft import save_adapter
+from aris.model import MedGemma, MedGemmaConfig
 from aris.prompting import PromptProcessor, Tokenizer
 from aris.tuning import nano_corpus
 from aris.tuning.augment import FilmAugment, equalize, to_pixels
 from aris.tuning.loop import Augment, Loop, Pictures, Result
-from aris.tuning.nano_decoder import build_model, export
-from aris.tuning.nano_vision import TOKENS_PER_SIDE
+from aris.tuning.nano_vision import TOKENS_PER_SIDE, TOWER
 from aris.tuning.recipe import Recipe
 from aris.tuning.rows import Row, TokenRow, check_groups, tokenize
 from aris.tuning.trainable import prepare
@@ -46,6 +48,37 @@ def token_rows(rows: list[Row], processor: PromptProcessor, max_tokens: int) -> 
     """Rows as tokens, less those over the limit."""
     made = (tokenize(row, processor, max_tokens) for row in rows)
     return [row for row in made if row is not None]
+
+
+def build_model(base: GGUFFile, tower: Path, device: str) -> MedGemma:
+    """Gemma 3 270M in bf16 with the distilled tower and an empty projector."""
+    config = MedGemmaConfig(gguf_gemma.text_config(base), TOWER, mm_tokens_per_image=TOKENS_PER_SIDE**2)
+    with torch.device("meta"):
+        model = MedGemma(config)
+    for entry in gguf_gemma.entries(base):
+        parent, _, leaf = entry.name.rpartition(".")
+        setattr(model.get_submodule(parent), leaf, nn.Parameter(entry.read(torch.bfloat16).to(device)))
+    assert model.vision_tower is not None and model.multi_modal_projector is not None
+    state = {k.removeprefix("tower."): v.float() for k, v in load_file(tower).items() if k.startswith("tower.")}
+    model.vision_tower.load_state_dict(state, assign=True)
+    model.multi_modal_projector.to_empty(device=device)
+    for parameter in model.multi_modal_projector.parameters():
+        nn.init.zeros_(parameter)
+    return model.to(device).eval()
+
+
+def export(model: MedGemma, out: Path) -> int:
+    """Write `vision.safetensors` and `adapter/` in bf16; returns their bytes."""
+    out.mkdir(parents=True, exist_ok=True)
+    parts = ("vision_tower.", "multi_modal_projector.")
+    vision = {
+        name: value.detach().to(torch.bfloat16).contiguous().cpu()
+        for name, value in model.state_dict().items()
+        if name.startswith(parts)
+    }
+    save_file(vision, out / "vision.safetensors", {"format": "pt"})
+    save_adapter(model, out / "adapter", dtype=torch.bfloat16)
+    return sum(file.stat().st_size for file in [out / "vision.safetensors", *(out / "adapter").iterdir()])
 
 
 def run_nano_decoder(
@@ -80,5 +113,5 @@ def run_nano_decoder(
     say(f"training {sum(p.numel() for p in trained.values()) / 1e6:.1f} M parameters on {device}")
     pictures = Pictures(corpus.pictures.to(device), film_augment(recipe.augment_strength), film_view)
     result = Loop(model, trained, recipe, train, validation, pictures, out, say).run()
-    export(model, out, recipe)  # type: ignore[arg-type]  # which it does not look at
+    say(f"exported {export(model, out) / 1e6:.1f} MB to {out}")
     return result

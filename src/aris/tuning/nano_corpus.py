@@ -10,6 +10,7 @@ import gzip
 import json
 import random
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,10 @@ NORMAL_QUESTION = "Is this chest X-ray normal or abnormal? Answer normal or abno
 DRAFT_PROMPT = "Describe this X-ray.\nScored findings: pneumonia {scored}."
 # NIH findings with enough films to learn from; the words are those of the question.
 _NIH_FINDINGS = {"Effusion": "pleural effusion", "Cardiomegaly": "cardiomegaly", "Atelectasis": "atelectasis"}
+
+
+# Of sixteen films, the ones that are spoilt for the gate, and how.
+_SPOILT = {0: negatives.shuffled, 5: negatives.turned, 11: negatives.enlarged}
 
 
 @dataclass
@@ -97,10 +102,9 @@ def build(data: Path, seed: int = 0, drafts_per_film: int = 6) -> Corpus:
         count, first = (720, 1) if split == "train" else (90, 2)
         for image in negatives.pictures(negatives.TRAINING, count, seed=first):
             rows.append(Row("gate", GATE_QUESTION, "No", pictures.add(image)))
-    texts = [*_medquad(data), *_pubmedqa(data)]
-    source.shuffle(texts)
-    train += texts[300:]
-    validation += texts[:300]
+    for row, one_in in [*((row, 40) for row in _medquad(data)), *((row, 10) for row in _pubmedqa(data))]:
+        # By group, so that no topic is in both; by its name, so that a row keeps its split when others come or go.
+        (validation if zlib.crc32(row.group.encode()) % one_in == 0 else train).append(row)
     return Corpus(train, validation, torch.from_numpy(np.stack(pictures.images)))
 
 
@@ -115,9 +119,11 @@ def _pediatric(data: Path, split: str, pictures: _Pictures, source: random.Rando
         yield Row("pneumonia", question, "Yes" if sick else "No", picture, patient)
         yield Row("normal", NORMAL_QUESTION, "Abnormal" if sick else "Normal", picture, patient)
         yield Row("gate", GATE_QUESTION, "Yes", picture, patient)
-        if number % 16 == 0:
-            jumbled = pictures.add(negatives.shuffled(image, seed=number))
-            yield Row("gate", GATE_QUESTION, "No", jumbled, patient)
+        # Some films made unreadable in turn. One on its side or head is refused too: no score has been validated on it,
+        # and the augmentation that shows films as they are hung turns by a few degrees only.
+        spoil = _SPOILT.get(number % 16)
+        if spoil is not None:
+            yield Row("gate", GATE_QUESTION, "No", pictures.add(spoil(image, number)), patient)
         for _ in range(drafts):
             scored: Scored = "present" if sick else "not seen"
             chance = source.random()
@@ -169,12 +175,13 @@ def _medquad(data: Path) -> Iterator[Row]:
             items = [json.loads(line) for line in file]
     except OSError:
         raise DataError(f"{path}: not readable; get the data folder again") from None
+    # Answers that many topics share word for word: one of a held-out row is held out too, others are taken once each.
+    seen = {("", _opening(item["answer"])) for item in items if item["split"] != "train"}
     for item in items:
-        if item["split"] != "train":
-            continue
-        answer = _opening(item["answer"])
-        if answer:
-            yield Row("medquad", item["question"].strip(), answer)
+        question, answer = item["question"].strip(), _opening(item["answer"])
+        if item["split"] == "train" and answer and not {("", answer), (question, answer)} & seen:
+            seen.add((question, answer))
+            yield Row("medquad", question, answer, group=f"topic {item['focus']}")
 
 
 def _opening(answer: str, limit: int = 420) -> str:
@@ -183,7 +190,10 @@ def _opening(answer: str, limit: int = 420) -> str:
     if text.startswith("Key Points") or "Human Phenotype Ontology" in text:
         return ""  # tables and lists of links, which lose their meaning as running text
     out = ""
-    for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z0-9])", text)[:3]:
+    sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z0-9])", text)
+    if sentences[0].endswith("?"):
+        return ""  # a heading of the page, to which the text below answers
+    for sentence in sentences[:3]:
         if len(out) + len(sentence) + 1 > limit:
             break
         out = f"{out} {sentence}".strip()

@@ -129,12 +129,16 @@ def report(label: str, scored: Scored, random_source: random.Random) -> str:
             sentences.append(pick(_CAVEAT))
     elif scored == "not seen":
         pattern = "clear"
-        sentences.append(pick(_CLEAR))
-        if random_source.random() < 0.6:
-            sentences.append(pick(_CLEAR_MORE))
+        sentences += _one_or_two(_CLEAR, _CLEAR_MORE, random_source)
     else:
         pattern = "unsure"
-        sentences.append(pick(_UNSURE))
-        if random_source.random() < 0.6:
-            sentences.append(pick(_UNSURE_MORE))
+        sentences += _one_or_two(_UNSURE, _UNSURE_MORE, random_source)
     return f"FINDINGS: {' '.join(sentences)}\nIMPRESSION: {pick(_IMPRESSION[pattern])} {pick(_REVIEW)}"
+
+
+def _one_or_two(main: tuple[str, ...], more: tuple[str, ...], random_source: random.Random) -> list[str]:
+    """A sentence that says it, and perhaps another, in either order."""
+    said = [random_source.choice(main)]
+    if random_source.random() < 0.6:
+        said.insert(random_source.randrange(2), random_source.choice(more))
+    return said

@@ -167,6 +167,25 @@ def pictures(
     return [makers[index % len(makers)](r, size) for index in range(count)]
 
 
+def turned(film: Picture, seed: int) -> Picture:
+    """A film on its side or its head."""
+    return np.ascontiguousarray(np.rot90(film, 1 + int(np.random.default_rng(seed).integers(3))))
+
+
+def enlarged(film: Picture, seed: int) -> Picture:
+    """A detail of a film, 18 to 30 % of its side, enlarged to its size (bilinear): nothing to tell where it lies."""
+    r = np.random.default_rng(seed)
+    size = film.shape[0]
+    side = round(size * r.uniform(0.18, 0.3))
+    top, left = r.integers(0, size - side, 2)
+    detail = film[top : top + side, left : left + side].astype(np.float64)
+    at = np.linspace(0, side - 1, size)
+    low = np.minimum(at.astype(int), side - 2)
+    part = at - low
+    rows = detail[low] * (1 - part)[:, None] + detail[low + 1] * part[:, None]
+    return np.rint(rows[:, low] * (1 - part) + rows[:, low + 1] * part).astype(np.uint8)
+
+
 def shuffled(film: Picture, seed: int, tiles: int = 4) -> Picture:
     """A film cut into tiles x tiles squares in random order: its texture without its anatomy."""
     r = np.random.default_rng(seed)
