@@ -126,7 +126,7 @@ def test_a_finding_that_the_model_does_not_declare() -> None:
 
 def test_a_declared_finding_without_calibration_is_not_assessed() -> None:
     result = findings(nano(calibration={"gate": CALIBRATION["gate"]}), child())
-    assert not result.findings[0].assessed
+    assert not result.findings[0].assessed and "no calibration" in result.findings[0].note
 
 
 def test_a_model_that_declares_nothing() -> None:

@@ -93,8 +93,10 @@ def _one(
         write(_scores(stream.assessment))
         for piece in stream:
             write(piece)
-        _end(stream.draft)
+        draft = stream.draft
+        _end(draft)
         heading(f"{MARK}. {session.caution}")
+        _took(draft)
 
 
 def _scores(assessment: FilmFindings) -> str:
@@ -110,7 +112,7 @@ def _scores(assessment: FilmFindings) -> str:
 
 
 def _end(draft: Draft) -> None:
-    """What stands under the text: warnings, and how long it took (on stderr)."""
+    """What stands under the text: the warnings."""
     text = draft.text
     if text:
         write("\n" if text.endswith("\n") else "\n\n")
@@ -118,6 +120,10 @@ def _end(draft: Draft) -> None:
         write(f"! {one_line(warning)}\n", raw=True)
     if draft.warnings:
         write("\n")
+
+
+def _took(draft: Draft) -> None:
+    """How long it took, on stderr."""
     rate = draft.timings.get("decode_tokens_per_s")
     first, total = draft.timings.get("first_token_s"), draft.timings.get("total_s")
     if first is not None and total is not None:

@@ -151,7 +151,10 @@ def _score_all(
     words: list[tuple[str, str]] = []
     for name in wanted:
         if name not in scored:
-            reason = blocked if name in usable else "outside the model's declared findings"
+            reason = blocked or ""
+            if name not in usable:
+                known = name in declared
+                reason = "the model has no calibration for it" if known else "outside the model's declared findings"
             out.append(Finding(name=name, assessed=False, note=f"not assessed: {reason}"))
             continue
         entry = usable.get(name)
