@@ -141,7 +141,11 @@ def config(file: GGUFFile, mmproj: GGUFFile | None) -> MedGemmaConfig:
     stop = file.metadata.get("tokenizer.ggml.eos_token_id")
     if isinstance(stop, int):
         whole = replace(whole, eos_token_ids=tuple(dict.fromkeys((stop, *whole.eos_token_ids))))
-    return whole if mmproj is None else replace(whole, vision=vision_config(mmproj))
+    if mmproj is None:
+        return whole
+    vision = vision_config(mmproj)
+    # The file does not say; Gemma 3 pools 4 x 4 patches to a token.
+    return replace(whole, vision=vision, mm_tokens_per_image=(vision.patches_per_side // 4) ** 2)
 
 
 def vocabulary(file: GGUFFile) -> tuple[list[str], list[float], list[int]]:

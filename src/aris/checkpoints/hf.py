@@ -107,7 +107,24 @@ class SafetensorsFile:
 
     def reader(self, name: str) -> Callable[[torch.dtype], Tensor]:
         """A function that gives the tensor in a dtype; a view where that is the file's own."""
-        return lambda dtype: self.tensor(name).to(dtype)
+
+        def read(dtype: torch.dtype) -> Tensor:
+            tensor = self.tensor(name)
+            if tensor.dtype == dtype:
+                return tensor
+            converted = tensor.to(dtype)
+            self._release(name)
+            return converted
+
+        return read
+
+    def _release(self, name: str) -> None:
+        """Let go of a tensor's pages, which would stay resident beside the copy; the file gives them back if asked."""
+        kind, shape, offset = self._tensors[name]
+        first = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
+        length = (offset + math.prod(shape) * kind.itemsize - first) // mmap.PAGESIZE * mmap.PAGESIZE
+        if length > 0 and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED, first, length)
 
 
 class HFFolder:

@@ -127,6 +127,12 @@ def _pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str
 def _decoded(dataset: Any, source: str) -> npt.NDArray[Any]:
     """The stored values, signed as the file says; colours as RGB."""
     from pydicom.pixels.utils import pixel_array
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        # A file without its meta group is not compressed; how its elements are written was found while reading.
+        implicit = dataset.original_encoding[0]
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
 
     try:
         return np.asarray(pixel_array(dataset, raw=False))

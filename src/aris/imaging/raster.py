@@ -40,6 +40,8 @@ def read(
                 return _pixels(image, source)
     except ImageError:
         raise
+    except Image.DecompressionBombError:  # Pillow's own limit lies above ours and strikes before the size is known
+        raise ImageError(f"{source}: its pixels are too many (100 million at most); export it smaller") from None
     except Exception:  # Pillow's decoders raise many kinds on damaged files
         raise ImageError(f"{source}: the {kind.upper()} is truncated or damaged; copy or export it again") from None
 

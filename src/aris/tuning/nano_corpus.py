@@ -61,8 +61,8 @@ def gate_pictures(data: Path, split: str, seed: int) -> tuple[Tensor, list[bool]
     """
     pictures = _Pictures()
     rows = [row for row in (*_nih(data, split, pictures), *_vqa(data, split, pictures)) if row.task == "gate"]
-    for image in negatives.pictures(negatives.TRAINING, 90, seed=seed):
-        rows.append(Row("gate", GATE_QUESTION, "No", pictures.add(image)))
+    made = negatives.pictures(negatives.TRAINING, 90, seed=seed)
+    rows += [Row("gate", GATE_QUESTION, "No", pictures.add(image)) for image in made]
     chosen = [pictures.images[row.picture] for row in rows if row.picture is not None]
     return torch.from_numpy(np.stack(chosen)), [row.answer == "Yes" for row in rows]
 
