@@ -1,6 +1,6 @@
 """Formats in and out, the registry of named models, and the embedded one."""
 
-from aris.checkpoints.checkpoint import Checkpoint, load_model, open_checkpoint
+from aris.checkpoints.checkpoint import Checkpoint, load_model, open_checkpoint, open_nano
 from aris.checkpoints.entries import Entry, TokenizerSource
 from aris.checkpoints.peft import AdapterReport, load_adapter, save_adapter
 from aris.checkpoints.registry import REGISTRY, FindingScope, ModelSpec, Scope, find
@@ -18,5 +18,6 @@ __all__ = [
     "load_adapter",
     "load_model",
     "open_checkpoint",
+    "open_nano",
     "save_adapter",
 ]

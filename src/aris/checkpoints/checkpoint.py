@@ -58,7 +58,7 @@ def open_checkpoint(name_or_path: str, *, revision: str | None = None) -> Checkp
     spec = registry.find(name_or_path)
     path = Path(name_or_path).expanduser()
     if spec is not None and spec.name == embedded.NAME:
-        return _open_nano(spec)
+        return open_nano()
     if spec is None and path.suffix == ".gguf":
         return _open_gguf(path)
     if spec is None and path.is_dir():
@@ -95,8 +95,16 @@ def _open_gguf(path: Path) -> Checkpoint:
     )
 
 
-def _open_nano(spec: registry.ModelSpec) -> Checkpoint:
-    files = embedded.files()
+def open_nano(folder: Path | None = None) -> Checkpoint:
+    """Open `aris-nano`: the embedded one, or one that was just trained and may lack its calibration yet.
+
+    Args:
+        folder: of `config.json`, `preprocessor_config.json`, `vision.safetensors` and `adapter/`.
+
+    Raises:
+        CheckpointError: files are missing or damaged.
+    """
+    files = embedded.files() if folder is None else folder
     base = embedded.language_weights()
     tower = hf.SafetensorsFile(files / "vision.safetensors")
 
@@ -110,9 +118,9 @@ def _open_nano(spec: registry.ModelSpec) -> Checkpoint:
         entries,
         TokenizerSource(vocabulary=gguf_gemma.vocabulary(base)),
         processor=read_json(files / "preprocessor_config.json"),
-        spec=spec,
+        spec=registry.find(embedded.NAME),
         adapters=(files / "adapter",),
-        calibration=read_json(files / "calibration.json"),
+        calibration=read_json(files / "calibration.json", missing_ok=folder is not None),
     )
 
 

@@ -1,13 +1,12 @@
-"""Calibrating `aris-nano` on validation films: `python -m aris.tuning.nano_calibrate --data FOLDER`.
+"""Calibrating `aris-nano` on validation films.
 
-Fits Platt scaling of the decoder's answer scores for pneumonia and for the gate ("Is this a frontal chest X-ray?"), and
-writes `calibration.json` into the package. Validation films come from the training centre, so they are shifted in the
+Fits Platt scaling of the decoder's answer scores for pneumonia and for the gate ("Is this a frontal chest X-ray?").
+Validation films come from the training centre, so they are shifted in the
 ways of `stress.py` first: a threshold that only suits clean films of one centre does not travel.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aris.checkpoints import embedded, load_model, open_checkpoint
+from aris.checkpoints import Checkpoint, load_model
 from aris.model import MedGemma
 from aris.prompting import Image, PromptProcessor, Tokenizer, user
 from aris.prompting.processor import ImageProcessor
@@ -70,19 +69,12 @@ def platt(logits: Tensor, positive: Tensor) -> tuple[float, float]:
     return float(beta[0]), float(beta[1])
 
 
-def main() -> None:
-    """Parse the command line, fit, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=embedded.files() / "calibration.json")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    a = parser.parse_args()
-    checkpoint = open_checkpoint("aris-nano")
+def calibrate(checkpoint: Checkpoint, data: Path, out: Path, device: str) -> None:
+    """Fit a model's calibration on the validation split and write `out`."""
     vocabulary = checkpoint.tokenizer.vocabulary
     assert vocabulary is not None
-    scorer = Scorer(load_model(checkpoint, device=a.device), Tokenizer.from_gguf(*vocabulary))
-
-    films = load_films(a.data / "chest_pediatric", "validation")
+    scorer = Scorer(load_model(checkpoint, device=device), Tokenizer.from_gguf(*vocabulary))
+    films = load_films(data / "chest_pediatric", "validation")
     positive = films.classes > 0
     question = FINDING_QUESTION.format(finding="pneumonia")
     logits, targets = [], []
@@ -99,7 +91,7 @@ def main() -> None:
     print(f"pneumonia: slope {slope:.3f}, intercept {intercept:.3f}")
     print(f"pneumonia: at 0.5 over all shifts sensitivity {sensitivity:.3f}, specificity {specificity:.3f}")
 
-    pictures, answers = gate_pictures(a.data, "validation", seed=2)
+    pictures, answers = gate_pictures(data, "validation", seed=2)
     asked = [scorer(pictures, GATE_QUESTION)]
     asked += [scorer(films.images[::4], GATE_QUESTION, shift) for shift in ("none", "crop", "narrow", "black frame")]
     gate = torch.cat(asked)
@@ -120,8 +112,4 @@ def main() -> None:
         },
         "gate": {"slope": round(gate_slope, 4), "intercept": round(gate_intercept, 4), "threshold": 0.5},
     }
-    a.out.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+    out.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")

@@ -1,13 +1,12 @@
-"""How `aris-nano`'s vision tower is made: `python -m aris.tuning.nano_vision STAGE --data FOLDER --out FOLDER`.
+"""How `aris-nano`'s vision tower is made.
 
-Stages, in order: `explore` trains teachers on later films and judges them on earlier ones, by normalisation and
-strength of augmentation; `teachers` fine-tunes the ensemble on all training films; `tower` distils it. No stage
-reads a film of the held-out test split.
+`explore` trains teachers on later films and judges them on earlier ones, by normalisation and strength of
+augmentation; `teachers` fine-tunes the ensemble on all training films; `tower` distils it. None of them reads a film
+of the held-out test split.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import time
@@ -135,32 +134,3 @@ def tower(data: Path, out: Path, device: str, seconds: float, normalize: str, st
     save_file(state, out / f"student{seed}.safetensors", {"normalize": normalize, "seconds": str(seconds)})
     megabytes = sum(value.nbytes for value in state.values()) / 1e6
     print(f"tower: {time.perf_counter() - started:.0f} s, {megabytes:.1f} MB", flush=True)
-
-
-def main() -> None:
-    """Parse the command line and run one stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=["explore", "teachers", "tower"])
-    parser.add_argument("--data", type=Path, required=True, help="folder of chest_pediatric, chest_nih64, vqa_rad")
-    parser.add_argument("--out", type=Path, default=Path("runs/nano"))
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--steps", type=int, default=400, help="steps of 256 films for each teacher")
-    parser.add_argument("--count", type=int, default=4, help="teachers")
-    parser.add_argument("--seconds", type=float, default=200, help="time for distillation")
-    parser.add_argument("--normalize", default="equalize", choices=["none", "equalize"])
-    parser.add_argument("--strength", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=0)
-    a = parser.parse_args()
-    a.out.mkdir(parents=True, exist_ok=True)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cudnn.benchmark = True
-    if a.stage == "explore":
-        explore(a.data, a.device, a.steps)
-    elif a.stage == "teachers":
-        teachers(a.data, a.out, a.device, a.steps, a.count, a.normalize, a.strength)
-    else:
-        tower(a.data, a.out, a.device, a.seconds, a.normalize, a.strength, a.seed)
-
-
-if __name__ == "__main__":
-    main()
