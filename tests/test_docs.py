@@ -1,0 +1,64 @@
+"""The pages' Python runs, their commands exist, their links and the README's figures hold."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from aris.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda p: p.name)
+def test_python_on_the_pages_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    for code in blocks(page, "python"):
+        exec(compile(code, str(page), "exec"), {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_commands_on_the_pages_exist(page: Path) -> None:
+    for line in "\n".join(blocks(page, "bash")).splitlines():
+        for command in re.findall(r"(?:^|&& )(?:\.venv/bin/)?aris ([^#&>]*)", line):
+            words = shlex.split(command)
+            name = [word for word in words[:2] if re.fullmatch(r"[a-z]+", word)]
+            path = name if words[0] in ("models", "tune") else name[:1]
+            result = CliRunner().invoke(app, [*path, "--help"])
+            assert result.exit_code == 0, command
+            for option in (word for word in words if word.startswith("--")):
+                assert option in result.output.replace("\n", " ") or option == "--json", (command, option)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_figures_are_those_that_were_measured() -> None:
+    measured = json.loads((ROOT / "benchmarks" / "results" / "nano_heldout.json").read_text())
+    chest = measured["chest_pediatric test, normal against pneumonia"]
+    area = chest["AUC"]["aris-nano"]
+    for page in (ROOT / "README.md", ROOT / "docs" / "nano.md"):
+        assert area in page.read_text(encoding="utf-8")
+    card = (ROOT / "src/aris/checkpoints/nano/MODEL_CARD.md").read_text(encoding="utf-8")
+    assert area.split()[0] in card and chest["accuracy"].split()[0] in card and chest["specificity"] in card
+
+
+def test_the_shipped_model_is_small_and_carries_its_terms() -> None:
+    folder = ROOT / "src/aris/checkpoints/nano"
+    weights = [folder / "vision.safetensors", folder / "adapter/adapter_model.safetensors"]
+    assert sum(path.stat().st_size for path in weights) < 24_000_000
+    assert "Gemma is provided under and subject to the Gemma Terms of Use" in (folder / "NOTICE").read_text()
+    assert "3.2 Use Restrictions" in (folder / "GEMMA_TERMS.txt").read_text()
