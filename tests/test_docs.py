@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from aris.checkpoints import find
 from aris.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +51,8 @@ def test_the_figures_are_those_that_were_measured() -> None:
     measured = json.loads((ROOT / "benchmarks" / "results" / "nano_heldout.json").read_text())
     chest = measured["chest_pediatric test, normal against pneumonia"]
     area = chest["AUC"]["aris-nano"]
+    spec = find("aris-nano")
+    assert spec is not None and area.split()[0] in spec.scope.findings[0].evidence
     for page in (ROOT / "README.md", ROOT / "docs" / "nano.md"):
         assert area in page.read_text(encoding="utf-8")
     card = (ROOT / "src/aris/checkpoints/nano/MODEL_CARD.md").read_text(encoding="utf-8")

@@ -79,8 +79,8 @@ _NANO = Scope(
     findings=(
         FindingScope(
             "pneumonia",
-            "chest_pediatric, held-out test split (302 films of one centre): see the model card for the area under "
-            "the ROC curve, its interval and the baselines",
+            "AUC 0.983 (95 % interval 0.968 to 0.994) on the held-out test split of chest_pediatric, 302 films of one "
+            "centre; the best of three pixel baselines 0.910",
         ),
     ),
     note="Frontal chest films of children (training: one centre, about 1 to 5 years). For trying, testing and "
