@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from films import filmlike
 
 from aris.tasks.film_checks import not_a_film
+from films import filmlike
 
 R = np.random.default_rng(7)
 NOT_FILMS = {
