@@ -86,7 +86,7 @@ def test_without_a_window_padding_does_not_count(tmp_path: Path) -> None:
     stored[5:10] = 4000
     film = read_film(bad_files.dicom(tmp_path, stored, PixelPaddingValue=4095, PixelPaddingRangeLimit=4000))
     assert film.pixels[20, 5] == 0 and film.pixels[29, 29] == 255
-    assert any("no window" in warning for warning in film.warnings)
+    assert any("no usable window" in warning for warning in film.warnings)
 
 
 def test_colour_stills_are_shown_in_their_colours(tmp_path: Path) -> None:

@@ -9,21 +9,23 @@ import io
 import logging
 import re
 import warnings
+from datetime import date
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aris.errors import ImageError
-from aris.imaging import voi
+from aris.imaging import codecs, voi
 from aris.imaging.raster import check_size
 
-_RADIOGRAPHS = ("CR", "DX", "DR", "RG", "RF", "XA")
+_RADIOGRAPHS = ("CR", "DX", "DR", "RG", "RF")
 _STILLS = ("OT", "SC", "XC")
 _ELSEWHERE = {
     "CT": "a CT slice",
     "MR": "an MR slice",
     "MG": "a mammogram",
+    "XA": "an angiography image",
     "US": "an ultrasound",
     "NM": "a nuclear medicine image",
     "PT": "a PET slice",
@@ -37,6 +39,9 @@ _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE CO
 _GREYS = ("MONOCHROME1", "MONOCHROME2")
 
 Facts = dict[str, Any]
+# An uncompressed image of the largest size that is read, in 32-bit cells, fits.
+_MAX_INFLATED = 1 << 29
+_OLDEST = 130
 
 
 def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[str, ...]]:
@@ -51,6 +56,8 @@ def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[
     """
     from pydicom import dcmread
 
+    if not codecs.inflated_size_within(data, _MAX_INFLATED):
+        raise ImageError(f"{source}: inflated, it is too large for a radiograph; export it uncompressed")
     # pydicom's warnings and log lines quote header values.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
@@ -76,7 +83,7 @@ def _check(dataset: Any, source: str) -> tuple[str, ...]:
     kind = _sop_class(dataset)
     if "DirectoryRecordSequence" in dataset or kind == "Media Storage Directory Storage":
         raise ImageError(f"{source}: this is a DICOMDIR, a list of files; give one of the images it lists")
-    modality = _text(dataset.get("Modality"))
+    modality = _code(dataset, "Modality")
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         what = kind or "DICOM object"
         raise ImageError(f"{source}: this {what} has no pixels; give the image itself")
@@ -95,7 +102,11 @@ def _check(dataset: Any, source: str) -> tuple[str, ...]:
     if modality in _STILLS:
         return (f"a secondary image ({modality}), not an original radiograph: its grey levels may be changed",)
     if modality is not None:
-        raise ImageError(f"{source}: its modality is {modality}; single radiographs are read (CR, DX, DR, RG)")
+        # A modality is a code of few letters; what is not one may be anything.
+        code = modality if re.fullmatch("[A-Z]{1,8}", modality) else "unknown"
+        raise ImageError(f"{source}: its modality is {code}; single radiographs are read (CR, DX, DR, RG)")
+    if kind and not re.search("Computed Radiography|Digital X-Ray|Secondary Capture", kind):
+        raise ImageError(f"{source}: this is {kind}; single radiographs are read (CR, DX, DR, RG)")
     return ("the file does not name its modality; it was read as a radiograph",)
 
 
@@ -104,8 +115,8 @@ def _pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str
 
     interpretation = _text(dataset.get("PhotometricInterpretation")) or ""
     if interpretation not in _GREYS + _COLOURS:
-        kind = interpretation or "unknown"
-        raise ImageError(f"{source}: pixels of kind {kind!r:.30} are not read; export it as grey")
+        kind = interpretation if re.fullmatch("[A-Z0-9_ ]{1,16}", interpretation) else "unknown"
+        raise ImageError(f"{source}: pixels of kind {kind} are not read; export it as grey")
     stored = _decoded(dataset, source)
     if interpretation == "PALETTE COLOR":
         coloured = apply_color_lut(stored, dataset)
@@ -126,23 +137,22 @@ def _pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str
 
 def _decoded(dataset: Any, source: str) -> npt.NDArray[Any]:
     """The stored values, signed as the file says; colours as RGB."""
-    from pydicom.pixels.utils import pixel_array
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     if "TransferSyntaxUID" not in dataset.file_meta:
         # A file without its meta group is not compressed; how its elements are written was found while reading.
-        implicit = dataset.original_encoding[0]
-        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
 
     try:
-        return np.asarray(pixel_array(dataset, raw=False))
-    except MemoryError:
-        raise
-    except (RuntimeError, NotImplementedError, AttributeError, ValueError, KeyError, IndexError, OSError):
-        syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
-        name = getattr(syntax, "name", "unknown encoding")
+        return codecs.stored_values(dataset)
+    except codecs.DecodeError:
+        uid = dataset.file_meta.TransferSyntaxUID
+        name = uid.name if uid.is_transfer_syntax else "unknown encoding"
         raise ImageError(
-            f"{source}: its pixels ({name}) are truncated, damaged or in an encoding that is not read; export it again"
+            f"{source}: its pixels ({name}) are truncated, damaged or in an encoding that is not read; "
+            "export it again"
         ) from None
 
 
@@ -164,15 +174,15 @@ def _signed(value: int, bits: int) -> int:
 
 def _facts(dataset: Any) -> Facts:
     spacing, attribute = _spacing(dataset)
-    orientation = [part for part in (_text(p) for p in dataset.get("PatientOrientation") or []) if part]
-    burned = _text(dataset.get("BurnedInAnnotation"))
+    orientation = [_text(part) for part in _several(dataset, "PatientOrientation")]
+    burned = _code(dataset, "BurnedInAnnotation")
     return {
-        "modality": _text(dataset.get("Modality")),
-        "body_part": _text(dataset.get("BodyPartExamined")),
-        "view_position": _text(dataset.get("ViewPosition")),
-        "laterality": _text(dataset.get("Laterality")),
-        "image_laterality": _text(dataset.get("ImageLaterality")),
-        "patient_orientation": (orientation[0], orientation[1]) if len(orientation) == 2 else None,
+        "modality": _code(dataset, "Modality"),
+        "body_part": _code(dataset, "BodyPartExamined"),
+        "view_position": _code(dataset, "ViewPosition"),
+        "laterality": _code(dataset, "Laterality"),
+        "image_laterality": _code(dataset, "ImageLaterality"),
+        "patient_orientation": tuple(orientation) if len(orientation) == 2 and all(orientation) else None,
         "patient_age_years": _age(dataset),
         "pixel_spacing_mm": spacing,
         "spacing_attribute": attribute,
@@ -188,32 +198,50 @@ def _text(value: Any) -> str | None:
     return text or None
 
 
+def _several(dataset: Any, keyword: str) -> list[Any]:
+    """An element's values; none where it is absent or cannot be read: a film is not refused for a fact."""
+    try:
+        value = dataset.get(keyword)
+    except Exception:  # pydicom converts on access and raises many kinds
+        return []
+    if value is None or value == "":
+        return []
+    return list(value) if type(value).__name__ == "MultiValue" else [value]
+
+
+def _code(dataset: Any, keyword: str) -> str | None:
+    return next((_text(value) for value in _several(dataset, keyword)), None)
+
+
 def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, str | None]:
     for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        value = dataset.get(name)
-        if value is not None and len(value) == 2 and all(0 < float(v) < 1000 for v in value):
-            return (float(value[0]), float(value[1])), name
+        try:
+            row, column = (float(value) for value in _several(dataset, name))
+        except (ValueError, TypeError):
+            continue
+        if 0 < row < 1000 and 0 < column < 1000:
+            return (row, column), name
     return None, None
 
 
 def _age(dataset: Any) -> float | None:
-    """Years, from Patient's Age ("045Y", "018M", "003W", "010D"), else from birth to study."""
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", _text(dataset.get("PatientAge")) or "")
+    """Years, from Patient's Age ("045Y", "018M", "003W", "010D"), else from birth to study; None beyond 130."""
+    match = re.fullmatch(r"(\d{1,3})([DWMY])", _code(dataset, "PatientAge") or "", re.ASCII)
     if match:
-        return int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}[match[2]]
-    born, seen = _text(dataset.get("PatientBirthDate")), _text(dataset.get("StudyDate"))
-    if born and seen and len(born) == len(seen) == 8 and (born + seen).isdigit():
-        days = (np.datetime64(_iso(seen)) - np.datetime64(_iso(born))).astype(int)
-        return float(days) / 365.25 if 0 <= days < 130 * 366 else None
-    return None
-
-
-def _iso(date: str) -> str:
-    return f"{date[:4]}-{date[4:6]}-{date[6:]}"
+        years = int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}[match[2]]
+        return years if years <= _OLDEST else None
+    try:
+        born, seen = (date.fromisoformat(_code(dataset, name) or "") for name in ("PatientBirthDate", "StudyDate"))
+    except ValueError:
+        return None
+    days = (seen - born).days
+    return days / 365.25 if 0 <= days <= _OLDEST * 365.25 else None
 
 
 def _sop_class(dataset: Any) -> str:
     """The name of the object's kind, as "Basic Text SR Storage"; "" if it is not known."""
+    from pydicom.uid import UID
+
     uid = dataset.get("SOPClassUID") or getattr(getattr(dataset, "file_meta", None), "MediaStorageSOPClassUID", None)
-    name = str(getattr(uid, "name", ""))
-    return name if name and not name[0].isdigit() else ""
+    # An unknown UID's name is the UID itself, and a damaged one may hold anything.
+    return str(uid.name) if isinstance(uid, UID) and uid.type else ""

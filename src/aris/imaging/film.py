@@ -61,8 +61,9 @@ def read_film(path: str | Path) -> Film:
     Raises:
         ImageError: one line that says what is wrong with the file and what to do.
     """
-    source = str(path)
-    data = _contents(Path(path).expanduser(), source)
+    # A name may hold any character; an error is one line.
+    source = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
+    data = _contents(path, source)
     kind = sniff.kind_of(data)
     warnings = []
     suffix = Path(path).suffix.lower()
@@ -75,12 +76,15 @@ def read_film(path: str | Path) -> Film:
         raise ImageError(f"{source}: {sniff.complaint(data)}")
     if suffix in sniff.SUFFIXES and sniff.SUFFIXES[suffix] != kind:
         warnings.append(f"the file is named {suffix} but holds {kind.upper()}; it was read as what it holds")
-    return Film(pixels, source, kind, warnings=(*warnings, *more), **facts)
+    return Film(pixels, str(path), kind, warnings=(*warnings, *more), **facts)
 
 
-def _contents(path: Path, source: str) -> bytes:
+def _contents(name: str | Path, source: str) -> bytes:
     """A regular file's bytes."""
+    if not str(name):
+        raise ImageError("no file was named; give an image file")
     try:
+        path = Path(name).expanduser()
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             raise ImageError(f"{source}: a folder; give one image file")
@@ -95,6 +99,6 @@ def _contents(path: Path, source: str) -> bytes:
         raise ImageError(f"{source}: no such file; check the path") from None
     except PermissionError:
         raise ImageError(f"{source}: no permission to read it") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: the home of a user that does not exist
         reason = getattr(error, "strerror", None) or "the path is not valid"
         raise ImageError(f"{source}: cannot be read ({reason})") from None

@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from aris.errors import ImageError
+from aris.imaging.codecs import quiet_stderr
 
 MAX_PIXELS = 100_000_000
 _WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
@@ -28,12 +29,13 @@ def read(
         ImageError: truncated or damaged, too large, or of several frames.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), quiet_stderr():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
                 check_size(image.width, image.height, source)
                 frames = getattr(image, "n_frames", 1)
-                if frames > 1:
+                # A JPEG's further pictures are previews and gain maps (MPO, Ultra HDR): the first is the photograph.
+                if frames > 1 and kind != "jpeg":
                     what = "pages" if kind == "tiff" else "frames"
                     raise ImageError(f"{source}: {frames} {what}; give a file with one image")
                 image.load()
@@ -64,7 +66,11 @@ def _pixels(image: Image.Image, source: str) -> tuple[npt.NDArray[np.uint8], tup
         notes.append("turned as its EXIF orientation says")
     mode = upright.mode
     if mode in _WIDE:
-        return _full_range(np.asarray(upright), notes), tuple(notes)
+        pixels = _full_range(np.asarray(upright), notes)
+        # Pillow inverts WhiteIsZero (Photometric Interpretation 0, TIFF 6.0 p. 37) of 8 bits or fewer, no wider ones.
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(262) == 0:
+            pixels = 255 - pixels
+        return pixels, tuple(notes)
     if mode in ("1", "L"):
         return np.asarray(upright.convert("L")), tuple(notes)
     if mode == "P" and "transparency" not in upright.info:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import Literal
 
 Kind = Literal["dicom", "png", "jpeg", "tiff", "unknown"]
@@ -25,6 +26,7 @@ _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GIF8", "a GIF; save the image as PNG"),
     (0, b"BM", "a BMP; save the image as PNG"),
     (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image outside DICOM; save it as PNG"),
+    (0, b"\xff\xd8\xff\xf7", "a JPEG-LS image outside DICOM; save it as PNG"),
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 stream outside DICOM; save it as PNG"),
     (344, b"n+1\x00", "a NIfTI volume; give one film"),
     (344, b"ni1\x00", "a NIfTI header; give one film"),
@@ -42,7 +44,7 @@ def kind_of(data: bytes) -> Kind:
         return "dicom"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
-    if data.startswith(b"\xff\xd8\xff"):
+    if data.startswith(b"\xff\xd8\xff") and not data.startswith(b"\xff\xd8\xff\xf7"):
         return "jpeg"
     if data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
         return "tiff"
@@ -73,7 +75,9 @@ def _is_bare_dicom(data: bytes) -> bool:
     if data[:2] not in (b"\x02\x00", b"\x08\x00") or data[3:4] != b"\x00":
         return False
     try:
-        dataset = dcmread(io.BytesIO(data), force=True, stop_before_pixels=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote header values
+            dataset = dcmread(io.BytesIO(data), force=True, stop_before_pixels=True)
         return "SOPClassUID" in dataset or "Modality" in dataset
     except Exception:  # pydicom raises many kinds on bytes that are not DICOM
         return False

@@ -14,7 +14,7 @@ def modality(stored: npt.NDArray[np.generic], dataset: Any) -> Values:
     """The modality LUT (C.11.1): a table, or slope and intercept, or nothing. In float64, so nothing wraps."""
     sequence = dataset.get("ModalityLUTSequence")
     if sequence:
-        return _table(stored.astype(np.int64), sequence[0], signed=int(dataset.get("PixelRepresentation", 0)) == 1)
+        return _table(stored.astype(np.int64), sequence[0], signed=_is_signed(dataset), order=_byte_order(dataset))
     slope = _number(dataset.get("RescaleSlope"), 1.0)
     intercept = _number(dataset.get("RescaleIntercept"), 0.0)
     return stored.astype(np.float64) * slope + intercept
@@ -35,10 +35,13 @@ def display(
     sequence = dataset.get("VOILUTSequence")
     if sequence:
         item = sequence[0]
-        table = _table(np.rint(values).astype(np.int64), item, signed=bool((values < 0).any()))
+        # What enters is signed where the stored values are, or where rescaling may take them below zero (C.11.2.1.1).
+        signed = _is_signed(dataset) or _number(dataset.get("RescaleIntercept"), 0.0) < 0
+        table = _table(np.rint(values).astype(np.int64), item, signed=signed, order=_byte_order(dataset))
         # The table's range is its bit depth (C.11.2.1.1), not what happens to occur in this image.
         top = 2.0 ** _bits(item) - 1
-        return _to_bytes(table / top), ()
+        several = f"{len(sequence)} VOI tables are stored; the first was used"
+        return _to_bytes(table / top), (several,) if len(sequence) > 1 else ()
     centres, widths = _numbers(dataset.get("WindowCenter")), _numbers(dataset.get("WindowWidth"))
     function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
     if centres and widths:
@@ -53,7 +56,7 @@ def display(
     low, high = float(inside.min()), float(inside.max())
     if high == low:
         return np.zeros(values.shape, dtype=np.uint8), ("every pixel has the same value",)
-    return _to_bytes((values - low) / (high - low)), ("no window is stored: the full range of values was used",)
+    return _to_bytes((values - low) / (high - low)), ("no usable window is stored: the full range of values was used",)
 
 
 def windowed(values: Values, centre: float, width: float, function: str) -> Values:
@@ -75,7 +78,17 @@ def _bits(item: Any) -> int:
     return min(16, max(1, int(item.LUTDescriptor[2])))
 
 
-def _table(indices: npt.NDArray[np.int64], item: Any, *, signed: bool) -> Values:
+def _is_signed(dataset: Any) -> bool:
+    return int(dataset.get("PixelRepresentation") or 0) == 1
+
+
+def _byte_order(dataset: Any) -> str:
+    """Of tables kept as bytes (OW): the file's."""
+    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+    return "<" if syntax is None or syntax.is_little_endian else ">"
+
+
+def _table(indices: npt.NDArray[np.int64], item: Any, *, signed: bool, order: str) -> Values:
     """Look values up in a LUT item: entries, first value mapped, bits; values beyond its ends take the end's."""
     entries, first, _ = (int(n) for n in item.LUTDescriptor)
     entries = entries or 65_536
@@ -84,7 +97,7 @@ def _table(indices: npt.NDArray[np.int64], item: Any, *, signed: bool) -> Values
     data = item.LUTData
     if isinstance(data, bytes):
         # Eight-bit tables may be packed one to a byte (PS3.5 annex A).
-        dtype = np.uint8 if _bits(item) <= 8 and len(data) < 2 * entries else np.dtype("<u2")
+        dtype = np.uint8 if _bits(item) <= 8 and len(data) < 2 * entries else np.dtype(f"{order}u2")
         table = np.frombuffer(data, dtype=dtype)
     else:
         table = np.asarray(data)
