@@ -6,6 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# CI tries the same cases each time, so that a change is judged by what it changed; elsewhere they are new each time.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 # One thread a worker: the tests run side by side, and small products do not gain from more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
