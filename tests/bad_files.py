@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +111,85 @@ def truncated_dicom(folder: Path) -> Path:
     return path
 
 
+def truncated_jpeg(folder: Path) -> Path:
+    return _cut(folder / "short.jpg", 0.5)
+
+
+def truncated_tiff(folder: Path) -> Path:
+    """Compressed, so that libtiff meets it: the library writes to stderr by itself."""
+    return _cut(folder / "short.tif", 0.5, compression="tiff_lzw")
+
+
+def _cut(path: Path, share: float, **options: Any) -> Path:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (100, 120), dtype=np.uint8)).save(path, **options)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    return path
+
+
+def zip_named_png(folder: Path) -> Path:
+    path = folder / "films.png"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("film.txt", "film")
+    return path
+
+
+def gguf_named_png(folder: Path) -> Path:
+    path = folder / "weights.png"
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 0))
+    return path
+
+
+def nifti_named_png(folder: Path) -> Path:
+    path = folder / "volume.png"
+    path.write_bytes(struct.pack("<i", 348) + bytes(340) + b"n+1\0" + bytes(400))
+    return path
+
+
+def animated_png(folder: Path) -> Path:
+    path = folder / "animated.png"
+    dark = Image.fromarray(np.zeros((20, 20), dtype=np.uint8))
+    dark.save(path, save_all=True, append_images=[Image.fromarray(np.full((20, 20), 200, dtype=np.uint8))])
+    return path
+
+
+def dicomdir(folder: Path) -> Path:
+    record = pydicom.Dataset()
+    record.DirectoryRecordType = "PATIENT"
+    record.PatientName = "Secret^Name"
+    return dicom(
+        folder, name="DICOMDIR", PixelData=None, Modality=None, SOPClassUID="1.2.840.10008.1.3.10",
+        DirectoryRecordSequence=pydicom.Sequence([record]),
+    )  # fmt: skip
+
+
+def lossless_jpeg(folder: Path, stored: np.ndarray, name: str = "lossless.dcm") -> Path:
+    """A good film in JPEG Lossless, as many detectors send it."""
+    import gdcm
+
+    reader, writer, change = gdcm.ImageReader(), gdcm.ImageWriter(), gdcm.ImageChangeTransferSyntax()
+    reader.SetFileName(str(dicom(folder, stored, name=f"plain-{name}", WindowCenter=2000, WindowWidth=3000)))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    path = folder / name
+    writer.SetFileName(str(path))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    return path
+
+
+def damaged_lossless_jpeg(folder: Path) -> Path:
+    """Its frame header says 74 bits, on which GDCM ends its process with a segmentation fault."""
+    path = lossless_jpeg(folder, np.arange(60 * 50, dtype=np.uint16).reshape(60, 50), "damaged.dcm")
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"\xff\xc3") + 4] = 74
+    path.write_bytes(bytes(raw))
+    return path
+
+
 # Each with words that its error must say.
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "truncated PNG": (truncated_png, "truncated or damaged"),
@@ -122,6 +202,14 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "CT slice": (ct_slice, "CT slice"),
     "two frames": (two_frames, "2 frames"),
     "truncated DICOM": (truncated_dicom, "truncated, damaged"),
+    "truncated JPEG": (truncated_jpeg, "JPEG is truncated or damaged"),
+    "truncated TIFF": (truncated_tiff, "TIFF is truncated or damaged"),
+    "zip named .png": (zip_named_png, "a zip archive"),
+    "GGUF named .png": (gguf_named_png, "model weights"),
+    "NIfTI named .png": (nifti_named_png, "a NIfTI volume"),
+    "animated PNG": (animated_png, "2 frames"),
+    "DICOMDIR": (dicomdir, "this is a DICOMDIR"),
+    "JPEG on which the decoder crashes": (damaged_lossless_jpeg, "truncated, damaged"),
 }
 
 
