@@ -9,6 +9,7 @@ A quantised `X.weight` is stored as bytes of two codes each, first value in the 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _STATE = ".quant_state.bitsandbytes__"
 _SUFFIXES = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", f"{_STATE}nf4", f"{_STATE}fp4")
+
+
+_MAX_BLOCK = 1 << 16  # bitsandbytes itself goes to 4,096
 
 
 def is_statistic(name: str) -> bool:
@@ -53,23 +57,33 @@ class Packed:
             raise CheckpointError(f"{self.name}: {suffix[1:]} is missing; the checkpoint is incomplete, get it again")
         return self.files[key].tensor(key)
 
+    def _misfit(self) -> CheckpointError:
+        return CheckpointError(f"{self.name}: its quantised parts do not fit its shape; get the checkpoint again")
+
+    def _absmax(self, blocks: int) -> Tensor:
+        """float32 (blocks,): the largest magnitude of each block."""
+        absmax = self._part(".absmax").flatten()
+        if len(absmax) != blocks:
+            raise self._misfit()
+        if not self.nested:
+            return absmax.float()
+        levels = self._part(".nested_quant_map").float().flatten()
+        scales = self._part(".nested_absmax").float().flatten()
+        if absmax.dtype != torch.uint8 or len(levels) != 256 or len(scales) != -(-blocks // self.nested_block):
+            raise self._misfit()
+        return levels[absmax.long()] * scales.repeat_interleave(self.nested_block)[:blocks] + self.offset
+
     def read(self, dtype: torch.dtype) -> Tensor:
         """The weight in `dtype`: levels looked up and scaled in float32, rounded once."""
-        packed = self._part("").flatten()
-        levels = self._part(".quant_map").float()
-        absmax = self._part(".absmax")
-        if self.nested:
-            codes = self._part(".nested_quant_map").float()[absmax.long()]
-            scales = self._part(".nested_absmax").float().repeat_interleave(self.nested_block)[: len(codes)]
-            absmax = codes * scales + self.offset
-        absmax = absmax.float()
-        count = 1
-        for side in self.shape:
-            count *= side
-        if packed.numel() * 2 < count or len(absmax) * self.block < count or len(levels) != 16:
-            raise CheckpointError(f"{self.name}: its quantised parts do not fit its shape; get the checkpoint again")
+        # Stored as bytes, or as another dtype that holds them (bnb_4bit_quant_storage).
+        packed = self._part("").flatten().view(torch.uint8)
+        levels = self._part(".quant_map").float().flatten()
+        count = math.prod(self.shape)
+        if 2 * len(packed) != count + count % 2 or len(levels) != 16:
+            raise self._misfit()
+        absmax = self._absmax(-(-count // self.block))
         out = torch.empty(count, dtype=dtype)
-        step = max(self.block, (1 << 22) // self.block * self.block)  # whole blocks, about 16 MB of float32
+        step = max(self.block, (1 << 18) // self.block * self.block)  # whole blocks, about 1 MB of float32
         for start in range(0, count, step):
             stop = min(start + step, count)
             part = packed[start // 2 : (stop + 1) // 2]
@@ -97,8 +111,8 @@ def find(name: str, files: Mapping[str, SafetensorsFile]) -> Packed | None:
         block = int(state["blocksize"])
         nested = "nested_blocksize" in state
         nested_block, offset = int(state.get("nested_blocksize", 1)), float(state.get("nested_offset", 0.0))
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
         raise CheckpointError(f"{name}: its quantisation's description is damaged; get the checkpoint again") from None
-    if min(block, nested_block, *shape, 1) < 1:
+    if min(block, nested_block, *shape, 1) < 1 or block % 2 or max(block, nested_block) > _MAX_BLOCK:
         raise CheckpointError(f"{name}: its quantisation's description is damaged; get the checkpoint again")
     return Packed(name, shape, block, nested_block, offset, nested, files)

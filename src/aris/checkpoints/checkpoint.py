@@ -12,11 +12,14 @@ import torch
 from torch import nn
 
 from aris.checkpoints import embedded, gguf_gemma, hf, pull, registry
+from aris.checkpoints.configs import read_config
 from aris.checkpoints.entries import Entry, TokenizerSource
 from aris.checkpoints.gguf import GGUFFile
 from aris.checkpoints.peft import load_adapter
 from aris.errors import CheckpointError
 from aris.model import MedGemma, MedGemmaConfig, merge_lora, require_supported_dtype
+
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ def open_checkpoint(name_or_path: str, *, revision: str | None = None) -> Checkp
     if spec is None and path.is_dir():
         return _open_folder(name_or_path, path, None)
     if spec is None and path.is_file():
+        if path.suffix in _PICKLES:
+            raise CheckpointError(f"{path}: a pickle, which can run code when read; convert it to safetensors")
         raise CheckpointError(f"{path}: not a checkpoint; give a folder with config.json, or a .gguf file")
     return _open_folder(name_or_path, pull.local_folder(name_or_path, spec, revision=revision), spec)
 
@@ -114,7 +119,7 @@ def open_nano(folder: Path | None = None) -> Checkpoint:
 
     return Checkpoint(
         embedded.NAME,
-        MedGemmaConfig.from_dict(read_json(files / "config.json")),
+        read_config(read_json(files / "config.json"), str(files)),
         entries,
         TokenizerSource(vocabulary=gguf_gemma.vocabulary(base)),
         processor=read_json(files / "preprocessor_config.json"),
@@ -156,16 +161,21 @@ def load_model(
         ModelError: the dtype is not supported.
     """
     require_supported_dtype(dtype)
-    with torch.device("meta"):
-        model = MedGemma(checkpoint.config)
+    try:
+        with torch.device("meta"):
+            model = MedGemma(checkpoint.config)
+    except (ArithmeticError, RuntimeError, TypeError, ValueError):
+        raise CheckpointError(f"{checkpoint.name}: no model has the sizes that its configuration gives") from None
     wanted = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     for entry in checkpoint.entries():
         shape = wanted.pop(entry.name, None)
         if shape is None:
-            raise CheckpointError(f"{checkpoint.name}: tensor {entry.name!r:.100} is not part of this model")
+            raise CheckpointError(
+                f"{checkpoint.name}: tensor {entry.name!r:.100} is not part of this model, or is there twice"
+            )
         if shape != tuple(entry.shape):
             raise CheckpointError(
-                f"{checkpoint.name}: tensor {entry.name} has shape {tuple(entry.shape)}, its config.json says {shape}"
+                f"{checkpoint.name}: tensor {entry.name} has shape {tuple(entry.shape)}, its configuration says {shape}"
             )
         parent, _, leaf = entry.name.rpartition(".")
         value = nn.Parameter(entry.read(dtype).to(device), requires_grad=False)
@@ -175,5 +185,8 @@ def load_model(
         raise CheckpointError(f"{checkpoint.name}: {len(wanted)} tensors are missing, {first} among them; get it again")
     for folder in checkpoint.adapters:
         load_adapter(model, folder)
-        merge_lora(model)  # the model's own adapters are never taken off, and folded in they cost nothing
+        # The model's own adapters are never taken off, and folded in they cost nothing. Layer by layer, so that
+        # no more than one layer's old weights stay beside the new ones.
+        for layer in (*model.language_model.layers, model):
+            merge_lora(layer)
     return model.eval()

@@ -7,13 +7,14 @@ Norm weights are stored as 1 + w there, and read back as w in float32. A vision 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from aris.checkpoints.configs import MAX_LAYERS, guarded
 from aris.checkpoints.entries import Entry
 from aris.checkpoints.gguf import GGUFFile
 from aris.errors import CheckpointError
@@ -58,7 +59,18 @@ _VISION_TOP = {
     "mm.soft_emb_norm.weight": "multi_modal_projector.mm_soft_emb_norm.weight",
 }
 # The tied head written out again; the embedding serves for both.
-_DROPPED = {"output.weight"}
+_HEAD = "output.weight"
+# Layers of 4B, the smallest model with scaled RoPE and a window of 1,024, and of 27B (Gemma 3 report, table 1).
+_LAYERS_4B, _LAYERS_27B = 34, 62
+# Relative error between two quantisations of one matrix: Q3_K's own is about 0.2, unrelated matrices are at 1.4.
+_QUANTISATION_ERROR = 0.35
+
+
+def _field(file: GGUFFile, key: str, default: Any = None) -> Any:
+    value = file.metadata.get(key, default)
+    if value is None:
+        raise CheckpointError(f"{file.space.name}: the metadata lacks {key}; convert the model again")
+    return value
 
 
 def text_config(file: GGUFFile) -> TextConfig:
@@ -69,46 +81,54 @@ def text_config(file: GGUFFile) -> TextConfig:
     """
     metadata = file.metadata
     architecture = metadata.get("general.architecture")
+    if architecture == "clip":
+        raise CheckpointError(f"{file.space.name}: a vision tower alone (mmproj); give the model's own file beside it")
     if architecture != "gemma3":
-        raise CheckpointError(f"{file.space.name}: this is {architecture!r}; Aris runs Gemma 3 and MedGemma")
-
-    def field(name: str, default: Any = None) -> Any:
-        value = metadata.get(f"gemma3.{name}", default)
-        if value is None:
-            raise CheckpointError(f"{file.space.name}: the metadata lacks gemma3.{name}; convert the model again")
-        return value
-
-    layers = int(field("block_count"))
-    heads = int(field("attention.head_count"))
-    width = int(field("embedding_length"))
-    head_dim = int(field("attention.key_length", 256))
+        raise CheckpointError(f"{file.space.name}: this is {architecture!r:.40}; Aris runs Gemma 3 and MedGemma")
+    layers = int(_field(file, "gemma3.block_count"))
+    if not 0 < layers <= MAX_LAYERS:
+        raise CheckpointError(f"{file.space.name}: the metadata gives {layers} layers, which cannot be; get it again")
+    heads = int(_field(file, "gemma3.attention.head_count"))
+    width = int(_field(file, "gemma3.embedding_length"))
+    head_dim = int(_field(file, "gemma3.attention.key_length", 256))
     embedding = file.tensors.get("token_embd.weight")
     if embedding is None or len(embedding.shape) != 2:
         raise CheckpointError(f"{file.space.name}: no token_embd.weight; give the model's own file, not its mmproj")
-    pattern = field("attention.sliding_window_pattern", GLOBAL_EVERY)
+    pattern = _field(file, "gemma3.attention.sliding_window_pattern", GLOBAL_EVERY)
     if isinstance(pattern, list):
         types = tuple(LOCAL if local else GLOBAL for local in pattern[:layers])
     else:
         types = tuple(GLOBAL if (i + 1) % int(pattern) == 0 else LOCAL for i in range(layers))
-    scaling = metadata.get("gemma3.rope.scaling.type", "none")
+    large = layers >= _LAYERS_4B
     return TextConfig(
         vocab_size=embedding.shape[0],
         hidden_size=width,
-        intermediate_size=int(field("feed_forward_length")),
+        intermediate_size=int(_field(file, "gemma3.feed_forward_length")),
         num_hidden_layers=layers,
         num_attention_heads=heads,
-        num_key_value_heads=int(field("attention.head_count_kv")),
+        num_key_value_heads=int(_field(file, "gemma3.attention.head_count_kv")),
         head_dim=head_dim,
         # The metadata does not hold it. 27B, with 62 layers, scales by width / heads = 168, the others by head_dim.
-        query_pre_attn_scalar=width / heads if layers == 62 else head_dim,
-        sliding_window=int(field("attention.sliding_window")),
+        query_pre_attn_scalar=width / heads if layers == _LAYERS_27B else head_dim,
+        sliding_window=int(_field(file, "gemma3.attention.sliding_window", 1024 if large else 512)),
         layer_types=types,
-        rope_theta=float(field("rope.freq_base", 1e6)),
-        rope_local_base_freq=float(field("rope.freq_base_swa", 1e4)),
-        rope_factor=float(field("rope.scaling.factor", 1.0)) if scaling == "linear" else 1.0,
-        rms_norm_eps=float(field("attention.layer_norm_rms_epsilon", 1e-6)),
-        max_position_embeddings=int(field("context_length", 131_072)),
+        rope_theta=float(_field(file, "gemma3.rope.freq_base", 1e6)),
+        rope_local_base_freq=float(_field(file, "gemma3.rope.freq_base_swa", 1e4)),
+        rope_factor=_rope_factor(file, large=large),
+        rms_norm_eps=float(_field(file, "gemma3.attention.layer_norm_rms_epsilon", 1e-6)),
+        max_position_embeddings=int(_field(file, "gemma3.context_length", 131_072)),
     )
+
+
+def _rope_factor(file: GGUFFile, *, large: bool) -> float:
+    """What the frequencies of global layers are divided by: 8 from 4B upwards, so also where a writer forgot it."""
+    kind = file.metadata.get("gemma3.rope.scaling.type", "linear")  # llama.cpp's default too
+    if kind == "none":
+        return 1.0
+    if kind != "linear":
+        raise CheckpointError(f"{file.space.name}: RoPE scaling {kind!r:.40} is not used by Gemma 3 (linear or none)")
+    old = file.metadata.get("gemma3.rope.scale_linear", 8.0 if large else 1.0)
+    return float(file.metadata.get("gemma3.rope.scaling.factor", old)) or 1.0
 
 
 def vision_config(file: GGUFFile) -> VisionConfig:
@@ -120,45 +140,62 @@ def vision_config(file: GGUFFile) -> VisionConfig:
     metadata = file.metadata
     kind = metadata.get("clip.projector_type", metadata.get("clip.vision.projector_type"))
     if metadata.get("general.architecture") != "clip" or kind != "gemma3":
-        raise CheckpointError(f"{file.space.name}: not the mmproj file of a Gemma 3 model (projector {kind!r})")
-    try:
-        return VisionConfig(
-            hidden_size=int(metadata["clip.vision.embedding_length"]),
-            intermediate_size=int(metadata["clip.vision.feed_forward_length"]),
-            num_hidden_layers=int(metadata["clip.vision.block_count"]),
-            num_attention_heads=int(metadata["clip.vision.attention.head_count"]),
-            image_size=int(metadata["clip.vision.image_size"]),
-            patch_size=int(metadata["clip.vision.patch_size"]),
-            layer_norm_eps=float(metadata.get("clip.vision.attention.layer_norm_epsilon", 1e-6)),
-        )
-    except KeyError as error:
-        raise CheckpointError(f"{file.space.name}: the metadata lacks {error.args[0]}; convert it again") from None
+        raise CheckpointError(f"{file.space.name}: not the mmproj file of a Gemma 3 model (projector {kind!r:.40})")
+    layers = int(_field(file, "clip.vision.block_count"))
+    if not 0 < layers <= MAX_LAYERS:
+        raise CheckpointError(f"{file.space.name}: the metadata gives {layers} layers, which cannot be; get it again")
+    return VisionConfig(
+        hidden_size=int(_field(file, "clip.vision.embedding_length")),
+        intermediate_size=int(_field(file, "clip.vision.feed_forward_length")),
+        num_hidden_layers=layers,
+        num_attention_heads=int(_field(file, "clip.vision.attention.head_count")),
+        image_size=int(_field(file, "clip.vision.image_size")),
+        patch_size=int(_field(file, "clip.vision.patch_size")),
+        layer_norm_eps=float(_field(file, "clip.vision.attention.layer_norm_epsilon", 1e-6)),
+    )
 
 
 def config(file: GGUFFile, mmproj: GGUFFile | None) -> MedGemmaConfig:
-    """The whole model's configuration; without an `mmproj` file it has no tower."""
-    whole = MedGemmaConfig(text_config(file))
-    stop = file.metadata.get("tokenizer.ggml.eos_token_id")
-    if isinstance(stop, int):
-        whole = replace(whole, eos_token_ids=tuple(dict.fromkeys((stop, *whole.eos_token_ids))))
-    if mmproj is None:
-        return whole
-    vision = vision_config(mmproj)
-    # The file does not say; Gemma 3 pools 4 x 4 patches to a token.
-    return replace(whole, vision=vision, mm_tokens_per_image=(vision.patches_per_side // 4) ** 2)
+    """The whole model's configuration; without an `mmproj` file it has no tower.
+
+    Raises:
+        CheckpointError: another architecture, or a field is missing or cannot be.
+    """
+
+    def build() -> MedGemmaConfig:
+        whole = MedGemmaConfig(text_config(file))
+        stop = file.metadata.get("tokenizer.ggml.eos_token_id")
+        if isinstance(stop, int):
+            whole = replace(whole, eos_token_ids=tuple(dict.fromkeys((stop, *whole.eos_token_ids))))
+        if mmproj is None:
+            return whole
+        vision = vision_config(mmproj)
+        width = mmproj.metadata.get("clip.vision.projection_dim", whole.text.hidden_size)
+        if width != whole.text.hidden_size:
+            raise CheckpointError(
+                f"{mmproj.space.name}: gives tokens of width {width}, the model beside it has "
+                f"{whole.text.hidden_size}; keep the mmproj file that belongs to it"
+            )
+        # Patches pooled to a token, along one side: written only where it is not Gemma 3's 4.
+        pooled = int(mmproj.metadata.get("clip.vision.projector.scale_factor", 4))
+        return replace(whole, vision=vision, mm_tokens_per_image=(vision.patches_per_side // pooled) ** 2)
+
+    return guarded(build, file.space.name, "the metadata")
 
 
 def vocabulary(file: GGUFFile) -> tuple[list[str], list[float], list[int]]:
-    """Tokens, scores and types of the tokenizer in a file."""
-    try:
-        return (
-            file.metadata["tokenizer.ggml.tokens"],
-            file.metadata["tokenizer.ggml.scores"],
-            file.metadata["tokenizer.ggml.token_type"],
-        )
-    except KeyError as error:
-        missing = error.args[0]
-        raise CheckpointError(f"{file.space.name}: the metadata lacks {missing}; convert the model again") from None
+    """Tokens, scores and types of the tokenizer in a file.
+
+    Raises:
+        CheckpointError: they are missing or do not fit each other.
+    """
+    tokens, scores, types = (_field(file, f"tokenizer.ggml.{part}") for part in ("tokens", "scores", "token_type"))
+    kinds = ((tokens, str), (scores, float), (types, int))
+    if not all(isinstance(part, list) and part and isinstance(part[0], kind) for part, kind in kinds) or not (
+        len(tokens) == len(scores) == len(types)  # an array's elements are of one type, so its first tells
+    ):
+        raise CheckpointError(f"{file.space.name}: the vocabulary's parts do not fit each other; get the file again")
+    return tokens, scores, types
 
 
 def entries(file: GGUFFile, mmproj: GGUFFile | None = None) -> Iterator[Entry]:
@@ -168,7 +205,9 @@ def entries(file: GGUFFile, mmproj: GGUFFile | None = None) -> Iterator[Entry]:
         CheckpointError: a tensor that Gemma 3 does not have.
     """
     for name, info in file.tensors.items():
-        if name not in _DROPPED:
+        if name == _HEAD:
+            _require_tied(file)
+        else:
             ours = _text_name(file, name)
             yield Entry(ours, info.shape, _reader(file, name, one_plus=ours.endswith("norm.weight")))
     if mmproj is None:
@@ -179,13 +218,26 @@ def entries(file: GGUFFile, mmproj: GGUFFile | None = None) -> Iterator[Entry]:
         yield Entry(ours, info.shape, _reader(mmproj, name, one_plus=name == "mm.soft_emb_norm.weight"))
 
 
-def _reader(file: GGUFFile, name: str, *, one_plus: bool) -> Any:
+def _reader(file: GGUFFile, name: str, *, one_plus: bool) -> Callable[[torch.dtype], Tensor]:
     def read(dtype: torch.dtype) -> Tensor:
         if one_plus:
             return (file.tensor(name) - 1.0).to(dtype)
         return file.tensor(name, dtype)
 
     return read
+
+
+def _require_tied(file: GGUFFile) -> None:
+    """Refuse a head that is not the embedding. Quantised in another format it may differ by their two errors."""
+    head, embedding = file.tensors[_HEAD], file.tensors["token_embd.weight"]
+    tied = head.shape == embedding.shape
+    if tied and head.format == embedding.format:
+        tied = file.same_bytes(_HEAD, "token_embd.weight")
+    elif tied:
+        ours, theirs = (file.rows(name, 4096) for name in ("token_embd.weight", _HEAD))
+        tied = bool((ours - theirs).norm() < _QUANTISATION_ERROR * ours.norm())
+    if not tied:
+        raise CheckpointError(f"{file.space.name}: its head (output.weight) is not its embedding; Gemma 3 ties the two")
 
 
 def _text_name(file: GGUFFile, name: str) -> str:
@@ -205,6 +257,6 @@ def _vision_name(file: GGUFFile, name: str, width: int) -> str:
         return f"vision_tower.encoder.layers.{match[1]}.{_VISION_BLOCK[match[2]]}.{match[3]}"
     if match and match[2] in ("ffn_up", "ffn_down"):
         # Early converters swapped the two names, so the shape decides: fc2 gives the tower's width.
-        layer = "fc2" if file.tensors[name].shape[0] == width else "fc1"
+        layer = "fc2" if file.tensors[name].shape[:1] == (width,) else "fc1"
         return f"vision_tower.encoder.layers.{match[1]}.mlp.{layer}.{match[3]}"
     raise CheckpointError(f"{file.space.name}: tensor {name!r:.80} is not part of Gemma 3's vision tower")

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from aris.checkpoints import bnb
+from aris.checkpoints.configs import read_config
 from aris.checkpoints.entries import Entry
-from aris.checkpoints.names import is_dropped, our_name
-from aris.errors import CheckpointError, ModelError
-from aris.model import MedGemmaConfig
+from aris.checkpoints.names import EMBEDDING, is_dropped, is_head, our_name
+from aris.errors import CheckpointError
 
 _DTYPES = {
     "F64": torch.float64,
@@ -61,6 +61,7 @@ class SafetensorsFile:
             header = json.loads(self._map[8 : 8 + size].decode("utf-8"))
             header.pop("__metadata__", None)
             self._tensors = {name: self._checked(name, entry, 8 + size) for name, entry in header.items()}
+            self._require_apart()
         except CheckpointError:
             raise
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
@@ -78,6 +79,13 @@ class SafetensorsFile:
         if start + end > len(self._map):
             raise CheckpointError(f"{self.path}: truncated before the end of tensor {name!r:.100}; get the file again")
         return _DTYPES[dtype], shape, start + begin
+
+    def _require_apart(self) -> None:
+        end = 0
+        for name, (dtype, shape, start) in sorted(self._tensors.items(), key=lambda item: item[1][2]):
+            if start < end:
+                raise CheckpointError(f"{self.path}: damaged, tensor {name!r:.100} overlaps another one; get it again")
+            end = start + math.prod(shape) * dtype.itemsize
 
     def __contains__(self, name: object) -> bool:
         return name in self._tensors
@@ -118,6 +126,17 @@ class SafetensorsFile:
 
         return read
 
+    def equals(self, name: str, other: SafetensorsFile, theirs: str) -> bool:
+        """Whether a matrix holds the same, bit for bit, as one of this or another file."""
+        one, two = self.tensor(name), other.tensor(theirs)
+        same = one.dtype == two.dtype and one.shape == two.shape
+        if same:
+            # As bytes, so that a NaN equals itself; by rows, so that no mask of the whole size is made.
+            pairs = zip(one.view(torch.uint8).split(4096), two.view(torch.uint8).split(4096), strict=True)
+            same = all(torch.equal(a, b) for a, b in pairs)
+            self._release(name)
+        return same
+
     def _release(self, name: str) -> None:
         """Let go of a tensor's pages, which would stay resident beside the copy; the file gives them back if asked."""
         kind, shape, offset = self._tensors[name]
@@ -132,7 +151,7 @@ class HFFolder:
 
     Attributes:
         config: the model's shape.
-        processor, generation: contents of the files of those names, empty if they are not there.
+        processor: contents of `preprocessor_config.json`, empty if it is not there.
         tokenizer_path: where `tokenizer.json` is or should be.
 
     Raises:
@@ -142,16 +161,13 @@ class HFFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         raw = self._json("config.json", required=True)
-        try:
-            self.config = MedGemmaConfig.from_dict(raw)
-        except ModelError as error:
-            raise CheckpointError(f"{path}: {error}") from None
-        self.quantization: dict[str, Any] = raw.get("quantization_config") or {}
-        method = self.quantization.get("quant_method")
-        if method not in (None, "bitsandbytes"):
-            raise CheckpointError(f"{path}: quantised by {method!r:.40}, which is not supported; bitsandbytes is")
+        # Fine-tunes may stop on tokens that only this file names.
+        stops = self._json("generation_config.json").get("eos_token_id")
+        if raw.get("eos_token_id") is None and stops is not None:
+            raw["eos_token_id"] = stops
+        self.config = read_config(raw, str(path))
+        _require_readable(raw.get("quantization_config"), path)
         self.processor = self._json("preprocessor_config.json")
-        self.generation = self._json("generation_config.json")
         self.tokenizer_path = path / "tokenizer.json"
         self._files = self._open()
 
@@ -199,14 +215,35 @@ class HFFolder:
         """Every parameter of the model under our name, dequantised where the file is quantised.
 
         Raises:
-            CheckpointError: a quantised tensor's statistics are missing or of another kind.
+            CheckpointError: a quantised tensor's statistics are missing or of another kind, or the head is not tied.
         """
-        multimodal = self.config.vision is not None
         for name, file in self._files.items():
             if is_dropped(name) or bnb.is_statistic(name):
                 continue
+            if is_head(name):
+                self._require_tied(name)
+                continue
             packed = bnb.find(name, self._files)
             if packed is None:
-                yield Entry(our_name(name, multimodal=multimodal), file.shape(name), file.reader(name))
+                yield Entry(our_name(name), file.shape(name), file.reader(name))
             else:
-                yield Entry(our_name(name, multimodal=multimodal), packed.shape, packed.read)
+                yield Entry(our_name(name), packed.shape, packed.read)
+
+    def _require_tied(self, head: str) -> None:
+        for name, file in self._files.items():
+            if our_name(name) == EMBEDDING and self._files[head].equals(head, file, name):
+                return
+        raise CheckpointError(
+            f"{self.path}: {head} is not the embedding; Gemma 3 ties the two, so this fine-tune of its head cannot run"
+        )
+
+
+def _require_readable(quantization: Any, path: Path) -> None:
+    """Refuse a way of quantising that we do not undo."""
+    if quantization is None:
+        return
+    method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
+    if method != "bitsandbytes":
+        raise CheckpointError(f"{path}: quantised by {method!r:.40}, which is not supported; bitsandbytes is")
+    if quantization.get("load_in_8bit"):
+        raise CheckpointError(f"{path}: quantised to 8 bits by bitsandbytes; only its nf4 and fp4 are supported")

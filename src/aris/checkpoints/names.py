@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import re
 
-# Layouts of multimodal checkpoints: transformers before 4.52 and since, with and without SigLIP's inner module.
-_MULTIMODAL = (
+# Multimodal checkpoints of transformers before 4.52 and since, with and without SigLIP's inner module; text alone.
+_PREFIXES = (
     ("model.language_model.", "language_model."),
     ("language_model.model.", "language_model."),
     ("model.vision_tower.vision_model.", "vision_tower."),
     ("vision_tower.vision_model.", "vision_tower."),
     ("model.vision_tower.", "vision_tower."),
     ("model.multi_modal_projector.", "multi_modal_projector."),
+    ("model.embed_tokens.", "language_model.embed_tokens."),
+    ("model.layers.", "language_model.layers."),
+    ("model.norm.", "language_model.norm."),
 )
-# The tied head written out again, and SigLIP's pooling head, which Gemma 3 does not use.
-_DROPPED = re.compile(r"(language_model\.)?lm_head\.weight|(model\.)?vision_tower\.(vision_model\.)?head\..+")
+_HEAD = re.compile(r"(model\.)?(language_model\.)?lm_head\.weight")
+_POOLING_HEAD = re.compile(r"(model\.)?vision_tower\.(vision_model\.)?head\..+")
+
+EMBEDDING = "language_model.embed_tokens.weight"
 
 
-def our_name(name: str, *, multimodal: bool) -> str:
+def our_name(name: str) -> str:
     """A checkpoint's parameter name as ours; one that is ours already, or unknown, stays as it is."""
-    for theirs, ours in _MULTIMODAL:
+    for theirs, ours in _PREFIXES:
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
-    if not multimodal and name.startswith("model."):
-        return "language_model." + name.removeprefix("model.")
     return name
 
 
+def is_head(name: str) -> bool:
+    """Whether a checkpoint's tensor is the output head, which Gemma 3 ties to the embedding."""
+    return _HEAD.fullmatch(name) is not None
+
+
 def is_dropped(name: str) -> bool:
-    """Whether a checkpoint's tensor is of no use: redundant, or of a part that the model does not have."""
-    return _DROPPED.fullmatch(name) is not None
+    """Whether a checkpoint's tensor is of SigLIP's pooling head, which Gemma 3 does not use."""
+    return _POOLING_HEAD.fullmatch(name) is not None

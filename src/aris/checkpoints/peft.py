@@ -24,7 +24,25 @@ from aris.model import LoRALinear, MedGemma
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
 # Settings that change the arithmetic in ways that we do not do: refused unless they are off.
-_UNSUPPORTED = ("use_dora", "use_qalora", "modules_to_save", "layer_replication", "lora_bias", "fan_in_fan_out")
+_UNSUPPORTED = (
+    "use_dora",
+    "use_qalora",
+    "use_bdlora",
+    "modules_to_save",
+    "layer_replication",
+    "lora_bias",
+    "fan_in_fan_out",
+    "target_parameters",
+    "trainable_token_indices",
+    "alora_invocation_tokens",
+    "arrow_config",
+    "kasa_config",
+    "monteclora_config",
+    "velora_config",
+)
+# Ways to start an adapter that leave the base layers as they were; the others (PiSSA, OLoRA, ...) move a part of them
+# into the adapter, which then belongs to a base that nobody has.
+_PLAIN_STARTS = (True, False, None, "true", "false", "gaussian", "orthogonal", "eva", "mica")
 
 
 @dataclass(frozen=True)
@@ -55,9 +73,9 @@ def load_adapter(model: MedGemma, folder: Path) -> AdapterReport:
     if not pairs:
         raise CheckpointError(f"{folder}: the adapter holds no matrices; export it again")
     layers = dict(model.named_modules())
-    plan: list[tuple[str, LoRALinear]] = []
+    plan: dict[str, LoRALinear] = {}
     for module, pair in pairs.items():
-        name = our_name(f"{module}.weight", multimodal=model.config.vision is not None).removesuffix(".weight")
+        name = our_name(f"{module}.weight").removesuffix(".weight")
         layer = layers.get(name)
         if not isinstance(layer, nn.Linear):
             raise CheckpointError(
@@ -66,20 +84,22 @@ def load_adapter(model: MedGemma, folder: Path) -> AdapterReport:
             )
         if isinstance(layer, LoRALinear):
             raise CheckpointError(f"{folder}: {name} has an adapter already; merge it first")
+        if name in plan:
+            raise CheckpointError(f"{folder}: {name} has two adapters in this file; export it again")
         if pair.keys() != {"A", "B"}:
             raise CheckpointError(f"{folder}: {module} lacks lora_{'B' if 'A' in pair else 'A'}; export it again")
-        r, wanted = _rank(config, module), (layer.in_features, layer.out_features)
+        (r, alpha), wanted = _rank_and_alpha(folder, config, module), (layer.in_features, layer.out_features)
         if pair["A"].shape != (r, wanted[0]) or pair["B"].shape != (wanted[1], r):
             raise CheckpointError(
                 f"{folder}: {module} has shapes {tuple(pair['A'].shape)} and {tuple(pair['B'].shape)}, "
                 f"the layer needs {(r, wanted[0])} and {(wanted[1], r)}; use the base model it was trained on"
             )
-        adapted = LoRALinear(layer, r, _alpha(config, module), rslora=bool(config.get("use_rslora")))
+        adapted = LoRALinear(layer, r, alpha, rslora=bool(config.get("use_rslora")))
         for part, linear in (("A", adapted.lora_A), ("B", adapted.lora_B)):
             weight = pair[part].to(layer.weight.device, layer.weight.dtype)
             linear.weight = nn.Parameter(weight, requires_grad=False)
-        plan.append((name, adapted))
-    for name, adapted in plan:  # nothing is changed unless everything fits
+        plan[name] = adapted
+    for name, adapted in plan.items():  # nothing is changed unless everything fits
         parent, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(parent), leaf, adapted)
     return AdapterReport(len(plan), len(pairs))
@@ -137,7 +157,7 @@ def _config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: missing; give the folder of a PEFT adapter") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         raise CheckpointError(f"{path}: not readable as JSON; export the adapter again") from None
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         raise CheckpointError(f"{path}: not a LoRA adapter; only LoRA is supported")
@@ -146,6 +166,12 @@ def _config(folder: Path) -> dict[str, Any]:
             raise CheckpointError(f"{path}: {setting} is set, which is not supported; train without it")
     if config.get("bias", "none") != "none":
         raise CheckpointError(f"{path}: trained biases are not supported; train with bias 'none'")
+    start = config.get("init_lora_weights")
+    if start not in _PLAIN_STARTS:
+        raise CheckpointError(
+            f"{path}: initialised by {start!r:.40}, which changes the base weights; convert it to a plain LoRA "
+            "(path_initial_model_for_weight_conversion of PEFT's save_pretrained)"
+        )
     return config
 
 
@@ -167,9 +193,12 @@ def _pattern(patterns: dict[str, Any] | None, module: str) -> Any:
     return None
 
 
-def _rank(config: dict[str, Any], module: str) -> int:
-    return int(_pattern(config.get("rank_pattern"), module) or config.get("r", 8))
-
-
-def _alpha(config: dict[str, Any], module: str) -> float:
-    return float(_pattern(config.get("alpha_pattern"), module) or config.get("lora_alpha", 8))
+def _rank_and_alpha(folder: Path, config: dict[str, Any], module: str) -> tuple[int, float]:
+    try:
+        rank = int(_pattern(config.get("rank_pattern"), module) or config.get("r", 8))
+        alpha = float(_pattern(config.get("alpha_pattern"), module) or config.get("lora_alpha", 8))
+    except (AttributeError, OverflowError, TypeError, ValueError, re.error):
+        raise CheckpointError(f"{folder / CONFIG}: its rank or alpha is no number; export the adapter again") from None
+    if rank < 1:
+        raise CheckpointError(f"{folder / CONFIG}: rank {rank} cannot be; export the adapter again")
+    return rank, alpha
