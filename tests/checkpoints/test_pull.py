@@ -24,16 +24,18 @@ def response(status: int) -> httpx2.Response:
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARIS_HOME", str(tmp_path / "home"))
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("ARIS_HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
 
 
 def hub(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, *, fails: Exception | None = None, damaged: bool = False
+    monkeypatch: pytest.MonkeyPatch, folder: Path, *, fails: Exception | None = None, arrives: tuple[bytes, ...] = ()
 ) -> None:
-    """A hub that holds `folder` at COMMIT, or that fails."""
+    """A hub that holds a model at COMMIT, or that fails; what arrives may differ from what it holds, time by time."""
     good = b"weights" * 100
-    (folder / "model.safetensors").write_bytes(good if not damaged else b"WEIGHTS" + good[7:])
+    coming = list(arrives)
     lfs = SimpleNamespace(sha256=hashlib.sha256(good).hexdigest())
     sibling = SimpleNamespace(rfilename="model.safetensors", size=len(good), lfs=lfs)
 
@@ -43,7 +45,13 @@ def hub(
         return SimpleNamespace(sha=COMMIT, siblings=[sibling])
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", info)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda repo, **options: str(folder))
+    def download(repo: str, **options: Any) -> str:
+        path = folder / "model.safetensors"
+        if not path.exists():  # as the hub's client does: what is there is not fetched again
+            path.write_bytes(coming.pop(0) if coming else good)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
 
 
 @pytest.mark.parametrize(
@@ -68,11 +76,18 @@ def test_failures_get_one_line_that_says_what_to_do(
     assert "\n" not in str(caught.value) and str(caught.value).startswith("medgemma-4b-it: ")
 
 
-def test_a_damaged_download_is_removed_and_its_commit_is_not_remembered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_comes_damaged_is_fetched_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub(monkeypatch, tmp_path, arrives=(b"cut off",))
+    assert pull.pull("google/gemma-3-4b-pt", None) == tmp_path
+    assert (tmp_path / "model.safetensors").read_bytes() == b"weights" * 100
+
+
+@pytest.mark.parametrize(("content", "says"), [(b"WEIGHTS" * 100, "wrong digest"), (b"cut off", "wrong size")])
+def test_what_comes_damaged_twice_is_removed_and_its_commit_is_not_remembered(
+    content: bytes, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub(monkeypatch, tmp_path, damaged=True)
-    with pytest.raises(CheckpointError, match=r"wrong digest.*removed"):
+    hub(monkeypatch, tmp_path, arrives=(content, content))
+    with pytest.raises(CheckpointError, match=rf"{says}.*removed"):
         pull.pull("google/gemma-3-4b-pt", None)
     assert not (tmp_path / "model.safetensors").exists()
     assert pull._remembered("google/gemma-3-4b-pt") is None
@@ -98,3 +113,34 @@ def test_what_was_not_pulled_is_said_without_the_network(tmp_path: Path, monkeyp
         open_checkpoint("google/gemma-3-4b-it")
     with pytest.raises(CheckpointError, match="comes with the package"):
         pull.pull("aris-nano", find("aris-nano"))
+
+
+def cached(folder: Path, weights: bytes, config: bytes) -> Path:
+    """A snapshot as the hub's client keeps it: links to blobs that are named by their digests."""
+    blobs, snapshot = folder / "blobs", folder / "snapshots" / COMMIT
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    git = hashlib.sha1(b"blob %d\0" % len(config) + config, usedforsecurity=False).hexdigest()
+    for name, blob, content in (
+        ("model.safetensors", hashlib.sha256(weights).hexdigest(), weights),
+        ("config.json", git, config),
+    ):
+        (blobs / blob).write_bytes(content)
+        (snapshot / name).symlink_to(Path("../../blobs") / blob)
+    return snapshot
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_file_that_was_damaged_in_the_cache_never_loads(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = cached(tmp_path, b"weights" * 100, b"{}")
+    pull.require_whole("m", snapshot)
+    with monkeypatch.context() as patched:
+        patched.setattr("aris.checkpoints.digests.sha256", lambda paths: pytest.fail("hashed again"))
+        pull.require_whole("m", snapshot)  # remembered
+    blob = (snapshot / name).resolve()
+    blob.write_bytes(b"W" + blob.read_bytes()[1:])
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda repo, **options: str(snapshot))
+    with pytest.raises(CheckpointError, match=rf"{name} is damaged; run: aris models pull google/gemma-3-4b-it"):
+        open_checkpoint("google/gemma-3-4b-it")

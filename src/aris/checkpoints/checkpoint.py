@@ -70,7 +70,9 @@ def open_checkpoint(name_or_path: str, *, revision: str | None = None) -> Checkp
         if path.suffix in _PICKLES:
             raise CheckpointError(f"{path}: a pickle, which can run code when read; convert it to safetensors")
         raise CheckpointError(f"{path}: not a checkpoint; give a folder with config.json, or a .gguf file")
-    return _open_folder(name_or_path, pull.local_folder(name_or_path, spec, revision=revision), spec)
+    folder = pull.local_folder(name_or_path, spec, revision=revision)
+    pull.require_whole(name_or_path, folder)
+    return _open_folder(name_or_path, folder, spec)
 
 
 def _open_folder(name: str, path: Path, spec: registry.ModelSpec | None) -> Checkpoint:

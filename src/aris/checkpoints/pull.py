@@ -6,12 +6,14 @@ then on: a model does not change under its user.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import re
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from aris.checkpoints import digests
 from aris.checkpoints.registry import ModelSpec
 from aris.errors import CheckpointError
 
@@ -52,14 +54,50 @@ def pull(name: str, spec: ModelSpec | None, *, revision: str | None = None) -> P
     from huggingface_hub import HfApi, snapshot_download
 
     wanted = revision or (spec.revision if spec is not None else None)
+    damaged: list[str] = []
+    for _ in range(2):  # what comes damaged is fetched once more
+        try:
+            info = HfApi().model_info(repo, revision=wanted, files_metadata=True)
+            folder = Path(snapshot_download(repo, revision=info.sha, allow_patterns=_PATTERNS))
+        except Exception as error:  # the hub's client raises a dozen kinds; each becomes one line
+            raise CheckpointError(_reason(name, repo, wanted, error)) from None
+        damaged = _remove_damaged(folder, info.siblings or [])
+        if not damaged:
+            digests.remember(_downloaded(folder))
+            _remember(repo, str(info.sha))
+            return folder
+    raise CheckpointError(f"{name}: {damaged[0]}; check the network and pull again")
+
+
+def require_whole(name: str, folder: Path) -> None:
+    """Compare a pulled model's files with the digests that the hub's cache keeps them by, once for each pull.
+
+    So weights of a pull that was cut off, or that another program got, are checked before they are used.
+
+    Raises:
+        CheckpointError: a file is damaged.
+    """
+    paths = _downloaded(folder)
     try:
-        info = HfApi().model_info(repo, revision=wanted, files_metadata=True)
-        folder = Path(snapshot_download(repo, revision=info.sha, allow_patterns=_PATTERNS))
-    except Exception as error:  # the hub's client raises a dozen kinds; each becomes one line
-        raise CheckpointError(_reason(name, repo, wanted, error)) from None
-    _verify(folder, info.siblings or [])
-    _remember(repo, str(info.sha))
-    return folder
+        if digests.passed_before(paths):
+            return
+        for path in paths:
+            kept = path.readlink().name if path.is_symlink() else ""
+            if re.fullmatch("[0-9a-f]{64}", kept):
+                whole = digests.sha256([path]) == kept
+            elif re.fullmatch("[0-9a-f]{40}", kept):
+                whole = digests.git_blob_sha1(path) == kept
+            else:
+                whole = True  # a cache without links keeps no digests; sizes are checked as tensors are read
+            if not whole:
+                raise CheckpointError(f"{name}: {path.name} is damaged; run: aris models pull {name}")
+    except OSError as error:
+        raise CheckpointError(f"{name}: {error.filename}: {error.strerror}; run: aris models pull {name}") from None
+    digests.remember(paths)
+
+
+def _downloaded(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if not path.is_dir()]
 
 
 def is_local(spec: ModelSpec) -> bool:
@@ -73,19 +111,23 @@ def is_local(spec: ModelSpec) -> bool:
     return True
 
 
-def _verify(folder: Path, siblings: list[Any]) -> None:
-    """Compare every file with the size, and large ones with the digest, that the hub gives."""
+def _remove_damaged(folder: Path, siblings: list[Any]) -> list[str]:
+    """Compare files with the size, and large ones with the digest, that the hub gives; what is wrong, in words."""
+    damaged = []
     for file in siblings:
-        path = folder / file.rfilename
-        if not path.is_file():
+        if not any(fnmatch(file.rfilename, pattern) for pattern in _PATTERNS):
             continue
-        if file.size is not None and path.stat().st_size != file.size:
-            _discard(path)
-            raise CheckpointError(f"{path.name}: damaged on the way (wrong size) and removed; pull again")
+        path = folder / file.rfilename
         digest = getattr(file.lfs, "sha256", None) if file.lfs is not None else None
-        if digest and _sha256(path) != digest:
+        if not path.is_file():
+            damaged.append(f"{path.name} did not come")
+        elif file.size is not None and path.stat().st_size != file.size:
+            damaged.append(f"{path.name} came damaged (wrong size) and was removed")
             _discard(path)
-            raise CheckpointError(f"{path.name}: damaged on the way (wrong digest) and removed; pull again")
+        elif digest and digests.sha256([path]) != digest:
+            damaged.append(f"{path.name} came damaged (wrong digest) and was removed")
+            _discard(path)
+    return damaged
 
 
 def _discard(path: Path) -> None:
@@ -93,14 +135,6 @@ def _discard(path: Path) -> None:
     target = path.resolve()
     path.unlink(missing_ok=True)
     target.unlink(missing_ok=True)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _reason(name: str, repo: str, revision: str | None, error: Exception) -> str:

@@ -131,13 +131,13 @@ REGISTRY: tuple[ModelSpec, ...] = (
     ),
     _gemma("270m", "9b0cfec892e2bc2afd938c98eabe4e4a7b1e0ca1", tuned=False),
     _gemma("270m", "ac82b4e820549b854eebf28ce6dedaf9fdfa17b3", tuned=True),
-    _gemma("1b", None, tuned=False),
+    _gemma("1b", "fcf18a2a879aab110ca39f8bffbccd5d49d8eb29", tuned=False),
     _gemma("1b", "dcc83ea841ab6100d6b47a070329e1ba4cf78752", tuned=True),
-    _gemma("4b", None, tuned=False),
+    _gemma("4b", "cc012e0a6d0787b4adcc0fa2c4da74402494554d", tuned=False),
     _gemma("4b", "093f9f388b31de276ce2de164bdc2081324b9767", tuned=True),
-    _gemma("12b", None, tuned=False),
+    _gemma("12b", "295efb63d01a7017928f273a94ebb86105c9526f", tuned=False),
     _gemma("12b", "96b6f1eccf38110c56df3a15bffe176da04bfd80", tuned=True),
-    _gemma("27b", None, tuned=False),
+    _gemma("27b", "9fe3c4ebc93fbadb14913801536d022054ef11cc", tuned=False),
     _gemma("27b", "005ad3404e59d6023443cb575daa05336842228a", tuned=True),
 )  # fmt: skip
 
