@@ -58,6 +58,41 @@ def test_what_we_write_loads_in_peft(tmp_path: Path) -> None:
         assert (theirs(input_ids=IDS).logits - ours(IDS)).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        # Multimodal wrappers of before transformers 4.52.
+        ("base_model.model.model.language_model.", "base_model.model.language_model.model."),
+        ("base_model.model.model.vision_tower.", "base_model.model.vision_tower.vision_model."),
+        # A text-only adapter, put on the multimodal model.
+        ("base_model.model.model.language_model.", "base_model.model.model."),
+    ],
+)
+def test_adapters_of_every_wrapper_are_understood(theirs: str, ours: str, tmp_path: Path) -> None:
+    reference = tuned("multimodal", tmp_path)
+    weights = tmp_path / "adapter" / "adapter_model.safetensors"
+    saved = {key: value.clone() for key, value in load_file(weights).items()}
+    assert any(key.startswith(theirs) for key in saved)
+    save_file({key.replace(theirs, ours, 1): value for key, value in saved.items()}, weights)
+    model = load_model(open_checkpoint(str(tmp_path / "base")), dtype=torch.float32)
+    report = load_adapter(model, tmp_path / "adapter")
+    assert report.applied == report.total == 13
+    with torch.no_grad():
+        assert (reference(input_ids=IDS).logits - model(IDS)).abs().max() < 1e-4
+
+
+def test_an_adapter_on_the_tower_changes_its_features_as_in_peft(tmp_path: Path) -> None:
+    reference = tuned("multimodal", tmp_path, exclude_modules=r".*language_model.*")
+    model = load_model(open_checkpoint(str(tmp_path / "base")), dtype=torch.float32)
+    pixels = torch.rand(1, 3, 28, 28)
+    with torch.no_grad():
+        before = model.encode_images(pixels)
+        assert load_adapter(model, tmp_path / "adapter").total == 1
+        after = model.encode_images(pixels)
+        assert torch.allclose(reference.get_image_features(pixels).pooler_output, after, atol=1e-4)
+    assert not torch.allclose(before, after, atol=1e-3)
+
+
 def test_wrong_adapters_are_refused_and_change_nothing(tmp_path: Path) -> None:
     tuned("text", tmp_path)
     folder = tmp_path / "adapter"
@@ -86,6 +121,16 @@ def test_wrong_adapters_are_refused_and_change_nothing(tmp_path: Path) -> None:
     settings = json.loads(config.read_text())
     config.write_text(json.dumps(settings | {"use_dora": True}))
     refused("use_dora")
+    config.write_text(json.dumps(settings | {"init_lora_weights": "pissa_niter_4"}))
+    refused("'pissa_niter_4', which changes the base weights")
+    for odd in ({"r": "x"}, {"r": 0}, {"rank_pattern": {"(": 3}}, {"rank_pattern": [1]}, {"lora_alpha": [2]}):
+        config.write_text(json.dumps(settings | odd))
+        refused("rank")
+    both = {k.replace("model.model.layers", "model.language_model.model.layers"): v.clone() for k, v in good.items()}
+    config.write_text(json.dumps(settings))
+    save_file(good | both, weights)
+    refused("two adapters")
+    save_file(good, weights)
     config.write_text(json.dumps(settings | {"peft_type": "IA3"}))
     refused("not a LoRA adapter")
     config.unlink()
