@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 import zlib
@@ -13,7 +14,7 @@ import numpy as np
 import pydicom
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 
@@ -23,7 +24,7 @@ def dicom(folder: Path, stored: np.ndarray | None = None, name: str = "film.dcm"
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = DX
-    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[name])  # the same file at each run
     dataset = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
     stored = np.arange(80 * 100, dtype=np.uint16).reshape(80, 100) % 4096 if stored is None else stored
     given: dict[str, Any] = {
@@ -163,14 +164,16 @@ def dicomdir(folder: Path) -> Path:
     )  # fmt: skip
 
 
-def lossless_jpeg(folder: Path, stored: np.ndarray, name: str = "lossless.dcm") -> Path:
-    """A good film in JPEG Lossless, as many detectors send it."""
+def lossless_jpeg(
+    folder: Path, stored: np.ndarray, name: str = "lossless.dcm", syntax: str = "JPEGLosslessProcess14_1"
+) -> Path:
+    """A good film in JPEG Lossless, as many detectors send it, or in another of GDCM's transfer syntaxes."""
     import gdcm
 
     reader, writer, change = gdcm.ImageReader(), gdcm.ImageWriter(), gdcm.ImageChangeTransferSyntax()
     reader.SetFileName(str(dicom(folder, stored, name=f"plain-{name}", WindowCenter=2000, WindowWidth=3000)))
     assert reader.Read()
-    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
     change.SetInput(reader.GetImage())
     assert change.Change()
     path = folder / name
@@ -187,6 +190,19 @@ def damaged_lossless_jpeg(folder: Path) -> Path:
     raw = bytearray(path.read_bytes())
     raw[raw.index(b"\xff\xc3") + 4] = 74
     path.write_bytes(bytes(raw))
+    return path
+
+
+def swollen_jpeg_2000(folder: Path) -> Path:
+    """Half a kilobyte that decodes to 8,000 x 8,000 pixels, under a header that says 50 x 60."""
+    stream = io.BytesIO()
+    Image.new("L", (8000, 8000)).save(stream, format="JPEG2000", no_jp2=True)
+    path = dicom(folder, np.zeros((60, 50), dtype=np.uint8), name="swollen.dcm")
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = pydicom.encaps.encapsulate([stream.getvalue()])
+    dataset["PixelData"].VR = "OB"
+    dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    dataset.save_as(path)
     return path
 
 
@@ -209,6 +225,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "NIfTI named .png": (nifti_named_png, "a NIfTI volume"),
     "animated PNG": (animated_png, "2 frames"),
     "DICOMDIR": (dicomdir, "this is a DICOMDIR"),
+    "JPEG 2000 larger than its header says": (swollen_jpeg_2000, "truncated, damaged"),
     "JPEG on which the decoder crashes": (damaged_lossless_jpeg, "truncated, damaged"),
 }
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,36 @@ def test_defect_4_of_several_windows_the_first_is_used(tmp_path: Path) -> None:
     film = read_film(path)
     assert np.array_equal(film.pixels, by_hand(RAMP, "LINEAR", 1000, 500))
     assert any("2 windows" in warning for warning in film.warnings)
+    assert film.windows == ((1000, 500), (3000, 2000))
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data())
+def test_every_depth_sign_and_window_follows_the_standard(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    bits = data.draw(st.sampled_from([8, 10, 12, 14, 16]), "bits stored")
+    signed = data.draw(st.booleans(), "signed")
+    low = -(1 << (bits - 1)) if signed else 0
+    stored = np.array(
+        data.draw(st.lists(st.integers(low, low + (1 << bits) - 1), min_size=6, max_size=6), "values")
+    ).reshape(2, 3)
+    slope = data.draw(st.sampled_from([1, 0.5, 2.25, -1]), "slope")
+    intercept = data.draw(st.sampled_from([0, -1024, 37.5]), "intercept")
+    function = data.draw(st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID"]), "function")
+    centre = data.draw(st.integers(-5000, 70000), "centre") / 2
+    width = data.draw(st.integers(4, 40000), "width") / 2
+    inverted = data.draw(st.booleans(), "MONOCHROME1")
+    cells = np.dtype(("i" if signed else "u") + str(1 if bits == 8 else 2))
+    path = bad_files.dicom(
+        tmp_path_factory.mktemp("film"), stored.astype(cells), BitsStored=bits, RescaleSlope=slope,
+        RescaleIntercept=intercept, WindowCenter=centre, WindowWidth=width, VOILUTFunction=function,
+        PhotometricInterpretation="MONOCHROME1" if inverted else "MONOCHROME2",
+    )  # fmt: skip
+    wanted = by_hand(stored * slope + intercept, function, centre, width)
+    # Two orders of the same float operations may fall to either side of a half.
+    difference = read_film(path).pixels.astype(int) - (255 - wanted if inverted else wanted)
+    assert np.abs(difference).max() <= 1 and np.count_nonzero(difference) <= 1
 
 
 def test_defect_5_a_large_film_keeps_its_resolution(tmp_path: Path) -> None:
@@ -108,6 +141,30 @@ def test_pydicoms_ybr_and_palette_stills_equal_its_rgb_one() -> None:
         assert path is not None
         pixels = read_film(path).pixels.astype(int)
         assert np.abs(pixels - wanted).mean() < 4, name
+
+
+def test_planes_palettes_and_ybr_become_rgb(tmp_path: Path) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    still = {"Modality": "OT", "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}
+    planes = np.ascontiguousarray(np.moveaxis(rgb, 2, 0))
+    path = bad_files.dicom(tmp_path, rgb[..., 0], PlanarConfiguration=1, **still | {"PixelData": planes.tobytes()})
+    assert np.array_equal(read_film(path).pixels, rgb)
+
+    r, g, b = np.moveaxis(rgb.astype(np.float64), 2, 0)  # PS3.3 C.7.6.3.1.2
+    ybr = [0.299 * r + 0.587 * g + 0.114 * b, -0.1687 * r - 0.3313 * g + 0.5 * b + 128,
+           0.5 * r - 0.4187 * g - 0.0813 * b + 128]  # fmt: skip
+    stored = np.rint(np.clip(np.stack(ybr, 2), 0, 255)).astype(np.uint8)
+    still |= {"PhotometricInterpretation": "YBR_FULL", "PixelData": stored.tobytes()}
+    path = bad_files.dicom(tmp_path, rgb[..., 0], PlanarConfiguration=0, **still)
+    assert np.abs(read_film(path).pixels.astype(int) - rgb).max() <= 2
+
+    colours = np.random.default_rng(1).integers(0, 256, (256, 3), dtype=np.uint16)
+    palette: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR", "Modality": "OT"}
+    for at, name in enumerate(("Red", "Green", "Blue")):
+        palette[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        palette[f"{name}PaletteColorLookupTableData"] = (colours[:, at] * 257).tobytes()
+    path = bad_files.dicom(tmp_path, rgb[..., 0], **palette)
+    assert np.array_equal(read_film(path).pixels, colours[rgb[..., 0]])
 
 
 def test_header_facts_are_kept_and_identity_is_not(tmp_path: Path) -> None:
@@ -202,6 +259,72 @@ def test_what_is_not_a_file_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ImageError, match="not a regular file"):
         read_film(tmp_path / "pipe")
+    with pytest.raises(ImageError, match="not a regular file"):
+        read_film("/dev/zero")
+
+
+def test_what_may_not_be_read_or_does_not_fit_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(np.zeros((10, 10), dtype=np.uint8)).save(tmp_path / "film.png")
+
+    def refuse(error: type[Exception]) -> Callable[..., None]:
+        def raising(*_: object, **__: object) -> None:
+            raise error
+
+        return raising
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "load", refuse(MemoryError))
+        patch.setattr("PIL.PngImagePlugin.PngImageFile.load", refuse(MemoryError))
+        with pytest.raises(ImageError, match="out of memory"):
+            read_film(tmp_path / "film.png")
+    monkeypatch.setattr(Path, "read_bytes", refuse(PermissionError))  # the superuser may read every file
+    with pytest.raises(ImageError, match="no permission"):
+        read_film(tmp_path / "film.png")
+
+
+_PEAK = """
+import resource, sys
+from aris.errors import ImageError
+from aris.imaging import read_film
+before = None
+for path in sys.argv[1:]:
+    try:
+        read_film(path)
+    except ImageError:
+        refused = True
+    else:
+        refused = False
+    own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    before = before or own
+    if path != sys.argv[1]:
+        assert refused, path
+    assert own - before < 200_000 and children < 200_000, (path, before, own, children)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak is not in KiB")
+def test_bad_files_take_little_memory(tmp_path: Path) -> None:
+    good = bad_files.dicom(tmp_path, RAMP, name="first.dcm", WindowCenter=2048, WindowWidth=4096)
+    paths = [make(tmp_path) for make, _ in bad_files.BAD.values()]
+    done = subprocess.run([sys.executable, "-c", _PEAK, good, *paths], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_wide_tiffs_use_the_range_that_occurs(tmp_path: Path) -> None:
+    values = np.linspace(-3, 9, 64 * 32, dtype=np.float32).reshape(32, 64)
+    values[0, 0], values[5, 5] = np.nan, np.inf
+    Image.fromarray(values).save(tmp_path / "film.tif")
+    shown = read_film(tmp_path / "film.tif").pixels
+    low = float(values[0, 1])
+    wanted = np.rint((values.astype(np.float64) - low) / (9 - low) * 255)
+    wanted[0, 0] = wanted[5, 5] = 0
+    assert np.array_equal(shown, wanted)
+
+
+def test_cells_of_32_bits(tmp_path: Path) -> None:
+    stored = np.linspace(0, 3e9, 60 * 50).reshape(60, 50).astype(np.uint32)
+    path = bad_files.dicom(tmp_path, stored, BitsStored=32, WindowCenter=1e9, WindowWidth=1.5e9)
+    assert np.array_equal(read_film(path).pixels, by_hand(stored, "LINEAR", 1e9, 1.5e9))
 
 
 def test_bare_dicom_without_preamble_is_read(tmp_path: Path) -> None:

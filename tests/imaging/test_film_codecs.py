@@ -57,11 +57,32 @@ def test_jpeg_lossless_is_decoded_in_a_process_of_its_own(signed: bool, tmp_path
     assert "gdcm" not in codecs._PLUGINS
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_lossless_jpeg_2000_shows_the_same_pixels(signed: bool, tmp_path: Path) -> None:
+    stored = RAMP.astype(np.int16) - 1000 if signed else RAMP
+    packed = bad_files.lossless_jpeg(tmp_path, stored, syntax="JPEG2000Lossless")
+    assert np.array_equal(read_film(packed).pixels, read_film(tmp_path / "plain-lossless.dcm").pixels)
+
+
 def test_the_damaged_jpeg_does_end_the_decoders_process(tmp_path: Path) -> None:
     """Else the list of bad files shows nothing about it."""
     sent = bad_files.damaged_lossless_jpeg(tmp_path).read_bytes()
     done = subprocess.run([sys.executable, gdcm_child.__file__], input=sent, capture_output=True, check=False)
     assert done.returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("SC_rgb_jpeg_dcmtk.dcm", (100, 100, 3)),
+        ("SC_rgb_gdcm_KY.dcm", (100, 100, 3)),
+        ("SC_rgb_jls_lossy_line.dcm", (100, 100, 3)),
+        ("SC_rgb_rle.dcm", None),
+    ],
+)
+def test_what_a_stream_declares(name: str, size: tuple[int, int, int] | None) -> None:
+    dataset = pydicom.dcmread(shipped(name))
+    assert codecs.stream_size(pydicom.encaps.get_frame(dataset.PixelData, 0, number_of_frames=1)) == size
 
 
 def test_jpeg_2000_in_colour() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -24,6 +25,8 @@ _NEEDED = (
     "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "Rows", "Columns", "BitsAllocated",
     "BitsStored", "HighBit", "PixelRepresentation", "PixelData",
 )  # fmt: skip
+# SOF0 to SOF15 and SOF55, without DHT, JPG and DAC, which lie between.
+_FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 _STDERR = threading.Lock()
 
 
@@ -53,6 +56,8 @@ def stored_values(dataset: Any) -> npt.NDArray[Any]:
         available = get_decoder(dataset.file_meta.TransferSyntaxUID).available_plugins
     except NotImplementedError:
         raise DecodeError from None
+    if not _size_as_declared(dataset):
+        raise DecodeError
     with quiet_stderr():
         for plugin in (name for name in _PLUGINS if name in available):
             with contextlib.suppress(*_FAILURES):
@@ -82,6 +87,51 @@ def _uncompressed(dataset: Any) -> npt.NDArray[Any]:
         raise DecodeError from None
     finally:
         dataset.BitsStored = bits
+
+
+def _size_as_declared(dataset: Any) -> bool:
+    """Whether a JPEG, JPEG-LS or JPEG 2000 stream has the header's Rows and Columns; True for all other streams.
+
+    Decoders take memory for what the stream declares: some hundred bytes may ask for gigabytes.
+    """
+    from pydicom.encaps import get_frame
+
+    try:
+        stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    except _FAILURES:
+        return False
+    size = stream_size(stream)
+    return size is None or size == (int(dataset.Columns), int(dataset.Rows), int(dataset.SamplesPerPixel))
+
+
+def stream_size(stream: bytes) -> tuple[int, int, int] | None:
+    """Columns, rows and components that a JPEG, JPEG-LS or JPEG 2000 stream declares; None if it is no such stream."""
+    if stream.startswith(b"\xff\xd8"):
+        return _jpeg_size(stream)
+    # The SIZ segment follows at once (ISO/IEC 15444-1 A.5.1); in a JP2 file the codestream lies in a box.
+    start = stream.find(b"\xff\x4f\xff\x51") if stream[4:8] == b"jP  " else 0
+    if start < 0 or stream[start : start + 4] != b"\xff\x4f\xff\x51" or len(stream) < start + 42:
+        return None
+    right, bottom, left, top = struct.unpack_from(">4I", stream, start + 8)
+    (components,) = struct.unpack_from(">H", stream, start + 40)
+    return right - left, bottom - top, components
+
+
+def _jpeg_size(stream: bytes) -> tuple[int, int, int] | None:
+    """From the frame header (ISO/IEC 10918-1 B.2.2, 14495-1 C.2.2)."""
+    at = 2
+    while at + 10 <= len(stream):
+        if stream[at] != 0xFF:
+            return None
+        marker = stream[at + 1]
+        if marker == 0xFF:  # fill
+            at += 1
+        elif marker in _FRAME_HEADERS:
+            rows, columns, components = struct.unpack_from(">HHB", stream, at + 5)
+            return columns, rows, components
+        else:
+            at += 2 + int.from_bytes(stream[at + 2 : at + 4])
+    return None
 
 
 def _by_gdcm(dataset: Any) -> npt.NDArray[Any]:

@@ -126,13 +126,34 @@ def _pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str
     if stored.ndim == 3:
         shift = max(0, int(dataset.BitsStored) - 8)
         return (stored >> shift).astype(np.uint8), ()
-    values = voi.modality(stored, dataset)
-    shown, notes = voi.display(values, dataset, _valid(stored, dataset))
+    levels, present, places = _levels(stored)
+    valid = present & _valid(levels, dataset)
+    shown, notes = voi.display(voi.modality(levels, dataset), dataset, valid if valid.any() else present)
     shape = (_text(dataset.get("PresentationLUTShape")) or "").upper()
     # Inverted last: once for MONOCHROME1, whose Presentation LUT Shape is INVERSE (PS3.3 C.8.11.1.1.2).
     if interpretation == "MONOCHROME1" or shape == "INVERSE":
         shown = 255 - shown
-    return shown, notes
+    return (shown if places is None else shown[places]), notes
+
+
+def _levels(stored: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[Any] | None]:
+    """What is to be transformed: each value once, as the transformations look at one pixel at a time.
+
+    A film of millions of pixels has thousands of values: its time and memory go with the latter.
+
+    Returns:
+        the values from the least to the largest that occur (L,), which of them occur (L,), and each pixel's place
+        among them (H, W). Where they are too many (cells of 32 bits): the pixels themselves, all True, and None.
+    """
+    low, high = int(stored.min()), int(stored.max())
+    if high - low >= 1 << 16:
+        return stored, np.ones(stored.shape, dtype=bool), None
+    # Modulo the cell's size, so that no difference of signed values overflows.
+    unsigned = stored.dtype.str.replace("i", "u")
+    places = stored.view(unsigned) - np.array(low, dtype=stored.dtype).view(unsigned)
+    present = np.zeros(high - low + 1, dtype=bool)
+    present[places] = True
+    return np.arange(low, high + 1), present, places
 
 
 def _decoded(dataset: Any, source: str) -> npt.NDArray[Any]:
@@ -176,6 +197,7 @@ def _facts(dataset: Any) -> Facts:
     spacing, attribute = _spacing(dataset)
     orientation = [_text(part) for part in _several(dataset, "PatientOrientation")]
     burned = _code(dataset, "BurnedInAnnotation")
+    windows = zip(_floats(dataset, "WindowCenter"), _floats(dataset, "WindowWidth"), strict=False)
     return {
         "modality": _code(dataset, "Modality"),
         "body_part": _code(dataset, "BodyPartExamined"),
@@ -186,6 +208,7 @@ def _facts(dataset: Any) -> Facts:
         "patient_age_years": _age(dataset),
         "pixel_spacing_mm": spacing,
         "spacing_attribute": attribute,
+        "windows": tuple(windows),
         "burned_in_annotation": {"YES": True, "NO": False}.get(burned or ""),
     }
 
@@ -213,14 +236,18 @@ def _code(dataset: Any, keyword: str) -> str | None:
     return next((_text(value) for value in _several(dataset, keyword)), None)
 
 
+def _floats(dataset: Any, keyword: str) -> list[float]:
+    try:
+        return [float(value) for value in _several(dataset, keyword)]
+    except (ValueError, TypeError):
+        return []
+
+
 def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, str | None]:
     for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        try:
-            row, column = (float(value) for value in _several(dataset, name))
-        except (ValueError, TypeError):
-            continue
-        if 0 < row < 1000 and 0 < column < 1000:
-            return (row, column), name
+        spacing = _floats(dataset, name)
+        if len(spacing) == 2 and all(0 < value < 1000 for value in spacing):
+            return (spacing[0], spacing[1]), name
     return None, None
 
 

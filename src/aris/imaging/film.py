@@ -35,6 +35,8 @@ class Film:
         pixel_spacing_mm: between rows and between columns, in millimetres.
         spacing_attribute: where the spacing is from: "PixelSpacing" (calibrated or at the patient),
             "ImagerPixelSpacing" (at the detector) or "NominalScannedPixelSpacing".
+        windows: every stored pair of Window Center and Window Width, in the units of the modality LUT's output; the
+            first made the pixels, unless a VOI LUT Sequence did.
         burned_in_annotation: (0028,0301).
         warnings: what a reader of results should know, one line each.
     """
@@ -51,6 +53,7 @@ class Film:
     patient_age_years: float | None = None
     pixel_spacing_mm: tuple[float, float] | None = None
     spacing_attribute: str | None = None
+    windows: tuple[tuple[float, float], ...] = ()
     burned_in_annotation: bool | None = None
     warnings: tuple[str, ...] = ()
 

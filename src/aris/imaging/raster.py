@@ -44,6 +44,8 @@ def read(
         raise
     except Image.DecompressionBombError:  # Pillow's own limit lies above ours and strikes before the size is known
         raise ImageError(f"{source}: its pixels are too many (100 million at most); export it smaller") from None
+    except MemoryError:
+        raise ImageError(f"{source}: out of memory while decoding; close other programs") from None
     except Exception:  # Pillow's decoders raise many kinds on damaged files
         raise ImageError(f"{source}: the {kind.upper()} is truncated or damaged; copy or export it again") from None
 
@@ -90,12 +92,16 @@ def _pixels(image: Image.Image, source: str) -> tuple[npt.NDArray[np.uint8], tup
 
 def _full_range(values: npt.NDArray[np.generic], notes: list[str]) -> npt.NDArray[np.uint8]:
     """More than 8 bits: the range that occurs becomes 0 to 255. These files say no window, so none is invented."""
-    wide = values.astype(np.float64)
-    finite = np.isfinite(wide)
-    if not finite.all():
-        wide = np.where(finite, wide, wide[finite].min() if finite.any() else 0.0)
-    low, high = wide.min(), wide.max()
     notes.append("more than 8 bits without a window: its full range was used")
+    # A block of rows at a time: in float64 a whole image of 100 million pixels would take 800 MB, several times over.
+    blocks = np.array_split(values, max(1, values.size >> 20))
+    finite = [part for block in blocks if (part := block[np.isfinite(block)]).size]
+    low = min((float(part.min()) for part in finite), default=0.0)
+    high = max((float(part.max()) for part in finite), default=0.0)
+    shown = np.zeros(values.shape, dtype=np.uint8)
     if high == low:
-        return np.zeros(wide.shape, dtype=np.uint8)
-    return np.rint((wide - low) / (high - low) * 255).astype(np.uint8)
+        return shown
+    for block, out in zip(blocks, np.array_split(shown, len(blocks)), strict=True):
+        wide = np.where(np.isfinite(block), block, low).astype(np.float64)
+        out[:] = np.rint((wide - low) / (high - low) * 255)
+    return shown

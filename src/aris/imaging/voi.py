@@ -26,8 +26,8 @@ def display(
     """The VOI transformation (C.11.2) to 0..255: VOI LUT Sequence, else the first window, else the full range.
 
     Args:
-        values: after the modality LUT.
-        valid: False for padding, which does not count towards the full range.
+        values: after the modality LUT; the pixels, or each value once.
+        valid: in their shape, False for padding, which does not count towards the full range. Not all False.
 
     Returns:
         uint8 in the shape of `values`, not yet inverted, and warnings.
@@ -52,7 +52,7 @@ def display(
             if min(len(centres), len(widths)) > 1:
                 notes = (f"{min(len(centres), len(widths))} windows are stored; the first was used",)
             return _to_bytes(windowed(values, centre, width, function)), notes
-    inside = values[valid] if valid.any() else values
+    inside = values[valid]
     low, high = float(inside.min()), float(inside.max())
     if high == low:
         return np.zeros(values.shape, dtype=np.uint8), ("every pixel has the same value",)
