@@ -1,0 +1,158 @@
+"""What both endpoints do alike: find the model, make the streams, follow them, and free them when the caller leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
+from typing import Any, TypeVar
+
+from fastapi import Request
+
+from aris import __version__
+from aris.backends import GenerationOptions, NativeBackend, ReplyStream
+from aris.backends import Usage as BackendUsage
+from aris.errors import ArisError
+from aris.service.errors import ApiError, bad_request, refused
+from aris.service.generation import Dispatcher, Generation
+from aris.service.metrics import Metrics
+from aris.service.schemas import ModelCard, Usage
+from aris.service.settings import Settings
+
+FINGERPRINT = f"aris-{__version__}"
+T = TypeVar("T")
+
+
+class ClientLeftError(Exception):
+    """The caller has closed the connection; nobody reads a response."""
+
+
+class Api:
+    """A served model.
+
+    Attributes:
+        backend, settings, metrics, dispatcher: its parts.
+        name: by which callers name it.
+    """
+
+    def __init__(self, backend: NativeBackend, settings: Settings) -> None:
+        self.backend = backend
+        self.settings = settings
+        self.limits = settings.limits
+        self.name = settings.model_name or served_name(backend)
+        self.metrics = Metrics(self.engine_facts)
+        self.dispatcher = Dispatcher(settings.limits.sequences, self.metrics)
+        self._created = int(time.time())
+
+    @property
+    def can_think(self) -> bool:
+        """Whether the model was trained to think first."""
+        return self.backend.spec is not None and self.backend.spec.thinking
+
+    @property
+    def context(self) -> int:
+        """Tokens that the model reads and writes at most."""
+        return self.backend.model.config.text.max_position_embeddings
+
+    @cached_property
+    def markup(self) -> frozenset[str]:
+        """Tokens that are no text, as the vocabulary spells them."""
+        names = map(self.backend.tokenizer.id_to_token, self.backend.tokenizer.special_ids)
+        return frozenset(name for name in names if name is not None)
+
+    def card(self) -> ModelCard:
+        """The model, for /v1/models."""
+        backend = self.backend
+        own: dict[str, Any] = {
+            "spec": None if backend.spec is None else backend.spec.name,
+            "reads_images": backend.reads_images,
+            "calibration": dict(backend.calibration),
+        }
+        return ModelCard(id=self.name, created=self._created, max_model_len=self.context, aris=own)
+
+    def require_model(self, name: str | None) -> None:
+        """Raise `ApiError` 404 if the caller names another model."""
+        if name is not None and name != self.name:
+            raise ApiError(
+                404, f"the model {name[:100]!r} does not exist; this server has {self.name!r}", param="model",
+                code="model_not_found",
+            )  # fmt: skip
+
+    def require_choices(self, choices: int) -> None:
+        """Raise `ApiError` if a request asks for too many answers at once, ever or now."""
+        if choices > self.limits.choices:
+            raise bad_request(f"{choices} answers in one request; {self.limits.choices} at most", "n")
+        self.dispatcher.require_room(choices)
+
+    def opened(self, make: Callable[[GenerationOptions], ReplyStream], options: GenerationOptions) -> ReplyStream:
+        """A stream whose prompt and options were found good."""
+        try:
+            stream = make(options)
+        except ArisError as error:
+            raise refused(error) from None
+        prompt = stream.reply.usage.prompt_tokens
+        if prompt >= self.context:
+            raise bad_request(
+                f"the prompt has {prompt:,} tokens, this model reads {self.context - 1:,} at most; send less text or "
+                "fewer images", "messages", "context_length_exceeded",
+            )  # fmt: skip
+        return stream
+
+    def start(self, streams: Sequence[ReplyStream]) -> Generation:
+        """Begin to read the streams."""
+        return self.dispatcher.start(streams)
+
+    def engine_facts(self) -> dict[str, float]:
+        """The engine's figures for the metrics."""
+        return {"running": self.dispatcher.active, "waiting": 0}
+
+
+def served_name(backend: NativeBackend) -> str:
+    """The registry's name of the model, or the last part of its path: never where it lies on this machine."""
+    if backend.spec is not None:
+        return backend.spec.name
+    return backend.name.rstrip("/\\").replace("\\", "/").rpartition("/")[2] or backend.name
+
+
+def usage_of(usages: Sequence[BackendUsage], prompts: int = 1) -> Usage:
+    """The usage of a request's choices; choices of the same prompt read it once.
+
+    Args:
+        usages: of the choices, those of one prompt side by side.
+        prompts: how many prompts there were.
+    """
+    each = len(usages) // prompts
+    read = sum(usage.prompt_tokens for usage in usages[::each])
+    written = sum(usage.completion_tokens for usage in usages)
+    return Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
+
+
+def new_id(prefix: str) -> str:
+    """An id for a response, as in "chatcmpl-0123..."."""
+    return f"{prefix}-{uuid.uuid4().hex}"
+
+
+async def while_connected(request: Request, work: Awaitable[T]) -> T:
+    """The result of `work`, which is cancelled if the caller leaves.
+
+    Raises:
+        ClientLeftError: the caller has left.
+    """
+    task = asyncio.ensure_future(work)
+    watch = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientLeftError
+        return task.result()
+    finally:
+        for each in (task, watch):
+            each.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

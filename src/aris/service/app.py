@@ -1,0 +1,144 @@
+"""The application: routes, and what lies around them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from aris import __version__
+from aris.backends import NativeBackend
+from aris.service.access_log import AccessLog
+from aris.service.api import Api, ClientLeftError
+from aris.service.body import BodyLimit
+from aris.service.chat import answer_chat
+from aris.service.completions import answer_completion
+from aris.service.errors import ApiError, from_validation
+from aris.service.metrics import CONTENT_TYPE
+from aris.service.schemas import (
+    ChatCompletion,
+    ChatRequest,
+    Completion,
+    CompletionRequest,
+    ErrorResponse,
+    ModelCard,
+    ModelList,
+)
+from aris.service.security import Guard
+from aris.service.settings import Settings
+
+# nginx' status for a caller that has left before the response; nobody reads it but the log.
+_CLIENT_LEFT = 499
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorResponse, "description": text}
+    for status, text in {
+        400: "the request is malformed or asks for what the model cannot do",
+        401: "the key is missing or wrong",
+        403: "a web page of another origin, on a server without a key",
+        404: "no such model",
+        408: "the body was too long on its way",
+        413: "the body, its images or its schema are too large",
+        415: "the body is not declared as JSON",
+        429: "busy; Retry-After says when to try again",
+        500: "the server failed",
+    }.items()
+}
+_STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
+
+
+def create_app(backend: NativeBackend, settings: Settings | None = None) -> FastAPI:
+    """The API of a model, as an ASGI application.
+
+    Args:
+        backend: the model. The application uses it alone, and closes nothing of it.
+        settings: limits and key; the application listens nowhere by itself.
+    """
+    settings = settings or Settings()
+    api = Api(backend, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        api.dispatcher.close()
+
+    # No pages at /docs: they load scripts from elsewhere.
+    app = FastAPI(
+        title="Aris", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        description="OpenAI's API over a model of the MedGemma family.",
+    )  # fmt: skip
+    app.state.api = api
+    _routes(app, api)
+    _error_handlers(app)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, limits=settings.limits)
+    app.add_middleware(Guard, api_key=settings.api_key)
+    app.add_middleware(AccessLog, metrics=api.metrics)
+    return app
+
+
+def _routes(app: FastAPI, api: Api) -> None:
+    @app.post(
+        "/v1/chat/completions",
+        response_model=None,
+        responses={200: {"model": ChatCompletion, "content": _STREAM}, **_ERRORS},
+    )
+    async def chat_completions(request: Request, body: ChatRequest) -> Response:
+        """Answer a conversation."""
+        return await answer_chat(api, request, body)
+
+    @app.post(
+        "/v1/completions", response_model=None, responses={200: {"model": Completion, "content": _STREAM}, **_ERRORS}
+    )
+    async def completions(request: Request, body: CompletionRequest) -> Response:
+        """Continue a prompt (legacy)."""
+        return await answer_completion(api, request, body)
+
+    reading: dict[int | str, dict[str, Any]] = {status: _ERRORS[status] for status in (401, 403, 404)}
+
+    @app.get("/v1/models", responses=reading)
+    async def models() -> ModelList:
+        """The models that can be named."""
+        return ModelList(data=[api.card()])
+
+    @app.get("/v1/models/{name:path}", responses=reading)
+    async def model(name: str) -> ModelCard:
+        """One model."""
+        api.require_model(name)
+        return api.card()
+
+    @app.get("/healthz", responses={403: _ERRORS[403]})
+    async def healthz() -> dict[str, str]:
+        """Whether the server answers; needs no key."""
+        return {"status": "ok"}
+
+    @app.get("/metrics", response_model=None, responses={
+        200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}, 401: _ERRORS[401], 403: _ERRORS[403]
+    })  # fmt: skip
+    async def metrics() -> Response:
+        """Prometheus' text format."""
+        return Response(api.metrics.exposition(), media_type=CONTENT_TYPE)
+
+
+def _error_handlers(app: FastAPI) -> None:
+    @app.exception_handler(ApiError)
+    async def refuse(_: Request, error: ApiError) -> Response:
+        return error.response()
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(_: Request, error: RequestValidationError) -> Response:
+        return from_validation(error.errors()).response()
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> Response:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
+        found = ApiError(error.status_code, str(error.detail), code=code, headers=error.headers)
+        return found.response()
+
+    @app.exception_handler(ClientLeftError)
+    async def left(_: Request, __: ClientLeftError) -> Response:
+        return JSONResponse(None, _CLIENT_LEFT)

@@ -1,0 +1,138 @@
+"""/v1/chat/completions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
+
+from aris.backends import Reply, ReplyStream
+from aris.service.api import FINGERPRINT, Api, new_id, usage_of, while_connected
+from aris.service.conversion import choice_options, conversation
+from aris.service.failures import failure
+from aris.service.generation import Ended, Event, Generation, Piece
+from aris.service.logprobs import chat_logprobs
+from aris.service.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
+from aris.service.schemas.chat import ChatChoice, ChatResponseMessage, ChunkChoice, Delta
+from aris.service.sse import DONE, EventStream, error_event, event
+
+
+async def answer_chat(api: Api, request: Request, body: ChatRequest) -> Response:
+    """Answer a conversation, whole or as a stream.
+
+    Raises:
+        ApiError: the request is refused.
+        ClientLeftError: the caller has left.
+    """
+    api.require_model(body.model)
+    choices = body.n or 1
+    api.require_choices(choices)
+    streams = await api.dispatcher.prepare(partial(_streams, api, body, choices))
+    generation = api.start(streams)
+    answer = _Answer(api, body)
+    if body.stream:
+        return EventStream(answer.stream(generation), generation.cancel)
+    try:
+        return await while_connected(request, answer.whole(generation))
+    finally:
+        generation.cancel()
+
+
+def _streams(api: Api, body: ChatRequest, choices: int) -> list[ReplyStream]:
+    asked = conversation(body, api.limits, can_think=api.can_think)
+    make = partial(api.backend.stream, asked.messages, thoughts=True)
+    return [api.opened(make, choice_options(asked.options, index)) for index in range(choices)]
+
+
+class _Answer:
+    """Writes the events of one request as OpenAI's objects."""
+
+    def __init__(self, api: Api, body: ChatRequest) -> None:
+        self._api = api
+        self._body = body
+        self._id = new_id("chatcmpl")
+        self._created = int(time.time())
+
+    async def whole(self, generation: Generation) -> Response:
+        """The answer in one."""
+        replies: dict[int, Reply] = {}
+        async for each in generation.events():
+            if isinstance(each, Ended):
+                replies[each.choice] = each.reply
+        ordered = [replies[index] for index in sorted(replies)]
+        completion = ChatCompletion(
+            id=self._id,
+            created=self._created,
+            model=self._api.name,
+            choices=[self._choice(index, reply) for index, reply in enumerate(ordered)],
+            usage=usage_of([reply.usage for reply in ordered]),
+            system_fingerprint=FINGERPRINT,
+        )
+        return JSONResponse(completion.model_dump(mode="json"))
+
+    def _choice(self, index: int, reply: Reply) -> ChatChoice:
+        thoughts = reply.thinking if self._body.include_reasoning else None
+        logprobs = None if reply.logprobs is None else chat_logprobs(reply.logprobs, self._api.markup)
+        assert reply.finish_reason != "aborted"
+        return ChatChoice(
+            index=index,
+            message=ChatResponseMessage(content=reply.text, reasoning_content=thoughts),
+            logprobs=logprobs,
+            finish_reason=reply.finish_reason,
+        )
+
+    async def stream(self, generation: Generation) -> AsyncIterator[bytes]:
+        """The answer as events."""
+        usages: dict[int, Reply] = {}
+        try:
+            for index in range(self._body.n or 1):
+                yield self._chunk(ChunkChoice(
+                    index=index, delta=Delta(role="assistant", content=""), logprobs=None, finish_reason=None
+                ))  # fmt: skip
+            async for each in generation.events():
+                if isinstance(each, Ended):
+                    usages[each.choice] = each.reply
+                chunk = self._of(each)
+                if chunk is not None:
+                    yield self._chunk(chunk)
+            if self._body.includes_usage:
+                total = usage_of([reply.usage for _, reply in sorted(usages.items())])
+                yield event(self._frame([]).model_copy(update={"usage": total}))
+        except Exception as error:
+            yield error_event(failure(error, self._api.metrics).body)
+        yield DONE
+
+    def _of(self, each: Event) -> ChunkChoice | None:
+        logprobs = chat_logprobs(each.logprobs, self._api.markup) if self._body.logprobs else None
+        if logprobs is not None and not logprobs.content:
+            logprobs = None
+        if isinstance(each, Piece):
+            if each.kind == "thought":
+                if not self._body.include_reasoning:
+                    return None
+                delta = Delta(reasoning_content=each.text)
+            else:
+                delta = Delta(content=each.text)
+            return ChunkChoice(index=each.choice, delta=delta, logprobs=logprobs, finish_reason=None)
+        assert each.reply.finish_reason != "aborted"
+        return ChunkChoice(
+            index=each.choice, delta=Delta(), logprobs=logprobs, finish_reason=each.reply.finish_reason
+        )
+
+    def _chunk(self, choice: ChunkChoice) -> bytes:
+        return event(self._frame([choice]))
+
+    def _frame(self, choices: list[ChunkChoice]) -> ChatCompletionChunk:
+        frame = ChatCompletionChunk(
+            id=self._id,
+            object="chat.completion.chunk",
+            created=self._created,
+            model=self._api.name,
+            choices=choices,
+            system_fingerprint=FINGERPRINT,
+        )
+        # With include_usage every chunk has the field; it is null in all but the last.
+        return frame.model_copy(update={"usage": None}) if self._body.includes_usage else frame

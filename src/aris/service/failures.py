@@ -1,0 +1,27 @@
+"""Failures after a request was accepted: what the caller is told, and what the log is, without the caller's words."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+import uuid
+
+from aris.errors import ArisError
+from aris.service.errors import ApiError, internal
+from aris.service.metrics import Metrics
+
+log = logging.getLogger("aris.service")
+
+
+def failure(error: BaseException, metrics: Metrics) -> ApiError:
+    """The error as the caller gets it. What is not an `ApiError` is a defect or a lack of memory, and is logged."""
+    if isinstance(error, ApiError):
+        return error
+    metrics.failed()
+    request_id = uuid.uuid4().hex[:12]
+    # Our own messages are fit for a log; another exception's may quote the prompt, so type and frames must do.
+    what = f"{type(error).__name__}: {error}" if isinstance(error, ArisError) else type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " < ".join(f"{frame.name} ({frame.filename.rpartition('/')[2]}:{frame.lineno})" for frame in frames[::-1])
+    log.error("request %s failed: %s in %s", request_id, what, where)
+    return internal(request_id)

@@ -1,0 +1,81 @@
+"""Log-probabilities in the two forms of OpenAI's API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence, Set
+
+from aris.backends import TokenLogprob
+from aris.service.schemas.chat import ChoiceLogprobs, TopLogprob
+from aris.service.schemas.chat import TokenLogprob as ChatTokenLogprob
+from aris.service.schemas.completions import CompletionLogprobs
+
+_BYTE = re.compile(r"<0x([0-9A-F]{2})>\Z")
+# JSON has no infinity; nothing that a model can write is less likely.
+_FLOOR = -9999.0
+
+
+def token_text(token: str) -> tuple[str, list[int]]:
+    """A token as text and as bytes: the vocabulary spells a space "▁" and single bytes "<0x0A>".
+
+    A byte is a part of a character, which has no text of its own: it is spelt "bytes:\\x0a", as OpenAI does.
+    """
+    byte = _BYTE.match(token)
+    if byte is not None:
+        return f"bytes:\\x{byte[1].lower()}", [int(byte[1], 16)]
+    text = token.replace("▁", " ")
+    return text, list(text.encode("utf-8", "replace"))
+
+
+def chat_logprobs(tokens: Iterable[TokenLogprob], markup: Set[str]) -> ChoiceLogprobs:
+    """The chat form; tokens of `markup` (the end of the turn) are no text and are left out."""
+    content = []
+    for token in tokens:
+        if token.token in markup:
+            continue
+        text, raw = token_text(token.token)
+        content.append(
+            ChatTokenLogprob(
+                token=text, logprob=_finite(token.logprob), bytes=raw, top_logprobs=[_top(*top) for top in token.top]
+            )
+        )
+    return ChoiceLogprobs(content=content, refusal=None)
+
+
+def _top(token: str, logprob: float) -> TopLogprob:
+    text, raw = token_text(token)
+    return TopLogprob(token=text, logprob=_finite(logprob), bytes=raw)
+
+
+class LegacyLogprobs:
+    """Builds the legacy form of one choice, whose offsets go on from one piece to the next."""
+
+    def __init__(self, markup: Set[str], top: int) -> None:
+        self._markup = markup
+        self._top = top
+        self._offset = 0
+
+    def add(self, tokens: Sequence[TokenLogprob], *, prompt: Sequence[TokenLogprob] = ()) -> CompletionLogprobs:
+        """The form of a prompt's tokens and of generated ones after them.
+
+        A prompt keeps its markup, which is no text and takes no room in it: callers count its tokens. A token whose
+        log-probability is not a number has none (a prompt's first).
+        """
+        out = CompletionLogprobs(text_offset=[], token_logprobs=[], tokens=[], top_logprobs=[] if self._top else None)
+        for token in (*prompt, *(each for each in tokens if each.token not in self._markup)):
+            text, raw = token_text(token.token)
+            known = token.logprob == token.logprob  # not NaN
+            out.tokens.append(text)
+            out.token_logprobs.append(_finite(token.logprob) if known else None)
+            out.text_offset.append(self._offset)
+            if out.top_logprobs is not None:
+                top = {token_text(name)[0]: _finite(value) for name, value in token.top}
+                # The token itself is always among them, as OpenAI has it.
+                out.top_logprobs.append({**top, text: _finite(token.logprob)} if known else None)
+            is_text = token.token not in self._markup and not (text.startswith("bytes:") and len(raw) == 1)
+            self._offset += len(text) if is_text else 0
+        return out
+
+
+def _finite(value: float) -> float:
+    return max(value, _FLOOR)

@@ -1,0 +1,84 @@
+"""What a server allows, and whom it answers."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+
+from aris.errors import ArisError
+
+DEFAULT_PORT = 8000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for, and how much is worked on at once. All are at least 1.
+
+    Attributes:
+        body_bytes: of a request's body.
+        body_s: seconds in which a request's body must have arrived.
+        images: in one request; MedGemma reads CT volumes of up to 85 slices.
+        image_pixels: width times height, summed over a request's images; from their headers, before they are decoded.
+        output_tokens: of one answer, also where the request sets no limit.
+        choices: answers in one request, over all its prompts (`n`, and several prompts of a completion).
+        sequences: answers in progress or waiting; beyond them requests get status 429.
+        schema_bytes: of a JSON schema, a regular expression or a list of choices.
+    """
+
+    body_bytes: int = 64 << 20
+    body_s: float = 60.0
+    images: int = 100
+    image_pixels: int = 100_000_000
+    output_tokens: int = 4096
+    choices: int = 16
+    sequences: int = 256
+    schema_bytes: int = 64 << 10
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ArisError(f"limit {name}: {value} is less than 1; give 1 or more")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the server listens and what it asks of its callers.
+
+    Attributes:
+        host: an address or "localhost". Without a key it must be this machine's own (loopback).
+        port: 0 takes a free one.
+        api_key: what callers send as `Authorization: Bearer KEY`; None asks for none. Never in a representation.
+        model_name: by which callers name the model; None takes the backend's.
+        limits: of requests.
+        drain_s: seconds that answers in progress are given to end when the server is told to stop.
+
+    Raises:
+        ArisError: an address that others can reach has no key, or the key cannot be sent in a header.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    api_key: str | None = field(default=None, repr=False)
+    model_name: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    drain_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.api_key is None and not is_loopback(self.host):
+            raise ArisError(
+                f"serve: {self.host} can be reached from other machines, which needs a key; set ARIS_API_KEY, "
+                "or leave --host out"
+            )
+        key = self.api_key
+        if key is not None and not (key and key.isascii() and key.isprintable() and " " not in key):
+            raise ArisError("serve: the key must be printable ASCII without spaces, and not empty")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
