@@ -29,6 +29,7 @@ def ask(
     top_p: o.TopPOption = 1.0,
     min_p: o.MinPOption = 0.0,
     seed: o.SeedOption = None,
+    backend_url: o.BackendOption = None,
     adapter: o.AdapterOption = None,
     dtype: o.DtypeOption = "auto",
     device: o.DeviceOption = "auto",
@@ -41,7 +42,7 @@ def ask(
 
         aris ask -i chest.dcm "Is the heart enlarged?"
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter)
+    session = Session(model, dtype=dtype, device=device, adapter=adapter, backend_url=backend_url)
     generation = generation_options(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, max_tokens=max_tokens, thinking=think
     )

@@ -36,6 +36,7 @@ def chat(
     top_p: o.TopPOption = 1.0,
     min_p: o.MinPOption = 0.0,
     seed: o.SeedOption = None,
+    backend_url: o.BackendOption = None,
     adapter: o.AdapterOption = None,
     dtype: o.DtypeOption = "auto",
     device: o.DeviceOption = "auto",
@@ -48,7 +49,7 @@ def chat(
 
         printf 'What is a pleural effusion?\\nHow is it treated?\\n' | aris chat
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter)
+    session = Session(model, dtype=dtype, device=device, adapter=adapter, backend_url=backend_url)
     generation = generation_options(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, max_tokens=max_tokens
     )

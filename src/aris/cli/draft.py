@@ -31,6 +31,7 @@ def draft(
     top_p: o.TopPOption = 1.0,
     min_p: o.MinPOption = 0.0,
     seed: o.SeedOption = None,
+    backend_url: o.BackendOption = None,
     adapter: o.AdapterOption = None,
     dtype: o.DtypeOption = "auto",
     device: o.DeviceOption = "auto",
@@ -47,7 +48,7 @@ def draft(
 
         aris draft chest.dcm --model google/medgemma-1.5-4b-it
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter)
+    session = Session(model, dtype=dtype, device=device, adapter=adapter, backend_url=backend_url)
     generation = generation_options(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     failed = False
     for file in files:

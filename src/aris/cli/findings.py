@@ -25,6 +25,7 @@ def findings(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON Lines on stdout, one a file, in order.")] = False,
     force: o.ForceOption = False,
+    backend_url: o.BackendOption = None,
     adapter: o.AdapterOption = None,
     dtype: o.DtypeOption = "auto",
     device: o.DeviceOption = "auto",
@@ -41,7 +42,7 @@ def findings(
 
         aris findings chest.dcm --finding pneumonia
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter)
+    session = Session(model, dtype=dtype, device=device, adapter=adapter, backend_url=backend_url)
     failed = 0
     done = 0
     with counting("findings", len(files)) as step:

@@ -19,6 +19,15 @@ def _dtype(value: str) -> str:
     return value
 
 
+class DefaultName(str):
+    """A model's name that nobody asked for: with `--backend` the endpoint's own model takes its place."""
+
+
+def _model(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
+    source = context.get_parameter_source(parameter.name or "")
+    return DefaultName(value) if source is not None and source.name == "DEFAULT" else value
+
+
 _MODEL = "Model"
 _WRITING = "Writing"
 
@@ -28,6 +37,7 @@ ModelOption = Annotated[
         "--model",
         "-m",
         envvar="ARIS_MODEL",
+        callback=_model,
         help="A name from `aris models list`, a hub id, a folder in Hugging Face layout, or a .gguf file.",
         rich_help_panel=_MODEL,
     ),
@@ -56,6 +66,16 @@ DeviceOption = Annotated[
         "--device",
         metavar="auto|cpu|cuda[:N]",
         help="Where to run; auto takes CUDA if present.",
+        rich_help_panel=_MODEL,
+    ),
+]
+BackendOption = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        metavar="URL",
+        envvar="ARIS_BACKEND",
+        help="Run the model at this OpenAI-compatible endpoint instead; its key is taken from ARIS_BACKEND_API_KEY.",
         rich_help_panel=_MODEL,
     ),
 ]

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+import typer
+
+from aris.cli.options import DefaultName
 from aris.cli.terminal import working
 
 if TYPE_CHECKING:
-    from aris.backends import GenerationOptions, NativeBackend
+    from aris.backends import Backend, GenerationOptions
 
 _NANO = "aris-nano"
+_KEY = "ARIS_BACKEND_API_KEY"
 
 
 class Session:
     """Loads the model once, at the first file that can be read: a wrong file name costs no waiting."""
 
-    def __init__(self, model: str, *, dtype: str, device: str, adapter: str | None) -> None:
+    def __init__(
+        self, model: str, *, dtype: str, device: str, adapter: str | None, backend_url: str | None = None
+    ) -> None:
         self.name = model
         self._dtype, self._device, self._adapter = dtype, device, adapter
-        self._backend: NativeBackend | None = None
+        self._url = backend_url
+        self._backend: Backend | None = None
+        if backend_url is not None and (adapter is not None or (dtype, device) != ("auto", "auto")):
+            raise typer.BadParameter(
+                "--adapter, --dtype and --device are the server's to choose", param_hint="--backend"
+            )
+        # The default is this machine's; an endpoint has its own.
+        self._remote_model = None if isinstance(model, DefaultName) else str(model)
 
     @property
-    def backend(self) -> NativeBackend:
+    def backend(self) -> Backend:
         """The model, ready to run.
 
         Raises:
             CheckpointError, ModelError: it cannot be loaded.
         """
-        if self._backend is None:
+        if self._backend is None and self._url is not None:
+            with working(f"asking {self._url}"):
+                from aris.backends.remote import RemoteBackend
+
+                self._backend = RemoteBackend(self._url, self._remote_model, os.environ.get(_KEY))
+        elif self._backend is None:
             with working(f"loading {self.name}"):
                 from aris.backends import load
 

@@ -113,8 +113,10 @@ def _grammar(request: Sampling, limits: Limits) -> Any:
         return None
     if len(str(value).encode()) > limits.schema_bytes:
         raise too_large(f"the {name.replace('_', ' ')} is larger than {limits.schema_bytes:,} bytes", "response_format")
-    from aris.backends.constraints import Grammar
-
+    try:
+        from aris.backends.constraints import Grammar
+    except ImportError:
+        raise bad_request("this server cannot hold answers to a form", "response_format") from None
     try:
         return getattr(Grammar, name)(value)
     except ArisError as error:

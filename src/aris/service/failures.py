@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 import uuid
+from pathlib import Path
 
 from aris.errors import ArisError
 from aris.service.errors import ApiError, internal
@@ -21,7 +22,7 @@ def failure(error: BaseException, metrics: Metrics) -> ApiError:
     request_id = uuid.uuid4().hex[:12]
     # Our own messages are fit for a log; another exception's may quote the prompt, so type and frames must do.
     what = f"{type(error).__name__}: {error}" if isinstance(error, ArisError) else type(error).__name__
-    frames = traceback.extract_tb(error.__traceback__)
-    where = " < ".join(f"{frame.name} ({frame.filename.rpartition('/')[2]}:{frame.lineno})" for frame in frames[::-1])
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if "aris" in Path(each.filename).parts][-8:]
+    where = " < ".join(f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})" for frame in frames[::-1])
     log.error("request %s failed: %s in %s", request_id, what, where)
     return internal(request_id)

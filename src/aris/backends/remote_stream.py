@@ -1,0 +1,135 @@
+"""A reply from an endpoint while it is made: chunks to segments, thoughts told from the answer, usage and timings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any
+
+from aris.backends.protocol import FinishReason, GenerationOptions, Reply, Timings, TokenLogprob, Usage
+from aris.backends.remote_client import RemoteClient
+from aris.errors import ModelError
+from aris.prompting import Message, Segment, ThinkingSplitter
+from aris.prompting.messages import images_of
+
+
+class RemoteStream(Iterator[str]):
+    """A reply of a `RemoteBackend` while it is made (see `protocol.ReplyStream`).
+
+    Thoughts are told apart whether the endpoint does so (`reasoning_content`, `reasoning`) or sends them in the text.
+    """
+
+    def __init__(
+        self,
+        client: RemoteClient,
+        body: Mapping[str, Any],
+        options: GenerationOptions,
+        messages: Sequence[Message],
+        *,
+        thoughts: bool,
+        started: float,
+    ) -> None:
+        self._client = client
+        self._body = body
+        self._options = options
+        self._n_images = len(images_of(messages))
+        self._thoughts = thoughts
+        self._started = started
+        self._answer: list[str] = []
+        self._thought: list[str] = []
+        self._logprobs: list[TokenLogprob] = []
+        self._usage: Mapping[str, Any] = {}
+        self._first_s = self._last_s = 0.0
+        self._pieces = 0
+        self._finish: FinishReason | None = None
+        self._segments = self._run()
+
+    def __iter__(self) -> RemoteStream:
+        return self
+
+    def __next__(self) -> str:
+        for segment in self._segments:
+            if segment.kind == "answer" or self._thoughts:
+                return segment.text
+        raise StopIteration
+
+    def segments(self) -> Iterator[Segment]:
+        """The pieces with their kind, thoughts included."""
+        return self._segments
+
+    def close(self) -> None:
+        """Stop: the connection is closed, which tells the endpoint to."""
+        self._segments.close()
+
+    @property
+    def reply(self) -> Reply:
+        """The reply so far. Counts of tokens are the endpoint's; until it tells them, pieces are counted."""
+        spent = self._last_s - self._first_s
+        tokens = _count(self._usage.get("completion_tokens"), self._pieces)
+        rate = (tokens - 1) / spent if tokens > 1 and spent > 0 else None
+        thought = "".join(self._thought)
+        return Reply(
+            text="".join(self._answer),
+            thinking=thought.strip() if thought else None,
+            finish_reason=self._finish or "aborted",
+            usage=Usage(_count(self._usage.get("prompt_tokens"), 0), tokens, self._n_images),
+            timings=Timings(0.0, 0.0, self._first_s, rate, self._last_s),
+            logprobs=tuple(self._logprobs) if self._options.top_logprobs is not None else None,
+        )
+
+    def _run(self) -> Generator[Segment, None, None]:
+        splitter = ThinkingSplitter()
+        finish: FinishReason | None = None
+        for event in self._client.events("/chat/completions", self._body):
+            if isinstance(event.get("usage"), Mapping):
+                self._usage = event["usage"]
+            choice = _first_choice(event)
+            if choice is None:
+                continue
+            self._read_logprobs(choice.get("logprobs"))
+            delta = choice.get("delta")
+            delta = delta if isinstance(delta, Mapping) else {}
+            thought = delta.get("reasoning_content") or delta.get("reasoning")
+            if isinstance(thought, str) and thought:
+                yield self._record(Segment("thought", thought))
+            content = delta.get("content")
+            if isinstance(content, str) and content:
+                for segment in splitter.push(content):
+                    yield self._record(segment)
+            reason = choice.get("finish_reason")
+            if reason is not None:
+                finish = "length" if reason == "length" else "stop"
+        for segment in splitter.flush():
+            yield self._record(segment)
+        if finish is None:
+            raise ModelError(f"{self._client.url}: the answer ended without a reason; try again")
+        self._last_s = time.perf_counter() - self._started
+        self._finish = finish
+
+    def _record(self, segment: Segment) -> Segment:
+        self._last_s = time.perf_counter() - self._started
+        if not self._pieces:
+            self._first_s = self._last_s
+        self._pieces += 1
+        (self._thought if segment.kind == "thought" else self._answer).append(segment.text)
+        return segment
+
+    def _read_logprobs(self, logprobs: Any) -> None:
+        content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+        for token in content or ():
+            try:
+                top = tuple((str(each["token"]), float(each["logprob"])) for each in token.get("top_logprobs") or ())
+                self._logprobs.append(TokenLogprob(str(token["token"]), float(token["logprob"]), top))
+            except (KeyError, TypeError, ValueError, AttributeError):
+                raise ModelError(f"{self._client.url}: its log-probabilities have a form of their own") from None
+
+
+def _first_choice(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    choices = event.get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
+        return choices[0]
+    return None
+
+
+def _count(value: Any, otherwise: int) -> int:
+    return value if isinstance(value, int) else otherwise
