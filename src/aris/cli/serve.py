@@ -79,6 +79,7 @@ def serve(
     """
     if not api_only:
         raise typer.BadParameter("this version has no workspace yet; serve the API alone", param_hint="--api-only")
+    from aris.backends import NativeBackend
     from aris.service import Limits, Settings
     from aris.service import serve as run
 
@@ -100,6 +101,7 @@ def serve(
     )
     session = Session(model, dtype=dtype, device=device, adapter=adapter)
     backend = session.backend
+    assert isinstance(backend, NativeBackend)  # a session without a backend's URL loads one
 
     def started(url: str, name: str) -> None:
         note(f"{name} is served at {url}/v1 (OpenAI's API; also {url}/healthz and /metrics)")
