@@ -1,0 +1,237 @@
+"""Steps that go row by row: embedding, norms with the residual, and QK-norm with RoPE and the write to the cache."""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from torch import Tensor
+from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
+
+from aris.kernels.gpu.prefetch import fetch_ahead
+from aris.kernels.gpu.weights import FORMATS, Weight
+
+
+@triton.jit
+def _embed_kernel(
+    ids, positions, w, scale, minimum, x, cos, sin, local_cos, local_sin, frequencies, local_frequencies, factor,
+    W: tl.constexpr, W_PADDED: tl.constexpr, HALF: tl.constexpr, GROUP: tl.constexpr, FORMAT: tl.constexpr,
+):
+    row = tl.program_id(0)
+    token = tl.load(ids + row)
+    k = tl.arange(0, W_PADDED)
+    live = k < W
+    if FORMAT == 0:
+        value = tl.load(w + token * W + k, mask=live, other=0.0).to(tl.float32)
+    else:
+        at = token * (W // GROUP) + k // GROUP
+        factor_g = tl.load(scale + at, mask=live, other=0.0).to(tl.float32)
+        if FORMAT == 1:
+            value = tl.load(w + token * W + k, mask=live, other=0).to(tl.float32) * factor_g
+        else:
+            word = tl.load(w + token * (W // 8) + (k // 128) * 16 + k % 16, mask=live, other=0)
+            code = (word >> (4 * ((k % 128) // 16))) & 15
+            value = code.to(tl.float32) * factor_g + tl.load(minimum + at, mask=live, other=0.0).to(tl.float32)
+    kind = x.dtype.element_ty
+    tl.store(x + row * W + k, value.to(kind).to(tl.float32) * factor, mask=live)
+    # The angles of this row's position, for both kinds of layer, once for all of them.
+    d = tl.arange(0, HALF)
+    place = tl.load(positions + row).to(tl.float32)
+    angle = place * tl.load(frequencies + d)
+    tl.store(cos + row * HALF + d, tl.cos(angle))
+    tl.store(sin + row * HALF + d, tl.sin(angle))
+    angle = place * tl.load(local_frequencies + d)
+    tl.store(local_cos + row * HALF + d, tl.cos(angle))
+    tl.store(local_sin + row * HALF + d, tl.sin(angle))
+
+
+def embed(
+    ids: Tensor,
+    positions: Tensor,
+    weight: Weight,
+    frequencies: Tensor,
+    local_frequencies: Tensor,
+    factor: float,
+    x: Tensor,
+    tables: tuple[Tensor, Tensor, Tensor, Tensor],
+) -> None:
+    """Rows of the embedding times `factor` into `x` (R, W), and RoPE's tables at each row's position.
+
+    Args:
+        ids, positions: (R,) int64.
+        weight: the embedding (vocabulary, W): dense, int8 or int4.
+        frequencies, local_frequencies: (head_dim/2,) float32 of global and local layers.
+        factor: sqrt(W), rounded to x's dtype.
+        tables: cos and sin of global layers, then of local ones, each (R, head_dim/2) float32.
+    """
+    width = weight.in_features
+    unused = x
+    _embed_kernel[(ids.shape[0],)](
+        ids, positions, weight.data,
+        unused if weight.scale is None else weight.scale,
+        unused if weight.minimum is None else weight.minimum,
+        x, *tables, frequencies, local_frequencies, factor,
+        W=width, W_PADDED=triton.next_power_of_2(width), HALF=frequencies.shape[0],
+        GROUP=weight.group_size or width, FORMAT=FORMATS[weight.format], num_warps=4,
+    )  # fmt: skip
+
+
+@triton.jit
+def _add_norm_kernel(
+    branch, residual, residual_out, out, post_weight, pre_weight, ahead, ahead_bytes, rows, eps,
+    W: tl.constexpr, W_PADDED: tl.constexpr, BRANCH: tl.constexpr, AHEAD: tl.constexpr, THREADS: tl.constexpr,
+    PDL: tl.constexpr,
+):
+    row = tl.program_id(0).to(tl.int64)
+    if AHEAD:
+        # Programs beyond the rows ask for weights, and must still wait: a kernel that follows counts on it.
+        if row >= rows:
+            fetch_ahead(ahead, ahead_bytes, tl.program_id(0) - rows, tl.num_programs(0) - rows, THREADS)
+            if PDL:
+                gdc_wait()
+                gdc_launch_dependents()
+            return
+    k = tl.arange(0, W_PADDED)
+    live = k < W
+    pre = 1.0 + tl.load(pre_weight + k, mask=live, other=0.0).to(tl.float32)
+    if BRANCH:
+        post = 1.0 + tl.load(post_weight + k, mask=live, other=0.0).to(tl.float32)
+    if PDL:
+        gdc_wait()
+        gdc_launch_dependents()
+    value = tl.load(residual + row * W + k, mask=live, other=0.0)
+    if BRANCH:
+        b = tl.load(branch + row * W + k, mask=live, other=0.0).to(tl.float32)
+        b = (b * tl.rsqrt(tl.sum(b * b, 0) / W + eps) * post).to(value.dtype)
+        value = (value.to(tl.float32) + b.to(tl.float32)).to(value.dtype)
+        tl.store(residual_out + row * W + k, value, mask=live)
+    wide = value.to(tl.float32)
+    tl.store(out + row * W + k, wide * tl.rsqrt(tl.sum(wide * wide, 0) / W + eps) * pre, mask=live)
+
+
+def add_norm(
+    residual: Tensor,
+    pre_weight: Tensor,
+    eps: float,
+    out: Tensor,
+    *,
+    branch: Tensor | None = None,
+    post_weight: Tensor | None = None,
+    residual_out: Tensor | None = None,
+    ahead: tuple[Tensor, int] | None = None,
+    pdl: bool = False,
+) -> None:
+    """RMSNorm of rows (T, W) into `out`; with `branch`, of residual + RMSNorm(branch), which goes to `residual_out`.
+
+    `residual_out` may be `residual` itself. Weights are stored as w and applied as 1 + w, in float32. With `ahead`, other
+    programs bring that many bytes of a tensor into the L2 cache meanwhile.
+    """
+    rows, width = residual.shape
+    warps = 4 if width <= 4096 else 8
+    later, later_bytes = ahead or (residual, 0)
+    options = {"launch_pdl": True} if pdl else {}
+    _add_norm_kernel[(rows + (0 if ahead is None else 128),)](
+        residual if branch is None else branch,
+        residual,
+        residual if residual_out is None else residual_out,
+        out,
+        pre_weight if post_weight is None else post_weight,
+        pre_weight,
+        later,
+        later_bytes,
+        rows,
+        eps,
+        W=width,
+        W_PADDED=triton.next_power_of_2(width),
+        BRANCH=branch is not None,
+        AHEAD=ahead is not None,
+        THREADS=32 * warps,
+        PDL=pdl,
+        num_warps=warps,
+        **options,
+    )
+
+
+@triton.jit
+def _heads_kernel(
+    qkv, q_norm, k_norm, cos, sin, query, key_out, value_out, key_pool, value_pool, places, eps,
+    H: tl.constexpr, KV: tl.constexpr, HALF: tl.constexpr, COPY: tl.constexpr, PDL: tl.constexpr,
+):
+    row = tl.program_id(0).to(tl.int64)
+    head = tl.program_id(1)
+    D: tl.constexpr = 2 * HALF
+    d = tl.arange(0, HALF)
+    if PDL:
+        gdc_wait()
+        gdc_launch_dependents()
+    source = qkv + row * (H + 2 * KV) * D + head * D
+    first = tl.load(source + d)
+    second = tl.load(source + HALF + d)
+    kind = first.dtype
+    place = tl.load(places + row)
+    if head < H + KV:
+        weight = q_norm if head < H else k_norm
+        a = first.to(tl.float32)
+        b = second.to(tl.float32)
+        factor = tl.rsqrt((tl.sum(a * a, 0) + tl.sum(b * b, 0)) / D + eps)
+        a = (a * factor * (1.0 + tl.load(weight + d).to(tl.float32))).to(kind).to(tl.float32)
+        b = (b * factor * (1.0 + tl.load(weight + HALF + d).to(tl.float32))).to(kind).to(tl.float32)
+        c = tl.load(cos + row * HALF + d)
+        s = tl.load(sin + row * HALF + d)
+        first = (a * c - b * s).to(kind)
+        second = (b * c + a * s).to(kind)
+        if head < H:
+            target = query + (row * H + head) * D
+            tl.store(target + d, first)
+            tl.store(target + HALF + d, second)
+        else:
+            if COPY:
+                target = key_out + (row * KV + head - H) * D
+                tl.store(target + d, first)
+                tl.store(target + HALF + d, second)
+            if place >= 0:
+                target = key_pool + (place * KV + head - H) * D
+                tl.store(target + d, first)
+                tl.store(target + HALF + d, second)
+    else:
+        if COPY:
+            target = value_out + (row * KV + head - H - KV) * D
+            tl.store(target + d, first)
+            tl.store(target + HALF + d, second)
+        if place >= 0:
+            target = value_pool + (place * KV + head - H - KV) * D
+            tl.store(target + d, first)
+            tl.store(target + HALF + d, second)
+
+
+def finish_heads(
+    qkv: Tensor,
+    q_norm: Tensor,
+    k_norm: Tensor,
+    tables: tuple[Tensor, Tensor],
+    eps: float,
+    heads: int,
+    kv_heads: int,
+    query: Tensor,
+    pool: tuple[Tensor, Tensor],
+    places: Tensor,
+    *,
+    copy: tuple[Tensor, Tensor] | None = None,
+    pdl: bool = False,
+) -> None:
+    """Rows of fused projections to queries, and to keys and values in the cache: QK-norm, RoPE, write.
+
+    Args:
+        qkv: (T, (H + 2 K) D): query, key and value heads of each row.
+        tables: cos, sin (T, D/2) float32.
+        query: (T, H, D), written.
+        pool: keys and values (anything, K, D) seen as (entries, K, D), written at `places`.
+        places: (T,) int64, the entry of each row; -1 writes none.
+        copy: keys and values (T, K, D) to be written too, in order.
+    """
+    rows = qkv.shape[0]
+    key_out, value_out = (query, query) if copy is None else copy
+    options = {"launch_pdl": True} if pdl else {}
+    _heads_kernel[(rows, heads + 2 * kv_heads)](
+        qkv, q_norm, k_norm, *tables, query, key_out, value_out, *pool, places, eps,
+        H=heads, KV=kv_heads, HALF=q_norm.shape[0] // 2, COPY=copy is not None, PDL=pdl, num_warps=1, **options,
+    )  # fmt: skip
