@@ -7,14 +7,48 @@ A local layer never looks further back than its window, so it never keeps more: 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from aris.model.attention import attend_all
 from aris.model.config import LOCAL, TextConfig
 
 # Global layers grow by at least this many entries, and by a quarter, so that appending stays cheap.
 GROWTH_BLOCK = 256
+
+
+class Cache(Protocol):
+    """What the decoder asks of a cache of B sequences. `HybridCache` is the plain one; the engine has its own."""
+
+    @property
+    def attends(self) -> bool:
+        """Whether one token of each sequence goes through `attend`, instead of `before` and `write`."""
+        ...
+
+    def positions(self, tokens: int, device: torch.device) -> Tensor:
+        """(B, tokens) int64: where the next `tokens` of each sequence stand."""
+        ...
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """Write one token of each sequence, keys and values (B, kv heads, 1, head_dim); attend all that it sees.
+
+        `query` and the result are (B, heads, 1, head_dim).
+        """
+        ...
+
+    def before(self, layer: int) -> tuple[Tensor, Tensor, Tensor]:
+        """What a layer holds: keys and values (B, kv heads, S, head_dim), positions (B, S) int64 or -1 for none."""
+        ...
+
+    def write(self, layer: int, key: Tensor, value: Tensor, real: list[int]) -> None:
+        """Put a layer's new keys and values (B, kv heads, T, head_dim), `real[b]` of them tokens, in their places."""
+        ...
+
+    def advance(self, real: list[int]) -> None:
+        """Count the tokens that every layer has now written."""
+        ...
 
 
 @dataclass
@@ -76,14 +110,19 @@ class HybridCache:
             torch.where(positions < lengths[:, None], positions, -1),
         )
 
-    def step(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Write one token (1, kv heads, 1, head_dim) of the only sequence; return every key and value it sees."""
+    @property
+    def attends(self) -> bool:
+        """True for one sequence: its next token sees every key that it keeps."""
+        return self.batch == 1
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """Write one token (1, kv heads, 1, head_dim) of the only sequence and attend every key that is kept."""
         self.write(layer, key, value, [1])
         held = self._layers[layer]
         used = self.lengths[0] + 1
         if self._local[layer]:
             used = min(used, self.window)
-        return held.key[:, :, :used], held.value[:, :, :used]
+        return attend_all(query, held.key[:, :, :used], held.value[:, :, :used], scale)
 
     def write(self, layer: int, key: Tensor, value: Tensor, real: list[int]) -> None:
         """Put a layer's new keys and values (B, kv heads, T, head_dim) where they belong.

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 import torch.utils.checkpoint
 from torch import Tensor, nn
 
-from aris.model.attention import Visible, attend, attend_all
-from aris.model.cache import HybridCache
+from aris.model.attention import Visible, attend
+from aris.model.cache import Cache
 from aris.model.config import LOCAL, TextConfig
 from aris.model.norms import RMSNorm
 from aris.model.rope import rope_tables, rotate
@@ -39,7 +39,7 @@ class Attention(nn.Module):
         self.k_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
 
     def forward(
-        self, x: Tensor, tables: Tables, visible: Visible, positions: Tensor, cache: HybridCache | None, real: list[int]
+        self, x: Tensor, tables: Tables, visible: Visible, positions: Tensor, cache: Cache | None, real: list[int]
     ) -> Tensor:
         batch, tokens, _ = x.shape  # (B, T, W)
         query = self.q_proj(x).view(batch, tokens, -1, self.head_dim).transpose(1, 2)  # (B, H, T, D)
@@ -47,9 +47,8 @@ class Attention(nn.Module):
         value = self.v_proj(x).view(batch, tokens, -1, self.head_dim).transpose(1, 2)
         query = rotate(self.q_norm(query), tables)
         key = rotate(self.k_norm(key), tables)
-        if cache is not None and batch == 1 and tokens == 1:
-            key, value = cache.step(self.index, key, value)
-            out = attend_all(query, key, value, self.scale)
+        if cache is not None and tokens == 1 and cache.attends:
+            out = cache.attend(self.index, query, key, value, self.scale)
         else:
             key_positions = positions
             new_key, new_value = key, value
@@ -101,7 +100,7 @@ class DecoderLayer(nn.Module):
         self.post_feedforward_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(
-        self, x: Tensor, tables: Tables, visible: Visible, positions: Tensor, cache: HybridCache | None, real: list[int]
+        self, x: Tensor, tables: Tables, visible: Visible, positions: Tensor, cache: Cache | None, real: list[int]
     ) -> Tensor:
         attended = self.self_attn(self.input_layernorm(x), tables, visible, positions, cache, real)
         x = x + self.post_attention_layernorm(attended)
@@ -126,7 +125,7 @@ class Decoder(nn.Module):
         return F.embedding(token_ids, table) * factor
 
     def forward(
-        self, x: Tensor, visible: Visible, positions: Tensor, cache: HybridCache | None, real: list[int]
+        self, x: Tensor, visible: Visible, positions: Tensor, cache: Cache | None, real: list[int]
     ) -> Tensor:
         """Embeddings (B, T, W) at `positions` (B, T) to final hidden states (B, T, W), filling `cache` if given."""
         config = self.config

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from aris.errors import ModelError
 from aris.model.attention import visible_ranges
-from aris.model.cache import HybridCache
+from aris.model.cache import Cache, HybridCache
 from aris.model.config import MedGemmaConfig, require_supported_dtype
 from aris.model.decoder import Decoder
 from aris.model.vision import MultiModalProjector, VisionTower
@@ -82,7 +82,7 @@ class MedGemma(nn.Module):
         self,
         token_ids: Tensor,
         image_embeddings: Tensor | None = None,
-        cache: HybridCache | None = None,
+        cache: Cache | None = None,
         lengths: list[int] | None = None,
     ) -> Tensor:
         """Final hidden states (B, T, W) of token ids (B, T) int64, after what `cache` holds, which grows by them.
@@ -121,7 +121,7 @@ class MedGemma(nn.Module):
         self,
         token_ids: Tensor,
         image_embeddings: Tensor | None = None,
-        cache: HybridCache | None = None,
+        cache: Cache | None = None,
         lengths: list[int] | None = None,
     ) -> Tensor:
         """Logits (B, T, vocab_size) at every position; arguments as for `hidden_states`."""

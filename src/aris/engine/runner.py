@@ -1,0 +1,142 @@
+"""The tensor work of the engine, behind one protocol: what is computed, never when or for whom.
+
+`TorchRunner` is the plain one, on the model's own modules, and the reference that every other is tested against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from aris.engine.kv_pool import BLOCK, KVPool
+from aris.engine.pool_views import RowsView, SlotView
+from aris.model import MedGemma
+
+
+@dataclass(frozen=True)
+class PrefillChunk:
+    """T successive prompt tokens of one sequence. An image is in one chunk as a whole.
+
+    Attributes:
+        token_ids: the T tokens.
+        start: the first one's position; everything before it is in the pool.
+        slot: the sequence's ring.
+        block_table: its blocks, in order; they reach to the last token of the chunk at least.
+        image_embeddings: (n, mm_tokens_per_image, W) soft tokens of the chunk's n images; None if n = 0.
+    """
+
+    token_ids: Sequence[int]
+    start: int
+    slot: int
+    block_table: Sequence[int]
+    image_embeddings: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """R rows of a decode step: each one token of one sequence at one position, in order of position in a sequence.
+
+    All keys and values of a layer are written before any row attends, so rows of one sequence see each other. A row
+    at position p sees [0, p] in global layers and [max(0, p - window + 1), p] in local ones.
+
+    Attributes:
+        token_ids, positions, slots: R numbers each.
+        block_tables: R lists of blocks; rows of one sequence may share one list.
+    """
+
+    token_ids: Sequence[int]
+    positions: Sequence[int]
+    slots: Sequence[int]
+    block_tables: Sequence[Sequence[int]]
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+
+class Runner(Protocol):
+    """Runs the decoder over a pool. W is the hidden size; all tensors are on the model's device."""
+
+    @property
+    def prefill_chunk(self) -> int:
+        """Tokens that a chunk of a long prompt should have: a multiple of BLOCK."""
+        ...
+
+    def prefill(self, chunk: PrefillChunk) -> Tensor:
+        """Read prompt tokens into the pool; their final hidden states (T, W)."""
+        ...
+
+    def decode(self, rows: Rows) -> Tensor:
+        """Compute rows and write them into the pool; their final hidden states (R, W)."""
+        ...
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores (R, vocab_size) over the next token, for hidden states (R, W)."""
+        ...
+
+    def greedy(self, hidden: Tensor, banned: Tensor) -> Tensor:
+        """(R,) int64: the likeliest tokens but `banned` (int64 ids), the first of equals; as from `logits`."""
+        ...
+
+    def copy_slot(self, source: int, target: int) -> None:
+        """Copy a sequence's rings, in order with the rest of the work."""
+        ...
+
+    def copy_block(self, source: int, target: int) -> None:
+        """Copy a block, in order with the rest of the work."""
+        ...
+
+
+class TorchRunner:
+    """The plain runner: the model's own modules on views of the pool.
+
+    Args:
+        model: in eval mode.
+        pool: of the same device and dtype.
+        group: 0 computes all rows at once. A multiple of 2 computes them in groups of so many (padded, and in prefill
+            cut at multiples of it): then a row's bits depend on no other row's, nor on how many there are, because
+            every product has the same shape each time. In float32 the differences without it are rounding; in
+            bfloat16 they can flip a token.
+    """
+
+    def __init__(self, model: MedGemma, pool: KVPool, *, group: int = 0, prefill_chunk: int = 512) -> None:
+        self.model = model
+        self.pool = pool
+        self.group = group
+        self.prefill_chunk = max(prefill_chunk // BLOCK, 1) * BLOCK
+
+    def prefill(self, chunk: PrefillChunk) -> Tensor:
+        """See `Runner.prefill`."""
+        view = SlotView(self.pool, chunk.slot, chunk.block_table, chunk.start)
+        ids = torch.tensor([list(chunk.token_ids)], device=self.model.device)
+        return self.model.hidden_states(ids, chunk.image_embeddings, view)[0]
+
+    def decode(self, rows: Rows) -> Tensor:
+        """See `Runner.decode`."""
+        view = RowsView(self.pool, rows.positions, rows.slots, rows.block_tables)
+        ids = torch.tensor(list(rows.token_ids), device=self.model.device)[:, None]
+        return self.model.hidden_states(ids, None, view)[:, 0]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See `Runner.logits`."""
+        return self.model.logits(hidden)
+
+    def greedy(self, hidden: Tensor, banned: Tensor) -> Tensor:
+        """See `Runner.greedy`."""
+        return self.logits(hidden).index_fill(1, banned.to(hidden.device), float("-inf")).argmax(dim=1)
+
+    def copy_slot(self, source: int, target: int) -> None:
+        """See `Runner.copy_slot`."""
+        self.pool.copy_slot(source, target)
+
+    def copy_block(self, source: int, target: int) -> None:
+        """See `Runner.copy_block`."""
+        self.pool.copy_block(source, target)
+
+
+def make_runner(model: MedGemma, pool: KVPool) -> Runner:
+    """The fastest runner for a model where it is."""
+    return TorchRunner(model, pool)
