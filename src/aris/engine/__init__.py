@@ -1,6 +1,20 @@
-"""The engine: takes token ids and image embeddings, yields token ids. Knows no text and no clinic."""
+"""The engine: takes token ids and images, yields token ids. Knows no text and no clinic."""
 
-from aris.engine.engine import Engine, Prefix, Step
+from aris.engine.engine import Engine, Prefix
+from aris.engine.limits import EngineBusy, EngineLimits
 from aris.engine.sampling import SamplingParams
+from aris.engine.sequence import Request, Sequence, Step, TokenMask
+from aris.engine.vision import ImageInput
 
-__all__ = ["Engine", "Prefix", "SamplingParams", "Step"]
+__all__ = [
+    "Engine",
+    "EngineBusy",
+    "EngineLimits",
+    "ImageInput",
+    "Prefix",
+    "Request",
+    "SamplingParams",
+    "Sequence",
+    "Step",
+    "TokenMask",
+]

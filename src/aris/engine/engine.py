@@ -1,114 +1,168 @@
-"""Tokens in, tokens out: prefill, incremental decoding on the hybrid cache, and scoring of given choices."""
+"""Tokens in, tokens out: requests become sequences, and each step moves all of them on together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from collections.abc import Sequence as Listed
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from aris.engine.sampling import Sampler, SamplingParams
+from aris.engine.block_manager import BlockManager, Copy
+from aris.engine.execution import Bound, Outcome, bind, execute
+from aris.engine.kv_pool import BLOCK, KVPool, fit_pool, memory_for_cache
+from aris.engine.limits import EngineLimits
+from aris.engine.runner import Runner, make_runner
+from aris.engine.sampling import SamplingParams
+from aris.engine.scheduler import Plan, Proposer, Scheduler
+from aris.engine.sequence import Request, Sequence, State, Step
+from aris.engine.vision import ImageInput, VisionCache
 from aris.errors import ModelError
-from aris.model import HybridCache, MedGemma
+from aris.model import MedGemma
 
-# Prompt tokens in one forward pass; bounds the memory of activations. An image is never split.
-PREFILL_CHUNK = 2048
-
-
-@dataclass(frozen=True)
-class Step:
-    """One generated token. `finish_reason` is set on the last one: "stop" (a stop token) or "length"."""
-
-    token_id: int
-    logprob: float
-    top_logprobs: tuple[tuple[int, float], ...] = ()
-    finish_reason: Literal["stop", "length"] | None = None
+Images = Tensor | tuple[ImageInput, ...] | None
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """A prompt that was read once and can be continued many times; holds its keys, values and next-token logits."""
+    """A beginning that was read once. What was computed of it is kept while there is room, and read again if not."""
 
-    cache: HybridCache
-    logits: Tensor  # (vocab_size,) after the prefix's last token
+    token_ids: tuple[int, ...]
+    images: tuple[ImageInput, ...] = ()
 
 
 class Engine:
-    """Runs one model. Knows token ids and image embeddings, no text.
+    """Runs one model for many sequences at once. Knows token ids and images, no text.
 
-    Every method raises `ModelError` where a prompt is empty, too long for the model, holds an id beyond the
-    vocabulary, or does not match its images.
+    Methods that take a prompt raise `ModelError` where it is empty, too long for the model or the limits, holds an id
+    beyond the vocabulary, or does not match its images; and `EngineBusy` where too many requests wait.
+
+    Whoever iterates over a sequence drives the engine, which moves all the others on too; several threads may. After
+    `start`, a thread of the engine's own does it.
+
+    Args:
+        model: in eval mode.
+        limits: what it may take.
+        runner: does the tensor work on `pool`; by default the fastest there is. Give both or neither.
+        proposer: guesses how answers go on (speculation).
+
+    Attributes:
+        model, limits, pool, runner, vision: its parts.
+        max_tokens: of one sequence, prompt and answer: what the model, the limits and the memory allow.
     """
 
-    def __init__(self, model: MedGemma) -> None:
+    def __init__(
+        self,
+        model: MedGemma,
+        limits: EngineLimits | None = None,
+        *,
+        pool: KVPool | None = None,
+        runner: Runner | None = None,
+        proposer: Proposer | None = None,
+    ) -> None:
         self.model = model
+        self.limits = limits or EngineLimits()
         config = model.config
+        text = config.text
+        longest = min(text.max_position_embeddings, self.limits.max_tokens or text.max_position_embeddings)
+        if pool is None:
+            nbytes = self.limits.cache_bytes
+            nbytes = memory_for_cache(model.device) if nbytes is None else nbytes
+            slots = self.limits.max_running + self.limits.kept_prompts
+            size = fit_pool(text, model.dtype, nbytes, slots, longest)
+            pool = KVPool(text, size.slots, size.blocks, model.device, model.dtype)
+        self.pool = pool
+        self.max_tokens = min(longest, (pool.blocks - 1) * BLOCK)
+        self.runner = make_runner(model, pool) if runner is None else runner
+        self.vision = VisionCache(self.encode_images, self.limits.vision_bytes)
+        self._manager = BlockManager(pool.slots, pool.blocks, pool.window, self.limits.kept_prompts)
+        self._scheduler = Scheduler(self.limits, self._manager, self.runner.prefill_chunk)
+        self._scheduler.proposer = proposer
         # Soft tokens are inputs only; a model that emits one would ask for an image that nobody sent.
         self._never_sampled = (config.boi_token_index, config.eoi_token_index, config.image_token_index)
+        self._copies: list[Copy] = []  # of rings to be kept, before the next step's work
+        self._stepping = threading.RLock()  # held while a step is made
+        self._state = threading.Lock()  # held while sequences change hands; never during tensor work
+        self._work = threading.Condition(self._state)
+        self._cancelled: deque[Sequence] = deque()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._counts = dict.fromkeys(
+            ("steps", "requests", "finished", "cancelled", "failed", "prompt_tokens", "generated_tokens"), 0
+        )
+        self._counts |= dict.fromkeys(("draft_tokens", "accepted_draft_tokens"), 0)
+        self._first_token_s = 0.0
+        self._first_tokens = 0
+
+    # Requests
+
+    def submit(self, request: Request) -> Sequence:
+        """Queue a request; iterate over what is returned for its steps."""
+        return self.submit_all([request])[0]
+
+    def submit_all(self, requests: Listed[Request]) -> list[Sequence]:
+        """Queue requests together, or none of them. Those on the same prompt as the first go on from its reading."""
+        sequences = [self._sequence(request) for request in requests]
+        first = sequences[0]
+        queued = [first]
+        for sequence in sequences[1:]:
+            same = sequence.request.generate and first.request.generate and sequence.content == first.content
+            (first.children if same else queued).append(sequence)
+        with self._locked():
+            self._scheduler.add(queued, reserve=len(first.children))
+            self._counts["requests"] += len(sequences)
+            self._work.notify_all()
+        return sequences
+
+    def cancel(self, sequence: Sequence) -> None:
+        """End a sequence and free what it holds, at once; one that has ended stays as it is."""
+        self._cancelled.append(sequence)
+        # Whoever holds the lock sees to it before letting go. It may be this very thread, if the garbage collector
+        # closed a stream in the middle of something, so waiting is no option.
+        if self._state.acquire(blocking=False):
+            self._unlock()
 
     @torch.inference_mode()
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Pixels (N, 3, S, S) to soft tokens (N, mm_tokens_per_image, width)."""
         return self.model.encode_images(pixels)
 
-    @torch.inference_mode()
-    def prefill(
-        self, token_ids: Sequence[int], image_embeddings: Tensor | None = None, prefix: Prefix | None = None
-    ) -> Prefix:
-        """Read a prompt, or go on reading after `prefix` (which stays as it was)."""
-        self._check(token_ids, room_for=1, after=0 if prefix is None else prefix.cache.lengths[0])
-        cache = self.model.new_cache() if prefix is None else prefix.cache.fork(1)
-        hidden = None
-        used = 0
-        for chunk in self._chunks(token_ids):
-            soft = self._soft_tokens(chunk, image_embeddings, used)
-            used += 0 if soft is None else len(soft)
-            ids = torch.tensor([chunk], device=self.model.device)
-            hidden = self.model.hidden_states(ids, soft, cache)
-        if image_embeddings is not None and used != len(image_embeddings):
-            raise ModelError(f"{len(image_embeddings)} images were given but the prompt has room for {used}")
-        assert hidden is not None
-        return Prefix(cache, self.model.logits(hidden[0, -1]))
+    def prefill(self, token_ids: Listed[int], images: Images = None, prefix: Prefix | None = None) -> Prefix:
+        """Read a prompt, or go on reading after `prefix`, and keep it for others."""
+        read = self._joined(prefix, token_ids, images)
+        self._finish([Request(read.token_ids, read.images, generate=False)])
+        return read
 
-    @torch.inference_mode()
     def stream(
         self,
-        token_ids: Sequence[int],
-        image_embeddings: Tensor | None = None,
+        token_ids: Listed[int],
+        images: Images = None,
         params: SamplingParams | None = None,
         *,
         prefix: Prefix | None = None,
     ) -> Iterator[Step]:
         """Generate, yielding each token as soon as it is chosen. The last step has a finish reason.
 
-        The stop token is yielded too. The prompt is checked and read at the first `next`.
+        The stop token is yielded too. The prompt is checked and read at the first `next`; closing the iterator
+        cancels the sequence.
         """
-        params = params or SamplingParams()
-        banned = tuple(dict.fromkeys((*params.banned_token_ids, *self._never_sampled)))
-        sampler = Sampler(replace(params, banned_token_ids=banned))
-        read = self.prefill(token_ids, image_embeddings, prefix)
-        cache, logits = read.cache, read.logits
-        room = self.model.config.text.max_position_embeddings - cache.lengths[0]
-        for index in range(params.max_tokens):
-            token, logprob, top = sampler(logits)
-            if token in params.stop_token_ids:
-                yield Step(token, logprob, top, "stop")
-                return
-            last = index + 1 == params.max_tokens or index + 1 >= room
-            yield Step(token, logprob, top, "length" if last else None)
-            if last:
-                return
-            hidden = self.model.hidden_states(torch.tensor([[token]], device=self.model.device), None, cache)
-            logits = self.model.logits(hidden[0, -1])
+        read = self._joined(prefix, token_ids, images)
+        sequence = self.submit(Request(read.token_ids, read.images, params or SamplingParams()))
+        try:
+            yield from sequence
+        finally:
+            sequence.cancel()
 
-    @torch.inference_mode()
     def score(
         self,
-        token_ids: Sequence[int],
-        image_embeddings: Tensor | None,
-        choices: Sequence[Sequence[int]],
+        token_ids: Listed[int],
+        images: Images,
+        choices: Listed[Listed[int]],
         *,
         prefix: Prefix | None = None,
     ) -> list[float]:
@@ -116,76 +170,293 @@ class Engine:
 
         `token_ids` may be empty when `prefix` is given. Choices may differ in length; no length normalisation.
         """
-        if not choices or not all(choices):
-            raise ModelError("score: every choice needs at least one token")
-        read = prefix if prefix is not None and not token_ids else self.prefill(token_ids, image_embeddings, prefix)
-        first = read.logits.float().log_softmax(dim=-1)
-        totals = [float(first[choice[0]]) for choice in choices]
-        longer = [index for index, choice in enumerate(choices) if len(choice) > 1]
-        if longer:
-            # All choices but their last tokens, side by side on copies of the prefix's cache.
-            lengths = [len(choices[index]) - 1 for index in longer]
-            batch = torch.zeros(len(longer), max(lengths), dtype=torch.int64)
-            for row, index in enumerate(longer):
-                self._check(choices[index], room_for=0, after=read.cache.lengths[0])
-                batch[row, : lengths[row]] = torch.tensor(choices[index][:-1])
-            batch = batch.to(self.model.device)
-            hidden = self.model.hidden_states(batch, None, read.cache.fork(len(longer)), lengths)
-            for row, index in enumerate(longer):
-                logprobs = self.model.logits(hidden[row, : lengths[row]]).float().log_softmax(dim=-1)
-                following = torch.tensor(choices[index][1:], device=logprobs.device)
-                totals[index] += float(logprobs.gather(1, following[:, None]).sum())
+        return self.score_many(self._joined(prefix, token_ids, images), [((), choices)])[0]
+
+    def score_many(
+        self, prefix: Prefix, questions: Listed[tuple[Listed[int], Listed[Listed[int]]]]
+    ) -> list[list[float]]:
+        """Scores of many (question, choices) after one prefix: it is read once, and the rest as one batch of rows."""
+        for _, choices in questions:
+            if not choices or not all(choices):
+                raise ModelError("score: every choice needs at least one token")
+        shared = len(prefix.token_ids)
+        if any(question for question, _ in questions):
+            self._finish([Request(prefix.token_ids, prefix.images, generate=False)])
+        requests: list[Request] = []
+        for question, choices in questions:
+            prompt = (*prefix.token_ids, *question)
+            end = len(prompt) - 1
+            firsts = tuple(choice[0] for choice in choices)
+            # With no question of its own, this is what reads the prefix, and what the longer choices go on from.
+            part = None if not question else shared
+            wanted = {end: firsts}
+            requests.append(
+                Request(prompt, prefix.images, generate=False, wanted=wanted, rows_from=part, retain=not question)
+            )
+        further: list[tuple[int, int, Request]] = []
+        for asked, (question, choices) in enumerate(questions):
+            prompt = (*prefix.token_ids, *question)
+            for answer, choice in enumerate(choices):
+                if len(choice) > 1:
+                    after = {len(prompt) + at: (token,) for at, token in enumerate(choice[1:])}
+                    request = Request(
+                        (*prompt, *choice[:-1]),
+                        prefix.images,
+                        generate=False,
+                        wanted=after,
+                        rows_from=shared,
+                        retain=False,
+                    )
+                    further.append((asked, answer, request))
+        if any(question for question, _ in questions):
+            done = self._finish([*requests, *(request for _, _, request in further)])
+        else:
+            done = self._finish(requests)
+            done += self._finish([request for _, _, request in further])
+        totals = [list(sequence.scores[len(sequence.tokens) - 1]) for sequence in done[: len(requests)]]
+        for (asked, answer, _), sequence in zip(further, done[len(requests) :], strict=True):
+            totals[asked][answer] += sum(value for scores in sequence.scores.values() for value in scores)
         return totals
 
-    @torch.inference_mode()
-    def logprobs(self, token_ids: Sequence[int]) -> Tensor:
+    def logprobs(self, token_ids: Listed[int]) -> Tensor:
         """Log-probability (T - 1,) float32 of each token of a text after those before it, for perplexity."""
-        self._check(token_ids, room_for=0, after=0)
-        ids = torch.tensor([list(token_ids)], device=self.model.device)
-        hidden = self.model.hidden_states(ids)[0]
-        out = []
-        for start in range(0, len(token_ids) - 1, 128):  # 128 rows of 262k logits at once
-            stop = min(start + 128, len(token_ids) - 1)
-            scores = self.model.logits(hidden[start:stop]).float().log_softmax(dim=-1)
-            out.append(scores.gather(1, ids[0, start + 1 : stop + 1, None])[:, 0])
-        return torch.cat(out) if out else torch.zeros(0)
+        wanted = {at: (token,) for at, token in enumerate(token_ids[1:])}
+        request = Request(token_ids, generate=False, wanted=wanted, retain=False)
+        (sequence,) = self._finish([request], room_for=0)
+        return torch.tensor([sequence.scores[at][0] for at in sorted(sequence.scores)])
 
-    def _soft_tokens(self, chunk: Sequence[int], image_embeddings: Tensor | None, used: int) -> Tensor | None:
-        """The embeddings of the images in a chunk, `used` of which came before; None for text alone."""
+    def _finish(self, requests: list[Request], room_for: int = 0) -> list[Sequence]:
+        """Run requests to their ends."""
+        if not requests:
+            return []
+        sequences = self.submit_all(requests)
+        try:
+            return [sequence.wait() for sequence in sequences]
+        finally:
+            for sequence in sequences:
+                sequence.cancel()
+
+    # Steps
+
+    def step(self) -> bool:
+        """Move every sequence on by a step; False if there was nothing to do."""
+        with self._stepping, torch.inference_mode():
+            with self._locked():
+                plan = self._scheduler.schedule()
+                if not plan:
+                    return False
+                bound = bind(plan, self._copies)
+                self._copies = []
+                self._counts["steps"] += 1
+            try:
+                outcome = execute(bound, self.runner, self.vision)
+            except Exception as error:
+                with self._locked():
+                    for sequence in plan.sequences:
+                        self._end(sequence, error)
+                return True
+            with self._locked():
+                self._apply(plan, bound, outcome)
+            return True
+
+    def start(self) -> None:
+        """Step in a thread of the engine's own from now on; whoever iterates only waits."""
+        if self._thread is None:
+            self._stopping = False
+            self._thread = threading.Thread(target=self._run, name="aris-engine", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; sequences that have not ended fail."""
+        thread = self._thread
+        if thread is None:
+            return
+        with self._locked():
+            self._stopping = True
+            self._work.notify_all()
+        thread.join()
+        self._thread = None
+
+    def forget(self) -> None:
+        """Give up what is kept of prompts and images that are not in use."""
+        with self._locked():
+            self._manager.forget()
+        self.vision.clear()
+
+    def stats(self) -> dict[str, float]:
+        """Figures of this engine since it was made, and as it is now. Counts are of tokens where not said otherwise."""
+        with self._locked():
+            manager, scheduler = self._manager, self._scheduler
+            return {
+                "running": len(scheduler.running),
+                "waiting": len(scheduler.waiting),
+                "cache_usage_ratio": 1.0 - manager.free_blocks / manager.usable_blocks,
+                "free_blocks": manager.free_blocks,
+                "free_slots": manager.free_slots,
+                "kept_prompts": len(manager.snapshots),
+                "prefix_cache_queries": scheduler.queried_tokens,
+                "prefix_cache_hits": scheduler.hit_tokens,
+                "preemptions": scheduler.preemptions,
+                "images_encoded": self.vision.encoded,
+                "image_cache_hits": self.vision.hits,
+                "image_cache_bytes": self.vision.nbytes,
+                "time_to_first_token_seconds_sum": self._first_token_s,
+                "time_to_first_token_seconds_count": self._first_tokens,
+                **self._counts,
+            }
+
+    def _run(self) -> None:
+        while True:
+            worked = self.step()
+            with self._locked():
+                if self._stopping:
+                    for sequence in [*self._scheduler.running, *self._scheduler.waiting]:
+                        self._end(sequence, ModelError("the engine was stopped before this request was done"))
+                    return
+                if not worked and not self._scheduler.waiting and not self._scheduler.running:
+                    self._work.wait()
+
+    def _advance(self, sequence: Sequence) -> bool:
+        """Bring a sequence to its next step; False if another thread does, so that waiting for it is enough."""
+        if self._thread is not None:
+            return False
+        with self._stepping:
+            if not sequence.has_steps and not self.step():
+                raise RuntimeError("the engine has nothing to do for a sequence that has not ended")
+        return True
+
+    def _apply(self, plan: Plan, bound: Bound, outcome: Outcome) -> None:
+        """Note what a step has computed, hand out tokens, and end what is done. Cancelled ones are gone already."""
+        for part in plan.chunks:
+            sequence = part.sequence
+            if sequence.state is State.RUNNING:
+                sequence.computed = part.stop
+                self._counts["prompt_tokens"] += part.stop - part.start
+                copy = self._manager.checkpoint(sequence) if part.checkpoint else None
+                if copy is not None:
+                    self._copies.append(copy)
+                if part.stop == len(sequence.tokens):
+                    sequence.parent_hidden = None
+        for group in bound.groups:
+            sequence = group.sequence
+            if sequence.state is State.RUNNING:
+                right = max(len(outcome.chosen.get(sequence, ())) - 1, 0)
+                sequence.computed = group.start + group.count + right
+                if group.drafts:
+                    self._counts["draft_tokens"] += len(group.drafts)
+                    self._counts["accepted_draft_tokens"] += right
+                    if self._scheduler.proposer is not None:
+                        self._scheduler.proposer.observe(sequence, len(group.drafts), right)
+        for sequence in plan.ready:
+            sequence.parent_hidden = None
+        for sequence in plan.sequences:
+            if sequence.state is not State.RUNNING:
+                continue
+            sequence.scores.update(outcome.scores.get(sequence, {}))
+            if sequence in outcome.hidden:
+                for child in sequence.children:
+                    child.parent_hidden = outcome.hidden[sequence]
+                self._release_children(sequence)
+            for chosen in outcome.chosen.get(sequence, ()):
+                self._emit(sequence, Step(chosen.token, chosen.logprob, chosen.top))
+            if not sequence.request.generate and sequence.computed == len(sequence.tokens):
+                self._end(sequence)
+
+    def _emit(self, sequence: Sequence, step: Step) -> None:
+        """An answer goes on by a token, which may be its last."""
+        if sequence.first_token_s is None:
+            sequence.first_token_s = time.perf_counter()
+            self._first_token_s += sequence.first_token_s - sequence.submitted_s
+            self._first_tokens += 1
+        sequence.append(step.token_id)
+        self._counts["generated_tokens"] += 1
+        mask = sequence.request.mask
+        if step.token_id in sequence.params.stop_token_ids or (mask is not None and mask.finished):
+            step = replace(step, finish_reason="stop")
+        elif sequence.generated >= sequence.params.max_tokens or len(sequence.tokens) >= sequence.tokens_limit:
+            step = replace(step, finish_reason="length")
+        sequence.put(step)
+        if step.finish_reason is not None:
+            self._end(sequence)
+
+    def _end(self, sequence: Sequence, error: BaseException | None = None, outcome: str = "finished") -> None:
+        """Take a sequence out for good."""
+        if sequence.state is State.FINISHED:
+            return
+        sequence.error = error
+        self._counts["failed" if error is not None else outcome] += 1
+        self._release_children(sequence)
+        self._scheduler.remove(sequence, retain=error is None and sequence.request.retain)
+        sequence.put(None)
+
+    def _release_children(self, sequence: Sequence) -> None:
+        """Forks of a sequence need not wait for it any longer."""
+        for child in reversed(sequence.children):
+            if child.state is State.WAITING:
+                self._scheduler.waiting.appendleft(child)
+        sequence.children = []
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._state.acquire()
+        try:
+            yield
+        finally:
+            self._unlock()
+
+    def _unlock(self) -> None:
+        """Let go of the state, after seeing to what was cancelled meanwhile."""
+        while True:
+            while self._cancelled:
+                self._end(self._cancelled.popleft(), outcome="cancelled")
+            self._state.release()
+            # One may have come between the last look and the release, and nobody else need pass by here again.
+            if not self._cancelled or not self._state.acquire(blocking=False):
+                return
+
+    # Prompts
+
+    def _sequence(self, request: Request) -> Sequence:
+        self._check(request)
+        banned = tuple(dict.fromkeys((*request.params.banned_token_ids, *self._never_sampled)))
+        request = replace(request, params=replace(request.params, banned_token_ids=banned))
+        return Sequence(
+            request,
+            tokens_limit=self.max_tokens,
+            image_token=self.model.config.image_token_index,
+            tokens_per_image=self.model.config.mm_tokens_per_image,
+            advance=self._advance,
+            cancel=self.cancel,
+        )
+
+    def _joined(self, prefix: Prefix | None, token_ids: Listed[int], images: Images) -> Prefix:
+        """Prefix and what follows it as one."""
+        if isinstance(images, Tensor):
+            images = ImageInput.from_embeddings(images)
+        before = Prefix(()) if prefix is None else prefix
+        return Prefix((*before.token_ids, *token_ids), (*before.images, *(images or ())))
+
+    def _check(self, request: Request) -> None:
         config = self.model.config
-        slots = sum(token == config.image_token_index for token in chunk)
-        if not slots:
-            return None
-        images = slots // config.mm_tokens_per_image
-        if image_embeddings is None or slots % config.mm_tokens_per_image or used + images > len(image_embeddings):
-            given = 0 if image_embeddings is None else len(image_embeddings)
+        tokens = request.token_ids
+        if not tokens:
+            raise ModelError("the prompt is empty; give at least one token")
+        most = self.max_tokens - (1 if request.generate else 0)
+        if len(tokens) > most:
+            by_model = self.max_tokens == config.text.max_position_embeddings
+            whose = "this model" if by_model else "this engine, as set up,"
+            raise ModelError(
+                f"the prompt has {len(tokens):,} tokens, and {whose} reads {most:,} at most; "
+                "send less text or fewer images"
+            )
+        soft = config.image_token_index
+        for token in tokens:
+            if not 0 <= token < config.text.vocab_size and token != soft:
+                raise ModelError(f"token id {token} is outside this model's vocabulary of {config.text.vocab_size:,}")
+        slots = sum(token == soft for token in tokens)
+        given = len(request.images)
+        if slots != given * config.mm_tokens_per_image:
             raise ModelError(
                 f"the prompt's {slots} soft image tokens do not match {given} images "
-                f"of {config.mm_tokens_per_image} tokens each"
+                f"of {config.mm_tokens_per_image} tokens each; put one place in the prompt for each image"
             )
-        return image_embeddings[used : used + images]
-
-    def _chunks(self, token_ids: Sequence[int]) -> Iterator[list[int]]:
-        """The prompt in parts of about PREFILL_CHUNK tokens, cut only between tokens that are not of an image."""
-        soft = self.model.config.image_token_index
-        start = 0
-        while start < len(token_ids):
-            stop = min(start + PREFILL_CHUNK, len(token_ids))
-            while stop < len(token_ids) and token_ids[stop] == soft:
-                stop += 1
-            yield list(token_ids[start:stop])
-            start = stop
-
-    def _check(self, token_ids: Sequence[int], *, room_for: int, after: int) -> None:
-        text = self.model.config.text
-        if not token_ids:
-            raise ModelError("the prompt is empty; give at least one token")
-        if after + len(token_ids) + room_for > text.max_position_embeddings:
-            raise ModelError(
-                f"the prompt has {after + len(token_ids):,} tokens, and this model reads "
-                f"{text.max_position_embeddings - room_for:,} at most; send less text or fewer images"
-            )
-        soft = self.model.config.image_token_index
-        for token in token_ids:
-            if not 0 <= token < text.vocab_size and token != soft:
-                raise ModelError(f"token id {token} is outside this model's vocabulary of {text.vocab_size:,}")

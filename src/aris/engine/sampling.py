@@ -1,13 +1,20 @@
-"""Choosing the next token from logits: greedy, or seeded sampling by temperature, top-k, top-p and min-p."""
+"""Choosing next tokens from logits, for a batch: greedy, or seeded sampling by temperature, top-k, top-p and min-p.
+
+A row's choice depends on its own logits and its own random numbers alone, never on the batch that it is in.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from aris.errors import ModelError
+
+# Truncation looks among this many of the likeliest tokens first; a full sort of 262k only if they do not settle it.
+_CANDIDATES = 1024
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,8 @@ class SamplingParams:
         seed: makes sampling repeatable; None draws a new one.
         stop_token_ids: a token that ends the sequence.
         banned_token_ids: tokens that are never chosen, such as the image markers.
-        top_logprobs: how many of the most likely tokens to report with each step.
+        logprobs: report each token's log-probability. Without it greedy decoding may skip most of the head.
+        top_logprobs: how many of the most likely tokens to report with each step; more than 0 implies `logprobs`.
     """
 
     max_tokens: int = 512
@@ -34,6 +42,7 @@ class SamplingParams:
     seed: int | None = None
     stop_token_ids: tuple[int, ...] = (1, 106)
     banned_token_ids: tuple[int, ...] = ()
+    logprobs: bool = False
     top_logprobs: int = 0
 
     def __post_init__(self) -> None:
@@ -44,60 +53,162 @@ class SamplingParams:
             "top_p must be in (0, 1]": 0.0 < self.top_p <= 1.0,
             "min_p must be in [0, 1]": 0.0 <= self.min_p <= 1.0,
             "top_logprobs must be 0 or more": self.top_logprobs >= 0,
+            "seed must be between -2**63 and 2**64": self.seed is None or -(2**63) <= self.seed < 2**64,
         }
         for message, holds in checks.items():
             if not holds:
                 raise ModelError(f"sampling: {message}")
 
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token is always chosen."""
+        return self.temperature == 0.0
 
-class Sampler:
-    """Draws tokens for one sequence; holds its random state."""
+    @property
+    def wants_logprobs(self) -> bool:
+        """Whether log-probabilities are to be reported."""
+        return self.logprobs or self.top_logprobs > 0
 
-    def __init__(self, params: SamplingParams) -> None:
-        self.params = params
+
+class Draws:
+    """Uniform random numbers of one sequence, one for each token that it samples."""
+
+    def __init__(self, seed: int | None) -> None:
+        # On the CPU, so that a seed gives the same tokens on every device.
         self._random = torch.Generator()
-        if params.seed is None:
+        if seed is None:
             self._random.seed()
         else:
-            self._random.manual_seed(params.seed)
-        self._banned = torch.tensor(params.banned_token_ids, dtype=torch.int64)
+            self._random.manual_seed(seed)
 
-    def __call__(self, logits: Tensor) -> tuple[int, float, tuple[tuple[int, float], ...]]:
-        """Choose from logits (vocab_size,) of any float dtype.
-
-        Returns:
-            The token, its log-probability under the model (before temperature and truncation, banned tokens left
-            out), and the `top_logprobs` most likely tokens with theirs.
-        """
-        logits = logits.float()
-        banned = self._banned[self._banned < logits.shape[0]].to(logits.device)
-        if len(banned):
-            logits = logits.index_fill(0, banned, float("-inf"))
-        logprobs = logits.log_softmax(dim=-1)
-        token = int(logits.argmax()) if self.params.temperature == 0.0 else self._draw(logits)
-        top: tuple[tuple[int, float], ...] = ()
-        if self.params.top_logprobs:
-            values, ids = logprobs.topk(min(self.params.top_logprobs, logprobs.shape[0]))
-            top = tuple(zip(ids.tolist(), values.tolist(), strict=True))
-        return token, float(logprobs[token]), top
-
-    def _draw(self, logits: Tensor) -> int:
-        kept = truncated(logits / self.params.temperature, self.params)
-        # The draw is on the CPU so that a seed gives the same tokens on every device.
-        return int(torch.multinomial(kept.softmax(dim=-1).cpu(), 1, generator=self._random))
+    def next(self) -> float:
+        """The next number in [0, 1)."""
+        return float(torch.rand((), generator=self._random, dtype=torch.float64))
 
 
-def truncated(logits: Tensor, params: SamplingParams) -> Tensor:
-    """Logits (vocab_size,) with -inf where top-k, then top-p, then min-p leave a token out; the best always stays."""
-    ordered, order = logits.sort(descending=True, stable=True)
-    keep = torch.ones_like(ordered, dtype=torch.bool)
+@dataclass(frozen=True)
+class Chosen:
+    """A chosen token. Its log-probability is the model's, before temperature and truncation, banned and masked tokens
+    left out; None and () where it was not asked for."""
+
+    token: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+
+
+def choose(
+    logits: Tensor,
+    params: Sequence[SamplingParams],
+    draws: Sequence[Draws],
+    allowed: Sequence[Tensor | None] | None = None,
+) -> list[Chosen]:
+    """Choose a token for each of R rows.
+
+    Args:
+        logits: (R, vocab_size), any float dtype.
+        params, draws: of each row.
+        allowed: for each row what may be chosen (see `sequence.TokenMask.allowed`), or None for all.
+
+    Raises:
+        ModelError: a mask leaves nothing to choose.
+    """
+    scores = _restricted(logits.float(), params, allowed)
+    tokens = scores.argmax(dim=1).tolist()
+    for row, each in enumerate(params):
+        if not each.greedy:
+            tokens[row] = _draw(scores[row], each, draws[row].next())
+    reporting = [row for row, each in enumerate(params) if each.wants_logprobs]
+    logprob: dict[int, float] = {}
+    top: dict[int, tuple[tuple[int, float], ...]] = {}
+    if reporting:
+        logprobs = (scores if len(reporting) == len(params) else scores[reporting]).log_softmax(dim=-1)
+        picked = torch.tensor([tokens[row] for row in reporting], device=logprobs.device)
+        logprob = dict(zip(reporting, logprobs.gather(1, picked[:, None])[:, 0].tolist(), strict=True))
+        most = min(max(params[row].top_logprobs for row in reporting), logprobs.shape[1])
+        if most:
+            values, ids = logprobs.topk(most, dim=1)
+            for row, likely, best in zip(reporting, ids.tolist(), values.tolist(), strict=True):
+                count = params[row].top_logprobs
+                top[row] = tuple(zip(likely[:count], best[:count], strict=True))
+    return [Chosen(token, logprob.get(row), top.get(row, ())) for row, token in enumerate(tokens)]
+
+
+def _restricted(scores: Tensor, params: Sequence[SamplingParams], allowed: Sequence[Tensor | None] | None) -> Tensor:
+    """Scores (R, vocab_size) with -inf at banned tokens and where masks say no."""
+    vocabulary = scores.shape[1]
+    if all(each.banned_token_ids == params[0].banned_token_ids for each in params):
+        banned = [token for token in params[0].banned_token_ids if token < vocabulary]
+        if banned:
+            scores = scores.index_fill(1, torch.tensor(banned, device=scores.device), float("-inf"))
+    else:
+        scores = scores.clone()
+        for row, each in enumerate(params):
+            banned = [token for token in each.banned_token_ids if token < vocabulary]
+            if banned:
+                scores[row, banned] = float("-inf")
+    if allowed is None or all(mask is None for mask in allowed):
+        return scores
+    scores = scores.clone()
+    for row, mask in enumerate(allowed):
+        if mask is None:
+            continue
+        scores[row].masked_fill_(~unpacked(mask.to(scores.device), vocabulary), float("-inf"))
+        if bool((scores[row] == float("-inf")).all()):
+            raise ModelError("the token mask allows no token here; the constraint cannot be met with this vocabulary")
+    return scores
+
+
+def unpacked(mask: Tensor, vocabulary: int) -> Tensor:
+    """A mask as (vocabulary,) bool, from bool or from int32 words, lowest bit first; what it does not reach is out."""
+    if mask.dtype is not torch.bool:
+        bits = torch.arange(32, device=mask.device, dtype=torch.int32)
+        mask = (mask.to(torch.int32)[:, None] >> bits & 1).bool().flatten()
+    if mask.shape[0] < vocabulary:
+        mask = torch.cat((mask, mask.new_zeros(vocabulary - mask.shape[0])))
+    return mask[:vocabulary]
+
+
+def _draw(scores: Tensor, params: SamplingParams, uniform: float) -> int:
+    """The token at which the sum of the kept probabilities, likeliest first, passes `uniform` of the whole."""
+    scores = scores / params.temperature
+    if not params.top_k and params.top_p == 1.0 and params.min_p == 0.0:
+        kept = scores.double().softmax(dim=0).cumsum(dim=0)
+        return _at(kept, uniform)
+    likely, ids = likeliest(scores, params)
+    return int(ids[_at(likely.double().softmax(dim=0).cumsum(dim=0), uniform)])
+
+
+def _at(sums: Tensor, uniform: float) -> int:
+    """The first index whose running sum exceeds `uniform` of the last; never one of no weight."""
+    wanted = torch.tensor(uniform, dtype=sums.dtype, device=sums.device) * sums[-1]
+    at = int(torch.searchsorted(sums, wanted, right=True))
+    return min(at, int(torch.searchsorted(sums, sums[-1])))
+
+
+def likeliest(scores: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
+    """The scores that top-k, then top-p, then min-p keep of (vocab_size,), best first, and their token ids.
+
+    The best always stays. Top-p and min-p go by the probabilities after top-k.
+    """
+    vocabulary = scores.shape[0]
     if params.top_k:
-        keep[params.top_k :] = False
-    probabilities = ordered.masked_fill(~keep, float("-inf")).softmax(dim=-1)
+        ordered, ids = scores.topk(min(params.top_k, vocabulary))
+        weights = ordered.softmax(dim=0)
+    else:
+        # Few tokens hold nearly all of the probability: sort all only if these do not reach top-p or min-p.
+        total = scores.logsumexp(dim=0)
+        ordered, ids = scores.topk(min(_CANDIDATES, vocabulary))
+        weights = (ordered - total).exp()
+        settled = float(weights.sum()) >= params.top_p if params.top_p < 1.0 else False
+        settled = settled or (params.min_p > 0.0 and bool(weights[-1] < params.min_p * weights[0]))
+        if not settled and vocabulary > _CANDIDATES:
+            ordered, ids = scores.sort(descending=True, stable=True)
+            weights = (ordered - total).exp()
+    keep = torch.ones_like(ordered, dtype=torch.bool)
     if params.top_p < 1.0:
         # A token stays while those before it have not reached top_p yet.
-        keep &= probabilities.cumsum(dim=-1) - probabilities < params.top_p
+        keep &= weights.cumsum(dim=0) - weights < params.top_p
     if params.min_p > 0.0:
-        keep &= probabilities >= params.min_p * probabilities[0]
+        keep &= weights >= params.min_p * weights[0]
     keep[0] = True
-    return torch.full_like(logits, float("-inf")).scatter(0, order[keep], ordered[keep])
+    return ordered[keep], ids[keep]
