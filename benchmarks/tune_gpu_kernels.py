@@ -69,10 +69,12 @@ def make_weight(kind: str, rows: int, columns: int, group: int):
 
 
 def matvec_variants(kind: str, name: str):
-    blocks_n = (8, 16) if kind != "int4" else (4, 8, 16)
-    blocks_k = (256, 512) if kind != "int4" else (512, 1024)
-    for block_n, block_k, warps, tiles in itertools.product(blocks_n, blocks_k, (2, 4, 8), (1, 2, 4)):
-        if block_n * block_k >= 2048:
+    if kind == "int4":
+        for block_n, block_k, warps, tiles in itertools.product((4, 8, 16), (512, 1024), (1, 2), (1, 2, 4)):
+            yield {"block_n": block_n, "block_k": block_k, "num_warps": warps, "tiles": tiles}
+        return
+    for block_n, block_k, warps, tiles in itertools.product((4, 8, 16), (256, 512, 1024), (2, 4, 8), (1, 2)):
+        if 2048 <= block_n * block_k <= 8192:
             yield {"block_n": block_n, "block_k": block_k, "num_warps": warps, "tiles": tiles}
 
 
@@ -88,7 +90,7 @@ def time_matvec(kind: str, name: str, rows: int, columns: int, tile: dict, once:
     norm = torch.zeros(columns, device=DEVICE, dtype=torch.bfloat16)
     onward = torch.empty_like(vector)
     scratch = torch.empty(70000, 1 << (columns - 1).bit_length(), device=DEVICE, dtype=torch.bfloat16)
-    joined = name in ("qkv", "gate_up", "head")
+    joined = False  # norms inside the product were tried and are slower than a kernel of their own
 
     def work() -> None:
         for weight in weights:
@@ -105,8 +107,10 @@ def time_matvec(kind: str, name: str, rows: int, columns: int, tile: dict, once:
 
 
 def matmul_variants(kind: str, name: str):
-    for block_n, block_k, warps, stages in itertools.product((32, 64, 128), (64, 128), (4, 8), (3, 5)):
-        if kind == "int4" and (block_k == 64 or block_n == 128):
+    for block_n, block_k, warps, stages in itertools.product((16, 32, 64, 128), (64, 128), (2, 4, 8), (2, 3, 4, 6)):
+        if kind == "int4" and (block_k == 64 or block_n not in (32, 64) or stages > 3):
+            continue
+        if kind == "dense" and (stages == 2 or block_n * block_k * stages > 64 * 128 * 4 or warps == 2):
             continue
         yield {"block_n": block_n, "block_k": block_k, "num_warps": warps, "stages": stages}
 
@@ -132,7 +136,7 @@ def time_matmul(kind: str, name: str, rows: int, columns: int, tile: dict, once:
     return graph_time(work) / copies
 
 
-def time_decode(context: int, batch: int, local: bool, splits: int, block_s: int, warps: int, once: bool = False) -> float:
+def time_decode(context: int, batch: int, local: bool, splits: int, block_s: int, warps: int, dot: bool, stages: int, once: bool = False) -> float:
     from aris.kernels.gpu.decode_attention import decode_attention
 
     heads, kv_heads, dim, ring = 8, 4, 256, 1088
@@ -159,7 +163,8 @@ def time_decode(context: int, batch: int, local: bool, splits: int, block_s: int
         for pool in pools:
             decode_attention(out, pool, positions, slots, scale=0.0625, splits=splits, workspace=work_space,
                              window=1024 if local else None, tables=None if local else tables, qkv=qkv,
-                             norms=(norm, norm), rope=rope, block_s=block_s, num_warps=warps, pdl=True)  # fmt: skip
+                             norms=(norm, norm), rope=rope, block_s=block_s, num_warps=warps, dot=dot,
+                             stages=stages, pdl=True)  # fmt: skip
 
     if once:
         work()
@@ -212,9 +217,9 @@ TOWER_TILES = [
     {"block_m": m, "block_n": n, "num_warps": w, "stages": s}
     for m, n, w, s in [(128, 64, 4, 3), (128, 64, 8, 3), (128, 128, 8, 2), (64, 64, 4, 3), (128, 128, 8, 3), (64, 128, 4, 2)]
 ]  # fmt: skip
-DECODE = [(1, s, b, w) for s in (16, 32, 64) for b in (8, 16, 32) for w in (4, 8) if s * b <= 1024] + [
-    (32, s, b, w) for s in (1, 2, 4) for b in (8, 16, 32) for w in (4, 8)
-]
+DECODE = [(1, s, b, w, False, 1) for s in (32, 64) for b in (4, 8, 16) for w in (2, 4, 8) if s * b <= 1024] + [
+    (1, s, 16, w, True, 3) for s in (32, 64) for w in (2, 4)
+] + [(32, s, b, w, True, g) for s in (1, 2, 4) for b in (16, 32, 64) for w in (2, 4, 8) for g in (2, 3, 4) if b * g <= 128]
 
 
 def jobs(only: set[str]) -> list[tuple]:
@@ -225,19 +230,19 @@ def jobs(only: set[str]) -> list[tuple]:
             if kind == "int8" and name != "head":
                 continue
             nbytes = rows * columns * {"dense": 2.0, "int8": 1.0, "int4": 0.5625}[kind]
-            if "matvec" in only:
+            if "matvec" in only and not (kind == "dense" and name == "head"):
                 for tile in matvec_variants(kind, name):
                     out.append((f"matvec {kind} {name}", tile, nbytes, time_matvec, (kind, name, rows, columns, tile)))
-            if "matmul" in only:
+            if "matmul" in only and name != "head":
                 for tile in [*matmul_variants(kind, name), *([{}] if kind == "dense" else [])]:
                     out.append((f"matmul32 {kind} {name}", tile, nbytes, time_matmul, (kind, name, rows, columns, tile)))
     if "decode" in only:
-        for local in (True, False):
-            for batch, splits, block_s, warps in DECODE:
-                label = {"splits": splits, "block_s": block_s, "warps": warps}
-                nbytes = batch * 1024 * 4096
-                out.append((f"decode {'local' if local else 'global'} x{batch}", label, nbytes, time_decode,
-                            (1024, batch, local, splits, block_s, warps)))  # fmt: skip
+        for local in (True,):
+            for batch, splits, block_s, warps, dot, stages in DECODE:
+                label = {"splits": splits, "block_s": block_s, "warps": warps, "dot": dot, "stages": stages}
+                context = 1024 if batch == 1 else 576
+                out.append((f"decode {'local' if local else 'global'} x{batch}", label, batch * context * 4096, time_decode,
+                            (context, batch, local, splits, block_s, warps, dot, stages)))  # fmt: skip
     if "prefill" in only:
         for tile in PREFILL_TILES:
             for window in (1024, None):

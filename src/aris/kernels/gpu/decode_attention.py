@@ -4,9 +4,6 @@ Each program takes one row, one key-value head with all query heads that share i
 The last program of a row and head to finish puts the parts together. With raw projections given, the programs also do
 QK-norm and RoPE of their queries, and the one that owns the newest position writes its key and value: right when all
 rows belong to different sequences.
-
-The kernel waits on memory more than it moves, so it can ask for the weights of the products that follow meanwhile: they
-then come from the L2 cache.
 """
 
 from __future__ import annotations
@@ -15,8 +12,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
-
-from aris.kernels.gpu.prefetch import fetch_ahead
 
 
 @triton.jit
@@ -45,22 +40,17 @@ def _entries(place, seen, slot, tables, RING: tl.constexpr, PAGE: tl.constexpr, 
 @triton.jit
 def _decode_kernel(
     qkv, query, q_norm, k_norm, cos, sin, key_pool, value_pool, tables, slots, positions, partial, sums, counters, out,
-    ahead, ahead_bytes, further, further_bytes, scale, eps, table_stride,
+    scale, eps, table_stride,
     H: tl.constexpr, KV: tl.constexpr, D: tl.constexpr, BLOCK_S: tl.constexpr, SPLITS: tl.constexpr,
     SPLITS_PADDED: tl.constexpr, RING: tl.constexpr, PAGE: tl.constexpr, WINDOW: tl.constexpr, GROUPS: tl.constexpr,
     STAGES: tl.constexpr, LOCAL: tl.constexpr, FUSED: tl.constexpr, DOT: tl.constexpr, PDL: tl.constexpr,
-    AHEAD: tl.constexpr, THREADS: tl.constexpr, PRECISION: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):
     split = tl.program_id(0)
     kv = tl.program_id(1)
     row = tl.program_id(2)
     G: tl.constexpr = H // KV
     HALF: tl.constexpr = D // 2
-    if AHEAD:
-        program = (row * KV + kv) * SPLITS + split
-        programs = tl.num_programs(2) * KV * SPLITS
-        fetch_ahead(ahead, ahead_bytes, program, programs, THREADS)
-        fetch_ahead(further, further_bytes, program, programs, THREADS)
     position = tl.load(positions + row).to(tl.int32)
     slot = tl.load(slots + row).to(tl.int32)
     tables += row.to(tl.int64) * table_stride
@@ -204,7 +194,6 @@ def decode_attention(
     norms: tuple[Tensor, Tensor] | None = None,
     rope: tuple[Tensor, Tensor] | None = None,
     eps: float = 1e-6,
-    ahead: tuple[tuple[Tensor, int], tuple[Tensor, int]] | None = None,
     dot: bool = True,
     block_s: int = 32,
     num_warps: int = 4,
@@ -222,7 +211,6 @@ def decode_attention(
             newest key and value are then written too. Rows must belong to different sequences.
         splits: parts of the keys at most.
         workspace: float32 of at least R H splits D; float32 of 2 R H splits; int32 zeros (R K), left zero.
-        ahead: two tensors of which the first bytes, as many as given, are brought into the L2 cache meanwhile.
         dot: use the matrix units, which pays with many rows.
         block_s, num_warps, stages: the tile.
         pdl: started by programmatic dependent launch.
@@ -239,15 +227,14 @@ def decode_attention(
     partial, sums, counters = workspace
     q_norm, k_norm = (out, out) if norms is None else norms
     cos, sin = (out, out) if rope is None else rope
-    (near, near_bytes), (further, further_bytes) = ahead or ((out, 0), (out, 0))
     options = {"launch_pdl": True} if pdl else {}
     _decode_kernel[(splits, kv_heads, rows)](
         out if qkv is None else qkv, out if query is None else query, q_norm, k_norm, cos, sin, key, value,
         positions if tables is None else tables, slots, positions, partial, sums, counters, out,
-        near, near_bytes, further, further_bytes, scale, eps, 0 if tables is None else tables.stride(0),
+        scale, eps, 0 if tables is None else tables.stride(0),
         H=heads, KV=kv_heads, D=dim, BLOCK_S=block_s, SPLITS=splits, SPLITS_PADDED=triton.next_power_of_2(splits),
         RING=key.shape[1] if local else 0, PAGE=64 if local else key.shape[1], WINDOW=window or 0,
         GROUPS=max(16, heads // kv_heads) if dot else heads // kv_heads, STAGES=stages, LOCAL=local,
-        FUSED=qkv is not None, DOT=dot, PDL=pdl, AHEAD=ahead is not None, THREADS=32 * num_warps,
+        FUSED=qkv is not None, DOT=dot, PDL=pdl,
         PRECISION="ieee" if out.element_size() == 4 else "tf32", num_warps=num_warps, **options,
     )  # fmt: skip

@@ -37,9 +37,13 @@ def _codes(words, table, first: tl.constexpr, PART: tl.constexpr, NF4: tl.conste
 def _matmul_kernel(
     x, w, scale, minimum, table, y, R, N, x_stride,
     K: tl.constexpr, GROUP: tl.constexpr, FORMAT: tl.constexpr, GATED: tl.constexpr,
-    BLOCK_R: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr, PDL: tl.constexpr,
-    PRECISION: tl.constexpr,
+    BLOCK_R: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr, PARTS: tl.constexpr,
+    PDL: tl.constexpr, PRECISION: tl.constexpr,
 ):
+    # One of PARTS equal parts of the columns, summed into a result of its own.
+    COLUMNS: tl.constexpr = K // PARTS
+    begin = tl.program_id(2) * COLUMNS
+    y += tl.program_id(2).to(tl.int64) * R * N
     pid = tl.program_id(0)
     HALF: tl.constexpr = BLOCK_N // 2 if GATED else BLOCK_N
     index = tl.arange(0, BLOCK_N)
@@ -60,16 +64,16 @@ def _matmul_kernel(
     kind = x.dtype.element_ty
     total = tl.zeros((BLOCK_R, BLOCK_N), dtype=tl.float32)
     if FORMAT == 0:
-        for start in tl.range(0, K, BLOCK_K, num_stages=STAGES):
+        for start in tl.range(begin, begin + COLUMNS, BLOCK_K, num_stages=STAGES):
             k = start + tl.arange(0, BLOCK_K)
-            inside = k < K
+            inside = k < begin + COLUMNS
             part = tl.load(x + rows[:, None] + k[None, :], mask=real[:, None] & inside[None, :], other=0.0)
             tile = tl.load(w + n[:, None] * K + k[None, :], mask=live[:, None] & inside[None, :], other=0.0)
             total = tl.dot(part, tl.trans(tile), total, input_precision=PRECISION)
     elif FORMAT == 1:
-        for start in tl.range(0, K, BLOCK_K, num_stages=STAGES):
+        for start in tl.range(begin, begin + COLUMNS, BLOCK_K, num_stages=STAGES):
             k = start + tl.arange(0, BLOCK_K)
-            inside = k < K
+            inside = k < begin + COLUMNS
             part = tl.load(x + rows[:, None] + k[None, :], mask=real[:, None] & inside[None, :], other=0.0)
             tile = tl.load(w + n[:, None] * K + k[None, :], mask=live[:, None] & inside[None, :], other=0)
             if GROUP == K:
@@ -84,7 +88,7 @@ def _matmul_kernel(
         # One span of 128 columns a step. Scales belong to groups: each group's sums are scaled, not its weights.
         c = tl.arange(0, 16)
         GROUPS: tl.constexpr = 128 // GROUP
-        for span in tl.range(0, K // 128, num_stages=STAGES):
+        for span in tl.range(begin // 128, (begin + COLUMNS) // 128, num_stages=STAGES):
             words = tl.load(w + n[:, None] * (K // 8) + (span * 16 + c)[None, :], mask=live[:, None], other=0)
             for g in tl.static_range(GROUPS):
                 k = span * 128 + g * GROUP + tl.arange(0, GROUP)
@@ -149,32 +153,39 @@ def matmul(
     *,
     gate: bool = False,
     table: Tensor | None = None,
+    out: Tensor | None = None,
     block_n: int | None = None,
     block_k: int = 128,
     num_warps: int = 4,
     stages: int = 4,
+    parts: int = 1,
     pdl: bool = False,
 ) -> Tensor:
     """Rows (T, K) times W^T: (T, N), or (T, N/2) of gelu(gate) * up when the rows of W are gate, then up.
 
     Args:
         table: (16,) float32, the values of NF4's codes; needed for that format.
+        out: written and returned, if given.
         block_n, block_k, num_warps, stages: the tile, for up to 64 rows.
+        parts: equal parts of the columns, each summed into its own (T, N) of `out` (parts, T, N), for up to 64 rows.
         pdl: started by programmatic dependent launch (up to 64 rows).
     """
     rows, columns = x.shape
     if rows > MOST_ROWS:
-        out = F.linear(x, dequantise(weight, x.dtype, table))
-        return gated(out) if gate else out
+        product = F.linear(x, dequantise(weight, x.dtype, table))
+        product = gated(product) if gate else product
+        return product if out is None else out.copy_(product)
     width = weight.out_features // (2 if gate else 1)
-    out = x.new_empty(rows, width)
+    out = x.new_empty(rows, width) if out is None else out
     block_r = max(16, triton.next_power_of_2(rows))
     block_n = block_n or (64 if weight.out_features >= 8192 else 32)
     group = weight.group_size or columns
     if weight.format == "int8" and group != columns:
         block_k = group
     unused = out
-    grid = (triton.cdiv(width, block_n // 2 if gate else block_n), triton.cdiv(rows, block_r))
+    if parts > 1 and (gate or out.shape != (parts, rows, width) or columns % (parts * 128)):
+        raise ValueError(f"matmul: {columns} columns cannot be summed in {parts} parts here")
+    grid = (triton.cdiv(width, block_n // 2 if gate else block_n), triton.cdiv(rows, block_r), parts)
     options = {"launch_pdl": True} if pdl else {}
     _matmul_kernel[grid](
         x, weight.data,
@@ -183,7 +194,7 @@ def matmul(
         unused if table is None else table,
         out, rows, width, x.stride(0),
         K=columns, GROUP=group, FORMAT=FORMATS[weight.format], GATED=gate, BLOCK_R=block_r, BLOCK_N=block_n,
-        BLOCK_K=block_k, STAGES=stages, PDL=pdl, PRECISION="ieee" if x.element_size() == 4 else "tf32",
+        BLOCK_K=block_k, STAGES=stages, PARTS=parts, PDL=pdl, PRECISION="ieee" if x.element_size() == 4 else "tf32",
         num_warps=num_warps, **options,
     )  # fmt: skip
     return out

@@ -1,9 +1,8 @@
 """One row times a matrix: the product that decides the speed of a single stream.
 
-At batch 1 a decoder reads each weight once for two operations, so the only thing that counts is to keep memory busy.
-Two things stand in the way between products: the small steps (norms, residual) and the gap between two launches. Here
-the small steps are done by every program for itself, from a vector that fits in a cache; and the first tile of weights
-is requested before the program waits for the kernel that precedes it (programmatic dependent launch).
+At batch 1 a decoder reads each weight once for two operations, so the only thing that counts is to keep memory busy: a
+tile is asked for before the one at hand is used, and the first one before the program waits for the kernel that precedes
+it (programmatic dependent launch), which hides the gap between two launches.
 """
 
 from __future__ import annotations
@@ -16,45 +15,9 @@ from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 from aris.kernels.gpu.activation import gelu
 from aris.kernels.gpu.weights import Weight
 
-PLAIN, NORMED, BRANCH = 0, 1, 2
 # 1.0 as float32: with a code in the mantissa's bits p and up it reads 1 + code / 2^(23 - p), exactly. It is passed as an
 # argument, because an instruction takes one constant and the mask is one already.
 _ONE = 0x3F800000
-
-
-@triton.jit
-def _prepare(
-    x, residual, residual_out, post_weight, pre_weight, scratch, eps,
-    K: tl.constexpr, K_PADDED: tl.constexpr, INPUT: tl.constexpr, PDL: tl.constexpr,
-):
-    """Wait for the kernel before; make the input vector where it is not plain; return where it lies."""
-    if INPUT == 0:
-        if PDL:
-            gdc_wait()
-            gdc_launch_dependents()
-        return x
-    k = tl.arange(0, K_PADDED)
-    held = k < K
-    pre = 1.0 + tl.load(pre_weight + k, mask=held, other=0.0).to(tl.float32)
-    post = pre
-    if INPUT == 2:
-        post = 1.0 + tl.load(post_weight + k, mask=held, other=0.0).to(tl.float32)
-    if PDL:
-        gdc_wait()
-        gdc_launch_dependents()
-    value = tl.load(residual + k, mask=held, other=0.0)
-    if INPUT == 2:
-        branch = tl.load(x + k, mask=held, other=0.0).to(tl.float32)
-        branch = (branch * tl.rsqrt(tl.sum(branch * branch, 0) / K + eps) * post).to(value.dtype)
-        value = (value.to(tl.float32) + branch.to(tl.float32)).to(value.dtype)
-        if tl.program_id(0) == 0:
-            tl.store(residual_out + k, value, mask=held)
-    wide = value.to(tl.float32)
-    # Each program keeps its own copy, which stays in its processor's cache.
-    source = scratch + tl.program_id(0) * K_PADDED
-    tl.store(source + k, (wide * tl.rsqrt(tl.sum(wide * wide, 0) / K + eps) * pre).to(value.dtype), mask=held)
-    tl.debug_barrier()
-    return source
 
 
 @triton.jit
@@ -88,18 +51,23 @@ def _finish(y, result, tile, N, GATED: tl.constexpr, BLOCK_N: tl.constexpr):
 
 @triton.jit
 def _dense_kernel(
-    x, residual, residual_out, post_weight, pre_weight, scratch, w, scale, y, N, eps,
-    K: tl.constexpr, K_PADDED: tl.constexpr, GROUP: tl.constexpr, INT8: tl.constexpr, INPUT: tl.constexpr,
-    GATED: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, TILES: tl.constexpr, PDL: tl.constexpr,
+    x, w, scale, y, N, K: tl.constexpr, GROUP: tl.constexpr, INT8: tl.constexpr,
+    GATED: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, TILES: tl.constexpr, PARTS: tl.constexpr,
+    PDL: tl.constexpr,
 ):
-    """Dense and int8 matrices, TILES tiles of BLOCK_N rows a program."""
+    """Dense and int8 matrices, TILES tiles of BLOCK_N rows a program, one of PARTS equal parts of the columns."""
     column = tl.arange(0, BLOCK_K)
-    STEPS: tl.constexpr = (K + BLOCK_K - 1) // BLOCK_K
+    COLUMNS: tl.constexpr = K // PARTS
+    STEPS: tl.constexpr = (COLUMNS + BLOCK_K - 1) // BLOCK_K
+    part_start = tl.program_id(1) * COLUMNS
+    w += part_start
     first = tl.program_id(0) * TILES
     rows, live = _rows_of(first, N, GATED, BLOCK_N)
     at = rows.to(tl.int64)[:, None] * K + column[None, :]
-    tile = tl.load(w + at, mask=live[:, None] & (column < K)[None, :], other=0)
-    source = _prepare(x, residual, residual_out, post_weight, pre_weight, scratch, eps, K, K_PADDED, INPUT, PDL)
+    tile = tl.load(w + at, mask=live[:, None] & (column < COLUMNS)[None, :], other=0)
+    if PDL:
+        gdc_wait()
+        gdc_launch_dependents()
     total = tl.zeros((BLOCK_N, BLOCK_K), dtype=tl.float32)
     for step in tl.range(0, TILES * STEPS):
         current = tile
@@ -109,16 +77,16 @@ def _dense_kernel(
         live = live & (ahead < TILES * STEPS)
         k = (ahead % STEPS) * BLOCK_K + column
         at = rows.to(tl.int64)[:, None] * K + k[None, :]
-        if K % BLOCK_K == 0:
+        if COLUMNS % BLOCK_K == 0:
             tile = tl.load(w + at, mask=live[:, None], other=0)
         else:
-            tile = tl.load(w + at, mask=live[:, None] & (k < K)[None, :], other=0)
+            tile = tl.load(w + at, mask=live[:, None] & (k < COLUMNS)[None, :], other=0)
         k = (step % STEPS) * BLOCK_K + column
-        part = tl.load(source + k, mask=k < K, other=0.0).to(tl.float32)
+        part = tl.load(x + part_start + k, mask=k < COLUMNS, other=0.0).to(tl.float32)
         if INT8 and GROUP != K:
             rows, live = _rows_of(first + step // STEPS, N, GATED, BLOCK_N)
-            group = rows.to(tl.int64)[:, None] * (K // GROUP) + (k // GROUP)[None, :]
-            factor = tl.load(scale + group, mask=live[:, None] & (k < K)[None, :], other=0.0).to(tl.float32)
+            group = rows.to(tl.int64)[:, None] * (K // GROUP) + ((part_start + k) // GROUP)[None, :]
+            factor = tl.load(scale + group, mask=live[:, None] & (k < COLUMNS)[None, :], other=0.0).to(tl.float32)
             total += current.to(tl.float32) * factor * part[None, :]
         else:
             total += current.to(tl.float32) * part[None, :]
@@ -128,7 +96,7 @@ def _dense_kernel(
             if INT8 and GROUP == K:
                 rows, live = _rows_of(done, N, GATED, BLOCK_N)
                 result = result * tl.load(scale + rows, mask=live, other=0.0).to(tl.float32)
-            _finish(y, result, done, N, GATED, BLOCK_N)
+            _finish(y + tl.program_id(1) * N, result, done, N, GATED, BLOCK_N)
             total = tl.zeros((BLOCK_N, BLOCK_K), dtype=tl.float32)
 
 
@@ -158,23 +126,28 @@ def _weight_of(index: tl.constexpr):
 
 @triton.jit
 def _nibble_kernel(
-    x, residual, residual_out, post_weight, pre_weight, scratch, w, scale, minimum, table, y, N, one, eps,
-    K: tl.constexpr, K_PADDED: tl.constexpr, GROUP: tl.constexpr, NF4: tl.constexpr, INPUT: tl.constexpr,
-    GATED: tl.constexpr, BLOCK_N: tl.constexpr, SPANS: tl.constexpr, TILES: tl.constexpr, PDL: tl.constexpr,
+    x, w, scale, minimum, table, y, N, one, K: tl.constexpr, GROUP: tl.constexpr, NF4: tl.constexpr,
+    GATED: tl.constexpr, BLOCK_N: tl.constexpr, SPANS: tl.constexpr, TILES: tl.constexpr, PARTS: tl.constexpr,
+    PDL: tl.constexpr,
 ):
     """int4 and NF4 matrices in spans of 128 columns (see `weights.pack_words`), SPANS of them a step."""
     # Words stay two-dimensional, so that the threads of a warp lie along a row and each holds several rows.
-    PER_ROW: tl.constexpr = K // 128
+    WORDS: tl.constexpr = K // 8
+    PER_ROW: tl.constexpr = K // 128 // PARTS
     STEPS: tl.constexpr = (PER_ROW + SPANS - 1) // SPANS
+    span_start = tl.program_id(1) * PER_ROW
+    w += span_start * 16
     # Groups in a span, and nibbles of a word in one group.
     GROUPS: tl.constexpr = 128 // GROUP
     PART: tl.constexpr = 8 // GROUPS
     c = tl.arange(0, SPANS * 16)
     first = tl.program_id(0) * TILES
     rows, live = _rows_of(first, N, GATED, BLOCK_N)
-    at = rows.to(tl.int64)[:, None] * (PER_ROW * 16) + c[None, :]
+    at = rows.to(tl.int64)[:, None] * WORDS + c[None, :]
     tile = tl.load(w + at, mask=live[:, None] & (c < PER_ROW * 16)[None, :], other=0)
-    source = _prepare(x, residual, residual_out, post_weight, pre_weight, scratch, eps, K, K_PADDED, INPUT, PDL)
+    if PDL:
+        gdc_wait()
+        gdc_launch_dependents()
     total = tl.zeros((BLOCK_N, SPANS), dtype=tl.float32)
     for step in tl.range(0, TILES * STEPS):
         current = tile
@@ -182,7 +155,7 @@ def _nibble_kernel(
         rows, live = _rows_of(first + ahead // STEPS, N, GATED, BLOCK_N)
         live = live & (ahead < TILES * STEPS)
         word = (ahead % STEPS) * (SPANS * 16) + c
-        at = rows.to(tl.int64)[:, None] * (PER_ROW * 16) + word[None, :]
+        at = rows.to(tl.int64)[:, None] * WORDS + word[None, :]
         if PER_ROW % SPANS == 0:
             tile = tl.load(w + at, mask=live[:, None], other=0)
         else:
@@ -190,7 +163,7 @@ def _nibble_kernel(
         rows, live = _rows_of(first + step // STEPS, N, GATED, BLOCK_N)
         span = (step % STEPS) * SPANS + tl.arange(0, SPANS)
         word = (step % STEPS) * (SPANS * 16) + c
-        inputs = source + (word // 16) * 128 + word % 16
+        inputs = x + span_start * 128 + (word // 16) * 128 + word % 16
         there = word < PER_ROW * 16
         mask = live[:, None] & (span < PER_ROW)[None, :]
         for group in tl.static_range(GROUPS):
@@ -206,7 +179,7 @@ def _nibble_kernel(
                     part = part * _weight_of(group * PART + i)
                     offset += part
                     dot += _mantissa(current, one, group * PART + i) * part[None, :]
-            place = rows.to(tl.int64)[:, None] * (K // GROUP) + (span * GROUPS + group)[None, :]
+            place = rows.to(tl.int64)[:, None] * (K // GROUP) + ((span_start + span) * GROUPS + group)[None, :]
             factor = tl.load(scale + place, mask=mask, other=0.0).to(tl.float32)
             if not NF4:
                 dot -= offset[None, :]
@@ -215,64 +188,55 @@ def _nibble_kernel(
                 low = tl.load(minimum + place, mask=mask, other=0.0).to(tl.float32)
                 total += tl.sum(tl.reshape(sums, (SPANS, 16)), 1)[None, :] * low
         if step % STEPS == STEPS - 1:
-            _finish(y, tl.sum(total, 1), first + step // STEPS, N, GATED, BLOCK_N)
+            _finish(y + tl.program_id(1) * N, tl.sum(total, 1), first + step // STEPS, N, GATED, BLOCK_N)
             total = tl.zeros((BLOCK_N, SPANS), dtype=tl.float32)
 
 
 def matvec(
     weight: Weight,
     out: Tensor,
+    x: Tensor,
     *,
-    x: Tensor | None = None,
-    residual: Tensor | None = None,
-    residual_out: Tensor | None = None,
-    post_weight: Tensor | None = None,
-    pre_weight: Tensor | None = None,
-    scratch: Tensor | None = None,
     table: Tensor | None = None,
-    eps: float = 1e-6,
     gated: bool = False,
     block_n: int = 8,
     block_k: int = 512,
     tiles: int = 1,
+    parts: int = 1,
     num_warps: int = 4,
     pdl: bool = False,
 ) -> None:
-    """`out` (N,) = input W^T for one row, where the input (K,) is one of three.
-
-    * `x` as it is;
-    * with `residual` and `pre_weight`: the RMSNorm of `residual` (K,);
-    * with `x` too, and `post_weight`: `residual_out` = residual + RMSNorm(x), and its RMSNorm by `pre_weight`. This is
-      the seam between two halves of a decoder layer (Gemma 3 report, section 2: norms before and after each half).
+    """`out` (N,) = x W^T for one row `x` (K,).
 
     Args:
         weight: (N, K), or (2N, K) if `gated`: gate rows, then up rows; the result is gelu(gate) * up.
-        scratch: (programs, K padded to a power of two), the input's dtype; needed with `residual`.
         table: (16,) float32, the values of NF4's codes; needed for that format.
         block_n, block_k, num_warps: the tile, in rows and columns; for int4 and nf4 a multiple of 128 columns.
         tiles: tiles of rows that one program does, one after the other.
+        parts: equal parts of the columns, each summed by programs of its own into a row of `out` (parts, N): for
+            matrices of few rows, which would keep too few programs busy. `add_norm` adds them up.
         pdl: started by programmatic dependent launch (see the module).
+
+    Raises:
+        ValueError: the columns cannot be cut in so many parts.
     """
-    source = BRANCH if x is not None and residual is not None else NORMED if residual is not None else PLAIN
     rows, columns = weight.out_features // (2 if gated else 1), weight.in_features
-    padded = triton.next_power_of_2(columns)
+    if parts > 1 and (gated or out.shape != (parts, rows) or columns % (parts * 128)):
+        raise ValueError(f"matvec: {columns} columns cannot be summed in {parts} parts here")
     unused = out
-    grid = (triton.cdiv(rows, (block_n // 2 if gated else block_n) * tiles),)
-    if scratch is not None and scratch.numel() < grid[0] * padded:
-        raise ValueError(f"matvec: scratch holds {scratch.numel()} values, {grid[0] * padded} are needed")
-    inputs = [unused if t is None else t for t in (x, residual, residual_out, post_weight, pre_weight, scratch)]
+    grid = (triton.cdiv(rows, (block_n // 2 if gated else block_n) * tiles), parts)
     scale = unused if weight.scale is None else weight.scale
     constants = {
-        "K": columns, "K_PADDED": padded, "GROUP": weight.group_size or columns, "INPUT": source, "GATED": gated,
-        "BLOCK_N": block_n, "TILES": tiles, "PDL": pdl, "num_warps": num_warps,
+        "K": columns, "GROUP": weight.group_size or columns, "GATED": gated, "BLOCK_N": block_n, "TILES": tiles,
+        "PARTS": parts, "PDL": pdl, "num_warps": num_warps,
     } | ({"launch_pdl": True} if pdl else {})  # fmt: skip
     if weight.format in ("int4", "nf4"):
         minimum = unused if weight.minimum is None else weight.minimum
         _nibble_kernel[grid](
-            *inputs, weight.data, scale, minimum, unused if table is None else table, out, rows, _ONE, eps,
+            x, weight.data, scale, minimum, unused if table is None else table, out, rows, _ONE,
             NF4=weight.format == "nf4", SPANS=block_k // 128, **constants,
         )  # fmt: skip
     else:
         _dense_kernel[grid](
-            *inputs, weight.data, scale, out, rows, eps, INT8=weight.format == "int8", BLOCK_K=block_k, **constants
+            x, weight.data, scale, out, rows, INT8=weight.format == "int8", BLOCK_K=block_k, **constants
         )

@@ -7,7 +7,6 @@ import triton.language as tl
 from torch import Tensor
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
-from aris.kernels.gpu.prefetch import fetch_ahead
 from aris.kernels.gpu.weights import FORMATS, Weight
 
 
@@ -77,19 +76,10 @@ def embed(
 
 @triton.jit
 def _add_norm_kernel(
-    branch, residual, residual_out, out, post_weight, pre_weight, ahead, ahead_bytes, rows, eps,
-    W: tl.constexpr, W_PADDED: tl.constexpr, BRANCH: tl.constexpr, AHEAD: tl.constexpr, THREADS: tl.constexpr,
-    PDL: tl.constexpr,
+    branch, residual, residual_out, out, post_weight, pre_weight, rows, eps,
+    W: tl.constexpr, W_PADDED: tl.constexpr, BRANCH: tl.constexpr, PARTS: tl.constexpr, PDL: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64)
-    if AHEAD:
-        # Programs beyond the rows ask for weights, and must still wait: a kernel that follows counts on it.
-        if row >= rows:
-            fetch_ahead(ahead, ahead_bytes, tl.program_id(0) - rows, tl.num_programs(0) - rows, THREADS)
-            if PDL:
-                gdc_wait()
-                gdc_launch_dependents()
-            return
     k = tl.arange(0, W_PADDED)
     live = k < W
     pre = 1.0 + tl.load(pre_weight + k, mask=live, other=0.0).to(tl.float32)
@@ -101,6 +91,10 @@ def _add_norm_kernel(
     value = tl.load(residual + row * W + k, mask=live, other=0.0)
     if BRANCH:
         b = tl.load(branch + row * W + k, mask=live, other=0.0).to(tl.float32)
+        for part in tl.static_range(1, PARTS):
+            b += tl.load(branch + (part * rows + row) * W + k, mask=live, other=0.0).to(tl.float32)
+        # Rounded once, as a product's result is.
+        b = b.to(value.dtype).to(tl.float32)
         b = (b * tl.rsqrt(tl.sum(b * b, 0) / W + eps) * post).to(value.dtype)
         value = (value.to(tl.float32) + b.to(tl.float32)).to(value.dtype)
         tl.store(residual_out + row * W + k, value, mask=live)
@@ -117,34 +111,29 @@ def add_norm(
     branch: Tensor | None = None,
     post_weight: Tensor | None = None,
     residual_out: Tensor | None = None,
-    ahead: tuple[Tensor, int] | None = None,
     pdl: bool = False,
 ) -> None:
     """RMSNorm of rows (T, W) into `out`; with `branch`, of residual + RMSNorm(branch), which goes to `residual_out`.
 
-    `residual_out` may be `residual` itself. Weights are stored as w and applied as 1 + w, in float32. With `ahead`, other
-    programs bring that many bytes of a tensor into the L2 cache meanwhile.
+    `residual_out` may be `residual` itself. Weights are stored as w and applied as 1 + w, in float32. `branch` may be
+    several (P, T, W), float32 parts of a product that was split along its columns: their sum is meant.
     """
     rows, width = residual.shape
     warps = 4 if width <= 4096 else 8
-    later, later_bytes = ahead or (residual, 0)
     options = {"launch_pdl": True} if pdl else {}
-    _add_norm_kernel[(rows + (0 if ahead is None else 128),)](
+    _add_norm_kernel[(rows,)](
         residual if branch is None else branch,
         residual,
         residual if residual_out is None else residual_out,
         out,
         pre_weight if post_weight is None else post_weight,
         pre_weight,
-        later,
-        later_bytes,
         rows,
         eps,
         W=width,
         W_PADDED=triton.next_power_of_2(width),
         BRANCH=branch is not None,
-        AHEAD=ahead is not None,
-        THREADS=32 * warps,
+        PARTS=branch.shape[0] if branch is not None and branch.dim() == 3 else 1,
         PDL=pdl,
         num_warps=warps,
         **options,

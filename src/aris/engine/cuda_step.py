@@ -1,0 +1,210 @@
+"""One decode step of R rows in Triton kernels, from token ids to the likeliest next tokens, made to be captured in a graph.
+
+All memory is allocated beforehand. Every kernel starts before the one ahead of it has ended
+(programmatic dependent launch), and asks for its first weights before it waits for that one's results.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from aris.engine.cuda_weights import LayerWeights
+from aris.engine.kv_pool import KVPool
+from aris.kernels.gpu.decode_attention import decode_attention
+from aris.kernels.gpu.matmul import matmul
+from aris.kernels.gpu.matvec import matvec
+from aris.kernels.gpu.rows import add_norm, embed, finish_heads
+from aris.kernels.gpu.weights import Weight
+from aris.model.config import TextConfig
+
+Options = dict[str, int]
+
+# Tiles of products by format and role, the fastest on an H100 at 4B's shapes (`benchmarks/tune_gpu_kernels.py`).
+_ONE_ROW: dict[tuple[str, str], Options] = {
+    ("dense", "qkv"): {"block_n": 16, "block_k": 512, "num_warps": 8},
+    ("dense", "o"): {"block_n": 4, "block_k": 512, "num_warps": 8},
+    ("dense", "gate_up"): {"block_n": 4, "block_k": 512, "num_warps": 4},
+    ("dense", "down"): {"block_n": 8, "block_k": 512, "num_warps": 4, "parts": 2},
+    ("dense", "head"): {"block_n": 16, "block_k": 512, "num_warps": 4, "tiles": 2},
+    ("int8", "head"): {"block_n": 8, "block_k": 512, "num_warps": 2, "tiles": 2},
+    ("int8", "down"): {"block_n": 8, "block_k": 512, "num_warps": 2, "parts": 2},
+    ("int8", "*"): {"block_n": 8, "block_k": 512, "num_warps": 2},
+    ("int4", "qkv"): {"block_n": 4, "block_k": 1024, "num_warps": 1},
+    ("int4", "o"): {"block_n": 4, "block_k": 1024, "num_warps": 1, "parts": 2},
+    ("int4", "gate_up"): {"block_n": 8, "block_k": 512, "num_warps": 1},
+    ("int4", "down"): {"block_n": 4, "block_k": 512, "num_warps": 1, "parts": 4},
+    ("int4", "head"): {"block_n": 16, "block_k": 512, "num_warps": 1},
+}
+_MANY_ROWS: dict[tuple[str, str], Options] = {
+    ("dense", "qkv"): {"block_n": 32, "block_k": 128, "num_warps": 4, "stages": 5},
+    ("dense", "o"): {"block_n": 32, "block_k": 128, "num_warps": 4, "stages": 5, "parts": 2},
+    ("dense", "gate_up"): {"block_n": 32, "block_k": 64, "num_warps": 4, "stages": 3},
+    ("dense", "down"): {"block_n": 32, "block_k": 128, "num_warps": 4, "stages": 5, "parts": 4},
+    ("dense", "head"): {"block_n": 128, "block_k": 128, "num_warps": 4, "stages": 3},
+    ("int8", "head"): {"block_n": 64, "block_k": 128, "num_warps": 4, "stages": 4},
+    ("int8", "down"): {"block_n": 32, "block_k": 128, "num_warps": 4, "stages": 4, "parts": 4},
+    ("int8", "*"): {"block_n": 32, "block_k": 128, "num_warps": 4, "stages": 4},
+    ("int4", "down"): {"block_n": 32, "num_warps": 2, "stages": 3, "parts": 4},
+    ("int4", "o"): {"block_n": 32, "num_warps": 2, "stages": 3, "parts": 2},
+    ("int4", "*"): {"block_n": 32, "num_warps": 2, "stages": 3},
+}
+
+
+def tile(weight: Weight, role: str, rows: int) -> Options:
+    """Options of `matvec` (one row) or `matmul` for a product's role in the layer; fewer parts where they do not fit."""
+    table = _ONE_ROW if rows == 1 else _MANY_ROWS
+    kind = "int4" if weight.format == "nf4" else weight.format
+    options = dict(table.get((kind, role)) or table[kind, "*"])
+    while options.get("parts", 1) > 1 and weight.in_features % (options["parts"] * 128):
+        options["parts"] -= 1
+    return options
+
+
+class DecodeStep:
+    """Buffers and kernels for R rows.
+
+    Args:
+        text, weights, head, norm: the decoder; `head` is the embedding, `norm` the final norm's weight.
+        pool: the cache.
+        rows: R, 1 to 64.
+        max_blocks: blocks that a sequence can have.
+        distinct: whether every row belongs to another sequence, which lets attention write the cache itself.
+        banned: int64 ids that are never chosen.
+        table: NF4's values.
+
+    Attributes:
+        token_ids, positions, slots: (R,) int64, inputs; tables (R, max_blocks) int32 too.
+        hidden: (R, W), logits: (R, vocabulary), tokens: (R,) int64, outputs.
+    """
+
+    def __init__(
+        self,
+        text: TextConfig,
+        weights: list[LayerWeights],
+        head: Weight,
+        norm: Tensor,
+        pool: KVPool,
+        rows: int,
+        max_blocks: int,
+        *,
+        distinct: bool,
+        banned: Tensor,
+        table: Tensor,
+    ) -> None:
+        self.text, self.weights, self.head, self.norm, self.pool = text, weights, head, norm, pool
+        self.rows, self.distinct, self.banned, self.table = rows, distinct, banned, table
+        device, dtype = norm.device, norm.dtype
+        # It does not exist in Triton's interpreter, where these kernels are tested without a GPU.
+        self.pdl = device.type == "cuda"
+        width, dim = text.hidden_size, text.head_dim
+        heads, kv_heads = text.num_attention_heads, text.num_key_value_heads
+
+        def buffer(*shape: int, kind: torch.dtype = dtype) -> Tensor:
+            return torch.zeros(shape, dtype=kind, device=device)
+
+        self.token_ids, self.positions, self.slots = (buffer(rows, kind=torch.int64) for _ in range(3))
+        self.tables = buffer(rows, max_blocks, kind=torch.int32)
+        self.residual, self.normed = buffer(rows, width), buffer(rows, width)
+        self.qkv = buffer(rows, (heads + 2 * kv_heads) * dim)
+        self.query, self.attended = buffer(rows, heads, dim), buffer(rows, heads, dim)
+        self.inner = buffer(rows, text.intermediate_size)
+        # Results of a product split along its columns, in float32 until they are added up.
+        self.parts = buffer(4, rows, width, kind=torch.float32)
+        self.branch = buffer(rows, width)
+        self.angles = tuple(buffer(rows, dim // 2, kind=torch.float32) for _ in range(4))
+        exponents = torch.arange(0, dim, 2, dtype=torch.float32, device=device) / dim
+        self.frequencies = 1.0 / (text.rope_theta**exponents) / text.rope_factor
+        self.local_frequencies = 1.0 / (text.rope_local_base_freq**exponents)
+        self.factor = float(torch.tensor(width**0.5, dtype=dtype))
+        # With many rows there are programs enough without cutting the keys up.
+        self.splits = 64 if rows == 1 else max(1, min(32, 264 // (rows * kv_heads)))
+        self.workspace = (
+            buffer(rows * heads * self.splits * dim, kind=torch.float32),
+            buffer(2 * rows * heads * self.splits, kind=torch.float32),
+            buffer(rows * kv_heads, kind=torch.int32),
+        )
+        self.hidden = buffer(rows, width)
+        self.logits = buffer(rows, head.out_features)
+        self.tokens = buffer(rows, kind=torch.int64)
+        self.places = [buffer(rows, kind=torch.int64) for _ in range(2)]  # of new entries: local, global
+
+    def run(self) -> None:
+        """Launch the step's kernels."""
+        text = self.text
+        local_angles, angles = self.angles[2:], self.angles[:2]
+        embed(
+            self.token_ids, self.positions, self.head, self.frequencies, self.local_frequencies, self.factor,
+            self.residual, self.angles,  # type: ignore[arg-type]
+        )  # fmt: skip
+        if not self.distinct:
+            ring = self.pool.ring
+            torch.add(self.slots * ring, self.positions % ring, out=self.places[0])
+            page = self.tables.gather(1, (self.positions // 64)[:, None])[:, 0].to(torch.int64)
+            torch.add(page * 64, self.positions % 64, out=self.places[1])
+        add_norm(self.residual, self.weights[0].input_norm, text.rms_norm_eps, self.normed)
+        for index, layer in enumerate(self.weights):
+            self._product(layer.qkv, "qkv", self.normed, self.qkv)
+            self._attend(index, layer, local_angles if layer.is_local else angles)
+            branch = self._branch(layer.o, "o", self.attended.view(self.rows, -1))
+            self._join(branch, layer.post_attention_norm, layer.pre_feedforward_norm, self.normed)
+            self._product(layer.gate_up, "gate_up", self.normed, self.inner)
+            branch = self._branch(layer.down, "down", self.inner)
+            last = index + 1 == len(self.weights)
+            following = self.norm if last else self.weights[index + 1].input_norm
+            self._join(branch, layer.post_feedforward_norm, following, self.hidden if last else self.normed)
+        self._product(self.head, "head", self.hidden, self.logits)
+        self.logits.index_fill_(1, self.banned, float("-inf"))
+        torch.argmax(self.logits, dim=1, out=self.tokens)
+
+    def _product(self, weight: Weight, role: str, x: Tensor, out: Tensor) -> None:
+        options = tile(weight, role, self.rows)
+        gated = role == "gate_up"
+        if self.rows == 1:
+            matvec(weight, out if options.get("parts", 1) > 1 else out[0], x[0], table=self.table, gated=gated, pdl=self.pdl, **options)
+        else:
+            matmul(x, weight, gate=gated, table=self.table, out=out, pdl=self.pdl, **options)
+
+    def _branch(self, weight: Weight, role: str, x: Tensor) -> Tensor:
+        """A product that goes into a norm: whole, or in parts that the norm adds up."""
+        parts = tile(weight, role, self.rows).get("parts", 1)
+        out = self.branch if parts == 1 else self.parts[:parts]
+        self._product(weight, role, x, out if self.rows > 1 or parts == 1 else out.view(parts, -1))
+        return out
+
+    def _join(self, branch: Tensor, post: Tensor, pre: Tensor, out: Tensor) -> None:
+        add_norm(
+            self.residual, pre, self.text.rms_norm_eps, out, branch=branch, post_weight=post,
+            residual_out=self.residual, pdl=self.pdl,
+        )  # fmt: skip
+
+    def _attend(self, index: int, layer: LayerWeights, angles: tuple[Tensor, ...]) -> None:
+        text = self.text
+        pool = (self.pool.keys[index], self.pool.values[index])
+        cos, sin = angles
+        common = {
+            "scale": text.query_pre_attn_scalar**-0.5,
+            "splits": self.splits,
+            "workspace": self.workspace,
+            "window": text.sliding_window if layer.is_local else None,
+            "tables": None if layer.is_local else self.tables,
+            "eps": text.rms_norm_eps,
+            "dot": self.rows > 1,
+            "block_s": 16 if self.rows == 1 else 32,
+            "pdl": self.pdl,
+        }
+        if self.distinct:
+            decode_attention(
+                self.attended, pool, self.positions, self.slots, qkv=self.qkv, norms=(layer.q_norm, layer.k_norm),
+                rope=(cos, sin), **common,  # type: ignore[arg-type]
+            )  # fmt: skip
+            return
+        flat = tuple(part.view(-1, *part.shape[2:]) for part in pool)
+        finish_heads(
+            self.qkv, layer.q_norm, layer.k_norm, (cos, sin), text.rms_norm_eps, text.num_attention_heads,
+            text.num_key_value_heads, self.query, flat, self.places[0 if layer.is_local else 1],  # type: ignore[arg-type]
+            pdl=self.pdl,
+        )  # fmt: skip
+        decode_attention(
+            self.attended, pool, self.positions, self.slots, query=self.query, **common  # type: ignore[arg-type]
+        )

@@ -1,0 +1,258 @@
+"""The runner for CUDA devices: decode steps as captured graphs of Triton kernels, prompts on flash attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aris.engine.cuda_step import DecodeStep
+from aris.engine.cuda_weights import LayerWeights, decoder_weights, weight_of
+from aris.engine.kv_pool import BLOCK, KVPool
+from aris.engine.runner import PrefillChunk, Rows
+from aris.kernels.gpu.activation import gated
+from aris.kernels.gpu.matmul import matmul
+from aris.kernels.gpu.prefill_attention import prefill_attention
+from aris.kernels.gpu.rows import add_norm, embed, finish_heads
+from aris.kernels.gpu.weights import NF4_VALUES, Weight
+from aris.model import MedGemma
+from aris.model.attention import visible_ranges
+
+# Rows for which a graph is kept; a batch is padded to the next of them, and larger ones are cut.
+BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64)
+
+
+class CudaRunner:
+    """Runs a bfloat16 model, its weights dense or quantised, on one CUDA device (see `runner.Runner`).
+
+    The model's layers are joined in place (see `cuda_weights`); it still runs by itself afterwards. Graphs are captured
+    when a batch size is first seen.
+    """
+
+    def __init__(
+        self,
+        model: MedGemma,
+        pool: KVPool,
+        weights: list[LayerWeights],
+        head: Weight,
+        table: Tensor,
+        *,
+        max_tokens: int,
+        prefill_chunk: int = 8192,
+    ) -> None:
+        self.model, self.pool, self.weights, self.head = model, pool, weights, head
+        self.prefill_chunk = max(prefill_chunk // BLOCK, 1) * BLOCK
+        self.max_blocks = -(-max_tokens // BLOCK)
+        self.table = table
+        config = model.config
+        ids = (config.boi_token_index, config.eoi_token_index, config.image_token_index)
+        self._banned = torch.tensor([i for i in ids if i < config.text.vocab_size], device=model.device)
+        self._steps: dict[tuple[int, bool], DecodeStep] = {}
+        self._graphs: dict[tuple[int, bool], torch.cuda.CUDAGraph] = {}
+        self._last: DecodeStep | None = None
+
+    @classmethod
+    def wrap(cls, model: MedGemma, pool: KVPool, *, max_tokens: int, prefill_chunk: int = 8192) -> CudaRunner | None:
+        """A runner for the model; None if the kernels do not take it (another dtype, adapters that are not merged)."""
+        table = torch.tensor(NF4_VALUES, device=model.device)
+        weights = decoder_weights(model, table)
+        head = weight_of(model.language_model.embed_tokens)
+        if weights is None or head is None:
+            return None
+        return cls(model, pool, weights, head, table, max_tokens=max_tokens, prefill_chunk=prefill_chunk)
+
+    # Decoding
+
+    def decode(self, rows: Rows) -> Tensor:
+        """See `Runner.decode`. The result is overwritten by the next call."""
+        if len(rows) > BUCKETS[-1]:
+            parts = [self.decode(part).clone() for part in _cut(rows, BUCKETS[-1])]
+            self._last = None
+            return torch.cat(parts)
+        step = self._replay(rows)
+        self._last = step
+        return step.hidden[: len(rows)]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See `Runner.logits`."""
+        step = self._last
+        if step is not None and hidden.data_ptr() == step.hidden.data_ptr():
+            return step.logits[: hidden.shape[0]]
+        return matmul(hidden, self.head, table=self.table)
+
+    def greedy(self, hidden: Tensor, banned: Tensor) -> Tensor:
+        """See `Runner.greedy`. The image markers are never chosen."""
+        step = self._last
+        known = step is not None and hidden.data_ptr() == step.hidden.data_ptr()
+        if step is not None and known and set(banned.tolist()) <= set(self._banned.tolist()):
+            return step.tokens[: hidden.shape[0]]
+        logits = self.logits(hidden)
+        return logits.index_fill(1, banned.to(hidden.device), float("-inf")).argmax(dim=1)
+
+    def copy_slot(self, source: int, target: int) -> None:
+        """See `Runner.copy_slot`."""
+        self.pool.copy_slot(source, target)
+
+    def copy_block(self, source: int, target: int) -> None:
+        """See `Runner.copy_block`."""
+        self.pool.copy_block(source, target)
+
+    def step_for(self, count: int, *, distinct: bool) -> tuple[DecodeStep, torch.cuda.CUDAGraph | None]:
+        """The buffers and the graph of the bucket that holds `count` rows; captured when first asked for."""
+        size = next(bucket for bucket in BUCKETS if bucket >= count)
+        key = (size, distinct)
+        if key not in self._steps:
+            step = DecodeStep(
+                self.model.config.text, self.weights, self.head, self.model.language_model.norm.weight.data, self.pool,
+                size, self.max_blocks, distinct=distinct, banned=self._banned, table=self.table,
+            )  # fmt: skip
+            self._steps[key] = step
+            if step.pdl:
+                self._graphs[key] = _capture(step)
+        return self._steps[key], self._graphs.get(key)
+
+    def _replay(self, rows: Rows) -> DecodeStep:
+        count = len(rows)
+        distinct = len(set(rows.slots)) == count
+        step, graph = self.step_for(count, distinct=distinct)
+        inputs = torch.zeros(3, step.rows, dtype=torch.int64)
+        inputs[:, :count] = torch.tensor([list(rows.token_ids), list(rows.positions), list(rows.slots)])
+        needed = max(position // BLOCK + 1 for position in rows.positions)
+        tables = torch.zeros(step.rows, needed, dtype=torch.int32)
+        for row, (table, position) in enumerate(zip(rows.block_tables, rows.positions, strict=True)):
+            used = position // BLOCK + 1
+            tables[row, :used] = torch.tensor(list(table[:used]), dtype=torch.int32)
+        device = inputs.to(step.token_ids.device, non_blocking=True)
+        step.token_ids.copy_(device[0])
+        step.positions.copy_(device[1])
+        step.slots.copy_(device[2])
+        step.tables[:, :needed].copy_(tables, non_blocking=True)
+        if graph is None:
+            step.run()
+        else:
+            graph.replay()
+        return step
+
+    # Prompts
+
+    def prefill(self, chunk: PrefillChunk) -> Tensor:
+        """See `Runner.prefill`."""
+        model, text = self.model, self.model.config.text
+        device, tokens = model.device, len(chunk.token_ids)
+        ids = torch.tensor([list(chunk.token_ids)], device=device)
+        positions = torch.arange(chunk.start, chunk.start + tokens, device=device)
+        dim = text.head_dim
+        x = torch.empty(tokens, text.hidden_size, dtype=model.dtype, device=device)
+        angles = tuple(torch.empty(tokens, dim // 2, device=device) for _ in range(4))
+        step, _ = self.step_for(1, distinct=True)
+        safe = ids[0] if chunk.image_embeddings is None else ids[0].masked_fill(ids[0] == model.config.image_token_index, 0)
+        embed(safe, positions, self.head, step.frequencies, step.local_frequencies, step.factor, x, angles)  # type: ignore[arg-type]
+        reach, is_image = 0, ids == model.config.image_token_index
+        if chunk.image_embeddings is not None:
+            x.masked_scatter_(is_image[0, :, None], chunk.image_embeddings.to(x.dtype))
+            reach = model.config.mm_tokens_per_image - 1
+        visible = visible_ranges(positions[None], is_image, text.sliding_window, reach)
+        past = _Past(self.pool, chunk, positions)
+        ranges = {
+            local: ((visible.local_first if local else visible.first)[0].clamp(min=0), visible.last[0])
+            for local in (True, False)
+        }
+        normed = torch.empty_like(x)
+        eps = text.rms_norm_eps
+        add_norm(x, self.weights[0].input_norm, eps, normed)
+        for index, layer in enumerate(self.weights):
+            qkv = self._linear(normed, layer.qkv)
+            attended = self._attend_prompt(index, layer, qkv, angles[2:] if layer.is_local else angles[:2], past, ranges)
+            branch = self._linear(attended, layer.o)
+            add_norm(x, layer.pre_feedforward_norm, eps, normed, branch=branch,
+                     post_weight=layer.post_attention_norm, residual_out=x)  # fmt: skip
+            branch = self._linear(gated(self._linear(normed, layer.gate_up)), layer.down)
+            last = index + 1 == len(self.weights)
+            weight = model.language_model.norm.weight.data if last else self.weights[index + 1].input_norm
+            add_norm(x, weight, eps, normed, branch=branch, post_weight=layer.post_feedforward_norm, residual_out=x)
+        return normed
+
+    def _linear(self, x: Tensor, weight: Weight) -> Tensor:
+        if weight.format == "dense":
+            return F.linear(x, weight.data)
+        return matmul(x, weight, table=self.table)
+
+    def _attend_prompt(
+        self,
+        index: int,
+        layer: LayerWeights,
+        qkv: Tensor,
+        angles: Sequence[Tensor],
+        past: _Past,
+        ranges: dict[bool, tuple[Tensor, Tensor]],
+    ) -> Tensor:
+        text = self.model.config.text
+        tokens, heads, kv_heads, dim = len(qkv), text.num_attention_heads, text.num_key_value_heads, text.head_dim
+        base, old_key, old_value = past.before(index)
+        old = 0 if old_key is None else len(old_key)
+        query = torch.empty(tokens, heads, dim, dtype=qkv.dtype, device=qkv.device)
+        key = torch.empty(old + tokens, kv_heads, dim, dtype=qkv.dtype, device=qkv.device)
+        value = torch.empty_like(key)
+        if old_key is not None and old_value is not None:
+            key[:old], value[:old] = old_key, old_value
+        pool = (self.pool.keys[index].view(-1, kv_heads, dim), self.pool.values[index].view(-1, kv_heads, dim))
+        finish_heads(
+            qkv, layer.q_norm, layer.k_norm, (angles[0], angles[1]), text.rms_norm_eps, heads, kv_heads, query, pool,
+            past.local_places if layer.is_local else past.global_places, copy=(key[old:], value[old:]),
+        )  # fmt: skip
+        first, last = ranges[layer.is_local]
+        return prefill_attention(
+            query[None], key[None], value[None], scale=text.query_pre_attn_scalar**-0.5,
+            first=(first - base).clamp(min=0).to(torch.int32), last=(last - base).to(torch.int32),
+        )[0]  # fmt: skip
+
+
+class _Past:
+    """What a chunk of a prompt sees of the tokens before it, and where its own keys and values go."""
+
+    def __init__(self, pool: KVPool, chunk: PrefillChunk, positions: Tensor) -> None:
+        self._pool, self._slot, self._start = pool, chunk.slot, chunk.start
+        self._table = torch.tensor(list(chunk.block_table), dtype=torch.int64, device=pool.device)
+        self._first = max(0, chunk.start - pool.window + 1)
+        self._recent = torch.arange(self._first, chunk.start, device=pool.device) % pool.ring
+        # Of a chunk longer than the ring only the end stays in it.
+        kept = positions >= chunk.start + len(positions) - pool.ring
+        self.local_places = torch.where(kept, chunk.slot * pool.ring + positions % pool.ring, -1)
+        self.global_places = self._table[positions // BLOCK] * BLOCK + positions % BLOCK
+
+    def before(self, layer: int) -> tuple[int, Tensor | None, Tensor | None]:
+        """The position of the first earlier key, and earlier keys and values (S, K, D), None if there are none."""
+        if not self._start:
+            return 0, None, None
+        key, value = self._pool.keys[layer], self._pool.values[layer]
+        if self._pool.local[layer]:
+            return self._first, key[self._slot, self._recent], value[self._slot, self._recent]
+        used = self._table[: -(-self._start // BLOCK)]
+        return 0, key[used].flatten(0, 1)[: self._start], value[used].flatten(0, 1)[: self._start]
+
+
+def _capture(step: DecodeStep) -> torch.cuda.CUDAGraph:
+    """A step as a graph. It runs once before, on scratch slot and block 0, so that its kernels are compiled and loaded."""
+    side = torch.cuda.Stream(step.hidden.device)
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        step.run()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step.run()
+    return graph
+
+
+def _cut(rows: Rows, size: int) -> list[Rows]:
+    return [
+        Rows(
+            rows.token_ids[at : at + size],
+            rows.positions[at : at + size],
+            rows.slots[at : at + size],
+            rows.block_tables[at : at + size],
+        )
+        for at in range(0, len(rows), size)
+    ]

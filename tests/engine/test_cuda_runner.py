@@ -1,0 +1,101 @@
+"""The CUDA runner against the plain one: on the GPU where there is one, otherwise its kernels in Triton's interpreter."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is first imported
+pytest.importorskip("triton")
+
+from aris.engine.kv_pool import KVPool
+from aris.engine.runner import PrefillChunk, Rows, TorchRunner
+from aris.engine.runner_cuda import CudaRunner
+from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+SOFT = 310
+
+
+def tiny() -> MedGemma:
+    """Two query heads a key head, a window shorter than the prompts, and shapes that 4-bit spans fill."""
+    torch.manual_seed(3)
+    text = TextConfig(
+        vocab_size=320, hidden_size=128, intermediate_size=256, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=32, query_pre_attn_scalar=32, sliding_window=16,
+        layer_types=("sliding_attention", "full_attention"), rope_factor=8.0, max_position_embeddings=4096,
+    )  # fmt: skip
+    config = MedGemmaConfig(
+        text, VisionConfig(16, 32, 1, 2, image_size=16, patch_size=4), mm_tokens_per_image=4, boi_token_index=308,
+        eoi_token_index=309, image_token_index=SOFT,
+    )  # fmt: skip
+    model = MedGemma(config).eval().to(DEVICE)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.2)
+    return model
+
+
+def same(got: torch.Tensor, wanted: torch.Tensor) -> None:
+    assert got.shape == wanted.shape
+    assert float((got - wanted).norm() / wanted.norm()) < 2e-5
+
+
+@torch.inference_mode()
+def test_prompts_and_steps_equal_the_plain_runner() -> None:
+    prompt = [2, 11, 308, SOFT, SOFT, SOFT, SOFT, 309, *range(20, 60)]
+    soft = torch.randn(1, 4, 128, generator=torch.Generator().manual_seed(1)).to(DEVICE)
+    tables = [[3, 5], [1, 2]]
+    outputs = []
+    for make in (TorchRunner, lambda model, pool: CudaRunner.wrap(model, pool, max_tokens=256)):
+        model = tiny()
+        pool = KVPool(model.config.text, 4, 7, DEVICE, torch.float32)
+        runner = make(model, pool)
+        assert runner is not None
+        out = [
+            runner.prefill(PrefillChunk(prompt, 0, 1, tables[0], soft)),
+            runner.prefill(PrefillChunk(list(range(100, 105)), 0, 2, tables[1])),
+            # A second chunk sees the first through ring and pages.
+            runner.prefill(PrefillChunk(list(range(60, 80)), len(prompt), 1, tables[0])),
+        ]
+        at = len(prompt) + 20
+        out.append(runner.decode(Rows([7], [at], [1], [tables[0]])).clone())
+        rows = Rows([8, 9], [at + 1, 5], [1, 2], tables)
+        hidden = runner.decode(rows)
+        out.append(hidden.clone())
+        out.append(runner.logits(hidden)[:, :308].clone())
+        banned = torch.tensor([308, 309, SOFT])
+        out.append(runner.greedy(hidden, banned).float())
+        # Three rows of one sequence and one of another: each sees the ones before it.
+        rows = Rows([12, 13, 14, 15], [at + 2, at + 3, at + 4, 6], [1, 1, 1, 2], [tables[0]] * 3 + [tables[1]])
+        hidden = runner.decode(rows)
+        out.append(hidden.clone())
+        best = runner.logits(hidden).argmax(1)
+        out.append(runner.greedy(hidden, best.cpu()).float())
+        outputs.append(out)
+    for got, wanted in zip(outputs[1], outputs[0], strict=True):
+        same(got, wanted)
+
+
+@torch.inference_mode()
+def test_more_rows_than_the_largest_graph() -> None:
+    model = tiny()
+    pool = KVPool(model.config.text, 68, 68, DEVICE, torch.float32)
+    rows = Rows(list(range(66)), [0] * 66, list(range(1, 67)), [[i] for i in range(1, 67)])
+    wanted = TorchRunner(model, pool).decode(rows)
+    runner = CudaRunner.wrap(model, pool, max_tokens=64)
+    assert runner is not None
+    hidden = runner.decode(rows)
+    same(hidden, wanted)
+    same(runner.logits(hidden), model.logits(wanted))
+
+
+def test_a_model_with_an_adapter_is_left_to_the_plain_runner() -> None:
+    from aris.model import attach_lora
+
+    model = tiny()
+    attach_lora(model, lambda name: name.endswith("q_proj"), 2, 4.0)
+    assert CudaRunner.wrap(model, KVPool(model.config.text, 2, 2, DEVICE, torch.float32), max_tokens=64) is None
