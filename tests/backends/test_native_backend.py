@@ -97,12 +97,18 @@ def scripted(tiny: NativeBackend, monkeypatch: pytest.MonkeyPatch, text: str, fi
     """Let the engine write a text, a character at a time."""
     ids = [*tiny.tokenizer.encode(text), 106]
 
-    def stream(*_: Any, **__: Any) -> Iterator[Step]:
-        for token in ids[:-1]:
-            yield Step(token, -0.5, ((token, -0.5),))
-        yield Step(ids[-1], -0.1, (), finish)  # type: ignore[arg-type]
+    class Scripted:
+        image_s = prefill_s = 0.0
 
-    monkeypatch.setattr(tiny.engine, "stream", stream)
+        def __iter__(self) -> Iterator[Step]:
+            for token in ids[:-1]:
+                yield Step(token, -0.5, ((token, -0.5),))
+            yield Step(ids[-1], -0.1, (), finish)  # type: ignore[arg-type]
+
+        def cancel(self) -> None:
+            pass
+
+    monkeypatch.setattr(tiny.engine, "submit_all", lambda requests: [Scripted() for _ in requests])
 
 
 THOUGHT = "<unused94>thought\nIt is a film.<unused95>The lungs are clear."
@@ -204,15 +210,15 @@ def test_scores_are_those_of_a_full_pass(tiny: NativeBackend) -> None:
 
 def test_many_questions_on_one_image_read_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made = backend()
-    images, prefills = [], []
-    encode, prefill = made.engine.encode_images, made.engine.prefill
+    images = []
+    encode = made.engine.encode_images
     monkeypatch.setattr(made.engine, "encode_images", lambda pixels: images.append(1) or encode(pixels))
-    monkeypatch.setattr(made.engine, "prefill", lambda ids, *rest: prefills.append(len(ids)) or prefill(ids, *rest))
     questions = [(f"Is there finding {n}?", ("Yes", "No")) for n in range(5)]
     shared = made.score_many([user(ONE)], questions)
     assert len(images) == 1
-    head = prefills[0]
-    assert made.prompts([user(ONE, "x")]).token_ids[head - 1] == made.tokenizer.end_of_image_id
+    # Of all the prompts' tokens, the ones that they share were read once.
+    stats = made.engine.stats()
+    assert stats["prompt_tokens"] <= len(made.prompts([user(ONE, "Is there finding ")]).token_ids)
     text = made.generate([user(ONE, "Describe.")], long_options()).text
     assert len(images) == 1  # the draft shares the film too
     alone = backend()
@@ -269,7 +275,7 @@ def test_memory_that_runs_out_is_one_line(tiny: NativeBackend, monkeypatch: pyte
     def full(*_: Any, **__: Any) -> Any:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
 
-    monkeypatch.setattr(tiny.engine, "prefill", full)
+    monkeypatch.setattr(tiny.engine.runner, "prefill", full)
     tiny.forget_images()
     with pytest.raises(ModelError, match="out of memory"):
         tiny.score([user(ONE, "Q")], ["Yes"])

@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
-
-from torch import Tensor
 
 from aris.backends.memory import memory_errors
 from aris.backends.protocol import GenerationOptions, Reply
 from aris.backends.streaming import NativeStream
 from aris.checkpoints.registry import ModelSpec
-from aris.engine import Engine, Prefix, SamplingParams, Step
+from aris.engine import Engine, EngineLimits, ImageInput, Prefix, Request, SamplingParams
 from aris.errors import ModelError, PromptError
 from aris.model import MedGemma
 from aris.prompting import ImageProcessor, Message, Prompt, PromptProcessor, Text, Tokenizer, with_thinking
 from aris.prompting.chat import neutralize
 
 
-@dataclass(frozen=True)
-class _Read:
-    """Images that were encoded, and the prompt that was read up to the end of the last of them."""
-
-    key: bytes  # of the pixel values
-    embeddings: Tensor  # (n, mm_tokens_per_image, width)
-    image_s: float
-    token_ids: list[int]
-    prefix: Prefix
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A prompt, and as much of it as was read before; `token_ids` is the rest, which has no image."""
-
-    prompt: Prompt
-    token_ids: list[int]
-    prefix: Prefix | None
-    image_s: float
-    prefill_s: float
-
-
 class NativeBackend:
     """Runs a model in this process. Made by `aris.load`.
 
-    Prompts on the same images that begin alike share what was read: findings, gate and draft of one film encode it
-    once and read it once. The last images' keys and values stay in memory for that (see `forget_images`).
+    Prompts that begin alike share what was read: findings, gate and draft of one film encode it once and read it once.
+    The last images' keys and values stay in memory for that (see `forget_images`).
+
+    Several streams may be read at once, by several threads too; they are computed side by side. Each is moved on by
+    whoever reads any of them, or by the engine's own thread after `engine.start()`.
 
     Attributes:
         name, spec, calibration, reads_images: as in `protocol.Backend`.
@@ -65,6 +43,7 @@ class NativeBackend:
         spec: ModelSpec | None = None,
         calibration: Mapping[str, Any] | None = None,
         load_s: float = 0.0,
+        limits: EngineLimits | None = None,
     ) -> None:
         """
         Args:
@@ -74,10 +53,11 @@ class NativeBackend:
             image_processor: the model's; None for a model without a vision tower.
             spec, calibration: what the model declares of itself, if anything.
             load_s: seconds that loading took.
+            limits: what the engine may take.
         """
         self.name = name
         self.model = model
-        self.engine = Engine(model)
+        self.engine = Engine(model, limits)
         self.tokenizer = tokenizer
         self.spec = spec
         self.calibration: Mapping[str, Any] = calibration or {}
@@ -86,7 +66,6 @@ class NativeBackend:
             tokenizer, image_processor if self.reads_images else None, model.config.mm_tokens_per_image
         )
         self.load_s = load_s
-        self._read: _Read | None = None
 
     def __repr__(self) -> str:
         return f"NativeBackend({self.name!r}, {self.model.dtype}, {self.model.device})"
@@ -96,26 +75,60 @@ class NativeBackend:
     ) -> NativeStream:
         """Generate; pieces of text come as they are made (see `protocol.Backend.stream`).
 
-        The conversation and the options are checked here, before the first piece is asked for.
+        The request is queued at once: what is wrong with it, and an engine that is busy, is raised here. Closing the
+        stream, or dropping it, frees what it holds.
         """
+        return self.streams(messages, options, 1, thoughts=thoughts)[0]
+
+    def streams(
+        self,
+        messages: Sequence[Message],
+        options: GenerationOptions | None = None,
+        count: int = 1,
+        *,
+        thoughts: bool = False,
+    ) -> list[NativeStream]:
+        """Several replies to one conversation, which is read once. With a seed, the i-th's is `seed + i`."""
         options = options or GenerationOptions()
         started = time.perf_counter()
         if options.thinking:
             if self.spec is None or not self.spec.thinking:
                 raise ModelError(f"{self.name}: this model was not trained to think first; leave thinking out")
             messages = with_thinking(messages)
-        params = SamplingParams(
-            max_tokens=options.max_tokens,
-            temperature=options.temperature,
-            top_k=options.top_k,
-            top_p=options.top_p,
-            min_p=options.min_p,
-            seed=options.seed,
-            stop_token_ids=self.model.config.eos_token_ids,
-            top_logprobs=options.top_logprobs or 0,
-        )
         prompt = self._prompt(messages, options.pan_and_scan)
-        return NativeStream(self, prompt, params, options, thoughts=thoughts, started=started)
+        return self.continue_prompt(prompt, options, count, thoughts=thoughts, started=started)
+
+    def continue_prompt(
+        self,
+        prompt: Prompt,
+        options: GenerationOptions,
+        count: int = 1,
+        *,
+        thoughts: bool = False,
+        started: float | None = None,
+    ) -> list[NativeStream]:
+        """Several replies to a prompt as it stands; `started` is when the caller was asked (`time.perf_counter`)."""
+        started = time.perf_counter() if started is None else started
+        images = _images(prompt)
+        requests = []
+        for index in range(count):
+            params = SamplingParams(
+                max_tokens=options.max_tokens,
+                temperature=options.temperature,
+                top_k=options.top_k,
+                top_p=options.top_p,
+                min_p=options.min_p,
+                seed=None if options.seed is None else options.seed + index,
+                stop_token_ids=self.model.config.eos_token_ids,
+                logprobs=options.top_logprobs is not None,
+                top_logprobs=options.top_logprobs or 0,
+            )
+            requests.append(Request(prompt.token_ids, images, params, keep=self._end_of_images(prompt)))
+        with memory_errors(self.model.device):
+            sequences = self.engine.submit_all(requests)
+        return [
+            NativeStream(self, prompt, sequence, options, thoughts=thoughts, started=started) for sequence in sequences
+        ]
 
     def generate(self, messages: Sequence[Message], options: GenerationOptions | None = None) -> Reply:
         """The whole reply at once (see `protocol.Backend.generate`)."""
@@ -129,56 +142,54 @@ class NativeBackend:
         answers = [self._choice_ids(choice) for choice in choices]
         if not answers:
             raise PromptError("score: no choices; give at least one")
+        prompt = self._prompt(messages, None)
         with memory_errors(self.model.device):
-            ready = self.prepare(self._prompt(messages, None))
-            return self.engine.score(ready.token_ids, None, answers, prefix=ready.prefix)
+            self._read_images(prompt)
+            return self.engine.score(prompt.token_ids, _images(prompt), answers)
 
     def score_many(
         self, messages: Sequence[Message], questions: Sequence[tuple[str, Sequence[str]]]
     ) -> list[list[float]]:
-        """Scores of several questions on one beginning (see `protocol.Backend.score_many`)."""
+        """Scores of several questions on one beginning (see `protocol.Backend.score_many`).
+
+        The beginning is read once, and all questions are then computed side by side.
+        """
         if not messages or messages[-1].role != "user":
             raise PromptError("score_many: the conversation must end with a user's turn, which the questions close")
+        if not questions:
+            return []
         *earlier, turn = messages
-        return [
-            self.score([*earlier, replace(turn, content=(*turn.content, Text(question)))], choices)
-            for question, choices in questions
-        ]
+        views = self.prompts.views(messages)
+        prompts = []
+        answers = []
+        for question, choices in questions:
+            if not choices:
+                raise PromptError("score_many: a question has no choices; give at least one")
+            asked = [*earlier, replace(turn, content=(*turn.content, Text(question)))]
+            prompts.append(self.prompts(asked, views=views))
+            answers.append([self._choice_ids(choice) for choice in choices])
+        # What all begin with; each has a token of its own at least, after which its answers are scored.
+        shared = _shared([prompt.token_ids[:-1] for prompt in prompts])
+        prefix = Prefix(tuple(prompts[0].token_ids[:shared]), _images(prompts[0]))
+        with memory_errors(self.model.device):
+            self._read_images(prompts[0])
+            rest = [prompt.token_ids[shared:] for prompt in prompts]
+            return self.engine.score_many(prefix, list(zip(rest, answers, strict=True)))
 
     def forget_images(self) -> None:
-        """Free what is kept of the last images."""
-        self._read = None
+        """Free what is kept of images and prompts."""
+        self.engine.forget()
 
-    def prepare(self, prompt: Prompt) -> Prepared:
-        """Encode a prompt's images and read it up to the end of the last one, or find that done already."""
+    def _read_images(self, prompt: Prompt) -> None:
+        """Read a prompt up to the end of its last image, and keep that, unless it is kept already."""
+        for end in self._end_of_images(prompt):
+            self.engine.prefill(prompt.token_ids[:end], _images(prompt))
+
+    def _end_of_images(self, prompt: Prompt) -> tuple[int, ...]:
+        """Length of the prompt up to the end of its last image, as what is worth keeping of it."""
         if prompt.pixel_values is None:
-            return Prepared(prompt, prompt.token_ids, None, 0.0, 0.0)
-        end = _last(prompt.token_ids, self.tokenizer.end_of_image_id) + 1
-        head, rest = prompt.token_ids[:end], prompt.token_ids[end:]
-        pixels = prompt.pixel_values
-        key = hashlib.sha256(pixels.contiguous().numpy().tobytes()).digest()
-        read = self._read
-        prefill_s = 0.0
-        if read is None or read.key != key or read.token_ids != head:
-            clock = time.perf_counter
-            started = clock()
-            if read is not None and read.key == key:
-                embeddings, image_s = read.embeddings, read.image_s
-            else:
-                self._read = None  # before the next images take their place in memory
-                embeddings = self.engine.encode_images(pixels)
-                self._synchronize()
-                image_s = clock() - started
-            started = clock()
-            prefix = self.engine.prefill(head, embeddings)
-            self._synchronize()
-            prefill_s = clock() - started
-            read = self._read = _Read(key, embeddings, image_s, head, prefix)
-        return Prepared(prompt, rest, read.prefix, read.image_s, prefill_s)
-
-    def steps(self, ready: Prepared, params: SamplingParams) -> Iterator[Step]:
-        """Generate after a prepared prompt."""
-        return self.engine.stream(ready.token_ids, None, params, prefix=ready.prefix)
+            return ()
+        return (_last(prompt.token_ids, self.tokenizer.end_of_image_id) + 1,)
 
     def _prompt(self, messages: Sequence[Message], pan_and_scan: bool | None) -> Prompt:
         if not messages or messages[-1].role != "user":
@@ -192,12 +203,15 @@ class NativeBackend:
         # The turn opens with a newline, which merges with nothing but newlines: the choice tokenises on its own.
         return self.tokenizer.encode(neutralize(choice))
 
-    def _synchronize(self) -> None:
-        """Wait for the device, so that what was timed is done."""
-        if self.model.device.type == "cuda":
-            import torch
 
-            torch.cuda.synchronize(self.model.device)
+def _images(prompt: Prompt) -> tuple[ImageInput, ...]:
+    return () if prompt.pixel_values is None else ImageInput.from_pixels(prompt.pixel_values)
+
+
+def _shared(lists: Sequence[list[int]]) -> int:
+    """Length of the beginning that all have in common."""
+    shortest, longest = min(lists), max(lists)  # what these two share, all share
+    return next((at for at, token in enumerate(shortest) if longest[at : at + 1] != [token]), len(shortest))
 
 
 def _last(ids: Sequence[int], wanted: int) -> int:

@@ -62,8 +62,8 @@ class Timings:
     """How long a reply took, in seconds on a monotonic clock.
 
     Attributes:
-        image_s: encoding its images; what it took then, if they were encoded for an earlier prompt.
-        prefill_s: reading the prompt, without what was kept from an earlier prompt on the same images.
+        image_s: encoding its images; 0 if what was made of them for an earlier prompt was at hand.
+        prefill_s: reading the prompt, without what was kept of an earlier one that began alike.
         first_token_s: from the call to the first token.
         decode_tokens_per_s: after the first token; None if there were fewer than two.
         total_s: from the call to the end.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
+from collections.abc import Sequence as Listed
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aris.backends.memory import memory_errors
 from aris.backends.protocol import FinishReason, GenerationOptions, Reply, Timings, TokenLogprob, Usage
-from aris.engine import SamplingParams, Step
+from aris.engine import Sequence, Step
 from aris.prompting import Prompt, Segment, ThinkingSplitter
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 class StopStrings:
     """Finds the first of some strings in text that arrives in pieces, and holds back what may yet begin one."""
 
-    def __init__(self, stops: Sequence[str]) -> None:
+    def __init__(self, stops: Listed[str]) -> None:
         self._stops = tuple(stops)
         self._pending = ""
 
@@ -49,34 +51,25 @@ def _overlap(text: str, stop: str) -> int:
 class NativeStream(Iterator[str]):
     """A reply of a `NativeBackend` while it is made (see `protocol.ReplyStream`).
 
-    Memory that runs out, or a prompt that is too long, is raised at the first piece as a `ModelError`.
+    Memory that runs out is raised by the iteration as a `ModelError`. A stream that nobody holds any longer frees what
+    it took, as one that is closed does.
     """
 
     def __init__(
         self,
         backend: NativeBackend,
         prompt: Prompt,
-        params: SamplingParams,
+        sequence: Sequence,
         options: GenerationOptions,
         *,
         thoughts: bool,
         started: float,
     ) -> None:
-        self._backend = backend
         self._prompt = prompt
-        self._params = params
         self._options = options
         self._thoughts = thoughts
-        self._started = started
-        self._answer: list[str] = []
-        self._thought: list[str] = []
-        self._thought_seen = False
-        self._logprobs: list[TokenLogprob] = []
-        self._tokens = 0
-        self._image_s = self._prefill_s = self._first_token_s = 0.0
-        self._last_s = 0.0
-        self._finish: FinishReason | None = None
-        self._segments = self._run()
+        self._record = _Record(backend, sequence, options, started)
+        self._segments = self._record.segments()
 
     def __iter__(self) -> NativeStream:
         return self
@@ -92,78 +85,108 @@ class NativeStream(Iterator[str]):
         return self._segments
 
     def close(self) -> None:
-        """Stop generating; `reply` keeps what was made."""
-        self._segments.close()
+        """Stop generating and free what that took; `reply` keeps what was made.
+
+        Any thread may call this; one that is reading comes to an end.
+        """
+        self._record.sequence.cancel()
+        with suppress(ValueError):  # another thread is in it, and finds the end by itself
+            self._segments.close()
 
     @property
     def reply(self) -> Reply:
         """The reply so far; its finish reason is "aborted" until the iteration has ended."""
-        spent = self._last_s - self._first_token_s
-        rate = (self._tokens - 1) / spent if self._tokens > 1 and spent > 0 else None
+        record = self._record
+        spent = record.last_s - record.first_token_s
+        rate = (record.tokens - 1) / spent if record.tokens > 1 and spent > 0 else None
+        sequence = record.sequence
         return Reply(
-            text="".join(self._answer),
-            thinking="".join(self._thought).strip() if self._thought_seen else None,
-            finish_reason=self._finish or "aborted",
-            usage=Usage(len(self._prompt.token_ids), self._tokens, self._prompt.n_images),
-            timings=Timings(self._image_s, self._prefill_s, self._first_token_s, rate, self._last_s),
-            logprobs=None if self._options.top_logprobs is None else tuple(self._logprobs),
+            text="".join(record.answer),
+            thinking="".join(record.thought).strip() if record.thought_seen else None,
+            finish_reason=record.finish or "aborted",
+            usage=Usage(len(self._prompt.token_ids), record.tokens, self._prompt.n_images),
+            timings=Timings(sequence.image_s, sequence.prefill_s, record.first_token_s, rate, record.last_s),
+            logprobs=None if self._options.top_logprobs is None else tuple(record.logprobs),
         )
 
-    def _run(self) -> Generator[Segment, None, None]:
+
+class _Record:
+    """What a stream has made so far. Apart from `NativeStream`, so that its generator does not keep that alive."""
+
+    def __init__(self, backend: NativeBackend, sequence: Sequence, options: GenerationOptions, started: float) -> None:
+        self.sequence = sequence
+        self.answer: list[str] = []
+        self.thought: list[str] = []
+        self.thought_seen = False
+        self.logprobs: list[TokenLogprob] = []
+        self.tokens = 0
+        self.first_token_s = self.last_s = 0.0
+        self.finish: FinishReason | None = None
+        self._backend = backend
+        self._options = options
+        self._started = started
+
+    def __del__(self) -> None:
+        self.sequence.cancel()  # of a stream that nobody began to read
+
+    def segments(self) -> Generator[Segment, None, None]:
         """Generate segments; what is yielded is what was recorded."""
+        try:
+            yield from self._generate()
+        finally:
+            self.sequence.cancel()
+
+    def _generate(self) -> Generator[Segment, None, None]:
         decoder = self._backend.tokenizer.stream_decoder()
         splitter = ThinkingSplitter()
         stops = StopStrings(self._options.stop)
         with memory_errors(self._backend.model.device):
-            finish: FinishReason = "stop"
+            finish: FinishReason = "aborted"
             for step in self._steps():
                 for segment in splitter.push(decoder.push(step.token_id)):
                     stopped = yield from self._emit(segment, stops)
                     if stopped:
-                        self._finish = "stop"
+                        self.finish = "stop"
                         return
                 finish = step.finish_reason or finish
             for segment in [*splitter.push(decoder.flush()), *splitter.flush()]:
                 stopped = yield from self._emit(segment, stops)
                 if stopped:
-                    self._finish = "stop"
+                    self.finish = "stop"
                     return
             rest = stops.flush()
             if rest:
-                self._answer.append(rest)
+                self.answer.append(rest)
                 yield Segment("answer", rest)
-            self._finish = finish
+            self.finish = finish
 
     def _steps(self) -> Iterator[Step]:
         """The engine's steps, timed and counted."""
-        ready = self._backend.prepare(self._prompt)
-        self._image_s, self._prefill_s = ready.image_s, ready.prefill_s
-        before = time.perf_counter()
-        for step in self._backend.steps(ready, self._params):
+        for step in self.sequence:
             now = time.perf_counter()
-            if not self._tokens:
-                self._first_token_s = now - self._started
-                self._prefill_s += now - before
-            self._tokens += 1
-            self._last_s = now - self._started
+            if not self.tokens:
+                self.first_token_s = now - self._started
+            self.tokens += 1
+            self.last_s = now - self._started
             if self._options.top_logprobs is not None:
-                self._logprobs.append(self._logprob(step))
+                self.logprobs.append(self._logprob(step))
             yield step
 
     def _logprob(self, step: Step) -> TokenLogprob:
         name = self._backend.tokenizer.id_to_token
         top = tuple((name(token) or "", value) for token, value in step.top_logprobs)
+        assert step.logprob is not None  # it was asked for
         return TokenLogprob(name(step.token_id) or "", step.logprob, top)
 
     def _emit(self, segment: Segment, stops: StopStrings) -> Generator[Segment, None, bool]:
         """Record and yield a segment; returns whether a stop string ended the answer."""
         if segment.kind == "thought":
-            self._thought_seen = True
-            self._thought.append(segment.text)
+            self.thought_seen = True
+            self.thought.append(segment.text)
             yield segment
             return False
         text, stopped = stops.push(segment.text)
         if text:
-            self._answer.append(text)
+            self.answer.append(text)
             yield Segment("answer", text)
         return stopped

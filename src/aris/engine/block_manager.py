@@ -17,7 +17,7 @@ from aris.engine.kv_pool import BLOCK
 from aris.engine.sequence import Holder, Sequence, common_length
 
 # Fewer tokens than this are computed faster than a ring is copied; all prompts share their first token or two.
-SHORTEST_REUSE = 32
+SHORTEST_REUSE = 8
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class Engine:
         self.pool = pool
         self.max_tokens = min(longest, (pool.blocks - 1) * BLOCK)
         self.runner = make_runner(model, pool) if runner is None else runner
-        self.vision = VisionCache(self.encode_images, self.limits.vision_bytes)
+        self.vision = VisionCache(lambda pixels: self.encode_images(pixels), self.limits.vision_bytes)
         self._manager = BlockManager(pool.slots, pool.blocks, pool.window, self.limits.kept_prompts)
         self._scheduler = Scheduler(self.limits, self._manager, self.runner.prefill_chunk)
         self._scheduler.proposer = proposer
@@ -419,6 +419,7 @@ class Engine:
     def _sequence(self, request: Request) -> Sequence:
         self._check(request)
         banned = tuple(dict.fromkeys((*request.params.banned_token_ids, *self._never_sampled)))
+        banned = tuple(token for token in banned if 0 <= token < self.model.config.text.vocab_size)
         request = replace(request, params=replace(request.params, banned_token_ids=banned))
         return Sequence(
             request,

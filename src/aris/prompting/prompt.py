@@ -59,6 +59,7 @@ class PromptProcessor:
         pan_and_scan: bool | None = None,
         add_generation_prompt: bool = True,
         trusted: bool = False,
+        views: Sequence[Tensor] | None = None,
     ) -> Prompt:
         """Render, expand and tokenise a conversation, and process its images.
 
@@ -66,24 +67,35 @@ class PromptProcessor:
             messages: as for `chat.render`.
             pan_and_scan: give elongated images crops too; None does as the image processor's configuration says.
             add_generation_prompt, trusted: as for `chat.render`.
+            views: what `views` made of the same images before.
 
         Raises:
             PromptError: the conversation is malformed, or has an image and the model has no vision tower.
         """
         rendered = chat.render(messages, add_generation_prompt, trusted=trusted)
-        images = images_of(messages)
-        views: list[Tensor] = []
-        if images:
-            if self.image_processor is None:
-                raise PromptError(
-                    "prompt: this model reads text only and the conversation has an image; choose a model with a "
-                    "vision tower, or leave the image out"
-                )
-            views = [self.image_processor(image, pan_and_scan=pan_and_scan) for image in images]
+        if views is None:
+            views = self.views(messages, pan_and_scan=pan_and_scan)
         text = self._expand(rendered, [len(view) for view in views])
         token_ids = self.tokenizer.encode(text)
         self._check(token_ids, sum(len(view) for view in views), trusted)
-        return Prompt(text, token_ids, torch.cat(views) if views else None, sum(len(view) for view in views))
+        pixels = torch.cat(list(views)) if views else None
+        return Prompt(text, token_ids, pixels, sum(len(view) for view in views))
+
+    def views(self, messages: Sequence[Message], *, pan_and_scan: bool | None = None) -> list[Tensor]:
+        """What the tower sees of each image of a conversation: float32 (1 + crops, 3, S, S).
+
+        Raises:
+            PromptError: there is an image, and the model has no vision tower.
+        """
+        images = images_of(messages)
+        if not images:
+            return []
+        if self.image_processor is None:
+            raise PromptError(
+                "prompt: this model reads text only and the conversation has an image; choose a model with a "
+                "vision tower, or leave the image out"
+            )
+        return [self.image_processor(image, pan_and_scan=pan_and_scan) for image in images]
 
     def _expand(self, rendered: str, view_counts: Sequence[int]) -> str:
         """Write each image marker out; `view_counts` holds 1 + crops for each image."""
