@@ -117,7 +117,7 @@ def main() -> None:
     with torch.inference_mode():
         if options.check:
             check(model, pool)
-        runner = CudaRunner.wrap(model, pool, max_tokens=131_072)
+        runner = CudaRunner.wrap(model, pool)
         assert runner is not None
         quantise(runner, options.format, options.head or options.format)
         print(options.size, options.format, "head", options.head or options.format)
@@ -162,7 +162,7 @@ def check(model: MedGemma, pool: KVPool) -> None:
 
     prompt = [2, *range(1000, 1300)]
     results = []
-    for make in (lambda: TorchRunner(model, pool), lambda: CudaRunner.wrap(model, pool, max_tokens=131_072)):
+    for make in (lambda: TorchRunner(model, pool), lambda: CudaRunner.wrap(model, pool)):
         runner = make()
         hidden = [runner.prefill(PrefillChunk(prompt, 0, 1, list(range(1, 9))))]
         for i in range(3):

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 # CI tries the same cases each time, so that a change is judged by what it changed; elsewhere they are new each time.
@@ -16,6 +17,9 @@ if os.environ.get("CI"):
 # One thread a worker: the tests run side by side, and small products do not gain from more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Triton reads this when it is first imported, which libraries do too. Where there is a GPU its kernels run on that.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 def find_data_dir() -> Path | None:

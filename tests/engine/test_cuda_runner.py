@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
-import pytest
 import torch
-
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is first imported
-pytest.importorskip("triton")
+from triton_interpreter import DEVICE
 
 from aris.engine.kv_pool import KVPool
 from aris.engine.runner import PrefillChunk, Rows, TorchRunner
 from aris.engine.runner_cuda import CudaRunner
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SOFT = 310
 
 
@@ -50,7 +43,7 @@ def test_prompts_and_steps_equal_the_plain_runner() -> None:
     soft = torch.randn(1, 4, 128, generator=torch.Generator().manual_seed(1)).to(DEVICE)
     tables = [[3, 5], [1, 2]]
     outputs = []
-    for make in (TorchRunner, lambda model, pool: CudaRunner.wrap(model, pool, max_tokens=256)):
+    for make in (TorchRunner, lambda model, pool: CudaRunner.wrap(model, pool)):
         model = tiny()
         pool = KVPool(model.config.text, 4, 7, DEVICE, torch.float32)
         runner = make(model, pool)
@@ -86,7 +79,7 @@ def test_more_rows_than_the_largest_graph() -> None:
     pool = KVPool(model.config.text, 68, 68, DEVICE, torch.float32)
     rows = Rows(list(range(66)), [0] * 66, list(range(1, 67)), [[i] for i in range(1, 67)])
     wanted = TorchRunner(model, pool).decode(rows)
-    runner = CudaRunner.wrap(model, pool, max_tokens=64)
+    runner = CudaRunner.wrap(model, pool)
     assert runner is not None
     hidden = runner.decode(rows)
     same(hidden, wanted)
@@ -98,4 +91,4 @@ def test_a_model_with_an_adapter_is_left_to_the_plain_runner() -> None:
 
     model = tiny()
     attach_lora(model, lambda name: name.endswith("q_proj"), 2, 4.0)
-    assert CudaRunner.wrap(model, KVPool(model.config.text, 2, 2, DEVICE, torch.float32), max_tokens=64) is None
+    assert CudaRunner.wrap(model, KVPool(model.config.text, 2, 2, DEVICE, torch.float32)) is None

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import torch
 import torch.nn.functional as F
-
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is first imported
-pytest.importorskip("triton")
-from triton.runtime import interpreter
-
-_patch = interpreter._patch_lang_tensor
-
-
-def _patch_for_new_numpy(tensor: type, scope: object) -> None:
-    """Triton 3.6's interpreter turns arrays of one element into loop bounds in a way that NumPy 2.4 refuses."""
-    _patch(tensor, scope)
-    scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())  # type: ignore[attr-defined]
-
-
-interpreter._patch_lang_tensor = _patch_for_new_numpy
+from triton_interpreter import DEVICE
 
 from aris.kernels.gpu.activation import gated, gated_reference
 from aris.kernels.gpu.decode_attention import decode_attention
@@ -34,7 +17,6 @@ from aris.kernels.gpu.weights import Weight, pack_words, stack
 from aris.model.norms import RMSNorm
 from aris.model.rope import rope_tables, rotate
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 EPS = 1e-6
 TABLE = torch.linspace(-1, 1, 16, device=DEVICE) ** 3  # any 16 values will do as a code table
 
@@ -93,28 +75,25 @@ KINDS = [("dense", 0), ("int8", 0), ("int8", 32), ("int4", 64), ("int4", 32), ("
 def test_matvec_of_a_plain_row(kind: str, group: int, is_gated: bool, tiles: int) -> None:
     weight, x = weight_of(kind, 40, 384, group), rand(384)
     out = torch.full((20 if is_gated else 40,), float("nan"), device=DEVICE)
-    matvec(weight, out, x=x, table=TABLE, gated=is_gated, block_n=8, block_k=128, tiles=tiles)
+    matvec(weight, out, x, table=TABLE, gated=is_gated, block_n=8, block_k=128, tiles=tiles)
     wanted = F.linear(x, dense(weight))
     close(out, gated_reference(wanted[None])[0] if is_gated else wanted, 1e-4 if kind == "int4" else 1e-5)
 
 
 @pytest.mark.parametrize(("kind", "group"), KINDS)
-def test_matvec_joins_the_halves_of_a_layer(kind: str, group: int) -> None:
-    weight = weight_of(kind, 24, 256, group)
-    residual, branch, post, pre = rand(256), rand(256) * 3, rand(256) * 0.1, rand(256) * 0.1
-    onward, out = torch.full_like(residual, float("nan")), torch.full((24,), float("nan"), device=DEVICE)
-    scratch = torch.empty(3, 256, device=DEVICE)
-    matvec(
-        weight, out, x=branch, residual=residual, residual_out=onward, post_weight=post, pre_weight=pre,
-        scratch=scratch, table=TABLE, eps=EPS, block_n=8, block_k=256,
-    )  # fmt: skip
-    moved = residual + normed(branch, post)
-    close(onward, moved)
-    close(out, F.linear(normed(moved, pre), dense(weight)), 1e-4 if kind == "int4" else 1e-5)
-    matvec(weight, out, residual=residual, pre_weight=pre, scratch=scratch, table=TABLE, eps=EPS, block_n=8, block_k=128)
-    close(out, F.linear(normed(residual, pre), dense(weight)), 1e-4 if kind == "int4" else 1e-5)
-    with pytest.raises(ValueError, match="scratch"):
-        matvec(weight, out, residual=residual, pre_weight=pre, scratch=scratch[:1], table=TABLE, block_n=8)
+def test_products_in_parts_of_the_columns_add_up(kind: str, group: int) -> None:
+    weight, x = weight_of(kind, 40, 768, group), rand(5, 768)
+    wanted = F.linear(x, dense(weight))
+    one = torch.full((3, 40), float("nan"), device=DEVICE)
+    matvec(weight, one, x[0], table=TABLE, block_n=8, block_k=128, parts=3)
+    close(one.sum(0), wanted[0], 1e-4 if kind == "int4" else 1e-5)
+    several = torch.full((3, 5, 40), float("nan"), device=DEVICE)
+    matmul(x, weight, table=TABLE, out=several, block_n=32, block_k=64, parts=3)
+    close(several.sum(0), wanted, 1e-5)
+    with pytest.raises(ValueError, match="parts"):
+        matvec(weight, one[:2], x[0], table=TABLE, parts=5)
+    with pytest.raises(ValueError, match="parts"):
+        matmul(x, weight, table=TABLE, out=several[:2], parts=5)
 
 
 def normed(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -176,6 +155,9 @@ def test_add_norm() -> None:
     close(out, normed(onward, pre))
     add_norm(residual, pre, EPS, out)
     close(out, normed(residual, pre))
+    parts = rand(3, 5, 96)
+    add_norm(residual, pre, EPS, out, branch=parts, post_weight=post, residual_out=onward)
+    close(out, normed(residual + normed(parts.sum(0), post), pre))
 
 
 @pytest.mark.parametrize(("kind", "group"), [("dense", 0), ("int8", 0), ("int4", 64)])

@@ -74,7 +74,7 @@ class DecodeStep:
         table: NF4's values.
 
     Attributes:
-        token_ids, positions, slots: (R,) int64, inputs; tables (R, max_blocks) int32 too.
+        inputs: (3, R) int64: token_ids, positions, slots, which are its rows; tables (R, max_blocks) int32 too.
         hidden: (R, W), logits: (R, vocabulary), tokens: (R,) int64, outputs.
     """
 
@@ -103,7 +103,8 @@ class DecodeStep:
         def buffer(*shape: int, kind: torch.dtype = dtype) -> Tensor:
             return torch.zeros(shape, dtype=kind, device=device)
 
-        self.token_ids, self.positions, self.slots = (buffer(rows, kind=torch.int64) for _ in range(3))
+        self.inputs = buffer(3, rows, kind=torch.int64)
+        self.token_ids, self.positions, self.slots = self.inputs
         self.tables = buffer(rows, max_blocks, kind=torch.int32)
         self.residual, self.normed = buffer(rows, width), buffer(rows, width)
         self.qkv = buffer(rows, (heads + 2 * kv_heads) * dim)
@@ -128,6 +129,28 @@ class DecodeStep:
         self.logits = buffer(rows, head.out_features)
         self.tokens = buffer(rows, kind=torch.int64)
         self.places = [buffer(rows, kind=torch.int64) for _ in range(2)]  # of new entries: local, global
+
+        # Tokens on their way to the CPU; read after `wait`.
+        self.fetched = torch.zeros(rows, dtype=torch.int64, pin_memory=self.pdl)
+
+    def fetch_tokens(self) -> torch.cuda.Event | None:
+        """Begin to copy `tokens` to `fetched`; what `wait` takes."""
+        self.fetched.copy_(self.tokens, non_blocking=True)
+        if not self.pdl:
+            return None
+        event = torch.cuda.Event()
+        event.record()
+        return event
+
+    def wait(self, event: torch.cuda.Event | None) -> None:
+        """Until `fetched` holds the tokens."""
+        if event is not None:
+            event.synchronize()
+
+    def feed(self) -> None:
+        """Make the tokens the inputs of the next step, one position on."""
+        self.token_ids.copy_(self.tokens)
+        self.positions.add_(1)
 
     def run(self) -> None:
         """Launch the step's kernels."""

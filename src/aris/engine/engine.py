@@ -130,7 +130,7 @@ class Engine:
     @torch.inference_mode()
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Pixels (N, 3, S, S) to soft tokens (N, mm_tokens_per_image, width)."""
-        return self.model.encode_images(pixels)
+        return self.runner.encode_images(pixels)
 
     def prefill(self, token_ids: Listed[int], images: Images = None, prefix: Prefix | None = None) -> Prefix:
         """Read a prompt, or go on reading after `prefix`, and keep it for others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence as Listed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 import torch
@@ -83,6 +83,9 @@ def bind(plan: Plan, copies: list[Copy]) -> Bound:
         sequence = part.sequence
         chunk = PrefillChunk(sequence.tokens[part.start : part.stop], part.start, sequence.slot, list(sequence.table))
         samples = sequence.request.generate and part.stop == len(sequence.tokens)
+        # Of a long prompt's hidden states nobody needs more than the last, or from the first that scores depend on.
+        asked = [at for at in sequence.request.wanted if part.start <= at < part.stop]
+        chunk = replace(chunk, outputs=part.stop - min(asked) if asked else 1)
         chunks.append(BoundChunk(sequence, chunk, sequence.images_in(part.start, part.stop), samples))
     groups = []
     token_ids: list[int] = []
@@ -115,15 +118,13 @@ def execute(bound: Bound, runner: Runner, vision: VisionCache) -> Outcome:
         first, last = part.images
         if last > first:
             before = time.perf_counter()
-            chunk = PrefillChunk(
-                chunk.token_ids, chunk.start, chunk.slot, chunk.block_table, _encode(sequence, first, last, vision)
-            )
+            chunk = replace(chunk, image_embeddings=_encode(sequence, first, last, vision))
             spent = time.perf_counter() - before
             sequence.image_s += spent
             encoding += spent
         hidden = runner.prefill(chunk)
         stop = chunk.start + len(chunk.token_ids)
-        wanted += _wanted(sequence, hidden, chunk.start, stop)
+        wanted += _wanted(sequence, hidden, stop - len(hidden), stop)
         if part.samples:
             last_rows.append((sequence, hidden[-1:]))
             if sequence.children:

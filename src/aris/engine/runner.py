@@ -27,6 +27,7 @@ class PrefillChunk:
         slot: the sequence's ring.
         block_table: its blocks, in order; they reach to the last token of the chunk at least.
         image_embeddings: (n, mm_tokens_per_image, W) soft tokens of the chunk's n images; None if n = 0.
+        outputs: how many of the last tokens' hidden states are asked for, at least 1; None is all T.
     """
 
     token_ids: Sequence[int]
@@ -34,6 +35,7 @@ class PrefillChunk:
     slot: int
     block_table: Sequence[int]
     image_embeddings: Tensor | None = None
+    outputs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,11 @@ class Runner(Protocol):
         ...
 
     def prefill(self, chunk: PrefillChunk) -> Tensor:
-        """Read prompt tokens into the pool; their final hidden states (T, W)."""
+        """Read prompt tokens into the pool; the final hidden states of the last ones, `outputs` or T of them."""
+        ...
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """Pixels (N, 3, S, S) to soft tokens (N, mm_tokens_per_image, W)."""
         ...
 
     def decode(self, rows: Rows) -> Tensor:
@@ -115,7 +121,12 @@ class TorchRunner:
         """See `Runner.prefill`."""
         view = SlotView(self.pool, chunk.slot, chunk.block_table, chunk.start)
         ids = torch.tensor([list(chunk.token_ids)], device=self.model.device)
-        return self.model.hidden_states(ids, chunk.image_embeddings, view)[0]
+        hidden = self.model.hidden_states(ids, chunk.image_embeddings, view)[0]
+        return hidden if chunk.outputs is None else hidden[-chunk.outputs :]
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """See `Runner.encode_images`."""
+        return self.model.encode_images(pixels)
 
     def decode(self, rows: Rows) -> Tensor:
         """See `Runner.decode`."""
@@ -142,4 +153,12 @@ class TorchRunner:
 
 def make_runner(model: MedGemma, pool: KVPool) -> Runner:
     """The fastest runner for a model where it is."""
+    if model.device.type == "cuda":
+        try:
+            from aris.engine.runner_cuda import CudaRunner
+        except ImportError:  # no Triton
+            return TorchRunner(model, pool)
+        fast = CudaRunner.wrap(model, pool)
+        if fast is not None:
+            return fast
     return TorchRunner(model, pool)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aris.engine.cuda_step import DecodeStep
+from aris.engine.cuda_tower import CudaTower
 from aris.engine.cuda_weights import LayerWeights, decoder_weights, weight_of
 from aris.engine.kv_pool import BLOCK, KVPool
 from aris.engine.runner import PrefillChunk, Rows
@@ -20,6 +21,8 @@ from aris.kernels.gpu.weights import NF4_VALUES, Weight
 from aris.model import MedGemma
 from aris.model.attention import visible_ranges
 
+# Rows of a prompt that go through a feed-forward at once.
+MLP_ROWS = 2048
 # Rows for which a graph is kept; a batch is padded to the next of them, and larger ones are cut.
 BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64)
 
@@ -39,57 +42,112 @@ class CudaRunner:
         head: Weight,
         table: Tensor,
         *,
-        max_tokens: int,
         prefill_chunk: int = 8192,
     ) -> None:
         self.model, self.pool, self.weights, self.head = model, pool, weights, head
         self.prefill_chunk = max(prefill_chunk // BLOCK, 1) * BLOCK
-        self.max_blocks = -(-max_tokens // BLOCK)
+        self.max_blocks = min(pool.blocks, -(-model.config.text.max_position_embeddings // BLOCK))
         self.table = table
         config = model.config
         ids = (config.boi_token_index, config.eoi_token_index, config.image_token_index)
         self._banned = torch.tensor([i for i in ids if i < config.text.vocab_size], device=model.device)
+        self._banned_set = set(ids)
         self._steps: dict[tuple[int, bool], DecodeStep] = {}
         self._graphs: dict[tuple[int, bool], torch.cuda.CUDAGraph] = {}
-        self._last: DecodeStep | None = None
+        plain = model.vision_tower is not None and not model.config.vision.stem_channels  # type: ignore[union-attr]
+        self._tower = CudaTower(model) if plain and model.device.type == "cuda" else None
+        # The step whose results were returned last, its rows, and the hidden states as they were handed out.
+        self._current: DecodeStep | None = None
+        self._rows: Rows | None = None
+        self._hidden: Tensor | None = None
+        self._tokens: list[int] | None = None
+        # The step after it was launched already, on the tokens that it gave.
+        self._launched = False
 
     @classmethod
-    def wrap(cls, model: MedGemma, pool: KVPool, *, max_tokens: int, prefill_chunk: int = 8192) -> CudaRunner | None:
+    def wrap(cls, model: MedGemma, pool: KVPool, *, prefill_chunk: int = 8192) -> CudaRunner | None:
         """A runner for the model; None if the kernels do not take it (another dtype, adapters that are not merged)."""
         table = torch.tensor(NF4_VALUES, device=model.device)
         weights = decoder_weights(model, table)
         head = weight_of(model.language_model.embed_tokens)
         if weights is None or head is None:
             return None
-        return cls(model, pool, weights, head, table, max_tokens=max_tokens, prefill_chunk=prefill_chunk)
+        return cls(model, pool, weights, head, table, prefill_chunk=prefill_chunk)
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """See `Runner.encode_images`."""
+        return self.model.encode_images(pixels) if self._tower is None else self._tower(pixels)
 
     # Decoding
 
     def decode(self, rows: Rows) -> Tensor:
-        """See `Runner.decode`. The result is overwritten by the next call."""
+        """See `Runner.decode`.
+
+        After greedy steps the next one is launched before this one's tokens are read, as if every sequence went on. If
+        they do, it is only fetched here; if not, it has written one position behind what its sequences hold, which
+        nobody sees before it is written again.
+        """
         if len(rows) > BUCKETS[-1]:
-            parts = [self.decode(part).clone() for part in _cut(rows, BUCKETS[-1])]
-            self._last = None
-            return torch.cat(parts)
-        step = self._replay(rows)
-        self._last = step
-        return step.hidden[: len(rows)]
+            self._current = None
+            return torch.cat([self._replay(part)[1].hidden[: len(part)].clone() for part in _cut(rows, BUCKETS[-1])])
+        if not (self._launched and self._follows(rows)):
+            _, self._current = self._replay(rows)
+        step = self._current
+        assert step is not None
+        self._launched, self._tokens = False, None
+        self._rows = rows
+        self._hidden = step.hidden[: len(rows)].clone()
+        return self._hidden
 
     def logits(self, hidden: Tensor) -> Tensor:
         """See `Runner.logits`."""
-        step = self._last
-        if step is not None and hidden.data_ptr() == step.hidden.data_ptr():
+        step = self._current
+        if step is not None and hidden is self._hidden and not self._launched:
             return step.logits[: hidden.shape[0]]
         return matmul(hidden, self.head, table=self.table)
 
     def greedy(self, hidden: Tensor, banned: Tensor) -> Tensor:
-        """See `Runner.greedy`. The image markers are never chosen."""
-        step = self._last
-        known = step is not None and hidden.data_ptr() == step.hidden.data_ptr()
-        if step is not None and known and set(banned.tolist()) <= set(self._banned.tolist()):
-            return step.tokens[: hidden.shape[0]]
-        logits = self.logits(hidden)
-        return logits.index_fill(1, banned.to(hidden.device), float("-inf")).argmax(dim=1)
+        """See `Runner.greedy`; the result is on the CPU. The image markers are never chosen."""
+        step = self._current
+        ours = step is not None and hidden is self._hidden and set(banned.tolist()) <= self._banned_set
+        if step is None or not ours:
+            logits = self.logits(hidden)
+            return logits.index_fill(1, banned.to(hidden.device), float("-inf")).argmax(dim=1).cpu()
+        count = hidden.shape[0]
+        if not self._launched:
+            ready = step.fetch_tokens()
+            self._launch_next(step)
+            step.wait(ready)
+            self._tokens = step.fetched[:count].tolist()
+        return torch.tensor(self._tokens)
+
+    def _launch_next(self, step: DecodeStep) -> None:
+        """Launch the step that follows if every sequence goes on and has room in its last block."""
+        rows = self._rows
+        graph = self._graphs.get((step.rows, True))
+        if rows is None or graph is None or not step.distinct or not step.pdl:
+            return
+        if any((at + 1) // BLOCK >= len(table) for at, table in zip(rows.positions, rows.block_tables, strict=True)):
+            return
+        if any((at + 1) % BLOCK == 0 for at in rows.positions):
+            return  # the next block's number is not in the step's table yet
+        step.feed()
+        graph.replay()
+        self._launched = True
+
+    def _follows(self, rows: Rows) -> bool:
+        """Whether rows are those of the step that was launched ahead."""
+        before = self._rows
+        return (
+            before is not None
+            and list(rows.slots) == list(before.slots)
+            and list(rows.token_ids) == self._tokens
+            and all(now == then + 1 for now, then in zip(rows.positions, before.positions, strict=True))
+            and all(
+                now[: at // BLOCK + 1] == then[: at // BLOCK + 1]
+                for at, now, then in zip(rows.positions, rows.block_tables, before.block_tables, strict=True)
+            )
+        )
 
     def copy_slot(self, source: int, target: int) -> None:
         """See `Runner.copy_slot`."""
@@ -113,7 +171,7 @@ class CudaRunner:
                 self._graphs[key] = _capture(step)
         return self._steps[key], self._graphs.get(key)
 
-    def _replay(self, rows: Rows) -> DecodeStep:
+    def _replay(self, rows: Rows) -> tuple[bool, DecodeStep]:
         count = len(rows)
         distinct = len(set(rows.slots)) == count
         step, graph = self.step_for(count, distinct=distinct)
@@ -124,16 +182,13 @@ class CudaRunner:
         for row, (table, position) in enumerate(zip(rows.block_tables, rows.positions, strict=True)):
             used = position // BLOCK + 1
             tables[row, :used] = torch.tensor(list(table[:used]), dtype=torch.int32)
-        device = inputs.to(step.token_ids.device, non_blocking=True)
-        step.token_ids.copy_(device[0])
-        step.positions.copy_(device[1])
-        step.slots.copy_(device[2])
-        step.tables[:, :needed].copy_(tables, non_blocking=True)
+        step.inputs.copy_(inputs)
+        step.tables[:, :needed].copy_(tables)
         if graph is None:
             step.run()
         else:
             graph.replay()
-        return step
+        return distinct, step
 
     # Prompts
 
@@ -165,14 +220,26 @@ class CudaRunner:
         for index, layer in enumerate(self.weights):
             qkv = self._linear(normed, layer.qkv)
             attended = self._attend_prompt(index, layer, qkv, angles[2:] if layer.is_local else angles[:2], past, ranges)
+            last = index + 1 == len(self.weights)
+            if last and chunk.outputs is not None:
+                # Nothing depends on the other tokens any more.
+                attended, x, normed = (part[-chunk.outputs :].contiguous() for part in (attended, x, normed))
             branch = self._linear(attended, layer.o)
             add_norm(x, layer.pre_feedforward_norm, eps, normed, branch=branch,
                      post_weight=layer.post_attention_norm, residual_out=x)  # fmt: skip
-            branch = self._linear(gated(self._linear(normed, layer.gate_up)), layer.down)
-            last = index + 1 == len(self.weights)
+            branch = self._feed_forward(normed, layer)
             weight = model.language_model.norm.weight.data if last else self.weights[index + 1].input_norm
             add_norm(x, weight, eps, normed, branch=branch, post_weight=layer.post_feedforward_norm, residual_out=x)
         return normed
+
+    def _feed_forward(self, x: Tensor, layer: LayerWeights) -> Tensor:
+        """In parts of rows, so that what lies between the products is still in the L2 cache when it is read."""
+        if layer.gate_up.format != "dense":
+            return self._linear(gated(self._linear(x, layer.gate_up)), layer.down)
+        out = torch.empty_like(x)
+        for part, target in zip(x.split(MLP_ROWS), out.split(MLP_ROWS), strict=True):
+            torch.mm(gated(F.linear(part, layer.gate_up.data)), layer.down.data.t(), out=target)
+        return out
 
     def _linear(self, x: Tensor, weight: Weight) -> Tensor:
         if weight.format == "dense":
