@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import engine_models as em
 import pytest
 import torch
 
-import engine_models as em
 from aris.engine import Engine
 from aris.model import MedGemma
 

@@ -100,8 +100,8 @@ def test_masks_as_booleans_and_as_words_of_bits_leave_the_same() -> None:
         greedy, drawn = choose(logits, params, draws, [packed, wanted])
         assert wanted[drawn.token]
         assert greedy.token == int(logits[0].masked_fill(~wanted, float("-inf")).argmax())
-    with pytest.raises(ModelError, match="allows no token"):
-        choose(logits, params, draws, [None, torch.zeros(100, dtype=torch.bool)])
+    free, blocked = choose(logits, params, draws, [None, torch.zeros(100, dtype=torch.bool)])
+    assert blocked.token == -1 and free.token == int(logits[0].argmax())
 
 
 @pytest.mark.parametrize(

@@ -327,6 +327,8 @@ class Engine:
 
     def _apply(self, plan: Plan, bound: Bound, outcome: Outcome) -> None:
         """Note what a step has computed, hand out tokens, and end what is done. Cancelled ones are gone already."""
+        for sequence, error in outcome.errors.items():
+            self._end(sequence, error)
         for part in plan.chunks:
             sequence = part.sequence
             if sequence.state is State.RUNNING:
@@ -357,13 +359,14 @@ class Engine:
                 for child in sequence.children:
                     child.parent_hidden = outcome.hidden[sequence]
                 self._release_children(sequence)
-            for chosen in outcome.chosen.get(sequence, ()):
-                self._emit(sequence, Step(chosen.token, chosen.logprob, chosen.top))
+            made = outcome.chosen.get(sequence, ())
+            for index, chosen in enumerate(made, 1):
+                self._emit(sequence, Step(chosen.token, chosen.logprob, chosen.top), last=index == len(made))
             if not sequence.request.generate and sequence.computed == len(sequence.tokens):
                 self._end(sequence)
 
-    def _emit(self, sequence: Sequence, step: Step) -> None:
-        """An answer goes on by a token, which may be its last."""
+    def _emit(self, sequence: Sequence, step: Step, last: bool) -> None:
+        """An answer goes on by a token, which may be its last; `last` of this step, which the mask's state is after."""
         if sequence.first_token_s is None:
             sequence.first_token_s = time.perf_counter()
             self._first_token_s += sequence.first_token_s - sequence.submitted_s
@@ -371,7 +374,7 @@ class Engine:
         sequence.append(step.token_id)
         self._counts["generated_tokens"] += 1
         mask = sequence.request.mask
-        if step.token_id in sequence.params.stop_token_ids or (mask is not None and mask.finished):
+        if step.token_id in sequence.params.stop_token_ids or (last and mask is not None and mask.finished):
             step = replace(step, finish_reason="stop")
         elif sequence.generated >= sequence.params.max_tokens or len(sequence.tokens) >= sequence.tokens_limit:
             step = replace(step, finish_reason="length")

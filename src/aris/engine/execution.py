@@ -16,6 +16,7 @@ from aris.engine.sampling import Chosen, choose
 from aris.engine.scheduler import Plan
 from aris.engine.sequence import Sequence
 from aris.engine.vision import TOWER_BATCH, VisionCache
+from aris.errors import ModelError
 
 # Rows of scores over the whole vocabulary at once: 128 of 262k in float32 are 134 MB.
 _SCORE_ROWS = 128
@@ -56,11 +57,13 @@ class Bound:
 
 @dataclass
 class Outcome:
-    """What came of a step: tokens of each sequence that got any, scores, and last hidden states for forks."""
+    """What came of a step: tokens of each sequence that got any, scores, last hidden states for forks, and failures
+    that concern one sequence alone."""
 
     chosen: dict[Sequence, list[Chosen]] = field(default_factory=dict)
     scores: dict[Sequence, dict[int, tuple[float, ...]]] = field(default_factory=dict)
     hidden: dict[Sequence, Tensor] = field(default_factory=dict)
+    errors: dict[Sequence, Exception] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -115,14 +118,20 @@ def execute(bound: Bound, runner: Runner, vision: VisionCache) -> Outcome:
     encoding = 0.0
     for part in bound.chunks:
         sequence, chunk = part.sequence, part.chunk
-        first, last = part.images
-        if last > first:
-            before = time.perf_counter()
-            chunk = replace(chunk, image_embeddings=_encode(sequence, first, last, vision))
-            spent = time.perf_counter() - before
-            sequence.image_s += spent
-            encoding += spent
-        hidden = runner.prefill(chunk)
+        if sequence in outcome.errors:
+            continue
+        before = time.perf_counter()
+        try:
+            first, last = part.images
+            if last > first:
+                chunk = replace(chunk, image_embeddings=_encode(sequence, first, last, vision))
+                spent = time.perf_counter() - before
+                sequence.image_s += spent
+                encoding += spent
+            hidden = runner.prefill(chunk)
+        except Exception as error:  # too large an image or prompt is no reason to end other answers
+            outcome.errors[sequence] = error
+            continue
         stop = chunk.start + len(chunk.token_ids)
         wanted += _wanted(sequence, hidden, stop - len(hidden), stop)
         if part.samples:
@@ -229,27 +238,51 @@ def _choose_with_logits(entries: list[_Entry], logits: Tensor, outcome: Outcome)
     outcome.chosen |= {entry.sequence: [] for entry in entries}
     index = 0
     while going:
+        allowed = [_allowed(entry.sequence, outcome) for entry, _ in going]
         sequences = [entry.sequence for entry, _ in going]
-        masks = [each.request.mask for each in sequences]
         rows = [row + index for _, row in going]
         chosen = choose(
             logits if len(rows) == logits.shape[0] else logits[rows],
             [each.params for each in sequences],
             [each.draws for each in sequences],
-            [None if mask is None else mask.allowed() for mask in masks],
+            allowed,
         )
         left = []
         for (entry, row), each in zip(going, chosen, strict=True):
+            if not _accept(entry.sequence, each.token, outcome):
+                continue
             made = outcome.chosen[entry.sequence]
             made.append(each)
-            mask = entry.sequence.request.mask
-            if mask is not None:
-                mask.accept(each.token)
             over = index == len(entry.drafts) or _ends(entry.sequence, each.token, len(made))
             if not over and each.token == entry.drafts[index]:
                 left.append((entry, row))
         going = left
         index += 1
+
+
+def _allowed(sequence: Sequence, outcome: Outcome) -> Tensor | None:
+    """What a sequence's mask allows; a mask that fails is its sequence's failure alone."""
+    mask = sequence.request.mask
+    try:
+        return None if mask is None else mask.allowed()
+    except Exception as error:
+        outcome.errors[sequence] = error
+        return None
+
+
+def _accept(sequence: Sequence, token: int, outcome: Outcome) -> bool:
+    """Tell a sequence's mask what was chosen; False if the sequence has failed."""
+    mask = sequence.request.mask
+    if token < 0:
+        outcome.errors[sequence] = ModelError(
+            "the token mask allows no token here; the constraint cannot be met with this vocabulary"
+        )
+    if sequence not in outcome.errors and mask is not None:
+        try:
+            mask.accept(token)
+        except Exception as error:
+            outcome.errors[sequence] = error
+    return sequence not in outcome.errors
 
 
 def _ends(sequence: Sequence, token: int, made: int) -> bool:

@@ -88,8 +88,8 @@ class Draws:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A chosen token. Its log-probability is the model's, before temperature and truncation, banned and masked tokens
-    left out; None and () where it was not asked for."""
+    """A chosen token, -1 if the mask left none. Its log-probability is the model's, before temperature and truncation,
+    banned and masked tokens left out; None and () where it was not asked for."""
 
     token: int
     logprob: float | None = None
@@ -108,21 +108,23 @@ def choose(
         logits: (R, vocab_size), any float dtype.
         params, draws: of each row.
         allowed: for each row what may be chosen (see `sequence.TokenMask.allowed`), or None for all.
-
-    Raises:
-        ModelError: a mask leaves nothing to choose.
     """
     scores = _restricted(logits.float(), params, allowed)
-    tokens = scores.argmax(dim=1).tolist()
+    best, likeliest_ids = scores.max(dim=1)
+    tokens = likeliest_ids.tolist()
+    masked = allowed is not None and any(mask is not None for mask in allowed)
+    blocked = (best == float("-inf")).tolist() if masked else [False] * len(tokens)
     for row, each in enumerate(params):
-        if not each.greedy:
+        if blocked[row]:
+            tokens[row] = -1
+        elif not each.greedy:
             tokens[row] = _draw(scores[row], each, draws[row].next())
     reporting = [row for row, each in enumerate(params) if each.wants_logprobs]
     logprob: dict[int, float] = {}
     top: dict[int, tuple[tuple[int, float], ...]] = {}
     if reporting:
         logprobs = (scores if len(reporting) == len(params) else scores[reporting]).log_softmax(dim=-1)
-        picked = torch.tensor([tokens[row] for row in reporting], device=logprobs.device)
+        picked = torch.tensor([max(tokens[row], 0) for row in reporting], device=logprobs.device)
         logprob = dict(zip(reporting, logprobs.gather(1, picked[:, None])[:, 0].tolist(), strict=True))
         most = min(max(params[row].top_logprobs for row in reporting), logprobs.shape[1])
         if most:
@@ -153,8 +155,6 @@ def _restricted(scores: Tensor, params: Sequence[SamplingParams], allowed: Seque
         if mask is None:
             continue
         scores[row].masked_fill_(~unpacked(mask.to(scores.device), vocabulary), float("-inf"))
-        if bool((scores[row] == float("-inf")).all()):
-            raise ModelError("the token mask allows no token here; the constraint cannot be met with this vocabulary")
     return scores
 
 
