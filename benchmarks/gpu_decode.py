@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import torch
 
-from aris.engine.cuda_step import StepTuning
 from aris.engine.kv_pool import KVPool
 from aris.engine.runner import PrefillChunk, Rows
 from aris.engine.runner_cuda import CudaRunner
@@ -104,7 +103,6 @@ def main() -> None:
     parser.add_argument("--context", type=int, default=1024)
     parser.add_argument("--format", default="bf16", choices=["bf16", "int8", "int4"])
     parser.add_argument("--head", default=None, choices=["bf16", "int8", "int4"])
-    parser.add_argument("--ahead", default="24")
     parser.add_argument("--check", action="store_true", help="compare with the plain runner")
     parser.add_argument("--prefill", type=int, default=0)
     options = parser.parse_args()
@@ -122,16 +120,14 @@ def main() -> None:
         quantise(runner, options.format, options.head or options.format)
         print(options.size, options.format, "head", options.head or options.format)
         for batch in batches:
-            for ahead in options.ahead.split(","):
-                runner.tuning = StepTuning(ahead=int(float(ahead) * (1 << 20)))
-                runner._steps.clear(), runner._graphs.clear()
-                rows = fill(runner, batch, options.context)
-                runner.decode(rows)
-                _, graph = runner.step_for(batch, distinct=True)
-                seconds = timed(graph.replay)
-                nbytes = bytes_read(runner, batch, options.context)
-                print(f"batch {batch} context {options.context} ahead {ahead} MB: {seconds * 1e3:.3f} ms, {batch / seconds:.0f} tok/s, "
-                      f"{nbytes / 1e9:.2f} GB, {nbytes / seconds / bandwidth:.1%} of copy")  # fmt: skip
+            rows = fill(runner, batch, options.context)
+            runner.decode(rows)
+            _, graph = runner.step_for(batch, distinct=True)
+            assert graph is not None
+            seconds = timed(graph.replay)
+            nbytes = bytes_read(runner, batch, options.context)
+            print(f"batch {batch} context {options.context}: {seconds * 1e3:.3f} ms, {batch / seconds:.0f} tok/s, "
+                  f"{nbytes / 1e9:.2f} GB, {nbytes / seconds / bandwidth:.1%} of copy")  # fmt: skip
         if options.prefill:
             chunk = PrefillChunk(list(range(5, 5 + options.prefill)), 0, 1, list(range(1, pages + 1)))
             print(f"prefill {options.prefill}: {timed(lambda: runner.prefill(chunk), 5) * 1e3:.1f} ms")

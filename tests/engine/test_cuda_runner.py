@@ -34,7 +34,7 @@ def tiny() -> MedGemma:
 
 def same(got: torch.Tensor, wanted: torch.Tensor) -> None:
     assert got.shape == wanted.shape
-    assert float((got - wanted).norm() / wanted.norm()) < 2e-5
+    assert float((got.cpu() - wanted.cpu()).norm() / wanted.cpu().norm()) < 2e-5
 
 
 @torch.inference_mode()
