@@ -95,6 +95,22 @@ def test_a_beginning_is_taken_from_a_sequence_that_still_runs(model: MedGemma) -
     assert second.hit_tokens == 129
 
 
+def test_requests_that_begin_alike_wait_for_the_first_to_read_that(model: MedGemma) -> None:
+    engine = em.engine(model, prefill_tokens=64)
+    engine._scheduler.prefill_chunk = 64
+    head, pictures = [2, *em.text(200, 4)[1:], *em.IMAGE], em.pixels(1, 4)
+    prompts = [[*head, *em.text(9 + seed, seed)[1:]] for seed in range(4)]
+    alike = [engine.submit(em.request(prompt, pictures, keep=(len(head),))) for prompt in prompts]
+    other = engine.submit(em.request(em.text(30, 9)))
+    engine.step()
+    engine.step()
+    assert engine.stats()["waiting"] == 3 and other.slot  # who has nothing to wait for goes first
+    for prompt, sequence in zip(prompts, alike, strict=True):
+        assert em.tokens(sequence) == em.plain(model, prompt, 20, pictures)
+    assert em.tokens(other) == em.plain(model, em.text(30, 9), 20)
+    assert [each.hit_tokens for each in alike] == [0, 192, 192, 192]  # nobody waits for less than a block
+
+
 def test_forks_share_the_reading_of_their_prompt(model: MedGemma) -> None:
     engine = em.engine(model)
     prompt = em.text(150, 11)

@@ -87,9 +87,22 @@ class BlockManager:
             if length <= best[1]:
                 continue
             length = sequence.before_image(common_length(sequence, holder, length))
-            if length > best[1] and length >= SHORTEST_REUSE and self._covers(holder, length):
+            if length > best[1] and length >= SHORTEST_REUSE and self._covers(length, holder.written):
                 best = (holder, length)
         return best
+
+    def is_being_read(self, sequence: Sequence, running: Iterable[Sequence]) -> bool:
+        """Whether one that runs will soon have read a block more of a sequence's beginning than anyone has now."""
+        limit = sequence.match_limit()
+        soon = 0
+        for holder in running:
+            if holder.computed < holder.rows_from:
+                length = common_length(sequence, holder, min(limit, holder.rows_from))
+                if not self._covers(length, holder.rows_from):
+                    # Its ring will have gone on too far, but for what it keeps on the way.
+                    length = max((kept for kept in holder.request.keep if kept <= length), default=0)
+                soon = max(soon, sequence.before_image(length))
+        return soon >= BLOCK and soon >= self.match(sequence, running)[1] + BLOCK
 
     def admit(self, sequence: Sequence, running: Iterable[Sequence], spare: int) -> list[Copy] | None:
         """Give a sequence its slot and blocks for all its tokens; `spare` more blocks must be left for others.
@@ -167,10 +180,10 @@ class BlockManager:
         while self._snapshots:
             self._drop(next(iter(self._snapshots)))
 
-    def _covers(self, holder: Holder, length: int) -> bool:
-        """Whether a ring that was written up to `holder.written` holds the window before `length`."""
+    def _covers(self, length: int, written: int) -> bool:
+        """Whether a ring that was written up to `written` holds the window before `length`."""
         ring = self.window + BLOCK
-        return holder.written <= ring or length - self.window + 1 >= holder.written - ring
+        return written <= ring or length - self.window + 1 >= written - ring
 
     def _worth(self, sequence: Sequence) -> bool:
         """Whether to keep a sequence: not if a snapshot serves for it. Those that it serves for are dropped."""
@@ -178,10 +191,10 @@ class BlockManager:
             return False
         for slot, old in list(self._snapshots.items()):
             same = common_length(sequence, old, min(sequence.computed, old.computed))
-            if same == sequence.computed and self._covers(old, same):
+            if same == sequence.computed and self._covers(same, old.written):
                 self._snapshots.move_to_end(slot)
                 return False
-            if same == old.computed and self._covers(sequence, same):
+            if same == old.computed and self._covers(same, sequence.written):
                 self._drop(slot)
         return True
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 from aris.engine.block_manager import BlockManager, Copy
@@ -148,19 +149,24 @@ class Scheduler:
             self._preempt(youngest)
             if youngest is sequence:
                 return 0
+        # Room for one more, if there is: a runner may begin with the next token before this one is known here.
+        self.manager.extend(sequence, sequence.computed + count + 1)
         plan.rows.append(RowGroup(sequence, sequence.computed, count))
         sequence.written = max(sequence.written, sequence.computed + count)
         return count if count > 1 else 0
 
     def _admit(self, plan: Plan) -> list[Sequence]:
         admitted: list[Sequence] = []
-        while self.waiting and len(self.running) < self.limits.max_running:
-            sequence = self.waiting[0]
+        for sequence in list(islice(self.waiting, 4 * self.limits.max_running)):
+            if len(self.running) >= self.limits.max_running:
+                break
+            if self.manager.is_being_read(sequence, self.running):
+                continue  # another one reads its beginning just now: it can go on from that, and others can go first
             # Each of those that run may need a block before one of them ends.
             copies = self.manager.admit(sequence, self.running, len(self.running))
             if copies is None:
                 break
-            self.waiting.popleft()
+            self.waiting.remove(sequence)
             self.running.append(sequence)
             admitted.append(sequence)
             sequence.state = State.RUNNING
