@@ -21,8 +21,6 @@ from aris.kernels.gpu.weights import NF4_VALUES, Weight
 from aris.model import MedGemma
 from aris.model.attention import visible_ranges
 
-# Rows of a prompt that go through a feed-forward at once.
-MLP_ROWS = 2048
 # Rows for which a graph is kept; a batch is padded to the next of them, and larger ones are cut.
 BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64)
 
@@ -129,8 +127,12 @@ class CudaRunner:
             return
         if any((at + 1) // BLOCK >= len(table) for at, table in zip(rows.positions, rows.block_tables, strict=True)):
             return
-        if any((at + 1) % BLOCK == 0 for at in rows.positions):
-            return  # the next block's number is not in the step's table yet
+        entered = [row for row, at in enumerate(rows.positions) if (at + 1) % BLOCK == 0]
+        if entered:
+            pages = [(rows.positions[row] + 1) // BLOCK for row in entered]
+            blocks = [rows.block_tables[row][page] for row, page in zip(entered, pages, strict=True)]
+            where = torch.tensor([entered, pages, blocks], device=step.tables.device)
+            step.tables[where[0], where[1]] = where[2].to(torch.int32)
         step.feed()
         graph.replay()
         self._launched = True
@@ -227,19 +229,10 @@ class CudaRunner:
             branch = self._linear(attended, layer.o)
             add_norm(x, layer.pre_feedforward_norm, eps, normed, branch=branch,
                      post_weight=layer.post_attention_norm, residual_out=x)  # fmt: skip
-            branch = self._feed_forward(normed, layer)
+            branch = self._linear(gated(self._linear(normed, layer.gate_up)), layer.down)
             weight = model.language_model.norm.weight.data if last else self.weights[index + 1].input_norm
             add_norm(x, weight, eps, normed, branch=branch, post_weight=layer.post_feedforward_norm, residual_out=x)
         return normed
-
-    def _feed_forward(self, x: Tensor, layer: LayerWeights) -> Tensor:
-        """In parts of rows, so that what lies between the products is still in the L2 cache when it is read."""
-        if layer.gate_up.format != "dense":
-            return self._linear(gated(self._linear(x, layer.gate_up)), layer.down)
-        out = torch.empty_like(x)
-        for part, target in zip(x.split(MLP_ROWS), out.split(MLP_ROWS), strict=True):
-            torch.mm(gated(F.linear(part, layer.gate_up.data)), layer.down.data.t(), out=target)
-        return out
 
     def _linear(self, x: Tensor, weight: Weight) -> Tensor:
         if weight.format == "dense":

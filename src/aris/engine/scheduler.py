@@ -152,7 +152,7 @@ class Scheduler:
         # Room for one more, if there is: a runner may begin with the next token before this one is known here.
         self.manager.extend(sequence, sequence.computed + count + 1)
         plan.rows.append(RowGroup(sequence, sequence.computed, count))
-        sequence.written = max(sequence.written, sequence.computed + count)
+        sequence.written = max(sequence.written, sequence.computed + count + 1)
         return count if count > 1 else 0
 
     def _admit(self, plan: Plan) -> list[Sequence]:
