@@ -14,7 +14,7 @@ import tiny_checkpoint
 from aris.backends import Backend, GenerationOptions, NativeBackend, ReplyStream
 from aris.backends.streaming import StopStrings
 from aris.checkpoints.registry import ModelSpec
-from aris.engine import Step
+from aris.engine import EngineBusy, EngineLimits, Step
 from aris.errors import ModelError, PromptError
 from aris.prompting import Image, ImageProcessor, Tokenizer, assistant, system, user
 
@@ -281,3 +281,52 @@ def test_memory_that_runs_out_is_one_line(tiny: NativeBackend, monkeypatch: pyte
         tiny.score([user(ONE, "Q")], ["Yes"])
     with pytest.raises(ModelError, match="out of memory"):
         list(tiny.stream([user(ONE, "Q")]))
+
+
+def test_streams_side_by_side_write_what_each_writes_alone(tiny: NativeBackend) -> None:
+    asked = [([user(ONE, "Describe.")], 1), ([user("Hello")], 2), ([user(TWO, "And this?")], 3)]
+    alone = [tiny.generate(messages, long_options(seed=seed)).text for messages, seed in asked]
+    streams = [tiny.stream(messages, long_options(seed=seed)) for messages, seed in asked]
+    texts = ["", "", ""]
+    for pieces in itertools.zip_longest(*streams, fillvalue=""):
+        texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
+    assert texts == alone
+
+
+def test_several_replies_read_their_prompt_once() -> None:
+    made = backend()
+    streams = made.streams([user(ONE, "Describe.")], long_options(), 3)
+    texts = ["".join(stream) for stream in streams]
+    assert len(set(texts)) == 3
+    assert made.engine.stats()["prompt_tokens"] == streams[0].reply.usage.prompt_tokens
+    assert texts == [backend().generate([user(ONE, "Describe.")], long_options(seed=11 + n)).text for n in range(3)]
+
+
+@pytest.mark.parametrize("how", ["closed", "dropped", "never read"])
+def test_a_stream_that_is_not_wanted_any_more_frees_its_sequence(how: str) -> None:
+    made = backend()
+    stream = made.stream([user(ONE, "Describe.")], long_options(max_tokens=2000))
+    if how != "never read":
+        next(stream)
+    assert made.engine.stats()["running"] + made.engine.stats()["waiting"] == 1
+    if how == "closed":
+        stream.close()
+        assert list(stream) == [] and stream.reply.finish_reason == "aborted"
+    else:
+        del stream
+    assert made.engine.stats()["running"] + made.engine.stats()["waiting"] == 0
+
+
+def test_segments_outlive_their_stream(tiny: NativeBackend) -> None:
+    expected = tiny.generate([user("Hello")], long_options()).text
+    assert "".join(segment.text for segment in tiny.stream([user("Hello")], long_options()).segments()) == expected
+
+
+def test_limits_are_the_engines() -> None:
+    made = backend(limits=EngineLimits(max_running=1, max_waiting=1, max_tokens=60))
+    first = made.stream([user("Q")], long_options(max_tokens=5))
+    with pytest.raises(EngineBusy):
+        made.stream([user("Q")], long_options())
+    assert "".join(first) == first.reply.text
+    with pytest.raises(ModelError, match="59 at most"):
+        made.stream([user("x" * 80)])

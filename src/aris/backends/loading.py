@@ -12,6 +12,7 @@ from aris.backends.native import NativeBackend
 from aris.checkpoints.checkpoint import load_model, open_checkpoint
 from aris.checkpoints.entries import TokenizerSource
 from aris.checkpoints.peft import load_adapter
+from aris.engine import EngineLimits
 from aris.errors import CheckpointError, ModelError
 from aris.model import require_supported_dtype
 from aris.prompting import ImageProcessor, Tokenizer
@@ -34,6 +35,7 @@ def load(
     device: str | torch.device = "auto",
     adapter: str | Path | None = None,
     revision: str | None = None,
+    limits: EngineLimits | None = None,
 ) -> NativeBackend:
     """Load a model and make it ready to run.
 
@@ -45,6 +47,7 @@ def load(
         device: "cpu", "cuda", "cuda:1", ..., or "auto": CUDA if there is any, else the CPU.
         adapter: folder of a PEFT LoRA adapter to put on the model.
         revision: of a hub id; by default the registry's.
+        limits: what the engine may take; by default 64 answers at once, and half of the free memory for their cache.
 
     Raises:
         CheckpointError: the model or the adapter is missing, gated, damaged, or of another family.
@@ -71,16 +74,18 @@ def load(
                 f"{checkpoint.name}: preprocessor_config.json says {processor.size} pixels, the tower reads "
                 f"{vision.image_size}; use the checkpoint's own files"
             )
-    return NativeBackend(
-        checkpoint.name,
-        model,
-        _tokenizer(checkpoint.tokenizer),
-        processor,
-        spec=checkpoint.spec,
-        # An adapter changes the scores, so what was calibrated without it holds no more.
-        calibration={} if folder is not None else checkpoint.calibration,
-        load_s=time.perf_counter() - started,
-    )
+    with memory_errors(place):
+        return NativeBackend(
+            checkpoint.name,
+            model,
+            _tokenizer(checkpoint.tokenizer),
+            processor,
+            spec=checkpoint.spec,
+            # An adapter changes the scores, so what was calibrated without it holds no more.
+            calibration={} if folder is not None else checkpoint.calibration,
+            load_s=time.perf_counter() - started,
+            limits=limits,
+        )
 
 
 def _tokenizer(source: TokenizerSource) -> Tokenizer:
