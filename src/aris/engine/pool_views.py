@@ -8,13 +8,11 @@ import torch
 from torch import Tensor
 
 from aris.engine.kv_pool import BLOCK, KVPool
-from aris.model.attention import attend_all
+from aris.model.attention import Visible, attend_all
 
 
 class SlotView:
     """One sequence's keys and values below `start`, for a chunk that begins there (see `model.cache.Cache`)."""
-
-    attends = False
 
     def __init__(self, pool: KVPool, slot: int, block_table: Sequence[int], start: int) -> None:
         self._pool = pool
@@ -25,6 +23,10 @@ class SlotView:
         first = max(0, start - pool.window + 1)
         self._recent = torch.arange(first, start, device=pool.device)
         self._far = torch.arange(start, device=pool.device)
+
+    def attends(self, tokens: int) -> bool:
+        """False: chunks go through `before` and `write`."""
+        return False
 
     def positions(self, tokens: int, device: torch.device) -> Tensor:
         """(1, tokens) int64."""
@@ -40,7 +42,9 @@ class SlotView:
         key, value = key[used].flatten(0, 1)[: self._start], value[used].flatten(0, 1)[: self._start]
         return _heads_first(key), _heads_first(value), self._far[None]
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, visible: Visible
+    ) -> Tensor:
         """Never called: `attends` is false."""
         raise NotImplementedError
 
@@ -63,8 +67,6 @@ class SlotView:
 class RowsView:
     """Rows, each of a sequence of its own or of the same one as its neighbour (see `runner.Rows`)."""
 
-    attends = True
-
     def __init__(
         self,
         pool: KVPool,
@@ -81,11 +83,17 @@ class RowsView:
         self._rings = list(zip(slots, positions, strict=True))
         self._tables = [_pages(table, position) for table, position in zip(block_tables, positions, strict=True)]
 
+    def attends(self, tokens: int) -> bool:
+        """True."""
+        return True
+
     def positions(self, tokens: int, device: torch.device) -> Tensor:
         """(R, 1) int64."""
         return self._positions[:, None]
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, visible: Visible
+    ) -> Tensor:
         """Write all rows, then attend each over its own range: (R, H, 1, D)."""
         keys, values = self._pool.keys[layer], self._pool.values[layer]
         local = self._pool.local[layer]
@@ -103,7 +111,7 @@ class RowsView:
         return torch.cat(out)
 
     def before(self, layer: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Never called: `attends` is true and there is one token a row."""
+        """Never called: `attends` is true."""
         raise NotImplementedError
 
     def write(self, layer: int, key: Tensor, value: Tensor, real: list[int]) -> None:

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from aris.engine.invariant import AlignedSlotView, RowGroups
 from aris.engine.kv_pool import BLOCK, KVPool
 from aris.engine.pool_views import RowsView, SlotView
 from aris.model import MedGemma
@@ -105,10 +107,9 @@ class TorchRunner:
     Args:
         model: in eval mode.
         pool: of the same device and dtype.
-        group: 0 computes all rows at once. A multiple of 2 computes them in groups of so many (padded, and in prefill
-            cut at multiples of it): then a row's bits depend on no other row's, nor on how many there are, because
-            every product has the same shape each time. In float32 the differences without it are rounding; in
-            bfloat16 they can flip a token.
+        group: 0 computes all rows at once. Any other number makes products of so many rows each (see `invariant`):
+            a sequence then gets the same bits alone and in company. In float32 the differences without it are
+            rounding, in bfloat16 they can flip a token.
     """
 
     def __init__(self, model: MedGemma, pool: KVPool, *, group: int = 0, prefill_chunk: int = 512) -> None:
@@ -119,28 +120,44 @@ class TorchRunner:
 
     def prefill(self, chunk: PrefillChunk) -> Tensor:
         """See `Runner.prefill`."""
-        view = SlotView(self.pool, chunk.slot, chunk.block_table, chunk.start)
-        ids = torch.tensor([list(chunk.token_ids)], device=self.model.device)
-        hidden = self.model.hidden_states(ids, chunk.image_embeddings, view)[0]
+        count, before, behind = len(chunk.token_ids), 0, 0
+        if self.group:
+            before = chunk.start % self.group
+            behind = -(before + count) % self.group
+            view: SlotView = AlignedSlotView(self.pool, chunk.slot, chunk.block_table, chunk.start, before, behind)
+        else:
+            view = SlotView(self.pool, chunk.slot, chunk.block_table, chunk.start)
+        ids = torch.tensor([[0] * before + list(chunk.token_ids) + [0] * behind], device=self.model.device)
+        with self._grouped():
+            hidden = self.model.hidden_states(ids, chunk.image_embeddings, view)[0, before : before + count]
         return hidden if chunk.outputs is None else hidden[-chunk.outputs :]
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """See `Runner.encode_images`."""
-        return self.model.encode_images(pixels)
+        if not self.group:
+            return self.model.encode_images(pixels)
+        return torch.cat([self.model.encode_images(image[None]) for image in pixels])
 
     def decode(self, rows: Rows) -> Tensor:
         """See `Runner.decode`."""
-        view = RowsView(self.pool, rows.positions, rows.slots, rows.block_tables)
-        ids = torch.tensor(list(rows.token_ids), device=self.model.device)[:, None]
-        return self.model.hidden_states(ids, None, view)[:, 0]
+        more = [0] * (-len(rows) % self.group if self.group else 0)  # rows of the scratch slot and block
+        tables = [*rows.block_tables, *([0] for _ in more)]
+        view = RowsView(self.pool, [*rows.positions, *more], [*rows.slots, *more], tables)
+        ids = torch.tensor([*rows.token_ids, *more], device=self.model.device)[:, None]
+        with self._grouped():
+            return self.model.hidden_states(ids, None, view)[: len(rows), 0]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """See `Runner.logits`."""
-        return self.model.logits(hidden)
+        with self._grouped():
+            return self.model.logits(hidden)
 
     def greedy(self, hidden: Tensor, banned: Tensor) -> Tensor:
         """See `Runner.greedy`."""
         return self.logits(hidden).index_fill(1, banned.to(hidden.device), float("-inf")).argmax(dim=1)
+
+    def _grouped(self) -> AbstractContextManager[object]:
+        return RowGroups(self.group) if self.group else nullcontext()
 
     def copy_slot(self, source: int, target: int) -> None:
         """See `Runner.copy_slot`."""

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from aris.model.attention import attend_all
+from aris.model.attention import Visible, attend_all
 from aris.model.config import LOCAL, TextConfig
 
 # Global layers grow by at least this many entries, and by a quarter, so that appending stays cheap.
@@ -22,19 +22,20 @@ GROWTH_BLOCK = 256
 class Cache(Protocol):
     """What the decoder asks of a cache of B sequences. `HybridCache` is the plain one; the engine has its own."""
 
-    @property
-    def attends(self) -> bool:
-        """Whether one token of each sequence goes through `attend`, instead of `before` and `write`."""
+    def attends(self, tokens: int) -> bool:
+        """Whether so many new tokens of each sequence go through `attend`, instead of `before` and `write`."""
         ...
 
     def positions(self, tokens: int, device: torch.device) -> Tensor:
         """(B, tokens) int64: where the next `tokens` of each sequence stand."""
         ...
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """Write one token of each sequence, keys and values (B, kv heads, 1, head_dim); attend all that it sees.
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, visible: Visible
+    ) -> Tensor:
+        """Write T tokens of each sequence, keys and values (B, kv heads, T, head_dim); attend what each of them sees.
 
-        `query` and the result are (B, heads, 1, head_dim).
+        `query` and the result are (B, heads, T, head_dim).
         """
         ...
 
@@ -110,12 +111,13 @@ class HybridCache:
             torch.where(positions < lengths[:, None], positions, -1),
         )
 
-    @property
-    def attends(self) -> bool:
-        """True for one sequence: its next token sees every key that it keeps."""
-        return self.batch == 1
+    def attends(self, tokens: int) -> bool:
+        """True for one token of one sequence: it sees every key that is kept."""
+        return self.batch == 1 and tokens == 1
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, visible: Visible
+    ) -> Tensor:
         """Write one token (1, kv heads, 1, head_dim) of the only sequence and attend every key that is kept."""
         self.write(layer, key, value, [1])
         held = self._layers[layer]

@@ -47,8 +47,8 @@ class Attention(nn.Module):
         value = self.v_proj(x).view(batch, tokens, -1, self.head_dim).transpose(1, 2)
         query = rotate(self.q_norm(query), tables)
         key = rotate(self.k_norm(key), tables)
-        if cache is not None and tokens == 1 and cache.attends:
-            out = cache.attend(self.index, query, key, value, self.scale)
+        if cache is not None and cache.attends(tokens):
+            out = cache.attend(self.index, query, key, value, self.scale, visible)
         else:
             key_positions = positions
             new_key, new_value = key, value
