@@ -20,7 +20,7 @@ from aris.engine.runner_cuda import CudaRunner
 
 NIBBLE = {
     "gate_up": [(8, 512, 1, 1), (4, 1024, 1, 1), (8, 512, 2, 1), (16, 512, 1, 1), (16, 512, 2, 1), (8, 1024, 1, 1), (8, 1024, 2, 1)],
-    "down": [(b, k, w, p) for b in (4, 8, 16) for k in (512, 1024) for w in (1,) for p in (2, 4, 5)],
+    "down": [(b, k, w, p) for b in (4, 8, 16) for k in (512, 1024) for w in (1,) for p in (2, 4)],
     "qkv": [(4, 1024, 1, 1), (4, 512, 1, 1), (8, 512, 1, 1), (4, 512, 2, 1)],
     "o": [(4, 1024, 1, 1), (4, 1024, 1, 2), (4, 512, 1, 2), (8, 512, 1, 4), (4, 512, 1, 4), (8, 1024, 1, 2)],
     "head": [(16, 512, 1, 1), (8, 512, 1, 1)],
@@ -83,6 +83,19 @@ def main() -> None:
                 elif before is not None:
                     cuda_step._ONE_ROW[key] = before
             print(role, " ".join(f"{t * 1e3:.3f}:{c}" for t, c in sorted(found)[:5]))
+        for name, options_ in (("attention", [{"splits": s, "block_s": b, "num_warps": w} for s, b, w in
+                                              ((32, 16, 4), (32, 32, 4), (32, 16, 8), (64, 16, 8), (64, 8, 4), (16, 32, 8))]),
+                               ("norm", [8, 16, 2])):  # fmt: skip
+            for option in options_:
+                attribute = "_ATTENTION_ONE" if name == "attention" else "_NORM_WARPS"
+                before = getattr(cuda_step, attribute)
+                setattr(cuda_step, attribute, option)
+                seconds = measure()
+                print(name, option, f"{seconds * 1e3:.3f}")
+                if seconds < best:
+                    best = seconds
+                else:
+                    setattr(cuda_step, attribute, before)
         print(f"best {best * 1e3:.3f} ms {nbytes / best / bandwidth:.1%}")
         for key in itertools.product((kind, "int8"), ("qkv", "o", "gate_up", "down", "head")):
             if key in cuda_step._ONE_ROW:

@@ -51,6 +51,11 @@ _MANY_ROWS: dict[tuple[str, str], Options] = {
 }
 
 
+# How attention of one row is cut up, and threads of a norm.
+_ATTENTION_ONE: Options = {"splits": 64, "block_s": 16, "num_warps": 4}
+_NORM_WARPS = 4
+
+
 def tile(weight: Weight, role: str, rows: int) -> Options:
     """Options of `matvec` (one row) or `matmul` for a product's role in the layer; fewer parts where they do not fit."""
     table = _ONE_ROW if rows == 1 else _MANY_ROWS
@@ -119,7 +124,7 @@ class DecodeStep:
         self.local_frequencies = 1.0 / (text.rope_local_base_freq**exponents)
         self.factor = float(torch.tensor(width**0.5, dtype=dtype))
         # With many rows there are programs enough without cutting the keys up.
-        self.splits = 64 if rows == 1 else max(1, min(32, 264 // (rows * kv_heads)))
+        self.splits = _ATTENTION_ONE["splits"] if rows == 1 else max(1, min(32, 264 // (rows * kv_heads)))
         self.workspace = (
             buffer(rows * heads * self.splits * dim, kind=torch.float32),
             buffer(2 * rows * heads * self.splits, kind=torch.float32),
@@ -198,7 +203,7 @@ class DecodeStep:
     def _join(self, branch: Tensor, post: Tensor, pre: Tensor, out: Tensor) -> None:
         add_norm(
             self.residual, pre, self.text.rms_norm_eps, out, branch=branch, post_weight=post,
-            residual_out=self.residual, pdl=self.pdl,
+            residual_out=self.residual, num_warps=_NORM_WARPS if self.rows == 1 else None, pdl=self.pdl,
         )  # fmt: skip
 
     def _attend(self, index: int, layer: LayerWeights, angles: tuple[Tensor, ...]) -> None:
@@ -213,7 +218,8 @@ class DecodeStep:
             "tables": None if layer.is_local else self.tables,
             "eps": text.rms_norm_eps,
             "dot": self.rows > 1,
-            "block_s": 16 if self.rows == 1 else 32,
+            "block_s": _ATTENTION_ONE["block_s"] if self.rows == 1 else 32,
+            "num_warps": _ATTENTION_ONE["num_warps"] if self.rows == 1 else 4,
             "pdl": self.pdl,
         }
         if self.distinct:

@@ -115,19 +115,18 @@ def execute(bound: Bound, runner: Runner, vision: VisionCache) -> Outcome:
     for copy in bound.copies:
         (runner.copy_slot if copy.kind == "slot" else runner.copy_block)(copy.source, copy.target)
     began = time.perf_counter()
-    encoding = 0.0
+    on_gpu = runner.model.device.type == "cuda"
+    clocks: list[tuple[Sequence, _Clock]] = []
     for part in bound.chunks:
         sequence, chunk = part.sequence, part.chunk
         if sequence in outcome.errors:
             continue
-        before = time.perf_counter()
         try:
             first, last = part.images
             if last > first:
+                clock = _Clock(on_gpu)
                 chunk = replace(chunk, image_embeddings=_encode(sequence, first, last, vision))
-                spent = time.perf_counter() - before
-                sequence.image_s += spent
-                encoding += spent
+                clocks.append((sequence, clock.stop()))
             hidden = runner.prefill(chunk)
         except Exception as error:  # too large an image or prompt is no reason to end other answers
             outcome.errors[sequence] = error
@@ -152,7 +151,11 @@ def execute(bound: Bound, runner: Runner, vision: VisionCache) -> Outcome:
                 entries.append(_Entry(group.sequence, stop - 1, group.drafts))
         _choose(entries, hidden, runner, outcome)
     _score(wanted, runner, outcome)
-    spent = time.perf_counter() - began - encoding
+    spent = time.perf_counter() - began
+    for sequence, clock in clocks:
+        seconds = clock.seconds()
+        sequence.image_s += seconds
+        spent -= seconds
     for sequence in dict.fromkeys(part.sequence for part in bound.chunks):
         sequence.prefill_s += spent
     return outcome
@@ -164,10 +167,31 @@ def _encode(sequence: Sequence, first: int, last: int, vision: VisionCache) -> T
     if all(vision.holds(image) for image in images[first:last]):
         return vision.embeddings(images[first:last])
     ahead = min(len(images), max(last, first + TOWER_BATCH))
-    embeddings = vision.embeddings(images[first:ahead])[: last - first]
-    if embeddings.device.type == "cuda":
-        torch.cuda.synchronize(embeddings.device)  # so that the time is the tower's
-    return embeddings
+    return vision.embeddings(images[first:ahead])[: last - first]
+
+
+class _Clock:
+    """Times work; on a GPU by its events, so that nothing waits for it and what follows can be launched meanwhile."""
+
+    def __init__(self, on_gpu: bool) -> None:
+        self._events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if on_gpu else []
+        self._times = [time.perf_counter()] * 2
+        if self._events:
+            self._events[0].record()
+
+    def stop(self) -> _Clock:
+        """Where the work ends."""
+        self._times[1] = time.perf_counter()
+        if self._events:
+            self._events[1].record()
+        return self
+
+    def seconds(self) -> float:
+        """How long it took."""
+        if not self._events:
+            return self._times[1] - self._times[0]
+        self._events[1].synchronize()
+        return self._events[0].elapsed_time(self._events[1]) / 1e3
 
 
 def _wanted(sequence: Sequence, hidden: Tensor, start: int, stop: int) -> list[tuple[Sequence, int, Tensor]]:

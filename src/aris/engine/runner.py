@@ -65,6 +65,11 @@ class Runner(Protocol):
     """Runs the decoder over a pool. W is the hidden size; all tensors are on the model's device."""
 
     @property
+    def model(self) -> MedGemma:
+        """The model that is run."""
+        ...
+
+    @property
     def prefill_chunk(self) -> int:
         """Tokens that a chunk of a long prompt should have: a multiple of BLOCK."""
         ...

@@ -212,10 +212,11 @@ class CudaRunner:
             reach = model.config.mm_tokens_per_image - 1
         visible = visible_ranges(positions[None], is_image, text.sliding_window, reach)
         past = _Past(self.pool, chunk, positions)
-        ranges = {
-            local: ((visible.local_first if local else visible.first)[0].clamp(min=0), visible.last[0])
-            for local in (True, False)
-        }
+        # What each query sees as indices into the keys that a layer of a kind has: earlier ones that are kept, then own.
+        ranges = {}
+        for local, first in ((True, visible.local_first), (False, visible.first)):
+            base = past.first if local else 0
+            ranges[local] = tuple((part[0] - base).clamp(min=0).to(torch.int32) for part in (first, visible.last))
         normed = torch.empty_like(x)
         eps = text.rms_norm_eps
         add_norm(x, self.weights[0].input_norm, eps, normed)
@@ -246,11 +247,11 @@ class CudaRunner:
         qkv: Tensor,
         angles: Sequence[Tensor],
         past: _Past,
-        ranges: dict[bool, tuple[Tensor, Tensor]],
+        ranges: dict[bool, tuple[Tensor, ...]],
     ) -> Tensor:
         text = self.model.config.text
         tokens, heads, kv_heads, dim = len(qkv), text.num_attention_heads, text.num_key_value_heads, text.head_dim
-        base, old_key, old_value = past.before(index)
+        old_key, old_value = past.before(index)
         old = 0 if old_key is None else len(old_key)
         query = torch.empty(tokens, heads, dim, dtype=qkv.dtype, device=qkv.device)
         key = torch.empty(old + tokens, kv_heads, dim, dtype=qkv.dtype, device=qkv.device)
@@ -265,7 +266,7 @@ class CudaRunner:
         first, last = ranges[layer.is_local]
         return prefill_attention(
             query[None], key[None], value[None], scale=text.query_pre_attn_scalar**-0.5,
-            first=(first - base).clamp(min=0).to(torch.int32), last=(last - base).to(torch.int32),
+            first=first, last=last,
         )[0]  # fmt: skip
 
 
@@ -275,22 +276,23 @@ class _Past:
     def __init__(self, pool: KVPool, chunk: PrefillChunk, positions: Tensor) -> None:
         self._pool, self._slot, self._start = pool, chunk.slot, chunk.start
         self._table = torch.tensor(list(chunk.block_table), dtype=torch.int64, device=pool.device)
-        self._first = max(0, chunk.start - pool.window + 1)
-        self._recent = torch.arange(self._first, chunk.start, device=pool.device) % pool.ring
+        # The first earlier position that a local layer's keys begin with.
+        self.first = max(0, chunk.start - pool.window + 1)
+        self._recent = torch.arange(self.first, chunk.start, device=pool.device) % pool.ring
         # Of a chunk longer than the ring only the end stays in it.
         kept = positions >= chunk.start + len(positions) - pool.ring
         self.local_places = torch.where(kept, chunk.slot * pool.ring + positions % pool.ring, -1)
         self.global_places = self._table[positions // BLOCK] * BLOCK + positions % BLOCK
 
-    def before(self, layer: int) -> tuple[int, Tensor | None, Tensor | None]:
-        """The position of the first earlier key, and earlier keys and values (S, K, D), None if there are none."""
+    def before(self, layer: int) -> tuple[Tensor | None, Tensor | None]:
+        """Earlier keys and values (S, K, D), None if there are none."""
         if not self._start:
-            return 0, None, None
+            return None, None
         key, value = self._pool.keys[layer], self._pool.values[layer]
         if self._pool.local[layer]:
-            return self._first, key[self._slot, self._recent], value[self._slot, self._recent]
+            return key[self._slot, self._recent], value[self._slot, self._recent]
         used = self._table[: -(-self._start // BLOCK)]
-        return 0, key[used].flatten(0, 1)[: self._start], value[used].flatten(0, 1)[: self._start]
+        return key[used].flatten(0, 1)[: self._start], value[used].flatten(0, 1)[: self._start]
 
 
 def _capture(step: DecodeStep) -> torch.cuda.CUDAGraph:

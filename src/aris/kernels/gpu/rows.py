@@ -111,6 +111,7 @@ def add_norm(
     branch: Tensor | None = None,
     post_weight: Tensor | None = None,
     residual_out: Tensor | None = None,
+    num_warps: int | None = None,
     pdl: bool = False,
 ) -> None:
     """RMSNorm of rows (T, W) into `out`; with `branch`, of residual + RMSNorm(branch), which goes to `residual_out`.
@@ -119,7 +120,7 @@ def add_norm(
     several (P, T, W), float32 parts of a product that was split along its columns: their sum is meant.
     """
     rows, width = residual.shape
-    warps = 4 if width <= 4096 else 8
+    warps = num_warps or (4 if width <= 4096 else 8)
     options = {"launch_pdl": True} if pdl else {}
     _add_norm_kernel[(rows,)](
         residual if branch is None else branch,
