@@ -27,13 +27,13 @@ _ONE_ROW: dict[tuple[str, str], Options] = {
     ("dense", "gate_up"): {"block_n": 4, "block_k": 512, "num_warps": 4},
     ("dense", "down"): {"block_n": 8, "block_k": 512, "num_warps": 4, "parts": 2},
     ("dense", "head"): {"block_n": 16, "block_k": 512, "num_warps": 4, "tiles": 2},
-    ("int8", "head"): {"block_n": 8, "block_k": 512, "num_warps": 2, "tiles": 2},
+    ("int8", "head"): {"block_n": 8, "block_k": 512, "num_warps": 2},
     ("int8", "down"): {"block_n": 8, "block_k": 512, "num_warps": 2, "parts": 2},
     ("int8", "*"): {"block_n": 8, "block_k": 512, "num_warps": 2},
-    ("int4", "qkv"): {"block_n": 4, "block_k": 1024, "num_warps": 1},
-    ("int4", "o"): {"block_n": 4, "block_k": 1024, "num_warps": 1, "parts": 2},
+    ("int4", "qkv"): {"block_n": 4, "block_k": 512, "num_warps": 1},
+    ("int4", "o"): {"block_n": 8, "block_k": 1024, "num_warps": 1, "parts": 2},
     ("int4", "gate_up"): {"block_n": 8, "block_k": 512, "num_warps": 1},
-    ("int4", "down"): {"block_n": 4, "block_k": 512, "num_warps": 1, "parts": 4},
+    ("int4", "down"): {"block_n": 4, "block_k": 1024, "num_warps": 1, "parts": 4},
     ("int4", "head"): {"block_n": 16, "block_k": 512, "num_warps": 1},
 }
 _MANY_ROWS: dict[tuple[str, str], Options] = {

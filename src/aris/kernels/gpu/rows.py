@@ -79,6 +79,8 @@ def _add_norm_kernel(
     branch, residual, residual_out, out, post_weight, pre_weight, rows, eps,
     W: tl.constexpr, W_PADDED: tl.constexpr, BRANCH: tl.constexpr, PARTS: tl.constexpr, PDL: tl.constexpr,
 ):
+    if PDL:
+        gdc_launch_dependents()
     row = tl.program_id(0).to(tl.int64)
     k = tl.arange(0, W_PADDED)
     live = k < W
@@ -87,7 +89,6 @@ def _add_norm_kernel(
         post = 1.0 + tl.load(post_weight + k, mask=live, other=0.0).to(tl.float32)
     if PDL:
         gdc_wait()
-        gdc_launch_dependents()
     value = tl.load(residual + row * W + k, mask=live, other=0.0)
     if BRANCH:
         b = tl.load(branch + row * W + k, mask=live, other=0.0).to(tl.float32)
@@ -144,53 +145,48 @@ def add_norm(
 @triton.jit
 def _heads_kernel(
     qkv, q_norm, k_norm, cos, sin, query, key_out, value_out, key_pool, value_pool, places, eps,
-    H: tl.constexpr, KV: tl.constexpr, HALF: tl.constexpr, COPY: tl.constexpr, PDL: tl.constexpr,
+    H: tl.constexpr, KV: tl.constexpr, PADDED: tl.constexpr, D: tl.constexpr, COPY: tl.constexpr, PDL: tl.constexpr,
 ):
+    """One row a program, all its heads as one tile: queries, then keys, then values."""
+    if PDL:
+        gdc_launch_dependents()
+    HALF: tl.constexpr = D // 2
     row = tl.program_id(0).to(tl.int64)
-    head = tl.program_id(1)
-    D: tl.constexpr = 2 * HALF
-    d = tl.arange(0, HALF)
+    h = tl.arange(0, PADDED)
+    d = tl.arange(0, D)
+    other_d = (d + HALF) % D
+    real = (h < H + 2 * KV)[:, None]
+    is_query = (h < H)[:, None]
+    is_value = (h >= H + KV)[:, None]
+    q_weight = 1.0 + tl.load(q_norm + d).to(tl.float32)
+    k_weight = 1.0 + tl.load(k_norm + d).to(tl.float32)
+    q_other = 1.0 + tl.load(q_norm + other_d).to(tl.float32)
+    k_other = 1.0 + tl.load(k_norm + other_d).to(tl.float32)
     if PDL:
         gdc_wait()
-        gdc_launch_dependents()
-    source = qkv + row * (H + 2 * KV) * D + head * D
-    first = tl.load(source + d)
-    second = tl.load(source + HALF + d)
-    kind = first.dtype
+    source = qkv + row * (H + 2 * KV) * D + h[:, None] * D
+    raw = tl.load(source + d[None, :], mask=real, other=0.0)
+    kind = raw.dtype
+    wide = raw.to(tl.float32)
+    far = tl.load(source + other_d[None, :], mask=real, other=0.0).to(tl.float32)
     place = tl.load(places + row)
-    if head < H + KV:
-        weight = q_norm if head < H else k_norm
-        a = first.to(tl.float32)
-        b = second.to(tl.float32)
-        factor = tl.rsqrt((tl.sum(a * a, 0) + tl.sum(b * b, 0)) / D + eps)
-        a = (a * factor * (1.0 + tl.load(weight + d).to(tl.float32))).to(kind).to(tl.float32)
-        b = (b * factor * (1.0 + tl.load(weight + HALF + d).to(tl.float32))).to(kind).to(tl.float32)
-        c = tl.load(cos + row * HALF + d)
-        s = tl.load(sin + row * HALF + d)
-        first = (a * c - b * s).to(kind)
-        second = (b * c + a * s).to(kind)
-        if head < H:
-            target = query + (row * H + head) * D
-            tl.store(target + d, first)
-            tl.store(target + HALF + d, second)
-        else:
-            if COPY:
-                target = key_out + (row * KV + head - H) * D
-                tl.store(target + d, first)
-                tl.store(target + HALF + d, second)
-            if place >= 0:
-                target = key_pool + (place * KV + head - H) * D
-                tl.store(target + d, first)
-                tl.store(target + HALF + d, second)
-    else:
-        if COPY:
-            target = value_out + (row * KV + head - H - KV) * D
-            tl.store(target + d, first)
-            tl.store(target + HALF + d, second)
-        if place >= 0:
-            target = value_pool + (place * KV + head - H - KV) * D
-            tl.store(target + d, first)
-            tl.store(target + HALF + d, second)
+    cosine = tl.load(cos + row * HALF + d % HALF)[None, :]
+    sine = (tl.load(sin + row * HALF + d % HALF) * tl.where(d < HALF, -1.0, 1.0))[None, :]
+    factor = tl.rsqrt(tl.sum(wide * wide, 1) / D + eps)[:, None]
+    # Rounded where the plain network rounds: after the norm, and after RoPE.
+    wide = (wide * factor * tl.where(is_query, q_weight[None, :], k_weight[None, :])).to(kind).to(tl.float32)
+    far = (far * factor * tl.where(is_query, q_other[None, :], k_other[None, :])).to(kind).to(tl.float32)
+    turned = (wide * cosine + far * sine).to(kind)
+    tl.store(query + (row * H + h)[:, None] * D + d[None, :], turned, mask=is_query)
+    is_key = real & (is_query == 0) & (is_value == 0)
+    is_value = real & is_value
+    key_at = (h - H)[:, None] * D + d[None, :]
+    value_at = (h - H - KV)[:, None] * D + d[None, :]
+    if COPY:
+        tl.store(key_out + row * KV * D + key_at, turned, mask=is_key)
+        tl.store(value_out + row * KV * D + value_at, raw, mask=is_value)
+    tl.store(key_pool + place * KV * D + key_at, turned, mask=is_key & (place >= 0))
+    tl.store(value_pool + place * KV * D + value_at, raw, mask=is_value & (place >= 0))
 
 
 def finish_heads(
@@ -221,7 +217,9 @@ def finish_heads(
     rows = qkv.shape[0]
     key_out, value_out = (query, query) if copy is None else copy
     options = {"launch_pdl": True} if pdl else {}
-    _heads_kernel[(rows, heads + 2 * kv_heads)](
+    total = heads + 2 * kv_heads
+    _heads_kernel[(rows,)](
         qkv, q_norm, k_norm, *tables, query, key_out, value_out, *pool, places, eps,
-        H=heads, KV=kv_heads, HALF=q_norm.shape[0] // 2, COPY=copy is not None, PDL=pdl, num_warps=1, **options,
+        H=heads, KV=kv_heads, PADDED=triton.next_power_of_2(total), D=q_norm.shape[0], COPY=copy is not None, PDL=pdl,
+        num_warps=8 if total * q_norm.shape[0] > 4096 else 4, **options,
     )  # fmt: skip

@@ -1,0 +1,80 @@
+"""Continuous batching on a GPU: answers in company against answers alone, and memory over a thousand requests.
+
+    python benchmarks/gpu_batching.py [--layers 34] [--streams 64]
+
+float32: 64 streams give the same tokens as each alone. bfloat16: each chosen token is the argmax of a full plain pass
+over prompt and answer wherever the margin between the two best tokens exceeds the noise, taken as the largest difference
+of any logit between the two paths. 4B shapes, random weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import torch
+from gpu_decode import config_of, random_model
+from gpu_engine import greedy, prompt
+
+from aris.engine import Engine, EngineLimits, Request
+from aris.engine.runner import PrefillChunk
+
+
+def together(engine: Engine, prompts: list[list[int]], new: int) -> list[list[int]]:
+    sequences = engine.submit_all([Request(tuple(ids), (), greedy(new)) for ids in prompts])
+    return [list(sequence.wait().tokens[len(ids) :]) for sequence, ids in zip(sequences, prompts, strict=True)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--streams", type=int, default=64)
+    parser.add_argument("--alone", type=int, default=12)
+    options = parser.parse_args()
+    prompts = [prompt(20 + 7 * i, i) for i in range(options.streams)]
+    model = random_model(config_of("4b"))
+
+    engine = Engine(model, EngineLimits(max_running=options.streams, kept_prompts=0, cache_bytes=12 << 30))
+    began = time.perf_counter()
+    answers = together(engine, prompts, 24)
+    print(f"bf16: {options.streams} streams of 24 tokens in {time.perf_counter() - began:.1f} s (first graphs included)")
+    clear = equal = positions = 0
+    with torch.inference_mode():
+        for ids, answer in list(zip(prompts, answers, strict=True))[:: max(1, options.streams // 16)]:
+            whole = [*ids, *answer[:-1]]
+            plain = model.logits(model.hidden_states(torch.tensor([whole], device="cuda"))[0, len(ids) - 1 :]).float()
+            chunk = PrefillChunk(whole, 0, 1, list(range(1, -(-len(whole) // 64) + 1)), outputs=len(answer))
+            ours = engine.runner.logits(engine.runner.prefill(chunk)).float()
+            noise = (plain - ours).abs().max()
+            best = plain.topk(2, dim=1)
+            sure = best.values[:, 0] - best.values[:, 1] > noise
+            chosen = torch.tensor(answer, device="cuda")
+            clear += int(sure.sum())
+            equal += int((chosen == best.indices[:, 0])[sure].sum())
+            positions += len(answer)
+    print(f"bf16: {equal} of {clear} clear positions have the plain path's argmax ({positions} positions in all)")
+
+    def used() -> int:
+        torch.cuda.synchronize()
+        return torch.cuda.memory_allocated()
+
+    short = [prompt(17, 1000 + i) for i in range(64)]
+    together(engine, short, 2)
+    before = used()
+    for round_ in range(16):
+        together(engine, [[*ids[:-1], 300 + round_] for ids in short], 2)
+    print(f"memory after {16 * 64} requests: {used() / before - 1:+.3%} of {before / 1e9:.2f} GB; {engine.stats()['running']:.0f} running")
+
+    del engine
+    torch.cuda.empty_cache()
+    model = model.float()
+    engine = Engine(model, EngineLimits(max_running=options.streams, kept_prompts=0, cache_bytes=16 << 30))
+    began = time.perf_counter()
+    answers = together(engine, prompts, 12)
+    print(f"fp32: {options.streams} streams of 12 tokens in {time.perf_counter() - began:.1f} s ({type(engine.runner).__name__})")
+    chosen_ones = range(0, options.streams, options.streams // options.alone)
+    same = sum(together(engine, [prompts[i]], 12)[0] == answers[i] for i in chosen_ones)
+    print(f"fp32: {same} of {len(chosen_ones)} streams have the same tokens alone")
+
+
+if __name__ == "__main__":
+    main()
