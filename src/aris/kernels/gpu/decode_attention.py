@@ -46,8 +46,6 @@ def _decode_kernel(
     STAGES: tl.constexpr, LOCAL: tl.constexpr, FUSED: tl.constexpr, DOT: tl.constexpr, PDL: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    if PDL:
-        gdc_launch_dependents()
     split = tl.program_id(0)
     kv = tl.program_id(1)
     row = tl.program_id(2)
@@ -82,6 +80,7 @@ def _decode_kernel(
     if PDL:
         if not FUSED:
             gdc_wait()
+            gdc_launch_dependents()
     if not DOT:
         place = begin + s
         offsets = (_entries(place, place < stop, slot, tables, RING, PAGE, LOCAL) * KV + kv) * D
@@ -90,6 +89,7 @@ def _decode_kernel(
     if PDL:
         if FUSED:
             gdc_wait()
+            gdc_launch_dependents()
     if split < active:
         kind = key_pool.dtype.element_ty
         if FUSED:

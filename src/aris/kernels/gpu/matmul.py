@@ -59,8 +59,8 @@ def _matmul_kernel(
     real = r < R
     rows = r.to(tl.int64) * x_stride
     if PDL:
-        gdc_launch_dependents()
         gdc_wait()
+        gdc_launch_dependents()
     kind = x.dtype.element_ty
     total = tl.zeros((BLOCK_R, BLOCK_N), dtype=tl.float32)
     if FORMAT == 0:

@@ -2,8 +2,9 @@
 
 At batch 1 a decoder reads each weight once for two operations, so the only thing that counts is to keep memory busy: a
 tile is asked for before the one at hand is used, and the first one before the program waits for the kernel that precedes
-it (programmatic dependent launch), which hides the gap between two launches. Kernels let those behind them start at
-once: what they ask for before their wait is constant, or was written in an earlier step.
+it (programmatic dependent launch), which hides the gap between two launches. Kernels let those behind them start
+when their own wait is over; earlier made 32 rows 8 % slower and one row no faster. What is asked for before the wait is
+constant, or was written in an earlier step.
 """
 
 from __future__ import annotations
@@ -57,8 +58,6 @@ def _dense_kernel(
     PDL: tl.constexpr,
 ):
     """Dense and int8 matrices, TILES tiles of BLOCK_N rows a program, one of PARTS equal parts of the columns."""
-    if PDL:
-        gdc_launch_dependents()
     column = tl.arange(0, BLOCK_K)
     COLUMNS: tl.constexpr = K // PARTS
     STEPS: tl.constexpr = (COLUMNS + BLOCK_K - 1) // BLOCK_K
@@ -70,6 +69,7 @@ def _dense_kernel(
     tile = tl.load(w + at, mask=live[:, None] & (column < COLUMNS)[None, :], other=0)
     if PDL:
         gdc_wait()
+        gdc_launch_dependents()
     total = tl.zeros((BLOCK_N, BLOCK_K), dtype=tl.float32)
     for step in tl.range(0, TILES * STEPS):
         current = tile
@@ -133,8 +133,6 @@ def _nibble_kernel(
     PDL: tl.constexpr,
 ):
     """int4 and NF4 matrices in spans of 128 columns (see `weights.pack_words`), SPANS of them a step."""
-    if PDL:
-        gdc_launch_dependents()
     # Words stay two-dimensional, so that the threads of a warp lie along a row and each holds several rows.
     WORDS: tl.constexpr = K // 8
     PER_ROW: tl.constexpr = K // 128 // PARTS
@@ -151,6 +149,7 @@ def _nibble_kernel(
     tile = tl.load(w + at, mask=live[:, None] & (c < PER_ROW * 16)[None, :], other=0)
     if PDL:
         gdc_wait()
+        gdc_launch_dependents()
     total = tl.zeros((BLOCK_N, SPANS), dtype=tl.float32)
     for step in tl.range(0, TILES * STEPS):
         current = tile

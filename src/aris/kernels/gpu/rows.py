@@ -79,8 +79,6 @@ def _add_norm_kernel(
     branch, residual, residual_out, out, post_weight, pre_weight, rows, eps,
     W: tl.constexpr, W_PADDED: tl.constexpr, BRANCH: tl.constexpr, PARTS: tl.constexpr, PDL: tl.constexpr,
 ):
-    if PDL:
-        gdc_launch_dependents()
     row = tl.program_id(0).to(tl.int64)
     k = tl.arange(0, W_PADDED)
     live = k < W
@@ -89,6 +87,7 @@ def _add_norm_kernel(
         post = 1.0 + tl.load(post_weight + k, mask=live, other=0.0).to(tl.float32)
     if PDL:
         gdc_wait()
+        gdc_launch_dependents()
     value = tl.load(residual + row * W + k, mask=live, other=0.0)
     if BRANCH:
         b = tl.load(branch + row * W + k, mask=live, other=0.0).to(tl.float32)
@@ -148,8 +147,6 @@ def _heads_kernel(
     H: tl.constexpr, KV: tl.constexpr, PADDED: tl.constexpr, D: tl.constexpr, COPY: tl.constexpr, PDL: tl.constexpr,
 ):
     """One row a program, all its heads as one tile: queries, then keys, then values."""
-    if PDL:
-        gdc_launch_dependents()
     HALF: tl.constexpr = D // 2
     row = tl.program_id(0).to(tl.int64)
     h = tl.arange(0, PADDED)
@@ -164,6 +161,7 @@ def _heads_kernel(
     k_other = 1.0 + tl.load(k_norm + other_d).to(tl.float32)
     if PDL:
         gdc_wait()
+        gdc_launch_dependents()
     source = qkv + row * (H + 2 * KV) * D + h[:, None] * D
     raw = tl.load(source + d[None, :], mask=real, other=0.0)
     kind = raw.dtype
