@@ -13,11 +13,11 @@ import argparse
 import time
 
 import torch
-from gpu_decode import config_of, random_model
-from gpu_engine import greedy, prompt
 
 from aris.engine import Engine, EngineLimits, Request
 from aris.engine.runner import PrefillChunk
+from gpu_decode import config_of, random_model
+from gpu_engine import greedy, prompt
 
 
 def together(engine: Engine, prompts: list[list[int]], new: int) -> list[list[int]]:
@@ -36,7 +36,9 @@ def main() -> None:
     engine = Engine(model, EngineLimits(max_running=options.streams, kept_prompts=0, cache_bytes=12 << 30))
     began = time.perf_counter()
     answers = together(engine, prompts, 24)
-    print(f"bf16: {options.streams} streams of 24 tokens in {time.perf_counter() - began:.1f} s (first graphs included)")
+    print(
+        f"bf16: {options.streams} streams of 24 tokens in {time.perf_counter() - began:.1f} s (first graphs included)"
+    )
     clear = equal = positions = 0
     with torch.inference_mode():
         for ids, answer in list(zip(prompts, answers, strict=True))[:: max(1, options.streams // 16)]:
@@ -62,7 +64,9 @@ def main() -> None:
     before = used()
     for round_ in range(16):
         together(engine, [[*ids[:-1], 300 + round_] for ids in short], 2)
-    print(f"memory after {16 * 64} requests: {used() / before - 1:+.3%} of {before / 1e9:.2f} GB; {engine.stats()['running']:.0f} running")
+    print(
+        f"memory after {16 * 64} requests: {used() / before - 1:+.3%} of {before / 1e9:.2f} GB; {engine.stats()['running']:.0f} running"
+    )
 
     del engine
     torch.cuda.empty_cache()
@@ -70,7 +74,9 @@ def main() -> None:
     engine = Engine(model, EngineLimits(max_running=options.streams, kept_prompts=0, cache_bytes=16 << 30))
     began = time.perf_counter()
     answers = together(engine, prompts, 12)
-    print(f"fp32: {options.streams} streams of 12 tokens in {time.perf_counter() - began:.1f} s ({type(engine.runner).__name__})")
+    print(
+        f"fp32: {options.streams} streams of 12 tokens in {time.perf_counter() - began:.1f} s ({type(engine.runner).__name__})"
+    )
     chosen_ones = range(0, options.streams, options.streams // options.alone)
     same = sum(together(engine, [prompts[i]], 12)[0] == answers[i] for i in chosen_ones)
     print(f"fp32: {same} of {len(chosen_ones)} streams have the same tokens alone")

@@ -1,13 +1,13 @@
 """Decode steps of the CUDA runner on full-size shapes with random weights, against the same run's copy bandwidth.
 
-    python benchmarks/gpu_decode.py [--size 4b|27b] [--format bf16|int4|int8] [--head bf16|int4|int8] [--batch 1,32] [--context 1024]
+python benchmarks/gpu_decode.py [--size 4b|27b] [--format bf16|int4|int8] [--head bf16|int4|int8] [--batch 1,32] [--context 1024]
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 

@@ -20,11 +20,11 @@ import statistics
 import time
 
 import torch
-from gpu_decode import bytes_read, config_of, copy_bandwidth, quantise, random_model, timed
 
 from aris.engine import Engine, EngineLimits, ImageInput, Request, SamplingParams
 from aris.engine.runner import PrefillChunk
 from aris.engine.runner_cuda import CudaRunner
+from gpu_decode import bytes_read, config_of, copy_bandwidth, quantise, random_model, timed
 
 GIB = 1 << 30
 
@@ -56,7 +56,9 @@ def decode(engine: Engine, bandwidth: float) -> None:
 
 def batch(engine: Engine, bandwidth: float, count: int = 32, new: int = 128) -> None:
     for round_ in range(2):  # the first captures graphs
-        sequences = engine.submit_all([Request(tuple(prompt(512, 50 * round_ + i)), (), greedy(new)) for i in range(count)])
+        sequences = engine.submit_all(
+            [Request(tuple(prompt(512, 50 * round_ + i)), (), greedy(new)) for i in range(count)]
+        )
         while any(sequence.generated == 0 for sequence in sequences):
             engine.step()
         torch.cuda.synchronize()
@@ -86,7 +88,15 @@ def prefill(engine: Engine) -> None:
         started = time.perf_counter()
         next(iter(engine.stream(prompt(8192, 100 + seed), None, greedy(1))))
         times.append(time.perf_counter() - started)
-    flop = 2 * 8192 * sum(w.out_features * w.in_features for layer in runner.weights for w in (layer.qkv, layer.o, layer.gate_up, layer.down))
+    flop = (
+        2
+        * 8192
+        * sum(
+            w.out_features * w.in_features
+            for layer in runner.weights
+            for w in (layer.qkv, layer.o, layer.gate_up, layer.down)
+        )
+    )
     print(f"prefill 8192: {alone * 1e3:.1f} ms on the device, {statistics.median(times) * 1e3:.1f} ms to the first token; "
           f"products alone {flop / 1e12:.1f} TFLOP")  # fmt: skip
 
@@ -136,7 +146,9 @@ def long(engine: Engine) -> None:
         # The plain path, by chunks, on its own cache; then both at positions near the end.
         cache = engine.model.new_cache()
         for start in range(0, tokens, 4096):
-            plain = engine.model.hidden_states(torch.tensor([ids[start : start + 4096]], device="cuda"), None, cache)[0, -1:]
+            plain = engine.model.hidden_states(torch.tensor([ids[start : start + 4096]], device="cuda"), None, cache)[
+                0, -1:
+            ]
         wanted = engine.model.logits(plain)
         cosine = torch.nn.functional.cosine_similarity(logits.float(), wanted.float(), dim=-1)
         print(f"long: prefill of {tokens:,} tokens {spent:.2f} s; last position: cosine {float(cosine.min()):.5f}, "

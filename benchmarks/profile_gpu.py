@@ -1,6 +1,6 @@
 """Where the time of a prompt, of the tower and of a first token goes: kernels by time, and the host's share.
 
-    python benchmarks/profile_gpu.py [--only prefill,tower,ttft]
+python benchmarks/profile_gpu.py [--only prefill,tower,ttft]
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import pstats
 from collections.abc import Callable
 
 import torch
-from gpu_decode import config_of, random_model
-from gpu_engine import greedy, prompt
 from torch.profiler import ProfilerActivity, profile
 
 from aris.engine import Engine, EngineLimits, ImageInput
 from aris.engine.runner import PrefillChunk
+from gpu_decode import config_of, random_model
+from gpu_engine import greedy, prompt
 
 
 def kernels(name: str, work: Callable[[], object], count: int = 11) -> None:

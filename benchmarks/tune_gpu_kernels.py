@@ -1,4 +1,4 @@
-"""Times the Triton kernels at MedGemma's shapes over their tile sizes, against the bandwidth or arithmetic that bounds them.
+"""Times the Triton kernels at MedGemma's shapes over their tile sizes, against the bandwidth that bounds them.
 
     python benchmarks/tune_gpu_kernels.py [--only matvec,matmul,decode,prefill,tower,gemm] [--workers 12]
 
@@ -21,7 +21,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 DEVICE = "cuda"
 # Rows and columns of the products of a layer, and of the head.
 SHAPES = {
-    "4b": {"qkv": (4096, 2560), "o": (2560, 2048), "gate_up": (20480, 2560), "down": (2560, 10240), "head": (262208, 2560)},
+    "4b": {
+        "qkv": (4096, 2560),
+        "o": (2560, 2048),
+        "gate_up": (20480, 2560),
+        "down": (2560, 10240),
+        "head": (262208, 2560),
+    },
     "27b": {"qkv": (8192, 5376), "o": (5376, 4096), "gate_up": (43008, 5376), "down": (5376, 21504)},
 }
 
@@ -115,7 +121,9 @@ def matmul_variants(kind: str, name: str):
         yield {"block_n": block_n, "block_k": block_k, "num_warps": warps, "stages": stages}
 
 
-def time_matmul(kind: str, name: str, rows: int, columns: int, tile: dict, once: bool = False, batch: int = 32) -> float:
+def time_matmul(
+    kind: str, name: str, rows: int, columns: int, tile: dict, once: bool = False, batch: int = 32
+) -> float:
     from aris.kernels.gpu.matmul import matmul
 
     nbytes = rows * columns * {"dense": 2.0, "int8": 1.0, "int4": 0.5625}[kind]
@@ -136,7 +144,17 @@ def time_matmul(kind: str, name: str, rows: int, columns: int, tile: dict, once:
     return graph_time(work) / copies
 
 
-def time_decode(context: int, batch: int, local: bool, splits: int, block_s: int, warps: int, dot: bool, stages: int, once: bool = False) -> float:
+def time_decode(
+    context: int,
+    batch: int,
+    local: bool,
+    splits: int,
+    block_s: int,
+    warps: int,
+    dot: bool,
+    stages: int,
+    once: bool = False,
+) -> float:
     from aris.kernels.gpu.decode_attention import decode_attention
 
     heads, kv_heads, dim, ring = 8, 4, 256, 1088
@@ -172,7 +190,9 @@ def time_decode(context: int, batch: int, local: bool, splits: int, block_s: int
     return graph_time(work) / layers
 
 
-def time_prefill(dim: int, heads: int, kv_heads: int, tokens: int, window: int | None, tile: dict, once: bool = False) -> float:
+def time_prefill(
+    dim: int, heads: int, kv_heads: int, tokens: int, window: int | None, tile: dict, once: bool = False
+) -> float:
     from aris.kernels.gpu.prefill_attention import prefill_attention
 
     if once:
@@ -217,9 +237,18 @@ TOWER_TILES = [
     {"block_m": m, "block_n": n, "num_warps": w, "stages": s}
     for m, n, w, s in [(128, 64, 4, 3), (128, 64, 8, 3), (128, 128, 8, 2), (64, 64, 4, 3), (128, 128, 8, 3), (64, 128, 4, 2)]
 ]  # fmt: skip
-DECODE = [(1, s, b, w, False, 1) for s in (32, 64) for b in (4, 8, 16) for w in (2, 4, 8) if s * b <= 1024] + [
-    (1, s, 16, w, True, 3) for s in (32, 64) for w in (2, 4)
-] + [(32, s, b, w, True, g) for s in (1, 2, 4) for b in (16, 32, 64) for w in (2, 4, 8) for g in (2, 3, 4) if b * g <= 128]
+DECODE = (
+    [(1, s, b, w, False, 1) for s in (32, 64) for b in (4, 8, 16) for w in (2, 4, 8) if s * b <= 1024]
+    + [(1, s, 16, w, True, 3) for s in (32, 64) for w in (2, 4)]
+    + [
+        (32, s, b, w, True, g)
+        for s in (1, 2, 4)
+        for b in (16, 32, 64)
+        for w in (2, 4, 8)
+        for g in (2, 3, 4)
+        if b * g <= 128
+    ]
+)
 
 
 def jobs(only: set[str]) -> list[tuple]:
@@ -235,7 +264,9 @@ def jobs(only: set[str]) -> list[tuple]:
                     out.append((f"matvec {kind} {name}", tile, nbytes, time_matvec, (kind, name, rows, columns, tile)))
             if "matmul" in only and name != "head":
                 for tile in [*matmul_variants(kind, name), *([{}] if kind == "dense" else [])]:
-                    out.append((f"matmul32 {kind} {name}", tile, nbytes, time_matmul, (kind, name, rows, columns, tile)))
+                    out.append(
+                        (f"matmul32 {kind} {name}", tile, nbytes, time_matmul, (kind, name, rows, columns, tile))
+                    )
     if "decode" in only:
         for local in (True,):
             for batch, splits, block_s, warps, dot, stages in DECODE:

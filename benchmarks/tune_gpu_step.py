@@ -1,6 +1,6 @@
 """Tile sizes of the products, chosen in place: each candidate in the whole captured step, one role after the other.
 
-    python benchmarks/tune_gpu_step.py [--size 4b|27b] [--format bf16|int4] [--head bf16|int8] [--batch 1] [--seconds 60]
+    python benchmarks/tune_gpu_step.py [--size 4b|27b] [--format bf16|int4] [--head bf16|int8] [--seconds 60]
 
 Slower than `tune_gpu_kernels.py` and truer: a kernel's neighbours decide how its start and its end overlap.
 """
@@ -12,11 +12,11 @@ import itertools
 import time
 
 import torch
-from gpu_decode import bytes_read, config_of, copy_bandwidth, fill, quantise, random_model, timed
 
 import aris.engine.cuda_step as cuda_step
 from aris.engine.kv_pool import KVPool
 from aris.engine.runner_cuda import CudaRunner
+from gpu_decode import bytes_read, config_of, copy_bandwidth, fill, quantise, random_model, timed
 
 NIBBLE = {
     "gate_up": [(8, 512, 1, 1), (4, 1024, 1, 1), (8, 512, 2, 1), (16, 512, 1, 1), (16, 512, 2, 1), (8, 1024, 1, 1), (8, 1024, 2, 1)],

@@ -11,7 +11,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 if DEVICE == "cpu":
     os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is first imported; tests/conftest.py sets it too
 pytest.importorskip("triton", reason="needs Triton, which is for Linux only")
-from triton.runtime import interpreter
+from triton.runtime import interpreter  # noqa: E402 - after the check above
 
 _patch = interpreter._patch_lang_tensor
 

@@ -1,14 +1,14 @@
-"""The CUDA runner against the plain one: on the GPU where there is one, otherwise its kernels in Triton's interpreter."""
+"""The CUDA runner against the plain one: on a GPU, or with its kernels in Triton's interpreter."""
 
 from __future__ import annotations
 
 import torch
-from triton_interpreter import DEVICE
 
 from aris.engine.kv_pool import KVPool
 from aris.engine.runner import PrefillChunk, Rows, TorchRunner
 from aris.engine.runner_cuda import CudaRunner
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
+from triton_interpreter import DEVICE
 
 SOFT = 310
 

@@ -1,11 +1,10 @@
-"""Every Triton kernel against plain PyTorch in float32: on the GPU where there is one, otherwise in Triton's interpreter."""
+"""Every Triton kernel against plain PyTorch in float32: on a GPU, or in Triton's interpreter."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 import torch.nn.functional as F
-from triton_interpreter import DEVICE
 
 from aris.kernels.gpu.activation import gated, gated_reference
 from aris.kernels.gpu.decode_attention import decode_attention
@@ -16,6 +15,7 @@ from aris.kernels.gpu.rows import add_norm, embed, finish_heads
 from aris.kernels.gpu.weights import Weight, pack_words, stack
 from aris.model.norms import RMSNorm
 from aris.model.rope import rope_tables, rotate
+from triton_interpreter import DEVICE
 
 EPS = 1e-6
 TABLE = torch.linspace(-1, 1, 16, device=DEVICE) ** 3  # any 16 values will do as a code table
@@ -54,7 +54,9 @@ def dense(weight: Weight) -> torch.Tensor:
     if weight.format == "int8":
         return weight.data.float() * scale
     words = weight.data.view(weight.out_features, -1, 1, 16)
-    codes = ((words >> (4 * torch.arange(8, device=DEVICE)).view(1, 1, 8, 1)) & 15).reshape(weight.out_features, -1).long()
+    codes = (
+        ((words >> (4 * torch.arange(8, device=DEVICE)).view(1, 1, 8, 1)) & 15).reshape(weight.out_features, -1).long()
+    )
     if weight.format == "nf4":
         return TABLE[codes] * scale
     assert weight.minimum is not None
@@ -133,10 +135,14 @@ def test_stacked_matrices_are_one_below_the_other() -> None:
 def test_words_hold_the_codes_of_the_packed_format() -> None:
     packed = torch.randint(0, 256, (5, 128), device=DEVICE).to(torch.uint8)
     for group in (32, 64, 128):
-        weight = Weight("int4", pack_words(packed, group), torch.ones(5, 256 // group), torch.zeros(5, 256 // group), group)
+        weight = Weight(
+            "int4", pack_words(packed, group), torch.ones(5, 256 // group), torch.zeros(5, 256 // group), group
+        )
         parts = packed.view(5, 256 // group, group // 2)
         codes = torch.cat((parts & 15, parts >> 4), 2).reshape(5, 256)
-        close(dense(Weight(weight.format, weight.data, weight.scale.to(DEVICE), weight.minimum.to(DEVICE), group)), codes)
+        close(
+            dense(Weight(weight.format, weight.data, weight.scale.to(DEVICE), weight.minimum.to(DEVICE), group)), codes
+        )
     with pytest.raises(ValueError, match="128"):
         pack_words(packed[:, :32], 64)
 
@@ -201,9 +207,7 @@ def test_heads_are_normed_turned_and_written_where_they_belong() -> None:
     pool = (torch.full((13, kv_heads, dim), 9.0, device=DEVICE), torch.full((13, kv_heads, dim), 9.0, device=DEVICE))
     query, copy = torch.empty(rows, heads, dim, device=DEVICE), (torch.empty(rows, kv_heads, dim, device=DEVICE),) * 1
     copy = (copy[0], torch.empty_like(copy[0]))
-    finish_heads(
-        qkv, q_norm, k_norm, half_tables(positions, dim), EPS, heads, kv_heads, query, pool, places, copy=copy
-    )
+    finish_heads(qkv, q_norm, k_norm, half_tables(positions, dim), EPS, heads, kv_heads, query, pool, places, copy=copy)
     wanted = heads_by_hand(qkv, q_norm, k_norm, positions, heads, kv_heads)
     close(query, wanted[0])
     close(copy[0], wanted[1])
@@ -253,9 +257,7 @@ def test_decode_attention(dot: bool, fused: bool, local: bool, heads: int, kv_he
         torch.zeros(rows * kv_heads, dtype=torch.int32, device=DEVICE),
     )
     out = torch.full((rows, heads, dim), float("nan"), device=DEVICE)
-    given = (
-        {"qkv": qkv, "norms": (q_norm, k_norm), "rope": half_tables(positions, dim)} if fused else {"query": query}
-    )
+    given = {"qkv": qkv, "norms": (q_norm, k_norm), "rope": half_tables(positions, dim)} if fused else {"query": query}
     decode_attention(
         out, pool if fused else after, positions, slots, scale=0.2, splits=splits, workspace=work, eps=EPS, dot=dot,
         window=window if local else None, tables=None if local else tables, block_s=16, **given,  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""One decode step of R rows in Triton kernels, from token ids to the likeliest next tokens, made to be captured in a graph.
+"""One decode step of R rows in Triton kernels, from token ids to the likeliest next tokens, to be captured in a graph.
 
 All memory is allocated beforehand. Every kernel starts before the one ahead of it has ended
 (programmatic dependent launch), and asks for its first weights before it waits for that one's results.
@@ -57,7 +57,7 @@ _NORM_WARPS = 4
 
 
 def tile(weight: Weight, role: str, rows: int) -> Options:
-    """Options of `matvec` (one row) or `matmul` for a product's role in the layer; fewer parts where they do not fit."""
+    """Options of `matvec` (one row) or `matmul` for a role in the layer; fewer parts where they do not fit."""
     table = _ONE_ROW if rows == 1 else _MANY_ROWS
     kind = "int4" if weight.format == "nf4" else weight.format
     options = dict(table.get((kind, role)) or table[kind, "*"])
@@ -189,7 +189,8 @@ class DecodeStep:
         options = tile(weight, role, self.rows)
         gated = role == "gate_up"
         if self.rows == 1:
-            matvec(weight, out if options.get("parts", 1) > 1 else out[0], x[0], table=self.table, gated=gated, pdl=self.pdl, **options)
+            target = out if options.get("parts", 1) > 1 else out[0]
+            matvec(weight, target, x[0], table=self.table, gated=gated, pdl=self.pdl, **options)
         else:
             matmul(x, weight, gate=gated, table=self.table, out=out, pdl=self.pdl, **options)
 
@@ -225,7 +226,7 @@ class DecodeStep:
         if self.distinct:
             decode_attention(
                 self.attended, pool, self.positions, self.slots, qkv=self.qkv, norms=(layer.q_norm, layer.k_norm),
-                rope=(cos, sin), **common,  # type: ignore[arg-type]
+                rope=(cos, sin), **common,
             )  # fmt: skip
             return
         flat = tuple(part.view(-1, *part.shape[2:]) for part in pool)
@@ -235,5 +236,5 @@ class DecodeStep:
             pdl=self.pdl,
         )  # fmt: skip
         decode_attention(
-            self.attended, pool, self.positions, self.slots, query=self.query, **common  # type: ignore[arg-type]
+            self.attended, pool, self.positions, self.slots, query=self.query, **common
         )

@@ -1,4 +1,4 @@
-"""The decoder's weights as the CUDA kernels want them: q, k and v as one matrix, gate and up as one, 4-bit codes in words.
+"""The decoder's weights as the CUDA kernels want them: q, k and v in one matrix, gate and up in one, codes in words.
 
 Nothing is held twice: the model's own layers become views of the joined matrices, or packed layers on the same memory.
 """
@@ -66,7 +66,8 @@ def weight_of(module: nn.Module) -> Weight | None:
     kind = getattr(module, "format", None)
     if kind is None:
         plain = type(module) in (nn.Linear, nn.Embedding) and getattr(module, "bias", None) is None
-        return Weight("dense", module.weight.data) if plain else None  # type: ignore[union-attr]
+        weight = getattr(module, "weight", None)
+        return Weight("dense", weight.data) if plain and isinstance(weight, Tensor) else None
     group, width = int(module.group_size), int(module.in_features)  # type: ignore[arg-type]
     data, scale = module.qweight, module.scale
     assert isinstance(data, Tensor) and isinstance(scale, Tensor)

@@ -204,7 +204,11 @@ class CudaRunner:
         x = torch.empty(tokens, text.hidden_size, dtype=model.dtype, device=device)
         angles = tuple(torch.empty(tokens, dim // 2, device=device) for _ in range(4))
         step, _ = self.step_for(1, distinct=True)
-        safe = ids[0] if chunk.image_embeddings is None else ids[0].masked_fill(ids[0] == model.config.image_token_index, 0)
+        safe = (
+            ids[0]
+            if chunk.image_embeddings is None
+            else ids[0].masked_fill(ids[0] == model.config.image_token_index, 0)
+        )
         embed(safe, positions, self.head, step.frequencies, step.local_frequencies, step.factor, x, angles)  # type: ignore[arg-type]
         reach, is_image = 0, ids == model.config.image_token_index
         if chunk.image_embeddings is not None:
@@ -212,7 +216,7 @@ class CudaRunner:
             reach = model.config.mm_tokens_per_image - 1
         visible = visible_ranges(positions[None], is_image, text.sliding_window, reach)
         past = _Past(self.pool, chunk, positions)
-        # What each query sees as indices into the keys that a layer of a kind has: earlier ones that are kept, then own.
+        # What each query sees, as indices into the keys that a layer of a kind has: earlier ones, then its own.
         ranges = {}
         for local, first in ((True, visible.local_first), (False, visible.first)):
             base = past.first if local else 0
@@ -222,7 +226,9 @@ class CudaRunner:
         add_norm(x, self.weights[0].input_norm, eps, normed)
         for index, layer in enumerate(self.weights):
             qkv = self._linear(normed, layer.qkv)
-            attended = self._attend_prompt(index, layer, qkv, angles[2:] if layer.is_local else angles[:2], past, ranges)
+            attended = self._attend_prompt(
+                index, layer, qkv, angles[2:] if layer.is_local else angles[:2], past, ranges
+            )
             last = index + 1 == len(self.weights)
             if last and chunk.outputs is not None:
                 # Nothing depends on the other tokens any more.
@@ -296,7 +302,7 @@ class _Past:
 
 
 def _capture(step: DecodeStep) -> torch.cuda.CUDAGraph:
-    """A step as a graph. It runs once before, on scratch slot and block 0, so that its kernels are compiled and loaded."""
+    """A step as a graph. It runs once before, on slot and block 0, so that its kernels are compiled and loaded."""
     side = torch.cuda.Stream(step.hidden.device)
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):

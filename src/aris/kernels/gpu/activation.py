@@ -10,7 +10,7 @@ from torch import Tensor
 
 @triton.jit
 def gelu(x):
-    """GELU of float32 values by its tanh approximation; tanh(u) = 1 - 2 / (exp(2u) + 1), which cannot overflow to NaN."""
+    """GELU of float32 values, tanh approximation; tanh(u) = 1 - 2 / (exp(2u) + 1) cannot overflow to NaN."""
     u = 0.7978845608028654 * (x + 0.044715 * x * x * x)
     return 0.5 * x * (2.0 - 2.0 / (tl.exp(2.0 * u) + 1.0))
 

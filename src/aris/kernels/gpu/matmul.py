@@ -1,7 +1,7 @@
-"""A few rows times a matrix in any weight format: decode steps of many streams, and whole prompts on packed weights.
+"""A few rows times a matrix in any format: decode steps of many streams, and whole prompts on packed weights.
 
-Up to 64 rows the weights are unpacked on their way into the matrix units, once for all rows. Beyond that a packed matrix
-is unpacked to a temporary dense one first, because the product is then bound by arithmetic.
+Up to 64 rows the weights are unpacked on their way into the matrix units, once for all rows. Beyond that a packed
+matrix is unpacked to a temporary dense one first, because the product is then bound by arithmetic.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _codes(words, table, first: tl.constexpr, PART: tl.constexpr, NF4: tl.conste
     nibbles = (words[:, None, :] >> shifts[None, :, None]) & 15
     if NF4:
         values = tl.load(table + nibbles).to(KIND)
-    elif KIND == tl.bfloat16:
+    elif KIND == tl.bfloat16:  # noqa: SIM300
         values = (nibbles | 0x4300).to(tl.int16).to(tl.bfloat16, bitcast=True)
     else:
         values = nibbles.to(KIND) + 128.0

@@ -1,7 +1,7 @@
 """One row times a matrix: the product that decides the speed of a single stream.
 
 At batch 1 a decoder reads each weight once for two operations, so the only thing that counts is to keep memory busy: a
-tile is asked for before the one at hand is used, and the first one before the program waits for the kernel that precedes
+tile is asked for before the one at hand is used, and the first one before the program waits for the kernel before
 it (programmatic dependent launch), which hides the gap between two launches. Kernels let those behind them start
 when their own wait is over; earlier made 32 rows 8 % slower and one row no faster. What is asked for before the wait is
 constant, or was written in an earlier step.
@@ -17,8 +17,8 @@ from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 from aris.kernels.gpu.activation import gelu
 from aris.kernels.gpu.weights import Weight
 
-# 1.0 as float32: with a code in the mantissa's bits p and up it reads 1 + code / 2^(23 - p), exactly. It is passed as an
-# argument, because an instruction takes one constant and the mask is one already.
+# 1.0 as float32: with a code in the mantissa's bits p and up it reads 1 + code / 2^(23 - p), exactly. It is passed as
+# an argument, because an instruction takes one constant and the mask is one already.
 _ONE = 0x3F800000
 
 
@@ -53,8 +53,19 @@ def _finish(y, result, tile, N, GATED: tl.constexpr, BLOCK_N: tl.constexpr):
 
 @triton.jit
 def _dense_kernel(
-    x, w, scale, y, N, K: tl.constexpr, GROUP: tl.constexpr, INT8: tl.constexpr,
-    GATED: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, TILES: tl.constexpr, PARTS: tl.constexpr,
+    x,
+    w,
+    scale,
+    y,
+    N,
+    K: tl.constexpr,
+    GROUP: tl.constexpr,
+    INT8: tl.constexpr,
+    GATED: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    TILES: tl.constexpr,
+    PARTS: tl.constexpr,
     PDL: tl.constexpr,
 ):
     """Dense and int8 matrices, TILES tiles of BLOCK_N rows a program, one of PARTS equal parts of the columns."""
@@ -106,8 +117,8 @@ def _dense_kernel(
 def _mantissa(words, one, index: tl.constexpr):
     """Nibble `index` of each word in the mantissa of a float32 near 1 (see `_weight_of`): about one operation.
 
-    What this saves it pays in rounding: sums of 1 + code / 4096 lose up to nine bits of a float32's 24, an error of some
-    1e-5, a hundredth of bfloat16's own.
+    What this saves it pays in rounding: sums of 1 + code / 4096 lose up to nine bits of a float32's 24, an error of
+    some 1e-5, a hundredth of bfloat16's own.
     """
     # Three shifts serve eight nibbles: each then lies at bit 11, 15 or 19.
     if index < 3:
@@ -128,8 +139,22 @@ def _weight_of(index: tl.constexpr):
 
 @triton.jit
 def _nibble_kernel(
-    x, w, scale, minimum, table, y, N, one, K: tl.constexpr, GROUP: tl.constexpr, NF4: tl.constexpr,
-    GATED: tl.constexpr, BLOCK_N: tl.constexpr, SPANS: tl.constexpr, TILES: tl.constexpr, PARTS: tl.constexpr,
+    x,
+    w,
+    scale,
+    minimum,
+    table,
+    y,
+    N,
+    one,
+    K: tl.constexpr,
+    GROUP: tl.constexpr,
+    NF4: tl.constexpr,
+    GATED: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    SPANS: tl.constexpr,
+    TILES: tl.constexpr,
+    PARTS: tl.constexpr,
     PDL: tl.constexpr,
 ):
     """int4 and NF4 matrices in spans of 128 columns (see `weights.pack_words`), SPANS of them a step."""

@@ -57,7 +57,8 @@ class Weight:
 def stack(weights: list[Weight]) -> Weight:
     """Several matrices of the same width and format as one, below each other: one product instead of several."""
     first = weights[0]
-    if any((w.format, w.group_size, w.in_features) != (first.format, first.group_size, first.in_features) for w in weights):
+    kind = (first.format, first.group_size, first.in_features)
+    if any((w.format, w.group_size, w.in_features) != kind for w in weights):
         raise ValueError("only matrices of one width and format can be stacked")
 
     def joined(parts: list[Tensor | None]) -> Tensor | None:
