@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aris import errors, tasks
-    from aris.backends import Backend, GenerationOptions, Reply, image, load
+    from aris.backends import Backend, GenerationOptions, Grammar, Reply, image, load
     from aris.errors import ArisError
     from aris.imaging import Film, read_film
     from aris.prompting import Image, Message, Text, assistant, system, user
@@ -29,6 +29,7 @@ __all__ = [
     "Backend",
     "Film",
     "GenerationOptions",
+    "Grammar",
     "Image",
     "Message",
     "Reply",
@@ -49,6 +50,7 @@ _HOMES = {
     "ArisError": "aris.errors",
     "Backend": "aris.backends",
     "GenerationOptions": "aris.backends",
+    "Grammar": "aris.backends",
     "Reply": "aris.backends",
     "image": "aris.backends",
     "load": "aris.backends",

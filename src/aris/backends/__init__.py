@@ -1,5 +1,6 @@
 """What runs a prompt: the protocol that tasks see, the native backend, and `load`."""
 
+from aris.backends.constraints import Grammar
 from aris.backends.images import image
 from aris.backends.loading import DEFAULT_MODEL, load
 from aris.backends.native import NativeBackend
@@ -19,6 +20,7 @@ __all__ = [
     "Backend",
     "FinishReason",
     "GenerationOptions",
+    "Grammar",
     "NativeBackend",
     "Reply",
     "ReplyStream",

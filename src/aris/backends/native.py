@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from aris.backends.constraints import GrammarCompiler
 from aris.backends.memory import memory_errors
 from aris.backends.protocol import GenerationOptions, Reply
 from aris.backends.streaming import NativeStream
@@ -66,6 +67,7 @@ class NativeBackend:
             tokenizer, image_processor if self.reads_images else None, model.config.mm_tokens_per_image
         )
         self.load_s = load_s
+        self._grammars = GrammarCompiler(tokenizer, model.config.eos_token_ids)
 
     def __repr__(self) -> str:
         return f"NativeBackend({self.name!r}, {self.model.dtype}, {self.model.device})"
@@ -123,7 +125,8 @@ class NativeBackend:
                 logprobs=options.top_logprobs is not None,
                 top_logprobs=options.top_logprobs or 0,
             )
-            requests.append(Request(prompt.token_ids, images, params, keep=self._end_of_images(prompt)))
+            mask = None if options.grammar is None else self._grammars.mask(options.grammar, thinking=options.thinking)
+            requests.append(Request(prompt.token_ids, images, params, mask=mask, keep=self._end_of_images(prompt)))
         with memory_errors(self.model.device):
             sequences = self.engine.submit_all(requests)
         return [
@@ -143,9 +146,10 @@ class NativeBackend:
         if not answers:
             raise PromptError("score: no choices; give at least one")
         prompt = self._prompt(messages, None)
+        images = _images(prompt)
         with memory_errors(self.model.device):
-            self._read_images(prompt)
-            return self.engine.score(prompt.token_ids, _images(prompt), answers)
+            self._read_images(prompt, images)
+            return self.engine.score(prompt.token_ids, images, answers)
 
     def score_many(
         self, messages: Sequence[Message], questions: Sequence[tuple[str, Sequence[str]]]
@@ -172,7 +176,7 @@ class NativeBackend:
         shared = _shared([prompt.token_ids[:-1] for prompt in prompts])
         prefix = Prefix(tuple(prompts[0].token_ids[:shared]), _images(prompts[0]))
         with memory_errors(self.model.device):
-            self._read_images(prompts[0])
+            self._read_images(prompts[0], prefix.images)
             rest = [prompt.token_ids[shared:] for prompt in prompts]
             return self.engine.score_many(prefix, list(zip(rest, answers, strict=True)))
 
@@ -180,10 +184,10 @@ class NativeBackend:
         """Free what is kept of images and prompts."""
         self.engine.forget()
 
-    def _read_images(self, prompt: Prompt) -> None:
+    def _read_images(self, prompt: Prompt, images: tuple[ImageInput, ...]) -> None:
         """Read a prompt up to the end of its last image, and keep that, unless it is kept already."""
         for end in self._end_of_images(prompt):
-            self.engine.prefill(prompt.token_ids[:end], _images(prompt))
+            self.engine.prefill(prompt.token_ids[:end], images)
 
     def _end_of_images(self, prompt: Prompt) -> tuple[int, ...]:
         """Length of the prompt up to the end of its last image, as what is worth keeping of it."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from aris.backends.constraints import Grammar
 from aris.checkpoints.registry import ModelSpec
 from aris.errors import ModelError
 from aris.prompting import Message, Segment
@@ -29,6 +30,7 @@ class GenerationOptions:
         thinking: ask the model to think first. Only models that were trained to can.
         top_logprobs: report each token's log-probability, with this many of the likeliest at its place; None reports
             none.
+        grammar: the form that the answer must have (`Grammar.json_schema`, `.regex`, `.choice`); thoughts are free.
         pan_and_scan: give elongated images crops too; None does as the model's configuration says.
     """
 
@@ -42,6 +44,7 @@ class GenerationOptions:
     thinking: bool = False
     top_logprobs: int | None = None
     pan_and_scan: bool | None = None
+    grammar: Grammar | None = None
 
     def __post_init__(self) -> None:
         if not all(self.stop):

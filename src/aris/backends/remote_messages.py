@@ -9,8 +9,8 @@ from typing import Any
 
 import PIL.Image
 
+from aris.backends.constraints import Grammar
 from aris.backends.protocol import GenerationOptions
-from aris.errors import ModelError
 from aris.prompting import Image, Message, Text
 
 
@@ -38,14 +38,17 @@ def request_body(model: str, messages: Sequence[Message], options: GenerationOpt
     }
     if options.top_logprobs is not None:
         optional |= {"logprobs": True, "top_logprobs": options.top_logprobs}
-    grammar = getattr(options, "grammar", None)
-    if grammar is not None:
-        optional["structured_outputs"] = _constraint(grammar)
+    if options.grammar is not None:
+        optional |= _constraint(options.grammar)
     return body | {name: value for name, value in optional.items() if value is not None}
 
 
-def _constraint(grammar: Any) -> dict[str, Any]:
-    raise ModelError("constrained answers cannot be asked of an endpoint yet")
+def _constraint(grammar: Grammar) -> dict[str, Any]:
+    """OpenAI's field for a schema; what OpenAI has none for, by vLLM's name."""
+    if grammar.kind == "json_schema":
+        schema = {"name": "answer", "schema": grammar.value, "strict": True}
+        return {"response_format": {"type": "json_schema", "json_schema": schema}}
+    return {"structured_outputs": {grammar.kind: grammar.value}}
 
 
 def _message(message: Message) -> dict[str, Any]:

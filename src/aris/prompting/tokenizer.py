@@ -100,6 +100,18 @@ class Tokenizer:
         """The token of an id, as it is spelt in the vocabulary, or None."""
         return self._inner.id_to_token(token_id)
 
+    def token_bytes(self) -> list[bytes]:
+        """The UTF-8 bytes that each id adds to a decoded text, by id; markup's are its spelling, b"" has no token."""
+        vocabulary = self._inner.get_vocab(with_added_tokens=True)
+        words = [b""] * (max(vocabulary.values()) + 1)
+        for token, index in vocabulary.items():
+            value = self._bytes.get(index)
+            if value is not None:
+                words[index] = bytes([value])
+            else:
+                words[index] = (token if index in self.control_ids else token.replace("▁", " ")).encode()
+        return words
+
     def encode(self, text: str, add_bos: bool = False) -> list[int]:
         """Token ids of a text. Control tokens that it spells out become control tokens: give it trusted text only
         (`PromptProcessor` makes untrusted text safe first).

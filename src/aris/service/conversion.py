@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aris.backends import GenerationOptions
+from aris.backends import GenerationOptions, Grammar
 from aris.errors import ArisError
 from aris.prompting import Image, Message, Text
 from aris.prompting.messages import Role
@@ -101,12 +101,12 @@ def _options(request: Sampling, limits: Limits, asked: int | None) -> Generation
             seed=request.seed,
             stop=request.stop_strings,
         )
-        return options if grammar is None else replace(options, **{"grammar": grammar})
+        return replace(options, grammar=grammar)
     except ArisError as error:
         raise refused(error) from None
 
 
-def _grammar(request: Sampling, limits: Limits) -> Any:
+def _grammar(request: Sampling, limits: Limits) -> Grammar | None:
     """What the answer is held to; None for any text."""
     name, value = _constraint(request)
     if name is None:
@@ -114,11 +114,8 @@ def _grammar(request: Sampling, limits: Limits) -> Any:
     if len(str(value).encode()) > limits.schema_bytes:
         raise too_large(f"the {name.replace('_', ' ')} is larger than {limits.schema_bytes:,} bytes", "response_format")
     try:
-        from aris.backends.constraints import Grammar
-    except ImportError:
-        raise bad_request("this server cannot hold answers to a form", "response_format") from None
-    try:
-        return getattr(Grammar, name)(value)
+        grammar: Grammar = getattr(Grammar, name)(value)
+        return grammar
     except ArisError as error:
         raise refused(error, "response_format") from None
 
