@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aris.engine import Engine, EngineLimits, SamplingParams
+from aris.engine import Engine, EngineLimits, Request, SamplingParams
 from aris.errors import ModelError
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
 
@@ -177,3 +177,46 @@ def test_float16_and_a_missing_tower_are_refused() -> None:
         model.encode_images(torch.rand(1, 3, 16, 16))
     with pytest.raises(ModelError, match="overflows"):
         next(Engine(model.half()).stream([2, 5]))
+
+
+def test_the_likeliest_tokens_at_each_place_of_a_text(engine: Engine) -> None:
+    ids = [2, *range(20, 150)]
+    with torch.no_grad():
+        reference = engine.model(torch.tensor([ids]))[0].log_softmax(-1)
+    steps = engine.prompt_logprobs(ids, top=3)
+    assert [step.token_id for step in steps] == ids[1:]
+    for at, step in enumerate(steps):
+        values, likeliest = reference[at].topk(3)
+        assert [token for token, _ in step.top_logprobs] == likeliest.tolist()
+        assert [value for _, value in step.top_logprobs] == pytest.approx(values.tolist(), abs=1e-3)
+
+
+def test_an_interrupt_leaves_nothing_half_done(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = engine.submit(Request([2, 5, 6], params=SamplingParams(max_tokens=9, stop_token_ids=())))
+    next(other)
+
+    def interrupted(*_: object) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.runner, "decode", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(engine.stream([2, 7]))
+    stats = engine.stats()
+    assert stats["running"] == stats["waiting"] == 0
+    with pytest.raises(ModelError, match="interrupted"):
+        list(other)
+    assert len(list(engine.stream([2, 7], None, SamplingParams(max_tokens=4, stop_token_ids=())))) == 4
+
+
+def test_a_defect_ends_those_who_wait_and_not_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(tiny())
+    engine.start()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "_apply", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                list(engine.stream([2, 5]))
+        assert len(list(engine.stream([2, 7], None, SamplingParams(max_tokens=4, stop_token_ids=())))) == 4
+    finally:
+        engine.stop()

@@ -220,12 +220,17 @@ class Engine:
 
     def logprobs(self, token_ids: Listed[int]) -> Tensor:
         """Log-probability (T - 1,) float32 of each token of a text after those before it, for perplexity."""
-        wanted = {at: (token,) for at, token in enumerate(token_ids[1:])}
-        request = Request(token_ids, generate=False, wanted=wanted, retain=False)
-        (sequence,) = self._finish([request], room_for=0)
-        return torch.tensor([sequence.scores[at][0] for at in sorted(sequence.scores)])
+        return torch.tensor([step.logprob for step in self.prompt_logprobs(token_ids)])
 
-    def _finish(self, requests: list[Request], room_for: int = 0) -> list[Sequence]:
+    def prompt_logprobs(self, token_ids: Listed[int], top: int = 0) -> list[Step]:
+        """Each token of a text but the first, as if it had been generated, with the `top` likeliest at its place."""
+        wanted = {at: (token,) for at, token in enumerate(token_ids[1:])}
+        (sequence,) = self._finish([Request(token_ids, generate=False, wanted=wanted, top=top, retain=False)])
+        return [
+            Step(token, sequence.scores[at][0], sequence.tops.get(at, ())) for at, token in enumerate(token_ids[1:])
+        ]
+
+    def _finish(self, requests: list[Request]) -> list[Sequence]:
         """Run requests to their ends."""
         if not requests:
             return []
@@ -250,10 +255,16 @@ class Engine:
                 self._counts["steps"] += 1
             try:
                 outcome = execute(bound, self.runner, self.vision)
-            except Exception as error:
+            except BaseException as error:
+                # What was written is unknown, so nothing of it may be taken over by others.
+                failure = error if isinstance(error, Exception) else ModelError("the engine was interrupted")
                 with self._locked():
                     for sequence in plan.sequences:
-                        self._end(sequence, error)
+                        self._end(sequence, failure)
+                    if bound.copies:
+                        self._manager.forget()
+                if failure is not error:
+                    raise
                 return True
             with self._locked():
                 self._apply(plan, bound, outcome)
@@ -307,11 +318,18 @@ class Engine:
 
     def _run(self) -> None:
         while True:
-            worked = self.step()
+            failure: Exception | None = None
+            try:
+                worked = self.step()
+            except Exception as error:  # a defect; whoever waits must hear of it
+                worked, failure = True, error
             with self._locked():
                 if self._stopping:
+                    failure = ModelError("the engine was stopped before this request was done")
+                if failure is not None:
                     for sequence in [*self._scheduler.running, *self._scheduler.waiting]:
-                        self._end(sequence, ModelError("the engine was stopped before this request was done"))
+                        self._end(sequence, failure)
+                if self._stopping:
                     return
                 if not worked and not self._scheduler.waiting and not self._scheduler.running:
                     self._work.wait()
@@ -355,6 +373,7 @@ class Engine:
             if sequence.state is not State.RUNNING:
                 continue
             sequence.scores.update(outcome.scores.get(sequence, {}))
+            sequence.tops.update(outcome.tops.get(sequence, {}))
             if sequence in outcome.hidden:
                 for child in sequence.children:
                     child.parent_hidden = outcome.hidden[sequence]

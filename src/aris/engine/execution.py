@@ -62,6 +62,7 @@ class Outcome:
 
     chosen: dict[Sequence, list[Chosen]] = field(default_factory=dict)
     scores: dict[Sequence, dict[int, tuple[float, ...]]] = field(default_factory=dict)
+    tops: dict[Sequence, dict[int, tuple[tuple[int, float], ...]]] = field(default_factory=dict)
     hidden: dict[Sequence, Tensor] = field(default_factory=dict)
     errors: dict[Sequence, Exception] = field(default_factory=dict)
 
@@ -218,6 +219,13 @@ def _score(wanted: Listed[tuple[Sequence, int, Tensor]], runner: Runner, outcome
             count = len(sequence.request.wanted[position])
             outcome.scores.setdefault(sequence, {})[position] = tuple(values[:count])
             del values[:count]
+        most = min(max(sequence.request.top for sequence, _, _ in part), logprobs.shape[1])
+        if most:
+            best, likeliest = (each.tolist() for each in logprobs.topk(most, dim=1))
+            for row, (sequence, position, _) in enumerate(part):
+                count = sequence.request.top
+                pairs = tuple(zip(likeliest[row][:count], best[row][:count], strict=True))
+                outcome.tops.setdefault(sequence, {})[position] = pairs
 
 
 def _choose(entries: list[_Entry], hidden: Tensor, runner: Runner, outcome: Outcome) -> None:

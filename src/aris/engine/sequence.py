@@ -62,6 +62,7 @@ class Request:
         mask: restricts the answer's tokens; used by this request alone.
         keep: lengths of beginnings of the prompt that shall be kept for others, besides the whole when it has ended.
         wanted: for positions of the prompt, the tokens whose log-probability of coming next is to be recorded.
+        top: how many of the likeliest tokens are to be recorded at each wanted position too.
         rows_from: prompt tokens from here on are computed as rows of decode steps, beside those of other sequences,
             which suits many short continuations of one beginning; None computes none so.
         retain: whether what was computed is kept for others after the end.
@@ -74,6 +75,7 @@ class Request:
     mask: TokenMask | None = None
     keep: tuple[int, ...] = ()
     wanted: Mapping[int, Listed[int]] = field(default_factory=dict)
+    top: int = 0
     rows_from: int | None = None
     retain: bool = True
 
@@ -106,6 +108,7 @@ class Sequence:
         written: positions below which the pool may have been written, rejected guesses included.
         slot, table: its ring and its blocks; 0 and [] while it has none.
         scores: for each wanted position, the log-probabilities of its tokens.
+        tops: for each wanted position, the likeliest tokens with theirs, if they were asked for.
         state: waiting, running or finished.
         hit_tokens: prompt tokens that another sequence had computed.
         submitted_s, first_token_s, prefill_s, image_s: seconds on a monotonic clock: when it came, when its first
@@ -143,6 +146,7 @@ class Sequence:
         self.table: list[int] = []
         self.state = State.WAITING
         self.scores: dict[int, tuple[float, ...]] = {}
+        self.tops: dict[int, tuple[tuple[int, float], ...]] = {}
         self.children: list[Sequence] = []
         self.parent_hidden: Tensor | None = None
         self.hit_tokens = 0
