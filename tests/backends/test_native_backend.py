@@ -14,7 +14,7 @@ import tiny_checkpoint
 from aris.backends import Backend, GenerationOptions, NativeBackend, ReplyStream
 from aris.backends.streaming import StopStrings
 from aris.checkpoints.registry import ModelSpec
-from aris.engine import EngineBusy, EngineLimits, Step
+from aris.engine import ContextLengthError, EngineBusy, EngineLimits, Step
 from aris.errors import ModelError, PromptError
 from aris.prompting import Image, ImageProcessor, Tokenizer, assistant, system, user
 
@@ -328,5 +328,5 @@ def test_limits_are_the_engines() -> None:
     with pytest.raises(EngineBusy):
         made.stream([user("Q")], long_options())
     assert "".join(first) == first.reply.text
-    with pytest.raises(ModelError, match="59 at most"):
+    with pytest.raises(ContextLengthError, match="59 at most"):
         made.stream([user("x" * 80)])

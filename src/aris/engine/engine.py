@@ -16,7 +16,7 @@ from torch import Tensor
 from aris.engine.block_manager import BlockManager, Copy
 from aris.engine.execution import Bound, Outcome, bind, execute
 from aris.engine.kv_pool import BLOCK, KVPool, fit_pool, memory_for_cache
-from aris.engine.limits import EngineLimits
+from aris.engine.limits import ContextLengthError, EngineLimits
 from aris.engine.runner import Runner, make_runner
 from aris.engine.sampling import SamplingParams
 from aris.engine.scheduler import Plan, Proposer, Scheduler
@@ -468,7 +468,7 @@ class Engine:
         if len(tokens) > most:
             by_model = self.max_tokens == config.text.max_position_embeddings
             whose = "this model" if by_model else "this engine, as set up,"
-            raise ModelError(
+            raise ContextLengthError(
                 f"the prompt has {len(tokens):,} tokens, and {whose} reads {most:,} at most; "
                 "send less text or fewer images"
             )

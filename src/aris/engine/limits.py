@@ -11,6 +11,10 @@ class EngineBusy(ModelError):  # noqa: N818 - what it is called everywhere
     """As many requests wait as may; ask again later."""
 
 
+class ContextLengthError(ModelError):
+    """A prompt is longer than the model or the engine's limits allow."""
+
+
 @dataclass(frozen=True)
 class EngineLimits:
     """Bounds of an engine. What does not fit waits or is refused; nothing runs out of memory for it.

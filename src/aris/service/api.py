@@ -14,9 +14,10 @@ from fastapi import Request
 from aris import __version__
 from aris.backends import GenerationOptions, NativeBackend, ReplyStream
 from aris.backends import Usage as BackendUsage
+from aris.engine import ContextLengthError, EngineBusy
 from aris.errors import ArisError
-from aris.service.errors import ApiError, bad_request, refused
-from aris.service.generation import Dispatcher, Generation
+from aris.service.errors import ApiError, bad_request, busy, refused
+from aris.service.generation import RETRY_AFTER_S, Dispatcher, Generation
 from aris.service.metrics import Metrics
 from aris.service.schemas import ModelCard, Usage
 from aris.service.settings import Settings
@@ -90,6 +91,10 @@ class Api:
         """A stream whose prompt and options were found good."""
         try:
             stream = make(options)
+        except EngineBusy:
+            raise busy(RETRY_AFTER_S) from None
+        except ContextLengthError as error:
+            raise bad_request(str(error), "messages", "context_length_exceeded") from None
         except ArisError as error:
             raise refused(error) from None
         prompt = stream.reply.usage.prompt_tokens
@@ -106,7 +111,7 @@ class Api:
 
     def engine_facts(self) -> dict[str, float]:
         """The engine's figures for the metrics."""
-        return {"running": self.dispatcher.active, "waiting": 0}
+        return self.backend.engine.stats()
 
 
 def served_name(backend: NativeBackend) -> str:
