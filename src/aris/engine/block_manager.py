@@ -145,6 +145,8 @@ class BlockManager:
     def extend(self, sequence: Sequence, length: int) -> bool:
         """Give a sequence the blocks to hold `length` tokens; False, and nothing changed, if there are too few."""
         more = -(-length // BLOCK) - len(sequence.table)
+        if more <= 0:
+            return True
         if more > self.free_blocks:
             return False
         for _ in range(more):

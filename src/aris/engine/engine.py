@@ -21,6 +21,7 @@ from aris.engine.runner import Runner, make_runner
 from aris.engine.sampling import SamplingParams
 from aris.engine.scheduler import Plan, Proposer, Scheduler
 from aris.engine.sequence import Request, Sequence, State, Step
+from aris.engine.speculation import Gate, PromptLookup
 from aris.engine.vision import ImageInput, VisionCache
 from aris.errors import ModelError
 from aris.model import MedGemma
@@ -49,7 +50,7 @@ class Engine:
         model: in eval mode.
         limits: what it may take.
         runner: does the tensor work on `pool`; by default the fastest there is. Give both or neither.
-        proposer: guesses how answers go on (speculation).
+        proposer: guesses how answers go on (speculation), all of which are tried; by default `limits` says.
 
     Attributes:
         model, limits, pool, runner, vision: its parts.
@@ -83,6 +84,8 @@ class Engine:
         self._manager = BlockManager(pool.slots, pool.blocks, pool.window, self.limits.kept_prompts)
         self._scheduler = Scheduler(self.limits, self._manager, self.runner.prefill_chunk)
         self._scheduler.proposer = proposer
+        if proposer is None and self.limits.speculation:
+            self._scheduler.proposer, self._scheduler.gate = PromptLookup(text.vocab_size), Gate()
         # Soft tokens are inputs only; a model that emits one would ask for an image that nobody sent.
         self._never_sampled = (config.boi_token_index, config.eoi_token_index, config.image_token_index)
         self._copies: list[Copy] = []  # of rings to be kept, before the next step's work
@@ -253,6 +256,7 @@ class Engine:
                 bound = bind(plan, self._copies)
                 self._copies = []
                 self._counts["steps"] += 1
+            began = time.perf_counter()
             try:
                 outcome = execute(bound, self.runner, self.vision)
             except BaseException as error:
@@ -266,8 +270,12 @@ class Engine:
                 if failure is not error:
                     raise
                 return True
+            spent = time.perf_counter() - began
             with self._locked():
                 self._apply(plan, bound, outcome)
+                if self._scheduler.gate is not None and bound.groups:
+                    alone = not (bound.chunks or bound.copies or plan.ready)
+                    self._scheduler.gate.done(spent if alone else None)
             return True
 
     def start(self) -> None:
@@ -360,20 +368,24 @@ class Engine:
         for group in bound.groups:
             sequence = group.sequence
             if sequence.state is State.RUNNING:
-                right = max(len(outcome.chosen.get(sequence, ())) - 1, 0)
-                sequence.computed = group.start + group.count + right
+                sequence.computed = group.start + group.count
                 if group.drafts:
+                    right = max(len(outcome.chosen.get(sequence, ())) - 1, 0)
+                    sequence.computed += right
                     self._counts["draft_tokens"] += len(group.drafts)
                     self._counts["accepted_draft_tokens"] += right
                     if self._scheduler.proposer is not None:
                         self._scheduler.proposer.observe(sequence, len(group.drafts), right)
+                    if self._scheduler.gate is not None:
+                        self._scheduler.gate.observe(sequence, len(group.drafts), right)
         for sequence in plan.ready:
             sequence.parent_hidden = None
         for sequence in plan.sequences:
             if sequence.state is not State.RUNNING:
                 continue
-            sequence.scores.update(outcome.scores.get(sequence, {}))
-            sequence.tops.update(outcome.tops.get(sequence, {}))
+            if sequence in outcome.scores:
+                sequence.scores.update(outcome.scores[sequence])
+                sequence.tops.update(outcome.tops.get(sequence, {}))
             if sequence in outcome.hidden:
                 for child in sequence.children:
                     child.parent_hidden = outcome.hidden[sequence]
@@ -394,9 +406,9 @@ class Engine:
         self._counts["generated_tokens"] += 1
         mask = sequence.request.mask
         if step.token_id in sequence.params.stop_token_ids or (last and mask is not None and mask.finished):
-            step = replace(step, finish_reason="stop")
+            step = step._replace(finish_reason="stop")
         elif sequence.generated >= sequence.params.max_tokens or len(sequence.tokens) >= sequence.tokens_limit:
-            step = replace(step, finish_reason="length")
+            step = step._replace(finish_reason="length")
         sequence.put(step)
         if step.finish_reason is not None:
             self._end(sequence)

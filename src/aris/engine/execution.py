@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence as Listed
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,14 +33,13 @@ class BoundChunk:
     samples: bool
 
 
-@dataclass(frozen=True)
-class BoundRows:
+class BoundRows(NamedTuple):
     """Rows of one sequence: [first, first + count) of the step's rows, then one for each draft."""
 
     sequence: Sequence
     first: int
     start: int
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple's own method of that name is of no use here
     drafts: tuple[int, ...]
     samples: bool
 
@@ -67,8 +67,7 @@ class Outcome:
     errors: dict[Sequence, Exception] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     """Rows [first, first + 1 + drafts) of hidden states, after which a sequence's next tokens are to be chosen."""
 
     sequence: Sequence
@@ -100,6 +99,12 @@ def bind(plan: Plan, copies: list[Copy]) -> Bound:
         sequence = group.sequence
         samples = sequence.request.generate and group.reaches_end
         groups.append(BoundRows(sequence, len(token_ids), group.start, group.count, group.drafts, samples))
+        if group.count == 1 and not group.drafts:
+            token_ids.append(sequence.tokens[group.start])
+            positions.append(group.start)
+            slots.append(sequence.slot)
+            tables.append(list(sequence.table))
+            continue
         stop = group.start + group.count
         token_ids += [*sequence.tokens[group.start : stop], *group.drafts]
         positions += range(group.start, stop + len(group.drafts))
@@ -147,7 +152,9 @@ def execute(bound: Bound, runner: Runner, vision: VisionCache) -> Outcome:
         entries = []
         for group in bound.groups:
             stop = group.first + group.count
-            wanted += _wanted(group.sequence, hidden[group.first : stop], group.start, group.start + group.count)
+            if group.sequence.request.wanted:
+                own = hidden[group.first : stop]
+                wanted += _wanted(group.sequence, own, group.start, group.start + group.count)
             if group.samples:
                 entries.append(_Entry(group.sequence, stop - 1, group.drafts))
         _choose(entries, hidden, runner, outcome)

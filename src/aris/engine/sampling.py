@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -86,8 +87,7 @@ class Draws:
         return float(torch.rand((), generator=self._random, dtype=torch.float64))
 
 
-@dataclass(frozen=True)
-class Chosen:
+class Chosen(NamedTuple):
     """A chosen token, -1 if the mask left none. Its log-probability is the model's, before temperature and truncation,
     banned and masked tokens left out; None and () where it was not asked for."""
 

@@ -9,15 +9,15 @@ gets on.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aris.engine.block_manager import BlockManager, Copy
 from aris.engine.kv_pool import BLOCK
 from aris.engine.limits import EngineBusy, EngineLimits
 from aris.engine.sequence import Sequence, State
+from aris.engine.speculation import Gate
 
 
 class Proposer(Protocol):
@@ -42,8 +42,7 @@ class Chunk:
     checkpoint: bool = False
 
 
-@dataclass(frozen=True)
-class RowGroup:
+class RowGroup(NamedTuple):
     """`count` tokens of a sequence from position `start` as rows, and guesses of what follows the last of them.
 
     The tokens themselves are taken from the sequence when the step is launched.
@@ -51,7 +50,7 @@ class RowGroup:
 
     sequence: Sequence
     start: int
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple's own method of that name is of no use here
     drafts: tuple[int, ...] = ()
 
     @property
@@ -76,8 +75,8 @@ class Plan:
     @property
     def sequences(self) -> list[Sequence]:
         """All that take part."""
-        parts: Iterable[Chunk | RowGroup] = (*self.chunks, *self.rows)
-        return list(dict.fromkeys([*(part.sequence for part in parts), *self.ready, *self.done]))
+        chunked = [part.sequence for part in self.chunks]
+        return list(dict.fromkeys([*chunked, *(group.sequence for group in self.rows), *self.ready, *self.done]))
 
 
 class Scheduler:
@@ -91,6 +90,7 @@ class Scheduler:
     Attributes:
         waiting, running: sequences, oldest first.
         proposer: guesses the next tokens of running answers, if there is one.
+        gate: says how many of its guesses are worth their rows; None takes all.
     """
 
     def __init__(self, limits: EngineLimits, manager: BlockManager, prefill_chunk: int) -> None:
@@ -100,6 +100,7 @@ class Scheduler:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self.proposer: Proposer | None = None
+        self.gate: Gate | None = None
         self.preemptions = 0
         self.queried_tokens = 0
         self.hit_tokens = 0
@@ -130,7 +131,6 @@ class Scheduler:
         for sequence in list(self.running):  # oldest first, so whoever is sent back has no rows yet
             if sequence.state is State.RUNNING and sequence.computed >= sequence.rows_from:
                 budget -= self._plan_rows(plan, sequence, budget)
-        self._admit(plan)
         for sequence in self._admit(plan):
             # Those have blocks for all their tokens, so nobody is sent back for them.
             if sequence.rows_from <= sequence.computed < len(sequence.tokens):
@@ -141,9 +141,10 @@ class Scheduler:
 
     def _plan_rows(self, plan: Plan, sequence: Sequence, budget: int) -> int:
         """Rows for the tokens that a sequence has and has not computed; how much they take of the budget."""
-        count = min(len(sequence.tokens) - sequence.computed, BLOCK)
-        # The newest token of an answer always goes; more of them (a suffix, a recomputation) take turns with prompts.
-        count = max(1, min(count, budget))
+        count = len(sequence.tokens) - sequence.computed
+        if count > 1:
+            # The newest token of an answer always goes; more (a suffix, a recomputation) take turns with prompts.
+            count = max(1, min(count, BLOCK, budget))
         while not self.manager.extend(sequence, sequence.computed + count):
             youngest = self.running[-1]
             self._preempt(youngest)
@@ -203,13 +204,22 @@ class Scheduler:
         """Guesses for the answers that are at their newest token, as far as room for them is free."""
         if self.proposer is None:
             return
-        for index, group in enumerate(plan.rows):
+        going_on = [
+            (index, group)
+            for index, group in enumerate(plan.rows)
+            if group.reaches_end and group.sequence.request.generate and group.sequence.state is State.RUNNING
+        ]
+        if self.gate is not None:
+            self.gate.plan(sum(group.count for group in plan.rows), len(going_on))
+            if not self.gate.open:
+                return
+        for index, group in going_on:
             sequence = group.sequence
-            if sequence.state is not State.RUNNING or not sequence.request.generate or not group.reaches_end:
-                continue
             left = min(sequence.params.max_tokens - sequence.generated, sequence.tokens_limit - len(sequence.tokens))
             room = min(BLOCK - group.count, left - 1, budget)
             drafts = self.proposer.propose(sequence, room)[: max(room, 0)] if room > 0 else []
+            if self.gate is not None:
+                drafts = drafts[: self.gate.admit(sequence, len(drafts))]
             end = group.start + group.count + len(drafts)
             if drafts and self.manager.extend(sequence, end):
                 plan.rows[index] = RowGroup(sequence, group.start, group.count, tuple(drafts))

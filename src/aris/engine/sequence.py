@@ -11,7 +11,7 @@ from collections.abc import Sequence as Listed
 from dataclasses import dataclass, field
 from enum import Enum
 from queue import Empty, SimpleQueue
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -37,8 +37,7 @@ class TokenMask(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One generated token. `finish_reason` is set on the last one: "stop" (a stop token) or "length".
 
     `logprob` is None unless `SamplingParams.logprobs` or `top_logprobs` asked for it.
@@ -213,7 +212,8 @@ class Sequence:
         """For the engine: the answer goes on by a token."""
         self.tokens.append(token)
         self.content.append(token)
-        extend_keys(self.keys, self.content, len(self.content))
+        if len(self.content) % BLOCK == 0:
+            extend_keys(self.keys, self.content, len(self.content))
 
     def match_limit(self) -> int:
         """How many tokens may be taken over from others: not those whose results are needed."""
