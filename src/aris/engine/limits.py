@@ -27,6 +27,8 @@ class EngineLimits:
         prefill_tokens: prompt tokens that are read in one step at most (an image more, as it is never split). Running
             answers get a token each between two such steps, so this bounds how long they stall.
         kept_prompts: beginnings that are kept when their sequences have ended, for others that begin alike.
+        speculation: guess how answers go on where they or their prompts repeat themselves (see `speculation`), as far
+            as that pays.
         vision_bytes: for the embeddings of images that were seen, so that none is encoded twice.
     """
 
@@ -36,6 +38,7 @@ class EngineLimits:
     cache_bytes: int | None = None
     prefill_tokens: int = 2048
     kept_prompts: int = 8
+    speculation: bool = False
     vision_bytes: int = 256 * 1024**2
 
     def __post_init__(self) -> None:

@@ -1,0 +1,263 @@
+"""Speculation: guesses of how an answer goes on, checked as further rows of a step, so that a step can give several
+tokens. Guesses never change an answer: each token is chosen from its own row's logits as without them, by the same
+random numbers, and a guess only counts if it is what was chosen. (For guesses that are certain of themselves, as these
+are, that is speculative sampling: arXiv 2211.17192.)
+
+A guess costs a row. `Gate` lets through what pays by the times that steps have taken, and keeps an account of what
+guesses have won and lost: it never lets them lose more than a small share of the time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Sequence as Listed
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from aris.engine.sampling import SamplingParams
+from aris.engine.sequence import Request, Sequence
+
+if TYPE_CHECKING:
+    from aris.engine.engine import Engine
+
+MOST_DRAFTS = 32
+
+
+@dataclass
+class _Index:
+    """Where each n-gram of a sequence's tokens ends, up to `upto` tokens."""
+
+    ends: defaultdict[tuple[int, ...], deque[int]]
+    upto: int = 0
+
+
+class PromptLookup:
+    """Guesses that an answer goes on as it, or its prompt, did before after the same tokens (prompt lookup).
+
+    Reports and summaries copy much. Of the last places where the newest tokens stood before, it takes the one that
+    agrees furthest back, the latest of equals.
+
+    Args:
+        vocab_size: of the model: ids beyond it, such as soft image tokens, have no row in its embedding.
+        ngram: how many tokens must agree.
+        places: how many places of an n-gram are remembered.
+    """
+
+    def __init__(self, vocab_size: int, *, ngram: int = 3, places: int = 4) -> None:
+        self._vocab_size = vocab_size
+        self._ngram = ngram
+        self._places = places
+
+    def propose(self, sequence: Sequence, room: int) -> list[int]:
+        """See `scheduler.Proposer`."""
+        tokens, ngram = sequence.tokens, self._ngram
+        index = sequence.proposals
+        if not isinstance(index, _Index):
+            index = sequence.proposals = _Index(defaultdict(lambda: deque(maxlen=self._places)))
+        # The n-gram at the very end is what is looked for, so it is not among those that are known.
+        for end in range(max(index.upto, ngram), len(tokens)):
+            index.ends[tuple(tokens[end - ngram : end])].append(end)
+        index.upto = max(index.upto, len(tokens))
+        places = index.ends.get(tuple(tokens[-ngram:]))
+        if not places:
+            return []
+        source = max(places, key=lambda end: (_agreement(tokens, end), end))
+        return _usable(_going_on(tokens, source, room), sequence, self._vocab_size)
+
+    def observe(self, sequence: Sequence, proposed: int, accepted: int) -> None:
+        """See `scheduler.Proposer`; the gate keeps the score."""
+
+
+def _agreement(tokens: Listed[int], end: int, most: int = 32) -> int:
+    """How many tokens before `end` are as those at the end of all."""
+    return next((back for back in range(min(end, most)) if tokens[end - 1 - back] != tokens[-1 - back]), most)
+
+
+def _going_on(tokens: Listed[int], source: int, room: int) -> list[int]:
+    """What stands from `source` on; where that runs into the end, what it is guessed to go on with."""
+    period = len(tokens) - source
+    out = list(tokens[source : source + room])
+    while len(out) < room:
+        out.append(out[len(out) - period])
+    return out
+
+
+def _usable(drafts: list[int], sequence: Sequence, vocab_size: int) -> list[int]:
+    """Guesses up to the first that can't be chosen, or that ends the answer."""
+    params = sequence.params
+    for at, token in enumerate(drafts):
+        if not 0 <= token < vocab_size or token in params.banned_token_ids:
+            return drafts[:at]
+        if token in params.stop_token_ids:
+            return drafts[: at + 1]
+    return drafts
+
+
+class DraftModel:
+    """Guesses by a small model of the same vocabulary, which writes on greedily from the text (images left out).
+
+    Its engine keeps the sequences that it has read, and only reads what is new of each. It runs while the large
+    model's engine plans its step, so it holds up those who submit.
+
+    Args:
+        engine: of the small model, used by nothing else.
+        vocab_size: of the large model.
+        image_tokens: ids that stand for images or their frames in prompts; left out.
+        count: tokens to guess at once.
+    """
+
+    def __init__(self, engine: Engine, vocab_size: int, *, image_tokens: Listed[int] = (), count: int = 8) -> None:
+        self._engine = engine
+        self._vocab_size = vocab_size
+        self._left_out = frozenset(image_tokens)
+        self._count = count
+
+    def propose(self, sequence: Sequence, room: int) -> list[int]:
+        """See `scheduler.Proposer`."""
+        small = self._engine.model.config.text.vocab_size
+        tokens = [token for token in sequence.tokens if token not in self._left_out]
+        count = min(room, self._count, self._engine.max_tokens - len(tokens))
+        if count < 1 or not tokens or any(token >= small for token in tokens):
+            return []
+        params = SamplingParams(
+            max_tokens=count,
+            stop_token_ids=sequence.params.stop_token_ids,
+            banned_token_ids=sequence.params.banned_token_ids,
+        )
+        written = [step.token_id for step in self._engine.submit(Request(tokens, params=params))]
+        return _usable(written, sequence, self._vocab_size)
+
+    def observe(self, sequence: Sequence, proposed: int, accepted: int) -> None:
+        """See `scheduler.Proposer`; the gate keeps the score."""
+
+
+class StepTimes:
+    """How long steps of so many rows take, from those that were seen."""
+
+    def __init__(self, remembered: int = 15) -> None:
+        self._seen: dict[int, deque[float]] = {}
+        self._medians: dict[int, float] = {}
+        self._remembered = remembered
+
+    def add(self, rows: int, seconds: float) -> None:
+        """A step of `rows` rows has taken `seconds`."""
+        seen = self._seen.setdefault(rows, deque(maxlen=self._remembered))
+        seen.append(seconds)
+        self._medians[rows] = median(seen)
+
+    def known(self, rows: int) -> bool:
+        """Whether steps of so many rows were seen often enough to judge others by them."""
+        return len(self._seen.get(rows, ())) >= 3
+
+    def relative(self, rows: int, more: int) -> float:
+        """How many times longer a step takes with `more` rows than with `rows`, which are known; at least 1.
+
+        Straight lines between what was seen; beyond it, and before anything was, each row is taken to cost as much as
+        on average over what was seen, or a tenth of a step.
+        """
+        base, wanted = self._medians[rows], rows + more
+        above = [at for at in self._medians if at >= wanted]
+        below = max(at for at in self._medians if at <= wanted)
+        if above:
+            at = min(above)
+            share = 0.0 if at == below else (wanted - below) / (at - below)
+            seconds = self._medians[below] + share * (self._medians[at] - self._medians[below])
+        elif below > rows:
+            slope = max(self._medians[below] - base, 0.0) / (below - rows)
+            seconds = self._medians[below] + slope * (wanted - below)
+        else:
+            seconds = base * (1 + 0.1 * more)
+        return max(seconds / base, 1.0)
+
+
+@dataclass
+class _Score:
+    """Guesses of a sequence that were looked at, and those of them that were right; older ones weigh less."""
+
+    tried: float = 0.0
+    right: float = 0.0
+
+    def add(self, proposed: int, accepted: int, keep: float) -> None:
+        self.tried = self.tried * keep + accepted + (accepted < proposed)
+        self.right = self.right * keep + accepted
+
+
+@dataclass
+class Gate:
+    """Decides how many of a sequence's guesses a step takes.
+
+    The account is in steps without guesses. Each such step adds `loss` to it, up to `start`, and what guesses win or
+    lose is added or taken; guesses are let through if the account can bear that all of them are wrong. So they lose
+    no more than a share of `loss` of the time, and `start` steps once.
+
+    Attributes:
+        loss: share of the time that guesses may lose.
+        start: what the account begins with.
+        most: its limit; what was won beyond that can't be lost again.
+    """
+
+    loss: float = 0.02
+    start: float = 1.0
+    most: float = 4.0
+    balance: float = field(init=False)
+    times: StepTimes = field(default_factory=StepTimes)
+
+    def __post_init__(self) -> None:
+        self.balance = self.start
+        self._scores: WeakKeyDictionary[Sequence, _Score] = WeakKeyDictionary()
+        self._all = _Score(2.0, 1.0)
+        self._rows = self._answers = self._drafts = self._accepted = 0
+        self._expected = 0.0
+
+    def plan(self, rows: int, answers: int) -> None:
+        """A step is being planned, of so many rows and answers before any guesses."""
+        self._rows, self._answers, self._drafts, self._accepted = rows, answers, 0, 0
+        self._expected = float(answers)
+
+    @property
+    def open(self) -> bool:
+        """Whether anything could be let through."""
+        return self.times.known(self._rows) and self.balance > 0.0
+
+    def admit(self, sequence: Sequence, drafts: int) -> int:
+        """How many of a sequence's guesses, best first, the step that is being planned shall take."""
+        if not self.open or not drafts:
+            return 0
+        score = self._scores.get(sequence, _Score())
+        chance = (score.right + 2 * self._all.right / self._all.tried) / (score.tried + 2)
+        before = self.times.relative(self._rows, self._drafts)
+        best, best_rate, gain, tokens = 0, 0.0, 0.0, self._expected
+        probe = 0
+        for count in range(1, min(drafts, MOST_DRAFTS) + 1):
+            tokens += chance**count
+            after = self.times.relative(self._rows, self._drafts + count)
+            if after - 1 > self.balance:  # all of them may be wrong
+                break
+            rate = tokens / after - self._expected / before
+            if rate > best_rate:
+                best, best_rate, gain = count, rate, tokens - self._expected
+            if count <= 8:
+                probe = count
+        # Now and then, as the account allows, some are tried that do not promise to pay: the text may have changed.
+        taken = best or (probe if self.balance >= self.start / 2 else 0)
+        self._drafts += taken
+        self._expected += gain
+        return taken
+
+    def observe(self, sequence: Sequence, proposed: int, accepted: int) -> None:
+        """How many of a sequence's guesses were right."""
+        self._scores.setdefault(sequence, _Score()).add(proposed, accepted, 0.8)
+        self._all.add(proposed, accepted, 0.98)
+        self._accepted += accepted
+
+    def done(self, seconds: float | None) -> None:
+        """The planned step has been done; `seconds` is None where it held other work too."""
+        if seconds is not None:
+            self.times.add(self._rows + self._drafts, seconds)
+        if self._drafts:
+            cost = self.times.relative(self._rows, self._drafts) - 1
+            self.balance = min(self.balance + self._accepted / max(self._answers, 1) - cost, self.most)
+        elif self.balance < self.start and seconds is not None:
+            self.balance = min(self.balance + self.loss, self.start)
