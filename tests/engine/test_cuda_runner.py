@@ -73,6 +73,71 @@ def test_prompts_and_steps_equal_the_plain_runner() -> None:
         same(got, wanted)
 
 
+def both(slots: int, blocks: int) -> list[TorchRunner | CudaRunner]:
+    """The plain runner and the fast one, each with a model and a pool of its own."""
+    out: list[TorchRunner | CudaRunner] = []
+    for fast in (False, True):
+        model = tiny()
+        pool = KVPool(model.config.text, slots, blocks, DEVICE, torch.float32)
+        runner = CudaRunner.wrap(model, pool) if fast else TorchRunner(model, pool)
+        assert runner is not None
+        out.append(runner)
+    return out
+
+
+BANNED = torch.tensor([308, 309, SOFT])
+
+
+@torch.inference_mode()
+def test_steps_that_are_launched_ahead_give_what_the_plain_runner_gives() -> None:
+    answers = []
+    for runner in both(4, 8):
+        tables = [[3, 5], [1, 2]]  # the second block is at hand before the first is full
+        starts = [60, 61]
+        for slot, table, start in zip((1, 2), tables, starts, strict=True):
+            runner.prefill(PrefillChunk(list(range(start)), 0, slot, table))
+        tokens, made = [7, 8], []
+        for step in range(7):
+            rows = Rows(tokens, [start + step for start in starts], [1, 2], tables)
+            hidden = runner.decode(rows)
+            tokens = runner.greedy(hidden, BANNED).tolist()
+            made.append(tokens)
+        # One ends, and the other goes on alone.
+        hidden = runner.decode(Rows(tokens[1:], [starts[1] + 7], [2], tables[1:]))
+        made.append([*runner.greedy(hidden, BANNED).tolist(), -1])
+        answers.append(made)
+    assert answers[0] == answers[1]
+
+
+@torch.inference_mode()
+def test_a_step_launched_on_what_a_slot_held_before_is_void() -> None:
+    results = []
+    for runner in both(3, 4):
+        runner.prefill(PrefillChunk(list(range(40)), 0, 1, [1]))
+        (token,) = runner.greedy(runner.decode(Rows([7], [40], [1], [[1]])), BANNED).tolist()
+        # Another prompt in the same slot and block, one token longer, and the very row that was guessed.
+        runner.prefill(PrefillChunk(list(range(100, 141)), 0, 1, [1]))
+        results.append(runner.decode(Rows([token], [41], [1], [[1]])).clone())
+        runner.greedy(results[-1], BANNED)
+        runner.prefill(PrefillChunk(list(range(50)), 0, 2, [2]))
+        runner.copy_slot(2, 1)
+        runner.copy_block(2, 1)
+        results.append(runner.decode(Rows([token], [42], [1], [[1]])).clone())
+    same(results[2], results[0])
+    same(results[3], results[1])
+
+
+@torch.inference_mode()
+def test_scores_may_be_asked_for_after_the_next_step_was_launched() -> None:
+    plain, fast = ((runner.prefill(PrefillChunk(list(range(20)), 0, 1, [1])), runner)[1] for runner in both(3, 4))
+    rows = Rows([7], [20], [1], [[1]])
+    wanted, hidden = plain.decode(rows), fast.decode(rows)
+    fast.greedy(hidden, BANNED)
+    same(fast.logits(hidden)[:, :308], plain.logits(wanted)[:, :308])
+    banned = torch.cat((BANNED, plain.logits(wanted).argmax(1).cpu()))
+    assert fast.greedy(hidden, banned).tolist() == plain.greedy(wanted, banned).tolist()
+
+
 @torch.inference_mode()
 def test_more_rows_than_the_largest_graph() -> None:
     model = tiny()

@@ -152,10 +152,10 @@ class DecodeStep:
         if event is not None:
             event.synchronize()
 
-    def feed(self) -> None:
-        """Make the tokens the inputs of the next step, one position on."""
-        self.token_ids.copy_(self.tokens)
-        self.positions.add_(1)
+    def feed(self, count: int) -> None:
+        """Make the first `count` rows' tokens the inputs of the next step, one position on."""
+        self.token_ids[:count].copy_(self.tokens[:count])
+        self.positions[:count].add_(1)
 
     def run(self) -> None:
         """Launch the step's kernels."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +26,21 @@ from aris.model.attention import visible_ranges
 
 # Rows for which a graph is kept; a batch is padded to the next of them, and larger ones are cut.
 BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64)
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _on_device(method: Method) -> Method:
+    """Run a method with the model's device as the current one, which is where Triton launches."""
+
+    @wraps(method)
+    def run(self: CudaRunner, *arguments: Any, **options: Any) -> Any:
+        device = self.model.device
+        with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+            return method(self, *arguments, **options)
+
+    return cast(Method, run)
 
 
 class CudaRunner:
@@ -72,12 +90,14 @@ class CudaRunner:
             return None
         return cls(model, pool, weights, head, table, prefill_chunk=prefill_chunk)
 
+    @_on_device
     def encode_images(self, pixels: Tensor) -> Tensor:
         """See `Runner.encode_images`."""
         return self.model.encode_images(pixels) if self._tower is None else self._tower(pixels)
 
     # Decoding
 
+    @_on_device
     def decode(self, rows: Rows) -> Tensor:
         """See `Runner.decode`.
 
@@ -97,6 +117,7 @@ class CudaRunner:
         self._hidden = step.hidden[: len(rows)].clone()
         return self._hidden
 
+    @_on_device
     def logits(self, hidden: Tensor) -> Tensor:
         """See `Runner.logits`."""
         step = self._current
@@ -104,6 +125,7 @@ class CudaRunner:
             return step.logits[: hidden.shape[0]]
         return matmul(hidden, self.head, table=self.table)
 
+    @_on_device
     def greedy(self, hidden: Tensor, banned: Tensor) -> Tensor:
         """See `Runner.greedy`; the result is on the CPU. The image markers are never chosen."""
         step = self._current
@@ -122,8 +144,7 @@ class CudaRunner:
     def _launch_next(self, step: DecodeStep) -> None:
         """Launch the step that follows if every sequence goes on and has room in its last block."""
         rows = self._rows
-        graph = self._graphs.get((step.rows, True))
-        if rows is None or graph is None or not step.distinct or not step.pdl:
+        if rows is None or not step.distinct:
             return
         if any((at + 1) // BLOCK >= len(table) for at, table in zip(rows.positions, rows.block_tables, strict=True)):
             return
@@ -133,9 +154,14 @@ class CudaRunner:
             blocks = [rows.block_tables[row][page] for row, page in zip(entered, pages, strict=True)]
             where = torch.tensor([entered, pages, blocks], device=step.tables.device)
             step.tables[where[0], where[1]] = where[2].to(torch.int32)
-        step.feed()
-        graph.replay()
+        step.feed(len(rows))
+        self._run(step)
         self._launched = True
+
+    def _rewritten(self, slot: int) -> None:
+        """What a slot holds changes, so a step that was launched on it is void, even if the next rows look like it."""
+        if self._rows is not None and slot in self._rows.slots:
+            self._launched, self._rows = False, None
 
     def _follows(self, rows: Rows) -> bool:
         """Whether rows are those of the step that was launched ahead."""
@@ -153,6 +179,7 @@ class CudaRunner:
 
     def copy_slot(self, source: int, target: int) -> None:
         """See `Runner.copy_slot`."""
+        self._rewritten(target)
         self.pool.copy_slot(source, target)
 
     def copy_block(self, source: int, target: int) -> None:
@@ -176,7 +203,7 @@ class CudaRunner:
     def _replay(self, rows: Rows) -> tuple[bool, DecodeStep]:
         count = len(rows)
         distinct = len(set(rows.slots)) == count
-        step, graph = self.step_for(count, distinct=distinct)
+        step, _ = self.step_for(count, distinct=distinct)
         inputs = torch.zeros(3, step.rows, dtype=torch.int64)
         inputs[:, :count] = torch.tensor([list(rows.token_ids), list(rows.positions), list(rows.slots)])
         needed = max(position // BLOCK + 1 for position in rows.positions)
@@ -186,16 +213,22 @@ class CudaRunner:
             tables[row, :used] = torch.tensor(list(table[:used]), dtype=torch.int32)
         step.inputs.copy_(inputs)
         step.tables[:, :needed].copy_(tables)
+        self._run(step)
+        return distinct, step
+
+    def _run(self, step: DecodeStep) -> None:
+        graph = self._graphs.get((step.rows, step.distinct))
         if graph is None:
             step.run()
         else:
             graph.replay()
-        return distinct, step
 
     # Prompts
 
+    @_on_device
     def prefill(self, chunk: PrefillChunk) -> Tensor:
         """See `Runner.prefill`."""
+        self._rewritten(chunk.slot)
         model, text = self.model, self.model.config.text
         device, tokens = model.device, len(chunk.token_ids)
         ids = torch.tensor([list(chunk.token_ids)], device=device)
@@ -309,7 +342,8 @@ def _capture(step: DecodeStep) -> torch.cuda.CUDAGraph:
         step.run()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Other threads may use the device meanwhile, to encode an image for instance.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         step.run()
     return graph
 
