@@ -275,7 +275,7 @@ class Engine:
                 self._apply(plan, bound, outcome)
                 if self._scheduler.gate is not None and bound.groups:
                     alone = not (bound.chunks or bound.copies or plan.ready)
-                    self._scheduler.gate.done(spent if alone else None)
+                    self._scheduler.gate.done(len(bound.rows), spent if alone else None)
             return True
 
     def start(self) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from aris.engine.engine import Engine
 
 MOST_DRAFTS = 32
+_PROBE = 8
+# What guesses must promise to win, at the least, as times are only estimates.
+_WORTH_IT = 1.03
 
 
 @dataclass
@@ -72,7 +75,8 @@ class PromptLookup:
 
 def _agreement(tokens: Listed[int], end: int, most: int = 32) -> int:
     """How many tokens before `end` are as those at the end of all."""
-    return next((back for back in range(min(end, most)) if tokens[end - 1 - back] != tokens[-1 - back]), most)
+    most = min(end, most)
+    return next((back for back in range(most) if tokens[end - 1 - back] != tokens[-1 - back]), most)
 
 
 def _going_on(tokens: Listed[int], source: int, room: int) -> list[int]:
@@ -188,18 +192,20 @@ class _Score:
 class Gate:
     """Decides how many of a sequence's guesses a step takes.
 
-    The account is in steps without guesses. Each such step adds `loss` to it, up to `start`, and what guesses win or
+    The account is in steps without guesses. Each such step adds `loss` to it, up to `saved`, and what guesses win or
     lose is added or taken; guesses are let through if the account can bear that all of them are wrong. So they lose
-    no more than a share of `loss` of the time, and `start` steps once.
+    no more than a share of `loss` of the time, and a step or two once.
 
     Attributes:
         loss: share of the time that guesses may lose.
         start: what the account begins with.
+        saved: what it may save up for guesses that cost more than a step at once.
         most: its limit; what was won beyond that can't be lost again.
     """
 
     loss: float = 0.02
     start: float = 1.0
+    saved: float = 2.0
     most: float = 4.0
     balance: float = field(init=False)
     times: StepTimes = field(default_factory=StepTimes)
@@ -228,20 +234,20 @@ class Gate:
         score = self._scores.get(sequence, _Score())
         chance = (score.right + 2 * self._all.right / self._all.tried) / (score.tried + 2)
         before = self.times.relative(self._rows, self._drafts)
-        best, best_rate, gain, tokens = 0, 0.0, 0.0, self._expected
-        probe = 0
+        plainly = self._expected / before
+        taken, best_rate, gain, tokens = 0, plainly * _WORTH_IT, 0.0, self._expected
+        probe, probe_cost = 0, 0.0
         for count in range(1, min(drafts, MOST_DRAFTS) + 1):
             tokens += chance**count
             after = self.times.relative(self._rows, self._drafts + count)
-            if after - 1 > self.balance:  # all of them may be wrong
-                break
-            rate = tokens / after - self._expected / before
-            if rate > best_rate:
-                best, best_rate, gain = count, rate, tokens - self._expected
-            if count <= 8:
-                probe = count
+            cost = after - 1  # all of them may be wrong
+            if cost <= self.balance and tokens / after > best_rate:
+                taken, best_rate, gain = count, tokens / after, tokens - self._expected
+            if count <= _PROBE and cost <= self.saved:
+                probe, probe_cost = count, cost
         # Now and then, as the account allows, some are tried that do not promise to pay: the text may have changed.
-        taken = best or (probe if self.balance >= self.start / 2 else 0)
+        if not taken and probe_cost <= self.balance:
+            taken = probe
         self._drafts += taken
         self._expected += gain
         return taken
@@ -252,12 +258,12 @@ class Gate:
         self._all.add(proposed, accepted, 0.98)
         self._accepted += accepted
 
-    def done(self, seconds: float | None) -> None:
-        """The planned step has been done; `seconds` is None where it held other work too."""
+    def done(self, rows: int, seconds: float | None) -> None:
+        """The planned step has been done, with so many rows; `seconds` is None where it held other work too."""
         if seconds is not None:
-            self.times.add(self._rows + self._drafts, seconds)
-        if self._drafts:
-            cost = self.times.relative(self._rows, self._drafts) - 1
+            self.times.add(rows, seconds)
+        if rows > self._rows:
+            cost = self.times.relative(self._rows, rows - self._rows) - 1
             self.balance = min(self.balance + self._accepted / max(self._answers, 1) - cost, self.most)
-        elif self.balance < self.start and seconds is not None:
-            self.balance = min(self.balance + self.loss, self.start)
+        elif self.balance < self.saved and seconds is not None:
+            self.balance = min(self.balance + self.loss, self.saved)
