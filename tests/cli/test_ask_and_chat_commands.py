@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,40 @@ def test_chat_from_a_pipe_fails_where_an_image_cannot_be_read(aris: Aris, script
     scripted()
     result = aris("chat", input="/image none.png\nQ?\n")
     assert result.exit_code == 1 and "none.png" in result.stderr and result.stdout == ""
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"effusion": {"type": "boolean"}, "side": {"enum": ["left", "right"]}},
+    "required": ["effusion", "side"],
+    "additionalProperties": False,
+}
+
+
+def test_ask_holds_the_answer_to_a_form(aris: Aris, tiny_model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "schema.json"
+    file.write_text(json.dumps(SCHEMA))
+    result = aris("ask", "-m", tiny_model, "Effusion?", "--json-schema", file)
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert set(answer) == {"effusion", "side"} and answer["side"] in ("left", "right")
+    result = aris("ask", "-m", tiny_model, "Effusion?", "--choice", "yes", "--choice", "no", "--json")
+    assert json.loads(result.stdout)["answer"] in ("yes", "no")
+    result = aris("ask", "-m", tiny_model, "How many?", "--regex", "[0-9]{2} mm")
+    assert re.fullmatch("[0-9]{2} mm\n", result.stdout)
+
+
+def test_ask_refuses_a_wrong_form_in_one_line(aris: Aris, scripted: Scripted, tmp_path: Path) -> None:
+    scripted()
+    file = tmp_path / "schema.json"
+    for given, said in (
+        (("--json-schema", file), "schema.json"),
+        (("--regex", "("), "unclosed"),
+        (("--choice", ""), "empty"),
+    ):
+        result = aris("ask", "Why?", *given)
+        assert result.exit_code == 1 and result.stdout == ""
+        assert said in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    file.write_text('{"not": {}}')
+    assert "not supported: not" in aris("ask", "Why?", "--json-schema", file).stderr
+    assert aris("ask", "Why?", "--regex", "a", "--choice", "b").exit_code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,8 +14,9 @@ from aris.checkpoints.checkpoint import load_model, open_checkpoint
 from aris.checkpoints.entries import TokenizerSource
 from aris.checkpoints.peft import load_adapter
 from aris.engine import EngineLimits
+from aris.engine.speculation import DraftModel
 from aris.errors import CheckpointError, ModelError
-from aris.model import require_supported_dtype
+from aris.model import MedGemmaConfig, require_supported_dtype
 from aris.prompting import ImageProcessor, Tokenizer
 
 DEFAULT_MODEL = "aris-nano"
@@ -36,6 +38,7 @@ def load(
     adapter: str | Path | None = None,
     revision: str | None = None,
     limits: EngineLimits | None = None,
+    speculation: str | Path | None = None,
 ) -> NativeBackend:
     """Load a model and make it ready to run.
 
@@ -48,6 +51,10 @@ def load(
         adapter: folder of a PEFT LoRA adapter to put on the model.
         revision: of a hub id; by default the registry's.
         limits: what the engine may take; by default 64 answers at once, and half of the free memory for their cache.
+        speculation: "prompt" guesses how an answer goes on where it or its prompt repeats itself, as far as that pays;
+            "off" guesses nothing; any other name is that of a small model of the same vocabulary, which guesses. None
+            does as `limits` says. Greedy answers stay the same where arithmetic does not depend on the rows of a
+            step (float32 nearly always); sampled ones keep their distribution.
 
     Raises:
         CheckpointError: the model or the adapter is missing, gated, damaged, or of another family.
@@ -58,6 +65,9 @@ def load(
     kind = resolve_dtype(dtype, place)
     checkpoint = open_checkpoint(str(name), revision=revision)
     folder = None if adapter is None else Path(adapter).expanduser()
+    if speculation in ("prompt", "off"):
+        limits = replace(limits or EngineLimits(), speculation=speculation == "prompt")
+        speculation = None
     if folder is not None and not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; an adapter is a folder with adapter_config.json")
     with memory_errors(place):
@@ -74,18 +84,32 @@ def load(
                 f"{checkpoint.name}: preprocessor_config.json says {processor.size} pixels, the tower reads "
                 f"{vision.image_size}; use the checkpoint's own files"
             )
+    tokenizer = _tokenizer(checkpoint.tokenizer)
+    proposer = None if speculation is None else _draft_model(speculation, tokenizer, model.config, kind, place)
     with memory_errors(place):
         return NativeBackend(
             checkpoint.name,
             model,
-            _tokenizer(checkpoint.tokenizer),
+            tokenizer,
             processor,
             spec=checkpoint.spec,
             # An adapter changes the scores, so what was calibrated without it holds no more.
             calibration={} if folder is not None else checkpoint.calibration,
             load_s=time.perf_counter() - started,
             limits=limits,
+            proposer=proposer,
         )
+
+
+def _draft_model(
+    name: str | Path, tokenizer: Tokenizer, config: MedGemmaConfig, dtype: torch.dtype, device: torch.device
+) -> DraftModel:
+    """A small model that guesses for a large one."""
+    small = load(name, dtype=dtype, device=device)
+    if small.tokenizer.token_bytes() != tokenizer.token_bytes():
+        raise ModelError(f"speculation: {small.name} has another vocabulary; a draft model must share the large one's")
+    frames = (config.boi_token_index, config.eoi_token_index, config.image_token_index)
+    return DraftModel(small.engine, config.text.vocab_size, image_tokens=frames)
 
 
 def _tokenizer(source: TokenizerSource) -> Tokenizer:

@@ -13,6 +13,7 @@ from aris.backends.protocol import GenerationOptions, Reply
 from aris.backends.streaming import NativeStream
 from aris.checkpoints.registry import ModelSpec
 from aris.engine import Engine, EngineLimits, ImageInput, Prefix, Request, SamplingParams
+from aris.engine.scheduler import Proposer
 from aris.errors import ModelError, PromptError
 from aris.model import MedGemma
 from aris.prompting import ImageProcessor, Message, Prompt, PromptProcessor, Text, Tokenizer, with_thinking
@@ -45,6 +46,7 @@ class NativeBackend:
         calibration: Mapping[str, Any] | None = None,
         load_s: float = 0.0,
         limits: EngineLimits | None = None,
+        proposer: Proposer | None = None,
     ) -> None:
         """
         Args:
@@ -55,10 +57,11 @@ class NativeBackend:
             spec, calibration: what the model declares of itself, if anything.
             load_s: seconds that loading took.
             limits: what the engine may take.
+            proposer: guesses how answers go on (see `engine.speculation`).
         """
         self.name = name
         self.model = model
-        self.engine = Engine(model, limits)
+        self.engine = Engine(model, limits, proposer=proposer)
         self.tokenizer = tokenizer
         self.spec = spec
         self.calibration: Mapping[str, Any] = calibration or {}

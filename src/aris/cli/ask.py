@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from aris.cli import form as f
 from aris.cli import options as o
 from aris.cli.outcome import interruptible
 from aris.cli.session import Session, generation_options
@@ -29,6 +31,9 @@ def ask(
     top_p: o.TopPOption = 1.0,
     min_p: o.MinPOption = 0.0,
     seed: o.SeedOption = None,
+    json_schema: f.JsonSchemaOption = None,
+    regex: f.RegexOption = None,
+    choice: f.ChoiceOption = None,
     backend_url: o.BackendOption = None,
     adapter: o.AdapterOption = None,
     dtype: o.DtypeOption = "auto",
@@ -41,12 +46,15 @@ def ask(
         aris ask "What does blunting of the costophrenic angle suggest?"
 
         aris ask -i chest.dcm "Is the heart enlarged?"
+
+        aris ask -i chest.dcm --choice yes --choice no "Is there an effusion?"
     """
     session = Session(model, dtype=dtype, device=device, adapter=adapter, backend_url=backend_url)
     generation = generation_options(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, max_tokens=max_tokens, thinking=think
     )
     with interruptible(INCOMPLETE, text=False):
+        generation = replace(generation, grammar=f.grammar(json_schema, regex, choice))
         films = []
         if image:
             from aris.imaging import read_film
