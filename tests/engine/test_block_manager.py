@@ -23,7 +23,7 @@ def make(tokens: list[int]) -> Sequence:
         tokens_limit=BLOCKS * BLOCK,
         image_token=-5,
         tokens_per_image=1,
-        advance=lambda _: True,
+        advance=lambda _: 0.0,
         cancel=lambda _: None,
     )
 

@@ -20,6 +20,7 @@ from aris.engine.limits import ContextLengthError, EngineLimits
 from aris.engine.runner import Runner, make_runner
 from aris.engine.sampling import SamplingParams
 from aris.engine.scheduler import Plan, Proposer, Scheduler
+from aris.engine.scoring import Question, plan_scores
 from aris.engine.sequence import Request, Sequence, State, Step
 from aris.engine.speculation import Gate, PromptLookup
 from aris.engine.vision import ImageInput, VisionCache
@@ -175,51 +176,17 @@ class Engine:
         """
         return self.score_many(self._joined(prefix, token_ids, images), [((), choices)])[0]
 
-    def score_many(
-        self, prefix: Prefix, questions: Listed[tuple[Listed[int], Listed[Listed[int]]]]
-    ) -> list[list[float]]:
+    def score_many(self, prefix: Prefix, questions: Listed[Question]) -> list[list[float]]:
         """Scores of many (question, choices) after one prefix: it is read once, and the rest as one batch of rows."""
-        for _, choices in questions:
-            if not choices or not all(choices):
-                raise ModelError("score: every choice needs at least one token")
-        shared = len(prefix.token_ids)
-        if any(question for question, _ in questions):
+        plan = plan_scores(prefix.token_ids, prefix.images, questions)
+        further = [request for _, _, request in plan.further]
+        if all(question for question, _ in questions):
             self._finish([Request(prefix.token_ids, prefix.images, generate=False)])
-        requests: list[Request] = []
-        for question, choices in questions:
-            prompt = (*prefix.token_ids, *question)
-            end = len(prompt) - 1
-            firsts = tuple(choice[0] for choice in choices)
-            # With no question of its own, this is what reads the prefix, and what the longer choices go on from.
-            part = None if not question else shared
-            wanted = {end: firsts}
-            requests.append(
-                Request(prompt, prefix.images, generate=False, wanted=wanted, rows_from=part, retain=not question)
-            )
-        further: list[tuple[int, int, Request]] = []
-        for asked, (question, choices) in enumerate(questions):
-            prompt = (*prefix.token_ids, *question)
-            for answer, choice in enumerate(choices):
-                if len(choice) > 1:
-                    after = {len(prompt) + at: (token,) for at, token in enumerate(choice[1:])}
-                    request = Request(
-                        (*prompt, *choice[:-1]),
-                        prefix.images,
-                        generate=False,
-                        wanted=after,
-                        rows_from=shared,
-                        retain=False,
-                    )
-                    further.append((asked, answer, request))
-        if any(question for question, _ in questions):
-            done = self._finish([*requests, *(request for _, _, request in further)])
-        else:
-            done = self._finish(requests)
-            done += self._finish([request for _, _, request in further])
-        totals = [list(sequence.scores[len(sequence.tokens) - 1]) for sequence in done[: len(requests)]]
-        for (asked, answer, _), sequence in zip(further, done[len(requests) :], strict=True):
-            totals[asked][answer] += sum(value for scores in sequence.scores.values() for value in scores)
-        return totals
+            done = self._finish([*plan.firsts, *further])
+        else:  # the question without tokens reads the prefix
+            done = self._finish(plan.firsts)
+            done += self._finish(further)
+        return plan.totals(done[: len(plan.firsts)], done[len(plan.firsts) :])
 
     def logprobs(self, token_ids: Listed[int]) -> Tensor:
         """Log-probability (T - 1,) float32 of each token of a text after those before it, for perplexity."""
@@ -342,14 +309,18 @@ class Engine:
                 if not worked and not self._scheduler.waiting and not self._scheduler.running:
                     self._work.wait()
 
-    def _advance(self, sequence: Sequence) -> bool:
-        """Bring a sequence to its next step; False if another thread does, so that waiting for it is enough."""
+    def _advance(self, sequence: Sequence) -> float:
+        """Move a sequence towards its next step; if another thread does, the seconds to wait before asking again."""
         if self._thread is not None:
-            return False
-        with self._stepping:
+            return 1.0
+        if not self._stepping.acquire(blocking=False):
+            return 0.02  # whoever steps now may have all that it came for before this sequence has
+        try:
             if not sequence.has_steps and not self.step():
                 raise RuntimeError("the engine has nothing to do for a sequence that has not ended")
-        return True
+        finally:
+            self._stepping.release()
+        return 0.0
 
     def _apply(self, plan: Plan, bound: Bound, outcome: Outcome) -> None:
         """Note what a step has computed, hand out tokens, and end what is done. Cancelled ones are gone already."""

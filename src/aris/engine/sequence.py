@@ -8,6 +8,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Listed
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from queue import Empty, SimpleQueue
@@ -122,7 +123,7 @@ class Sequence:
         tokens_limit: int,
         image_token: int,
         tokens_per_image: int,
-        advance: Callable[[Sequence], bool],
+        advance: Callable[[Sequence], float],
         cancel: Callable[[Sequence], None],
     ) -> None:
         self.request = request
@@ -204,9 +205,10 @@ class Sequence:
             try:
                 return self._steps.get_nowait()
             except Empty:
-                if self._advance(self):
-                    continue
-                return self._steps.get()
+                wait = self._advance(self)
+                if wait:
+                    with suppress(Empty):
+                        return self._steps.get(timeout=wait)
 
     def append(self, token: int) -> None:
         """For the engine: the answer goes on by a token."""
