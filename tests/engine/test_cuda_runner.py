@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from aris.engine.kv_pool import KVPool
 from aris.engine.runner import PrefillChunk, Rows, TorchRunner
 from aris.engine.runner_cuda import CudaRunner
-from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
+from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig, quantize_model
 from triton_interpreter import DEVICE
 
 SOFT = 310
@@ -157,3 +158,25 @@ def test_a_model_with_an_adapter_is_left_to_the_plain_runner() -> None:
     model = tiny()
     attach_lora(model, lambda name: name.endswith("q_proj"), 2, 4.0)
     assert CudaRunner.wrap(model, KVPool(model.config.text, 2, 2, DEVICE, torch.float32)) is None
+
+
+@pytest.mark.parametrize(("kind", "head"), [("int8", "int8"), ("int4", "int8"), ("int4", "int4")])
+@torch.inference_mode()
+def test_a_quantised_model_equals_its_reference(kind: str, head: str) -> None:
+    outputs = []
+    for fast in (False, True):
+        model = tiny()
+        quantize_model(model, kind, head=head)
+        pool = KVPool(model.config.text, 3, 4, DEVICE, torch.float32)
+        runner = CudaRunner.wrap(model, pool) if fast else TorchRunner(model, pool)
+        assert runner is not None
+        out = [runner.prefill(PrefillChunk(list(range(20)), 0, 1, [1]))]
+        hidden = runner.decode(Rows([7], [20], [1], [[1]]))
+        out += [hidden.clone(), runner.logits(hidden)[:, :308].clone()]
+        hidden = runner.decode(Rows([8, 9], [21, 22], [1, 1], [[1]] * 2))
+        out += [hidden.clone(), runner.logits(hidden)[:, :308].clone()]
+        # The model's own modules go on working, on the packed weights.
+        out.append(model(torch.arange(12, device=DEVICE)[None]))
+        outputs.append(out)
+    for got, wanted in zip(outputs[1], outputs[0], strict=True):
+        assert float((got - wanted).norm() / wanted.norm()) < 2e-4

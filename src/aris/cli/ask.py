@@ -36,6 +36,7 @@ def ask(
     choice: f.ChoiceOption = None,
     backend_url: o.BackendOption = None,
     adapter: o.AdapterOption = None,
+    quantize: o.QuantizeOption = None,
     dtype: o.DtypeOption = "auto",
     device: o.DeviceOption = "auto",
 ) -> None:
@@ -49,7 +50,7 @@ def ask(
 
         aris ask -i chest.dcm --choice yes --choice no "Is there an effusion?"
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, backend_url=backend_url)
+    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
     generation = generation_options(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, max_tokens=max_tokens, thinking=think
     )

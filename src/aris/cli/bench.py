@@ -20,6 +20,7 @@ def bench(
     new_tokens: Annotated[int, typer.Option(min=4, help="Tokens of each answer.")] = 64,
     streams: Annotated[int, typer.Option(min=1, help="Answers side by side.")] = 8,
     adapter: o.AdapterOption = None,
+    quantize: o.QuantizeOption = None,
     dtype: o.DtypeOption = "auto",
     device: o.DeviceOption = "auto",
 ) -> None:
@@ -27,7 +28,7 @@ def bench(
 
     Close other programs first; figures of a busy machine say little.
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter)
+    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize)
     with interruptible("nothing was measured", text=False):
         backend = session.backend
         with working("measuring"):

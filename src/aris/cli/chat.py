@@ -38,6 +38,7 @@ def chat(
     seed: o.SeedOption = None,
     backend_url: o.BackendOption = None,
     adapter: o.AdapterOption = None,
+    quantize: o.QuantizeOption = None,
     dtype: o.DtypeOption = "auto",
     device: o.DeviceOption = "auto",
 ) -> None:
@@ -49,7 +50,7 @@ def chat(
 
         printf 'What is a pleural effusion?\\nHow is it treated?\\n' | aris chat
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, backend_url=backend_url)
+    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
     generation = generation_options(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, max_tokens=max_tokens
     )

@@ -33,6 +33,7 @@ def draft(
     seed: o.SeedOption = None,
     backend_url: o.BackendOption = None,
     adapter: o.AdapterOption = None,
+    quantize: o.QuantizeOption = None,
     dtype: o.DtypeOption = "auto",
     device: o.DeviceOption = "auto",
 ) -> None:
@@ -48,7 +49,7 @@ def draft(
 
         aris draft chest.dcm --model google/medgemma-1.5-4b-it
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, backend_url=backend_url)
+    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
     generation = generation_options(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     failed = False
     for file in files:

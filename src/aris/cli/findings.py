@@ -27,6 +27,7 @@ def findings(
     force: o.ForceOption = False,
     backend_url: o.BackendOption = None,
     adapter: o.AdapterOption = None,
+    quantize: o.QuantizeOption = None,
     dtype: o.DtypeOption = "auto",
     device: o.DeviceOption = "auto",
 ) -> None:
@@ -42,7 +43,7 @@ def findings(
 
         aris findings chest.dcm --finding pneumonia
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, backend_url=backend_url)
+    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
     failed = 0
     done = 0
     with counting("findings", len(files)) as step:

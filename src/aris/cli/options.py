@@ -50,6 +50,15 @@ AdapterOption = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
+QuantizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--quantize",
+        metavar="int8|int4",
+        help="Keep the decoder's weights in 8 or 4 bits (4 on CUDA only); findings are then uncalibrated.",
+        rich_help_panel=_MODEL,
+    ),
+]
 DtypeOption = Annotated[
     str,
     typer.Option(

@@ -21,15 +21,23 @@ class Session:
     """Loads the model once, at the first file that can be read: a wrong file name costs no waiting."""
 
     def __init__(
-        self, model: str, *, dtype: str, device: str, adapter: str | None, backend_url: str | None = None
+        self,
+        model: str,
+        *,
+        dtype: str,
+        device: str,
+        adapter: str | None,
+        quantize: str | None = None,
+        backend_url: str | None = None,
     ) -> None:
         self.name = model
-        self._dtype, self._device, self._adapter = dtype, device, adapter
+        self._dtype, self._device, self._adapter, self._quantize = dtype, device, adapter, quantize
         self._url = backend_url
         self._backend: Backend | None = None
-        if backend_url is not None and (adapter is not None or (dtype, device) != ("auto", "auto")):
+        own = adapter is not None or quantize is not None or (dtype, device) != ("auto", "auto")
+        if backend_url is not None and own:
             raise typer.BadParameter(
-                "--adapter, --dtype and --device are the server's to choose", param_hint="--backend"
+                "--adapter, --quantize, --dtype and --device are the server's to choose", param_hint="--backend"
             )
         # The default is this machine's; an endpoint has its own.
         self._remote_model = None if isinstance(model, DefaultName) else str(model)
@@ -50,7 +58,9 @@ class Session:
             with working(f"loading {self.name}"):
                 from aris.backends import load
 
-                self._backend = load(self.name, dtype=self._dtype, device=self._device, adapter=self._adapter)
+                self._backend = load(
+                    self.name, dtype=self._dtype, device=self._device, adapter=self._adapter, quantize=self._quantize
+                )
         return self._backend
 
     @property

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from aris.kernels.gpu.matmul import matmul
+from aris.kernels.gpu.matmul import dequantise, matmul
 from aris.kernels.gpu.weights import Weight, pack_words, stack
 from aris.model import MedGemma
 from aris.model.decoder import DecoderLayer
+from aris.model.quantized import CodedEmbedding
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,34 @@ class PackedLinear(nn.Module):
         return matmul(flat, self.packed, table=self.table).view(*x.shape[:-1], -1)
 
 
+class PackedEmbedding(CodedEmbedding):
+    """The tied embedding on a kernel's weight (see `model.quantized.QuantizedEmbedding`)."""
+
+    def __init__(self, weight: Weight, table: Tensor | None) -> None:
+        super().__init__()
+        self.packed = weight
+        self.table = table
+
+    def lookup(self, token_ids: Tensor, dtype: torch.dtype) -> Tensor:
+        """Ids (...) int64 to rows (..., width)."""
+        flat = token_ids.reshape(-1)
+        whole = self.packed
+        scale, minimum = whole.scale, whole.minimum
+        rows = Weight(
+            whole.format,
+            whole.data[flat],
+            None if scale is None else scale[flat],
+            None if minimum is None else minimum[flat],
+            whole.group_size,
+        )
+        return dequantise(rows, dtype, self.table).view(*token_ids.shape, -1)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states (..., width) to scores (..., vocabulary)."""
+        flat = hidden.reshape(-1, hidden.shape[-1])
+        return matmul(flat, self.packed, table=self.table).view(*hidden.shape[:-1], -1)
+
+
 def rows_of(weight: Weight, start: int, stop: int) -> Weight:
     """Some rows of a matrix, on the same memory."""
     return Weight(
@@ -61,7 +90,7 @@ def rows_of(weight: Weight, start: int, stop: int) -> Weight:
 
 def weight_of(module: nn.Module) -> Weight | None:
     """A layer's matrix; None if these kernels cannot use the layer as it is (an adapter, a bias, odd groups)."""
-    if isinstance(module, PackedLinear):
+    if isinstance(module, PackedLinear | PackedEmbedding):
         return module.packed
     kind = getattr(module, "format", None)
     if kind is None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from aris.engine.cuda_step import DecodeStep
 from aris.engine.cuda_tower import CudaTower
-from aris.engine.cuda_weights import LayerWeights, decoder_weights, weight_of
+from aris.engine.cuda_weights import LayerWeights, PackedEmbedding, decoder_weights, weight_of
 from aris.engine.kv_pool import BLOCK, KVPool
 from aris.engine.runner import PrefillChunk, Rows
 from aris.kernels.gpu.activation import gated
@@ -88,6 +88,8 @@ class CudaRunner:
         head = weight_of(model.language_model.embed_tokens)
         if weights is None or head is None:
             return None
+        if head.format != "dense":
+            model.language_model.embed_tokens = PackedEmbedding(head, table)
         return cls(model, pool, weights, head, table, prefill_chunk=prefill_chunk)
 
     @_on_device

@@ -4,15 +4,19 @@ from aris.model.adapters import LoRALinear, attach_lora, merge_lora
 from aris.model.cache import HybridCache
 from aris.model.config import MedGemmaConfig, TextConfig, VisionConfig, require_supported_dtype
 from aris.model.medgemma import MedGemma
+from aris.model.quantized import QuantizedEmbedding, QuantizedLinear, quantize_model
 
 __all__ = [
     "HybridCache",
     "LoRALinear",
     "MedGemma",
     "MedGemmaConfig",
+    "QuantizedEmbedding",
+    "QuantizedLinear",
     "TextConfig",
     "VisionConfig",
     "attach_lora",
     "merge_lora",
+    "quantize_model",
     "require_supported_dtype",
 ]

@@ -14,6 +14,7 @@ from aris.model.attention import Visible, attend
 from aris.model.cache import Cache
 from aris.model.config import LOCAL, TextConfig
 from aris.model.norms import RMSNorm
+from aris.model.quantized import CodedEmbedding
 from aris.model.rope import rope_tables, rotate
 
 Tables = tuple[Tensor, Tensor]
@@ -113,16 +114,19 @@ class Decoder(nn.Module):
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.config = config
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        # Tied: the head scores with it too. `quantized.quantize_model` may put a QuantizedEmbedding in its place.
+        self.embed_tokens: nn.Embedding | CodedEmbedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(DecoderLayer(config, index) for index in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.gradient_checkpointing = False
 
     def embed(self, token_ids: Tensor) -> Tensor:
         """(B, T) int64 -> (B, T, W), times sqrt(W); the factor is rounded to the weights' dtype first."""
-        table = self.embed_tokens.weight
-        factor = torch.tensor(self.config.hidden_size**0.5, dtype=table.dtype, device=table.device)
-        return F.embedding(token_ids, table) * factor
+        kind = self.norm.weight
+        factor = torch.tensor(self.config.hidden_size**0.5, dtype=kind.dtype, device=kind.device)
+        if isinstance(self.embed_tokens, nn.Embedding):
+            return F.embedding(token_ids, self.embed_tokens.weight) * factor
+        return self.embed_tokens.lookup(token_ids, kind.dtype) * factor
 
     def forward(
         self, x: Tensor, visible: Visible, positions: Tensor, cache: Cache | None, real: list[int]
@@ -145,4 +149,6 @@ class Decoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states (..., W) to scores (..., vocab_size), in the weights' dtype."""
-        return F.linear(hidden, self.embed_tokens.weight)
+        if isinstance(self.embed_tokens, nn.Embedding):
+            return F.linear(hidden, self.embed_tokens.weight)
+        return self.embed_tokens.logits(hidden)

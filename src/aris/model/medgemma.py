@@ -30,12 +30,12 @@ class MedGemma(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.language_model.embed_tokens.weight.device
+        return self.language_model.norm.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of the decoder's embedding, hence of activations and cache."""
-        return self.language_model.embed_tokens.weight.dtype
+        """The dtype of the decoder's norms, hence of activations and cache; quantised weights have others."""
+        return self.language_model.norm.weight.dtype
 
     def new_cache(self, batch: int = 1) -> HybridCache:
         """An empty cache for `batch` sequences on this model's device."""

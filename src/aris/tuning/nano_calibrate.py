@@ -47,7 +47,9 @@ class Scorer:
             x = SHIFTS[shift](films[start : start + batch, None].float() / 255).clamp(0, 1)
             soft = self.model.encode_images(to_pixels(equalize(x)))
             hidden = self.model.hidden_states(torch.tensor([ids] * len(soft)).to(self.model.device), soft)[:, -1]
-            rows = self.model.language_model.embed_tokens.weight[[yes, no]]
+            embedding = self.model.language_model.embed_tokens
+            assert isinstance(embedding, torch.nn.Embedding)
+            rows = embedding.weight[[yes, no]]
             scores = (hidden @ rows.T).float().cpu()
             out.append(scores[:, 0] - scores[:, 1])
         return torch.cat(out)
