@@ -119,3 +119,18 @@ def test_masks_as_booleans_and_as_words_of_bits_leave_the_same() -> None:
 def test_impossible_settings_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ModelError, match=next(iter(bad))):
         SamplingParams(**bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [0, 1, 40, 5000])
+def test_packed_masks_of_few_and_of_many_words_are_applied_alike(count: int) -> None:
+    random = torch.Generator().manual_seed(count)
+    vocabulary = 20_000 - 7
+    allowed = torch.zeros(20_032, dtype=torch.bool)
+    allowed[torch.randperm(20_032, generator=random)[:count]] = True
+    words = (allowed.view(-1, 32).long() << torch.arange(32)).sum(dim=1).to(torch.int32)
+    scores = torch.randn(3, vocabulary, generator=random)
+    params = [SamplingParams(), SamplingParams(temperature=1.0), SamplingParams(temperature=1.0, top_k=3)]
+    masks = (words, allowed, allowed[:vocabulary])
+    chosen = [choose(scores, params, [Draws(7) for _ in params], [mask] * 3) for mask in masks]
+    assert chosen[0] == chosen[1] == chosen[2]
+    assert all((each.token < 0) == (count == 0) and (each.token < 0 or allowed[each.token]) for each in chosen[0])

@@ -16,6 +16,8 @@ from aris.errors import ModelError
 
 # Truncation looks among this many of the likeliest tokens first; a full sort of 262k only if they do not settle it.
 _CANDIDATES = 1024
+# A mask with bits in no more words than this is applied by token ids, otherwise over the whole vocabulary.
+_FEW_WORDS = 256
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,27 @@ def _restricted(scores: Tensor, params: Sequence[SamplingParams], allowed: Seque
     for row, mask in enumerate(allowed):
         if mask is None:
             continue
-        scores[row].masked_fill_(~unpacked(mask.to(scores.device), vocabulary), float("-inf"))
+        ids = _few(mask, vocabulary)
+        if ids is None:
+            scores[row].masked_fill_(~unpacked(mask.to(scores.device), vocabulary), float("-inf"))
+        else:
+            ids = ids.to(scores.device)
+            kept = scores[row, ids]
+            scores[row].fill_(float("-inf"))
+            scores[row, ids] = kept
     return scores
+
+
+def _few(mask: Tensor, vocabulary: int) -> Tensor | None:
+    """The tokens that a mask of words allows, where they lie in few of them, as they mostly do in JSON; else None."""
+    if mask.dtype is torch.bool or mask.device.type != "cpu":
+        return None
+    words = mask.nonzero()[:, 0]
+    if len(words) > _FEW_WORDS:
+        return None
+    bits = torch.arange(32)
+    ids = (words[:, None] * 32 + bits)[(mask[words].long()[:, None] >> bits & 1).bool()]
+    return ids[ids < vocabulary]
 
 
 def unpacked(mask: Tensor, vocabulary: int) -> Tensor:
