@@ -13,7 +13,7 @@ import torch
 
 import aris
 import tiny_checkpoint
-from aris.backends import loading
+from aris.backends import NativeBackend, loading
 from aris.checkpoints import save_adapter
 from aris.errors import ArisError, CheckpointError, ImageError, ModelError
 from aris.model import attach_lora
@@ -147,3 +147,26 @@ def test_the_public_face_reads_images_and_writes_messages(tmp_path: Path) -> Non
     with pytest.raises(AttributeError):
         aris.nonsense  # noqa: B018
     assert all(getattr(aris, name) is not None for name in aris.__all__)
+
+
+def test_quantised_loading_says_what_it_cannot_do() -> None:
+    with pytest.raises(ModelError, match="int3"):
+        aris.load("aris-nano", quantize="int3", dtype="bfloat16", device="cpu")
+    with pytest.raises(ModelError, match="CUDA"):
+        aris.load("aris-nano", quantize="int4", dtype="bfloat16", device="cpu")
+    with pytest.raises(ModelError, match="bfloat16"):
+        aris.load("aris-nano", quantize="int8", dtype="float32", device="cpu")
+
+
+def test_nano_in_int8_is_smaller_uncalibrated_and_nearly_the_same() -> None:
+    dense, small = (aris.load("aris-nano", quantize=kind, dtype="bfloat16", device="cpu") for kind in (None, "int8"))
+
+    def size(backend: NativeBackend) -> int:
+        decoder = backend.model.language_model
+        return sum(tensor.nbytes for tensor in (*decoder.parameters(), *decoder.buffers()))
+
+    assert size(small) < 0.52 * size(dense)
+    assert dense.calibration and not small.calibration
+    question = [aris.user("Is pneumonia an infection of the lung? Answer yes or no.")]
+    far = [abs(a - b) for a, b in zip(*(b.score(question, ["Yes", "No"]) for b in (dense, small)), strict=True)]
+    assert max(far) < 0.3
