@@ -41,7 +41,7 @@ class AccessLog:
                 await response(scope, receive, counted)
         finally:
             # The path of the route, as in "/v1/models/{name}": a path itself may hold anything.
-            route = getattr(scope.get("route"), "path", "other")
+            route = getattr(scope.get("route"), "path_format", "other")
             self._metrics.responded(route, status)
             log.info("%s %s %d %.3f s", _method(scope), route, status, time.perf_counter() - started)
 

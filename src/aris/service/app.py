@@ -63,8 +63,12 @@ def create_app(backend: NativeBackend, settings: Settings | None = None) -> Fast
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        api.dispatcher.close()
+        backend.engine.start()  # answers go on together, however fast each is read
+        try:
+            yield
+        finally:
+            api.dispatcher.close()
+            backend.engine.stop()
 
     # No pages at /docs: they load scripts from elsewhere.
     app = FastAPI(

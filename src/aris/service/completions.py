@@ -77,11 +77,14 @@ def _token_ids(api: Api, prompt: str | list[int]) -> list[int]:
     tokenizer = api.backend.tokenizer
     if isinstance(prompt, str):
         try:
-            return tokenizer.encode(prompt, add_bos=True)
+            prompt = tokenizer.encode(prompt, add_bos=True)
         except ArisError as error:
             raise refused(error, "prompt") from None
     if tokenizer.image_token_id in prompt:
         raise bad_request("prompt: image tokens need their image; send it to /v1/chat/completions", "prompt")
+    size = api.backend.model.config.text.vocab_size
+    if max(prompt) >= size:
+        raise bad_request(f"prompt: token {max(prompt)} is outside the model's vocabulary of {size:,}", "prompt")
     return prompt
 
 

@@ -21,7 +21,6 @@ from aris.service.metrics import Metrics
 RETRY_AFTER_S = 1
 _PREPARING = 4
 T = TypeVar("T")
-_SERIAL = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -91,10 +90,10 @@ class Generation:
     def read(self, choice: int) -> None:
         """Read one stream to its end, in a thread of the dispatcher's."""
         stream = self._streams[choice]
+        ended = False
         try:
             told = 0
-            with _SERIAL:
-              for segment in stream.segments():
+            for segment in stream.segments():
                 self._note_begin(choice)
                 if self._cancelled.is_set():
                     return
@@ -103,13 +102,15 @@ class Generation:
                 self._tell(Piece(choice, segment.kind, segment.text, fresh))
             if not self._cancelled.is_set():
                 reply = stream.reply
+                ended = True
                 self._metrics.answered(reply)
                 self._tell(Ended(choice, reply, (reply.logprobs or ())[told:]))
         except Exception as error:
             self._tell(_Failed(error))
         finally:
             stream.close()
-            if self._cancelled.is_set():
+            # Whoever got the last answer may have closed everything by now: this one was not cut off.
+            if self._cancelled.is_set() and not ended:
                 self._metrics.aborted(stream.reply)
 
     def _note_begin(self, choice: int) -> None:
@@ -185,6 +186,7 @@ class Dispatcher:
 
     def abort(self, stream: ReplyStream) -> None:
         """Free a stream's sequence now, wherever its reader is."""
+        stream.close()
 
     def close(self) -> None:
         """Cancel everything; returns when all threads have ended."""

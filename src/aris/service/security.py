@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +20,7 @@ from aris.service.settings import is_loopback
 
 # Answered without a key: whether the server is alive says nothing of what it does.
 OPEN_PATHS = ("/healthz",)
+_HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]+)?")
 
 
 class Guard:
@@ -77,11 +79,9 @@ def _forbidden(why: str) -> ApiError:
 
 
 def _name(host: str) -> str:
-    """The host of a Host header, without its port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    name, colon, port = host.rpartition(":")
-    return name if colon and port.isdigit() else host
+    """The host of a Host header, without its port; "" if it is malformed."""
+    found = _HOST.fullmatch(host)
+    return "" if found is None else found["six"] or found["name"]
 
 
 def _digest(key: bytes) -> bytes:
