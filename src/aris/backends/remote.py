@@ -106,7 +106,8 @@ class RemoteBackend:
         """Log-probabilities of given answers (see `protocol.Backend.score`).
 
         One request tells the likeliest first tokens; a choice that is one of them has its score. Each other choice
-        takes a request more, in which the endpoint is made to write it (vLLM's `structured_outputs`, ours too).
+        takes one more, in which the endpoint is made to write it (vLLM's `structured_outputs`). That needs one that
+        reports probabilities as they were before the constraint, as vLLM does by default; ours reports them after it.
 
         Raises:
             PromptError: as for `stream`; or a choice is empty or begins with white space.
@@ -162,7 +163,7 @@ class RemoteBackend:
         if written != choice or rest or total > -1e-6:
             raise ModelError(
                 f"{self.name}: the endpoint gives no log-probability of the answer {choice!r:.60}, which is not among "
-                f"the {_TOP} likeliest; use a model on this machine, or one behind aris serve or vLLM"
+                f"the {_TOP} likeliest; use a model on this machine, or one behind vLLM"
             )
         return total
 
