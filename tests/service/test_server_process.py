@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -36,7 +35,6 @@ def running(*args: object, **environment: str) -> Iterator[tuple[subprocess.Pope
         assert process.stderr is not None
         said: list[str] = []
         while not any("Ctrl-C" in line for line in said):
-            assert select.select([process.stderr], [], [], 120)[0], "it does not start"
             line = process.stderr.readline()
             assert line, "".join(said)
             said.append(line)
@@ -96,7 +94,8 @@ def test_a_second_signal_does_not_wait(endless_folder: Path) -> None:
     with running("--model", endless_folder, "--drain-seconds", 600, "--max-output-tokens", 50_000) as (process, url, _):
         body = {"messages": user("x"), "max_tokens": 50_000, "temperature": 0, "stream": True}
         with httpx2.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as response:
-            next(response.iter_lines())
+            lines = response.iter_lines()  # kept: a generator that goes hangs up
+            next(lines)
             process.send_signal(signal.SIGINT)
             time.sleep(0.5)
             assert process.poll() is None
@@ -136,9 +135,10 @@ def test_misuse(endless_folder: Path) -> None:
 def test_a_reader_that_leaves_is_logged_without_noise(endless_folder: Path) -> None:
     with running("--model", endless_folder, "--max-output-tokens", 50_000) as (process, url, _):
         body = {"messages": user("x"), "max_tokens": 50_000, "temperature": 0}
-        for stream in (True, False):
-            with pytest.raises(httpx2.ReadTimeout):
-                httpx2.post(f"{url}/v1/chat/completions", json=body | {"stream": stream}, timeout=0.7)
+        with httpx2.stream("POST", f"{url}/v1/chat/completions", json=body | {"stream": True}, timeout=60) as response:
+            next(response.iter_lines())
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(f"{url}/v1/chat/completions", json=body, timeout=0.7)
         wait_for(lambda: "aris_engine_running 0.0" in httpx2.get(f"{url}/metrics").text)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
