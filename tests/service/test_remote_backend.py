@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from serving import Served, serving, wait_for
 
-# A server's log-probabilities leave the image markers out, scores do not: in a tiny vocabulary that shows.
-NORM = 1e-2
-
 import aris
 from aris import tasks
 from aris.backends import GenerationOptions, NativeBackend
 from aris.backends.remote import RemoteBackend
 from aris.errors import ModelError, PromptError
 from films import filmlike
+
+# A server's log-probabilities leave the image markers out, scores do not: in a tiny vocabulary that shows.
+NORM = 1e-2
 
 
 @pytest.fixture
