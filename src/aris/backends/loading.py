@@ -92,7 +92,7 @@ def load(
                 f"{checkpoint.name}: preprocessor_config.json says {processor.size} pixels, the tower reads "
                 f"{vision.image_size}; use the checkpoint's own files"
             )
-    tokenizer = _tokenizer(checkpoint.tokenizer)
+    tokenizer = tokenizer_of(checkpoint.tokenizer)
     proposer = None if speculation is None else _draft_model(speculation, tokenizer, model.config, kind, place)
     with memory_errors(place):
         return NativeBackend(
@@ -127,7 +127,12 @@ def _check_quantize(quantize: str, dtype: torch.dtype) -> None:
         raise ModelError("quantize: it goes with bfloat16; leave the dtype out or use bfloat16")
 
 
-def _tokenizer(source: TokenizerSource) -> Tokenizer:
+def tokenizer_of(source: TokenizerSource) -> Tokenizer:
+    """The tokenizer that a checkpoint names.
+
+    Raises:
+        CheckpointError: it names none, or one that is damaged.
+    """
     if source.path is not None:
         return Tokenizer.from_file(source.path)
     if source.vocabulary is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from aris.checkpoints import embedded, gguf_gemma, hf, pull, registry
 from aris.checkpoints.configs import read_config
@@ -184,7 +184,10 @@ def merged_entries(checkpoint: Checkpoint, model: MedGemma) -> Iterator[Entry]:
 
 
 def _with_adapter(entry: Entry, adapter: LoRAMatrices) -> Entry:
-    return Entry(entry.name, entry.shape, lambda dtype: adapter.merged(entry.read(dtype)), entry.dtype)
+    def read(dtype: torch.dtype) -> Tensor:
+        return adapter.merged(entry.read(dtype))
+
+    return Entry(entry.name, entry.shape, read, entry.dtype, release=entry.release)
 
 
 def meta_model(checkpoint: Checkpoint) -> MedGemma:
@@ -260,6 +263,7 @@ def load_model(
             is_head = entry.name == EMBEDDING
             if quantize is not None:
                 codes = quantize_matrix(entry.read(dtype), "int8" if is_head else quantize, None, place)
+                entry.release()
             elif packed and entry.codes is not None:
                 codes = entry.codes().to(place)
         if codes is None:

@@ -9,6 +9,7 @@ import json
 import math
 import mmap
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,8 @@ class SafetensorsFile:
     def entries(self) -> Iterator[Entry]:
         """Every tensor, under the name it has."""
         for name in self._tensors:
-            yield Entry(name, self.shape(name), self.reader(name), self._tensors[name][0])
+            release = partial(self.release, name)
+            yield Entry(name, self.shape(name), self.reader(name), self.dtype(name), release=release)
 
     def reader(self, name: str) -> Callable[[torch.dtype], Tensor]:
         """A function that gives the tensor in a dtype; a view where that is the file's own."""
@@ -238,10 +240,12 @@ class HFFolder:
                 self._require_tied(name)
                 continue
             four_bit = bnb.find(name, self._files)
+            ours, release = our_name(name), partial(file.release, name)
             if four_bit is None:
-                yield Entry(our_name(name), file.shape(name), file.reader(name), file.dtype(name))
+                yield Entry(ours, file.shape(name), file.reader(name), file.dtype(name), release=release)
             else:
-                yield Entry(our_name(name), four_bit.shape, four_bit.read, codes=four_bit.codes_reader())
+                codes = four_bit.codes_reader()
+                yield Entry(ours, four_bit.shape, four_bit.read, codes=codes, release=release)
 
     def _require_tied(self, head: str) -> None:
         for name, file in self._files.items():

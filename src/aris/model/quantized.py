@@ -26,7 +26,8 @@ FORMATS = ("int8", "int4", "nf4")
 DEFAULT_GROUP = 64
 # Shrunk ranges that are tried for each group of int4; the one with the least squared error is taken.
 _CLIPPING = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75)
-# Rows that are quantised or unpacked at once, which bounds the float32 copies.
+# Values that are quantised and rows that are unpacked at once, which bounds the float32 copies.
+_VALUES = 1 << 21
 _ROWS = 8192
 
 
@@ -73,7 +74,7 @@ def quantize_matrix(
     """
     size = _group(kind, group_size, weight.shape[1])
     parts: list[tuple[Tensor, Tensor, Tensor | None]] = []
-    for rows in weight.detach().split(_ROWS):
+    for rows in weight.detach().split(max(1, _VALUES // weight.shape[1])):
         rows = rows.to(device)
         if kind == "int8":
             parts.append((*quantize_int8(rows, size), None))
