@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--reports", type=int, default=200)
     parser.add_argument("--questions", type=int, default=300)
     parser.add_argument("--films", type=int, default=0, help="validation films, evenly spaced; 0: all")
+    parser.add_argument("--sequences", type=int, default=128, help="of 512 tokens, to calibrate with")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--device", default="cpu")
     a = parser.parse_args()
@@ -89,7 +90,8 @@ def main() -> None:
             if variant != "bf16":
                 kind, _, calibrated = variant.partition(" ")
                 name = f"{made}/{variant.replace(' ', '-')}"
-                quantize("aris-nano", name, kind, calibrate=texts_file if calibrated else None)
+                texts_given = texts_file if calibrated else None
+                quantize("aris-nano", name, kind, calibrate=texts_given, sequences=a.sequences)
             quantised_s = time.perf_counter() - started
             checkpoint = open_checkpoint(name)
             tokenizer = tokenizer_of(checkpoint.tokenizer)

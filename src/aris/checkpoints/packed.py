@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aris.checkpoints.hf import SafetensorsFile
 
 METHOD = "aris"
+ALIGNMENT = 64  # bytes; what PyTorch gives its own tensors
 CODES, SCALE, MINIMUM = ".qweight", ".scale", ".minimum"
 
 
@@ -61,9 +62,11 @@ def entry(name: str, files: Mapping[str, SafetensorsFile]) -> Entry:
 
     def codes() -> Codes:
         minimum = files[stem + MINIMUM].tensor(stem + MINIMUM) if has_minimum else None
-        return Codes(
-            form, files[name].tensor(name), files[stem + SCALE].tensor(stem + SCALE), minimum, width // scale[1]
-        )
+        qweight = files[name].tensor(name)
+        if qweight.data_ptr() % ALIGNMENT:
+            # PyTorch's int8 product on CPUs loads whole aligned vectors and crashes on others.
+            qweight = qweight.clone()
+        return Codes(form, qweight, files[stem + SCALE].tensor(stem + SCALE), minimum, width // scale[1])
 
     def read(dtype: torch.dtype) -> Tensor:
         whole = codes()

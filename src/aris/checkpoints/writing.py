@@ -84,8 +84,8 @@ class SafetensorsWriter:
             )
         parts: list[list[str]] = [[]]
         filled = 0
-        # By alignment, then size: safetensors asks for no gaps, so the wider types go first.
-        for name in sorted(tensors, key=lambda name: -tensors[name][0].itemsize):
+        # safetensors allows no gaps: wide types go first, and what would leave the rest unaligned goes last.
+        for name in sorted(tensors, key=lambda name: (sizes[name] % 64 != 0, -tensors[name][0].itemsize)):
             if parts[-1] and filled + sizes[name] > shard:
                 parts.append([])
                 filled = 0
