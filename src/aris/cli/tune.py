@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aris.cli import options as o
-from aris.cli.outcome import Group
-from aris.cli.terminal import write
+from aris.cli.outcome import FAILED, Group
+from aris.cli.terminal import heading, one_line, plain, working, write, write_json
+
+if TYPE_CHECKING:
+    from aris.tuning.data_check import DataReport
 
 app = typer.Typer(cls=Group, no_args_is_help=True, help="Train models.")
 
@@ -56,3 +61,65 @@ def nano(
         decoder_steps=decoder_steps,
     )
     write(f"{made}\n", raw=True)
+
+
+@app.command()
+def check(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A .jsonl or .parquet file, or a folder of them, one a split.")
+    ],
+    model: o.ModelOption = "aris-nano",
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=1, help="Name every row that is longer.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Check tuning data before the first step: every wrong row, lengths, leaks between splits, and one example.
+
+    Exits with 1 if anything is wrong. What carries loss is green where the terminal has colours.
+
+    Example:
+
+        aris tune check data/train.jsonl --model google/medgemma-4b-it
+    """
+    from aris.tuning.base import open_base
+    from aris.tuning.data_check import check_data
+
+    with working(f"reading {data}"):
+        report = check_data(data, open_base(str(model)).processor, max_tokens=max_tokens)
+    if json:
+        write_json(report.to_dict())
+    else:
+        _print_report(report)
+    if not report.good:
+        raise typer.Exit(FAILED)
+
+
+def _print_report(report: DataReport) -> None:
+    for name, rows in report.rows.items():
+        write(f"{one_line(name)}: {rows} good rows\n")
+    facts = report.to_dict()
+    tasks = ", ".join(f"{one_line(task)} {count}" for task, count in facts["tasks"].items())
+    write(f"tasks: {tasks or 'none'}\n")
+    by_row = ", ".join(f"{rows} rows with {count}" for count, rows in facts["images_by_row"].items())
+    write(f"groups: {facts['groups']}; preference pairs: {report.pairs}\n")
+    write(f"images: {report.images} ({by_row or 'no rows'})\n")
+    for name in ("tokens", "answer_tokens"):
+        if (lengths := facts[name]) is not None:
+            said = ", ".join(f"{key} {value}" for key, value in lengths.items())
+            write(f"{name.replace('_', ' ')}: {said}\n")
+    if report.example:
+        coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        heading("Example (what is learned is green)" if coloured else "Example (what is learned stands in [[ ]])")
+        for piece in report.example:
+            text = plain(piece.text)
+            marked = f"\x1b[32m{text}\x1b[0m" if coloured else f"[[{text}]]"
+            write(marked if piece.learned else text, raw=True)
+        write("\n")
+    wrong = [*report.bad, *report.too_long]
+    if wrong:
+        heading(f"{len(wrong)} wrong rows")
+        for row in wrong:
+            write(f"{one_line(str(row))}\n")
+    if report.leaks:
+        heading(f"{report.leaks} groups lie in more than one file; split by patient")
