@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,18 @@ from aris.cli.terminal import heading, one_line, plain, working, write, write_js
 if TYPE_CHECKING:
     from aris.tuning.data_check import DataReport
 
-app = typer.Typer(cls=Group, no_args_is_help=True, help="Train models.")
+
+
+class RecipeGroup(Group):
+    """Whatever is not a command is a recipe: `aris tune records` runs it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            args = ["run", *args]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=RecipeGroup, no_args_is_help=True, help="Train models.")
 
 
 @app.callback()
@@ -61,6 +72,31 @@ def nano(
         decoder_steps=decoder_steps,
     )
     write(f"{made}\n", raw=True)
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe of the package, or a YAML file.")],
+    data: Annotated[Path, typer.Option(help="A .jsonl or .parquet file, or a folder with train and validation.")],
+    out: Annotated[Path, typer.Option(help="Where everything goes; a stopped run goes on from there.")],
+    model: o.ModelOption = "aris-nano",
+    steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    device: o.DeviceOption = "auto",
+) -> None:
+    """Tune a model by a recipe; the word "run" may be left out.
+
+    Example:
+
+        aris tune records --model google/medgemma-27b-text-it --data data --out runs/records
+    """
+    from aris.backends.loading import resolve_device
+    from aris.tuning.recipe import Recipe
+    from aris.tuning.run import find_recipe, tune
+
+    instead = {} if steps is None else {"steps": steps}
+    settings = Recipe.from_file(find_recipe(recipe), **instead)
+    result = tune(settings, str(model), data, out, device=str(resolve_device(device)))
+    write(f"best step {result.best_step}, validation loss {result.best_loss:.5f}: {out}\n")
 
 
 @app.command()
@@ -123,3 +159,22 @@ def _print_report(report: DataReport) -> None:
             write(f"{one_line(str(row))}\n")
     if report.leaks:
         heading(f"{report.leaks} groups lie in more than one file; split by patient")
+
+
+@app.command("merge")
+def merge_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The --out of a run, or an adapter's folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for the merged checkpoint.")],
+    model: o.ModelOption = "aris-nano",
+) -> None:
+    """Fold a run into its base and write a Hugging Face checkpoint, vision tower included, in bfloat16.
+
+    Example:
+
+        aris tune merge runs/chest --model google/medgemma-4b-it --out chest-4b
+    """
+    from aris.tuning.merge import merge
+
+    with working("merging"):
+        merge(str(model), run_folder, out)
+    write(f"{one_line(str(out))}\n")

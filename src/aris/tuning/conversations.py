@@ -94,13 +94,17 @@ class PictureBank:
         if known is None:
             try:
                 with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-                    kept = image.convert("RGB" if self.colour else "L")
-                    kept = kept.resize((self.size, self.size), Image.Resampling.BILINEAR)
+                    kept = self.prepare(image)
             except (Image.DecompressionBombError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise
                 raise OSError(str(error)) from None
             known = self._known[key] = len(self._images)
-            self._images.append(np.asarray(kept))
+            self._images.append(kept)
         return known
+
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        """What is kept of an image: uint8 (size, size), or (size, size, 3) in colour."""
+        kept = image.convert("RGB" if self.colour else "L")
+        return np.asarray(kept.resize((self.size, self.size), Image.Resampling.BILINEAR))
 
     def pixels(self) -> Tensor:
         """(N, size, size) uint8, or (N, size, size, 3) in colour."""
