@@ -215,11 +215,9 @@ class Loop:
         self.tokens += sum(len(row.token_ids) for row in rows)
         total = torch.zeros((), device=device)
         for part in pack([len(row.token_ids) for row in rows], recipe.most_tokens):
-            batch = collate([rows[index] for index in part]).to(device)
-            with self._autocast():
-                pixels = self._pixels(batch, on_device)
-                losses, _ = answer_losses(self.model, batch, pixels, train_tower=self.train_tower)
-            loss = (row_means(losses, batch) * batch.weights).sum() / weight
+            chosen = [rows[index] for index in part]
+            weights = torch.tensor([row.weight for row in chosen], dtype=torch.float32, device=device)
+            loss = (self._row_losses(chosen, on_device) * weights).sum() / weight
             loss.backward()
             total += loss.detach()
         norm = nn.utils.clip_grad_norm_(list(self.trained.values()), recipe.clip_norm)
@@ -231,6 +229,14 @@ class Loop:
             )
         self.optimizer.step()
         return value
+
+    def _row_losses(self, rows: Sequence[TokenRow], generator: torch.Generator) -> Tensor:
+        """What a step lowers, for each row (R,) float32."""
+        batch = collate(rows).to(self.model.device)
+        with self._autocast():
+            pixels = self._pixels(batch, generator)
+            losses, _ = answer_losses(self.model, batch, pixels, train_tower=self.train_tower)
+        return row_means(losses, batch)
 
     def _pixels(self, batch: Batch, generator: torch.Generator | None) -> Tensor | None:
         if not len(batch.pictures):

@@ -13,6 +13,7 @@ from aris.errors import DataError
 _CHOICES = {
     "precision": ("bf16", "fp32"),
     "method": ("lora", "qlora", "full"),
+    "objective": ("answers", "preference"),
     "optimizer": ("adamw", "adamw8bit"),
 }
 
@@ -44,6 +45,8 @@ class Recipe:
         projector: train the projector.
         checkpointing: keep only each layer's input and compute the rest again on the way back.
         optimizer: "adamw", or "adamw8bit" with its two moments in 8 bits each.
+        objective: "answers", or "preference" (`preference.py`) for rows of a chosen and a rejected answer.
+        beta: of the preference loss: how dear it is to leave the reference.
         patience: evaluations in a row without a lower loss after which the run ends; 0 never.
         validation_share: of the groups, where the data has no validation file.
     """
@@ -74,6 +77,8 @@ class Recipe:
     projector: bool = True
     checkpointing: bool = False
     optimizer: str = "adamw"
+    objective: str = "answers"
+    beta: float = 0.1
     patience: int = 0
     validation_share: float = 0.1
 
@@ -93,6 +98,13 @@ class Recipe:
                 raise DataError(f"recipe: {name} is {getattr(self, name)!r:.40}; use {choices}")
         if self.method == "full" and (self.rslora or self.dora):
             raise DataError("recipe: rslora and dora are for adapters; the method is 'full'")
+        if self.objective == "preference" and (
+            self.method == "full" or self.projector or self.tower_learning_rate or self.beta <= 0
+        ):
+            raise DataError(
+                "recipe: the objective 'preference' needs adapters alone (method lora or qlora, projector: false, "
+                "tower_learning_rate: 0), as the reference is the model without them, and a beta above 0"
+            )
         if not self.targets:
             raise DataError("recipe: targets must name a layer, or be left out for all linear ones")
         if self.max_tokens > self.most_tokens:

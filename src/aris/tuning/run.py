@@ -18,9 +18,10 @@ from aris.checkpoints.peft import save_adapter
 from aris.errors import DataError
 from aris.prompting import Image, ImageProcessor, PromptProcessor
 from aris.tuning.base import open_base
-from aris.tuning.conversations import BadRow, PictureBank, read_conversations
+from aris.tuning.conversations import BadRow, Pair, PictureBank, read_rows
 from aris.tuning.data_check import data_files
 from aris.tuning.loop import Loop, Pictures, Result
+from aris.tuning.preference import PreferenceLoop, pair_row
 from aris.tuning.recipe import Recipe
 from aris.tuning.rows import Conversation, TokenRow, check_groups, tokenize
 from aris.tuning.splits import split_by_group
@@ -74,6 +75,8 @@ def tune(
     """
     base = open_base(model_name)
     prepared = PictureBank(1) if base.processor.image_processor is None else _ProcessedBank(base.processor)
+    train: Sequence[TokenRow]
+    validation: Sequence[TokenRow]
     train, validation = _splits(recipe, data, prepared, base.processor, say)
     if not recipe.mixture:
         shares: dict[str, float] = {}
@@ -95,7 +98,8 @@ def tune(
     if isinstance(prepared, _ProcessedBank) and len(prepared):
         view = prepared.view(torch_device)
         pictures = Pictures(prepared.pixels(), lambda films, _: view(films), view)
-    result = Loop(model, trained, recipe, train, validation, pictures, out, say).run()
+    kind = PreferenceLoop if recipe.objective == "preference" else Loop
+    result = kind(model, trained, recipe, train, validation, pictures, out, say).run()
     if recipe.method != "full":
         save_adapter(model, out / ADAPTER, base=model_name)
     rest = {name: value.detach().cpu().contiguous() for name, value in trained.items() if "lora_" not in name}
@@ -109,14 +113,20 @@ def _splits(
 ) -> tuple[list[TokenRow], list[TokenRow]]:
     """Training and validation rows as tokens, every row checked first."""
     wrong: list[BadRow] = []
-    parts: dict[bool, list[Conversation]] = {False: [], True: []}
+    parts: dict[bool, list[Conversation | Pair]] = {False: [], True: []}
+    wanted = Pair if recipe.objective == "preference" else Conversation
     files = data_files(data)
     for file in files:
-        good, bad = read_conversations(file, bank)
+        good, bad = read_rows(file, bank)
         wrong += bad
-        parts[len(files) > 1 and file.stem.startswith(_VALIDATION)] += good
-    for row in wrong:
-        say(str(row))
+        side = parts[len(files) > 1 and file.stem.startswith(_VALIDATION)]
+        for line, row in good:
+            if isinstance(row, wanted):
+                side.append(row)
+            else:
+                wrong.append(BadRow(file, line, f"not a row for the objective {recipe.objective!r}"))
+    for each in wrong:
+        say(str(each))
     if wrong:
         raise DataError(f"{data}: {len(wrong)} rows are wrong, see above; `aris tune check` lists them too")
     train, validation = parts[False], parts[True]
@@ -127,9 +137,16 @@ def _splits(
     return made[0], made[1]
 
 
-def _tokens(rows: Sequence[Conversation], processor: PromptProcessor, limit: int, data: Path) -> list[TokenRow]:
-    made = [row for row in (tokenize(row, processor, _NO_LIMIT) for row in rows) if row is not None]
-    long = [len(row.token_ids) for row in made if len(row.token_ids) > limit]
+def _tokens(rows: Sequence[Conversation | Pair], processor: PromptProcessor, limit: int, data: Path) -> list[TokenRow]:
+    made: list[TokenRow] = []
+    long = []
+    for row in rows:
+        two = [row.chosen, row.rejected] if isinstance(row, Pair) else [row]
+        tokens = [each for each in (tokenize(one, processor, _NO_LIMIT) for one in two) if each is not None]
+        longest = max(len(each.token_ids) for each in tokens)
+        if longest > limit:
+            long.append(longest)
+        made.append(pair_row(*tokens) if isinstance(row, Pair) else tokens[0])
     if long:
         raise DataError(
             f"{data}: {len(long)} rows are over max_tokens {limit}, the longest has {max(long)}; raise it, or shorten "
