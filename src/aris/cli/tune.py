@@ -178,3 +178,22 @@ def merge_command(
     with working("merging"):
         merge(str(model), run_folder, out)
     write(f"{one_line(str(out))}\n")
+
+
+@app.command("export")
+def export_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The --out of a run, or an adapter's folder.")],
+    gguf: Annotated[Path, typer.Option(help="The .gguf file to write: the text part in bfloat16.")],
+    model: o.ModelOption = "aris-nano",
+) -> None:
+    """Fold a run into its base and write the text part as GGUF, for llama.cpp and what is built on it.
+
+    Example:
+
+        aris tune export runs/records --model google/medgemma-27b-text-it --gguf records.gguf
+    """
+    from aris.tuning.merge import export_gguf
+
+    with working("exporting"):
+        export_gguf(str(model), run_folder, gguf)
+    write(f"{one_line(str(gguf))}\n")

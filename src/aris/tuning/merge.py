@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from aris.checkpoints.checkpoint import load_model
+from aris.checkpoints.gguf_out import save_gguf
 from aris.checkpoints.hf_out import save_folder
 from aris.checkpoints.names import our_name
 from aris.checkpoints.peft import CONFIG, WEIGHTS, load_adapter
@@ -67,6 +68,15 @@ def merge(base: str, run: Path, out: Path, *, dtype: torch.dtype = torch.bfloat1
         CheckpointError: as `merged_model`, or the base cannot be written in that layout.
     """
     save_folder(merged_model(base, run, dtype), open_base(base).checkpoint, out, dtype)
+
+
+def export_gguf(base: str, run: Path, path: Path, *, dtype: torch.dtype = torch.bfloat16) -> None:
+    """Write the text part of base and run as GGUF.
+
+    Raises:
+        CheckpointError: as `merged_model`, or the base has no vocabulary.
+    """
+    save_gguf(merged_model(base, run, dtype), open_base(base).checkpoint, path, dtype)
 
 
 def _load_dora(model: MedGemma, folder: Path) -> int:
