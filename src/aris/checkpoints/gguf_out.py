@@ -98,7 +98,7 @@ def save_gguf(model: MedGemma, source: Checkpoint, path: Path, dtype: torch.dtyp
         for name, value, kept in plan:
             # GGUF keeps a norm's whole factor, Gemma's checkpoints what it is beyond 1.
             whole = value.detach().float() + 1 if name.endswith("norm.weight") else value.detach()
-            file.write(memoryview(whole.to(kept).contiguous().cpu().view(torch.uint8).numpy()))
+            file.write(whole.to(kept).contiguous().cpu().view(torch.uint8).numpy().data)
             _pad(file)
 
 

@@ -232,7 +232,7 @@ class Loop:
 
     def _row_losses(self, rows: Sequence[TokenRow], generator: torch.Generator) -> Tensor:
         """What a step lowers, for each row (R,) float32."""
-        batch = collate(rows).to(self.model.device)
+        batch = collate(rows, packed=self.recipe.packing).to(self.model.device)
         with self._autocast():
             pixels = self._pixels(batch, generator)
             losses, _ = answer_losses(self.model, batch, pixels, train_tower=self.train_tower)

@@ -58,7 +58,7 @@ class PreferenceLoop(Loop):
     def _margins(self, rows: Sequence[TokenRow], generator: torch.Generator | None) -> Tensor:
         """How much more the model than its reference prefers the chosen answers (R,), in nats."""
         both = [row.two[which] for which in (0, 1) for row in rows if isinstance(row, PairRow)]
-        batch = collate(both).to(self.model.device)
+        batch = collate(both, packed=self.recipe.packing).to(self.model.device)
         sums = []
         with self._autocast():
             pixels = self._pixels(batch, generator)
@@ -69,7 +69,7 @@ class PreferenceLoop(Loop):
                 else:
                     losses, _ = answer_losses(self.model, batch, pixels)
                 empty = torch.zeros(len(both), dtype=losses.dtype, device=losses.device)
-                sums.append(empty.index_add(0, batch.row_index, -losses))
+                sums.append(empty.index_add(0, batch.owner, -losses))
         chosen, rejected = (sums[0] - sums[1]).chunk(2)
         return chosen - rejected
 

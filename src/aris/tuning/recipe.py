@@ -44,6 +44,7 @@ class Recipe:
         tower_adapters: put adapters on the vision tower's targeted layers too.
         projector: train the projector.
         checkpointing: keep only each layer's input and compute the rest again on the way back.
+        packing: put the rows of a part behind each other, each seeing itself alone, instead of padding them.
         optimizer: "adamw", or "adamw8bit" with its two moments in 8 bits each.
         objective: "answers", or "preference" (`preference.py`) for rows of a chosen and a rejected answer.
         beta: of the preference loss: how dear it is to leave the reference.
@@ -76,6 +77,7 @@ class Recipe:
     tower_adapters: bool = False
     projector: bool = True
     checkpointing: bool = False
+    packing: bool = False
     optimizer: str = "adamw"
     objective: str = "answers"
     beta: float = 0.1

@@ -114,7 +114,8 @@ def answer_losses(
         with torch.set_grad_enabled(train_tower and torch.is_grad_enabled()):
             patches = model.vision_tower(pixels)
         soft = model.multi_modal_projector(patches)
-    hidden = model.hidden_states(batch.token_ids, soft)[batch.row_index, batch.token_index]  # (K, W)
+    states = model.hidden_states(batch.token_ids, soft, starts=batch.starts)
+    hidden = states[batch.row_index, batch.token_index]  # (K, W)
     targets = batch.targets
     losses, right = [], []
     learning = torch.is_grad_enabled()
@@ -142,6 +143,6 @@ def answer_losses(
 
 def row_means(values: Tensor, batch: Batch) -> Tensor:
     """(K,) values of answer tokens to the mean of each row (R,): a yes counts as much as a report."""
-    rows = len(batch.token_ids)
-    counts = torch.bincount(batch.row_index, minlength=rows).to(values.dtype)
-    return torch.zeros(rows, dtype=values.dtype, device=values.device).index_add(0, batch.row_index, values) / counts
+    rows = len(batch.weights)
+    counts = torch.bincount(batch.owner, minlength=rows).to(values.dtype)
+    return torch.zeros(rows, dtype=values.dtype, device=values.device).index_add(0, batch.owner, values) / counts
