@@ -162,6 +162,10 @@ def save_adapter(model: MedGemma, folder: Path, *, dtype: torch.dtype | None = N
             weight = getattr(layer, f"lora_{part}").weight.detach()
             key = f"{_PREFIX}{_their_name(name, model)}.lora_{part}.weight"
             tensors[key] = weight.to(dtype or weight.dtype).contiguous().cpu()
+        magnitude = getattr(layer, "lora_magnitude_vector", None)
+        if magnitude is not None:
+            key = f"{_PREFIX}{_their_name(name, model)}.lora_magnitude_vector"
+            tensors[key] = magnitude.detach().to(dtype or magnitude.dtype).contiguous().cpu()
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -171,7 +175,7 @@ def save_adapter(model: MedGemma, folder: Path, *, dtype: torch.dtype | None = N
         "lora_dropout": 0.0,
         "bias": "none",
         "use_rslora": False,
-        "use_dora": False,
+        "use_dora": any(key.endswith(".lora_magnitude_vector") for key in tensors),
         # Whole names: a bare "q_proj" would match the vision tower's too.
         "target_modules": sorted(_their_name(name, model) for name in adapted),
         "inference_mode": True,
