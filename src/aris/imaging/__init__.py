@@ -1,5 +1,29 @@
 """Images to pixels: what a reader would see, with the facts that the file states."""
 
 from aris.imaging.film import Film, read_film
+from aris.imaging.prompt_images import PromptImage, volume_images
+from aris.imaging.sampling import slice_indices
+from aris.imaging.sources import FileSource, Skipped
+from aris.imaging.studies import Instance, Series, Studies, Study, find_studies
+from aris.imaging.volume import Volume, read_volume, read_volumes
+from aris.imaging.windows import CT_WINDOWS, ct_rgb
 
-__all__ = ["Film", "read_film"]
+__all__ = [
+    "CT_WINDOWS",
+    "FileSource",
+    "Film",
+    "Instance",
+    "PromptImage",
+    "Series",
+    "Skipped",
+    "Studies",
+    "Study",
+    "Volume",
+    "ct_rgb",
+    "find_studies",
+    "read_film",
+    "read_volume",
+    "read_volumes",
+    "slice_indices",
+    "volume_images",
+]

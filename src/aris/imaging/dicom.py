@@ -40,7 +40,7 @@ _GREYS = ("MONOCHROME1", "MONOCHROME2")
 
 Facts = dict[str, Any]
 # An uncompressed image of the largest size that is read, in 32-bit cells, fits.
-_MAX_INFLATED = 1 << 29
+MAX_INFLATED = 1 << 29
 _OLDEST = 130
 
 
@@ -56,7 +56,7 @@ def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[
     """
     from pydicom import dcmread
 
-    if not codecs.inflated_size_within(data, _MAX_INFLATED):
+    if not codecs.inflated_size_within(data, MAX_INFLATED):
         raise ImageError(f"{source}: inflated, it is too large for a radiograph; export it uncompressed")
     # pydicom's warnings and log lines quote header values.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
@@ -80,10 +80,10 @@ def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[
 
 def _check(dataset: Any, source: str) -> tuple[str, ...]:
     """Refuse what is not one radiograph, before any pixel is decoded."""
-    kind = _sop_class(dataset)
+    kind = sop_class(dataset)
     if "DirectoryRecordSequence" in dataset or kind == "Media Storage Directory Storage":
         raise ImageError(f"{source}: this is a DICOMDIR, a list of files; give one of the images it lists")
-    modality = _code(dataset, "Modality")
+    modality = code(dataset, "Modality")
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         what = kind or "DICOM object"
         raise ImageError(f"{source}: this {what} has no pixels; give the image itself")
@@ -103,8 +103,8 @@ def _check(dataset: Any, source: str) -> tuple[str, ...]:
         return (f"a secondary image ({modality}), not an original radiograph: its grey levels may be changed",)
     if modality is not None:
         # A modality is a code of few letters; what is not one may be anything.
-        code = modality if re.fullmatch("[A-Z]{1,8}", modality) else "unknown"
-        raise ImageError(f"{source}: its modality is {code}; single radiographs are read (CR, DX, DR, RG)")
+        name = modality if re.fullmatch("[A-Z]{1,8}", modality) else "unknown"
+        raise ImageError(f"{source}: its modality is {name}; single radiographs are read (CR, DX, DR, RG)")
     if kind and not re.search("Computed Radiography|Digital X-Ray|Secondary Capture", kind):
         raise ImageError(f"{source}: this is {kind}; single radiographs are read (CR, DX, DR, RG)")
     return ("the file does not name its modality; it was read as a radiograph",)
@@ -117,7 +117,7 @@ def _pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str
     if interpretation not in _GREYS + _COLOURS:
         kind = interpretation if re.fullmatch("[A-Z0-9_ ]{1,16}", interpretation) else "unknown"
         raise ImageError(f"{source}: pixels of kind {kind} are not read; export it as grey")
-    stored = _decoded(dataset, source)
+    stored = decoded(dataset, source)
     if interpretation == "PALETTE COLOR":
         coloured = apply_color_lut(stored, dataset)
         # Palettes have 8 or 16 bits (C.7.6.3.1.5).
@@ -127,7 +127,7 @@ def _pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str
         shift = max(0, int(dataset.BitsStored) - 8)
         return (stored >> shift).astype(np.uint8), ()
     levels, present, places = _levels(stored)
-    valid = present & _valid(levels, dataset)
+    valid = present & valid_pixels(levels, dataset)
     shown, notes = voi.display(voi.modality(levels, dataset), dataset, valid if valid.any() else present)
     shape = (_text(dataset.get("PresentationLUTShape")) or "").upper()
     # Inverted last: once for MONOCHROME1, whose Presentation LUT Shape is INVERSE (PS3.3 C.8.11.1.1.2).
@@ -156,7 +156,7 @@ def _levels(stored: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.
     return np.arange(low, high + 1), present, places
 
 
-def _decoded(dataset: Any, source: str) -> npt.NDArray[Any]:
+def decoded(dataset: Any, source: str) -> npt.NDArray[Any]:
     """The stored values, signed as the file says; colours as RGB."""
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -177,7 +177,7 @@ def _decoded(dataset: Any, source: str) -> npt.NDArray[Any]:
         ) from None
 
 
-def _valid(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.bool_]:
+def valid_pixels(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.bool_]:
     """False where a pixel is padding: Pixel Padding Value to its range limit (PS3.3 C.7.5.1.1.2)."""
     padding = dataset.get("PixelPaddingValue")
     if padding is None:
@@ -195,15 +195,15 @@ def _signed(value: int, bits: int) -> int:
 
 def _facts(dataset: Any) -> Facts:
     spacing, attribute = _spacing(dataset)
-    orientation = [_text(part) for part in _several(dataset, "PatientOrientation")]
-    burned = _code(dataset, "BurnedInAnnotation")
-    windows = zip(_floats(dataset, "WindowCenter"), _floats(dataset, "WindowWidth"), strict=False)
+    orientation = [_text(part) for part in several(dataset, "PatientOrientation")]
+    burned = code(dataset, "BurnedInAnnotation")
+    windows = zip(floats(dataset, "WindowCenter"), floats(dataset, "WindowWidth"), strict=False)
     return {
-        "modality": _code(dataset, "Modality"),
-        "body_part": _code(dataset, "BodyPartExamined"),
-        "view_position": _code(dataset, "ViewPosition"),
-        "laterality": _code(dataset, "Laterality"),
-        "image_laterality": _code(dataset, "ImageLaterality"),
+        "modality": code(dataset, "Modality"),
+        "body_part": code(dataset, "BodyPartExamined"),
+        "view_position": code(dataset, "ViewPosition"),
+        "laterality": code(dataset, "Laterality"),
+        "image_laterality": code(dataset, "ImageLaterality"),
         "patient_orientation": tuple(orientation) if len(orientation) == 2 and all(orientation) else None,
         "patient_age_years": _age(dataset),
         "pixel_spacing_mm": spacing,
@@ -221,7 +221,7 @@ def _text(value: Any) -> str | None:
     return text or None
 
 
-def _several(dataset: Any, keyword: str) -> list[Any]:
+def several(dataset: Any, keyword: str) -> list[Any]:
     """An element's values; none where it is absent or cannot be read: a film is not refused for a fact."""
     try:
         value = dataset.get(keyword)
@@ -232,20 +232,20 @@ def _several(dataset: Any, keyword: str) -> list[Any]:
     return list(value) if type(value).__name__ == "MultiValue" else [value]
 
 
-def _code(dataset: Any, keyword: str) -> str | None:
-    return next((_text(value) for value in _several(dataset, keyword)), None)
+def code(dataset: Any, keyword: str) -> str | None:
+    return next((_text(value) for value in several(dataset, keyword)), None)
 
 
-def _floats(dataset: Any, keyword: str) -> list[float]:
+def floats(dataset: Any, keyword: str) -> list[float]:
     try:
-        return [float(value) for value in _several(dataset, keyword)]
+        return [float(value) for value in several(dataset, keyword)]
     except (ValueError, TypeError):
         return []
 
 
 def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, str | None]:
     for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        spacing = _floats(dataset, name)
+        spacing = floats(dataset, name)
         if len(spacing) == 2 and all(0 < value < 1000 for value in spacing):
             return (spacing[0], spacing[1]), name
     return None, None
@@ -253,19 +253,19 @@ def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, str | None]:
 
 def _age(dataset: Any) -> float | None:
     """Years, from Patient's Age ("045Y", "018M", "003W", "010D"), else from birth to study; None beyond 130."""
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", _code(dataset, "PatientAge") or "", re.ASCII)
+    match = re.fullmatch(r"(\d{1,3})([DWMY])", code(dataset, "PatientAge") or "", re.ASCII)
     if match:
         years = int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}[match[2]]
         return years if years <= _OLDEST else None
     try:
-        born, seen = (date.fromisoformat(_code(dataset, name) or "") for name in ("PatientBirthDate", "StudyDate"))
+        born, seen = (date.fromisoformat(code(dataset, name) or "") for name in ("PatientBirthDate", "StudyDate"))
     except ValueError:
         return None
     days = (seen - born).days
     return days / 365.25 if 0 <= days <= _OLDEST * 365.25 else None
 
 
-def _sop_class(dataset: Any) -> str:
+def sop_class(dataset: Any) -> str:
     """The name of the object's kind, as "Basic Text SR Storage"; "" if it is not known."""
     from pydicom.uid import UID
 
