@@ -67,6 +67,7 @@ def test_lossless_jpeg_2000_shows_the_same_pixels(signed: bool, tmp_path: Path) 
 def test_the_damaged_jpeg_does_end_the_decoders_process(tmp_path: Path) -> None:
     """Else the list of bad files shows nothing about it."""
     sent = bad_files.damaged_lossless_jpeg(tmp_path).read_bytes()
+    sent = len(sent).to_bytes(8, "little") + sent
     done = subprocess.run([sys.executable, gdcm_child.__file__], input=sent, capture_output=True, check=False)
     assert done.returncode != 0
 

@@ -4,6 +4,7 @@ from aris.imaging.film import Film, read_film
 from aris.imaging.prompt_images import PromptImage, volume_images
 from aris.imaging.sampling import slice_indices
 from aris.imaging.sources import FileSource, Skipped
+from aris.imaging.stills import Region, Stills, read_stills
 from aris.imaging.studies import Instance, Series, Studies, Study, find_studies
 from aris.imaging.volume import Volume, read_volume, read_volumes
 from aris.imaging.windows import CT_WINDOWS, ct_rgb
@@ -14,14 +15,17 @@ __all__ = [
     "Film",
     "Instance",
     "PromptImage",
+    "Region",
     "Series",
     "Skipped",
+    "Stills",
     "Studies",
     "Study",
     "Volume",
     "ct_rgb",
     "find_studies",
     "read_film",
+    "read_stills",
     "read_volume",
     "read_volumes",
     "slice_indices",

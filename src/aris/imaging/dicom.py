@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from aris.errors import ImageError
 from aris.imaging import codecs, voi
+from aris.imaging.colour import to_srgb
 from aris.imaging.raster import check_size
 
 _RADIOGRAPHS = ("CR", "DX", "DR", "RG", "RF")
@@ -68,7 +69,7 @@ def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[
             raise ImageError(f"{source}: the DICOM file is damaged; send or export it again") from None
         try:
             notes = _check(dataset, source)
-            pixels, more = _pixels(dataset, source)
+            pixels, more = display_pixels(dataset, source)
             return pixels, _facts(dataset), (*notes, *more)
         except ImageError:
             raise
@@ -110,7 +111,8 @@ def _check(dataset: Any, source: str) -> tuple[str, ...]:
     return ("the file does not name its modality; it was read as a radiograph",)
 
 
-def _pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+def display_pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """One frame as it is displayed: uint8 (H, W) or (H, W, 3) in sRGB, and warnings."""
     from pydicom.pixels.processing import apply_color_lut
 
     interpretation = _text(dataset.get("PhotometricInterpretation")) or ""
@@ -122,10 +124,10 @@ def _pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str
         coloured = apply_color_lut(stored, dataset)
         # Palettes have 8 or 16 bits (C.7.6.3.1.5).
         wide = int(dataset.RedPaletteColorLookupTableDescriptor[2]) > 8
-        return (coloured >> 8 if wide else coloured).astype(np.uint8), ()
+        return _profiled((coloured >> 8 if wide else coloured).astype(np.uint8), dataset)
     if stored.ndim == 3:
         shift = max(0, int(dataset.BitsStored) - 8)
-        return (stored >> shift).astype(np.uint8), ()
+        return _profiled((stored >> shift).astype(np.uint8), dataset)
     levels, present, places = _levels(stored)
     valid = present & valid_pixels(levels, dataset)
     shown, notes = voi.display(voi.modality(levels, dataset), dataset, valid if valid.any() else present)
@@ -134,6 +136,12 @@ def _pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str
     if interpretation == "MONOCHROME1" or shape == "INVERSE":
         shown = 255 - shown
     return (shown if places is None else shown[places]), notes
+
+
+def _profiled(pixels: npt.NDArray[np.uint8], dataset: Any) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """Colours to sRGB as the ICC Profile (0028,2000) says."""
+    shown, note = to_srgb(pixels, dataset.get("ICCProfile"))
+    return shown, () if note is None else (note,)
 
 
 def _levels(stored: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[Any] | None]:
@@ -158,14 +166,7 @@ def _levels(stored: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.
 
 def decoded(dataset: Any, source: str) -> npt.NDArray[Any]:
     """The stored values, signed as the file says; colours as RGB."""
-    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        # A file without its meta group is not compressed; how its elements are written was found while reading.
-        implicit, little = dataset.original_encoding
-        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
-
+    ensure_syntax(dataset)
     try:
         return codecs.stored_values(dataset)
     except codecs.DecodeError:
@@ -175,6 +176,17 @@ def decoded(dataset: Any, source: str) -> npt.NDArray[Any]:
             f"{source}: its pixels ({name}) are truncated, damaged or in an encoding that is not read; "
             "export it again"
         ) from None
+
+
+def ensure_syntax(dataset: Any) -> None:
+    """Give a file without its meta group the transfer syntax that it was read in."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        # A file without its meta group is not compressed; how its elements are written was found while reading.
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
 
 
 def valid_pixels(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.bool_]:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aris.errors import ImageError
+from aris.imaging.codecs import kept_child
 from aris.imaging.geometry import SAME_PLACE_MM, Plane, Spread, orientation_name, same_orientation, spread
 from aris.imaging.slices import Slice, read_slices
 from aris.imaging.sources import FileSource, Skipped
@@ -99,12 +100,13 @@ def read_volumes(series: Series) -> tuple[Volume, ...]:
         raise ImageError(f"series: more than {MAX_VOXELS / 1e9:.1f} billion voxels; give fewer slices")
     slices: list[Slice] = []
     skipped: list[Skipped] = []
-    for instance in series.instances:
-        name = instance.source.name
-        try:
-            slices += list(read_slices(instance.source.read(), name))
-        except ImageError as error:
-            skipped.append(Skipped(name, str(error).removeprefix(f"{name}: ")))
+    with kept_child():
+        for instance in series.instances:
+            name = instance.source.name
+            try:
+                slices += list(read_slices(instance.source.read(), name))
+            except ImageError as error:
+                skipped.append(Skipped(name, str(error).removeprefix(f"{name}: ")))
     if not slices:
         raise ImageError(f"series: none of its {len(skipped)} files can be read; the first: {skipped[0].reason}")
     total = len(series.instances)
