@@ -1,6 +1,7 @@
 """Images to pixels: what a reader would see, with the facts that the file states."""
 
 from aris.imaging.film import Film, read_film
+from aris.imaging.nifti import read_nifti
 from aris.imaging.prompt_images import PromptImage, volume_images
 from aris.imaging.sampling import slice_indices
 from aris.imaging.sources import FileSource, Skipped
@@ -25,6 +26,7 @@ __all__ = [
     "ct_rgb",
     "find_studies",
     "read_film",
+    "read_nifti",
     "read_stills",
     "read_volume",
     "read_volumes",
