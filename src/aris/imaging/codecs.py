@@ -192,9 +192,10 @@ class _GdcmChild:
         try:
             process.stdin.write(len(data).to_bytes(8, "little") + data)
             process.stdin.flush()
-            length = int.from_bytes(process.stdout.read(8), "little")
+            head = process.stdout.read(8)
+            length = int.from_bytes(head, "little")
             answer = process.stdout.read(length)
-            in_step = process.poll() is None and len(answer) == length
+            in_step = len(head) == 8 and len(answer) == length  # else its pipe has ended, and so has it
             if not answer or len(answer) < length:
                 raise DecodeError
             return np.asarray(np.load(io.BytesIO(answer), allow_pickle=False))
