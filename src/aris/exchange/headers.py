@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import logging
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from aris.errors import ExchangeError
 from aris.exchange.report import ImageReference, Patient, Study
+from aris.store.objects import parse, text
 
 _SEXES: dict[str, Literal["M", "F", "O"]] = {"M": "M", "F": "F", "O": "O"}
 
@@ -23,34 +21,13 @@ def read_header(path: str | Path, *, pixels: bool = False) -> Any:
         pixels: read them too.
 
     Raises:
-        ExchangeError: not there, or not DICOM.
+        ExchangeError: it is not there.
+        StoreError: it is not DICOM, or damaged.
     """
     try:
         return parse(Path(path).read_bytes(), str(path), pixels=pixels)
     except OSError as error:
         raise ExchangeError(f"{path}: cannot be read ({error.strerror or 'the path is not valid'})") from None
-
-
-def parse(data: bytes, source: str, *, pixels: bool = True) -> Any:
-    """The dataset of a file's bytes.
-
-    Raises:
-        ExchangeError: they are not a DICOM file, or damaged.
-    """
-    from pydicom import dcmread
-
-    # pydicom's warnings and log lines quote header values.
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            dataset = dcmread(io.BytesIO(data), stop_before_pixels=not pixels, force=data[128:132] != b"DICM")
-            known = "SOPClassUID" in dataset and "SOPInstanceUID" in dataset
-        except Exception:  # pydicom raises many kinds on damaged files
-            known = False
-    if not known:
-        raise ExchangeError(f"{source}: not a DICOM object, or damaged; send or export it again")
-    return dataset
 
 
 def subject(datasets: Sequence[Any]) -> tuple[Patient, Study, tuple[ImageReference, ...]]:
@@ -83,15 +60,6 @@ def subject(datasets: Sequence[Any]) -> tuple[Patient, Study, tuple[ImageReferen
         referrer=text(first, "ReferringPhysicianName"),
     )
     return patient, study, images
-
-
-def text(dataset: Any, keyword: str) -> str:
-    """An element's value as one line of text; "" where it is absent or cannot be read."""
-    try:
-        value = dataset.get(keyword)
-        return "" if value is None else str(value).strip().strip("\0")
-    except Exception:  # pydicom converts on access and raises many kinds
-        return ""
 
 
 def _digits(value: str, count: int) -> str:

@@ -15,6 +15,7 @@ from aris.errors import ExchangeError
 from aris.exchange import codes
 from aris.exchange.codes import Coded, uid_of
 from aris.exchange.report import DocumentReference, Report
+from aris.store.objects import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
 from aris.tasks.results import Finding, Measurement, Region, Sections
 
 if TYPE_CHECKING:
@@ -167,8 +168,8 @@ def settle(document: Any, report: Report) -> None:
     document.InstanceCreationTime = report.created.strftime("%H%M%S")
     for item in document.get("ContributingEquipmentSequence", []):
         item.ContributionDateTime = dicom_time(report.created)
-    document.file_meta.ImplementationClassUID = uid_of("implementation", MAKER)
-    document.file_meta.ImplementationVersionName = f"ARIS {__version__}"[:16]
+    document.file_meta.ImplementationClassUID = IMPLEMENTATION_UID
+    document.file_meta.ImplementationVersionName = IMPLEMENTATION_NAME
     if not report.study.date:
         document.StudyDate = document.StudyTime = ""
 
