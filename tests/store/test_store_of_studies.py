@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from dicom_objects import CT, ROOT, as_bytes, image
 from sqlalchemy import create_engine, text
 
 from aris.errors import StoreError
@@ -22,6 +21,7 @@ from aris.store.files import StoreFullError
 from aris.store.schema import Base
 from aris.store.search import Query
 from aris.store.store import Store
+from dicom_objects import CT, ROOT, as_bytes, image
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_killed_process_leaves_whole_objects_only(tmp_path: Path) -> None:
         "for n in range(1, 10000): print(store.add(as_bytes(image(n, side=256))).uid, flush=True)\n"
     )
     writer = subprocess.Popen(
-        [sys.executable, "-c", code, tmp_path, Path(__file__).parent, *sys.path], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, tmp_path, Path(__file__).parents[1], *sys.path], stdout=subprocess.PIPE, text=True
     )
     assert writer.stdout is not None
     said = [writer.stdout.readline().strip() for _ in range(12)]

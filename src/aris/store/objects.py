@@ -17,11 +17,19 @@ IMPLEMENTATION_NAME = "ARIS"
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
+class ObjectError(StoreError):
+    """Not a whole DICOM object with the UIDs that it needs."""
+
+
+class MismatchError(ObjectError):
+    """Not the object that was announced."""
+
+
 def parse(data: bytes, source: str, *, pixels: bool = True) -> Any:
     """The dataset of a file's bytes.
 
     Raises:
-        StoreError: they are not a DICOM file, or damaged.
+        ObjectError: they are not a DICOM file, or damaged.
     """
     from pydicom import dcmread
 
@@ -35,7 +43,7 @@ def parse(data: bytes, source: str, *, pixels: bool = True) -> Any:
         except Exception:  # pydicom raises many kinds on damaged files
             known = False
     if not known:
-        raise StoreError(f"{source}: not a DICOM object, or damaged; send or export it again")
+        raise ObjectError(f"{source}: not a DICOM object, or damaged; send or export it again")
     return dataset
 
 
@@ -97,7 +105,7 @@ def identity(dataset: Any, source: str) -> Identity:
     """An object's UIDs.
 
     Raises:
-        StoreError: one is missing or is no UID.
+        ObjectError: one is missing or is no UID.
     """
     meta = getattr(dataset, "file_meta", None)
     found = {
@@ -109,5 +117,5 @@ def identity(dataset: Any, source: str) -> Identity:
     }
     for name, value in found.items():
         if not (_UID.fullmatch(value) and len(value) <= 64):
-            raise StoreError(f"{source}: its {name.replace('_', ' ')} UID is missing or wrong; export it again")
+            raise ObjectError(f"{source}: its {name.replace('_', ' ')} UID is missing or wrong; export it again")
     return Identity(**found)

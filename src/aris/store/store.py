@@ -22,7 +22,7 @@ from aris.errors import StoreError
 from aris.store import search
 from aris.store.database import open_database
 from aris.store.files import RESERVE_BYTES, FileStore, StoreFullError
-from aris.store.objects import identity, number, parse, text
+from aris.store.objects import MismatchError, identity, number, parse, text
 from aris.store.schema import CopyRow, InstanceRow, SeriesRow, StudyRow
 from aris.store.search import Query
 
@@ -87,20 +87,26 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def add(self, data: bytes, *, source: str = "", name: str = "object") -> Added:
+    def add(
+        self, data: bytes, *, source: str = "", name: str = "object", expect: tuple[str, str] | None = None
+    ) -> Added:
         """Keep an object. When this returns, it is on the disk and indexed.
 
         Args:
             data: a DICOM file, as `objects.file_bytes` makes it.
             source: who sent it, an AE title.
             name: for errors.
+            expect: the SOP Instance and Class UIDs that were announced.
 
         Raises:
             StoreFullError: no room.
-            StoreError: not a DICOM object, or it cannot be written.
+            ObjectError: not a DICOM object, or (MismatchError) not the one that was announced.
+            StoreError: it cannot be written.
         """
         dataset = parse(data, name, pixels=False)
         found = identity(dataset, name)
+        if expect is not None and expect != (found.uid, found.sop_class):
+            raise MismatchError(f"{name}: not the object that was announced; its sender is at fault")
         digest = self.files.add(data)
         for attempt in (1, 2, 3):
             try:
