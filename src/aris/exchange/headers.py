@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,7 +47,7 @@ def subject(datasets: Sequence[Any]) -> tuple[Patient, Study, tuple[ImageReferen
         identifier=text(first, "PatientID"),
         issuer=text(first, "IssuerOfPatientID"),
         name=text(first, "PatientName"),
-        birth_date=_digits(text(first, "PatientBirthDate"), 8),
+        birth_date=_date(text(first, "PatientBirthDate")),
         sex=_SEXES.get(text(first, "PatientSex").upper(), ""),
     )
     images = tuple(_reference(each) for each in datasets)
@@ -54,17 +55,28 @@ def subject(datasets: Sequence[Any]) -> tuple[Patient, Study, tuple[ImageReferen
         uid=images[0].study,
         identifier=text(first, "StudyID"),
         accession=text(first, "AccessionNumber"),
-        date=_digits(text(first, "StudyDate"), 8),
-        time=_digits(text(first, "StudyTime").partition(".")[0].ljust(6, "0"), 6) if text(first, "StudyTime") else "",
+        date=_date(text(first, "StudyDate")),
+        time=_time(text(first, "StudyTime")),
         description=text(first, "StudyDescription"),
         referrer=text(first, "ReferringPhysicianName"),
     )
     return patient, study, images
 
 
-def _digits(value: str, count: int) -> str:
-    value = re.sub("[.:]", "", value)  # dates and times of ACR-NEMA have points and colons (PS3.5 6.2)
-    return value if re.fullmatch(rf"[0-9]{{{count}}}", value) else ""
+def _date(value: str) -> str:
+    """A date that there is, as YYYYMMDD; "" for any other."""
+    value = value.replace(".", "")  # ACR-NEMA's have points (PS3.5 6.2)
+    try:
+        return datetime.strptime(value, "%Y%m%d").strftime("%Y%m%d") if len(value) == 8 else ""
+    except ValueError:
+        return ""
+
+
+def _time(value: str) -> str:
+    """A time of day to the second, as HHMMSS; "" for what is none. Hours, or hours and minutes, may stand alone."""
+    value = value.partition(".")[0].replace(":", "")
+    value = value.ljust(6, "0") if len(value) in (2, 4, 6) else ""
+    return value if re.fullmatch("([01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]", value) else ""
 
 
 def _reference(dataset: Any) -> ImageReference:

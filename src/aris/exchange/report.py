@@ -47,6 +47,22 @@ def _name(value: str) -> str:
     return "=".join(groups).rstrip("=")
 
 
+def _date(value: str) -> str:
+    if value and (len(value) != 8 or not value.isdigit()):
+        raise ValueError("not a date; write YYYYMMDD")
+    if value:
+        datetime.strptime(value, "%Y%m%d")
+    return value
+
+
+def _time(value: str) -> str:
+    if value and not re.fullmatch("([01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]", value):
+        raise ValueError("not a time of day; write HHMMSS")
+    return value
+
+
+Date = Annotated[str, AfterValidator(_date)]
+Time = Annotated[str, AfterValidator(_time)]
 Text = Annotated[str, AfterValidator(_clean)]
 Line = Annotated[str, AfterValidator(_clean_line)]
 PersonName = Annotated[str, AfterValidator(_clean_line), AfterValidator(_name)]
@@ -71,7 +87,7 @@ class Patient(_Part):
     identifier: Line = ""
     issuer: Line = ""
     name: PersonName = ""
-    birth_date: str = Field(default="", pattern=r"^(\d{8})?$")
+    birth_date: Date = ""
     sex: Literal["M", "F", "O", ""] = ""
 
 
@@ -81,8 +97,8 @@ class Study(_Part):
     uid: Uid = ""
     identifier: Line = ""
     accession: Line = ""
-    date: str = Field(default="", pattern=r"^(\d{8})?$")
-    time: str = Field(default="", pattern=r"^(\d{6})?$")
+    date: Date = ""
+    time: Time = ""
     description: Line = ""
     referrer: PersonName = ""
 
