@@ -31,7 +31,8 @@ def test_text_says_all() -> None:
     text = plain_text(full(forced=True, complete=False))
     for part in (
         "Opacity on the right – 右.", "pneumonia: present, probability 0.91 (at one centre)", "probability <0.01",
-        "not assessed", "edema: uncertain", "columns 10.125 to 110.5, rows 20 to 220.75", "long axis: 12.3457 mm",
+        "not assessed", "edema: no call, probability 0.50",
+        "columns 10.125 to 110.5, rows 20 to 220.75", "long axis: 12.3457 mm",
         "cardiothoracic ratio: 0.52", "! the view is not stated", "outside the model's declared scope",
         "aris-nano, revision a1b2c3, prompts p7 with Aris 0.1.0", "cut before its end", "Yamada", "1970-01-02",
     ):  # fmt: skip

@@ -39,7 +39,7 @@ _FINDINGS = {
 # Whether a finding is there (PS3.16 CID 240 and SNOMED CT's qualifiers).
 PRESENT = Coded("52101004", "SCT", "Present")
 ABSENT = Coded("2667000", "SCT", "Absent")
-UNCERTAIN = Coded("82334004", "SCT", "Indeterminate")
+NO_CALL = Coded("no-call", SCHEME, "No call: uncalibrated, or too close to the operating point")
 NOT_ASSESSED = Coded("373121007", "SCT", "Test not done")
 PRESENCE = Coded("presence", SCHEME, "Presence of finding")
 

@@ -210,7 +210,7 @@ class _Writer:
         finding = self.report.findings[index]
         content: Resource = {}
         if finding.assessed:
-            state = {True: codes.PRESENT, False: codes.ABSENT, None: codes.UNCERTAIN}[finding.present]
+            state = {True: codes.PRESENT, False: codes.ABSENT, None: codes.NO_CALL}[finding.present]
             content["valueCodeableConcept"] = _concept(state)
         else:
             absent = "http://terminology.hl7.org/CodeSystem/data-absent-reason"

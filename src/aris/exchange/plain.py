@@ -44,7 +44,7 @@ def finding_line(finding: Finding) -> str:
     note = f" ({finding.note})" if finding.note else ""
     if not finding.assessed:
         return f"{finding.name}: not assessed{note}"
-    state = {True: "present", False: "not seen", None: "uncertain"}[finding.present]
+    state = {True: "present", False: "not seen", None: "no call"}[finding.present]
     number = "" if finding.probability is None else f", probability {probability(finding.probability)}"
     return f"{finding.name}: {state}{number}{note}"
 

@@ -334,7 +334,7 @@ def _finding_group(report: Report, finding: Finding, index: int, algorithm: Any)
     if not finding.assessed:
         state = codes.NOT_ASSESSED
     else:
-        state = {True: codes.PRESENT, False: codes.ABSENT, None: codes.UNCERTAIN}[finding.present]
+        state = {True: codes.PRESENT, False: codes.ABSENT, None: codes.NO_CALL}[finding.present]
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
             uid=uid_of("tracking", report.study.uid, "finding", index, finding.name), identifier=finding.name
