@@ -32,3 +32,11 @@ class ScopeError(ArisError):
 
 class DataError(ArisError):
     """A data set for tuning or evaluation is missing, malformed or would leak between splits."""
+
+
+class StoreError(ArisError):
+    """The store of studies cannot be opened, read or written."""
+
+
+class ExchangeError(ArisError):
+    """A document cannot be written or read, an object cannot be de-identified, or a peer cannot be reached."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aris import __version__
-from aris.cli import ask, bench, chat, draft, findings, models, serve, tune
+from aris.cli import ask, bench, chat, draft, export, findings, models, node, serve, tune
 from aris.cli.outcome import Group, run
 from aris.cli.terminal import write
 
@@ -47,11 +47,13 @@ def aris(
 app.command()(draft.draft)
 app.command()(findings.findings)
 app.command()(ask.ask)
+app.command()(export.export)
 app.command()(chat.chat)
 app.command()(serve.serve)
 app.command()(bench.bench)
 app.add_typer(models.app, name="models")
 app.add_typer(tune.app, name="tune")
+app.add_typer(node.app, name="node")
 
 
 def main() -> None:

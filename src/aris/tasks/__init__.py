@@ -3,7 +3,7 @@
 from aris.tasks.film_draft import DraftStream, draft, draft_prompt
 from aris.tasks.film_findings import Assessment, assess, findings
 from aris.tasks.questions import AnswerStream, ask
-from aris.tasks.results import Answer, Draft, FilmFindings, Finding, ScoredFinding, Sections
+from aris.tasks.results import Answer, Draft, FilmFindings, Finding, Measurement, Region, ScoredFinding, Sections
 
 __all__ = [
     "Answer",
@@ -13,6 +13,8 @@ __all__ = [
     "DraftStream",
     "FilmFindings",
     "Finding",
+    "Measurement",
+    "Region",
     "ScoredFinding",
     "Sections",
     "ask",

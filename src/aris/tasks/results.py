@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 
 class Result(BaseModel):
@@ -97,6 +97,51 @@ class Draft(Result):
     text: str = Field(default="", exclude=True)
     assessment: FilmFindings | None = Field(default=None, exclude=True)
     complete: bool = Field(default=True, exclude=True)
+
+
+class Measurement(Result):
+    """A measured quantity.
+
+    Attributes:
+        name: what was measured, as "long axis".
+        value: in `unit`.
+        unit: a UCUM code, as "mm", "mm2", "[hnsf'U]" or "1".
+        note: what limits it, as "at the detector plane, uncalibrated"; may be empty.
+    """
+
+    name: str = Field(min_length=1)
+    value: float = Field(allow_inf_nan=False)
+    unit: str = Field(min_length=1, max_length=16, pattern=r"^[!-~]+$")
+    note: str = ""
+
+
+class Region(Result):
+    """A box on one image.
+
+    Attributes:
+        label: what is there, as a finding's name.
+        box: left, top, right, bottom in pixels of the image as it is stored; (0, 0) is the outer corner of the first
+            pixel, as in DICOM's spatial coordinates (PS3.3 C.18.6).
+        image: the image's SOP Instance UID; "" where there is one image only.
+        frame: of a multi-frame image, from 1.
+        probability: 0 to 1; None if there is none.
+        measurements: of what is in the box.
+    """
+
+    label: str = Field(min_length=1)
+    box: tuple[float, float, float, float]
+    image: str = ""
+    frame: int | None = Field(default=None, ge=1)
+    probability: float | None = Field(default=None, ge=0, le=1)
+    measurements: tuple[Measurement, ...] = ()
+
+    @field_validator("box")
+    @classmethod
+    def _ordered(cls, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        left, top, right, bottom = box
+        if not (0 <= left < right < 1e6 and 0 <= top < bottom < 1e6):
+            raise ValueError("a box is left, top, right, bottom in pixels, left < right and top < bottom")
+        return box
 
 
 class Answer(Result):

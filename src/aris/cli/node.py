@@ -1,0 +1,307 @@
+"""`aris node`: receive, find and send DICOM objects."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aris.cli.outcome import FAILED, INTERRUPTED, Group
+from aris.cli.terminal import counting, note, one_line, write, write_json
+from aris.errors import ExchangeError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from aris.store.store import Added, Store
+
+app = typer.Typer(
+    name="node",
+    cls=Group,
+    help="A DICOM node: receive, find and send objects.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_SECURITY = "Security"
+
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        envvar="ARIS_STORE",
+        help="Folder of the store; by default the user's data folder. It holds patient data.",
+    ),
+]
+TitleOption = Annotated[str, typer.Option("--ae-title", envvar="ARIS_AE_TITLE", help="Our own AE title.")]
+CertificateOption = Annotated[
+    Path | None, typer.Option("--tls-cert", help="Our certificate (PEM); turns TLS on.", rich_help_panel=_SECURITY)
+]
+KeyOption = Annotated[Path | None, typer.Option("--tls-key", help="Its key (PEM).", rich_help_panel=_SECURITY)]
+AuthorityOption = Annotated[
+    Path | None,
+    typer.Option("--tls-ca", help="Certificates that peers' must be signed by (PEM).", rich_help_panel=_SECURITY),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout an object, one a line.")]
+
+
+@app.command()
+def serve(
+    store: StoreOption = None,
+    ae_title: TitleOption = "ARIS",
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; one that others can reach needs --allow or --tls-ca.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 11112,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="AE title that may call; may be repeated. All, if none is given.", rich_help_panel=_SECURITY),
+    ] = None,
+    strict_title: Annotated[
+        bool, typer.Option(help="Refuse callers that name another AE title than ours.", rich_help_panel=_SECURITY)
+    ] = False,
+    associations: Annotated[
+        int, typer.Option(min=1, help="Associations at once; more are told to try again.", rich_help_panel="Limits")
+    ] = 16,
+    max_object_mb: Annotated[
+        int, typer.Option(min=1, help="Size of one object, in MiB.", rich_help_panel="Limits")
+    ] = 2048,
+    reserve_mb: Annotated[
+        int, typer.Option(min=0, help="Room left free on the disk, in MiB.", rich_help_panel="Limits")
+    ] = 256,
+    tls_cert: CertificateOption = None,
+    tls_key: KeyOption = None,
+    tls_ca: AuthorityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Receive objects (C-STORE) and answer echoes (C-ECHO) until Ctrl-C or SIGTERM.
+
+    An object is acknowledged when its file and its place in the index are on the disk, never before.
+
+    Examples:
+
+        aris node serve
+
+        aris node serve --host 0.0.0.0 --allow CT1 --allow PACS --store /srv/aris
+    """
+    from aris.exchange.node import Node, NodeSettings
+    from aris.exchange.peers import network
+    from aris.exchange.tls import server_context
+    from aris.service.settings import is_loopback
+
+    network()
+    if not is_loopback(host) and not allow and tls_ca is None:
+        raise ExchangeError(
+            f"node: {host} can be reached from other machines; name who may call with --allow or --tls-ca, or leave "
+            "--host out"
+        )
+    settings = NodeSettings(
+        ae_title=ae_title,
+        host=host,
+        port=port,
+        allowed=tuple(allow or ()),
+        called_title_required=strict_title,
+        associations=associations,
+        object_bytes=max_object_mb << 20,
+        tls=server_context(tls_cert, tls_key, tls_ca),
+    )
+    stopped = threading.Event()
+    by: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        by.append(number)
+        stopped.set()
+
+    def received(added: Added, source: str) -> None:
+        if json:
+            write_json({"uid": added.uid, "source": source, "outcome": added.outcome})
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    with open_store(store, reserve_mb << 20) as kept:
+        kept.files.clear_incoming()
+        with Node(kept, settings, received) as node:
+            note(f"{ae_title} listens at {host}:{node.port}; objects go to {kept.folder}")
+            note(f"{'TLS' if settings.tls else 'no TLS'}; calls from {', '.join(allow) if allow else 'any AE title'}")
+            note("Ctrl-C stops it")
+            stopped.wait()
+    if by[0] == signal.SIGINT:
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def echo(
+    peer: Annotated[str, typer.Argument(metavar="AETITLE@HOST:PORT", help="The node to ask.")],
+    ae_title: TitleOption = "ARIS",
+    tls_cert: CertificateOption = None,
+    tls_key: KeyOption = None,
+    tls_ca: AuthorityOption = None,
+) -> None:
+    """Ask another node whether it is there (C-ECHO).
+
+    Example:
+
+        aris node echo PACS@10.0.0.5:104
+    """
+    from aris.exchange.peers import Peer
+    from aris.exchange.peers import echo as ask
+
+    found = Peer.parse(peer)
+    ask(found, ae_title=ae_title, tls=_client_tls(tls_cert, tls_key, tls_ca))
+    write(f"{found} answers\n")
+
+
+@app.command()
+def send(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="DICOM files.")],
+    to: Annotated[str, typer.Option("--to", metavar="AETITLE@HOST:PORT", help="The node to send to.")],
+    ae_title: TitleOption = "ARIS",
+    tls_cert: CertificateOption = None,
+    tls_key: KeyOption = None,
+    tls_ca: AuthorityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Send files to another node (C-STORE), as they are.
+
+    Example:
+
+        aris node send report.dcm --to PACS@10.0.0.5:104
+    """
+    from aris.exchange.peers import Peer
+
+    if not _deliver(files, Peer.parse(to), ae_title, _client_tls(tls_cert, tls_key, tls_ca), json=json):
+        raise typer.Exit(FAILED)
+
+
+@app.command(name="return")
+def give_back(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="DICOM documents of studies in the store.")],
+    peer: Annotated[
+        list[str],
+        typer.Option("--peer", metavar="AETITLE@HOST:PORT", help="A node that may have sent; may be repeated."),
+    ],
+    store: StoreOption = None,
+    ae_title: TitleOption = "ARIS",
+    tls_cert: CertificateOption = None,
+    tls_key: KeyOption = None,
+    tls_ca: AuthorityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Send documents back to the node that their studies came from.
+
+    The store knows the AE title of a study's first sender; --peer says where that one is.
+
+    Example:
+
+        aris node return report.dcm --peer PACS@10.0.0.5:104 --peer CT1@10.0.0.6:11112
+    """
+    from aris.exchange.headers import read_header
+    from aris.exchange.peers import Peer
+    from aris.store.objects import identity
+
+    peers = {found.ae_title.strip(): found for found in map(Peer.parse, peer)}
+    to: dict[Peer, list[Path]] = {}
+    with open_store(store) as kept:
+        for path in files:
+            senders = kept.senders(identity(read_header(path), str(path)).study)
+            if not senders:
+                raise ExchangeError(f"{path}: nobody sent objects of its study to the store {kept.folder}")
+            if senders[0] not in peers:
+                raise ExchangeError(f"{path}: its study came from {senders[0]}; say with --peer where that is")
+            to.setdefault(peers[senders[0]], []).append(path)
+    tls = _client_tls(tls_cert, tls_key, tls_ca)
+    done = [_deliver(paths, found, ae_title, tls, json=json) for found, paths in to.items()]
+    if not all(done):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def studies(
+    match: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEYWORD=VALUE", help="As PatientID=P1, StudyDate=20260101-, PatientName=Mül*."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Studies at most.")] = 100,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List the studies in the store.
+
+    Example:
+
+        aris node studies --match StudyDate=20260101- --json
+    """
+    wanted = dict(_pair(each) for each in match or ())
+    with open_store(store) as kept:
+        from aris.store.search import Query
+
+        found = kept.search("studies", Query(wanted, limit))
+    for row in found:
+        if json:
+            write_json(row)
+        else:
+            what = "/".join(row["ModalitiesInStudy"])
+            write(
+                f"{row['StudyDate'] or '--------'}  {what:6}  {row['NumberOfStudyRelatedInstances']:5} objects  "
+                f"{one_line(row['PatientID'])}  {row['StudyInstanceUID']}\n"
+            )
+
+
+def open_store(folder: Path | None, reserve_bytes: int | None = None) -> Store:
+    """The store in a folder, or the user's own.
+
+    Raises:
+        ExchangeError: SQLAlchemy or alembic is not installed.
+        StoreError: it cannot be opened.
+    """
+    try:
+        import alembic  # noqa: F401
+
+        from aris.store.files import RESERVE_BYTES
+        from aris.store.store import Store
+    except ImportError:
+        raise ExchangeError(
+            "the store needs SQLAlchemy and alembic, which are not installed; pip install 'aris-medgemma[dicom]'"
+        ) from None
+    if folder is None:
+        from platformdirs import user_data_dir
+
+        folder = Path(os.environ.get("ARIS_HOME") or user_data_dir("aris")) / "store"
+    return Store(folder, reserve_bytes=RESERVE_BYTES if reserve_bytes is None else reserve_bytes)
+
+
+def _deliver(files: list[Path], to: object, ae_title: str, tls: ssl.SSLContext | None, *, json: bool) -> bool:
+    from aris.exchange.peers import Peer
+    from aris.exchange.peers import send as transmit
+
+    assert isinstance(to, Peer)
+    with counting(f"sending to {to}", len(files)) as step:
+        results = transmit(files, to, ae_title=ae_title, tls=tls)
+        for _ in results:
+            step()
+    for each in results:
+        if json:
+            write_json({"file": str(each.path), "uid": each.uid, "to": str(to), "error": each.error or None,
+                        "warning": each.warning or None})  # fmt: skip
+        elif not each.error:
+            write(f"{each.path}: {to} has it{f' ({each.warning})' if each.warning else ''}\n")
+        if each.error:
+            note(f"error: {each.path}: not sent to {to}: {each.error}")
+    return not any(each.error for each in results)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    keyword, sign, value = text.partition("=")
+    if not sign:
+        raise typer.BadParameter("write KEYWORD=VALUE, as PatientID=P1", param_hint="--match")
+    return keyword.strip(), value
+
+
+def _client_tls(certificate: Path | None, key: Path | None, authority: Path | None) -> ssl.SSLContext | None:
+    from aris.exchange.tls import client_context
+
+    return client_context(certificate, key, authority)
+

@@ -1,0 +1,202 @@
+"""What the report shows on its images: a Grayscale Softcopy Presentation State, and Secondary Captures.
+
+A presentation state draws the boxes over the original, which stays as it is; a Secondary Capture is a picture of both,
+for viewers that know no presentation states. Each says on the picture whether it is a draft.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aris.errors import ExchangeError
+from aris.exchange.plain import finding_line, probability
+from aris.exchange.report import Report
+from aris.exchange.sr import evidence, fill_patient_and_study, highdicom, instance_of, settle
+from aris.store.objects import text
+from aris.tasks.results import Region
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+GSPS = "1.2.840.10008.5.1.4.1.1.11.1"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_COLOUR = (255, 196, 0)
+# What a presentation state takes over from its images; texts in them, which might name somebody, stay behind.
+_SHOWN = (
+    "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", "NumberOfFrames", "PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio",
+    "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter", "WindowWidth",
+    "VOILUTFunction", "VOILUTSequence",
+)  # fmt: skip
+
+
+def presentation_state(report: Report, images: Sequence[Dataset]) -> Dataset:
+    """The regions as graphics over the grey images that they lie on.
+
+    Args:
+        images: the headers of the report's images, with their pixel modules; those without regions are left out,
+            unless no image has any.
+
+    Raises:
+        ExchangeError: an image is in colour, or of those that the report names one with a region is missing.
+    """
+    pr, content = highdicom("pr"), highdicom("content")
+    evidence(report)  # refuses reports without images
+    shown = _with_regions(report, images)
+    if any(int(each.get("SamplesPerPixel") or 1) != 1 for each in shown):
+        raise ExchangeError("a presentation state is for grey images, and one is in colour; export a secondary capture")
+    colour = highdicom("color").CIELabColor(80, 10, 80)
+    layer = pr.GraphicLayer("ARIS", 1, "Regions of the report", display_color=colour)
+    headers = [_header(report, each) for each in shown]
+    annotations = [_annotation(report, each, layer) for each in headers]
+    inverse = text(headers[0], "PhotometricInterpretation") == "MONOCHROME1"
+    shapes = highdicom("enum").PresentationLUTShapeValues
+    state: Any = pr.GrayscaleSoftcopyPresentationState(
+        referenced_images=headers,
+        series_number=9902,
+        **instance_of(report, GSPS),
+        content_label="ARIS DRAFT" if report.is_draft else "ARIS",
+        content_description=report.mark[:64],
+        content_creator_name=report.signer.name if report.signer else None,
+        graphic_annotations=annotations,
+        graphic_layers=[layer],
+        presentation_lut_transformation=content.PresentationLUTTransformation(
+            presentation_lut_shape=shapes.INVERSE if inverse else shapes.IDENTITY
+        ),
+        specific_character_set="ISO_IR 192",
+    )
+    state.Laterality = ""  # type 2C; a state may be of images of both sides
+    state.PresentationCreationDate = report.created.strftime("%Y%m%d")
+    state.PresentationCreationTime = report.created.strftime("%H%M%S")
+    settle(state, report)
+    return state
+
+
+def secondary_capture(report: Report, image: Dataset, pixels: npt.NDArray[np.uint8]) -> Dataset:
+    """A picture of one image with its regions, its scores and the report's state burned in.
+
+    Args:
+        image: the header of one of the report's images.
+        pixels: uint8 (H, W) or (H, W, 3), as `imaging.read_film` gives it, at the image's own size.
+
+    Raises:
+        ExchangeError: the pixels are of another size than the image.
+    """
+    evidence(report)
+    if pixels.shape[:2] != (int(image.Rows), int(image.Columns)):
+        raise ExchangeError("the pixels are not of the image's own size; regions would lie elsewhere")
+    sc = highdicom("sc")
+    uid = text(image, "SOPInstanceUID")
+    arguments = instance_of(report, f"{SECONDARY_CAPTURE} {uid}")
+    capture: Any = sc.SCImage(
+        pixel_array=drawn(report, uid, pixels),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=("L", "F"),  # replaced below by what the image says
+        study_instance_uid=report.study.uid,
+        series_number=9903,
+        **arguments,
+        specific_character_set="ISO_IR 192",
+        series_description="Regions of a draft" if report.is_draft else "Regions of a report",
+        content_date=report.created.date(),
+        content_time=report.created.time(),
+    )
+    fill_patient_and_study(capture, report)
+    capture.PatientOrientation = image.get("PatientOrientation") or None
+    capture.Laterality = text(image, "Laterality")  # type 2C: empty where it is not known
+    capture.InstanceNumber = 1 + [each.uid for each in report.images].index(uid)
+    capture.DateOfSecondaryCapture = report.created.strftime("%Y%m%d")
+    capture.TimeOfSecondaryCapture = report.created.strftime("%H%M%S")
+    capture.DerivationDescription = f"{report.mark}: regions and scores drawn on a copy"[:1024]
+    if text(image, "BurnedInAnnotation") in ("YES", "NO"):
+        capture.BurnedInAnnotation = text(image, "BurnedInAnnotation")
+    settle(capture, report)
+    return capture
+
+
+def drawn(report: Report, uid: str, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The picture of one image: uint8 (H + banner, W, 3), a banner with state and scores above the image."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    height, width = pixels.shape[:2]
+    size = max(10, min(height, width) // 40)
+    font = ImageFont.load_default(size)
+    lines = [report.mark, *(finding_line(each) for each in report.findings)]
+    step = round(size * 1.4)
+    banner = step * len(lines) + size
+    picture = Image.new("RGB", (width, height + banner))
+    picture.paste(Image.fromarray(pixels).convert("RGB"), (0, banner))
+    pen = ImageDraw.Draw(picture)
+    for number, line in enumerate(lines):
+        fitted = _fitting(line, lambda part: pen.textlength(part, font), width - size)
+        pen.text((size // 2, size // 2 + number * step), fitted, fill=_COLOUR if number == 0 else (255,) * 3, font=font)
+    for region in report.regions:
+        if region.image == uid:
+            left, top, right, bottom = region.box
+            box = (left, top + banner, right - 1, bottom + banner - 1)
+            pen.rectangle(box, outline=_COLOUR, width=max(1, size // 6))
+            above = max(banner, top + banner - step)
+            label = _fitting(_label(region), lambda part: pen.textlength(part, font), width - left)
+            pen.text((left, above), label, fill=_COLOUR, font=font)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def _with_regions(report: Report, images: Sequence[Dataset]) -> list[Dataset]:
+    wanted = {region.image for region in report.regions}
+    known = {each.uid for each in report.images}
+    named = [each for each in images if text(each, "SOPInstanceUID") in known]
+    shown = [each for each in named if not wanted or text(each, "SOPInstanceUID") in wanted]
+    if not shown or len(shown) < len(wanted):
+        raise ExchangeError("an image with a region is missing; name all DICOM files that the report is about")
+    return shown
+
+
+def _header(report: Report, image: Dataset) -> Any:
+    """An image's header as a presentation state needs it, its texts in UTF-8."""
+    made = next(each for each in evidence(report) if each.SOPInstanceUID == text(image, "SOPInstanceUID"))
+    for keyword in _SHOWN:
+        if keyword in image:
+            setattr(made, keyword, copy.deepcopy(image[keyword].value))
+    for sequence in ("ModalityLUTSequence", "VOILUTSequence"):
+        for item in made.get(sequence, []):
+            if "LUTExplanation" in item:
+                del item.LUTExplanation
+    return made
+
+
+def _annotation(report: Report, header: Any, layer: Any) -> Any:
+    pr = highdicom("pr")
+    uid = str(header.SOPInstanceUID)
+    pixel, display = pr.AnnotationUnitsValues.PIXEL, pr.AnnotationUnitsValues.DISPLAY
+    # The state of the report stands on the screen, however far the image is zoomed.
+    words = [pr.TextObject(report.mark, display, bounding_box=(0.0, 0.0, 1.0, 0.05))]
+    outlines = []
+    for region in report.regions:
+        if region.image != uid:
+            continue
+        left, top, right, bottom = region.box
+        # As in a report, (0, 0) is the outer corner of the first pixel (PS3.3 C.10.5.1.2).
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+        outline = np.clip(np.array(corners), 0.0, [int(header.Columns), int(header.Rows)])
+        outlines.append(pr.GraphicObject(pr.GraphicTypeValues.POLYLINE, outline, pixel))
+        anchor = (float(outline[0, 0]), float(outline[0, 1]))
+        words.append(pr.TextObject(_label(region)[:1024], pixel, anchor_point=anchor, anchor_point_visible=False))
+    return pr.GraphicAnnotation([header], layer, graphic_objects=outlines or None, text_objects=words)
+
+
+def _label(region: Region) -> str:
+    number = "" if region.probability is None else f" {probability(region.probability)}"
+    return f"{region.label}{number}"
+
+
+def _fitting(line: str, length: Any, width: float) -> str:
+    """The line, cut where it would leave the picture; at its beginning at least something stays."""
+    while len(line) > 4 and length(line) > width:
+        line = line[:-2].rstrip() + "…" if not line.endswith("…") else line[:-3].rstrip() + "…"
+    return line

@@ -1,0 +1,88 @@
+"""The report as plain text: for people, for e-mail, for the text field of another document."""
+
+from __future__ import annotations
+
+from aris.exchange.report import Report, readable
+from aris.tasks.results import Finding, Measurement, Sections
+
+CAUTION = "A model wrote this draft. A clinician must check every word against the images before any use."
+
+
+def plain_text(report: Report) -> str:
+    """Lines of text; the first one says whether it is a draft, and so does the last."""
+    lines = [report.mark, ""]
+    lines += _about(report)
+    for name in Sections.model_fields:
+        if text := getattr(report.sections, name):
+            lines += [name.upper(), text, ""]
+    if report.findings:
+        lines += ["SCORED FINDINGS", *(finding_line(each) for each in report.findings), ""]
+    if report.regions:
+        lines.append("REGIONS")
+        for region in report.regions:
+            left, top, right, bottom = (f"{value:g}" for value in region.box)
+            frame = "" if region.frame is None else f", frame {region.frame}"
+            number = "" if region.probability is None else f", probability {probability(region.probability)}"
+            lines.append(f"{region.label}: columns {left} to {right}, rows {top} to {bottom}{frame}{number}")
+            lines += [f"  {measurement_line(each)}" for each in region.measurements]
+        lines.append("")
+    if report.measurements:
+        lines += ["MEASUREMENTS", *(measurement_line(each) for each in report.measurements), ""]
+    for text in report.addenda:
+        lines += ["ADDENDUM", text, ""]
+    if report.warnings or report.forced:
+        forced = ["written outside the model's declared scope: this is no evidence"] if report.forced else []
+        lines += ["WARNINGS", *(f"! {text}" for text in (*forced, *report.warnings)), ""]
+    lines += _origin(report)
+    if report.is_draft:
+        lines += ["", CAUTION, report.mark]
+    return "\n".join(lines) + "\n"
+
+
+def finding_line(finding: Finding) -> str:
+    """A scored finding in one line."""
+    note = f" ({finding.note})" if finding.note else ""
+    if not finding.assessed:
+        return f"{finding.name}: not assessed{note}"
+    state = {True: "present", False: "not seen", None: "no call"}[finding.present]
+    number = "" if finding.probability is None else f", probability {probability(finding.probability)}"
+    return f"{finding.name}: {state}{number}{note}"
+
+
+def measurement_line(each: Measurement) -> str:
+    """A measurement in one line."""
+    unit = "" if each.unit == "1" else f" {each.unit}"
+    return f"{each.name}: {each.value:g}{unit}{f' ({each.note})' if each.note else ''}"
+
+
+def probability(value: float) -> str:
+    """In two places, never rounded to certainty."""
+    return ">0.99" if value > 0.99 else "<0.01" if value < 0.01 else f"{value:.2f}"
+
+
+def _about(report: Report) -> list[str]:
+    patient, study = report.patient, report.study
+    rows = [
+        ("Patient", ", ".join(each for each in (readable(patient.name), patient.identifier) if each)),
+        ("Born", "-".join(_split(patient.birth_date)) + (f", sex {patient.sex}" if patient.sex else "")),
+        ("Study", " ".join(each for each in (study.description, "-".join(_split(study.date))) if each)),
+        ("Accession", study.accession),
+        ("Referred by", readable(study.referrer)),
+    ]
+    lines = [f"{name}: {value}" for name, value in rows if value.strip(", ")]
+    return [*lines, ""] if lines else []
+
+
+def _origin(report: Report) -> list[str]:
+    model = report.model
+    parts = [model.name]
+    parts += [f"revision {model.revision}"] if model.revision else []
+    parts += [f"prompts {model.prompt_version}"] if model.prompt_version else []
+    lines = [f"Drafted by {', '.join(parts)} with {model.software}; {report.created:%Y-%m-%d %H:%M:%S %Z}"]
+    if not report.complete:
+        lines.append("The draft's text was cut before its end")
+    return lines
+
+
+def _split(date: str) -> list[str]:
+    return [date[:4], date[4:6], date[6:]] if date else []

@@ -1,0 +1,63 @@
+"""The database behind the store: opened, brought up to date, and set so that a commit is on the disk."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
+
+from aris.errors import StoreError
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def open_database(url: str) -> Engine:
+    """An engine on the database, its tables brought up to the newest migration.
+
+    Raises:
+        StoreError: it cannot be opened, or is newer than this program.
+    """
+    from alembic.util import CommandError
+
+    try:
+        engine = create_engine(url, pool_pre_ping=True)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _durable)
+        upgrade(engine)
+    except CommandError:
+        raise StoreError("the store was made by a newer version of Aris; update Aris") from None
+    except ModuleNotFoundError as error:
+        raise StoreError(f"the database's driver is not installed ({error.name}); install it") from None
+    except (SQLAlchemyError, OSError) as error:
+        raise StoreError(f"the store's database cannot be opened ({type(error).__name__}); check its path") from None
+    return engine
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Run the migrations up to a revision."""
+    from alembic import command
+    from alembic.config import Config
+
+    settings = Config()
+    settings.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    for attempt in range(5):
+        try:
+            with engine.begin() as connection:
+                settings.attributes["connection"] = connection
+                command.upgrade(settings, revision)
+            return
+        except SQLAlchemyError:  # another process is doing the same
+            if attempt == 4:
+                raise
+            time.sleep(0.2 * 2**attempt)
+
+
+def _durable(connection: Any, _record: Any) -> None:
+    """SQLite: a commit waits for the disk, readers do not wait for writers, and writers wait for each other."""
+    cursor = connection.cursor()
+    for pragma in ("busy_timeout=60000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

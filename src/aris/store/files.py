@@ -1,0 +1,116 @@
+"""Files named by the SHA-256 of their contents. A file is there whole or not at all, and stays after a power cut."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from aris.errors import StoreError
+
+RESERVE_BYTES = 256 << 20
+
+
+class StoreFullError(StoreError):
+    """The disk is full, or nearly: what was sent is not kept."""
+
+
+class FileStore:
+    """A folder of files. One process's threads, and several processes, may add to it at once.
+
+    Args:
+        folder: is made if it is not there, for its owner alone: the files hold patient data.
+        reserve_bytes: are left free on the disk, so that the database can always be written.
+    """
+
+    def __init__(self, folder: Path, reserve_bytes: int = RESERVE_BYTES) -> None:
+        self._folder = folder
+        self._incoming = folder / "incoming"
+        self._reserve = reserve_bytes
+        try:
+            for each in (folder, self._incoming):
+                each.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
+
+    def add(self, data: bytes) -> str:
+        """Keep the bytes; when this returns, they are on the disk.
+
+        Returns:
+            their digest, in hexadecimal.
+
+        Raises:
+            StoreFullError: no room; nothing is left behind.
+            StoreError: the folder cannot be written.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        place = self.path(digest)
+        try:
+            if not (place.exists() and place.stat().st_size == len(data)):
+                if shutil.disk_usage(self._folder).free < len(data) + self._reserve:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self._write(data, place)
+            # Also where the file was there: whoever put it there may not have come to this line.
+            _sync_folder(place.parent)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise StoreFullError(f"{self._folder}: the disk is full; make room, then send again") from None
+            raise StoreError(f"{self._folder}: cannot be written ({error.strerror})") from None
+        return digest
+
+    def path(self, digest: str) -> Path:
+        """Where the file of this digest is, or would be."""
+        return self._folder / digest[:2] / f"{digest}.dcm"
+
+    def read(self, digest: str) -> bytes:
+        """The bytes of this digest.
+
+        Raises:
+            StoreError: they are gone or no longer what they were.
+        """
+        try:
+            data = self.path(digest).read_bytes()
+        except OSError as error:
+            raise StoreError(f"{self.path(digest)}: cannot be read ({error.strerror}); restore it") from None
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise StoreError(f"{self.path(digest)}: its contents have changed on the disk; restore it from a backup")
+        return data
+
+    def clear_incoming(self) -> int:
+        """Remove what was being written when a process ended; only where no other process is adding.
+
+        Returns:
+            how many files there were.
+        """
+        left = list(self._incoming.iterdir())
+        for each in left:
+            each.unlink(missing_ok=True)
+        return len(left)
+
+    def _write(self, data: bytes, place: Path) -> None:
+        fresh = not place.parent.exists()
+        place.parent.mkdir(exist_ok=True, mode=0o700)
+        if fresh:
+            _sync_folder(self._folder)
+        handle, name = tempfile.mkstemp(dir=self._incoming)  # for the owner alone
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, place)  # noqa: PTH105
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """A renamed file survives a power cut once its folder is on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,12 @@
+"""Alembic's entry: the connection is the store's own."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from aris.store.schema import Base
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
+with context.begin_transaction():
+    context.run_migrations()

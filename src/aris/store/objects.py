@@ -1,0 +1,121 @@
+"""DICOM objects as bytes: what their headers say, and the one form in which they are kept."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from aris.errors import StoreError
+
+# Ours for all versions, so that the same object is the same file.
+IMPLEMENTATION_UID = "2.25.81827926043097871668665088929335946287"
+IMPLEMENTATION_NAME = "ARIS"
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+
+
+class ObjectError(StoreError):
+    """Not a whole DICOM object with the UIDs that it needs."""
+
+
+class MismatchError(ObjectError):
+    """Not the object that was announced."""
+
+
+def parse(data: bytes, source: str, *, pixels: bool = True) -> Any:
+    """The dataset of a file's bytes.
+
+    Raises:
+        ObjectError: they are not a DICOM file, or damaged.
+    """
+    from pydicom import dcmread
+
+    # pydicom's warnings and log lines quote header values.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            dataset = dcmread(io.BytesIO(data), stop_before_pixels=not pixels, force=data[128:132] != b"DICM")
+            known = "SOPClassUID" in dataset and "SOPInstanceUID" in dataset
+        except Exception:  # pydicom raises many kinds on damaged files
+            known = False
+    if not known:
+        raise ObjectError(f"{source}: not a DICOM object, or damaged; send or export it again")
+    return dataset
+
+
+def text(dataset: Any, keyword: str, longest: int = 10_000) -> str:
+    """An element's value as text; several values are separated by backslashes; "" where it cannot be read."""
+    try:
+        value = dataset.get(keyword)
+        if value is None:
+            return ""
+        if type(value).__name__ == "MultiValue":
+            value = "\\".join(str(each) for each in value)
+        # A lone surrogate stands for a byte that its character set does not have; no database takes it.
+        cleaned = str(value).encode("utf-8", "replace").decode().replace("\0", "").strip()
+    except Exception:  # pydicom converts on access and raises many kinds
+        return ""
+    return cleaned[:longest]
+
+
+def number(dataset: Any, keyword: str) -> int | None:
+    """An element's value as a whole number; None where there is none."""
+    try:
+        value = dataset.get(keyword)
+        return None if value is None or value == "" else int(value)
+    except Exception:
+        return None
+
+
+def file_bytes(encoded: bytes, sop_class: str, uid: str, transfer_syntax: str) -> bytes:
+    """An encoded dataset as a file (PS3.10): the same object makes the same bytes, whoever sent it.
+
+    Args:
+        encoded: the dataset in `transfer_syntax`, without file meta information.
+    """
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_file_meta_info
+
+    meta: Any = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = sop_class, uid
+    meta.TransferSyntaxUID = transfer_syntax
+    meta.ImplementationClassUID, meta.ImplementationVersionName = IMPLEMENTATION_UID, IMPLEMENTATION_NAME
+    out = DicomBytesIO()
+    write_file_meta_info(out, meta, enforce_standard=True)
+    return b"\0" * 128 + b"DICM" + out.getvalue() + encoded
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an object is filed under."""
+
+    uid: str
+    sop_class: str
+    series: str
+    study: str
+    transfer_syntax: str
+
+
+def identity(dataset: Any, source: str) -> Identity:
+    """An object's UIDs.
+
+    Raises:
+        ObjectError: one is missing or is no UID.
+    """
+    meta = getattr(dataset, "file_meta", None)
+    found = {
+        "uid": text(dataset, "SOPInstanceUID"),
+        "sop_class": text(dataset, "SOPClassUID"),
+        "series": text(dataset, "SeriesInstanceUID"),
+        "study": text(dataset, "StudyInstanceUID"),
+        "transfer_syntax": "" if meta is None else text(meta, "TransferSyntaxUID"),
+    }
+    for name, value in found.items():
+        if not (_UID.fullmatch(value) and len(value) <= 64):
+            raise ObjectError(f"{source}: its {name.replace('_', ' ')} UID is missing or wrong; export it again")
+    return Identity(**found)

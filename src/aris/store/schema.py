@@ -1,0 +1,91 @@
+"""The tables. The migrations in `migrations/` make them; a test holds the two together."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+# Constraints have names, so that later migrations can change them in every database.
+_NAMES = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=_NAMES)
+
+
+class StudyRow(Base):
+    """A study, with its patient as the first of its objects named him."""
+
+    __tablename__ = "studies"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[str] = mapped_column(String(64), unique=True)
+    study_id: Mapped[str] = mapped_column(String(64))
+    accession: Mapped[str] = mapped_column(String(64), index=True)
+    date: Mapped[str] = mapped_column(String(8), index=True)
+    time: Mapped[str] = mapped_column(String(16))
+    description: Mapped[str] = mapped_column(String(256))
+    referrer: Mapped[str] = mapped_column(String(512))
+    patient_id: Mapped[str] = mapped_column(String(256), index=True)
+    patient_name: Mapped[str] = mapped_column(String(512), index=True)
+    birth_date: Mapped[str] = mapped_column(String(8))
+    sex: Mapped[str] = mapped_column(String(16))
+    received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    series: Mapped[list[SeriesRow]] = relationship(back_populates="study")
+
+
+class SeriesRow(Base):
+    """A series. Its UID may, by some sender's fault, occur in two studies."""
+
+    __tablename__ = "series"
+    __table_args__ = (UniqueConstraint("study_pk", "uid"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_pk: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    uid: Mapped[str] = mapped_column(String(64), index=True)
+    modality: Mapped[str] = mapped_column(String(16))
+    number: Mapped[str] = mapped_column(String(16))
+    description: Mapped[str] = mapped_column(String(256))
+    body_part: Mapped[str] = mapped_column(String(64))
+    study: Mapped[StudyRow] = relationship(back_populates="series")
+    instances: Mapped[list[InstanceRow]] = relationship(back_populates="series")
+
+
+class InstanceRow(Base):
+    """An object, as it was first received."""
+
+    __tablename__ = "instances"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    series_pk: Mapped[int] = mapped_column(ForeignKey("series.id"), index=True)
+    uid: Mapped[str] = mapped_column(String(64), unique=True)
+    sop_class: Mapped[str] = mapped_column(String(64))
+    number: Mapped[str] = mapped_column(String(16))
+    rows: Mapped[int | None] = mapped_column(Integer)
+    columns: Mapped[int | None] = mapped_column(Integer)
+    bits_allocated: Mapped[int | None] = mapped_column(Integer)
+    frames: Mapped[int | None] = mapped_column(Integer)
+    transfer_syntax: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int] = mapped_column(BigInteger)
+    series: Mapped[SeriesRow] = relationship(back_populates="instances")
+    copies: Mapped[list[CopyRow]] = relationship(back_populates="instance")
+
+
+class CopyRow(Base):
+    """Each content that was received under an instance's UID, and from whom; the first one is the instance."""
+
+    __tablename__ = "copies"
+    __table_args__ = (UniqueConstraint("instance_pk", "digest"), Index("ix_copies_source", "source"))
+    id: Mapped[int] = mapped_column(primary_key=True)
+    instance_pk: Mapped[int] = mapped_column(ForeignKey("instances.id"))
+    digest: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int] = mapped_column(BigInteger)
+    transfer_syntax: Mapped[str] = mapped_column(String(64))
+    source: Mapped[str] = mapped_column(String(64))
+    received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    instance: Mapped[InstanceRow] = relationship(back_populates="copies")

@@ -1,0 +1,124 @@
+"""`aris export`: every format from a draft, back from those that can be read, and one line where it cannot be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from fhir.resources.R4B.bundle import Bundle
+
+from aris.exchange.documents import FORMATS, read_report
+from conftest import Aris
+from dicom_objects import as_bytes, image
+
+ALL = [part for form in FORMATS for part in ("-f", form)]
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "chest.dcm"
+    path.write_bytes(as_bytes(image(side=300, PatientAge="003Y")))
+    return path
+
+
+@pytest.fixture
+def draft(aris: Aris, scripted: Callable[..., Any], film: Path, tmp_path: Path) -> Path:
+    """A draft as the command prints it, by a scripted model."""
+    scripted()
+    result = aris("draft", film, "--json", "--force")
+    path = tmp_path / "draft.json"
+    path.write_text(result.stdout)
+    assert json.loads(result.stdout)["sections"]["impression"] == "Pneumonia is likely."
+    return path
+
+
+def test_every_format_from_a_draft(aris: Aris, draft: Path, film: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = aris("export", draft, *ALL, "--out", out, "--json", "--revision", "r7")
+    assert result.exit_code == 0, result.stderr
+    assert "DRAFT" in result.stderr
+    said = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [each["format"] for each in said] == list(FORMATS) and {each["status"] for each in said} == {"draft"}
+    source = pydicom.dcmread(film)
+    for name in ("sr", "gsps", "sc"):
+        made = pydicom.dcmread(out / f"draft.{name}.dcm")
+        assert made.StudyInstanceUID == source.StudyInstanceUID and str(made.PatientName) == "Müller^Ana1"
+    Bundle.model_validate(json.loads((out / "draft.fhir.json").read_text()))
+    assert (out / "draft.txt").read_text().startswith("DRAFT — not signed")
+    assert json.loads((out / "draft.report.json").read_text())["mark"] == "DRAFT — not signed"
+    assert (out / "draft.pdf").read_bytes().startswith(b"%PDF")
+    assert (out / "draft.pdf").stat().st_mode & 0o077 == 0
+    reports = [read_report(out / f"draft.{name}") for name in ("sr.dcm", "fhir.json", "report.json")]
+    assert reports[0] == reports[1] == reports[2]
+    assert reports[0].forced and reports[0].model.revision == "r7" and len(reports[0].model.prompt_version) == 12
+    assert str(film) not in (out / "draft.report.json").read_text()  # a path may hold a name
+
+
+def test_documents_can_be_turned_into_each_other(aris: Aris, draft: Path, tmp_path: Path) -> None:
+    assert aris("export", draft, "-f", "sr,fhir,json", "--out", tmp_path / "a").exit_code == 0
+    for name in ("draft.sr.dcm", "draft.fhir.json", "draft.report.json"):
+        again = aris("export", tmp_path / "a" / name, "-f", "sr", "-f", "fhir", "--out", tmp_path / name)
+        assert again.exit_code == 0, again.stderr
+        assert (tmp_path / name / "draft.sr.dcm").read_bytes() == (tmp_path / "a" / "draft.sr.dcm").read_bytes()
+        assert (tmp_path / name / "draft.fhir.json").read_bytes() == (tmp_path / "a" / "draft.fhir.json").read_bytes()
+
+
+def test_boxes_and_stdin(aris: Aris, draft: Path, tmp_path: Path) -> None:
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps([{"label": "pneumonia", "box": [10, 20, 100, 120], "probability": 0.7}]))
+    arguments = ["-f", "json", "-f", "gsps", "--regions", boxes, "--name", "x", "--out", tmp_path]
+    result = aris("export", "-", *arguments, input=draft.read_text())
+    assert result.exit_code == 0, result.stderr
+    assert read_report(tmp_path / "x.report.json").regions[0].box == (10, 20, 100, 120)
+    again = aris("export", draft, *arguments)
+    assert again.exit_code == 1 and "--overwrite" in again.stderr
+    assert aris("export", draft, *arguments, "--overwrite").exit_code == 0
+
+
+def test_findings_alone_make_a_report(aris: Aris, scripted: Callable[..., Any], film: Path, tmp_path: Path) -> None:
+    scripted()
+    path = tmp_path / "f.json"
+    path.write_text(aris("findings", film, "--json").stdout)
+    assert aris("export", path, "-f", "sr", "--out", tmp_path).exit_code == 0
+    report = read_report(tmp_path / "f.sr.dcm")
+    assert report.findings and report.sections.findings == ""
+
+
+def test_a_film_that_is_no_dicom_has_no_dicom_documents(
+    aris: Aris, scripted: Callable[..., Any], film_png: Path, tmp_path: Path
+) -> None:
+    scripted()
+    path = tmp_path / "d.json"
+    path.write_text(aris("draft", film_png, "--json").stdout)
+    refused = aris("export", path, "-f", "text", "-f", "sr", "--out", tmp_path / "o")
+    assert refused.exit_code == 1 and "names none" in refused.stderr
+    assert not (tmp_path / "o").exists()  # all or nothing
+    assert aris("export", path, "-f", "text", "-f", "fhir", "-f", "pdf", "--out", tmp_path / "o").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "not JSON"),
+        ("[]", "not a JSON object"),
+        ("{", "not JSON"),
+        ('{"model": "x"}', "not a draft or findings"),
+        ('{"model": {}}', "report: "),
+        ('{"resourceType": "Bundle"}', "bundle is damaged"),
+        ("not json at all", "not JSON"),
+    ],
+)
+def test_what_is_no_report_is_said_in_one_line(aris: Aris, tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    result = aris("export", path, "-f", "text", "--out", tmp_path)
+    assert result.exit_code == 1 and len(result.stderr.splitlines()) == 1
+    assert said in result.stderr and "defect" not in result.stderr
+    assert not list(tmp_path.glob("*.txt"))
+    missing = aris("export", tmp_path / "none.json", "-f", "text")
+    assert missing.exit_code == 1 and "cannot be read" in missing.stderr
+    assert aris("export", path, "-f", "docx").exit_code == 2

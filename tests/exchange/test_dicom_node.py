@@ -1,0 +1,317 @@
+"""The node against pynetdicom's and DCMTK's senders: what it acknowledges it has, whatever goes wrong."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.uid import ImplicitVRLittleEndian
+from pynetdicom import AE, build_context
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
+
+from aris.errors import ExchangeError
+from aris.exchange.node import FULL, MISMATCH, NOT_UNDERSTOOD, Node, NodeSettings
+from aris.exchange.peers import Peer, echo, send
+from aris.store.store import Added, Store
+from dicom_objects import CT, DX, ROOT, as_bytes, image
+
+# ARIS_NODE_OBJECTS=1000 is the whole run; continuous integration takes a short one.
+OBJECTS = int(os.environ.get("ARIS_NODE_OBJECTS", "96"))
+DCMTK = Path("/usr/bin")  # beside pynetdicom's tools of the same names
+
+
+def dcmtk(name: str) -> str:
+    path = DCMTK / name
+    if not path.exists():
+        pytest.skip("DCMTK is not installed")
+    return str(path)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "store") as opened:
+        yield opened
+
+
+def settings(**changes: Any) -> NodeSettings:
+    return NodeSettings(**({"port": 0, "timeout_s": 10.0} | changes))
+
+
+def peer(node: Node) -> Peer:
+    return Peer("ARIS", "127.0.0.1", node.port)
+
+
+def associate(port: int, title: str = "SENDER", contexts: Any = None) -> Any:
+    entity = AE(ae_title=title)
+    entity.acse_timeout = entity.dimse_timeout = 10
+    return entity.associate("127.0.0.1", port, contexts or [build_context(DX), build_context(CT)])
+
+
+def save(folder: Path, count: int, **keywords: Any) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number in range(1, count + 1):
+        path = folder / f"{number}.dcm"
+        path.write_bytes(as_bytes(image(number, study=number % 5 + 1, **keywords)))
+        paths.append(path)
+    return paths
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "it never came to hold"
+        time.sleep(0.01)
+
+
+def answers(node: Node) -> bool:
+    try:
+        echo(peer(node))
+    except ExchangeError:
+        return False
+    return True
+
+
+def pixels_kept(store: Store, uid: str, side: int = 16) -> bool:
+    sent = image(int(uid.rpartition(".")[2]), side=side)
+    return bool(pydicom.dcmread(store.find(uid).path).PixelData == sent.PixelData)  # type: ignore[union-attr]
+
+
+def test_echo_and_what_refuses_it(store: Store) -> None:
+    with Node(store, settings(allowed=("FRIEND",), called_title_required=True)) as node:
+        echo(peer(node), ae_title="FRIEND")
+        with pytest.raises(ExchangeError, match="refused"):
+            echo(peer(node), ae_title="STRANGER")
+        with pytest.raises(ExchangeError, match="refused"):
+            echo(Peer("OTHER", "127.0.0.1", node.port), ae_title="FRIEND")
+        gone = peer(node)
+    with pytest.raises(ExchangeError, match="cannot be reached"):
+        echo(gone, timeout_s=2)
+
+
+def test_objects_sent_are_stored_and_can_be_sent_on(store: Store, tmp_path: Path) -> None:
+    heard: list[tuple[Added, str]] = []
+    files = save(tmp_path / "in", 6)
+    with Node(store, settings(), lambda added, source: heard.append((added, source))) as node:
+        assert [each.error for each in send(files, peer(node), ae_title="CT7")] == [""] * 6
+        assert [each.error for each in send(files, peer(node))] == [""] * 6  # again: acknowledged, kept once
+        assert store.counts()["instances"] == 6 and store.counts()["copies"] == 6
+        assert [added.outcome for added, _ in heard] == ["stored"] * 6 + ["known"] * 6
+        assert heard[0][1] == "CT7" and store.senders(f"{ROOT}.2") == ["CT7"]
+        assert all(pixels_kept(store, added.uid) for added, _ in heard)
+        with Store(tmp_path / "second") as second, Node(second, settings()) as other:
+            onward = [found.path for found in store.instances()]
+            assert all(not each.error for each in send(onward, peer(other)))
+            # What is passed on is the same file, byte for byte.
+            assert {found.digest for found in second.instances()} == {found.digest for found in store.instances()}
+
+
+def test_compressed_objects_stay_as_they_were(store: Store) -> None:
+    names = ["JPEG2000.dcm", "SC_rgb_rle.dcm", "JPEG-lossy.dcm"]
+    files = [Path(str(pydicom.data.get_testdata_file(name))) for name in names]
+    with Node(store, settings()) as node:
+        assert [each.error for each in send(files, peer(node))] == ["", "", ""]
+    for path, found in zip(files, store.instances(), strict=True):
+        sent, kept = pydicom.dcmread(path), pydicom.dcmread(found.path)
+        assert kept.file_meta.TransferSyntaxUID == sent.file_meta.TransferSyntaxUID
+        assert kept.PixelData == sent.PixelData
+
+
+def test_statuses_say_what_is_wrong(store: Store, tmp_path: Path) -> None:
+    with Node(store, settings()) as node:
+        association = associate(node.port, contexts=[build_context(DX, ImplicitVRLittleEndian)])
+        association._reactor_checkpoint.clear()  # its thread would take the answers
+        until(lambda: association._is_paused)
+
+        def announce(dataset: Any, uid: str) -> int:
+            request = C_STORE()
+            request.MessageID, request.Priority = 1, 2
+            request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = DX, uid
+            request.DataSet = io.BytesIO(dataset if isinstance(dataset, bytes) else encode(dataset, True, True))
+            association.dimse.send_msg(request, 1)
+            _, answer = association.dimse.get_msg(block=True)
+            return int(answer.Status)
+
+        assert announce(image(1), "1.2.3") == MISMATCH
+        assert announce(b"\x01\x02\x03 no dataset", "1.2.3") == NOT_UNDERSTOOD
+        assert announce(image(1), image(1).SOPInstanceUID) == 0
+        association._reactor_checkpoint.set()
+        association.release()
+    assert store.counts()["instances"] == 1
+    with Store(tmp_path / "full", reserve_bytes=1 << 60) as full, Node(full, settings()) as node:
+        association = associate(node.port)
+        assert association.send_c_store(image(1)).Status == FULL
+        assert association.is_established  # refused, not dropped: the sender may go on
+        association.release()
+        (outcome,) = send(save(tmp_path / "one", 1), peer(node))
+        assert "out of room" in outcome.error
+
+
+def test_more_associations_than_allowed_are_refused_as_transient(store: Store) -> None:
+    with Node(store, settings(associations=2)) as node:
+        held = [associate(node.port) for _ in range(2)]
+        assert all(each.is_established for each in held)
+        with pytest.raises(ExchangeError, match="busy"):
+            echo(peer(node))
+        held[0].release()
+        until(lambda: answers(node))  # the place is free once the association's thread has ended
+        assert held[1].send_c_store(image(1)).Status == 0
+        held[1].release()
+
+
+def test_an_association_cut_in_the_middle_of_an_object_stores_nothing_and_harms_nobody(store: Store) -> None:
+    with Node(store, settings()) as node:
+        cut, other = associate(node.port), associate(node.port)
+        assert cut.send_c_store(image(1)).Status == 0
+
+        raw = cut.dul.socket.socket
+        real_send = raw.send
+        sent = 0
+
+        def send_half(data: bytes) -> int:
+            nonlocal sent
+            if sent > 40_000:
+                raw.shutdown(socket.SHUT_RDWR)
+                raise OSError("cut")
+            sent += len(data[:8192])
+            return int(real_send(data[:8192]))
+
+        class Cutting:
+            def __getattr__(self, name: str) -> Any:
+                return send_half if name == "send" else getattr(raw, name)
+
+        cut.dul.socket.socket = Cutting()
+        big = image(2, side=400)
+        assert "Status" not in cut.send_c_store(big)
+        assert other.send_c_store(image(3)).Status == 0
+        other.release()
+        aborted = associate(node.port)
+        assert aborted.send_c_store(image(4)).Status == 0
+        aborted.abort()
+        again = associate(node.port)
+        assert again.send_c_store(big).Status == 0  # what had no answer is sent again
+        again.release()
+    assert store.counts()["instances"] == 4
+    assert not list((store.folder / "objects" / "incoming").iterdir())
+
+
+def test_an_object_beyond_the_limit_ends_its_association_only(store: Store) -> None:
+    with Node(store, settings(object_bytes=200_000)) as node:
+        association = associate(node.port)
+        assert association.send_c_store(image(1)).Status == 0
+        assert "Status" not in association.send_c_store(image(2, side=1000))
+        other = associate(node.port)
+        assert [other.send_c_store(image(n, side=200)).Status for n in (3, 4, 5)] == [0, 0, 0]  # 80 kB each
+        other.release()
+    assert store.counts()["instances"] == 4
+
+
+@pytest.mark.parametrize("sender", ["pynetdicom", "dcmsend"])
+def test_many_objects_in_eight_associations_are_all_stored_once(store: Store, tmp_path: Path, sender: str) -> None:
+    files = save(tmp_path / "in", OBJECTS)
+    shares = [files[i::8] for i in range(8)]
+    with Node(store, settings()) as node:
+        if sender == "pynetdicom":
+            with ThreadPoolExecutor(8) as pool:
+                results = list(pool.map(lambda share: send(share, peer(node)), shares))
+            assert not [each.error for share in results for each in share if each.error]
+        else:
+            tool = dcmtk("dcmsend")
+            running = [
+                subprocess.Popen([tool, "--no-halt", "127.0.0.1", str(node.port), *map(str, share)])
+                for share in shares
+            ]
+            assert [each.wait(300) for each in running] == [0] * 8
+    assert store.counts() == {"studies": 5, "series": 5, "instances": OBJECTS, "copies": OBJECTS}
+    assert all(pixels_kept(store, found.uid) for found in store.instances())
+
+
+def test_dcmtk_s_echo_and_store(store: Store, tmp_path: Path) -> None:
+    files = save(tmp_path / "in", 3)
+    with Node(store, settings()) as node:
+        where = ["127.0.0.1", str(node.port)]
+        assert subprocess.run([dcmtk("echoscu"), "-aec", "ARIS", *where], check=False).returncode == 0
+        assert subprocess.run([dcmtk("storescu"), *where, *map(str, files)], check=False).returncode == 0
+    assert store.counts()["instances"] == 3
+
+
+def test_a_node_that_is_killed_has_every_object_that_it_acknowledged(tmp_path: Path) -> None:
+    files = save(tmp_path / "in", 200, side=64)
+    acknowledged: set[str] = set()
+    enough = threading.Event()
+
+    def feed(share: list[Path]) -> None:
+        association = associate(port)
+        for path in share:
+            dataset = pydicom.dcmread(path)
+            try:
+                status = association.send_c_store(dataset) if association.is_established else None
+            except (RuntimeError, ValueError, OSError):
+                return
+            if status is None or status.get("Status") != 0:
+                return
+            acknowledged.add(str(dataset.SOPInstanceUID))
+            if len(acknowledged) >= 40:
+                enough.set()
+
+    process, port = start_node(tmp_path / "store")
+    threads = [threading.Thread(target=feed, args=(files[i::8],), daemon=True) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    assert enough.wait(60)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for thread in threads:
+        thread.join(60)
+    assert 40 <= len(acknowledged) < 200, "the node was to be killed in the middle"
+    with Store(tmp_path / "store") as store:
+        assert all(pixels_kept(store, uid, side=64) for uid in acknowledged)
+    # Started again, it takes the rest, and nothing twice.
+    process, port = start_node(tmp_path / "store")
+    try:
+        assert all(not each.error for each in send(files, Peer("ARIS", "127.0.0.1", port)))
+    finally:
+        process.terminate()
+        assert process.wait(30) in (0, 143)
+    with Store(tmp_path / "store") as store:
+        assert store.counts()["instances"] == 200 and store.counts()["copies"] == 200
+        assert not list((tmp_path / "store" / "objects" / "incoming").iterdir())
+
+
+def start_node(folder: Path) -> tuple[subprocess.Popen[str], int]:
+    """`aris node serve` as a process of its own."""
+    command = [sys.executable, "-m", "aris.cli", "node", "serve", "--store", str(folder), "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert " listens at " in line, line
+    threading.Thread(target=process.stderr.read, daemon=True).start()
+    return process, int(line.split(" listens at ")[1].split(';')[0].rpartition(":")[2])
+
+
+def test_peers_are_read_as_they_are_written() -> None:
+    assert Peer.parse("PACS@10.0.0.5:104") == Peer("PACS", "10.0.0.5", 104)
+    assert str(Peer.parse("A B@[::1]:11112")) == "A B@[::1]:11112"
+    for wrong in ("PACS", "PACS@host", "@host:1", "PACS@h:0", "PACS@h:70000", "SEVENTEENLETTERSX@h:1", "A\\B@h:1"):
+        with pytest.raises(ExchangeError, match="AETITLE@HOST:PORT"):
+            Peer.parse(wrong)
+
+
+def test_wrong_settings_and_addresses_are_one_line(store: Store) -> None:
+    with pytest.raises(ExchangeError, match="no AE title"):
+        NodeSettings(ae_title="")
+    with Node(store, settings()) as node, pytest.raises(ExchangeError, match="choose another"):
+        Node(store, settings(port=node.port)).start()

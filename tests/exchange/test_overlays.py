@@ -1,0 +1,125 @@
+"""Presentation states and Secondary Captures: valid, where they should be, and marked."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from reports import SIGNER, full
+
+from aris.errors import ExchangeError
+from aris.exchange.headers import subject
+from aris.exchange.overlays import drawn, presentation_state, secondary_capture
+from aris.exchange.report import Report, sign
+from aris.tasks.results import Region
+from dicom_objects import image
+from films import filmlike
+
+PIXELS = filmlike(300, 280)
+
+
+def film(**changes: Any) -> Any:
+    made = image(side=280, **changes)
+    made.Rows, made.PixelData = 300, (PIXELS.astype(np.uint16) * 16).tobytes()
+    made.WindowCenter, made.WindowWidth, made.RescaleSlope, made.RescaleIntercept = 2000, 4000, 1, 0
+    made.RescaleType = "US"
+    return made
+
+
+def report_on(header: Any, *boxes: tuple[float, float, float, float]) -> Report:
+    patient, study, images = subject([header])
+    regions = tuple(Region(label="pneumonia", box=box, probability=0.75) for box in boxes)
+    return full(patient=patient, study=study, images=images, regions=regions)
+
+
+def reread(document: Any) -> Any:
+    out = io.BytesIO()
+    document.save_as(out, enforce_file_format=True)
+    return pydicom.dcmread(io.BytesIO(out.getvalue()))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_presentation_state_draws_the_boxes_and_its_state(signed: bool) -> None:
+    header = film(PhotometricInterpretation="MONOCHROME1")
+    report = report_on(header, (10, 20, 60, 80), (0, 0, 280, 300))
+    state = reread(presentation_state(sign(report, SIGNER) if signed else report, [header]))
+    (annotation,) = state.GraphicAnnotationSequence
+    first, whole = annotation.GraphicObjectSequence
+    assert first.GraphicAnnotationUnits == "PIXEL" and first.GraphicType == "POLYLINE"
+    assert list(first.GraphicData)[:4] == [10, 20, 60, 20]
+    assert max(whole.GraphicData) == 300  # the outer edge of the last pixel
+    words = [each.UnformattedTextValue for each in annotation.TextObjectSequence]
+    assert ("DRAFT — not signed" in words) != signed and words.count("pneumonia 0.75") == 2
+    assert state.ContentLabel == ("ARIS" if signed else "ARIS DRAFT")
+    assert state.PresentationLUTShape == "INVERSE" and state.RescaleSlope == 1
+    assert state.SoftcopyVOILUTSequence[0].WindowWidth == 4000
+    item = state.ReferencedSeriesSequence[0].ReferencedImageSequence[0]
+    assert item.ReferencedSOPInstanceUID == header.SOPInstanceUID
+    assert str(state.PatientName) == "Müller^Ana1"
+
+
+def test_a_capture_shows_the_box_where_it_is() -> None:
+    header = film()
+    report = report_on(header, (100, 150, 160, 210))
+    capture = reread(secondary_capture(report, header, PIXELS))
+    shown = capture.pixel_array
+    banner = shown.shape[0] - 300
+    assert banner > 0 and shown.shape[1:] == (280, 3)
+    frame = shown[banner:]
+    yellow = (frame == (255, 196, 0)).all(axis=2)
+    assert yellow[150, 100:160].all() and yellow[209, 100:160].all() and yellow[150:210, 100].all()
+    assert not yellow[160:200, 110:150].any()
+    inside = frame[160:200, 110:150]
+    assert (inside == PIXELS[160:200, 110:150, None]).all()  # elsewhere the film is as it was
+    assert (shown[:banner] == (255, 196, 0)).all(axis=2).any()  # the mark
+    assert list(capture.PatientOrientation) == ["L", "F"] and capture.StudyInstanceUID == header.StudyInstanceUID
+    assert capture.DerivationDescription.startswith("DRAFT — not signed")
+    assert list(capture.ImageType)[:2] == ["DERIVED", "SECONDARY"]
+
+
+def test_only_its_own_regions_are_on_an_image() -> None:
+    header = film()
+    report = report_on(header, (100, 150, 160, 210))
+    assert (drawn(report, "1.2.3", PIXELS)[-300:] == PIXELS[..., None]).all()
+
+
+def test_the_same_report_makes_the_same_overlays() -> None:
+    header = film()
+    report = report_on(header, (1, 2, 30, 40))
+    for make in (lambda: presentation_state(report, [header]), lambda: secondary_capture(report, header, PIXELS)):
+        one, other = io.BytesIO(), io.BytesIO()
+        make().save_as(one, enforce_file_format=True)
+        make().save_as(other, enforce_file_format=True)
+        assert one.getvalue() == other.getvalue()
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools is not installed")
+@pytest.mark.parametrize("kind", ["capture", "state", "state without boxes", "capture without orientation"])
+def test_dciodvfy_finds_no_error(kind: str, tmp_path: Path) -> None:
+    header = film()
+    report = report_on(header, *([] if kind == "state without boxes" else [(10, 20, 60, 80)]))
+    if kind == "capture without orientation":
+        del header.PatientOrientation
+    made = secondary_capture(report, header, PIXELS) if "capture" in kind else presentation_state(report, [header])
+    made.save_as(tmp_path / "x.dcm", enforce_file_format=True)
+    done = subprocess.run(["dciodvfy", tmp_path / "x.dcm"], capture_output=True, text=True, check=False)
+    errors = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
+    assert (done.returncode, errors) == (0, [])
+
+
+def test_what_cannot_be_drawn_is_said() -> None:
+    header = film()
+    report = report_on(header, (10, 20, 60, 80))
+    with pytest.raises(ExchangeError, match="own size"):
+        secondary_capture(report, header, PIXELS[:100])
+    with pytest.raises(ExchangeError, match="missing"):
+        presentation_state(report, [film(SOPInstanceUID="1.2.3")])
+    colour = film(SamplesPerPixel=3)
+    with pytest.raises(ExchangeError, match="colour"):
+        presentation_state(report, [colour])
