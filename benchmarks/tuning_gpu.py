@@ -1,8 +1,8 @@
 """Price of one tuning step on a GPU, under a hard cap of its memory: our QLoRA and LoRA, and transformers + peft.
 
-    python benchmarks/tuning_gpu.py [--only 4b-qlora 27b-qlora 4b-lora 4b-lora-peft]
+    python benchmarks/tuning_gpu.py [--only 4b-qlora 27b-qlora 4b-lora 4b-lora-peft] [--profile]
 
-Needs torch, numpy, safetensors, tokenizers and pillow; the peer also transformers and peft. Weights are random, in the
+Needs torch, numpy, safetensors, tokenizers and pillow; the peer also transformers and peft, in 4 bits bitsandbytes. Weights are random, in the
 shapes of MedGemma, made on the GPU (NF4 directly, no dense copy). Every case runs in a process of its own and prints one
 JSON line: peak memory of the allocator, tokens a second over whole optimizer steps, loss.
 """
@@ -39,6 +39,8 @@ CASES: dict[str, tuple[str, str, bool, int, int, float | None]] = {
     "4b-lora": ("4b", "lora", True, 1024, 256, None),
     "4b-lora-keep": ("4b", "lora-keep", True, 1024, 256, None),
     "4b-lora-peft": ("4b", "peft", True, 1024, 256, None),
+    "4b-qlora-peft": ("4b", "peft4", True, 1024, 256, None),
+    "27b-qlora-peft": ("27b", "peft4", False, 2048, 512, None),
     "tiny-qlora": ("tiny", "qlora", True, 300, 20, None),
     "tiny-lora-peft": ("tiny", "peft", True, 300, 20, None),
 }
@@ -117,23 +119,32 @@ def ours(case: str, device: torch.device) -> Callable[[], float]:
 
 
 def peer(case: str, device: torch.device) -> Callable[[], float]:
-    """transformers + peft in bf16 with gradient checkpointing, labels on the answer, PyTorch's fused AdamW."""
+    """transformers + peft with gradient checkpointing, labels on the answer, PyTorch's fused AdamW.
+
+    In bf16, or the decoder in bitsandbytes' NF4 with double quantisation, bf16 to compute in.
+    """
     import peft
     import transformers
 
-    name, _, image, tokens, answer, _ = CASES[case]
+    name, method, image, tokens, answer, _ = CASES[case]
     ours_config = shape(name).to_dict()
     text = {key: value for key, value in ours_config["text_config"].items() if key not in ("rope_theta", "rope_scaling", "rope_local_base_freq")}
-    config = transformers.Gemma3Config(text_config=text, vision_config=ours_config["vision_config"],
-                                       image_token_index=262_144, attn_implementation="sdpa")  # fmt: skip
+    base: Any
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:
         with torch.device(device):
-            base = transformers.Gemma3ForConditionalGeneration(config)
+            if image:
+                config = transformers.Gemma3Config(text_config=text, vision_config=ours_config["vision_config"],
+                                                   image_token_index=262_144, attn_implementation="sdpa")  # fmt: skip
+                base = transformers.Gemma3ForConditionalGeneration(config)
+            else:
+                base = transformers.Gemma3ForCausalLM(transformers.Gemma3TextConfig(**text, attn_implementation="sdpa"))
     finally:
         torch.set_default_dtype(default)
-    targets = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+    if method == "peft4":
+        into_bitsandbytes(base, device)
+    targets = r"(?!.*vision).*layers.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
     model = peft.get_peft_model(base, peft.LoraConfig(r=16, lora_alpha=16, target_modules=targets))
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model.enable_input_require_grads()
@@ -143,12 +154,14 @@ def peer(case: str, device: torch.device) -> Callable[[], float]:
     ids = torch.tensor([row(image, tokens, answer).token_ids], device=device)
     labels = ids.clone()
     labels[:, : tokens - answer] = -100
-    pixels = (torch.rand(1, 3, 896, 896, device=device) * 2 - 1).bfloat16()
+    with_image = {}
+    if image:
+        pixels = (torch.rand(1, 3, 896, 896, device=device) * 2 - 1).bfloat16()
+        with_image = {"pixel_values": pixels, "token_type_ids": (ids == IMAGE).long()}
 
     def step() -> float:
         with torch.autocast(device.type, torch.bfloat16):
-            loss = model(input_ids=ids, pixel_values=pixels, labels=labels, token_type_ids=(ids == IMAGE).long(),
-                         attention_mask=torch.ones_like(ids)).loss  # fmt: skip
+            loss = model(input_ids=ids, labels=labels, attention_mask=torch.ones_like(ids), **with_image).loss
         loss.backward()
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
@@ -158,14 +171,40 @@ def peer(case: str, device: torch.device) -> Callable[[], float]:
     return step
 
 
-def measure(case: str, seconds: float) -> dict[str, Any]:
+def into_bitsandbytes(model: nn.Module, device: torch.device) -> None:
+    """Put bitsandbytes' 4-bit layers in place of the decoder's, one at a time."""
+    import bitsandbytes
+
+    for name, module in list(model.named_modules()):
+        if type(module) is nn.Linear and ".layers." in name and "vision" not in name:
+            layer = bitsandbytes.nn.Linear4bit(module.in_features, module.out_features, bias=False, quant_type="nf4",
+                                               compute_dtype=torch.bfloat16, compress_statistics=True)  # fmt: skip
+            layer.weight = bitsandbytes.nn.Params4bit(
+                module.weight.data.cpu(), requires_grad=False, quant_type="nf4", compress_statistics=True
+            )
+            parent, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(parent), leaf, layer.to(device))
+            module.weight = None
+
+
+def profile(step: Callable[[], float]) -> None:
+    """One step's kernels by their time, to stderr."""
+    kinds = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=kinds) as seen:
+        step()
+        torch.cuda.synchronize()
+    table = seen.key_averages().table(sort_by="self_cuda_time_total", row_limit=32, max_name_column_width=70)
+    print("\n".join(line[:72] + line[-100:] for line in table.splitlines()), file=sys.stderr)
+
+
+def measure(case: str, seconds: float, profiled: bool) -> dict[str, Any]:
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
     cap = CASES[case][5]
     if cuda and cap is not None:
         torch.cuda.set_per_process_memory_fraction(cap * GIB / torch.cuda.get_device_properties(0).total_memory)
     torch.manual_seed(0)
-    step = (peer if CASES[case][1] == "peft" else ours)(case, device)
+    step = (peer if CASES[case][1].startswith("peft") else ours)(case, device)
     for _ in range(2):
         first = step()
     if cuda:
@@ -177,6 +216,8 @@ def measure(case: str, seconds: float) -> dict[str, Any]:
         if cuda:
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
+    if profiled:
+        profile(step)
     middle = sorted(times)[len(times) // 2]
     found: dict[str, Any] = {
         "case": case, "cap_gib": cap, "tokens_per_s": round(CASES[case][3] / middle, 1),
@@ -193,13 +234,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=CASES, default=[c for c in CASES if not c.startswith("tiny")])
     parser.add_argument("--seconds", type=float, default=15, help="of timed steps in a case")
     parser.add_argument("--child", choices=CASES, help=argparse.SUPPRESS)
+    parser.add_argument("--profile", action="store_true", help="print the kernels of a step")
     args = parser.parse_args()
     if args.child:
-        print(json.dumps(measure(args.child, args.seconds)), flush=True)
+        print(json.dumps(measure(args.child, args.seconds, args.profile)), flush=True)
         return
     for case in args.only:
         command = [sys.executable, __file__, "--child", case, "--seconds", str(args.seconds)]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command + ["--profile"] * args.profile, capture_output=True, text=True)
+        if args.profile:
+            print(done.stderr[-9000:])
         last = (done.stderr.strip().splitlines() or ["?"])[-1]
         print(done.stdout.strip() or json.dumps({"case": case, "failed": last[:300]}), flush=True)
 
