@@ -24,11 +24,11 @@ import torch
 from torch import nn
 
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
-from aris.tuning.collate import collate
+from aris.tuning.graphs import GraphedSteps, StaticBatch, static_batch, static_loss
 from aris.tuning.nf4 import NF4Linear
 from aris.tuning.recipe import Recipe
 from aris.tuning.rows import TokenRow
-from aris.tuning.trainable import answer_losses, make_optimizer, prepare
+from aris.tuning.trainable import make_optimizer, prepare
 
 IMAGE, BEGIN, END = 262_144, 255_999, 256_000
 GIB = 2**30
@@ -38,6 +38,7 @@ CASES: dict[str, tuple[str, str, bool, int, int, float | None]] = {
     "27b-qlora": ("27b", "qlora", False, 2048, 512, 22.0),
     "4b-lora": ("4b", "lora", True, 1024, 256, None),
     "4b-lora-keep": ("4b", "lora-keep", True, 1024, 256, None),
+    "4b-lora-launched": ("4b", "lora-launched", True, 1024, 256, None),
     "4b-lora-peft": ("4b", "peft", True, 1024, 256, None),
     "4b-qlora-peft": ("4b", "peft4", True, 1024, 256, None),
     "27b-qlora-peft": ("27b", "peft4", False, 2048, 512, None),
@@ -95,7 +96,7 @@ def ours(case: str, device: torch.device) -> Callable[[], float]:
     recipe = Recipe(
         seed=0, steps=100, rows_per_step=1, most_tokens=tokens, max_tokens=tokens, learning_rate=1e-4,
         tower_learning_rate=0, warmup_steps=1, weight_decay=0.0, clip_norm=1.0, lora_r=16, lora_alpha=16,
-        augment_strength=0, evaluate_every=100, save_every=100, mixture={}, method=method.removesuffix("-keep"),
+        augment_strength=0, evaluate_every=100, save_every=100, mixture={}, method=method.split("-")[0],
         projector=False, checkpointing=not method.endswith("-keep"), optimizer="adamw8bit",
     )  # fmt: skip
     model = random_model(shape(name), method == "qlora", device)
@@ -103,17 +104,22 @@ def ours(case: str, device: torch.device) -> Callable[[], float]:
     optimizer = make_optimizer(trained, recipe)
     for group in optimizer.param_groups:
         group["lr"] = 1e-4
-    batch = collate([row(image, tokens, answer)]).to(device)
     pixels = torch.rand(1, 3, 896, 896, device=device) * 2 - 1 if image else None
+    batch = static_batch([row(image, tokens, answer)], 1.0, packed=False, image_token=IMAGE, pixels=pixels)
+
+    def loss(batch: StaticBatch) -> torch.Tensor:
+        with torch.autocast(device.type, torch.bfloat16):
+            return static_loss(model, batch, train_tower=False)
+
+    steps = GraphedSteps(trained, loss, lambda line: print(line, file=sys.stderr))
+    steps.records = device.type == "cuda" and not method.endswith("-launched")
 
     def step() -> float:
-        with torch.autocast(device.type, torch.bfloat16):
-            loss = answer_losses(model, batch, pixels)[0].mean()
-        loss.backward()
+        steps.zero()
+        total = steps.add(batch)
         nn.utils.clip_grad_norm_(list(trained.values()), 1.0)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        return loss.item()
+        return total.item()
 
     return step
 
@@ -205,7 +211,7 @@ def measure(case: str, seconds: float, profiled: bool) -> dict[str, Any]:
         torch.cuda.set_per_process_memory_fraction(cap * GIB / torch.cuda.get_device_properties(0).total_memory)
     torch.manual_seed(0)
     step = (peer if CASES[case][1].startswith("peft") else ours)(case, device)
-    for _ in range(2):
+    for _ in range(3):
         first = step()
     if cuda:
         torch.cuda.synchronize()

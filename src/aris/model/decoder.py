@@ -23,6 +23,8 @@ Tables = tuple[Tensor, Tensor]
 class Attention(nn.Module):
     """Self-attention of one layer, local or global."""
 
+    rotate = staticmethod(rotate)  # training puts a fused one here
+
     def __init__(self, config: TextConfig, index: int) -> None:
         super().__init__()
         self.index = index
@@ -43,11 +45,10 @@ class Attention(nn.Module):
         self, x: Tensor, tables: Tables, visible: Visible, positions: Tensor, cache: Cache | None, real: list[int]
     ) -> Tensor:
         batch, tokens, _ = x.shape  # (B, T, W)
-        query = self.q_proj(x).view(batch, tokens, -1, self.head_dim).transpose(1, 2)  # (B, H, T, D)
-        key = self.k_proj(x).view(batch, tokens, -1, self.head_dim).transpose(1, 2)  # (B, K, T, D)
+        query = self.q_norm(self.q_proj(x).view(batch, tokens, -1, self.head_dim)).transpose(1, 2)  # (B, H, T, D)
+        key = self.k_norm(self.k_proj(x).view(batch, tokens, -1, self.head_dim)).transpose(1, 2)  # (B, K, T, D)
         value = self.v_proj(x).view(batch, tokens, -1, self.head_dim).transpose(1, 2)
-        query = rotate(self.q_norm(query), tables)
-        key = rotate(self.k_norm(key), tables)
+        query, key = self.rotate(query, tables), self.rotate(key, tables)
         if cache is not None and cache.attends(tokens):
             out = cache.attend(self.index, query, key, value, self.scale, visible)
         else:
@@ -84,8 +85,14 @@ class MLP(nn.Module):
         self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
 
+    @staticmethod
+    def gated(gate: Tensor, up: Tensor) -> Tensor:
+        """Training puts a fused one here."""
+        return F.gelu(gate, approximate="tanh") * up
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.gelu(self.gate_proj(x), approximate="tanh") * self.up_proj(x))
+        out: Tensor = self.down_proj(self.gated(self.gate_proj(x), self.up_proj(x)))
+        return out
 
 
 class DecoderLayer(nn.Module):
@@ -122,11 +129,11 @@ class Decoder(nn.Module):
 
     def embed(self, token_ids: Tensor) -> Tensor:
         """(B, T) int64 -> (B, T, W), times sqrt(W); the factor is rounded to the weights' dtype first."""
-        kind = self.norm.weight
-        factor = torch.tensor(self.config.hidden_size**0.5, dtype=kind.dtype, device=kind.device)
+        dtype = self.norm.weight.dtype
+        factor = torch.tensor(self.config.hidden_size**0.5, dtype=dtype, device="cpu").item()
         if isinstance(self.embed_tokens, nn.Embedding):
             return F.embedding(token_ids, self.embed_tokens.weight) * factor
-        return self.embed_tokens.lookup(token_ids, kind.dtype) * factor
+        return self.embed_tokens.lookup(token_ids, dtype) * factor
 
     def forward(
         self, x: Tensor, visible: Visible, positions: Tensor, cache: Cache | None, real: list[int]
@@ -139,7 +146,7 @@ class Decoder(nn.Module):
             tables = local if kind == LOCAL else far
             if self.gradient_checkpointing and torch.is_grad_enabled():
                 x = torch.utils.checkpoint.checkpoint(
-                    layer, x, tables, visible, positions, cache, real, use_reentrant=False
+                    layer, x, tables, visible, positions, cache, real, use_reentrant=False, preserve_rng_state=False
                 )
             else:
                 x = layer(x, tables, visible, positions, cache, real)

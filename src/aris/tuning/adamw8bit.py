@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -43,6 +44,16 @@ def restore_blocks(codes: Tensor, largest: Tensor, table: Tensor, shape: torch.S
     return (table[codes.int()] * largest[:, None]).view(-1)[: shape.numel()].view(shape)
 
 
+def _in_one_kernel(parameter: Tensor) -> bool:
+    return (
+        parameter.device.type == "cuda"
+        and parameter.is_contiguous()
+        and parameter.grad is not None
+        and parameter.grad.is_contiguous()
+        and importlib.util.find_spec("triton") is not None
+    )
+
+
 class AdamW8bit(torch.optim.Optimizer):
     """AdamW (decoupled weight decay, as PyTorch's) over float32 parameters; arguments as there."""
 
@@ -56,14 +67,40 @@ class AdamW8bit(torch.optim.Optimizer):
     ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
         self._tables: dict[torch.device, tuple[Tensor, Tensor]] = {}
+        self._together: dict[int, tuple[tuple[int, ...], Any]] = {}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """One step over every parameter that has a gradient."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
+        for index, group in enumerate(self.param_groups):
+            present = [parameter for parameter in group["params"] if parameter.grad is not None]
+            together = [p for p in present if p.numel() >= _SMALLEST and _in_one_kernel(p)]
+            if together:
+                self._update_together(index, together, group)
+            for parameter in present:
+                if not together or parameter.numel() < _SMALLEST or not _in_one_kernel(parameter):
                     self._update(parameter, group)
+
+    def _update_together(self, index: int, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        """As `_update` for each, in one kernel on the GPU."""
+        from aris.kernels.gpu.adamw8bit import Step
+
+        tables = self._tables_on(parameters[0].device)
+        for parameter in parameters:
+            if not (state := self.state[parameter]):
+                state["step"] = torch.zeros(())
+                for name, table in zip(("first", "second"), tables, strict=True):
+                    state[name], state[f"{name}_largest"] = quantize_blocks(torch.zeros_like(parameter), table)
+        names = ("first", "first_largest", "second", "second_largest")
+        key = tuple(map(id, parameters))
+        if self._together.get(index, ((), None))[0] != key:
+            moments = [[self.state[parameter][name] for name in names] for parameter in parameters]
+            self._together[index] = (key, Step(parameters, moments, tables))
+        step = self._together[index][1]
+        count = int(self.state[parameters[0]]["step"]) + 1
+        for parameter in parameters:
+            self.state[parameter]["step"].fill_(count)
+        step(rate=group["lr"], decay=group["weight_decay"], betas=group["betas"], eps=group["eps"], count=count)
 
     def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         state, grad, tables = self.state[parameter], parameter.grad, self._tables_on(parameter.device)
@@ -101,6 +138,7 @@ class AdamW8bit(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As in PyTorch, which casts what it loads to the parameters' dtype: codes are cast back, exactly."""
         super().load_state_dict(state_dict)
+        self._together.clear()  # it points at the states that were
         for state in self.state.values():
             for name in ("first", "second"):
                 if f"{name}_largest" in state:

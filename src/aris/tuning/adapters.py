@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from aris.errors import DataError
 from aris.model import LoRALinear
+from aris.tuning.lora_product import lora_product
 from aris.tuning.nf4 import NF4Linear
 
 ALL_LINEAR = "all-linear"
@@ -56,16 +57,22 @@ class TunedLinear(LoRALinear):
         """The base weight float32 (out, in)."""
         return self.weight.detach().float() if self.base is None else self.base.dequantized(torch.float32)
 
+    def frozen(self, dtype: torch.dtype) -> Tensor:
+        """The base weight (out, in) in a dtype, as products take it."""
+        return self.weight.detach().to(dtype) if self.base is None else self.base.dequantized(dtype)
+
     def forward(self, x: Tensor) -> Tensor:
+        if self.enabled and self.lora_magnitude_vector is None:
+            out = lora_product(x, self.frozen, self.lora_A.weight, self.lora_B.weight, self.scale)
+            bias = self.bias if self.base is None else self.base.bias
+            return out if bias is None else out + bias.to(out.dtype)
         if self.base is not None:
-            out: Tensor = self.base(x)
+            out = self.base(x)
         else:
             out = F.linear(x, self.weight, self.bias if self.lora_magnitude_vector is None else None)
         if not self.enabled:
             return out if self.lora_magnitude_vector is None or self.bias is None else out + self.bias
         low = self.lora_B(self.lora_A(x.to(self.lora_A.weight.dtype))) * self.scale
-        if self.lora_magnitude_vector is None:
-            return out + low.to(out.dtype)
         with torch.no_grad():
             length = (self.dense() + self.scale * self.lora_B.weight @ self.lora_A.weight).norm(dim=1)
         out = (self.lora_magnitude_vector / length).to(out.dtype) * (out + low.to(out.dtype))

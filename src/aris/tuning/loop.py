@@ -27,8 +27,9 @@ from torch import Tensor, nn
 
 from aris.errors import DataError
 from aris.model import MedGemma
-from aris.tuning.collate import Batch, Mixture, collate, pack
+from aris.tuning.collate import Mixture, collate, pack
 from aris.tuning.curves import draw_curves
+from aris.tuning.graphs import GraphedSteps, StaticBatch, static_batch, static_loss
 from aris.tuning.recipe import Recipe
 from aris.tuning.resume import Curve, copy_into, load_state, save_state, write_whole
 from aris.tuning.rows import TokenRow
@@ -103,6 +104,10 @@ class Loop:
         self.fingerprint = _fingerprint(recipe, train, self.validation)
         self.optimizer = make_optimizer(trained, recipe)
         self.train_tower = any(name.startswith("vision_tower.") for name in trained)
+        self.graphs = None
+        head = model.language_model.embed_tokens
+        if type(self) is Loop and model.device.type == "cuda" and recipe.graphs and isinstance(head, nn.Embedding):
+            self.graphs = GraphedSteps(trained, self._static_loss, say)
         self.step, self.best_step, self.best_loss = 0, -1, math.inf
         self.window: list[float] = []
         self.tokens = 0  # seen since the process began
@@ -183,7 +188,7 @@ class Loop:
             rows = [self.validation[index] for index in part]
             batch = collate(rows).to(self.model.device)
             with self._autocast():
-                losses, right = answer_losses(self.model, batch, self._pixels(batch, None))
+                losses, right = answer_losses(self.model, batch, self._pixels(batch.pictures, None))
             assert right is not None
             means = row_means(losses, batch).tolist()
             exact = (row_means(right.float(), batch) > 1 - 1e-6).tolist()
@@ -210,12 +215,18 @@ class Loop:
         on_device = torch.Generator(device=device).manual_seed(seed)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * warmup_cosine(self.step, recipe.steps, recipe.warmup_steps)
-        self.optimizer.zero_grad(set_to_none=True)
+        if self.graphs is None:
+            self.optimizer.zero_grad(set_to_none=True)
+        else:
+            self.graphs.zero()
         weight = sum(row.weight for row in rows)
         self.tokens += sum(len(row.token_ids) for row in rows)
         total = torch.zeros((), device=device)
         for part in pack([len(row.token_ids) for row in rows], recipe.most_tokens):
             chosen = [rows[index] for index in part]
+            if self.graphs is not None:
+                total += self.graphs.add(self._static(chosen, weight, on_device))
+                continue
             weights = torch.tensor([row.weight for row in chosen], dtype=torch.float32, device=device)
             loss = (self._row_losses(chosen, on_device) * weights).sum() / weight
             loss.backward()
@@ -230,19 +241,31 @@ class Loop:
         self.optimizer.step()
         return value
 
+    def _static(self, rows: Sequence[TokenRow], weight: float, generator: torch.Generator) -> StaticBatch:
+        chosen = torch.tensor([picture for row in rows for picture in row.all_pictures()], dtype=torch.int64)
+        with self._autocast():
+            pixels = self._pixels(chosen, generator)
+        return static_batch(
+            rows, weight, packed=self.recipe.packing, image_token=self.model.config.image_token_index, pixels=pixels
+        )
+
+    def _static_loss(self, batch: StaticBatch) -> Tensor:
+        with self._autocast():
+            return static_loss(self.model, batch, train_tower=self.train_tower)
+
     def _row_losses(self, rows: Sequence[TokenRow], generator: torch.Generator) -> Tensor:
         """What a step lowers, for each row (R,) float32."""
         batch = collate(rows, packed=self.recipe.packing).to(self.model.device)
         with self._autocast():
-            pixels = self._pixels(batch, generator)
+            pixels = self._pixels(batch.pictures, generator)
             losses, _ = answer_losses(self.model, batch, pixels, train_tower=self.train_tower)
         return row_means(losses, batch)
 
-    def _pixels(self, batch: Batch, generator: torch.Generator | None) -> Tensor | None:
-        if not len(batch.pictures):
+    def _pixels(self, chosen: Tensor, generator: torch.Generator | None) -> Tensor | None:
+        if not len(chosen):
             return None
         assert self.pictures is not None
-        films = self.pictures.bank[batch.pictures.to(self.pictures.bank.device)]
+        films = self.pictures.bank[chosen.to(self.pictures.bank.device)]
         return self.pictures.view(films) if generator is None else self.pictures.augment(films, generator)
 
     def _autocast(self) -> torch.autocast:

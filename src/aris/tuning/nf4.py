@@ -7,6 +7,8 @@ weight. The dense matrix exists only during a layer's own product, on the way ba
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -60,6 +62,16 @@ def restore_scales(codes: Tensor, factor: Tensor, mean: Tensor) -> Tensor:
     return (padded.float() * factor[:, None] + mean).view(-1)[: codes.numel()].view(codes.shape)
 
 
+@functools.cache
+def _kernel() -> Callable[[Tensor, Tensor, Tensor, Tensor, torch.dtype], Tensor] | None:
+    """The dense matrix in one kernel; None without Triton."""
+    try:
+        from aris.kernels.gpu.nf4 import dequantise_nf4
+    except ImportError:
+        return None
+    return dequantise_nf4
+
+
 class NF4Linear(nn.Module):
     """A frozen linear layer (out_features, in_features) in NF4.
 
@@ -92,20 +104,10 @@ class NF4Linear(nn.Module):
 
     def dequantized(self, dtype: torch.dtype) -> Tensor:
         """The dense matrix (out, in)."""
+        if self.qweight.device.type == "cuda" and (kernel := _kernel()) is not None:
+            return kernel(self.qweight, self.scale_codes, self.scale_factor, self.scale_mean, dtype)
         table = torch.tensor(NF4_VALUES, device=self.qweight.device, dtype=dtype)
         scale = restore_scales(self.scale_codes, self.scale_factor, self.scale_mean).to(dtype)
-        if self.qweight.device.type == "cuda":
-            # One lookup for each nibble by the whole byte: no index tensor wider than the codes' own bytes is kept.
-            byte = torch.arange(256, device=self.qweight.device)
-            low, high = table[byte & 15], table[byte >> 4]
-            dense = torch.empty(self.out_features, self.in_features, dtype=dtype, device=self.qweight.device)
-            for start in range(0, self.out_features, _ROWS):
-                rows = slice(start, start + _ROWS)
-                codes = self.qweight[rows].int().view(-1, self.in_features // GROUP, GROUP // 2)
-                part = dense[rows].view(-1, self.in_features // GROUP, 2, GROUP // 2)
-                torch.mul(low[codes], scale[rows, :, None], out=part[:, :, 0])
-                torch.mul(high[codes], scale[rows, :, None], out=part[:, :, 1])
-            return dense
         codes = unpack(self.qweight, GROUP)
         values = table[codes.int()].view(self.out_features, -1, GROUP) * scale[:, :, None]
         return values.view(self.out_features, self.in_features)

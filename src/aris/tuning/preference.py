@@ -61,7 +61,7 @@ class PreferenceLoop(Loop):
         batch = collate(both, packed=self.recipe.packing).to(self.model.device)
         sums = []
         with self._autocast():
-            pixels = self._pixels(batch, generator)
+            pixels = self._pixels(batch.pictures, generator)
             for reference in (False, True):
                 if reference:
                     with torch.no_grad(), adapters_off(self.model):

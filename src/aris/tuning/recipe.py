@@ -45,6 +45,7 @@ class Recipe:
         projector: train the projector.
         checkpointing: keep only each layer's input and compute the rest again on the way back.
         packing: put the rows of a part behind each other, each seeing itself alone, instead of padding them.
+        graphs: on a GPU, record the steps of each shape of batch as a CUDA graph; faster, same result.
         optimizer: "adamw", or "adamw8bit" with its two moments in 8 bits each.
         objective: "answers", or "preference" (`preference.py`) for rows of a chosen and a rejected answer.
         beta: of the preference loss: how dear it is to leave the reference.
@@ -78,6 +79,7 @@ class Recipe:
     projector: bool = True
     checkpointing: bool = False
     packing: bool = False
+    graphs: bool = True
     optimizer: str = "adamw"
     objective: str = "answers"
     beta: float = 0.1

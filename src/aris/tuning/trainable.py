@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import torch
@@ -71,6 +72,11 @@ def prepare(model: MedGemma, recipe: Recipe, device: torch.device | None = None)
             # Frozen, but kept exact: it is small, and its features are what everything else is fitted to.
             parameter.data = parameter.data.float()
     model.language_model.gradient_checkpointing = recipe.checkpointing
+    if device.type == "cuda":
+        with contextlib.suppress(ImportError):  # no Triton
+            from aris.tuning.fused import fuse
+
+            fuse(model)
     return trained
 
 
