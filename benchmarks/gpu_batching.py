@@ -16,6 +16,7 @@ import torch
 
 from aris.engine import Engine, EngineLimits, Request
 from aris.engine.runner import PrefillChunk
+from aris.model import MedGemma
 from gpu_decode import config_of, random_model
 from gpu_engine import greedy, prompt
 
@@ -29,19 +30,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--streams", type=int, default=64)
     parser.add_argument("--alone", type=int, default=12)
+    parser.add_argument("--only", default="bf16,fp32")
     options = parser.parse_args()
     prompts = [prompt(20 + 7 * i, i) for i in range(options.streams)]
     model = random_model(config_of("4b"))
 
-    engine = Engine(model, EngineLimits(max_running=options.streams, kept_prompts=0, cache_bytes=12 << 30))
+    if "bf16" in options.only:
+        bfloat16(model, prompts, options.streams)
+    if "fp32" in options.only:
+        float32(model, prompts, options)
+
+
+def bfloat16(model: MedGemma, prompts: list[list[int]], streams: int) -> None:
+    """Against the plain path, and memory."""
+    engine = Engine(model, EngineLimits(max_running=streams, kept_prompts=0, cache_bytes=12 << 30))
     began = time.perf_counter()
     answers = together(engine, prompts, 24)
     print(
-        f"bf16: {options.streams} streams of 24 tokens in {time.perf_counter() - began:.1f} s (first graphs included)"
+        f"bf16: {streams} streams of 24 tokens in {time.perf_counter() - began:.1f} s (first graphs included)"
     )
     clear = equal = positions = 0
     with torch.inference_mode():
-        for ids, answer in list(zip(prompts, answers, strict=True))[:: max(1, options.streams // 16)]:
+        for ids, answer in list(zip(prompts, answers, strict=True))[:: max(1, streams // 16)]:
             whole = [*ids, *answer[:-1]]
             plain = model.logits(model.hidden_states(torch.tensor([whole], device="cuda"))[0, len(ids) - 1 :]).float()
             chunk = PrefillChunk(whole, 0, 1, list(range(1, -(-len(whole) // 64) + 1)), outputs=len(answer))
@@ -68,7 +78,9 @@ def main() -> None:
         f"memory after {16 * 64} requests: {used() / before - 1:+.3%} of {before / 1e9:.2f} GB; {engine.stats()['running']:.0f} running"
     )
 
-    del engine
+
+def float32(model: MedGemma, prompts: list[list[int]], options: argparse.Namespace) -> None:
+    """Against each alone."""
     torch.cuda.empty_cache()
     model = model.float()
     engine = Engine(model, EngineLimits(max_running=options.streams, kept_prompts=0, cache_bytes=16 << 30))

@@ -16,6 +16,7 @@ from aris.engine.runner import PrefillChunk, Rows
 from aris.engine.runner_cuda import CudaRunner
 from aris.kernels.gpu.weights import Weight
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
+from aris.model.quantized import DEFAULT_GROUP, Codes, QuantizedEmbedding, QuantizedLinear
 
 TEXT = {
     "4b": dict(hidden_size=2560, intermediate_size=10240, num_hidden_layers=34, num_attention_heads=8,
@@ -51,6 +52,35 @@ def random_model(config: MedGemmaConfig) -> MedGemma:
             else:
                 parameter.normal_(std=0.02, generator=generator)
     return model
+
+
+def random_packed_model(config: MedGemmaConfig, kind: str, head: str) -> MedGemma:
+    """Random codes and a bfloat16 tower on the GPU, without a dense decoder at any time."""
+    with torch.device("meta"):
+        model = MedGemma(config)
+    for name, module in list(model.language_model.named_modules()):
+        table = name == "embed_tokens"
+        if not table and type(module) is not torch.nn.Linear:
+            continue
+        rows, columns = module.weight.shape
+        form = head if table else kind
+        group = columns if form == "int8" else DEFAULT_GROUP
+        scale = torch.rand(rows, columns // group, device="cuda") * columns**-0.5 / (127 if form == "int8" else 8)
+        if form == "int8":
+            codes = torch.randint(-127, 128, (rows, columns), dtype=torch.int8, device="cuda")
+            parts = Codes(form, codes, scale, None, group)
+        else:
+            packed = torch.randint(0, 256, (rows, columns // 2), dtype=torch.uint8, device="cuda")
+            parts = Codes(form, packed, scale.bfloat16(), (-7.5 * scale).bfloat16(), group)
+        made = QuantizedEmbedding.from_codes(parts) if table else QuantizedLinear.from_codes(parts)
+        parent, _, leaf = name.rpartition(".")
+        setattr(model.language_model.get_submodule(parent), leaf, made)
+    for name, parameter in list(model.named_parameters()):
+        parent, _, leaf = name.rpartition(".")
+        value = torch.empty(parameter.shape, dtype=torch.bfloat16, device="cuda")
+        value.normal_(std=parameter.shape[-1] ** -0.5 if parameter.dim() > 1 else 0.02)
+        setattr(model.get_submodule(parent), leaf, torch.nn.Parameter(value, requires_grad=False))
+    return model.eval()
 
 
 def copy_bandwidth() -> float:

@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
+from aris.tuning import cross_entropy
 from aris.tuning.graphs import GraphedSteps, StaticBatch, static_batch, static_loss
 from aris.tuning.nf4 import NF4Linear
 from aris.tuning.recipe import Recipe
@@ -39,6 +40,8 @@ CASES: dict[str, tuple[str, str, bool, int, int, float | None]] = {
     "4b-lora": ("4b", "lora", True, 1024, 256, None),
     "4b-lora-keep": ("4b", "lora-keep", True, 1024, 256, None),
     "4b-lora-launched": ("4b", "lora-launched", True, 1024, 256, None),
+    "4b-lora-adamw32": ("4b", "lora-adamw32", True, 1024, 256, None),
+    "4b-lora-whole-logits": ("4b", "lora-wholelogits", True, 1024, 256, None),
     "4b-lora-peft": ("4b", "peft", True, 1024, 256, None),
     "4b-qlora-peft": ("4b", "peft4", True, 1024, 256, None),
     "27b-qlora-peft": ("27b", "peft4", False, 2048, 512, None),
@@ -93,11 +96,13 @@ def row(image: bool, tokens: int, answer: int) -> TokenRow:
 
 def ours(case: str, device: torch.device) -> Callable[[], float]:
     name, method, image, tokens, answer, _ = CASES[case]
+    if method.endswith("-wholelogits"):
+        cross_entropy.CHUNK_BYTES = 1 << 40
     recipe = Recipe(
         seed=0, steps=100, rows_per_step=1, most_tokens=tokens, max_tokens=tokens, learning_rate=1e-4,
         tower_learning_rate=0, warmup_steps=1, weight_decay=0.0, clip_norm=1.0, lora_r=16, lora_alpha=16,
         augment_strength=0, evaluate_every=100, save_every=100, mixture={}, method=method.split("-")[0],
-        projector=False, checkpointing=not method.endswith("-keep"), optimizer="adamw8bit",
+        projector=False, checkpointing=not method.endswith("-keep"), optimizer="adamw" if method.endswith("-adamw32") else "adamw8bit",
     )  # fmt: skip
     model = random_model(shape(name), method == "qlora", device)
     trained = prepare(model, recipe, device)
@@ -134,7 +139,7 @@ def peer(case: str, device: torch.device) -> Callable[[], float]:
 
     name, method, image, tokens, answer, _ = CASES[case]
     ours_config = shape(name).to_dict()
-    text = {key: value for key, value in ours_config["text_config"].items() if key not in ("rope_theta", "rope_scaling", "rope_local_base_freq")}
+    text = {key: value for key, value in ours_config.get("text_config", ours_config).items() if key not in ("rope_theta", "rope_scaling", "rope_local_base_freq")}
     base: Any
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
