@@ -16,6 +16,7 @@ from aris.checkpoints.peft import load_adapter
 from aris.engine import EngineLimits
 from aris.engine.speculation import DraftModel
 from aris.errors import CheckpointError, ModelError
+from aris.kernels.cpu.library import library as cpu_kernels
 from aris.model import MedGemmaConfig, require_supported_dtype
 from aris.prompting import ImageProcessor, Tokenizer
 
@@ -79,7 +80,11 @@ def load(
         _check_quantize(quantize, kind)
     rounding = None if quantize == "none" else quantize
     with memory_errors(place):
-        model = load_model(checkpoint, dtype=kind, device=place, quantize=rounding, packed=quantize is None)
+        # Where a CPU has kernels for it, coarse GGUF weights keep their codes; who names a dtype gets numbers of it.
+        blocks = quantize is None and dtype == "auto" and place.type == "cpu" and cpu_kernels() is not None
+        model = load_model(
+            checkpoint, dtype=kind, device=place, quantize=rounding, packed=quantize is None, blocks=blocks
+        )
         if folder is not None:
             load_adapter(model, folder)
     vision = checkpoint.config.vision

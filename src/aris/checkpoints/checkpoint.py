@@ -28,6 +28,8 @@ from aris.model import (
     require_supported_dtype,
 )
 
+# Columns that share a scale in `Entry.blocks`.
+_BLOCK_COLUMNS = 32
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -187,7 +189,11 @@ def _with_adapter(entry: Entry, adapter: LoRAMatrices) -> Entry:
     def read(dtype: torch.dtype) -> Tensor:
         return adapter.merged(entry.read(dtype))
 
-    return Entry(entry.name, entry.shape, read, entry.dtype, release=entry.release)
+    def blocks() -> Codes:
+        return quantize_matrix(read(torch.float32), "int8", _BLOCK_COLUMNS)
+
+    coarse = blocks if entry.blocks is not None else None
+    return Entry(entry.name, entry.shape, read, entry.dtype, release=entry.release, blocks=coarse)
 
 
 def meta_model(checkpoint: Checkpoint) -> MedGemma:
@@ -238,6 +244,7 @@ def load_model(
     device: torch.device | str = "cpu",
     quantize: str | None = None,
     packed: bool = False,
+    blocks: bool = False,
 ) -> MedGemma:
     """Build the model, in eval mode, its own adapters folded in.
 
@@ -246,6 +253,7 @@ def load_model(
 
     Args:
         quantize: "int8" or "int4" rounds the decoder's matrices as they are read (the head to int8).
+        blocks: keep matrices of coarse block formats (GGUF's) in int8 by 32 columns, with adapters folded in.
         packed: leave matrices that the checkpoint holds in 8 or 4 bits as they are; else they are made dense.
 
     Raises:
@@ -266,6 +274,9 @@ def load_model(
                 entry.release()
             elif packed and entry.codes is not None:
                 codes = entry.codes().to(place)
+            elif blocks and entry.blocks is not None:
+                codes = entry.blocks().to(place)
+                entry.release()
         if codes is None:
             value = nn.Parameter(entry.read(dtype).to(place), requires_grad=False)
             setattr(model.get_submodule(parent), leaf, value)

@@ -22,6 +22,8 @@ class Entry:
         read: gives its values in a dtype, on the CPU; a view of the mapped file where the dtype is the file's own.
         dtype: the file's, where it holds plain numbers.
         codes: gives the matrix as it is stored, where the file holds one of our formats of 8 or 4 bits.
+        blocks: gives the matrix as int8 codes in groups of 32 columns, where the file's own format has coarse codes
+            and such lose nothing, or next to nothing.
         release: lets go of the mapped file's pages, once what was read is not used any more.
     """
 
@@ -31,6 +33,7 @@ class Entry:
     dtype: torch.dtype | None = None
     codes: Callable[[], Codes] | None = None
     release: Callable[[], None] = lambda: None
+    blocks: Callable[[], Codes] | None = None
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,26 @@ class GGUFFile:
         info = self.tensors[name]
         return self._dequantised(info, info.values, dtype).view(info.shape)
 
+    def codes(self, name: str) -> tuple[Tensor, Tensor] | None:
+        """A matrix as it is stored, codes int8 (out, in) and scales float32 (out, in/32); None in other formats."""
+        info = self.tensors[name]
+        form = info.format
+        if form.codes is None or len(info.shape) != 2 or info.shape[1] % form.values:
+            return None
+        codes = torch.empty(info.values, dtype=torch.int8)
+        scales = torch.empty(info.values // form.values)
+        step = _PIECE // form.values
+        for start in range(0, len(scales), step):
+            count = min(step, len(scales) - start)
+            first = self._data + info.offset + start * form.nbytes
+            raw = self.space.read(first, count * form.nbytes).reshape(-1, form.nbytes)
+            part, scale = form.codes(raw)
+            at = slice(start * form.values, (start + count) * form.values)
+            codes[at] = torch.from_numpy(np.ascontiguousarray(part).reshape(-1).copy())
+            scales[start : start + count] = torch.from_numpy(scale.reshape(-1).copy())
+            self.space.release(first, raw.size)
+        return codes.view(info.shape), scales.view(info.shape[0], -1)
+
     def rows(self, name: str, count: int) -> Tensor:
         """The first rows of a matrix, at most `count`, float32."""
         info = self.tensors[name]

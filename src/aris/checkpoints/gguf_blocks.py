@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 Blocks = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.int8]
 
 
 def _half(blocks: Blocks, at: int) -> Values:
@@ -34,6 +35,21 @@ def _fifth_bits(blocks: Blocks, at: int) -> Blocks:
 def q8_0(b: Blocks) -> Values:
     """32 signed bytes and a scale."""
     return b[:, 2:].view(np.int8).astype(np.float32) * _half(b, 0)
+
+
+def q8_0_codes(b: Blocks) -> tuple[Codes, Values]:
+    """The signed bytes (N, 32), and the scales (N, 1)."""
+    return b[:, 2:].view(np.int8), _half(b, 0)
+
+
+def q4_0_codes(b: Blocks) -> tuple[Codes, Values]:
+    """The nibbles less 8, and the scales."""
+    return _nibbles(b[:, 2:]).view(np.int8) - np.int8(8), _half(b, 0)
+
+
+def q5_0_codes(b: Blocks) -> tuple[Codes, Values]:
+    """The five-bit values less 16, and the scales."""
+    return (_nibbles(b[:, 6:]) | _fifth_bits(b, 2)).view(np.int8) - np.int8(16), _half(b, 0)
 
 
 def q4_0(b: Blocks) -> Values:
@@ -134,17 +150,19 @@ class BlockFormat:
     values: int
     nbytes: int
     dequantize: Callable[[Blocks], Values]
+    # Codes int8 (N, values) and scales float32 (N, 1), where a value is nothing but code times scale.
+    codes: Callable[[Blocks], tuple[Codes, Values]] | None = None
 
 
 # By ggml's type number.
 FORMATS: dict[int, BlockFormat] = {
     0: BlockFormat("F32", 1, 4, f32),
     1: BlockFormat("F16", 1, 2, f16),
-    2: BlockFormat("Q4_0", 32, 18, q4_0),
+    2: BlockFormat("Q4_0", 32, 18, q4_0, q4_0_codes),
     3: BlockFormat("Q4_1", 32, 20, q4_1),
-    6: BlockFormat("Q5_0", 32, 22, q5_0),
+    6: BlockFormat("Q5_0", 32, 22, q5_0, q5_0_codes),
     7: BlockFormat("Q5_1", 32, 24, q5_1),
-    8: BlockFormat("Q8_0", 32, 34, q8_0),
+    8: BlockFormat("Q8_0", 32, 34, q8_0, q8_0_codes),
     11: BlockFormat("Q3_K", 256, 110, q3_k),
     12: BlockFormat("Q4_K", 256, 144, q4_k),
     13: BlockFormat("Q5_K", 256, 176, q5_k),

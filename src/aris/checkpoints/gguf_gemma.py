@@ -18,9 +18,11 @@ from aris.checkpoints.configs import MAX_LAYERS, guarded
 from aris.checkpoints.entries import Entry
 from aris.checkpoints.gguf import GGUFFile
 from aris.errors import CheckpointError
-from aris.model import MedGemmaConfig, TextConfig, VisionConfig
+from aris.model import Codes, MedGemmaConfig, TextConfig, VisionConfig, quantize_matrix
 from aris.model.config import GLOBAL, GLOBAL_EVERY, LOCAL
 
+# Columns that share a scale in most of ggml's formats, and in what `Entry.blocks` gives.
+BLOCK_COLUMNS = 32
 # Parts of a block in the file -> ours.
 BLOCK = {
     "attn_norm": "input_layernorm",
@@ -209,7 +211,9 @@ def entries(file: GGUFFile, mmproj: GGUFFile | None = None) -> Iterator[Entry]:
             _require_tied(file)
         else:
             ours = _text_name(file, name)
-            yield Entry(ours, info.shape, _reader(file, name, one_plus=ours.endswith("norm.weight")))
+            read = _reader(file, name, one_plus=ours.endswith("norm.weight"))
+            coarse = info.format.values > 1 and len(info.shape) == 2 and info.shape[1] % BLOCK_COLUMNS == 0
+            yield Entry(ours, info.shape, read, blocks=_blocks(file, name) if coarse else None)
     if mmproj is None:
         return
     width = vision_config(mmproj).hidden_size
@@ -225,6 +229,18 @@ def _reader(file: GGUFFile, name: str, *, one_plus: bool) -> Callable[[torch.dty
         return file.tensor(name, dtype)
 
     return read
+
+
+def _blocks(file: GGUFFile, name: str) -> Callable[[], Codes]:
+    """A matrix in int8 by 32 columns: exactly where the file has codes and scales by 32, else rounded once more."""
+
+    def blocks() -> Codes:
+        stored = file.codes(name)
+        if stored is None:
+            return quantize_matrix(file.tensor(name), "int8", BLOCK_COLUMNS)
+        return Codes("int8", stored[0], stored[1], None, BLOCK_COLUMNS)
+
+    return blocks
 
 
 def _require_tied(file: GGUFFile) -> None:

@@ -34,6 +34,7 @@ def bench(
         with working("measuring"):
             from aris.backends.native import NativeBackend
             from aris.engine.bench import measure
+            from aris.kernels.cpu.library import why_not
 
             assert isinstance(backend, NativeBackend)
             figures = measure(backend.engine, prompt_tokens=prompt_tokens, new_tokens=new_tokens, streams=streams)
@@ -67,5 +68,7 @@ def bench(
             )
         )
     rows.append(("memory", f"{figures.memory_bytes / 1e6:,.0f} MB"))
+    if backend.engine.model.device.type == "cpu" and why_not():
+        rows.append(("slow path", f"{why_not()}; quantised weights would run faster with the compiled kernels"))
     for name, text in rows:
         write(f"{name:<11}{text}\n")

@@ -137,7 +137,7 @@ def _packed(model: MedGemma) -> Iterator[torch.Tensor]:
     """Tensors of layers that a runner has packed."""
     for module in model.language_model.modules():
         weight = getattr(module, "packed", None)
-        for name in ("data", "scale", "minimum"):
+        for name in ("data", "scale", "minimum", "codes", "scales", "upper", "lower"):
             tensor = getattr(weight, name, None)
             if isinstance(tensor, torch.Tensor):
                 yield tensor

@@ -180,7 +180,13 @@ def make_runner(model: MedGemma, pool: KVPool) -> Runner:
             from aris.engine.runner_cuda import CudaRunner
         except ImportError:  # no Triton
             return TorchRunner(model, pool)
-        fast = CudaRunner.wrap(model, pool)
+        fast: Runner | None = CudaRunner.wrap(model, pool)
+        if fast is not None:
+            return fast
+    elif model.device.type == "cpu":
+        from aris.engine.runner_cpu import CpuRunner
+
+        fast = CpuRunner.wrap(model, pool)
         if fast is not None:
             return fast
     return TorchRunner(model, pool)

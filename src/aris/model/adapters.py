@@ -60,6 +60,10 @@ class LoRAQuantized(nn.Module):
         low = self.lora_B(self.lora_A(x.to(self.lora_A.weight.dtype))) * self.scale
         return self.base(x) + low.to(x.dtype)
 
+    def merged(self) -> Tensor:
+        """The float32 weight (out, in) with the adapter folded in."""
+        return self.base.dequantized() + self.scale * (self.lora_B.weight.float() @ self.lora_A.weight.float())
+
 
 def attach_lora(
     model: nn.Module,

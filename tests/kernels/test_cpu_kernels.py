@@ -1,0 +1,169 @@
+"""The C++ products and head against plain sums of the same codes."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from aris.kernels.cpu import library as lib
+from aris.kernels.cpu.packing import (
+    GROUP,
+    PackedHead,
+    alternate,
+    pack_head,
+    pack_matrix,
+    quantize_groups,
+    unpack_matrix,
+)
+
+pytestmark = pytest.mark.skipif(lib.library() is None, reason=f"no compiled kernels here: {lib.why_not()}")
+
+
+@pytest.fixture(params=[1, 3])
+def state(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Of one thread, and of more than there are cores to spare."""
+    found = lib.library()
+    opened = found.aris_open(request.param)
+    yield opened
+    found.aris_close(opened)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(7)
+
+
+def rounded(x: Tensor) -> Tensor:
+    """Activations as the kernels see them, float64."""
+    groups = x.view(len(x), -1, GROUP)
+    largest = groups.abs().amax(2, keepdim=True)
+    inverse = torch.where(largest > 0, 127.0 / largest, torch.zeros_like(largest))
+    return (torch.round(groups * inverse).double() * (largest / 127.0).double()).view(x.shape)
+
+
+def product(state: int, codes: Tensor, scales: Tensor, x: Tensor) -> Tensor:
+    packed = pack_matrix(codes, scales)
+    out = torch.empty(len(x), packed.outputs)
+    matrix = lib.Matrix(packed.codes.data_ptr(), packed.scales.data_ptr(), packed.outputs, packed.columns)
+    lib.library().aris_product(state, ctypes.byref(matrix), x.data_ptr(), len(x), out.data_ptr())
+    return out
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 8, 21])
+@pytest.mark.parametrize("shape", [(16, 32), (40, 96), (200, 640)])
+def test_products_are_those_of_the_codes(state: int, rows: int, shape: tuple[int, int]) -> None:
+    codes, scales = quantize_groups(torch.randn(shape))
+    x = torch.randn(rows, shape[1]) * torch.logspace(-3, 3, shape[1])  # groups of very unlike sizes
+    x[0, :GROUP] = 0
+    dense = (codes.view(shape[0], -1, GROUP).double() * scales.double()[:, :, None]).view(shape)
+    wanted = rounded(x) @ dense.T
+    found = product(state, codes, scales, x)[:, : shape[0]]
+    sizes = rounded(x).abs() @ dense.abs().T
+    assert ((found - wanted).abs() <= 2e-6 * sizes + 1e-12).all()
+
+
+def test_a_row_has_the_same_bits_alone_and_in_company(state: int) -> None:
+    codes, scales = quantize_groups(torch.randn(112, 320))
+    x = torch.randn(29, 320)
+    together = product(state, codes, scales, x)
+    for row in range(29):
+        assert torch.equal(product(state, codes, scales, x[row : row + 1].clone())[0], together[row])
+
+
+def test_packing_goes_there_and_back() -> None:
+    codes, scales = quantize_groups(torch.randn(50, 96))
+    packed = pack_matrix(codes, scales)
+    dense = (codes.view(50, -1, GROUP).float() * scales.float()[:, :, None]).view(50, 96)
+    back = unpack_matrix(packed)
+    assert torch.equal(back[:50], dense) and not back[50:].any()
+    gate, up = (quantize_groups(torch.randn(32, 64)) for _ in range(2))
+    both = alternate(gate, up)
+    assert torch.equal(both[0][16:32], up[0][:16]) and torch.equal(both[0][32:48], gate[0][16:])
+    assert ((quantize_groups(dense)[0].int() - codes.int()).abs() <= 1).all()
+
+
+class Scorer:
+    """The head alone."""
+
+    def __init__(self, state: int, head: PackedHead) -> None:
+        self.state, self.head = state, head
+        self.model = lib.Model(
+            head=lib.Head(
+                head.upper.data_ptr(), head.lower.data_ptr(), head.scales.data_ptr(), head.bounds.data_ptr(),
+                head.parts.data_ptr(), head.units.data_ptr(), head.words, len(head.bounds), head.columns,
+            ),
+            embedding_scale=1.0,
+        )  # fmt: skip
+
+    def scores(self, x: Tensor) -> Tensor:
+        out = torch.empty(len(x), self.head.words)
+        lib.library().aris_scores(self.state, self.model, x.data_ptr(), len(x), out.data_ptr())
+        return out
+
+    def greedy(self, x: Tensor, banned: Tensor) -> tuple[Tensor, int]:
+        words = torch.empty(len(x), dtype=torch.int64)
+        scored = lib.library().aris_greedy(
+            self.state, self.model, x.data_ptr(), len(x), banned.data_ptr(), len(banned), words.data_ptr()
+        )
+        return words, scored
+
+
+def same_choice(scorer: Scorer, x: Tensor, banned: tuple[int, ...] = ()) -> int:
+    """Greedy by bounds is the argmax of all scores, alone and by several rows; blocks that were scored for one row."""
+    no = torch.tensor(banned, dtype=torch.int64)
+    scores = scorer.scores(x)
+    wanted = scores.index_fill(1, no, float("-inf")).argmax(1)
+    assert torch.equal(scorer.greedy(x, no)[0], wanted)
+    scored = 0
+    for row in range(len(x)):
+        alone = x[row : row + 1].clone()
+        assert torch.equal(scorer.scores(alone)[0], scores[row])
+        words, count = scorer.greedy(alone, no)
+        assert words[0] == wanted[row]
+        scored = max(scored, count)
+    return scored
+
+
+def test_scores_and_rows_of_the_head(state: int) -> None:
+    codes, scales = quantize_groups(torch.randn(1003, 96))
+    scorer = Scorer(state, pack_head(codes, scales))
+    x = torch.randn(7, 96)
+    dense = (codes.view(1003, -1, GROUP).double() * scales.double()[:, :, None]).view(1003, 96)
+    torch.testing.assert_close(scorer.scores(x).double(), rounded(x) @ dense.T, rtol=1e-4, atol=1e-4)
+    out, ids = torch.empty(4, 96), torch.tensor([0, 15, 16, 1002])
+    lib.library().aris_embed(scorer.model, ids.data_ptr(), 4, out.data_ptr())
+    torch.testing.assert_close(out.double(), dense[ids], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("words", [5, 64, 1003])
+def test_greedy_is_exact_on_random_words(state: int, words: int) -> None:
+    scorer = Scorer(state, pack_head(*quantize_groups(torch.randn(words, 64))))
+    x = torch.randn(6, 64)
+    same_choice(scorer, x)
+    same_choice(scorer, x, tuple(range(0, words, 2)))
+
+
+def test_clear_winners_are_found_without_scoring_the_rest(state: int) -> None:
+    weight = torch.randn(20_000, 64)
+    scorer = Scorer(state, pack_head(*quantize_groups(weight)))
+    assert same_choice(scorer, weight[[123, 7777, 19_999]].clone()) < 20_000 // 16 // 2
+
+
+def test_greedy_is_exact_where_sketches_mislead(state: int) -> None:
+    # Upper halves all alike, so that only the lower halves tell words apart; then ties, zeros and one-sided codes.
+    codes = (16 * torch.randint(-8, 8, (1, 64)) + torch.randint(0, 16, (640, 64))).clamp(-128, 127).to(torch.int8)
+    scales = torch.full((640, 2), 0.01, dtype=torch.float16)
+    x = torch.randn(5, 64)
+    same_choice(Scorer(state, pack_head(codes, scales)), x)
+    codes[100] = codes[500] = codes[3]
+    codes[:, 32:] = 0
+    same_choice(Scorer(state, pack_head(codes, scales)), x)
+    assert same_choice(Scorer(state, pack_head(torch.zeros_like(codes), scales)), x) >= 0
+    first = Scorer(state, pack_head(torch.full_like(codes, 15), scales))
+    assert first.greedy(x[:1].abs(), torch.tensor([0, 1], dtype=torch.int64))[0][0] == 2  # the first of equals
+    wild = torch.randint(-128, 128, (640, 64)).to(torch.int8)
+    same_choice(Scorer(state, pack_head(wild, torch.rand(640, 2).mul(100).half())), x * 1e3)
