@@ -178,6 +178,7 @@ def long(engine: Engine) -> None:
 def cap(options: argparse.Namespace) -> None:
     """An answer about an image with 4-bit weights under a hard cap of the allocator, from the first weight on."""
     total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.memory._set_allocator_settings("expandable_segments:True")  # as for any card that is nearly full
     torch.cuda.set_per_process_memory_fraction(options.cap_gb * 1e9 / total)
     model = random_packed_model(config_of("4b", tower=True), "int4", options.head or "int8")
     engine = Engine(model, EngineLimits(max_running=1, kept_prompts=0, cache_bytes=256 << 20))

@@ -128,7 +128,7 @@ def pack_head(codes: Tensor, scales: Tensor) -> PackedHead:
 
 
 def _nibbles(values: Tensor) -> Tensor:
-    """Values 0..15 (rows, columns) to bytes (rows/16, columns/32, 4, 16, 4), a group's later half in the high nibbles."""
+    """Values 0..15 (rows, columns) to bytes (rows/16, columns/32, 4, 16, 4), the later columns in high nibbles."""
     groups = values.to(torch.uint8).view(-1, LANES, values.shape[1] // GROUP, 2, 4, 4)
     low, high = groups.unbind(3)
     return (low | (high << 4)).permute(0, 2, 3, 1, 4)

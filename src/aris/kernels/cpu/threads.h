@@ -52,7 +52,7 @@ class Pool {
     count_ = count;
     grain_ = grain;
     next_.store(0, std::memory_order_relaxed);
-    busy_.store(threads_ - 1, std::memory_order_relaxed);
+    gate_.store(OPEN);
     if (sleeping_.load() > 0) {
       std::lock_guard<std::mutex> hold(lock_);
       phase_.fetch_add(1);
@@ -65,7 +65,9 @@ class Pool {
       }
     }
     take();
-    for (int spins = 0; busy_.load(std::memory_order_acquire) > 0; ++spins) {
+    // Whoever has not come in by now is not waited for: on a busy machine it may not even be running.
+    gate_.fetch_and(~OPEN);
+    for (int spins = 0; gate_.load(std::memory_order_acquire) > 0; ++spins) {
       if (spins > 4000) std::this_thread::yield();
       else pause_briefly();
     }
@@ -95,22 +97,29 @@ class Pool {
         wake_.wait(hold, [&] { return phase_.load() != seen; });
         sleeping_.fetch_sub(1);
       }
-      ++seen;
+      seen = phase_.load();
       if (stop_) return;
-      take();
-      busy_.fetch_sub(1, std::memory_order_release);
+      uint32_t gate = gate_.load();
+      while (gate & OPEN) {
+        if (!gate_.compare_exchange_weak(gate, gate + 1)) continue;
+        take();
+        gate_.fetch_sub(1, std::memory_order_release);
+        break;
+      }
     }
   }
 
   const int threads_;
   std::vector<std::thread> workers_;
   std::atomic<uint64_t> phase_{0};
-  std::atomic<int> busy_{0}, sleeping_{0};
+  static constexpr uint32_t OPEN = 1u << 31;
+  std::atomic<uint32_t> gate_{0};  // OPEN while parts may be taken, and how many workers are taking them
+  std::atomic<int> sleeping_{0};
   std::atomic<int64_t> next_{0};
   void (*call_)(const void*, int64_t, int64_t) = nullptr;
   const void* what_ = nullptr;
   int64_t count_ = 0, grain_ = 1;
-  bool stop_ = false;
+  std::atomic<bool> stop_{false};
   std::mutex lock_;
   std::condition_variable wake_;
 };

@@ -90,11 +90,11 @@ def pack_words(packed: Tensor, group_size: int) -> Tensor:
     if 2 * half % 128 or 128 % group_size:
         raise ValueError(f"4-bit rows of {2 * half} columns in groups of {group_size} do not fill spans of 128")
     words = torch.empty(rows, half // 4, dtype=torch.int32, device=packed.device)
-    for start in range(0, rows, 4096):  # bounds what the unpacked codes take
-        part = packed[start : start + 4096].view(-1, 2 * half // group_size, group_size // 2)
+    for start in range(0, rows, 512):  # bounds what the unpacked codes take
+        part = packed[start : start + 512].view(-1, 2 * half // group_size, group_size // 2)
         codes = torch.cat((part & 15, part >> 4), dim=2).view(len(part), 2 * half // 128, 8, 16).to(torch.int32)
         word = codes[:, :, 0].clone()
         for nibble in range(1, 8):
             word |= codes[:, :, nibble] << (4 * nibble)
-        words[start : start + 4096] = word.view(len(part), -1)
+        words[start : start + 512] = word.view(len(part), -1)
     return words
