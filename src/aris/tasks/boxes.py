@@ -83,7 +83,7 @@ def _objects(text: str) -> list[tuple[str, list[Any] | None, str]]:
     whole = _as_json(text)
     if whole is not None:
         return whole
-    found = []
+    found: list[tuple[str, list[Any] | None, str]] = []
     starts = [match for match in _BOX_KEY.finditer(text)]
     for index, match in enumerate(starts):
         end = starts[index + 1].start() if index + 1 < len(starts) else len(text)
