@@ -43,7 +43,7 @@ class ScriptedStream(Iterator[str]):
 
 @dataclass
 class ScriptedBackend:
-    """`scores` gives the log-probabilities of ("Yes", "No") for a question, `choices` of others; `pieces` is written."""
+    """`scores` gives the log-probabilities of ("Yes", "No") for a question, `choices` others; `pieces` is written."""
 
     name: str = "scripted"
     spec: ModelSpec | None = None
