@@ -43,13 +43,14 @@ class ScriptedStream(Iterator[str]):
 
 @dataclass
 class ScriptedBackend:
-    """`scores` gives the log-probabilities of ("Yes", "No") for a question; `pieces` is what it writes."""
+    """`scores` gives the log-probabilities of ("Yes", "No") for a question, `choices` others; `pieces` is written."""
 
     name: str = "scripted"
     spec: ModelSpec | None = None
     calibration: Mapping[str, Any] = field(default_factory=dict)
     reads_images: bool = True
     scores: Answers = lambda question: (-1.0, -1.0)
+    choices: Callable[[Sequence[str]], Sequence[float]] = lambda choices: [-1.0] * len(choices)
     pieces: Sequence[str] = ()
     finish: FinishReason = "stop"
     asked: list[str] = field(default_factory=list)
@@ -70,7 +71,9 @@ class ScriptedBackend:
         return stream.reply
 
     def score(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
-        assert tuple(choices) == ("Yes", "No")
+        if tuple(choices) != ("Yes", "No"):
+            self.prompts.append(list(messages))
+            return list(self.choices(choices))
         question = " ".join(part.text for part in messages[-1].content if isinstance(part, Text))
         self.asked.append(question)
         return list(self.scores(question))

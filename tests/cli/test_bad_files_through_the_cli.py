@@ -88,4 +88,4 @@ def test_an_adults_film_is_not_assessed_and_the_age_is_not_told(
     assert finding["probability"] is None and "age is outside" in finding["note"]
     assert "71" not in finding["note"] + " ".join(data["warnings"])
     draft = json.loads(aris("draft", path, "--json").stdout)
-    assert draft["sections"] == {"findings": "", "impression": ""}
+    assert not any(draft["sections"].values())

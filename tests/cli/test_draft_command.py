@@ -39,7 +39,9 @@ def test_json_is_one_document_and_nothing_else(aris: Aris, scripted: Scripted, f
     result = aris("draft", film_png, "--json")
     assert result.exit_code == 0
     data = json.loads(result.stdout)
-    assert list(data) == ["model", "file", "sections", "findings", "warnings", "draft", "timings"]
+    assert list(data) == [
+        "model", "file", "sections", "findings", "warnings", "draft", "kind", "priority", "checks", "timings",
+    ]  # fmt: skip
     assert data["file"] == str(film_png) and data["draft"] is True
     assert data["sections"]["impression"] == "Pneumonia is likely."
 

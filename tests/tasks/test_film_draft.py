@@ -42,8 +42,10 @@ def test_the_prompt_says_what_the_score_says(pneumonia: float, word: str) -> Non
 
 def test_a_draft_as_json_has_the_documented_keys() -> None:
     data = json.loads(draft(nano(pieces=GOOD), child()).model_dump_json())
-    assert list(data) == ["model", "file", "sections", "findings", "warnings", "draft", "timings"]
-    assert data["sections"] == {"findings": "Opacity on the right.", "impression": "Pneumonia is likely."}
+    keys = ["model", "file", "sections", "findings", "warnings", "draft", "kind", "priority", "checks", "timings"]
+    assert list(data) == keys
+    assert data["sections"]["findings"] == "Opacity on the right."
+    assert data["sections"]["impression"] == "Pneumonia is likely."
     assert data["findings"] == [{"name": "pneumonia", "probability": pytest.approx(0.9)}]
     assert data["draft"] is True and data["warnings"] == []
     assert {"read_s", "findings_s", "image_s", "prefill_s", "first_token_s", "decode_tokens_per_s", "total_s"} == set(

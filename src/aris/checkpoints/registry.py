@@ -14,11 +14,27 @@ class FindingScope:
 
 
 @dataclass(frozen=True)
+class Use:
+    """A task on one kind of image that a model declares.
+
+    Attributes:
+        task: its name.
+        kind: of image: "chest film", "film", "ct", "mr", "pathology", "skin", "fundus"; "" for no image.
+        evidence: what is published of how well it does this, with the source; "" where nothing is.
+    """
+
+    task: str
+    kind: str
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
 class Scope:
     """What a model may be asked. Outside it a task says "not assessed", never a number.
 
     Attributes:
         tasks: names of tasks.
+        uses: which tasks on which kinds of images; empty for no declared limit.
         modalities: DICOM Modality (0008,0060) codes; empty for no declared limit.
         views: DICOM View Position (0018,5101) codes; empty for no declared limit.
         age_years: lowest and highest patient age, inclusive; None for no declared limit.
@@ -27,6 +43,7 @@ class Scope:
     """
 
     tasks: tuple[str, ...] = ()
+    uses: tuple[Use, ...] = ()
     modalities: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
     age_years: tuple[float, float] | None = None
@@ -67,12 +84,47 @@ class ModelSpec:
 
 _MEDGEMMA_TERMS = "Health AI Developer Foundations terms of use"
 _GEMMA_TERMS = "Gemma terms of use"
-_MEDGEMMA = Scope(
-    tasks=("draft", "ask"),
-    note="No finding has a probability that was validated here. Every draft needs a clinician's review.",
+_CARD = "model card of MedGemma 1.5"
+_NO_NUMBER = "No finding has a probability that was validated here. Every draft needs a clinician's review."
+_TEXT = Scope(tasks=("ask",), note=_NO_NUMBER)
+
+
+def _images(draft: str, pathology: str, skin: str, fundus: str, *more: Use) -> Scope:
+    """MedGemma's scope, with its published figures of drafts of chest films and of choices among options."""
+    uses = (
+        Use("draft", "chest film", f"MIMIC-CXR top-5 macro F1 {draft} ({_CARD})"),
+        *(Use("draft", kind) for kind in ("film", "pathology", "skin", "fundus")),
+        Use("classify", "chest film"),
+        Use("classify", "film"),
+        Use("classify", "pathology", f"PathMCQA accuracy {pathology} ({_CARD})"),
+        Use("classify", "skin", f"US-DermMCQA accuracy {skin} ({_CARD})"),
+        Use("classify", "fundus", f"EyePACS accuracy {fundus} ({_CARD})"),
+        *(Use("ask", kind) for kind in ("chest film", "film", "pathology", "skin", "fundus")),
+        *more,
+    )
+    return Scope(tasks=tuple(dict.fromkeys(use.task for use in uses)), uses=uses, note=_NO_NUMBER)
+
+
+_MEDGEMMA = _images("88.9", "69.8", "71.8", "64.9")
+_MEDGEMMA_27B = _images("90.0", "71.6", "71.7", "75.3")
+_MEDGEMMA_1_5 = _images(
+    "89.5",
+    "70.0",
+    "73.5",
+    "76.8",
+    *(Use(task, kind) for task in ("draft", "ask") for kind in ("ct", "mr")),
+    Use("classify", "ct", f"CT dataset 1 macro accuracy 61.1 ({_CARD})"),
+    Use("classify", "mr"),
+    Use("locate", "chest film", f"Chest ImaGenome intersection over union 38.0 % ({_CARD})"),
+    Use("compare", "chest film", f"MS-CXR-T macro accuracy 65.7 ({_CARD})"),
 )
 _NANO = Scope(
     tasks=("draft", "findings", "ask"),
+    uses=(
+        Use("draft", "chest film", "written from the calibrated score of pneumonia; its wording is not validated"),
+        Use("findings", "chest film", "see the findings' own evidence"),
+        Use("ask", "chest film", "VQA-RAD test, closed questions: see the model card"),
+    ),
     modalities=("CR", "DX", "RG"),
     views=("AP", "PA"),
     age_years=(0, 18),
@@ -88,11 +140,11 @@ _NANO = Scope(
 )
 
 
-def _medgemma(name: str, revision: str | None, parameters: str, **changes: bool) -> ModelSpec:
+def _medgemma(
+    name: str, revision: str | None, parameters: str, scope: Scope = _MEDGEMMA, **changes: bool
+) -> ModelSpec:
     values = {"multimodal": True, "thinking": False, "instruction_tuned": True} | changes
-    return ModelSpec(
-        name, f"google/{name}", revision, parameters, True, _MEDGEMMA_TERMS, scope=_MEDGEMMA, **values
-    )
+    return ModelSpec(name, f"google/{name}", revision, parameters, True, _MEDGEMMA_TERMS, scope=scope, **values)
 
 
 def _gemma(size: str, revision: str | None, *, tuned: bool) -> ModelSpec:
@@ -120,11 +172,12 @@ REGISTRY: tuple[ModelSpec, ...] = (
     ),
     _medgemma("medgemma-4b-it", "290cda5eeccbee130f987c4ad74a59ae6f196408", "4B"),
     _medgemma("medgemma-4b-pt", None, "4B", instruction_tuned=False),
-    _medgemma("medgemma-1.5-4b-it", "e9792da5fb8ee651083d345ec4bce07c3c9f1641", "4B", thinking=True),
+    _medgemma("medgemma-1.5-4b-it", "e9792da5fb8ee651083d345ec4bce07c3c9f1641", "4B", _MEDGEMMA_1_5, thinking=True),
     _medgemma(
-        "medgemma-27b-text-it", "5b667cf2ddcf064085bc90952edb35a0edbfb79c", "27B", multimodal=False, thinking=True
+        "medgemma-27b-text-it", "5b667cf2ddcf064085bc90952edb35a0edbfb79c", "27B", _TEXT,
+        multimodal=False, thinking=True,
     ),
-    _medgemma("medgemma-27b-it", "2d3e00ea38b50018bf5dd3aa1009457cd2d5a48f", "27B", thinking=True),
+    _medgemma("medgemma-27b-it", "2d3e00ea38b50018bf5dd3aa1009457cd2d5a48f", "27B", _MEDGEMMA_27B, thinking=True),
     ModelSpec(
         "medgemma-4b-it-bnb-4bit", "unsloth/medgemma-4b-it-bnb-4bit", None, "4B, NF4", False, _MEDGEMMA_TERMS, True,
         scope=_MEDGEMMA,

@@ -8,6 +8,8 @@ import typer
 
 from aris import __version__
 from aris.cli import ask, bench, chat, draft, export, findings, models, node, serve, tune
+
+from aris.cli import calibrate, classify, compare, locate  # isort: skip
 from aris.cli.outcome import Group, run
 from aris.cli.terminal import write
 
@@ -46,6 +48,10 @@ def aris(
 
 app.command()(draft.draft)
 app.command()(findings.findings)
+app.command()(classify.classify)
+app.command()(locate.locate)
+app.command()(compare.compare)
+app.command()(calibrate.calibrate)
 app.command()(ask.ask)
 app.command()(export.export)
 app.command()(chat.chat)

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aris.cli import options as o
+from aris.cli.kinds import KindOption, kind
 from aris.cli.outcome import FAILED, interruptible, report
 from aris.cli.session import Session, generation_options
 from aris.cli.terminal import heading, note, one_line, probability, working, write, write_json
-from aris.errors import ArisError
+from aris.errors import ArisError, ImageError
 
 if TYPE_CHECKING:
     from aris.backends import GenerationOptions
-    from aris.tasks import Draft, FilmFindings
+    from aris.imaging import Skipped
+    from aris.tasks import Case, Draft, FilmFindings
+    from aris.tasks.calibration import Calibration
 
 MARK = "DRAFT \u2014 not signed"
 INCOMPLETE = "the draft is not complete"
 
 
 def draft(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Films: DICOM, PNG, JPEG or TIFF.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Films, pictures, slides, series; folders and zips of them.")
+    ],
+    image_kind: KindOption = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", metavar="FILE", help="A site's own, made by aris calibrate.")
+    ] = None,
     model: o.ModelOption = "aris-nano",
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout a file, one a line.")] = False,
     force: o.ForceOption = False,
@@ -37,13 +48,17 @@ def draft(
     dtype: o.DtypeOption = "auto",
     device: o.DeviceOption = "auto",
 ) -> None:
-    """Draft a report of each film: gate and scored findings first, then the text as it is written.
+    """Draft a report of each examination: gate and scored findings first, then the text as it is written.
 
-    A film outside the model's declared scope gets no text. Nothing here is ever more than a draft.
+    A folder or archive is sorted into studies, which come one after another; what cannot be read stops nothing, and
+    the exit code is then 1. What is outside the model's declared scope gets no text. Nothing here is ever more than a
+    draft.
 
     Examples:
 
         aris draft chest.dcm
+
+        aris draft study.zip --model google/medgemma-1.5-4b-it --json > drafts.jsonl
 
         aris draft chest.png --json | jq .sections.impression
 
@@ -51,40 +66,74 @@ def draft(
     """
     session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
     generation = generation_options(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
-    failed = False
+    from aris.imaging import Skipped
+
+    failed = done = 0
     for file in files:
         try:
-            _one(session, file, json=json, force=force, options=generation, max_tokens=max_tokens)
-        except ArisError as error:
-            failed = True
-            if json and _is_of_the_file(error):
+            for case in _cases(session, file, image_kind):
+                if isinstance(case, Skipped):
+                    failed += 1
+                    _refused(case, file, json=json)
+                    continue
+                with_site = session.calibration(calibration)
+                _one(session, case, with_site, json=json, force=force, options=generation, max_tokens=max_tokens)
+                done += 1
+        except ImageError as error:
+            failed += 1
+            if json:
                 write_json({"file": file, "error": str(error)})
             report(error)
-            if not _is_of_the_file(error):
-                break  # the next file would meet the same
+        except ArisError as error:
+            failed += 1
+            report(error)
+            break  # the next file would meet the same
+    if done + failed > len(files):
+        note(f"{done} drafts, {failed} not read")
     if failed:
         raise typer.Exit(FAILED)
 
 
-def _is_of_the_file(error: ArisError) -> bool:
-    from aris.errors import ImageError
+def _cases(session: Session, file: str, image_kind: str | None) -> Iterator[Case | Skipped]:
+    from aris.tasks.cases import read_cases
 
-    return isinstance(error, ImageError)
+    version = "1.0" if session.name.lower().rpartition("/")[2] in ("medgemma-4b-it", "medgemma-27b-it") else "1.5"
+    cases = read_cases(file, kind(image_kind), version=version)
+    while True:
+        with interruptible(INCOMPLETE, text=False), working(f"reading {file}"):
+            case = next(cases, None)
+        if case is None:
+            return
+        yield case
+
+
+def _refused(skipped: Skipped, file: str, *, json: bool) -> None:
+    """One line for what could not be read."""
+    named = skipped.reason if skipped.reason.startswith(skipped.source) else f"{skipped.source}: {skipped.reason}"
+    if json:
+        write_json({"file": skipped.source, "error": named})
+    report(ImageError(named))
 
 
 def _one(
-    session: Session, file: str, *, json: bool, force: bool, options: GenerationOptions, max_tokens: int | None
+    session: Session,
+    case: Case,
+    calibration: Calibration | None,
+    *,
+    json: bool,
+    force: bool,
+    options: GenerationOptions,
+    max_tokens: int | None,
 ) -> None:
+    file = case.source
     with interruptible(INCOMPLETE, text=False):
-        with working(f"reading {file}"):
-            from aris.imaging import read_film
-
-            film = read_film(file)
         backend = session.backend
         with working(f"looking at {file}"):
             from aris.tasks import DraftStream
 
-            stream = DraftStream(backend, film, force=force, options=options, max_tokens=max_tokens)
+            stream = DraftStream(
+                backend, case, force=force, options=options, max_tokens=max_tokens, calibration=calibration
+            )
     with interruptible(INCOMPLETE, text=not json):
         if json:
             for _ in stream:
@@ -118,6 +167,8 @@ def _end(draft: Draft) -> None:
     text = draft.text
     if text:
         write("\n" if text.endswith("\n") else "\n\n")
+    if draft.priority != "routine":
+        write(f"PRIORITY: {draft.priority}\n")
     for warning in draft.warnings:
         write(f"! {one_line(warning)}\n", raw=True)
     if draft.warnings:

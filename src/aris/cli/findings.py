@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,9 @@ def findings(
     finding: Annotated[
         list[str] | None,
         typer.Option("--finding", "-f", help="Score this one; may be repeated. Default: all the model declares."),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", metavar="FILE", help="A site's own, made by aris calibrate.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON Lines on stdout, one a file, in order.")] = False,
     force: o.ForceOption = False,
@@ -49,14 +53,16 @@ def findings(
     with counting("findings", len(files)) as step:
         for file in files:
             with interruptible(f"{done} of {len(files)} files are done", text=False):
-                failed += not _one(session, file, finding, json=json, force=force)
+                failed += not _one(session, file, finding, calibration, json=json, force=force)
             done += 1
             step()
     if failed:
         raise typer.Exit(FAILED)
 
 
-def _one(session: Session, file: str, names: list[str] | None, *, json: bool, force: bool) -> bool:
+def _one(
+    session: Session, file: str, names: list[str] | None, calibration: Path | None, *, json: bool, force: bool
+) -> bool:
     """Score one film and print it; False if it could not be read."""
     from aris.imaging import read_film
 
@@ -70,7 +76,7 @@ def _one(session: Session, file: str, names: list[str] | None, *, json: bool, fo
     backend = session.backend
     from aris.tasks import findings as score
 
-    result = score(backend, film, names, force=force)
+    result = score(backend, film, names, force=force, calibration=session.calibration(calibration))
     if json:
         write_json(result.model_dump(mode="json"))
     else:

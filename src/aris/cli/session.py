@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -12,6 +13,7 @@ from aris.cli.terminal import working
 
 if TYPE_CHECKING:
     from aris.backends import Backend, GenerationOptions
+    from aris.tasks.calibration import Calibration
 
 _NANO = "aris-nano"
 _KEY = "ARIS_BACKEND_API_KEY"
@@ -34,6 +36,7 @@ class Session:
         self._dtype, self._device, self._adapter, self._quantize = dtype, device, adapter, quantize
         self._url = backend_url
         self._backend: Backend | None = None
+        self._calibration: Calibration | None = None
         own = adapter is not None or quantize is not None or (dtype, device) != ("auto", "auto")
         if backend_url is not None and own:
             raise typer.BadParameter(
@@ -62,6 +65,21 @@ class Session:
                     self.name, dtype=self._dtype, device=self._device, adapter=self._adapter, quantize=self._quantize
                 )
         return self._backend
+
+    def calibration(self, path: Path | None) -> Calibration | None:
+        """A site's calibration for this model, read once; None for no path.
+
+        Raises:
+            CheckpointError: it cannot be read, or was made with another model.
+        """
+        if path is None:
+            return None
+        if self._calibration is None:
+            from aris.tasks import load_calibration
+            from aris.tasks.prompts import FINDING_QUESTION
+
+            self._calibration = load_calibration(path, self.backend.name, FINDING_QUESTION)
+        return self._calibration
 
     @property
     def caution(self) -> str:

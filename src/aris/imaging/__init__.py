@@ -1,6 +1,7 @@
 """Images to pixels: what a reader would see, with the facts that the file states."""
 
 from aris.imaging.film import Film, read_film
+from aris.imaging.header import Header, read_header
 from aris.imaging.nifti import read_nifti
 from aris.imaging.prompt_images import PromptImage, volume_images
 from aris.imaging.sampling import slice_indices
@@ -15,6 +16,7 @@ __all__ = [
     "CT_WINDOWS",
     "FileSource",
     "Film",
+    "Header",
     "Instance",
     "Level",
     "Patch",
@@ -32,6 +34,7 @@ __all__ = [
     "open_slide",
     "patches",
     "read_film",
+    "read_header",
     "read_nifti",
     "read_stills",
     "read_volume",

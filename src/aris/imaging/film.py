@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from aris.errors import ImageError
 from aris.imaging import dicom, raster, sniff
+from aris.imaging.sources import FileSource
 
 Pixels = npt.NDArray[np.uint8]
 # Larger files are no radiographs, and reading them whole would fill the memory.
@@ -58,8 +59,11 @@ class Film:
     warnings: tuple[str, ...] = ()
 
 
-def read_film(path: str | Path) -> Film:
+def read_film(path: str | Path | FileSource) -> Film:
     """Read a radiograph from DICOM, PNG, JPEG or TIFF; the contents decide, not the name.
+
+    Args:
+        path: of a file, or a member of an archive.
 
     Raises:
         ImageError: one line that says what is wrong with the file and what to do.
@@ -68,7 +72,7 @@ def read_film(path: str | Path) -> Film:
     data = contents(path, source)
     kind = sniff.kind_of(data)
     warnings = []
-    suffix = Path(path).suffix.lower()
+    suffix = Path((path.member or path.path) if isinstance(path, FileSource) else path).suffix.lower()
     facts: dict[str, Any] = {}
     if kind == "dicom":
         pixels, facts, more = dicom.read(data, source)
@@ -78,16 +82,28 @@ def read_film(path: str | Path) -> Film:
         raise ImageError(f"{source}: {sniff.complaint(data)}")
     if suffix in sniff.SUFFIXES and sniff.SUFFIXES[suffix] != kind:
         warnings.append(f"the file is named {suffix} but holds {kind.upper()}; it was read as what it holds")
-    return Film(pixels, str(path), kind, warnings=(*warnings, *more), **facts)
+    return Film(pixels, named(path), kind, warnings=(*warnings, *more), **facts)
 
 
-def printable(path: str | Path) -> str:
+def named(path: str | Path | FileSource) -> str:
+    """A path as it was given; an archive's member as "archive:member"."""
+    if isinstance(path, FileSource):
+        return str(path.path) if path.member is None else f"{path.path}:{path.member}"
+    return str(path)
+
+
+def printable(path: str | Path | FileSource) -> str:
     """A path for a message. A name may hold any character; an error is one line."""
+    path = named(path)
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
 
 
-def contents(name: str | Path, source: str) -> bytes:
-    """A regular file's bytes."""
+def contents(name: str | Path | FileSource, source: str) -> bytes:
+    """A regular file's bytes, or those of an archive's member."""
+    if isinstance(name, FileSource):
+        if name.member is not None:
+            return name.read()
+        name = name.path
     if not str(name):
         raise ImageError("no file was named; give an image file")
     try:

@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from aris.errors import ImageError
 from aris.imaging import codecs, dicom, frames, raster, sniff
-from aris.imaging.film import contents, printable
+from aris.imaging.film import contents, named, printable
 from aris.imaging.raster import check_size
 from aris.imaging.sampling import slice_indices
+from aris.imaging.sources import FileSource
 
 # Radiographs have a reader that keeps their facts; slices of volumes and slides one that keeps their geometry.
 _PICTURES = ("US", "SC", "OT", "XC", "OP", "ES", "GM", "XA", "RF", "NM", "IV", "DM", "IO", "PX", "DOC", None)
@@ -73,11 +74,11 @@ class Region:
     spacing_mm: tuple[float, float] | None
 
 
-def read_stills(path: str | Path, limit: int = MAX_FRAMES) -> Stills:
+def read_stills(path: str | Path | FileSource, limit: int = MAX_FRAMES) -> Stills:
     """Read a picture or a loop from DICOM, PNG, JPEG or TIFF; of a long loop evenly spaced frames, first and last too.
 
     Args:
-        path: of the file.
+        path: of the file, or a member of an archive.
         limit: frames at most.
 
     Raises:
@@ -89,10 +90,10 @@ def read_stills(path: str | Path, limit: int = MAX_FRAMES) -> Stills:
     kind = sniff.kind_of(data)
     if kind in ("png", "jpeg", "tiff"):
         pixels, notes = raster.read(data, kind, source)
-        return Stills((pixels,), (0,), 1, None, None, None, None, (), str(path), notes)
+        return Stills((pixels,), (0,), 1, None, None, None, None, (), named(path), notes)
     if kind != "dicom":
         raise ImageError(f"{source}: {sniff.complaint(data)}")
-    return _from_dicom(data, source, str(path), limit)
+    return _from_dicom(data, source, named(path), limit)
 
 
 def _from_dicom(data: bytes, source: str, path: str, limit: int) -> Stills:

@@ -1,25 +1,55 @@
-"""What a clinician asks for: a draft of a film, named findings, an answer. Pure: state is passed in and returned."""
+"""What a clinician asks for: drafts, findings, choices, boxes, comparisons, answers. Pure: state goes in and out."""
 
+from aris.tasks.cases import Case, as_case, read_cases
+from aris.tasks.classify import classify
+from aris.tasks.compare import ComparisonStream, compare
 from aris.tasks.film_draft import DraftStream, draft, draft_prompt
 from aris.tasks.film_findings import Assessment, assess, findings
+from aris.tasks.locate import locate
 from aris.tasks.questions import AnswerStream, ask
-from aris.tasks.results import Answer, Draft, FilmFindings, Finding, Measurement, Region, ScoredFinding, Sections
+from aris.tasks.results import (
+    Answer,
+    Classification,
+    Comparison,
+    Draft,
+    FailedCheck,
+    FilmFindings,
+    Finding,
+    Location,
+    Measurement,
+    Region,
+    ScoredFinding,
+    Sections,
+)
+from aris.tasks.site_calibration import load_calibration
 
 __all__ = [
     "Answer",
     "AnswerStream",
     "Assessment",
+    "Case",
+    "Classification",
+    "Comparison",
+    "ComparisonStream",
     "Draft",
     "DraftStream",
+    "FailedCheck",
     "FilmFindings",
     "Finding",
+    "Location",
     "Measurement",
     "Region",
     "ScoredFinding",
     "Sections",
+    "as_case",
     "ask",
     "assess",
+    "classify",
+    "compare",
     "draft",
     "draft_prompt",
     "findings",
+    "load_calibration",
+    "locate",
+    "read_cases",
 ]

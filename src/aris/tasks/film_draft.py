@@ -1,7 +1,7 @@
-"""A draft report of one film: gate and findings first, then the text as the model writes it, then what is wrong.
+"""A draft report of one examination: gate and findings first, then the text as the model writes it, then the checks.
 
 For a model that declares calibrated findings the prompt carries what they say, and the text is held to it: the
-probability is what has been validated, not the words. A film outside the model's scope gets no words at all.
+probability is what has been validated, not the words. What is outside the model's scope gets no words at all.
 """
 
 from __future__ import annotations
@@ -12,54 +12,63 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from aris.backends import Backend, GenerationOptions, ReplyStream
-from aris.imaging import Film, read_film
-from aris.prompting import Image, Message, user
-from aris.prompting.builders import chest_xray
-from aris.tasks.assertion import contradiction
-from aris.tasks.film_findings import Assessment, assess
-from aris.tasks.prompts import DRAFT_PROMPT
-from aris.tasks.report_text import parse_report, repetition
-from aris.tasks.results import Draft, FilmFindings, ScoredFinding
+from aris.imaging import Film
+from aris.prompting import Message
+from aris.tasks.calibration import Calibration
+from aris.tasks.cases import Case, as_case, film_case
+from aris.tasks.checks import Facts, check_draft, priority
+from aris.tasks.draft_prompts import draft_messages
+from aris.tasks.film_findings import Assessment, assess, require_images
+from aris.tasks.report_text import parse_report
+from aris.tasks.results import Draft, FailedCheck, FilmFindings, ScoredFinding, Sections
+from aris.tasks.scope import FORCED, Kind, evidence_warning, refusal
 
 # MedGemma's card gives reports up to 2,000 tokens; aris-nano's are two short paragraphs.
 MAX_TOKENS, MAX_TOKENS_SCORED = 2000, 256
 NO_TEXT = "no report text was written: the film is outside the model's scope"
+NOT_STATED = "Not stated."
+NO_PRIOR = "No prior image was given."
 
 
 class DraftStream(Iterator[str]):
     """A draft while it is written. Gate and findings are done when this is made; iterate for the text.
 
     Attributes:
-        film: what is described.
+        case: what is described; film: where it is a film, else None.
         assessment: gate and findings, before any text.
     """
 
     def __init__(
         self,
         model: Backend,
-        film: Film | str | Path,
+        film: Case | Film | str | Path,
         *,
+        kind: Kind | None = None,
         force: bool = False,
         options: GenerationOptions | None = None,
         max_tokens: int | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         """
         Args:
             model: reads images and scores answers.
-            film: the film, or its path.
+            film: the film or another examination, or its path: of a film, picture, slide, series or archive.
+            kind: of image, in place of what the file says.
             force: write a text though the film is outside the scope. The draft is marked.
             options: how to generate; greedy by default.
             max_tokens: of the text; by default 256 for a model with scored findings, else 2,000.
+            calibration: a site's own, of a chest film's findings.
 
         Raises:
-            ImageError: the file cannot be read.
+            ImageError: the file cannot be read, or holds several examinations.
             ModelError: the model reads no images.
         """
         clock = time.perf_counter
         self._started = clock()
-        self.film = film if isinstance(film, Film) else read_film(film)
+        self.case = as_case(film, kind)
+        self.film = self.case.film
         read = clock()
-        assessed: Assessment = assess(model, self.film, force=force, task="draft")
+        assessed = self._assessed(model, force, calibration)
         self.assessment: FilmFindings = assessed.result
         self._timings: dict[str, float | None] = {"read_s": read - self._started, "findings_s": clock() - read}
         self._model = model
@@ -68,8 +77,31 @@ class DraftStream(Iterator[str]):
         if assessed.in_scope or force:
             limit = max_tokens or (MAX_TOKENS_SCORED if assessed.words else MAX_TOKENS)
             options = replace(options or GenerationOptions(), max_tokens=limit)
-            self._reply = model.stream(draft_prompt(model, self.film, assessed.words), options)
+            self._reply = model.stream(draft_messages(model, self.case, assessed.words), options)
         self._total_s = clock() - self._started
+
+    def _assessed(self, model: Backend, force: bool, calibration: Calibration | None) -> Assessment:
+        """Gate, findings and scope of a chest film; the scope alone of all else."""
+        case = self.case
+        if case.kind == "chest film" and case.film is not None:
+            assessed = assess(model, case.film, force=force, task="draft", calibration=calibration)
+            extra = evidence_warning(model, "draft", "chest film") if model.spec is not None else None
+        else:
+            require_images(model)
+            reason = refusal(model, "draft", case.kind)
+            warnings = list(case.warnings)
+            if reason is not None:
+                warnings = [*([FORCED] if force else []), *warnings, reason]
+            forced = force and reason is not None
+            result = FilmFindings(
+                model=model.name, file=case.source, findings=(), warnings=tuple(warnings), forced=forced
+            )
+            assessed = Assessment(result, (), reason is None)
+            extra = evidence_warning(model, "draft", case.kind)
+        if extra is None:
+            return assessed
+        warned = assessed.result.model_copy(update={"warnings": (*assessed.result.warnings, extra)})
+        return replace(assessed, result=warned)
 
     def __iter__(self) -> DraftStream:
         return self
@@ -88,7 +120,9 @@ class DraftStream(Iterator[str]):
         reply = None if self._reply is None else self._reply.reply
         text = "" if reply is None else reply.text
         sections, wrong = parse_report(text)
+        said = f"{sections.findings}\n{sections.impression}"
         warnings = list(self.assessment.warnings)
+        failed: tuple[FailedCheck, ...] = ()
         if reply is None:
             warnings.append(NO_TEXT)
         else:
@@ -96,9 +130,9 @@ class DraftStream(Iterator[str]):
                 warnings.append(f"the draft was cut at {reply.usage.completion_tokens} tokens and is not complete")
             elif reply.finish_reason == "aborted":
                 warnings.append("the draft was stopped and is not complete")
-            repeated = dict.fromkeys(map(repetition, (sections.findings, sections.impression)))
-            against = (contradiction(text, name, word) for name, word in self._words)
-            warnings += [*wrong, *(warning for warning in [*repeated, *against] if warning)]
+            failed = check_draft(sections, self.facts)
+            warnings += [*wrong, *(each.message for each in failed)]
+            sections = self._with_header(sections)
         timings = dict(self._timings)
         if reply is not None:
             timings |= {name: value for name, value in asdict(reply.timings).items() if name != "total_s"}
@@ -109,6 +143,9 @@ class DraftStream(Iterator[str]):
             sections=sections,
             findings=tuple(ScoredFinding(name=f.name, probability=f.probability) for f in self.assessment.findings),
             warnings=tuple(dict.fromkeys(warnings)),
+            kind=self.case.kind,
+            priority=priority(self.assessment.findings, "" if reply is None else said),
+            checks=failed,
             timings={name: None if value is None else round(value, 4) for name, value in timings.items()},
             forced=self.assessment.forced,
             text=text,
@@ -117,26 +154,50 @@ class DraftStream(Iterator[str]):
         )
 
 
+    @property
+    def facts(self) -> Facts:
+        """What the checks go by."""
+        case = self.case
+        return Facts(
+            kind=case.kind,
+            body_part=case.body_part,
+            laterality=case.header.image_laterality or case.header.laterality,
+            spacing=case.spacing,
+            words=self._words,
+        )
+
+    def _with_header(self, sections: Sections) -> Sections:
+        """The sections that headers and the order fill; what they do not say is said to be missing."""
+        header = self.case.header
+        return sections.model_copy(
+            update={
+                "examination": header.examination or NOT_STATED,
+                "indication": header.indication or NOT_STATED,
+                "technique": header.technique or NOT_STATED,
+                "comparison": NO_PRIOR,
+            }
+        )
+
+
 def draft(
     model: Backend,
-    film: Film | str | Path,
+    film: Case | Film | str | Path,
     *,
+    kind: Kind | None = None,
     force: bool = False,
     options: GenerationOptions | None = None,
     max_tokens: int | None = None,
+    calibration: Calibration | None = None,
 ) -> Draft:
-    """Draft a report of one film. Arguments and errors as for `DraftStream`, which gives the text as it is made."""
-    stream = DraftStream(model, film, force=force, options=options, max_tokens=max_tokens)
+    """Draft a report of one examination; arguments and errors as for `DraftStream`, which gives its text as made."""
+    stream = DraftStream(
+        model, film, kind=kind, force=force, options=options, max_tokens=max_tokens, calibration=calibration
+    )
     for _ in stream:
         pass
     return stream.draft
 
 
 def draft_prompt(model: Backend, film: Film, words: Sequence[tuple[str, str]]) -> list[Message]:
-    """The prompt: with the scored findings for a model that was trained on them, else MedGemma's official one."""
-    image = Image(film.pixels)
-    if words:
-        scored = ", ".join(f"{name} {word}" for name, word in words)
-        return [user(image, DRAFT_PROMPT.format(scored=scored))]
-    first_version = model.spec is not None and "1.5" not in model.spec.name
-    return chest_xray(image, version="1.0" if first_version else "1.5")
+    """The prompt for a draft of a film; `words` are scored findings, for a model that was trained on them."""
+    return draft_messages(model, film_case(film, "chest film"), words)

@@ -18,12 +18,11 @@ from aris.tasks.calibration import UNCALIBRATED, Calibration, ScoreCalibration, 
 from aris.tasks.film_checks import not_a_film
 from aris.tasks.prompts import ANSWERS, FINDING_QUESTION, GATE_QUESTION
 from aris.tasks.results import FilmFindings, Finding
-from aris.tasks.scope import outside_scope, unknown_facts
+from aris.tasks.scope import FORCED, outside_scope, unknown_facts
 
 # Asked for by force of a model that declares no findings, where the caller names none: the five findings of the
 # CheXpert competition (arXiv 1901.07031), which MedGemma's card reports too.
 COMMON_FINDINGS = ("atelectasis", "cardiomegaly", "consolidation", "edema", "pleural effusion")
-FORCED = "forced: the model's scope was overridden; these numbers and words are not evidence of anything"
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,12 @@ class Assessment:
 
 
 def findings(
-    model: Backend, film: Film | str | Path, names: Sequence[str] | None = None, *, force: bool = False
+    model: Backend,
+    film: Film | str | Path,
+    names: Sequence[str] | None = None,
+    *,
+    force: bool = False,
+    calibration: Calibration | None = None,
 ) -> FilmFindings:
     """Score named findings on one film.
 
@@ -52,7 +56,9 @@ def findings(
     Args:
         model: reads images and can score given answers.
         film: the film, or its path.
-        names: which findings; by default all that the model declares.
+        names: which findings; by default all that the model declares, or all of the site's calibration.
+        calibration: a site's own (`tasks.site_calibration`): takes the place of the model's for the findings in it,
+            and lets findings be scored that the model does not declare.
         force: score all the same. The result is marked.
 
     Raises:
@@ -61,8 +67,8 @@ def findings(
         CheckpointError: its calibration is malformed.
     """
     film = film if isinstance(film, Film) else read_film(film)
-    result = assess(model, film, names, force=force).result
-    if _declared(model):
+    result = assess(model, film, names, force=force, calibration=calibration).result
+    if _declared(model) or calibration is not None:
         return result
     missing = f"{model.name} declares no calibrated findings"
     missing += "; scores are uncalibrated" if force else ": choose a model that does, such as aris-nano"
@@ -70,17 +76,25 @@ def findings(
 
 
 def assess(
-    model: Backend, film: Film, names: Sequence[str] | None = None, *, force: bool = False, task: str = "findings"
+    model: Backend,
+    film: Film,
+    names: Sequence[str] | None = None,
+    *,
+    force: bool = False,
+    task: str = "findings",
+    calibration: Calibration | None = None,
 ) -> Assessment:
     """As `findings`, with what a draft needs besides; `task` is what the scope must allow where it is not findings."""
     require_images(model)
-    calibration = read_calibration(model.calibration)
+    site, own = calibration, read_calibration(model.calibration)
+    calibration = own if site is None else Calibration({**own.findings, **site.findings}, own.gate)
+    by_site = frozenset() if site is None else frozenset(site.findings)
     turn = [user(Image(film.pixels))]
     warnings = list(film.warnings)
     if film.burned_in_annotation:
         warnings.append("the film has burned-in text, which a model may read as if it were told so")
     blocked = _blocked(model, film, turn, calibration, warnings, task)
-    result, words = _score_all(model, turn, calibration, names, blocked, force)
+    result, words = _score_all(model, turn, calibration, names, blocked, force, by_site)
     forced = force and (blocked is not None or any(finding.word == "uncalibrated" for finding in result))
     if forced:
         warnings.insert(0, FORCED)
@@ -139,9 +153,10 @@ def _score_all(
     names: Sequence[str] | None,
     blocked: str | None,
     force: bool,
+    by_site: frozenset[str],
 ) -> tuple[list[Finding], list[tuple[str, str]]]:
     """The findings in order, and the words for those that are calibrated and were scored."""
-    declared = _declared(model)
+    declared = tuple(dict.fromkeys([*_declared(model), *sorted(by_site)]))
     wanted = tuple(dict.fromkeys(names or declared or (COMMON_FINDINGS if force else ())))
     usable = {name: calibration.findings[name] for name in declared if name in calibration.findings}
     asked = [name for name in wanted if force or (blocked is None and name in usable)]
@@ -161,7 +176,11 @@ def _score_all(
         probability = (entry or UNCALIBRATED).probability(scored[name])
         if entry is not None:
             words.append((name, entry.word(probability)))
-        out.append(_scored(name, probability, entry, blocked))
+        scored_finding = _scored(name, probability, entry, blocked)
+        if name in by_site:
+            note = "; ".join(filter(None, (scored_finding.note, "calibrated on the site's own labels")))
+            scored_finding = scored_finding.model_copy(update={"note": note})
+        out.append(scored_finding)
     return out, words
 
 
@@ -181,4 +200,5 @@ def _scored(name: str, probability: float, entry: ScoreCalibration | None, block
         present={"present": True, "not seen": False}.get(word),
         note="; ".join(notes),
         word=word,
+        over=entry is not None and entry.present(probability),
     )

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+Priority = Literal["routine", "urgent", "critical"]
+
 
 class Result(BaseModel):
     """Base of all results. `forced` appears in JSON only where it is true."""
@@ -32,6 +34,7 @@ class Finding(Result):
         note: why it was not assessed, or what limits the number; may be empty.
         word: what the number says: "present", "not seen", "uncertain", "uncalibrated"; "" if there is none. Not in
             JSON.
+        over: whether the probability is at or over the operating point, called or not. Not in JSON.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Finding(Result):
     present: bool | None = None
     note: str = ""
     word: str = Field(default="", exclude=True)
+    over: bool = Field(default=False, exclude=True)
 
 
 class FilmFindings(Result):
@@ -60,8 +64,17 @@ class FilmFindings(Result):
 
 
 class Sections(Result):
-    """The sections of a report."""
+    """The sections of a report, in its order.
 
+    Attributes:
+        examination, indication, technique, comparison: from headers and the order; never a model's words.
+        findings, impression: what the model wrote.
+    """
+
+    examination: str = ""
+    indication: str = ""
+    technique: str = ""
+    comparison: str = ""
     findings: str = ""
     impression: str = ""
 
@@ -73,13 +86,29 @@ class ScoredFinding(Result):
     probability: float | None = Field(default=None, ge=0, le=1)
 
 
+class FailedCheck(Result):
+    """What a deterministic check found wrong with a draft.
+
+    Attributes:
+        check: its name, as "laterality".
+        message: one line, which stands among the draft's warnings too.
+    """
+
+    check: str
+    message: str
+
+
 class Draft(Result):
-    """A draft report of one film. It is never more than a draft: `draft` is always true.
+    """A draft report of one examination. It is never more than a draft: `draft` is always true.
 
     Attributes:
         sections: both empty where the film is outside the model's scope.
         findings: what was scored before the text was written.
-        warnings: of the film, of the scope, and of what is wrong with the text.
+        warnings: of the images, of the scope, and of what is wrong with the text.
+        kind: of image, as in `scope.KINDS`.
+        priority: "routine", "urgent" or "critical"; only ever raised, by a high-risk finding over its operating point
+            or by the text.
+        checks: which failed.
         timings: seconds, and `decode_tokens_per_s`; see `backends.Timings`.
         text: what the model wrote, before it was parsed. Not in JSON.
         assessment: the scored findings in full. Not in JSON.
@@ -92,6 +121,9 @@ class Draft(Result):
     findings: tuple[ScoredFinding, ...]
     warnings: tuple[str, ...] = ()
     draft: Literal[True] = True
+    kind: str = "chest film"
+    priority: Priority = "routine"
+    checks: tuple[FailedCheck, ...] = ()
     timings: dict[str, float | None] = Field(default_factory=dict)
     forced: bool = False
     text: str = Field(default="", exclude=True)
@@ -163,3 +195,85 @@ class Answer(Result):
     warnings: tuple[str, ...] = ()
     usage: dict[str, int]
     timings: dict[str, float | None]
+
+
+class Option(Result):
+    """One option of a classification.
+
+    Attributes:
+        text: as it was given.
+        logprob: natural log-probability of the whole option as the answer, normalised over the options; None where
+            the answer was generated instead.
+    """
+
+    text: str
+    logprob: float | None = Field(default=None, le=0)
+
+
+class Classification(Result):
+    """A choice among options.
+
+    Attributes:
+        options: in the order in which they were given.
+        choice: the option chosen; None if a generated answer names none, or more than one.
+        scored_by: "log-probability of the whole option" or "generated answer": figures of the two are not comparable.
+        answer: what the model wrote; "" where options were scored.
+    """
+
+    model: str
+    files: tuple[str, ...]
+    question: str
+    options: tuple[Option, ...]
+    choice: str | None
+    scored_by: Literal["log-probability of the whole option", "generated answer"]
+    answer: str = ""
+    warnings: tuple[str, ...] = ()
+    forced: bool = False
+
+
+class DroppedRegion(Result):
+    """A box of the model's answer that was not used, and why."""
+
+    written: str
+    reason: str
+
+
+class Location(Result):
+    """Where something is on one image.
+
+    Attributes:
+        regions: boxes in pixels of the image, with width and height in millimetres where the file says what a pixel is.
+        sides: of each region the patient's side: "left", "right", "midline", or "" where it cannot be told.
+        dropped: boxes that were not used.
+        answer: what the model wrote.
+    """
+
+    model: str
+    file: str
+    target: str
+    regions: tuple[Region, ...]
+    sides: tuple[str, ...]
+    dropped: tuple[DroppedRegion, ...] = ()
+    answer: str
+    warnings: tuple[str, ...] = ()
+    forced: bool = False
+
+
+class Comparison(Result):
+    """Two films of one patient compared.
+
+    Attributes:
+        prior, current: the files, in the order of their dates.
+        days: between them; None where a file has no date.
+        text: what the model wrote. A draft, as all that a model writes.
+    """
+
+    model: str
+    prior: str
+    current: str
+    days: int | None
+    text: str
+    warnings: tuple[str, ...] = ()
+    checks: tuple[FailedCheck, ...] = ()
+    draft: Literal[True] = True
+    forced: bool = False

@@ -1,13 +1,78 @@
-"""A film's facts against the scope that a model declares."""
+"""What is asked, and a film's facts, against the scope that a model declares."""
 
 from __future__ import annotations
 
-from aris.checkpoints.registry import Scope
+from typing import Literal, get_args
+
+from aris.backends import Backend
+from aris.checkpoints.registry import Scope, Use
+from aris.errors import ModelError, ScopeError
 from aris.imaging import Film
+
+Kind = Literal["chest film", "film", "ct", "mr", "pathology", "skin", "fundus"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+KIND_NAMES: dict[str, str] = {
+    "chest film": "chest films", "film": "films other than of the chest", "ct": "CT", "mr": "MR",
+    "pathology": "histopathology", "skin": "photographs of the skin", "fundus": "photographs of the fundus",
+}  # fmt: skip
+FORCED = "forced: the model's scope was overridden; these numbers and words are not evidence of anything"
 
 # What Body Part Examined (0018,0015) holds on a chest film: DICOM PS3.16 annex L has CHEST, RIB, LUNG, THORAX and their
 # compounds, and scanners write more ("CHEST PA", "TORAX").
 _CHEST = ("CHEST", "THORA", "TORAX", "LUNG", "RIB")
+
+
+def is_chest(body_part: str | None) -> bool:
+    """Whether Body Part Examined names the chest."""
+    return body_part is not None and any(part in body_part.upper() for part in _CHEST)
+
+
+def refusal(model: Backend, task: str, kind: Kind) -> str | None:
+    """Why a model may not do a task on a kind of image, in one line; None if it may, or declares no limit."""
+    scope = None if model.spec is None else model.spec.scope
+    if scope is None:
+        return None
+    if scope.tasks and task not in scope.tasks:
+        return f"{task} is outside the model's scope ({', '.join(scope.tasks)})"
+    kinds = [use.kind for use in scope.uses if use.task == task]
+    if scope.uses and kind not in kinds:
+        named = ", ".join(KIND_NAMES.get(each, each) for each in kinds)
+        return f"{task} of {KIND_NAMES[kind]} is outside the model's scope ({task} of {named})"
+    return None
+
+
+def evidence_warning(model: Backend, task: str, kind: Kind) -> str | None:
+    """A warning where nothing is known of how well a model does a task; None where its scope names evidence."""
+    if model.spec is None:
+        return f"{model.name} declares no scope: nothing is known of how well it does this"
+    use = _use(model.spec.scope, task, kind)
+    if use is None or use.evidence:
+        return None
+    return f"no figure is published of how well {model.spec.name} does this: {task} of {KIND_NAMES[kind]}"
+
+
+def permitted(model: Backend, task: str, kind: Kind, *, force: bool) -> list[str]:
+    """What must be said of a task before it is done; for tasks that have nothing to give outside the scope.
+
+    Returns:
+        warnings; the first is `FORCED` where the scope was overridden.
+
+    Raises:
+        ModelError: the model reads no images.
+        ScopeError: the task is outside the model's scope, and not forced.
+    """
+    if not model.reads_images:
+        raise ModelError(f"{model.name}: this model reads no images; choose one with a vision tower")
+    reason = refusal(model, task, kind)
+    if reason is None:
+        return [warning for warning in (evidence_warning(model, task, kind),) if warning]
+    if not force:
+        raise ScopeError(f"{model.name}: {reason}; choose another model (aris models list), or force it")
+    return [FORCED, reason]
+
+
+def _use(scope: Scope, task: str, kind: str) -> Use | None:
+    return next((use for use in scope.uses if (use.task, use.kind) == (task, kind)), None)
 
 
 def outside_scope(film: Film, scope: Scope) -> tuple[str, ...]:
@@ -18,7 +83,7 @@ def outside_scope(film: Film, scope: Scope) -> tuple[str, ...]:
     reasons = []
     if film.modality and scope.modalities and film.modality not in scope.modalities:
         reasons.append(f"modality {film.modality} is outside the model's scope ({', '.join(scope.modalities)})")
-    if film.body_part and not any(part in film.body_part.upper() for part in _CHEST):
+    if film.body_part and not is_chest(film.body_part):
         reasons.append(f"body part {film.body_part} is outside the model's scope (chest)")
     if film.view_position and scope.views and film.view_position.upper() not in scope.views:
         reasons.append(f"view {film.view_position} is outside the model's scope ({', '.join(scope.views)})")

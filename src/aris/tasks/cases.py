@@ -1,0 +1,285 @@
+"""One examination as a model gets it: its images in order, what kind they are of, and what the files say of it.
+
+A path may be a film, a picture, a slide, a folder or an archive. Kinds come from the header's Modality and body part;
+a PNG or JPEG says nothing, so it counts as a chest film unless the caller says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from aris.errors import ImageError
+from aris.imaging import (
+    FileSource,
+    Film,
+    Header,
+    PromptImage,
+    Series,
+    Skipped,
+    find_studies,
+    open_slide,
+    patches,
+    read_film,
+    read_header,
+    read_stills,
+    read_volumes,
+    slide_images,
+    volume_images,
+)  # fmt: skip
+from aris.imaging.film import printable
+from aris.prompting import Image, Part
+from aris.tasks.scope import KIND_NAMES, Kind, is_chest
+
+# Of which kind a still of a DICOM modality is: ophthalmic and dermoscopic photographs, photographs.
+_STILLS: dict[str, Kind] = {"OP": "fundus", "DM": "skin", "XC": "skin", "GM": "pathology"}
+_VOLUMES: dict[str, Kind] = {"CT": "ct", "MR": "mr"}
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+_SLIDES = (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif", ".svslide")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One examination.
+
+    Attributes:
+        kind: of its images.
+        source: the path, for messages and results.
+        images: in order; `label` stands after each where there are several.
+        film: where it is a film.
+        modality, body_part: as the file says.
+        header: what it says of the examination.
+        spacing: "PixelSpacing" where lengths can be measured, "ImagerPixelSpacing" where only at the detector,
+            "" where not.
+        warnings: one line each.
+    """
+
+    kind: Kind
+    source: str
+    images: tuple[PromptImage, ...]
+    film: Film | None = None
+    modality: str | None = None
+    body_part: str | None = None
+    header: Header = field(default_factory=Header)
+    spacing: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def parts(self) -> list[Part]:
+        """The images as a prompt has them: one alone, several each with its label behind it."""
+        if self.film is not None:
+            return [Image(self.film.pixels)]
+        if len(self.images) == 1:
+            return [Image(self.images[0].pixels)]
+        return [part for each in self.images for part in (Image(each.pixels), each.label)]
+
+
+def as_case(what: Case | Film | str | Path, kind: Kind | None = None) -> Case:
+    """One examination, whatever it was given as.
+
+    Args:
+        kind: in place of what the file says.
+
+    Raises:
+        ImageError: it cannot be read, or holds several examinations.
+    """
+    if isinstance(what, Case):
+        return what if kind is None else replace(what, kind=kind)
+    if isinstance(what, Film):
+        return film_case(what, kind)
+    found = list(read_cases(what, kind))
+    cases = [each for each in found if isinstance(each, Case)]
+    if not cases:
+        why = "; ".join(each.reason for each in found[:1] if isinstance(each, Skipped))
+        name = printable(what)
+        # A single file's own message names it already.
+        raise ImageError(why if why.startswith(name) else f"{name}: {why or 'no image in it'}")
+    if len(cases) > 1:
+        raise ImageError(f"{printable(what)}: {len(cases)} examinations; give one of them")
+    return cases[0]
+
+
+def read_cases(path: str | Path, kind: Kind | None = None, *, version: str = "1.5") -> Iterator[Case | Skipped]:
+    """Every examination of a file, folder or archive, one after another; what cannot be read does not stop the rest.
+
+    Args:
+        kind: in place of what the files say.
+        version: of MedGemma, which decides the CT windows.
+    """
+    where = Path(path).expanduser()
+    try:
+        if kind == "pathology" and where.is_file() and not _is_archive(where) and not _dicom(where):
+            yield _slide_or_picture(where)
+            return
+        if where.is_dir() or _is_archive(where):
+            yield from _of_folder(where, kind, version)
+            return
+        if where.suffix.lower() in _SLIDES:
+            yield _slide_case(where, str(path))
+            return
+        if not _dicom(where):
+            yield _picture(str(path), kind)
+            return
+    except ImageError as error:
+        yield Skipped(str(path), str(error))
+        return
+    try:
+        series = find_studies(where).series
+    except ImageError:
+        series = ()
+    # A file that is no DICOM image has its reader's own words for it; a film goes straight there.
+    if not series or series[0].kind == "film":
+        yield from _guarded(str(path), lambda: [_film_file(str(path), kind)])
+        return
+    for one in series:
+        yield from _of_series(one, kind, version)
+
+
+def film_case(film: Film, kind: Kind | None = None, header: Header | None = None) -> Case:
+    """A film as an examination."""
+    if kind is None:
+        kind = "film" if film.body_part and not is_chest(film.body_part) else "chest film"
+    if header is None and film.format == "dicom":
+        header = Header(laterality=film.laterality, image_laterality=film.image_laterality)
+    pixels = film.pixels if film.pixels.ndim == 3 else np.repeat(film.pixels[..., None], 3, axis=2)
+    attribute = film.spacing_attribute or ""
+    return Case(
+        kind, film.source, (PromptImage(pixels, "IMAGE 1", 0),), film, film.modality, film.body_part,
+        header or Header(), attribute, film.warnings,
+    )  # fmt: skip
+
+
+def _film_file(path: str | FileSource, kind: Kind | None) -> Case:
+    film = read_film(path)
+    return film_case(film, kind, read_header(path) if film.format == "dicom" else None)
+
+
+def _picture(path: str, kind: Kind | None) -> Case:
+    """A PNG, JPEG or TIFF."""
+    if kind in (None, "chest film", "film"):
+        return film_case(read_film(path), kind)
+    return _still_case(path, kind)
+
+
+def _still_case(path: str | FileSource, kind: Kind | None) -> Case:
+    stills = read_stills(path)
+    known = kind or _STILLS.get(stills.modality or "")
+    if known is None:
+        raise ImageError(
+            f"{printable(stills.source)}: nothing says what this picture shows; say its kind ({', '.join(KIND_NAMES)})"
+        )
+    images = tuple(
+        PromptImage(_rgb(frame), f"FRAME {number}", index)
+        for number, (frame, index) in enumerate(zip(stills.frames, stills.indices, strict=True), 1)
+    )
+    warnings = list(stills.warnings)
+    if stills.burned_in_annotation:
+        warnings.append("the picture has burned-in text, which a model may read as if it were told so")
+    return Case(
+        known, stills.source, images, None, stills.modality, stills.body_part, read_header(path), "", tuple(warnings)
+    )
+
+
+def _rgb(pixels: np.ndarray) -> np.ndarray:
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+
+
+def _slide_or_picture(path: Path) -> Case:
+    if path.suffix.lower() in _PICTURES:
+        return _still_case(str(path), "pathology")
+    return _slide_case(path, str(path))
+
+
+def _slide_case(what: Path | Series, source: str) -> Case:
+    slide = open_slide(what)
+    images = slide_images(slide, patches(slide))
+    header = read_header(what.instances[0].source) if isinstance(what, Series) else Header()
+    spacing = "PixelSpacing" if slide.mpp else ""
+    return Case("pathology", source, images, None, "SM", None, header, spacing, slide.warnings)
+
+
+def _of_folder(where: Path, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
+    """Every series of a folder or archive, study by study; then, of a folder, its PNGs and JPEGs."""
+    pictures: list[Path] = []
+    if where.is_dir():
+        pictures = sorted(each for each in where.rglob("*") if each.suffix.lower() in _PICTURES and each.is_file())
+        root = where.resolve()
+        pictures = [each for each in pictures if each.resolve().is_relative_to(root)]
+    try:
+        studies = find_studies(where)
+    except ImageError as error:
+        if not pictures:
+            yield Skipped(str(where), str(error))
+            return
+    else:
+        for study in studies.studies:
+            for series in study.series:
+                yield from _of_series(series, kind, version)
+        names = {str(each) for each in pictures}
+        yield from (each for each in studies.skipped if each.source not in names)
+    for each in pictures:
+        yield from _guarded(str(each), lambda each=each: [_picture(str(each), kind)])
+
+
+def _of_series(series: Series, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
+    name = series.instances[0].source.name
+    if series.kind == "film":
+        for instance in series.instances:
+            yield from _guarded(instance.source.name, lambda i=instance: [_film_file(i.source, kind)])
+    elif series.kind == "volume":
+        yield from _guarded(name, lambda: _volume_cases(series, version))
+    elif series.kind == "slide":
+        yield from _guarded(name, lambda: [_slide_case(series, name)])
+    elif series.kind == "stills":
+        for instance in series.instances:
+            yield from _guarded(instance.source.name, lambda i=instance: [_still_case(i.source, kind)])
+    elif series.kind == "mammogram":
+        yield Skipped(name, "a mammogram; MedGemma was not trained on mammograms")
+    else:
+        yield Skipped(name, f"modality {series.modality or 'unknown'} is not read")
+
+
+def _volume_cases(series: Series, version: str) -> Sequence[Case]:
+    if series.modality not in _VOLUMES:
+        raise ImageError(f"modality {series.modality} has no form in MedGemma's prompts")
+    header = read_header(series.instances[0].source)
+    source = series.instances[0].source.name
+    cases = []
+    for volume in read_volumes(series):
+        images = volume_images(volume, "1.0" if version == "1.0" else "1.5")
+        notes = [*volume.warnings, *(f"{each.source}: {each.reason}" for each in volume.skipped)]
+        if len(images) < len(volume.voxels):
+            notes.append(f"the model sees {len(images)} of {len(volume.voxels)} slices, evenly spaced")
+        kind = _VOLUMES[series.modality]
+        spacing = "PixelSpacing" if volume.spacing_mm and None not in volume.spacing_mm else ""
+        cases.append(
+            Case(kind, source, images, None, series.modality, volume.body_part, header, spacing, tuple(notes))
+        )
+    return cases
+
+
+def _guarded(name: str, read: object) -> Iterator[Case | Skipped]:
+    try:
+        yield from read()  # type: ignore[operator]
+    except ImageError as error:
+        yield Skipped(name, str(error))
+
+
+def _is_archive(path: Path) -> bool:
+    return _head(path)[:4] == b"PK\x03\x04" or path.name.upper() == "DICOMDIR"
+
+
+def _dicom(path: Path) -> bool:
+    head = _head(path)
+    pictures = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
+    return not head.startswith(pictures)
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(132)
+    except (OSError, ValueError):
+        return b""

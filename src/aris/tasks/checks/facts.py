@@ -1,0 +1,31 @@
+"""What is known of an examination, for checks of what is written of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aris.tasks.results import Region
+from aris.tasks.scope import Kind
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Attributes:
+    kind: of the images.
+    body_part: Body Part Examined; None where the file says nothing.
+    laterality: "L" or "R" from Image Laterality or Laterality; None for both, none or unknown.
+    spacing: "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", or "" where lengths are not known.
+    has_prior: whether an earlier image was given too.
+    words: scored findings and what the score says, as ("pneumonia", "not seen").
+    regions: boxes or evidence of findings; sides: the patient's side of each, "" where it cannot be told.
+    """
+
+    kind: Kind = "chest film"
+    body_part: str | None = None
+    laterality: str | None = None
+    spacing: str = ""
+    has_prior: bool = False
+    words: Sequence[tuple[str, str]] = ()
+    regions: Sequence[Region] = ()
+    sides: Sequence[str] = ()

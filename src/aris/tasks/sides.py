@@ -1,0 +1,31 @@
+"""Which side of the patient a place on an image is on: image left is the patient's right, unless the file says else.
+
+Patient Orientation (0020,0020) tells where rows and columns point (PS3.3 C.7.6.1.1.1): ("L", "F") of a frontal film
+means that columns run to the patient's left.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Side = Literal["left", "right", "midline"]
+_MIDDLE = 0.05  # of the width: a box whose centre is this close to the middle is on neither side
+
+
+def side_of(
+    box: tuple[float, float, float, float], width: float, orientation: tuple[str, str] | None
+) -> Side | None:
+    """The patient's side of a box on a frontal or axial image; None where the file does not say, or has no sides.
+
+    Args:
+        box: left, top, right, bottom in pixels.
+        width: of the image in pixels.
+        orientation: where rows and columns point, as ("L", "F"); the first letter of each counts.
+    """
+    if orientation is None or orientation[0][:1] not in ("L", "R"):
+        return None
+    centre = (box[0] + box[2]) / 2 / width - 0.5
+    if abs(centre) < _MIDDLE or (box[0] < width * 0.35 and box[2] > width * 0.65):
+        return "midline"
+    towards_left = (centre > 0) == (orientation[0][:1] == "L")
+    return "left" if towards_left else "right"
