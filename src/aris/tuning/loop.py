@@ -1,4 +1,4 @@
-"""The training loop: one device, bf16 autocast over frozen weights, float32 for what is trained.
+"""The training loop: one device or a shard of several, bf16 autocast over frozen weights, float32 for what is trained.
 
 What a step sees depends on the seed and the step's number alone, so a run that was killed and gone on with takes the
 same steps as one that was not.
@@ -23,12 +23,13 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from aris.errors import DataError
 from aris.model import MedGemma
 from aris.tuning.collate import Batch, Mixture, collate, pack
 from aris.tuning.curves import draw_curves
+from aris.tuning.distributed import Team, clip, load_optimizer, whole, whole_state
 from aris.tuning.recipe import Recipe
 from aris.tuning.resume import Curve, copy_into, load_state, save_state, write_whole
 from aris.tuning.rows import TokenRow
@@ -74,6 +75,7 @@ class Loop:
         pictures: None if no row has one.
         out: folder for the curve, the state to go on from, and the best weights.
         say: prints a line of progress.
+        team: the processes that share the run; model and parameters are then sharded over them.
 
     Raises:
         DataError: the rows do not fit the recipe.
@@ -89,7 +91,11 @@ class Loop:
         pictures: Pictures | None,
         out: Path,
         say: Callable[[str], None] = lambda line: print(line, flush=True),
+        team: Team | None = None,
     ) -> None:
+        self.team = team or Team()
+        if not self.team.leads:
+            say = _silent
         self.model, self.trained, self.recipe, self.pictures, self.out, self.say = (
             model, trained, recipe, pictures, out, say
         )  # fmt: skip
@@ -101,9 +107,10 @@ class Loop:
         if any(picture >= held for row in [*train, *self.validation] for picture in row.all_pictures()):
             raise DataError(f"rows: they point past the {held} pictures given; build rows and pictures together")
         self.fingerprint = _fingerprint(recipe, train, self.validation)
-        self.optimizer = make_optimizer(trained, recipe)
+        self.optimizer = make_optimizer(trained, recipe, sharded=self.team.world > 1)
         self.train_tower = any(name.startswith("vision_tower.") for name in trained)
         self.step, self.best_step, self.best_loss = 0, -1, math.inf
+        self.saved_step = -1  # that of the state on the disk
         self.window: list[float] = []
         self.tokens = 0  # seen since the process began
 
@@ -115,13 +122,15 @@ class Loop:
         """
         try:
             return self._run()
-        except (torch.OutOfMemoryError, MemoryError):
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
             raise DataError(
                 f"training: out of memory at step {self.step}; lower most_tokens, set checkpointing: true or method: "
                 f"qlora. {self._left()}"
             ) from None
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
             raise DataError(
                 f"training: the disk is full at step {self.step}; make room in {self.out} and start the same command "
@@ -129,9 +138,11 @@ class Loop:
             ) from None
 
     def _left(self) -> str:
+        """What a run that ends early leaves on the disk."""
         if self.best_step < 0:
             return "Nothing was saved yet"
-        return f"The best weights, of step {self.best_step}, are in {self.out / BEST}"
+        best = f"The best weights, of step {self.best_step}, are in {self.out / BEST}"
+        return best if self.saved_step < 0 else f"{best}; the same command goes on from step {self.saved_step}"
 
     def _run(self) -> Result:
         """Train to the last step, going on from the folder's state if there is one; leave the best weights in.
@@ -142,7 +153,9 @@ class Loop:
         """
         self.out.mkdir(parents=True, exist_ok=True)
         self._resume()
-        curve, recipe, started, first = Curve(self.out / CURVE, self.step), self.recipe, time.perf_counter(), self.step
+        self.team.wait()
+        curve = Curve(self.out / CURVE, self.step) if self.team.leads else None
+        recipe, started, first = self.recipe, time.perf_counter(), self.step
         with _repeatable():
             if self.step == 0:
                 self._evaluate(curve)
@@ -167,9 +180,11 @@ class Loop:
                     self._save()
         if self._stale():
             self.say(f"no lower validation loss since step {self.best_step}: ended at step {self.step}")
+        self.team.wait()
         best = safetensors.torch.load_file(self.out / BEST, device=str(self.model.device))
         copy_into(self.trained, best, self.out / BEST)
-        draw_curves(Curve.read(self.out / CURVE), self.out / PICTURE)
+        if self.team.leads:
+            draw_curves(Curve.read(self.out / CURVE), self.out / PICTURE)
         return Result(self.best_step, self.best_loss)
 
     @torch.no_grad()
@@ -179,7 +194,12 @@ class Loop:
         Answers of a balanced task count alike, as in training: its `exact` is the balanced accuracy.
         """
         found: dict[str, dict[tuple[int, ...], list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
-        for part in pack([len(row.token_ids) for row in self.validation], self.recipe.most_tokens):
+        parts = pack([len(row.token_ids) for row in self.validation], self.recipe.most_tokens)
+        measured: list[tuple[int, float, float]] = []
+        rank, world = self.team.rank, self.team.world
+        for turn in range(-(-len(parts) // world)):
+            # All make as many passes; one too many counts for nothing.
+            part = parts[min(turn * world + rank, len(parts) - 1)]
             rows = [self.validation[index] for index in part]
             batch = collate(rows).to(self.model.device)
             with self._autocast():
@@ -187,9 +207,12 @@ class Loop:
             assert right is not None
             means = row_means(losses, batch).tolist()
             exact = (row_means(right.float(), batch) > 1 - 1e-6).tolist()
-            for row, loss, whole in zip(rows, means, exact, strict=True):
-                answer = tuple(row.token_ids[slice(*row.spans()[0])]) if row.task in self.recipe.balanced else ()
-                found[row.task][answer].append((loss, float(whole)))
+            if turn * world + rank < len(parts):
+                measured += zip(part, means, exact, strict=True)
+        for index, mean, right_all in sorted(self.team.gather(measured)):
+            row = self.validation[index]
+            answer = tuple(row.token_ids[slice(*row.spans()[0])]) if row.task in self.recipe.balanced else ()
+            found[row.task][answer].append((mean, float(right_all)))
         out = {}
         for task, answers in sorted(found.items()):
             loss, exact = np.mean([np.mean(rows, axis=0) for rows in answers.values()], axis=0)
@@ -207,25 +230,25 @@ class Loop:
         recipe, device = self.recipe, self.model.device
         seed = recipe.seed * 1_000_003 + self.step
         rows = self.mixture.draw(recipe.rows_per_step, torch.Generator().manual_seed(seed))
-        on_device = torch.Generator(device=device).manual_seed(seed)
+        on_device = torch.Generator(device=device).manual_seed(seed + self.team.rank * 7_368_787)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * warmup_cosine(self.step, recipe.steps, recipe.warmup_steps)
         self.optimizer.zero_grad(set_to_none=True)
         weight = sum(row.weight for row in rows)
         self.tokens += sum(len(row.token_ids) for row in rows)
         total = torch.zeros((), device=device)
-        for part in pack([len(row.token_ids) for row in rows], recipe.most_tokens):
-            chosen = [rows[index] for index in part]
-            weights = torch.tensor([row.weight for row in chosen], dtype=torch.float32, device=device)
+        for chosen, counts in self.team.shares(rows, recipe.most_tokens):
+            weights = torch.tensor([row.weight * counts for row in chosen], dtype=torch.float32, device=device)
             loss = (self._row_losses(chosen, on_device) * weights).sum() / weight
             loss.backward()
             total += loss.detach()
-        norm = nn.utils.clip_grad_norm_(list(self.trained.values()), recipe.clip_norm)
+        norm = clip(self.trained, recipe.clip_norm, self.team)
+        self.team.total(total)
         value, size = torch.stack([total, norm]).tolist()
         if not (math.isfinite(value) and math.isfinite(size)):
             raise DataError(
                 f"training: the {'gradient' if math.isfinite(value) else 'loss'} is not a number at step {self.step}; "
-                f"lower the learning rate. The best weights, of step {self.best_step}, are in {self.out / BEST}"
+                f"lower the learning rate and give another --out. {self._left()}"
             )
         self.optimizer.step()
         return value
@@ -248,20 +271,27 @@ class Loop:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
 
-    def _evaluate(self, curve: Curve) -> None:
+    def _evaluate(self, curve: Curve | None) -> None:
         """Measure, log, and keep the weights if their loss, weighted by the mixture, is the lowest."""
         tasks = self.evaluate()
         shares = {task: self.recipe.mixture[task] for task in tasks}
         loss = sum(tasks[task]["loss"] * share for task, share in shares.items()) / sum(shares.values())
+        if self.step == 0 and not math.isfinite(loss):
+            raise DataError(
+                "training: the validation loss is not a number before the first step; the model or a validation row is "
+                "broken (with precision: bf16, try fp32)"
+            )
         self._log(curve, {"step": self.step, "validation_loss": round(loss, 5), "validation": tasks})
         if loss < self.best_loss or self.best_step < 0:
             self.best_step, self.best_loss = self.step, loss
-            weights = {name: parameter.detach().cpu().contiguous() for name, parameter in self.trained.items()}
-            data = safetensors.torch.save(weights, {"step": str(self.step)})
-            write_whole(self.out / BEST, lambda file: file.write(data))
+            weights = {name: whole(parameter).cpu().contiguous() for name, parameter in self.trained.items()}
+            if self.team.leads:
+                data = safetensors.torch.save(weights, {"step": str(self.step)})
+                write_whole(self.out / BEST, lambda file: file.write(data))
 
-    def _log(self, curve: Curve, entry: dict[str, Any]) -> None:
-        curve.add(entry)
+    def _log(self, curve: Curve | None, entry: dict[str, Any]) -> None:
+        if curve is not None:
+            curve.add(entry)
         self.say(json.dumps(entry))
 
     def _save(self) -> None:
@@ -271,10 +301,12 @@ class Loop:
             "best_step": self.best_step,
             "best_loss": self.best_loss,
             "window": self.window,
-            "trained": {name: parameter.detach() for name, parameter in self.trained.items()},
-            "optimizer": self.optimizer.state_dict(),
+            "trained": {name: whole(parameter) for name, parameter in self.trained.items()},
+            "optimizer": whole_state(self.optimizer.state_dict()),
         }
-        save_state(self.out / STATE, state)
+        if self.team.leads:
+            save_state(self.out / STATE, state)
+        self.saved_step = self.step
 
     def _resume(self) -> None:
         path = self.out / STATE
@@ -282,10 +314,21 @@ class Loop:
         if state is None:
             return
         copy_into(self.trained, state["trained"], path)
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.step, self.best_step, self.best_loss = state["step"], state["best_step"], state["best_loss"]
-        self.window = list(state["window"])
+        self.window, self.saved_step = list(state["window"]), self.step
         self.say(f"going on from step {self.step} of {self.recipe.steps}")
+
+
+def _silent(line: str) -> None:
+    """Only the first of several processes speaks."""
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """PyTorch has an error of its own for an accelerator's memory; for the computer's it raises a RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def _fingerprint(recipe: Recipe, train: Sequence[TokenRow], validation: Sequence[TokenRow]) -> str:
