@@ -1,10 +1,11 @@
 """A tiny model and a tiny corpus to train it on; run as a script, it trains, to be killed and gone on with.
 
-    python tiny_training.py OUT [slow]
+    python tiny_training.py OUT [slow | disk | memory]
 """
 
 from __future__ import annotations
 
+import resource
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 
+from aris.errors import DataError
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
 from aris.tuning.loop import Loop, Pictures
 from aris.tuning.recipe import Recipe
@@ -90,11 +92,29 @@ def tiny_loop(out: Path, dtype: torch.dtype = torch.float32, augment: Any = nois
     return Loop(model, prepare(model, recipe), recipe, train, validation, pictures, out, say=lambda _: None)
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
+class Trouble:
+    """The augmentation, until its `after`-th call (about a step each); then `kind` really happens here."""
 
-    def slowly(films: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        time.sleep(0.05)
+    def __init__(self, kind: str, after: int = 13) -> None:
+        self.kind, self.left = kind, after
+
+    def __call__(self, films: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        self.left -= 1
+        if self.kind == "slow":
+            time.sleep(0.05)
+        elif self.kind == "disk" and self.left == 0:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+        elif self.kind == "memory" and self.left == 0:
+            size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (size + (64 << 20), resource.RLIM_INFINITY))
+            return noisy(films, generator) + torch.ones(1 << 28).sum()  # a GiB where 64 MiB are left
         return noisy(films, generator)
 
-    tiny_loop(Path(sys.argv[1]), augment=slowly if sys.argv[2:] == ["slow"] else noisy).run()
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    try:
+        tiny_loop(Path(sys.argv[1]), augment=Trouble(sys.argv[2] if len(sys.argv) > 2 else "none")).run()
+    except DataError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)

@@ -88,6 +88,8 @@ def run(
     Example:
 
         aris tune records --model google/medgemma-27b-text-it --data data --out runs/records
+
+    On several GPUs: torchrun --nproc-per-node 2 -m aris.cli tune records ...
     """
     from aris.backends.loading import resolve_device
     from aris.tuning.recipe import Recipe
@@ -96,7 +98,8 @@ def run(
     instead = {} if steps is None else {"steps": steps}
     settings = Recipe.from_file(find_recipe(recipe), **instead)
     result = tune(settings, str(model), data, out, device=str(resolve_device(device)))
-    write(f"best step {result.best_step}, validation loss {result.best_loss:.5f}: {out}\n")
+    if os.environ.get("RANK", "0") == "0":  # torchrun's; one of several processes speaks
+        write(f"best step {result.best_step}, validation loss {result.best_loss:.5f}: {out}\n")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The training loop: one device, bf16 autocast over frozen weights, float32 for what is trained.
+"""The training loop: one device or a shard of several, bf16 autocast over frozen weights, float32 for what is trained.
 
 What a step sees depends on the seed and the step's number alone, so a run that was killed and gone on with takes the
 same steps as one that was not.
@@ -29,6 +29,7 @@ from aris.errors import DataError
 from aris.model import MedGemma
 from aris.tuning.collate import Mixture, collate, pack
 from aris.tuning.curves import draw_curves
+from aris.tuning.distributed import Team, clip, load_optimizer, whole, whole_state
 from aris.tuning.graphs import GraphedSteps, StaticBatch, static_batch, static_loss
 from aris.tuning.recipe import Recipe
 from aris.tuning.resume import Curve, copy_into, load_state, save_state, write_whole
@@ -75,6 +76,7 @@ class Loop:
         pictures: None if no row has one.
         out: folder for the curve, the state to go on from, and the best weights.
         say: prints a line of progress.
+        team: the processes that share the run; model and parameters are then sharded over them.
 
     Raises:
         DataError: the rows do not fit the recipe.
@@ -90,7 +92,11 @@ class Loop:
         pictures: Pictures | None,
         out: Path,
         say: Callable[[str], None] = lambda line: print(line, flush=True),
+        team: Team | None = None,
     ) -> None:
+        self.team = team or Team()
+        if not self.team.leads:
+            say = _silent
         self.model, self.trained, self.recipe, self.pictures, self.out, self.say = (
             model, trained, recipe, pictures, out, say
         )  # fmt: skip
@@ -102,13 +108,15 @@ class Loop:
         if any(picture >= held for row in [*train, *self.validation] for picture in row.all_pictures()):
             raise DataError(f"rows: they point past the {held} pictures given; build rows and pictures together")
         self.fingerprint = _fingerprint(recipe, train, self.validation)
-        self.optimizer = make_optimizer(trained, recipe)
+        self.optimizer = make_optimizer(trained, recipe, sharded=self.team.world > 1)
         self.train_tower = any(name.startswith("vision_tower.") for name in trained)
         self.graphs = None
         head = model.language_model.embed_tokens
-        if type(self) is Loop and model.device.type == "cuda" and recipe.graphs and isinstance(head, nn.Embedding):
+        recordable = type(self) is Loop and model.device.type == "cuda" and self.team.world == 1
+        if recordable and recipe.graphs and isinstance(head, nn.Embedding):
             self.graphs = GraphedSteps(trained, self._static_loss, say)
         self.step, self.best_step, self.best_loss = 0, -1, math.inf
+        self.saved_step = -1  # that of the state on the disk
         self.window: list[float] = []
         self.tokens = 0  # seen since the process began
 
@@ -120,13 +128,15 @@ class Loop:
         """
         try:
             return self._run()
-        except (torch.OutOfMemoryError, MemoryError):
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
             raise DataError(
                 f"training: out of memory at step {self.step}; lower most_tokens, set checkpointing: true or method: "
                 f"qlora. {self._left()}"
             ) from None
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
             raise DataError(
                 f"training: the disk is full at step {self.step}; make room in {self.out} and start the same command "
@@ -134,9 +144,11 @@ class Loop:
             ) from None
 
     def _left(self) -> str:
+        """What a run that ends early leaves on the disk."""
         if self.best_step < 0:
             return "Nothing was saved yet"
-        return f"The best weights, of step {self.best_step}, are in {self.out / BEST}"
+        best = f"The best weights, of step {self.best_step}, are in {self.out / BEST}"
+        return best if self.saved_step < 0 else f"{best}; the same command goes on from step {self.saved_step}"
 
     def _run(self) -> Result:
         """Train to the last step, going on from the folder's state if there is one; leave the best weights in.
@@ -147,7 +159,9 @@ class Loop:
         """
         self.out.mkdir(parents=True, exist_ok=True)
         self._resume()
-        curve, recipe, started, first = Curve(self.out / CURVE, self.step), self.recipe, time.perf_counter(), self.step
+        self.team.wait()
+        curve = Curve(self.out / CURVE, self.step) if self.team.leads else None
+        recipe, started, first = self.recipe, time.perf_counter(), self.step
         with _repeatable():
             if self.step == 0:
                 self._evaluate(curve)
@@ -172,9 +186,11 @@ class Loop:
                     self._save()
         if self._stale():
             self.say(f"no lower validation loss since step {self.best_step}: ended at step {self.step}")
+        self.team.wait()
         best = safetensors.torch.load_file(self.out / BEST, device=str(self.model.device))
         copy_into(self.trained, best, self.out / BEST)
-        draw_curves(Curve.read(self.out / CURVE), self.out / PICTURE)
+        if self.team.leads:
+            draw_curves(Curve.read(self.out / CURVE), self.out / PICTURE)
         return Result(self.best_step, self.best_loss)
 
     @torch.no_grad()
@@ -184,7 +200,12 @@ class Loop:
         Answers of a balanced task count alike, as in training: its `exact` is the balanced accuracy.
         """
         found: dict[str, dict[tuple[int, ...], list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
-        for part in pack([len(row.token_ids) for row in self.validation], self.recipe.most_tokens):
+        parts = pack([len(row.token_ids) for row in self.validation], self.recipe.most_tokens)
+        measured: list[tuple[int, float, float]] = []
+        rank, world = self.team.rank, self.team.world
+        for turn in range(-(-len(parts) // world)):
+            # All make as many passes; one too many counts for nothing.
+            part = parts[min(turn * world + rank, len(parts) - 1)]
             rows = [self.validation[index] for index in part]
             batch = collate(rows).to(self.model.device)
             with self._autocast():
@@ -192,9 +213,12 @@ class Loop:
             assert right is not None
             means = row_means(losses, batch).tolist()
             exact = (row_means(right.float(), batch) > 1 - 1e-6).tolist()
-            for row, loss, whole in zip(rows, means, exact, strict=True):
-                answer = tuple(row.token_ids[slice(*row.spans()[0])]) if row.task in self.recipe.balanced else ()
-                found[row.task][answer].append((loss, float(whole)))
+            if turn * world + rank < len(parts):
+                measured += zip(part, means, exact, strict=True)
+        for index, mean, right_all in sorted(self.team.gather(measured)):
+            row = self.validation[index]
+            answer = tuple(row.token_ids[slice(*row.spans()[0])]) if row.task in self.recipe.balanced else ()
+            found[row.task][answer].append((mean, float(right_all)))
         out = {}
         for task, answers in sorted(found.items()):
             loss, exact = np.mean([np.mean(rows, axis=0) for rows in answers.values()], axis=0)
@@ -212,7 +236,7 @@ class Loop:
         recipe, device = self.recipe, self.model.device
         seed = recipe.seed * 1_000_003 + self.step
         rows = self.mixture.draw(recipe.rows_per_step, torch.Generator().manual_seed(seed))
-        on_device = torch.Generator(device=device).manual_seed(seed)
+        on_device = torch.Generator(device=device).manual_seed(seed + self.team.rank * 7_368_787)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * warmup_cosine(self.step, recipe.steps, recipe.warmup_steps)
         if self.graphs is None:
@@ -222,21 +246,21 @@ class Loop:
         weight = sum(row.weight for row in rows)
         self.tokens += sum(len(row.token_ids) for row in rows)
         total = torch.zeros((), device=device)
-        for part in pack([len(row.token_ids) for row in rows], recipe.most_tokens):
-            chosen = [rows[index] for index in part]
+        for chosen, counts in self.team.shares(rows, recipe.most_tokens):
             if self.graphs is not None:
                 total += self.graphs.add(self._static(chosen, weight, on_device))
                 continue
-            weights = torch.tensor([row.weight for row in chosen], dtype=torch.float32, device=device)
+            weights = torch.tensor([row.weight * counts for row in chosen], dtype=torch.float32, device=device)
             loss = (self._row_losses(chosen, on_device) * weights).sum() / weight
             loss.backward()
             total += loss.detach()
-        norm = nn.utils.clip_grad_norm_(list(self.trained.values()), recipe.clip_norm)
+        norm = clip(self.trained, recipe.clip_norm, self.team)
+        self.team.total(total)
         value, size = torch.stack([total, norm]).tolist()
         if not (math.isfinite(value) and math.isfinite(size)):
             raise DataError(
                 f"training: the {'gradient' if math.isfinite(value) else 'loss'} is not a number at step {self.step}; "
-                f"lower the learning rate. The best weights, of step {self.best_step}, are in {self.out / BEST}"
+                f"lower the learning rate and give another --out. {self._left()}"
             )
         self.optimizer.step()
         return value
@@ -271,20 +295,27 @@ class Loop:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
 
-    def _evaluate(self, curve: Curve) -> None:
+    def _evaluate(self, curve: Curve | None) -> None:
         """Measure, log, and keep the weights if their loss, weighted by the mixture, is the lowest."""
         tasks = self.evaluate()
         shares = {task: self.recipe.mixture[task] for task in tasks}
         loss = sum(tasks[task]["loss"] * share for task, share in shares.items()) / sum(shares.values())
+        if self.step == 0 and not math.isfinite(loss):
+            raise DataError(
+                "training: the validation loss is not a number before the first step; the model or a validation row is "
+                "broken (with precision: bf16, try fp32)"
+            )
         self._log(curve, {"step": self.step, "validation_loss": round(loss, 5), "validation": tasks})
         if loss < self.best_loss or self.best_step < 0:
             self.best_step, self.best_loss = self.step, loss
-            weights = {name: parameter.detach().cpu().contiguous() for name, parameter in self.trained.items()}
-            data = safetensors.torch.save(weights, {"step": str(self.step)})
-            write_whole(self.out / BEST, lambda file: file.write(data))
+            weights = {name: whole(parameter).cpu().contiguous() for name, parameter in self.trained.items()}
+            if self.team.leads:
+                data = safetensors.torch.save(weights, {"step": str(self.step)})
+                write_whole(self.out / BEST, lambda file: file.write(data))
 
-    def _log(self, curve: Curve, entry: dict[str, Any]) -> None:
-        curve.add(entry)
+    def _log(self, curve: Curve | None, entry: dict[str, Any]) -> None:
+        if curve is not None:
+            curve.add(entry)
         self.say(json.dumps(entry))
 
     def _save(self) -> None:
@@ -294,10 +325,12 @@ class Loop:
             "best_step": self.best_step,
             "best_loss": self.best_loss,
             "window": self.window,
-            "trained": {name: parameter.detach() for name, parameter in self.trained.items()},
-            "optimizer": self.optimizer.state_dict(),
+            "trained": {name: whole(parameter) for name, parameter in self.trained.items()},
+            "optimizer": whole_state(self.optimizer.state_dict()),
         }
-        save_state(self.out / STATE, state)
+        if self.team.leads:
+            save_state(self.out / STATE, state)
+        self.saved_step = self.step
 
     def _resume(self) -> None:
         path = self.out / STATE
@@ -305,10 +338,21 @@ class Loop:
         if state is None:
             return
         copy_into(self.trained, state["trained"], path)
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.step, self.best_step, self.best_loss = state["step"], state["best_step"], state["best_loss"]
-        self.window = list(state["window"])
+        self.window, self.saved_step = list(state["window"]), self.step
         self.say(f"going on from step {self.step} of {self.recipe.steps}")
+
+
+def _silent(line: str) -> None:
+    """Only the first of several processes speaks."""
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """PyTorch has an error of its own for an accelerator's memory; for the computer's it raises a RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def _fingerprint(recipe: Recipe, train: Sequence[TokenRow], validation: Sequence[TokenRow]) -> str:

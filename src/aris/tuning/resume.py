@@ -7,27 +7,68 @@ import os
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 from torch import Tensor
 
 from aris.errors import DataError
+from aris.tuning.distributed import like
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file beside its place and move it there: a kill or a power cut leaves the old file or the new one."""
     fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with fresh.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)  # on a full disk its half would take the room that the next try needs
+        raise
+
+
+class _Witness:
+    """A file as `torch.save` writes to one; keeps the error of the system, for which PyTorch raises one of its own."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        try:
+            self._file.flush()
+        except OSError as error:
+            self.error = error
+            raise
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a dict of tensors and plain values whole."""
-    write_whole(path, lambda file: torch.save(dict(state), file))
+    """Write a dict of tensors and plain values whole.
+
+    Raises:
+        OSError: the system's own, such as that of a full disk.
+    """
+
+    def write(file: BinaryIO) -> None:
+        witness = _Witness(file)
+        try:
+            torch.save(dict(state), cast(IO[bytes], witness))
+        except (RuntimeError, OSError):
+            if witness.error is not None:
+                raise witness.error from None
+            raise
+
+    write_whole(path, write)
 
 
 def load_state(path: Path, fingerprint: str, device: torch.device) -> dict[str, Any] | None:
@@ -60,7 +101,7 @@ def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor], pa
         raise DataError(f"{path}: its weights are not those of this model; give another --out, or delete it")
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(values[name])
+            parameter.copy_(like(values[name], parameter))
 
 
 class Curve:

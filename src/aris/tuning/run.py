@@ -20,6 +20,7 @@ from aris.prompting import Image, ImageProcessor, PromptProcessor
 from aris.tuning.base import open_base
 from aris.tuning.conversations import BadRow, Pair, PictureBank, read_rows
 from aris.tuning.data_check import data_files
+from aris.tuning.distributed import Team, join, leave, shard, unshard
 from aris.tuning.loop import Loop, Pictures, Result
 from aris.tuning.preference import PreferenceLoop, pair_row
 from aris.tuning.recipe import Recipe
@@ -68,11 +69,33 @@ def tune(
         data: a file, which is split by group, or a folder with a training and a validation file (`train*.jsonl`,
             `validation*.jsonl`).
 
+    Where torchrun started several processes, they share the run, each on a GPU of its own, or on the CPU.
+
     Raises:
         DataError: a row is wrong or too long (each is told by `say` first), a group is in both splits, or training
             met what is not a number.
         CheckpointError: the model is not there.
     """
+    team, torch_device = join(torch.device(device))
+    if not team.leads:
+        say = _nothing
+    try:
+        result = _tune(recipe, model_name, data, out, torch_device, team, say)
+        team.wait()  # for the one that writes
+        return result
+    finally:
+        leave(team)
+
+
+def _tune(
+    recipe: Recipe,
+    model_name: str,
+    data: Path,
+    out: Path,
+    torch_device: torch.device,
+    team: Team,
+    say: Callable[[str], None],
+) -> Result:
     base = open_base(model_name)
     prepared = PictureBank(1) if base.processor.image_processor is None else _ProcessedBank(base.processor)
     train: Sequence[TokenRow]
@@ -84,7 +107,6 @@ def tune(
             shares[row.task] = shares.get(row.task, 0.0) + 1.0
         recipe = dataclasses.replace(recipe, mixture=shares)
     dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
-    torch_device = torch.device(device)
     # For NF4 the dense weights never meet the device as a whole: layers are quantised there one by one.
     early = torch.device("cpu") if recipe.method == "qlora" else torch_device
     model = load_model(base.checkpoint, dtype=dtype, device=early)
@@ -99,13 +121,23 @@ def tune(
         view = prepared.view(torch_device)
         pictures = Pictures(prepared.pixels(), lambda films, _: view(films), view)
     kind = PreferenceLoop if recipe.objective == "preference" else Loop
-    result = kind(model, trained, recipe, train, validation, pictures, out, say).run()
+    trained = shard(model, trained, team)
+    if team.world > 1:
+        say(f"{team.world} processes; the decoder's weights, gradients and moments (float32) lie in shards")
+    result = kind(model, trained, recipe, train, validation, pictures, out, say, team).run()
+    trained = unshard(model, trained)
+    if not team.leads:
+        return result
     if recipe.method != "full":
         save_adapter(model, out / ADAPTER, base=model_name)
     rest = {name: value.detach().cpu().contiguous() for name, value in trained.items() if "lora_" not in name}
     if rest:
         safetensors.torch.save_file(rest, out / TRAINED)
     return result
+
+
+def _nothing(line: str) -> None:
+    """Only the first of several processes speaks."""
 
 
 def _splits(

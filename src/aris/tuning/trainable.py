@@ -82,19 +82,24 @@ def prepare(model: MedGemma, recipe: Recipe, device: torch.device | None = None)
 
 def parameter_groups(trained: dict[str, Tensor], recipe: Recipe) -> list[dict[str, Any]]:
     """Groups for AdamW, each with its `peak` learning rate; weight decay on matrices only."""
-    groups: dict[tuple[float, float], list[Tensor]] = {}
+    groups: dict[tuple[float, float, bool], list[Tensor]] = {}
     for name, parameter in trained.items():
         peak = recipe.tower_learning_rate if name.startswith("vision_tower.") else recipe.learning_rate
         decay = recipe.weight_decay if parameter.dim() > 1 else 0.0
-        groups.setdefault((peak, decay), []).append(parameter)
+        # Shards apart: they are not stepped together with whole tensors.
+        groups.setdefault((peak, decay, name.startswith("language_model.")), []).append(parameter)
     return [
-        {"params": parameters, "peak": peak, "weight_decay": decay} for (peak, decay), parameters in groups.items()
+        {"params": parameters, "peak": peak, "weight_decay": decay} for (peak, decay, _), parameters in groups.items()
     ]
 
 
-def make_optimizer(trained: dict[str, Tensor], recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW over the groups, its moments in the recipe's precision; the learning rate is the loop's to set."""
-    kind = AdamW8bit if recipe.optimizer == "adamw8bit" else torch.optim.AdamW
+def make_optimizer(trained: dict[str, Tensor], recipe: Recipe, *, sharded: bool = False) -> torch.optim.Optimizer:
+    """AdamW over the groups, its moments in the recipe's precision; the learning rate is the loop's to set.
+
+    Over shards the moments are float32 in any case: blocks of 8-bit codes would follow the number of processes, and
+    each process holds only its share.
+    """
+    kind = AdamW8bit if recipe.optimizer == "adamw8bit" and not sharded else torch.optim.AdamW
     return kind(parameter_groups(trained, recipe), lr=0.0, betas=(0.9, 0.99))
 
 
