@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aris import __version__
-from aris.cli import ask, bench, chat, draft, export, findings, models, node, serve, tune
+from aris.cli import ask, bench, chat, deidentify, draft, export, findings, models, node, serve, tune
 from aris.cli.outcome import Group, run
 from aris.cli.terminal import write
 
@@ -48,6 +48,7 @@ app.command()(draft.draft)
 app.command()(findings.findings)
 app.command()(ask.ask)
 app.command()(export.export)
+app.command()(deidentify.deidentify)
 app.command()(chat.chat)
 app.command()(serve.serve)
 app.command()(bench.bench)
