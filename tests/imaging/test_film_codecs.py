@@ -67,6 +67,7 @@ def test_lossless_jpeg_2000_shows_the_same_pixels(signed: bool, tmp_path: Path) 
 def test_the_damaged_jpeg_does_end_the_decoders_process(tmp_path: Path) -> None:
     """Else the list of bad files shows nothing about it."""
     sent = bad_files.damaged_lossless_jpeg(tmp_path).read_bytes()
+    sent = len(sent).to_bytes(8, "little") + sent
     done = subprocess.run([sys.executable, gdcm_child.__file__], input=sent, capture_output=True, check=False)
     assert done.returncode != 0
 
@@ -200,7 +201,7 @@ def test_a_deflated_file_that_swells_is_refused(tmp_path: Path, monkeypatch: pyt
     dataset.save_as(tmp_path / "deflated.dcm")
     assert (tmp_path / "deflated.dcm").stat().st_size < 10_000
     assert read_film(tmp_path / "deflated.dcm").pixels.shape == (1000, 1000)
-    monkeypatch.setattr("aris.imaging.dicom._MAX_INFLATED", 1_000_000)
+    monkeypatch.setattr("aris.imaging.dicom.MAX_INFLATED", 1_000_000)
     with pytest.raises(ImageError, match="inflated, it is too large"):
         read_film(tmp_path / "deflated.dcm")
 

@@ -16,7 +16,7 @@ from aris.checkpoints.peft import load_adapter
 from aris.engine import EngineLimits
 from aris.engine.speculation import DraftModel
 from aris.errors import CheckpointError, ModelError
-from aris.model import MedGemmaConfig, quantize_model, require_supported_dtype
+from aris.model import MedGemmaConfig, require_supported_dtype
 from aris.prompting import ImageProcessor, Tokenizer
 
 DEFAULT_MODEL = "aris-nano"
@@ -51,8 +51,10 @@ def load(
         device: "cpu", "cuda", "cuda:1", ..., or "auto": CUDA if there is any, else the CPU.
         adapter: folder of a PEFT LoRA adapter to put on the model.
         revision: of a hub id; by default the registry's.
-        quantize: "int8" or "int4" stores the decoder's weights in so many bits, the head in 8; the device then holds
-            no dense copy at any time. int4 is for CUDA. Calibrated probabilities hold for the dense weights only.
+        quantize: "int8" or "int4" stores the decoder's weights in so many bits, the head in 8, as they are read: there
+            is no dense copy at any time. A checkpoint that is quantised already (`aris models quantize`, bitsandbytes'
+            NF4) stays as it is, unless this is "none", which makes it dense. int4 pays on CUDA; a CPU has no product
+            for it, so it saves memory there and costs time. Calibrated probabilities hold for the dense weights only.
         limits: what the engine may take; by default 64 answers at once, and half of the free memory for their cache.
         speculation: "prompt" guesses how an answer goes on where it or its prompt repeats itself, as far as that pays;
             "off" guesses nothing; any other name is that of a small model of the same vocabulary, which guesses. None
@@ -74,12 +76,10 @@ def load(
     if folder is not None and not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; an adapter is a folder with adapter_config.json")
     if quantize is not None:
-        _check_quantize(quantize, place, kind, folder)
+        _check_quantize(quantize, kind)
+    rounding = None if quantize == "none" else quantize
     with memory_errors(place):
-        model = load_model(checkpoint, dtype=kind, device=place if quantize is None else torch.device("cpu"))
-        if quantize is not None:
-            quantize_model(model, quantize, device=place)
-            model.to(place)
+        model = load_model(checkpoint, dtype=kind, device=place, quantize=rounding, packed=quantize is None)
         if folder is not None:
             load_adapter(model, folder)
     vision = checkpoint.config.vision
@@ -92,7 +92,7 @@ def load(
                 f"{checkpoint.name}: preprocessor_config.json says {processor.size} pixels, the tower reads "
                 f"{vision.image_size}; use the checkpoint's own files"
             )
-    tokenizer = _tokenizer(checkpoint.tokenizer)
+    tokenizer = tokenizer_of(checkpoint.tokenizer)
     proposer = None if speculation is None else _draft_model(speculation, tokenizer, model.config, kind, place)
     with memory_errors(place):
         return NativeBackend(
@@ -102,7 +102,7 @@ def load(
             processor,
             spec=checkpoint.spec,
             # An adapter or coarser weights change the scores, so what was calibrated without it holds no more.
-            calibration=checkpoint.calibration if folder is None and quantize is None else {},
+            calibration=checkpoint.calibration if folder is None and rounding is None else {},
             load_s=time.perf_counter() - started,
             limits=limits,
             proposer=proposer,
@@ -120,18 +120,19 @@ def _draft_model(
     return DraftModel(small.engine, config.text.vocab_size, image_tokens=frames)
 
 
-def _check_quantize(quantize: str, device: torch.device, dtype: torch.dtype, adapter: Path | None) -> None:
-    if quantize not in ("int8", "int4"):
-        raise ModelError(f"quantize {quantize!r:.20}: not known; use int8 or int4")
-    if adapter is not None:
-        raise ModelError("quantize: it cannot be combined with an adapter yet; leave one of them out")
-    if quantize == "int4" and device.type != "cuda":
-        raise ModelError("quantize int4: it is made for CUDA and slow elsewhere; use int8 here")
-    if dtype != torch.bfloat16:
+def _check_quantize(quantize: str, dtype: torch.dtype) -> None:
+    if quantize not in ("int8", "int4", "none"):
+        raise ModelError(f"quantize {quantize!r:.20}: not known; use int8, int4 or none")
+    if quantize != "none" and dtype != torch.bfloat16:
         raise ModelError("quantize: it goes with bfloat16; leave the dtype out or use bfloat16")
 
 
-def _tokenizer(source: TokenizerSource) -> Tokenizer:
+def tokenizer_of(source: TokenizerSource) -> Tokenizer:
+    """The tokenizer that a checkpoint names.
+
+    Raises:
+        CheckpointError: it names none, or one that is damaged.
+    """
     if source.path is not None:
         return Tokenizer.from_file(source.path)
     if source.vocabulary is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,9 @@ import torch
 from torch import Tensor
 
 from aris.errors import CheckpointError
+from aris.kernels.gpu.weights import NF4_VALUES
+from aris.model import Codes
+from aris.model.quantized import pack
 
 if TYPE_CHECKING:
     from aris.checkpoints.hf import SafetensorsFile
@@ -26,6 +29,7 @@ _STATE = ".quant_state.bitsandbytes__"
 _SUFFIXES = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", f"{_STATE}nf4", f"{_STATE}fp4")
 
 
+_ROWS = 512  # unpacked at once
 _MAX_BLOCK = 1 << 16  # bitsandbytes itself goes to 4,096
 
 
@@ -49,6 +53,7 @@ class Packed:
     nested_block: int
     offset: float
     nested: bool
+    is_nf4: bool
     files: Mapping[str, SafetensorsFile]
 
     def _part(self, suffix: str) -> Tensor:
@@ -72,6 +77,34 @@ class Packed:
         if absmax.dtype != torch.uint8 or len(levels) != 256 or len(scales) != -(-blocks // self.nested_block):
             raise self._misfit()
         return levels[absmax.long()] * scales.repeat_interleave(self.nested_block)[:blocks] + self.offset
+
+    def codes_reader(self) -> Callable[[], Codes] | None:
+        """A function that gives the matrix in our nf4, in 4 bits as it is; None where it cannot be held so.
+
+        It can where it is NF4 and no block crosses into another row.
+        """
+        if not self.is_nf4 or len(self.shape) != 2 or self.shape[1] % self.block:
+            return None
+        levels = self._part(".quant_map").float().flatten()
+        if len(levels) != 16 or not torch.allclose(levels, torch.tensor(NF4_VALUES), rtol=0, atol=1e-6):
+            return None
+        return self._codes
+
+    def _codes(self) -> Codes:
+        """Bytes of two neighbours, first in the high nibble, to bytes of columns j and j + g/2 of a group."""
+        rows, columns = self.shape
+        packed = self._part("").flatten().view(torch.uint8)
+        if 2 * len(packed) != rows * columns:
+            raise self._misfit()
+        scale = self._absmax(rows * columns // self.block).view(rows, -1)
+        packed = packed.view(rows, -1)
+        out = torch.empty(rows, columns // 2, dtype=torch.uint8)
+        for start in range(0, rows, _ROWS):
+            part = packed[start : start + _ROWS]
+            values = torch.stack((part >> 4, part & 15), dim=2).view(len(part), columns)
+            out[start : start + _ROWS] = pack(values, self.block)
+        self.files[self.name].release(self.name)
+        return Codes("nf4", out, scale, None, self.block)
 
     def read(self, dtype: torch.dtype) -> Tensor:
         """The weight in `dtype`: levels looked up and scaled in float32, rounded once."""
@@ -115,4 +148,4 @@ def find(name: str, files: Mapping[str, SafetensorsFile]) -> Packed | None:
         raise CheckpointError(f"{name}: its quantisation's description is damaged; get the checkpoint again") from None
     if min(block, nested_block, *shape, 1) < 1 or block % 2 or max(block, nested_block) > _MAX_BLOCK:
         raise CheckpointError(f"{name}: its quantisation's description is damaged; get the checkpoint again")
-    return Packed(name, shape, block, nested_block, offset, nested, files)
+    return Packed(name, shape, block, nested_block, offset, nested, kind == "nf4", files)

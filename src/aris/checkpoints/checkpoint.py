@@ -9,15 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from aris.checkpoints import embedded, gguf_gemma, hf, pull, registry
 from aris.checkpoints.configs import read_config
 from aris.checkpoints.entries import Entry, TokenizerSource
 from aris.checkpoints.gguf import GGUFFile
-from aris.checkpoints.peft import load_adapter
+from aris.checkpoints.names import EMBEDDING
+from aris.checkpoints.peft import LoRAMatrices, read_adapter
 from aris.errors import CheckpointError
-from aris.model import MedGemma, MedGemmaConfig, merge_lora, require_supported_dtype
+from aris.model import (
+    Codes,
+    MedGemma,
+    MedGemmaConfig,
+    QuantizedEmbedding,
+    QuantizedLinear,
+    quantize_matrix,
+    require_supported_dtype,
+)
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -35,6 +44,7 @@ class Checkpoint:
         spec: the registry's entry, if the model is a named one.
         adapters: folders of adapters that belong to the model.
         calibration: how scores become probabilities (`calibration.json`), empty if the model has none.
+        quantization: how the weights were quantised (`quantization_config`), empty if they are not.
     """
 
     name: str
@@ -45,6 +55,7 @@ class Checkpoint:
     spec: registry.ModelSpec | None = None
     adapters: tuple[Path, ...] = ()
     calibration: dict[str, Any] = field(default_factory=dict)
+    quantization: dict[str, Any] = field(default_factory=dict)
 
 
 def open_checkpoint(name_or_path: str, *, revision: str | None = None) -> Checkpoint:
@@ -77,6 +88,9 @@ def open_checkpoint(name_or_path: str, *, revision: str | None = None) -> Checkp
 
 def _open_folder(name: str, path: Path, spec: registry.ModelSpec | None) -> Checkpoint:
     folder = hf.HFFolder(path)
+    source = folder.quantization.get("source")
+    if spec is None and isinstance(source, dict) and isinstance(source.get("model"), str):
+        spec = registry.find(source["model"])  # what the model is for and what it is not stays the same
     return Checkpoint(
         name,
         folder.config,
@@ -85,6 +99,7 @@ def _open_folder(name: str, path: Path, spec: registry.ModelSpec | None) -> Chec
         processor=folder.processor,
         spec=spec,
         calibration=read_json(path / "calibration.json", missing_ok=True),
+        quantization=folder.quantization,
     )
 
 
@@ -150,26 +165,52 @@ def read_json(path: Path, *, missing_ok: bool = False) -> dict[str, Any]:
     return value
 
 
-def load_model(
-    checkpoint: Checkpoint, *, dtype: torch.dtype = torch.bfloat16, device: torch.device | str = "cpu"
-) -> MedGemma:
-    """Build the model, in eval mode, its own adapters folded in.
+def merged_entries(checkpoint: Checkpoint, model: MedGemma) -> Iterator[Entry]:
+    """A checkpoint's tensors, its own adapters folded in as each is read.
 
-    Tensors are read and moved one at a time, so the peak is the weights and one tensor. On the CPU, weights whose
-    dtype is the file's stay mapped: no copy at all.
+    Args:
+        model: of its configuration, on the meta device or any other; says which layers there are.
+
+    Raises:
+        CheckpointError: an adapter is damaged or does not fit.
+    """
+    adapters = [read_adapter(model, folder) for folder in checkpoint.adapters]
+    for entry in checkpoint.entries():
+        name = entry.name.removesuffix(".weight")
+        for adapter in adapters:
+            if name in adapter and entry.name.endswith(".weight"):
+                entry = _with_adapter(entry, adapter[name])
+        yield entry
+
+
+def _with_adapter(entry: Entry, adapter: LoRAMatrices) -> Entry:
+    def read(dtype: torch.dtype) -> Tensor:
+        return adapter.merged(entry.read(dtype))
+
+    return Entry(entry.name, entry.shape, read, entry.dtype, release=entry.release)
+
+
+def meta_model(checkpoint: Checkpoint) -> MedGemma:
+    """The model's shape without weights.
+
+    Raises:
+        CheckpointError: no model has these sizes.
+    """
+    try:
+        with torch.device("meta"):
+            return MedGemma(checkpoint.config)
+    except (ArithmeticError, RuntimeError, TypeError, ValueError):
+        raise CheckpointError(f"{checkpoint.name}: no model has the sizes that its configuration gives") from None
+
+
+def checked_entries(checkpoint: Checkpoint, model: MedGemma) -> Iterator[Entry]:
+    """`merged_entries`, each known to the model, of its shape and there once; complete, or it ends in an error.
 
     Raises:
         CheckpointError: a tensor is missing, unknown, or of another shape than the configuration says.
-        ModelError: the dtype is not supported.
     """
-    require_supported_dtype(dtype)
-    try:
-        with torch.device("meta"):
-            model = MedGemma(checkpoint.config)
-    except (ArithmeticError, RuntimeError, TypeError, ValueError):
-        raise CheckpointError(f"{checkpoint.name}: no model has the sizes that its configuration gives") from None
     wanted = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    for entry in checkpoint.entries():
+    for entry in merged_entries(checkpoint, model):
         shape = wanted.pop(entry.name, None)
         if shape is None:
             raise CheckpointError(
@@ -179,16 +220,57 @@ def load_model(
             raise CheckpointError(
                 f"{checkpoint.name}: tensor {entry.name} has shape {tuple(entry.shape)}, its configuration says {shape}"
             )
-        parent, _, leaf = entry.name.rpartition(".")
-        value = nn.Parameter(entry.read(dtype).to(device), requires_grad=False)
-        setattr(model.get_submodule(parent), leaf, value)
+        yield entry
     if wanted:
         first = next(iter(wanted))
         raise CheckpointError(f"{checkpoint.name}: {len(wanted)} tensors are missing, {first} among them; get it again")
-    for folder in checkpoint.adapters:
-        load_adapter(model, folder)
-        # The model's own adapters are never taken off, and folded in they cost nothing. Layer by layer, so that
-        # no more than one layer's old weights stay beside the new ones.
-        for layer in (*model.language_model.layers, model):
-            merge_lora(layer)
+
+
+def is_quantizable(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether a parameter is one of the matrices that are quantised: the decoder's, its embedding included."""
+    return name.startswith("language_model.") and name.endswith(".weight") and len(shape) == 2
+
+
+def load_model(
+    checkpoint: Checkpoint,
+    *,
+    dtype: torch.dtype = torch.bfloat16,
+    device: torch.device | str = "cpu",
+    quantize: str | None = None,
+    packed: bool = False,
+) -> MedGemma:
+    """Build the model, in eval mode, its own adapters folded in.
+
+    Tensors are read and moved one at a time, so the peak is the weights and one tensor. On the CPU, weights whose
+    dtype is the file's stay mapped: no copy at all.
+
+    Args:
+        quantize: "int8" or "int4" rounds the decoder's matrices as they are read (the head to int8).
+        packed: leave matrices that the checkpoint holds in 8 or 4 bits as they are; else they are made dense.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown, or of another shape than the configuration says.
+        ModelError: the dtype or the format is not supported.
+    """
+    require_supported_dtype(dtype)
+    model = meta_model(checkpoint)
+    parts = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    place = torch.device(device)
+    for entry in checked_entries(checkpoint, model):
+        parent, _, leaf = entry.name.rpartition(".")
+        codes: Codes | None = None
+        if is_quantizable(entry.name, parts[entry.name]):
+            is_head = entry.name == EMBEDDING
+            if quantize is not None:
+                codes = quantize_matrix(entry.read(dtype), "int8" if is_head else quantize, None, place)
+                entry.release()
+            elif packed and entry.codes is not None:
+                codes = entry.codes().to(place)
+        if codes is None:
+            value = nn.Parameter(entry.read(dtype).to(place), requires_grad=False)
+            setattr(model.get_submodule(parent), leaf, value)
+        else:
+            above, _, name = parent.rpartition(".")
+            kind = QuantizedEmbedding if entry.name == EMBEDDING else QuantizedLinear
+            setattr(model.get_submodule(above), name, kind.from_codes(codes))
     return model.eval()

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from aris.model import Codes
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -18,11 +20,17 @@ class Entry:
         name: the parameter's name in `MedGemma`.
         shape: of that parameter.
         read: gives its values in a dtype, on the CPU; a view of the mapped file where the dtype is the file's own.
+        dtype: the file's, where it holds plain numbers.
+        codes: gives the matrix as it is stored, where the file holds one of our formats of 8 or 4 bits.
+        release: lets go of the mapped file's pages, once what was read is not used any more.
     """
 
     name: str
     shape: tuple[int, ...]
     read: Callable[[torch.dtype], Tensor]
+    dtype: torch.dtype | None = None
+    codes: Callable[[], Codes] | None = None
+    release: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)

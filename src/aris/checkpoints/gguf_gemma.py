@@ -22,7 +22,7 @@ from aris.model import MedGemmaConfig, TextConfig, VisionConfig
 from aris.model.config import GLOBAL, GLOBAL_EVERY, LOCAL
 
 # Parts of a block in the file -> ours.
-_BLOCK = {
+BLOCK = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -37,7 +37,7 @@ _BLOCK = {
     "ffn_down": "mlp.down_proj",
     "post_ffw_norm": "post_feedforward_layernorm",
 }
-_TOP = {
+TOP = {
     "token_embd.weight": "language_model.embed_tokens.weight",
     "output_norm.weight": "language_model.norm.weight",
 }
@@ -241,11 +241,11 @@ def _require_tied(file: GGUFFile) -> None:
 
 
 def _text_name(file: GGUFFile, name: str) -> str:
-    if name in _TOP:
-        return _TOP[name]
+    if name in TOP:
+        return TOP[name]
     match = re.fullmatch(r"blk\.(\d+)\.(\w+)\.weight", name)
-    if match and match[2] in _BLOCK:
-        return f"language_model.layers.{match[1]}.{_BLOCK[match[2]]}.weight"
+    if match and match[2] in BLOCK:
+        return f"language_model.layers.{match[1]}.{BLOCK[match[2]]}.weight"
     raise CheckpointError(f"{file.space.name}: tensor {name!r:.80} is not part of Gemma 3")
 
 

@@ -9,13 +9,14 @@ import json
 import math
 import mmap
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from aris.checkpoints import bnb
+from aris.checkpoints import bnb, packed
 from aris.checkpoints.configs import read_config
 from aris.checkpoints.entries import Entry
 from aris.checkpoints.names import EMBEDDING, is_dropped, is_head, our_name
@@ -97,6 +98,10 @@ class SafetensorsFile:
         """A tensor's shape."""
         return self._tensors[name][1]
 
+    def dtype(self, name: str) -> torch.dtype:
+        """A tensor's dtype in the file."""
+        return self._tensors[name][0]
+
     def tensor(self, name: str) -> Tensor:
         """A tensor in the file's dtype: a view of the map."""
         dtype, shape, offset = self._tensors[name]
@@ -111,7 +116,8 @@ class SafetensorsFile:
     def entries(self) -> Iterator[Entry]:
         """Every tensor, under the name it has."""
         for name in self._tensors:
-            yield Entry(name, self.shape(name), self.reader(name))
+            release = partial(self.release, name)
+            yield Entry(name, self.shape(name), self.reader(name), self.dtype(name), release=release)
 
     def reader(self, name: str) -> Callable[[torch.dtype], Tensor]:
         """A function that gives the tensor in a dtype; a view where that is the file's own."""
@@ -121,7 +127,7 @@ class SafetensorsFile:
             if tensor.dtype == dtype:
                 return tensor
             converted = tensor.to(dtype)
-            self._release(name)
+            self.release(name)
             return converted
 
         return read
@@ -134,10 +140,10 @@ class SafetensorsFile:
             # As bytes, so that a NaN equals itself; by rows, so that no mask of the whole size is made.
             pairs = zip(one.view(torch.uint8).split(4096), two.view(torch.uint8).split(4096), strict=True)
             same = all(torch.equal(a, b) for a, b in pairs)
-            self._release(name)
+            self.release(name)
         return same
 
-    def _release(self, name: str) -> None:
+    def release(self, name: str) -> None:
         """Let go of a tensor's pages, which would stay resident beside the copy; the file gives them back if asked."""
         kind, shape, offset = self._tensors[name]
         first = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
@@ -153,6 +159,7 @@ class HFFolder:
         config: the model's shape.
         processor: contents of `preprocessor_config.json`, empty if it is not there.
         tokenizer_path: where `tokenizer.json` is or should be.
+        quantization: `quantization_config` of `config.json`, empty if there is none.
 
     Raises:
         CheckpointError: files are missing or damaged, the weights are pickles, or the model is of another family.
@@ -166,7 +173,10 @@ class HFFolder:
         if raw.get("eos_token_id") is None and stops is not None:
             raw["eos_token_id"] = stops
         self.config = read_config(raw, str(path))
-        _require_readable(raw.get("quantization_config"), path)
+        quantization = raw.get("quantization_config")
+        _require_readable(quantization, path)
+        self.quantization: dict[str, Any] = quantization if isinstance(quantization, dict) else {}
+        self._packed = self.quantization.get("quant_method") == packed.METHOD
         self.processor = self._json("preprocessor_config.json")
         self.tokenizer_path = path / "tokenizer.json"
         self._files = self._open()
@@ -220,14 +230,22 @@ class HFFolder:
         for name, file in self._files.items():
             if is_dropped(name) or bnb.is_statistic(name):
                 continue
+            if self._packed:
+                if packed.is_codes(name):
+                    yield packed.entry(name, self._files)
+                    continue
+                if packed.is_statistic(name, self._files):
+                    continue
             if is_head(name):
                 self._require_tied(name)
                 continue
-            packed = bnb.find(name, self._files)
-            if packed is None:
-                yield Entry(our_name(name), file.shape(name), file.reader(name))
+            four_bit = bnb.find(name, self._files)
+            ours, release = our_name(name), partial(file.release, name)
+            if four_bit is None:
+                yield Entry(ours, file.shape(name), file.reader(name), file.dtype(name), release=release)
             else:
-                yield Entry(our_name(name), packed.shape, packed.read)
+                codes = four_bit.codes_reader()
+                yield Entry(ours, four_bit.shape, four_bit.read, codes=codes, release=release)
 
     def _require_tied(self, head: str) -> None:
         for name, file in self._files.items():
@@ -243,6 +261,8 @@ def _require_readable(quantization: Any, path: Path) -> None:
     if quantization is None:
         return
     method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
+    if method == packed.METHOD:
+        return
     if method != "bitsandbytes":
         raise CheckpointError(f"{path}: quantised by {method!r:.40}, which is not supported; bitsandbytes is")
     if quantization.get("load_in_8bit"):

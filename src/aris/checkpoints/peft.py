@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from aris.checkpoints.names import our_name
 from aris.errors import CheckpointError
-from aris.model import LoRALinear, MedGemma
+from aris.model import LoRALinear, LoRAQuantized, MedGemma, QuantizedLinear
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -53,8 +53,25 @@ class AdapterReport:
     total: int
 
 
-def load_adapter(model: MedGemma, folder: Path) -> AdapterReport:
-    """Put a PEFT LoRA adapter on a model's linear layers.
+@dataclass(frozen=True)
+class LoRAMatrices:
+    """One layer's adapter as the file has it: A (r, in), B (out, r), and what `LoRALinear` scales by."""
+
+    r: int
+    alpha: float
+    rslora: bool
+    low: Tensor
+    high: Tensor
+
+    def merged(self, weight: Tensor) -> Tensor:
+        """The weight (out, in) with the adapter folded in: the arithmetic of `LoRALinear.merged`."""
+        scale = self.alpha / (self.r**0.5 if self.rslora else self.r)
+        delta = self.high.to(weight.dtype).float() @ self.low.to(weight.dtype).float()
+        return (weight.float() + scale * delta).to(weight.dtype)
+
+
+def read_adapter(model: MedGemma, folder: Path) -> dict[str, LoRAMatrices]:
+    """A PEFT LoRA adapter's matrices by the names of a model's layers; the model, which may be on meta, stays as it is.
 
     Args:
         folder: holds `adapter_config.json` and `adapter_model.safetensors`.
@@ -73,17 +90,17 @@ def load_adapter(model: MedGemma, folder: Path) -> AdapterReport:
     if not pairs:
         raise CheckpointError(f"{folder}: the adapter holds no matrices; export it again")
     layers = dict(model.named_modules())
-    plan: dict[str, LoRALinear] = {}
+    plan: dict[str, LoRAMatrices] = {}
     for module, pair in pairs.items():
         name = our_name(f"{module}.weight").removesuffix(".weight")
         layer = layers.get(name)
-        if not isinstance(layer, nn.Linear):
+        if isinstance(layer, LoRALinear | LoRAQuantized):
+            raise CheckpointError(f"{folder}: {name} has an adapter already; merge it first")
+        if not isinstance(layer, nn.Linear | QuantizedLinear):
             raise CheckpointError(
                 f"{folder}: {module} matches no linear layer here ({len(plan)} of {len(pairs)} before it did); "
                 "use the base model that the adapter was trained on"
             )
-        if isinstance(layer, LoRALinear):
-            raise CheckpointError(f"{folder}: {name} has an adapter already; merge it first")
         if name in plan:
             raise CheckpointError(f"{folder}: {name} has two adapters in this file; export it again")
         if pair.keys() != {"A", "B"}:
@@ -94,15 +111,34 @@ def load_adapter(model: MedGemma, folder: Path) -> AdapterReport:
                 f"{folder}: {module} has shapes {tuple(pair['A'].shape)} and {tuple(pair['B'].shape)}, "
                 f"the layer needs {(r, wanted[0])} and {(wanted[1], r)}; use the base model it was trained on"
             )
-        adapted = LoRALinear(layer, r, alpha, rslora=bool(config.get("use_rslora")))
-        for part, linear in (("A", adapted.lora_A), ("B", adapted.lora_B)):
-            weight = pair[part].to(layer.weight.device, layer.weight.dtype)
+        plan[name] = LoRAMatrices(r, alpha, bool(config.get("use_rslora")), pair["A"], pair["B"])
+    return plan
+
+
+def load_adapter(model: MedGemma, folder: Path) -> AdapterReport:
+    """Put a PEFT LoRA adapter on a model's linear layers, quantised ones included; nothing is merged.
+
+    Args:
+        folder: holds `adapter_config.json` and `adapter_model.safetensors`.
+
+    Raises:
+        CheckpointError: as `read_adapter`; the model is then as it was.
+    """
+    plan = read_adapter(model, folder)
+    for name, matrices in plan.items():
+        layer = model.get_submodule(name)
+        adapted: LoRALinear | LoRAQuantized
+        if isinstance(layer, QuantizedLinear):
+            adapted = LoRAQuantized(layer, matrices.r, matrices.alpha, rslora=matrices.rslora, dtype=model.dtype)
+        else:
+            assert isinstance(layer, nn.Linear)
+            adapted = LoRALinear(layer, matrices.r, matrices.alpha, rslora=matrices.rslora)
+        for value, linear in ((matrices.low, adapted.lora_A), (matrices.high, adapted.lora_B)):
+            weight = value.to(linear.weight.device, linear.weight.dtype)
             linear.weight = nn.Parameter(weight, requires_grad=False)
-        plan[name] = adapted
-    for name, adapted in plan.items():  # nothing is changed unless everything fits
         parent, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(parent), leaf, adapted)
-    return AdapterReport(len(plan), len(pairs))
+    return AdapterReport(len(plan), len(plan))
 
 
 def save_adapter(model: MedGemma, folder: Path, *, dtype: torch.dtype | None = None, base: str = "") -> int:
@@ -115,7 +151,7 @@ def save_adapter(model: MedGemma, folder: Path, *, dtype: torch.dtype | None = N
     Raises:
         CheckpointError: the model has no adapter, or adapters of different ranks or scales.
     """
-    adapted = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoRALinear)}
+    adapted = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoRALinear | LoRAQuantized)}
     shapes = {(layer.r, layer.scale) for layer in adapted.values()}
     if len(shapes) != 1:
         raise CheckpointError(f"{folder}: cannot save adapters of {len(shapes)} different ranks or scales as one")
@@ -126,6 +162,10 @@ def save_adapter(model: MedGemma, folder: Path, *, dtype: torch.dtype | None = N
             weight = getattr(layer, f"lora_{part}").weight.detach()
             key = f"{_PREFIX}{_their_name(name, model)}.lora_{part}.weight"
             tensors[key] = weight.to(dtype or weight.dtype).contiguous().cpu()
+        magnitude = getattr(layer, "lora_magnitude_vector", None)
+        if magnitude is not None:
+            key = f"{_PREFIX}{_their_name(name, model)}.lora_magnitude_vector"
+            tensors[key] = magnitude.detach().to(dtype or magnitude.dtype).contiguous().cpu()
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -135,7 +175,7 @@ def save_adapter(model: MedGemma, folder: Path, *, dtype: torch.dtype | None = N
         "lora_dropout": 0.0,
         "bias": "none",
         "use_rslora": False,
-        "use_dora": False,
+        "use_dora": any(key.endswith(".lora_magnitude_vector") for key in tensors),
         # Whole names: a bare "q_proj" would match the vision tower's too.
         "target_modules": sorted(_their_name(name, model) for name in adapted),
         "inference_mode": True,

@@ -54,8 +54,8 @@ QuantizeOption = Annotated[
     str | None,
     typer.Option(
         "--quantize",
-        metavar="int8|int4",
-        help="Keep the decoder's weights in 8 or 4 bits (4 on CUDA only); findings are then uncalibrated.",
+        metavar="int8|int4|none",
+        help="Round the decoder's weights to 8 or 4 bits (findings are then uncalibrated); none: make them dense.",
         rich_help_panel=_MODEL,
     ),
 ]

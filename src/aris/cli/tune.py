@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aris.cli import options as o
-from aris.cli.outcome import Group
-from aris.cli.terminal import write
+from aris.cli.outcome import FAILED, Group
+from aris.cli.terminal import heading, one_line, plain, working, write, write_json
 
-app = typer.Typer(cls=Group, no_args_is_help=True, help="Train models.")
+if TYPE_CHECKING:
+    from aris.tuning.data_check import DataReport
+
+
+
+class RecipeGroup(Group):
+    """Whatever is not a command is a recipe: `aris tune records` runs it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            args = ["run", *args]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=RecipeGroup, no_args_is_help=True, help="Train models.")
 
 
 @app.callback()
@@ -56,3 +72,128 @@ def nano(
         decoder_steps=decoder_steps,
     )
     write(f"{made}\n", raw=True)
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe of the package, or a YAML file.")],
+    data: Annotated[Path, typer.Option(help="A .jsonl or .parquet file, or a folder with train and validation.")],
+    out: Annotated[Path, typer.Option(help="Where everything goes; a stopped run goes on from there.")],
+    model: o.ModelOption = "aris-nano",
+    steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    device: o.DeviceOption = "auto",
+) -> None:
+    """Tune a model by a recipe; the word "run" may be left out.
+
+    Example:
+
+        aris tune records --model google/medgemma-27b-text-it --data data --out runs/records
+    """
+    from aris.backends.loading import resolve_device
+    from aris.tuning.recipe import Recipe
+    from aris.tuning.run import find_recipe, tune
+
+    instead = {} if steps is None else {"steps": steps}
+    settings = Recipe.from_file(find_recipe(recipe), **instead)
+    result = tune(settings, str(model), data, out, device=str(resolve_device(device)))
+    write(f"best step {result.best_step}, validation loss {result.best_loss:.5f}: {out}\n")
+
+
+@app.command()
+def check(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A .jsonl or .parquet file, or a folder of them, one a split.")
+    ],
+    model: o.ModelOption = "aris-nano",
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=1, help="Name every row that is longer.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Check tuning data before the first step: every wrong row, lengths, leaks between splits, and one example.
+
+    Exits with 1 if anything is wrong. What carries loss is green where the terminal has colours.
+
+    Example:
+
+        aris tune check data/train.jsonl --model google/medgemma-4b-it
+    """
+    from aris.tuning.base import open_base
+    from aris.tuning.data_check import check_data
+
+    with working(f"reading {data}"):
+        report = check_data(data, open_base(str(model)).processor, max_tokens=max_tokens)
+    if json:
+        write_json(report.to_dict())
+    else:
+        _print_report(report)
+    if not report.good:
+        raise typer.Exit(FAILED)
+
+
+def _print_report(report: DataReport) -> None:
+    for name, rows in report.rows.items():
+        write(f"{one_line(name)}: {rows} good rows\n")
+    facts = report.to_dict()
+    tasks = ", ".join(f"{one_line(task)} {count}" for task, count in facts["tasks"].items())
+    write(f"tasks: {tasks or 'none'}\n")
+    by_row = ", ".join(f"{rows} rows with {count}" for count, rows in facts["images_by_row"].items())
+    write(f"groups: {facts['groups']}; preference pairs: {report.pairs}\n")
+    write(f"images: {report.images} ({by_row or 'no rows'})\n")
+    for name in ("tokens", "answer_tokens"):
+        if (lengths := facts[name]) is not None:
+            said = ", ".join(f"{key} {value}" for key, value in lengths.items())
+            write(f"{name.replace('_', ' ')}: {said}\n")
+    if report.example:
+        coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        heading("Example (what is learned is green)" if coloured else "Example (what is learned stands in [[ ]])")
+        for piece in report.example:
+            text = plain(piece.text)
+            marked = f"\x1b[32m{text}\x1b[0m" if coloured else f"[[{text}]]"
+            write(marked if piece.learned else text, raw=True)
+        write("\n")
+    wrong = [*report.bad, *report.too_long]
+    if wrong:
+        heading(f"{len(wrong)} wrong rows")
+        for row in wrong:
+            write(f"{one_line(str(row))}\n")
+    if report.leaks:
+        heading(f"{report.leaks} groups lie in more than one file; split by patient")
+
+
+@app.command("merge")
+def merge_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The --out of a run, or an adapter's folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for the merged checkpoint.")],
+    model: o.ModelOption = "aris-nano",
+) -> None:
+    """Fold a run into its base and write a Hugging Face checkpoint, vision tower included, in bfloat16.
+
+    Example:
+
+        aris tune merge runs/chest --model google/medgemma-4b-it --out chest-4b
+    """
+    from aris.tuning.merge import merge
+
+    with working("merging"):
+        merge(str(model), run_folder, out)
+    write(f"{one_line(str(out))}\n")
+
+
+@app.command("export")
+def export_command(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The --out of a run, or an adapter's folder.")],
+    gguf: Annotated[Path, typer.Option(help="The .gguf file to write: the text part in bfloat16.")],
+    model: o.ModelOption = "aris-nano",
+) -> None:
+    """Fold a run into its base and write the text part as GGUF, for llama.cpp and what is built on it.
+
+    Example:
+
+        aris tune export runs/records --model google/medgemma-27b-text-it --gguf records.gguf
+    """
+    from aris.tuning.merge import export_gguf
+
+    with working("exporting"):
+        export_gguf(str(model), run_folder, gguf)
+    write(f"{one_line(str(gguf))}\n")

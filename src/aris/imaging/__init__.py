@@ -1,5 +1,42 @@
 """Images to pixels: what a reader would see, with the facts that the file states."""
 
 from aris.imaging.film import Film, read_film
+from aris.imaging.nifti import read_nifti
+from aris.imaging.prompt_images import PromptImage, volume_images
+from aris.imaging.sampling import slice_indices
+from aris.imaging.slides import Level, Patch, Slide, open_slide, patches, slide_images
+from aris.imaging.sources import FileSource, Skipped
+from aris.imaging.stills import Region, Stills, read_stills
+from aris.imaging.studies import Instance, Series, Studies, Study, find_studies
+from aris.imaging.volume import Volume, read_volume, read_volumes
+from aris.imaging.windows import CT_WINDOWS, ct_rgb
 
-__all__ = ["Film", "read_film"]
+__all__ = [
+    "CT_WINDOWS",
+    "FileSource",
+    "Film",
+    "Instance",
+    "Level",
+    "Patch",
+    "PromptImage",
+    "Region",
+    "Series",
+    "Skipped",
+    "Slide",
+    "Stills",
+    "Studies",
+    "Study",
+    "Volume",
+    "ct_rgb",
+    "find_studies",
+    "open_slide",
+    "patches",
+    "read_film",
+    "read_nifti",
+    "read_stills",
+    "read_volume",
+    "read_volumes",
+    "slice_indices",
+    "slide_images",
+    "volume_images",
+]

@@ -143,15 +143,85 @@ def _by_gdcm(dataset: Any) -> npt.NDArray[Any]:
     bare.file_meta = FileMetaDataset()
     bare.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
     sent = io.BytesIO()
-    child = [sys.executable, "-P", str(Path(__file__).with_name("gdcm_child.py"))]
     try:
         for keyword in (name for name in _NEEDED if name in dataset):
             bare[keyword] = dataset[keyword]
         bare.save_as(sent, enforce_file_format=True)
-        done = subprocess.run(child, input=sent.getvalue(), capture_output=True, timeout=_CHILD_SECONDS, check=True)
-        return np.asarray(np.load(io.BytesIO(done.stdout), allow_pickle=False))
-    except (subprocess.SubprocessError, EOFError, *_FAILURES):
+    except _FAILURES:
         raise DecodeError from None
+    kept: _GdcmChild | None = getattr(_KEPT, "child", None)
+    if kept is not None:
+        return kept.decode(sent.getvalue())
+    with _GdcmChild() as child:
+        return child.decode(sent.getvalue())
+
+
+class _GdcmChild:
+    """GDCM in a process (see `gdcm_child`) that is started when it is first needed, and again if a stream ended it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> _GdcmChild:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def decode(self, data: bytes) -> npt.NDArray[Any]:
+        """The values of one frame.
+
+        Raises:
+            DecodeError: the stream is damaged, ended the process or took too long.
+        """
+        if self._process is None:
+            path = str(Path(__file__).with_name("gdcm_child.py"))
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", path],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        # Killed, its pipes end and the reading below returns.
+        late = threading.Timer(_CHILD_SECONDS, process.kill)
+        late.start()
+        in_step = False
+        try:
+            process.stdin.write(len(data).to_bytes(8, "little") + data)
+            process.stdin.flush()
+            head = process.stdout.read(8)
+            length = int.from_bytes(head, "little")
+            answer = process.stdout.read(length)
+            in_step = len(head) == 8 and len(answer) == length  # else its pipe has ended, and so has it
+            if not answer or len(answer) < length:
+                raise DecodeError
+            return np.asarray(np.load(io.BytesIO(answer), allow_pickle=False))
+        except (EOFError, *_FAILURES):
+            raise DecodeError from None
+        finally:
+            late.cancel()
+            if not in_step:
+                self.__exit__()
+
+
+_KEPT = threading.local()
+
+
+@contextlib.contextmanager
+def kept_child() -> Iterator[None]:
+    """Within this, one process decodes all of the thread's images that need one: a series has hundreds."""
+    if getattr(_KEPT, "child", None) is not None:
+        yield
+        return
+    with _GdcmChild() as child:
+        _KEPT.child = child
+        try:
+            yield
+        finally:
+            _KEPT.child = None
 
 
 def inflated_size_within(data: bytes, limit: int) -> bool:

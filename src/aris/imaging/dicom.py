@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from aris.errors import ImageError
 from aris.imaging import codecs, voi
+from aris.imaging.colour import to_srgb
 from aris.imaging.raster import check_size
 
 _RADIOGRAPHS = ("CR", "DX", "DR", "RG", "RF")
@@ -40,7 +41,7 @@ _GREYS = ("MONOCHROME1", "MONOCHROME2")
 
 Facts = dict[str, Any]
 # An uncompressed image of the largest size that is read, in 32-bit cells, fits.
-_MAX_INFLATED = 1 << 29
+MAX_INFLATED = 1 << 29
 _OLDEST = 130
 
 
@@ -56,7 +57,7 @@ def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[
     """
     from pydicom import dcmread
 
-    if not codecs.inflated_size_within(data, _MAX_INFLATED):
+    if not codecs.inflated_size_within(data, MAX_INFLATED):
         raise ImageError(f"{source}: inflated, it is too large for a radiograph; export it uncompressed")
     # pydicom's warnings and log lines quote header values.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
@@ -68,7 +69,7 @@ def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[
             raise ImageError(f"{source}: the DICOM file is damaged; send or export it again") from None
         try:
             notes = _check(dataset, source)
-            pixels, more = _pixels(dataset, source)
+            pixels, more = display_pixels(dataset, source)
             return pixels, _facts(dataset), (*notes, *more)
         except ImageError:
             raise
@@ -80,10 +81,10 @@ def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[
 
 def _check(dataset: Any, source: str) -> tuple[str, ...]:
     """Refuse what is not one radiograph, before any pixel is decoded."""
-    kind = _sop_class(dataset)
+    kind = sop_class(dataset)
     if "DirectoryRecordSequence" in dataset or kind == "Media Storage Directory Storage":
         raise ImageError(f"{source}: this is a DICOMDIR, a list of files; give one of the images it lists")
-    modality = _code(dataset, "Modality")
+    modality = code(dataset, "Modality")
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         what = kind or "DICOM object"
         raise ImageError(f"{source}: this {what} has no pixels; give the image itself")
@@ -103,37 +104,44 @@ def _check(dataset: Any, source: str) -> tuple[str, ...]:
         return (f"a secondary image ({modality}), not an original radiograph: its grey levels may be changed",)
     if modality is not None:
         # A modality is a code of few letters; what is not one may be anything.
-        code = modality if re.fullmatch("[A-Z]{1,8}", modality) else "unknown"
-        raise ImageError(f"{source}: its modality is {code}; single radiographs are read (CR, DX, DR, RG)")
+        name = modality if re.fullmatch("[A-Z]{1,8}", modality) else "unknown"
+        raise ImageError(f"{source}: its modality is {name}; single radiographs are read (CR, DX, DR, RG)")
     if kind and not re.search("Computed Radiography|Digital X-Ray|Secondary Capture", kind):
         raise ImageError(f"{source}: this is {kind}; single radiographs are read (CR, DX, DR, RG)")
     return ("the file does not name its modality; it was read as a radiograph",)
 
 
-def _pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+def display_pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """One frame as it is displayed: uint8 (H, W) or (H, W, 3) in sRGB, and warnings."""
     from pydicom.pixels.processing import apply_color_lut
 
     interpretation = _text(dataset.get("PhotometricInterpretation")) or ""
     if interpretation not in _GREYS + _COLOURS:
         kind = interpretation if re.fullmatch("[A-Z0-9_ ]{1,16}", interpretation) else "unknown"
         raise ImageError(f"{source}: pixels of kind {kind} are not read; export it as grey")
-    stored = _decoded(dataset, source)
+    stored = decoded(dataset, source)
     if interpretation == "PALETTE COLOR":
         coloured = apply_color_lut(stored, dataset)
         # Palettes have 8 or 16 bits (C.7.6.3.1.5).
         wide = int(dataset.RedPaletteColorLookupTableDescriptor[2]) > 8
-        return (coloured >> 8 if wide else coloured).astype(np.uint8), ()
+        return _profiled((coloured >> 8 if wide else coloured).astype(np.uint8), dataset)
     if stored.ndim == 3:
         shift = max(0, int(dataset.BitsStored) - 8)
-        return (stored >> shift).astype(np.uint8), ()
+        return _profiled((stored >> shift).astype(np.uint8), dataset)
     levels, present, places = _levels(stored)
-    valid = present & _valid(levels, dataset)
+    valid = present & valid_pixels(levels, dataset)
     shown, notes = voi.display(voi.modality(levels, dataset), dataset, valid if valid.any() else present)
     shape = (_text(dataset.get("PresentationLUTShape")) or "").upper()
     # Inverted last: once for MONOCHROME1, whose Presentation LUT Shape is INVERSE (PS3.3 C.8.11.1.1.2).
     if interpretation == "MONOCHROME1" or shape == "INVERSE":
         shown = 255 - shown
     return (shown if places is None else shown[places]), notes
+
+
+def _profiled(pixels: npt.NDArray[np.uint8], dataset: Any) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """Colours to sRGB as the ICC Profile (0028,2000) says."""
+    shown, note = to_srgb(pixels, dataset.get("ICCProfile"))
+    return shown, () if note is None else (note,)
 
 
 def _levels(stored: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[Any] | None]:
@@ -156,16 +164,9 @@ def _levels(stored: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.
     return np.arange(low, high + 1), present, places
 
 
-def _decoded(dataset: Any, source: str) -> npt.NDArray[Any]:
+def decoded(dataset: Any, source: str) -> npt.NDArray[Any]:
     """The stored values, signed as the file says; colours as RGB."""
-    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        # A file without its meta group is not compressed; how its elements are written was found while reading.
-        implicit, little = dataset.original_encoding
-        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
-
+    ensure_syntax(dataset)
     try:
         return codecs.stored_values(dataset)
     except codecs.DecodeError:
@@ -177,7 +178,18 @@ def _decoded(dataset: Any, source: str) -> npt.NDArray[Any]:
         ) from None
 
 
-def _valid(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.bool_]:
+def ensure_syntax(dataset: Any) -> None:
+    """Give a file without its meta group the transfer syntax that it was read in."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        # A file without its meta group is not compressed; how its elements are written was found while reading.
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+
+
+def valid_pixels(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.bool_]:
     """False where a pixel is padding: Pixel Padding Value to its range limit (PS3.3 C.7.5.1.1.2)."""
     padding = dataset.get("PixelPaddingValue")
     if padding is None:
@@ -195,15 +207,15 @@ def _signed(value: int, bits: int) -> int:
 
 def _facts(dataset: Any) -> Facts:
     spacing, attribute = _spacing(dataset)
-    orientation = [_text(part) for part in _several(dataset, "PatientOrientation")]
-    burned = _code(dataset, "BurnedInAnnotation")
-    windows = zip(_floats(dataset, "WindowCenter"), _floats(dataset, "WindowWidth"), strict=False)
+    orientation = [_text(part) for part in several(dataset, "PatientOrientation")]
+    burned = code(dataset, "BurnedInAnnotation")
+    windows = zip(floats(dataset, "WindowCenter"), floats(dataset, "WindowWidth"), strict=False)
     return {
-        "modality": _code(dataset, "Modality"),
-        "body_part": _code(dataset, "BodyPartExamined"),
-        "view_position": _code(dataset, "ViewPosition"),
-        "laterality": _code(dataset, "Laterality"),
-        "image_laterality": _code(dataset, "ImageLaterality"),
+        "modality": code(dataset, "Modality"),
+        "body_part": code(dataset, "BodyPartExamined"),
+        "view_position": code(dataset, "ViewPosition"),
+        "laterality": code(dataset, "Laterality"),
+        "image_laterality": code(dataset, "ImageLaterality"),
         "patient_orientation": tuple(orientation) if len(orientation) == 2 and all(orientation) else None,
         "patient_age_years": _age(dataset),
         "pixel_spacing_mm": spacing,
@@ -221,7 +233,7 @@ def _text(value: Any) -> str | None:
     return text or None
 
 
-def _several(dataset: Any, keyword: str) -> list[Any]:
+def several(dataset: Any, keyword: str) -> list[Any]:
     """An element's values; none where it is absent or cannot be read: a film is not refused for a fact."""
     try:
         value = dataset.get(keyword)
@@ -232,20 +244,20 @@ def _several(dataset: Any, keyword: str) -> list[Any]:
     return list(value) if type(value).__name__ == "MultiValue" else [value]
 
 
-def _code(dataset: Any, keyword: str) -> str | None:
-    return next((_text(value) for value in _several(dataset, keyword)), None)
+def code(dataset: Any, keyword: str) -> str | None:
+    return next((_text(value) for value in several(dataset, keyword)), None)
 
 
-def _floats(dataset: Any, keyword: str) -> list[float]:
+def floats(dataset: Any, keyword: str) -> list[float]:
     try:
-        return [float(value) for value in _several(dataset, keyword)]
+        return [float(value) for value in several(dataset, keyword)]
     except (ValueError, TypeError):
         return []
 
 
 def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, str | None]:
     for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        spacing = _floats(dataset, name)
+        spacing = floats(dataset, name)
         if len(spacing) == 2 and all(0 < value < 1000 for value in spacing):
             return (spacing[0], spacing[1]), name
     return None, None
@@ -253,19 +265,19 @@ def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, str | None]:
 
 def _age(dataset: Any) -> float | None:
     """Years, from Patient's Age ("045Y", "018M", "003W", "010D"), else from birth to study; None beyond 130."""
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", _code(dataset, "PatientAge") or "", re.ASCII)
+    match = re.fullmatch(r"(\d{1,3})([DWMY])", code(dataset, "PatientAge") or "", re.ASCII)
     if match:
         years = int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}[match[2]]
         return years if years <= _OLDEST else None
     try:
-        born, seen = (date.fromisoformat(_code(dataset, name) or "") for name in ("PatientBirthDate", "StudyDate"))
+        born, seen = (date.fromisoformat(code(dataset, name) or "") for name in ("PatientBirthDate", "StudyDate"))
     except ValueError:
         return None
     days = (seen - born).days
     return days / 365.25 if 0 <= days <= _OLDEST * 365.25 else None
 
 
-def _sop_class(dataset: Any) -> str:
+def sop_class(dataset: Any) -> str:
     """The name of the object's kind, as "Basic Text SR Storage"; "" if it is not known."""
     from pydicom.uid import UID
 

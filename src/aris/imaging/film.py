@@ -64,9 +64,8 @@ def read_film(path: str | Path) -> Film:
     Raises:
         ImageError: one line that says what is wrong with the file and what to do.
     """
-    # A name may hold any character; an error is one line.
-    source = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
-    data = _contents(path, source)
+    source = printable(path)
+    data = contents(path, source)
     kind = sniff.kind_of(data)
     warnings = []
     suffix = Path(path).suffix.lower()
@@ -82,7 +81,12 @@ def read_film(path: str | Path) -> Film:
     return Film(pixels, str(path), kind, warnings=(*warnings, *more), **facts)
 
 
-def _contents(name: str | Path, source: str) -> bytes:
+def printable(path: str | Path) -> str:
+    """A path for a message. A name may hold any character; an error is one line."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
+
+
+def contents(name: str | Path, source: str) -> bytes:
     """A regular file's bytes."""
     if not str(name):
         raise ImageError("no file was named; give an image file")

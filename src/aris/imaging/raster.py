@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, TiffImagePlugin
 
 from aris.errors import ImageError
 from aris.imaging.codecs import quiet_stderr
+from aris.imaging.colour import to_srgb
 
 MAX_PIXELS = 100_000_000
 _WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
@@ -84,7 +85,10 @@ def _pixels(image: Image.Image, source: str) -> tuple[npt.NDArray[np.uint8], tup
         upright = Image.alpha_composite(black, layer).convert("RGB")
     elif mode != "RGB":
         upright = upright.convert("RGB")
-    pixels = np.asarray(upright)
+    # A profile of CMYK or of grey describes other numbers than these.
+    pixels, note = to_srgb(np.asarray(upright), image.info.get("icc_profile") if mode in ("RGB", "RGBA") else None)
+    if note is not None:
+        notes.append(note)
     if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all():
         pixels = pixels[..., 0]  # a grey film saved in colour
     return np.ascontiguousarray(pixels), tuple(notes)

@@ -1,14 +1,16 @@
 """The network: what MedGemma is. Tensors only; no files, no text."""
 
-from aris.model.adapters import LoRALinear, attach_lora, merge_lora
+from aris.model.adapters import LoRALinear, LoRAQuantized, attach_lora, merge_lora
 from aris.model.cache import HybridCache
 from aris.model.config import MedGemmaConfig, TextConfig, VisionConfig, require_supported_dtype
 from aris.model.medgemma import MedGemma
-from aris.model.quantized import QuantizedEmbedding, QuantizedLinear, quantize_model
+from aris.model.quantized import Codes, QuantizedEmbedding, QuantizedLinear, quantize_matrix, quantize_model
 
 __all__ = [
+    "Codes",
     "HybridCache",
     "LoRALinear",
+    "LoRAQuantized",
     "MedGemma",
     "MedGemmaConfig",
     "QuantizedEmbedding",
@@ -17,6 +19,7 @@ __all__ = [
     "VisionConfig",
     "attach_lora",
     "merge_lora",
+    "quantize_matrix",
     "quantize_model",
     "require_supported_dtype",
 ]

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aris.model.quantized import QuantizedLinear
+
 
 class LoRALinear(nn.Linear):
     """A linear layer with an adapter. `weight` and `bias` are the base layer's own and keep their names."""
@@ -35,6 +37,28 @@ class LoRALinear(nn.Linear):
         """The weight (out, in) with the adapter folded in, computed in float32 and rounded once to its dtype."""
         delta = self.lora_B.weight.float() @ self.lora_A.weight.float()
         return (self.weight.float() + self.scale * delta).to(self.weight.dtype)
+
+
+class LoRAQuantized(nn.Module):
+    """A quantised linear layer with an adapter in the activations' dtype; the codes stay as they are."""
+
+    def __init__(
+        self, base: QuantizedLinear, r: int, alpha: float, *, rslora: bool = False, dtype: torch.dtype = torch.bfloat16
+    ) -> None:
+        super().__init__()
+        self.base = base
+        self.in_features, self.out_features = base.in_features, base.out_features
+        self.r = r
+        self.scale = alpha / (r**0.5 if rslora else r)
+        device = base.qweight.device
+        self.lora_A = nn.Linear(base.in_features, r, bias=False, device=device, dtype=dtype)
+        self.lora_B = nn.Linear(r, base.out_features, bias=False, device=device, dtype=dtype)
+        nn.init.zeros_(self.lora_B.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) to (..., out) in x's dtype."""
+        low = self.lora_B(self.lora_A(x.to(self.lora_A.weight.dtype))) * self.scale
+        return self.base(x) + low.to(x.dtype)
 
 
 def attach_lora(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -84,6 +86,7 @@ class MedGemma(nn.Module):
         image_embeddings: Tensor | None = None,
         cache: Cache | None = None,
         lengths: list[int] | None = None,
+        starts: Tensor | None = None,
     ) -> Tensor:
         """Final hidden states (B, T, W) of token ids (B, T) int64, after what `cache` holds, which grows by them.
 
@@ -92,6 +95,8 @@ class MedGemma(nn.Module):
             image_embeddings: soft tokens (N, mm_tokens_per_image, W) of all images, in the order of the prompt.
             cache: continues from it; an image must be whole within one call.
             lengths: tokens of each sequence that are not padding; all T by default. Outputs at padding mean nothing.
+            starts: (B, T) int64, for documents packed behind each other: where each token's own begins. It sees
+                nothing before; only distances between positions matter to it, so they need not begin anew.
 
         Raises:
             ModelError: soft tokens and images do not match, or the weights are in an unsupported dtype.
@@ -110,6 +115,8 @@ class MedGemma(nn.Module):
             embedded, is_image = self.embed(token_ids, image_embeddings)
             reach = self.config.mm_tokens_per_image - 1
         visible = visible_ranges(positions, is_image, self.config.text.sliding_window, reach)
+        if starts is not None:
+            visible = replace(visible, first=starts, local_first=visible.local_first.maximum(starts))
         hidden: Tensor = self.language_model(embedded, visible, positions, cache, real)
         return hidden
 

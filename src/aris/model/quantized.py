@@ -13,6 +13,7 @@ high one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -25,8 +26,65 @@ FORMATS = ("int8", "int4", "nf4")
 DEFAULT_GROUP = 64
 # Shrunk ranges that are tried for each group of int4; the one with the least squared error is taken.
 _CLIPPING = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75)
-# Rows that are quantised or unpacked at once, which bounds the float32 copies.
+# Values that are quantised and rows that are unpacked at once, which bounds the float32 copies.
+_VALUES = 1 << 21
 _ROWS = 8192
+
+
+class Codes(NamedTuple):
+    """A quantised matrix (out, in): its format, tensors as the module describes, and columns a group."""
+
+    format: str
+    qweight: Tensor
+    scale: Tensor
+    minimum: Tensor | None
+    group_size: int
+
+    def to(self, device: torch.device | None) -> Codes:
+        """The same on a device."""
+        minimum = None if self.minimum is None else self.minimum.to(device)
+        return self._replace(qweight=self.qweight.to(device), scale=self.scale.to(device), minimum=minimum)
+
+    @property
+    def in_features(self) -> int:
+        """Columns of the matrix."""
+        return self.qweight.shape[1] * (1 if self.format == "int8" else 2)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all its tensors."""
+        return sum(part.nbytes for part in (self.qweight, self.scale, self.minimum) if part is not None)
+
+    def dequantized(self) -> Tensor:
+        """The float32 matrix (out, in)."""
+        return dequantize(self.format, self.qweight, self.scale, self.minimum, self.group_size)
+
+
+def quantize_matrix(
+    weight: Tensor, kind: str, group_size: int | None = None, device: torch.device | None = None
+) -> Codes:
+    """Round a matrix (out, in) to the nearest codes, some rows at a time, on `device` if given.
+
+    Args:
+        kind: "int8" or "int4".
+        group_size: None is 64 for int4 and whole rows for int8.
+
+    Raises:
+        ModelError: an unknown format, or the width does not take the group.
+    """
+    size = _group(kind, group_size, weight.shape[1])
+    parts: list[tuple[Tensor, Tensor, Tensor | None]] = []
+    for rows in weight.detach().split(max(1, _VALUES // weight.shape[1])):
+        rows = rows.to(device)
+        if kind == "int8":
+            parts.append((*quantize_int8(rows, size), None))
+        elif kind == "int4":
+            parts.append(quantize_int4(rows, size))
+        else:
+            raise ModelError(f"quantisation {kind!r:.20}: not known; use int8 or int4")
+    minima = [minimum for _, _, minimum in parts if minimum is not None]
+    joined = torch.cat(minima) if minima else None
+    return Codes(kind, torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts]), joined, size)
 
 
 def quantize_int8(weight: Tensor, group_size: int | None = None) -> tuple[Tensor, Tensor]:
@@ -124,21 +182,9 @@ class _Quantized(nn.Module):
         self.register_buffer("minimum", minimum)
 
     @classmethod
-    def _codes(
-        cls, weight: Tensor, kind: str, group_size: int | None, device: torch.device | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        parts: list[tuple[Tensor, Tensor, Tensor | None]] = []
-        for rows in weight.detach().split(_ROWS):
-            rows = rows.to(device)
-            if kind == "int8":
-                parts.append((*quantize_int8(rows, group_size), None))
-            elif kind == "int4":
-                parts.append(quantize_int4(rows, group_size or DEFAULT_GROUP))
-            else:
-                raise ModelError(f"quantisation {kind!r:.20}: not known; use int8 or int4")
-        minima = [minimum for _, _, minimum in parts if minimum is not None]
-        joined = torch.cat(minima) if minima else None
-        return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts]), joined
+    def from_codes(cls, codes: Codes) -> Self:
+        """A module on a matrix that is quantised already."""
+        return cls(codes.format, codes.qweight, codes.scale, codes.minimum, codes.in_features, codes.group_size)
 
     def dequantized(self) -> Tensor:
         """The float32 matrix (out, in)."""
@@ -162,8 +208,7 @@ class QuantizedLinear(_Quantized):
         """
         if linear.bias is not None:
             raise ModelError("quantisation: only layers without a bias are quantised")
-        codes = cls._codes(linear.weight, kind, group_size, device)
-        return cls(kind, *codes, linear.in_features, _group(kind, group_size, linear.in_features))
+        return cls.from_codes(quantize_matrix(linear.weight, kind, group_size, device))
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out) in x's dtype."""
@@ -194,8 +239,7 @@ class QuantizedEmbedding(_Quantized, CodedEmbedding):
         cls, embedding: nn.Embedding, kind: str, group_size: int | None = None, device: torch.device | None = None
     ) -> QuantizedEmbedding:
         """Quantise an embedding (vocabulary, width), on `device` if given."""
-        codes = cls._codes(embedding.weight, kind, group_size, device)
-        return cls(kind, *codes, embedding.embedding_dim, _group(kind, group_size, embedding.embedding_dim))
+        return cls.from_codes(quantize_matrix(embedding.weight, kind, group_size, device))
 
     def lookup(self, token_ids: Tensor, dtype: torch.dtype) -> Tensor:
         """Ids (...) int64 to rows (..., width)."""
@@ -273,6 +317,6 @@ def _group(kind: str, group_size: int | None, width: int) -> int:
 
 def _groups(weight: Tensor, group_size: int) -> Tensor:
     """(out, in) as float32 (out, in/g, g)."""
-    if weight.shape[1] % group_size or group_size % 2:
+    if group_size < 2 or weight.shape[1] % group_size or group_size % 2:
         raise ModelError(f"quantisation: groups of {group_size} do not divide rows of {weight.shape[1]} columns")
     return weight.float().view(weight.shape[0], -1, group_size)

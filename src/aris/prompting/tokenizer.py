@@ -81,6 +81,10 @@ class Tokenizer:
         """
         return cls(gguf_vocabulary.from_vocabulary(tokens, scores, types))
 
+    def save(self, path: Path) -> None:
+        """Write it as a `tokenizer.json`, which `from_file` and other programs read."""
+        path.write_text(self._inner.to_str(), encoding="utf-8")
+
     def _required(self, token: str) -> int:
         index = self._inner.token_to_id(token)
         if index is None:

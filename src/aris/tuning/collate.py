@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ class Batch:
         row_index, token_index: (K,) int64, where the hidden state lies that predicts each answer token.
         pictures: (P,) int64 into the picture bank, in the order of their soft tokens.
         weights: (R,) float32.
+        owner: (K,) int64, the row of each answer token; `row_index` unless rows are packed.
+        starts: (1, T) int64 where rows lie packed behind each other: the place where each token's own begins.
     """
 
     token_ids: Tensor
@@ -37,6 +39,8 @@ class Batch:
     token_index: Tensor
     pictures: Tensor
     weights: Tensor
+    owner: Tensor
+    starts: Tensor | None = None
 
     @property
     def targets(self) -> Tensor:
@@ -45,12 +49,29 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        parts = (self.token_ids, self.row_index, self.token_index, self.pictures, self.weights)
-        return Batch(*(part.to(device, non_blocking=True) for part in parts))
+        parts = (self.token_ids, self.row_index, self.token_index, self.pictures, self.weights, self.owner)
+        ids, row_index, token_index, pictures, weights, owner = (part.to(device, non_blocking=True) for part in parts)
+        starts = None if self.starts is None else self.starts.to(device, non_blocking=True)
+        return Batch(ids, row_index, token_index, pictures, weights, owner, starts)
 
 
-def collate(rows: Sequence[TokenRow]) -> Batch:
-    """Pad rows of any lengths into one batch."""
+def collate(rows: Sequence[TokenRow], *, packed: bool = False) -> Batch:
+    """Put rows of any lengths into one batch: padded, or packed behind each other into one line without padding."""
+    batch = _padded(rows)
+    if not packed:
+        return batch
+    lengths = torch.tensor([len(row.token_ids) for row in rows])
+    begins = lengths.cumsum(0) - lengths
+    return replace(
+        batch,
+        token_ids=torch.tensor([[token for row in rows for token in row.token_ids]], dtype=torch.int64),
+        row_index=torch.zeros_like(batch.row_index),
+        token_index=batch.token_index + begins[batch.row_index],
+        starts=begins.repeat_interleave(lengths)[None],
+    )
+
+
+def _padded(rows: Sequence[TokenRow]) -> Batch:
     longest = max(len(row.token_ids) for row in rows)
     ids = np.zeros((len(rows), longest), dtype=np.int64)
     row_index, token_index = [], []
@@ -60,12 +81,14 @@ def collate(rows: Sequence[TokenRow]) -> Batch:
             # The state before a token predicts it.
             token_index.append(np.arange(start - 1, stop - 1))
             row_index.append(np.full(stop - start, number))
+    owner = torch.from_numpy(np.concatenate(row_index).astype(np.int64))
     return Batch(
         torch.from_numpy(ids),
-        torch.from_numpy(np.concatenate(row_index).astype(np.int64)),
+        owner,
         torch.from_numpy(np.concatenate(token_index).astype(np.int64)),
         torch.tensor([picture for row in rows for picture in row.all_pictures()], dtype=torch.int64),
         torch.tensor([row.weight for row in rows], dtype=torch.float32),
+        owner,
     )
 
 

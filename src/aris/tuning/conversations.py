@@ -1,19 +1,25 @@
-"""Reads conversations from JSON Lines: what a user's own tuning data looks like.
+"""Reads conversations from JSON Lines or Parquet: what a user's own tuning data looks like.
 
     {"messages": [{"role": "user", "content": [{"type": "image", "path": "films/1.png"},
                                                {"type": "text", "text": "Describe this X-ray."}]},
                   {"role": "assistant", "content": "FINDINGS: ..."}],
      "group": "patient 17", "task": "draft", "weight": 1.0}
 
-`group`, `task` and `weight` may be left out. A bad row never stops the reading: each is reported by file, line and
-reason, without its contents, and the caller decides.
+`group`, `task` and `weight` may be left out. An image part names a file by `path`, or holds it: `data` (base64), an
+OpenAI `image_url` with a data: URL, or in Parquet `bytes`. Nothing is fetched from a network. A preference row has
+`prompt` (messages, the user's last), `chosen` and `rejected` (texts) in place of `messages`. A bad row never stops the
+reading: each is reported by file, line and reason, without its contents, and the caller decides.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
+import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +34,7 @@ from aris.tuning.rows import Conversation, Turn
 
 _ROLES = ("system", "user", "assistant")
 _FIELDS = {"messages", "group", "task", "weight"}
+_PAIR_FIELDS = {"prompt", "chosen", "rejected", "group", "task", "weight"}
 
 
 @dataclass(frozen=True)
@@ -42,42 +49,67 @@ class BadRow:
         return f"{self.file}:{self.line}: {self.reason}"
 
 
+@dataclass(frozen=True)
+class Pair:
+    """A preference: two conversations that differ in the last answer alone.
+
+    Attributes:
+        chosen: ends with the better answer (a signed report).
+        rejected: ends with the worse one (the draft that it corrected).
+    """
+
+    chosen: Conversation
+    rejected: Conversation
+
+    @property
+    def group(self) -> str:
+        """Whom the pair is about."""
+        return self.chosen.group
+
+
 class PictureBank:
-    """Grey pictures of one size, each file read once; an index stands for a picture in a row.
+    """Pictures of one size, each read once; an index stands for a picture in a row.
 
     Args:
         size: side in pixels; the aspect ratio is not kept, as in Gemma 3's image processor.
+        colour: keep red, green and blue.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, *, colour: bool = False) -> None:
+        self.size, self.colour = size, colour
         self._images: list[np.ndarray] = []
-        self._known: dict[Path, int] = {}
+        self._known: dict[Path | bytes, int] = {}
 
     def __len__(self) -> int:
         return len(self._images)
 
-    def add(self, path: Path) -> int:
-        """The index of a file's picture.
+    def add(self, source: Path | bytes) -> int:
+        """The index of the picture of a file, or of a file's contents.
 
         Raises:
             OSError: it is not a readable image.
         """
-        known = self._known.get(path)
+        key = hashlib.sha256(source).digest() if isinstance(source, bytes) else source
+        known = self._known.get(key)
         if known is None:
             try:
-                with Image.open(path) as image:
-                    grey = image.convert("L").resize((self.size, self.size), Image.Resampling.BILINEAR)
+                with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+                    kept = self.prepare(image)
             except (Image.DecompressionBombError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise
                 raise OSError(str(error)) from None
-            known = self._known[path] = len(self._images)
-            self._images.append(np.asarray(grey))
+            known = self._known[key] = len(self._images)
+            self._images.append(kept)
         return known
 
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        """What is kept of an image: uint8 (size, size), or (size, size, 3) in colour."""
+        kept = image.convert("RGB" if self.colour else "L")
+        return np.asarray(kept.resize((self.size, self.size), Image.Resampling.BILINEAR))
+
     def pixels(self) -> Tensor:
-        """(N, size, size) uint8."""
+        """(N, size, size) uint8, or (N, size, size, 3) in colour."""
         if not self._images:
-            return torch.zeros(0, self.size, self.size, dtype=torch.uint8)
+            return torch.zeros(0, self.size, self.size, *([3] if self.colour else []), dtype=torch.uint8)
         return torch.from_numpy(np.stack(self._images))
 
 
@@ -88,7 +120,7 @@ class _BadRowError(Exception):
 def read_conversations(
     path: Path, pictures: PictureBank, root: Path | None = None
 ) -> tuple[list[Conversation], list[BadRow]]:
-    """The good rows of a JSON Lines file, and the bad ones.
+    """The good rows of a JSON Lines or Parquet file, and the bad ones; a preference row is a bad one here.
 
     Args:
         pictures: receives the rows' images.
@@ -97,21 +129,63 @@ def read_conversations(
     Raises:
         DataError: the file cannot be read at all.
     """
-    base = (root or path.parent).resolve()
+    rows, bad = read_rows(path, pictures, root)
     good: list[Conversation] = []
+    for line, row in rows:
+        if isinstance(row, Pair):
+            bad.append(BadRow(path, line, "a preference row; these are for the method 'dpo'"))
+        else:
+            good.append(row)
+    return good, sorted(bad, key=lambda each: each.line)
+
+
+def read_rows(
+    path: Path, pictures: PictureBank, root: Path | None = None
+) -> tuple[list[tuple[int, Conversation | Pair]], list[BadRow]]:
+    """As `read_conversations`, with preference rows, each good row after its line (in Parquet: its row), from 1."""
+    base = (root or path.parent).resolve()
+    good: list[tuple[int, Conversation | Pair]] = []
     bad: list[BadRow] = []
+    for number, read in _raw_rows(path):
+        try:
+            row = _loaded(read) if isinstance(read, bytes) else read
+            made = _pair(row, pictures, base) if _is_pair(row) else _conversation(row, pictures, base)
+            good.append((number, made))
+        except _BadRowError as reason:
+            bad.append(BadRow(path, number, str(reason)))
+    return good, bad
+
+
+def _raw_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Lines as bytes, or the objects of a Parquet file, numbered from 1."""
+    if path.suffix == ".parquet":
+        try:
+            import pyarrow.parquet as parquet
+        except ImportError:
+            raise DataError(f"{path}: reading Parquet needs pyarrow; install it, or give JSON Lines") from None
+        try:
+            file = parquet.ParquetFile(path)
+            number = 0
+            for batch in file.iter_batches(batch_size=256):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, _without_nulls(row)
+        except (OSError, ValueError) as error:
+            first = (str(error).splitlines() or [""])[0]
+            raise DataError(f"{path}: not readable as Parquet ({first:.80}); write it again") from None
+        return
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError:
         raise DataError(f"{path}: not readable; give a JSON Lines file of conversations") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            good.append(_conversation(line, pictures, base))
-        except _BadRowError as reason:
-            bad.append(BadRow(path, number, str(reason)))
-    return good, bad
+    yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+
+
+def _without_nulls(value: Any) -> Any:
+    """A Parquet struct has every field of its column; those that a row left out come as None."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def require_all_good(bad: Sequence[BadRow], shown: int = 5) -> None:
@@ -121,13 +195,42 @@ def require_all_good(bad: Sequence[BadRow], shown: int = 5) -> None:
         raise DataError("; ".join(str(row) for row in bad[:shown]) + more)
 
 
-def _conversation(line: bytes, pictures: PictureBank, root: Path) -> Conversation:
+def _loaded(line: bytes) -> Any:
     try:
-        row = json.loads(line)
+        return json.loads(line)
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise _BadRowError("not JSON") from None
     except RecursionError:
         raise _BadRowError("nested too deep") from None
+
+
+def _is_pair(row: Any) -> bool:
+    return isinstance(row, dict) and "messages" not in row and bool({"chosen", "rejected"} & row.keys())
+
+
+def _pair(row: dict[str, Any], pictures: PictureBank, root: Path) -> Pair:
+    unknown = set(row) - _PAIR_FIELDS
+    if unknown:
+        raise _BadRowError(f"unknown field {sorted(unknown)[0]!r:.40}; known are {', '.join(sorted(_PAIR_FIELDS))}")
+    prompt: Any = row.get("prompt")
+    if isinstance(prompt, str):
+        prompt = [{"role": "user", "content": prompt}]
+    if not isinstance(prompt, list) or not prompt:
+        raise _BadRowError("'prompt' must be a text or a list of messages that ends with the user's")
+    rest = {key: row[key] for key in ("group", "task", "weight") if key in row}
+    made = []
+    for name in ("chosen", "rejected"):
+        answer = row.get(name)
+        if not isinstance(answer, str) or not answer.strip():
+            raise _BadRowError(f"{name!r} must be a text that is not empty")
+        messages = [*prompt, {"role": "assistant", "content": answer}]
+        made.append(_conversation(rest | {"messages": messages}, pictures, root))
+    if row["chosen"].strip() == row["rejected"].strip():
+        raise _BadRowError("'chosen' and 'rejected' are the same, so there is nothing to prefer")
+    return Pair(*made)
+
+
+def _conversation(row: Any, pictures: PictureBank, root: Path) -> Conversation:
     if not isinstance(row, dict):
         raise _BadRowError("not an object")
     unknown = set(row) - _FIELDS
@@ -155,30 +258,62 @@ def _conversation(line: bytes, pictures: PictureBank, root: Path) -> Conversatio
     # Pictures come last: a row that is bad elsewhere leaves none behind.
     checked = [_parts(message, index) for index, message in enumerate(messages, 1)]
     turns = tuple(
-        Turn(role, tuple(part if isinstance(part, str) else _picture(part[0], pictures, root) for part in parts))
+        Turn(role, tuple(part if isinstance(part, str) else _picture(part, pictures, root) for part in parts))
         for role, parts in zip(roles, checked, strict=True)
     )
     return Conversation(task, turns, str(group), float(weight))
 
 
-def _parts(message: dict[str, Any], index: int) -> list[str | tuple[str]]:
-    """Texts as they are, pictures as a path in a tuple of one."""
+@dataclass(frozen=True)
+class _Source:
+    """Where a picture is: a path, or the file itself."""
+
+    path: str = ""
+    contents: bytes = b""
+
+
+def _source(part: Any, index: int) -> _Source | None:
+    """The picture of a part, None if the part is not one."""
+    if not isinstance(part, dict) or part.get("type") not in ("image", "image_url"):
+        return None
+    if isinstance(part.get("path"), str) and "bytes" not in part:
+        return _Source(path=part["path"])
+    if isinstance(part.get("bytes"), bytes):
+        return _Source(contents=part["bytes"])
+    encoded = part.get("data")
+    url = part.get("image_url", part.get("url"))
+    if isinstance(url, dict):
+        url = url.get("url")
+    if isinstance(url, str):
+        head, comma, encoded = url.partition(",")
+        if not comma or not head.startswith("data:image/") or not head.endswith(";base64"):
+            raise _BadRowError(f"message {index}: an image's url must be data:image/...;base64; nothing is fetched")
+    if not isinstance(encoded, str):
+        return None
+    try:
+        return _Source(contents=base64.b64decode(encoded, validate=True))
+    except (binascii.Error, ValueError):
+        raise _BadRowError(f"message {index}: an image's data is not base64") from None
+
+
+def _parts(message: dict[str, Any], index: int) -> list[str | _Source]:
+    """Texts as they are, pictures as their sources."""
     content, role = message.get("content"), message["role"]
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
     if not isinstance(content, list):
         raise _BadRowError(f"message {index}: 'content' must be a text or a list of parts")
-    parts: list[str | tuple[str]] = []
+    parts: list[str | _Source] = []
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else None
         if kind == "text" and isinstance(part.get("text"), str):
             parts.append(part["text"])
-        elif kind == "image" and isinstance(part.get("path"), str):
+        elif (source := _source(part, index)) is not None:
             if role != "user":
                 raise _BadRowError(f"message {index}: only the user's turns may hold images")
-            parts.append((part["path"],))
+            parts.append(source)
         else:
-            raise _BadRowError(f"message {index}: a part must be a text with 'text' or an image with 'path'")
+            raise _BadRowError(f"message {index}: a part must be a text with 'text' or an image with 'path' or 'data'")
     text = "".join(part for part in parts if isinstance(part, str))
     if role == "assistant" and not text.strip():
         raise _BadRowError(f"message {index}: the assistant's text is empty")
@@ -189,11 +324,16 @@ def _parts(message: dict[str, Any], index: int) -> list[str | tuple[str]]:
     return parts
 
 
-def _picture(name: str, pictures: PictureBank, root: Path) -> int:
+def _picture(source: _Source, pictures: PictureBank, root: Path) -> int:
+    if source.contents:
+        try:
+            return pictures.add(source.contents)
+        except (OSError, ValueError):
+            raise _BadRowError("an image's data is not a readable image") from None
     try:
-        path = (root / name).resolve()
+        path = (root / source.path).resolve()
         if not path.is_relative_to(root):
-            raise _BadRowError(f"image {name!r:.120} lies outside the data folder")
+            raise _BadRowError(f"image {source.path!r:.120} lies outside the data folder")
         return pictures.add(path)
     except (OSError, ValueError):  # ValueError: a path with a NUL
-        raise _BadRowError(f"image {name!r:.120} is missing or not readable") from None
+        raise _BadRowError(f"image {source.path!r:.120} is missing or not readable") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import math
@@ -27,14 +28,15 @@ from torch import Tensor, nn
 from aris.errors import DataError
 from aris.model import MedGemma
 from aris.tuning.collate import Batch, Mixture, collate, pack
+from aris.tuning.curves import draw_curves
 from aris.tuning.recipe import Recipe
 from aris.tuning.resume import Curve, copy_into, load_state, save_state, write_whole
 from aris.tuning.rows import TokenRow
 from aris.tuning.schedule import warmup_cosine
-from aris.tuning.trainable import answer_losses, parameter_groups, row_means
+from aris.tuning.trainable import answer_losses, make_optimizer, row_means
 
 LOG_EVERY = 20
-STATE, BEST, CURVE = "state.pt", "best.safetensors", "curve.jsonl"
+STATE, BEST, CURVE, PICTURE = "state.pt", "best.safetensors", "curve.jsonl", "curve.png"
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 View = Callable[[Tensor], Tensor]
@@ -45,8 +47,8 @@ class Pictures:
     """The images of the rows, and how the tower sees them.
 
     Attributes:
-        bank: (N, H, W) uint8 on the model's device.
-        augment: films (B, H, W) uint8 and a generator on their device to pixels (B, 3, S, S) float in -1..1.
+        bank: (N, H, W) or (N, H, W, 3) uint8, on the model's device or the CPU.
+        augment: films of the bank and a generator on the model's device to pixels (B, 3, S, S) float in -1..1.
         view: the same without chance, as at inference; for validation.
     """
 
@@ -99,11 +101,39 @@ class Loop:
         if any(picture >= held for row in [*train, *self.validation] for picture in row.all_pictures()):
             raise DataError(f"rows: they point past the {held} pictures given; build rows and pictures together")
         self.fingerprint = _fingerprint(recipe, train, self.validation)
-        self.optimizer = torch.optim.AdamW(parameter_groups(trained, recipe), lr=0.0, betas=(0.9, 0.99))
+        self.optimizer = make_optimizer(trained, recipe)
+        self.train_tower = any(name.startswith("vision_tower.") for name in trained)
         self.step, self.best_step, self.best_loss = 0, -1, math.inf
         self.window: list[float] = []
+        self.tokens = 0  # seen since the process began
 
     def run(self) -> Result:
+        """Train to the last step as `_run` says, and end with one clear line where memory or the disk is full.
+
+        Raises:
+            DataError: as `_run`, or memory or the disk is full; the last saved state and the best weights are whole.
+        """
+        try:
+            return self._run()
+        except (torch.OutOfMemoryError, MemoryError):
+            raise DataError(
+                f"training: out of memory at step {self.step}; lower most_tokens, set checkpointing: true or method: "
+                f"qlora. {self._left()}"
+            ) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise DataError(
+                f"training: the disk is full at step {self.step}; make room in {self.out} and start the same command "
+                f"again. {self._left()}"
+            ) from None
+
+    def _left(self) -> str:
+        if self.best_step < 0:
+            return "Nothing was saved yet"
+        return f"The best weights, of step {self.best_step}, are in {self.out / BEST}"
+
+    def _run(self) -> Result:
         """Train to the last step, going on from the folder's state if there is one; leave the best weights in.
 
         Raises:
@@ -116,21 +146,30 @@ class Loop:
         with _repeatable():
             if self.step == 0:
                 self._evaluate(curve)
-            while self.step < recipe.steps:
+            while self.step < recipe.steps and not self._stale():
                 self.window.append(self._train_step())
                 self.step += 1
                 last = self.step == recipe.steps
                 if self.step % LOG_EVERY == 0 or last:
-                    speed = (self.step - first) / (time.perf_counter() - started)
+                    passed = time.perf_counter() - started
+                    speed = (self.step - first) / passed
                     mean = sum(self.window) / len(self.window)
                     self.window = []
-                    self._log(curve, {"step": self.step, "loss": round(mean, 5), "steps_per_s": round(speed, 2)})
+                    entry = {"step": self.step, "loss": round(mean, 5), "steps_per_s": round(speed, 2)}
+                    entry["tokens_per_s"] = round(self.tokens / passed)
+                    entry["eta_s"] = round((recipe.steps - self.step) / speed)
+                    if self.model.device.type == "cuda":
+                        entry["peak_gib"] = round(torch.cuda.max_memory_allocated(self.model.device) / 2**30, 2)
+                    self._log(curve, entry)
                 if self.step % recipe.evaluate_every == 0 or last:
                     self._evaluate(curve)
-                if self.step % recipe.save_every == 0 or last:
+                if self.step % recipe.save_every == 0 or last or self._stale():
                     self._save()
+        if self._stale():
+            self.say(f"no lower validation loss since step {self.best_step}: ended at step {self.step}")
         best = safetensors.torch.load_file(self.out / BEST, device=str(self.model.device))
         copy_into(self.trained, best, self.out / BEST)
+        draw_curves(Curve.read(self.out / CURVE), self.out / PICTURE)
         return Result(self.best_step, self.best_loss)
 
     @torch.no_grad()
@@ -158,6 +197,11 @@ class Loop:
             out[task] = {"loss": round(float(loss), 5), "exact": round(float(exact), 5), "rows": count}
         return out
 
+    def _stale(self) -> bool:
+        """Whether the recipe's patience is spent; only an evaluation changes that."""
+        recipe = self.recipe
+        return recipe.patience > 0 and self.step - self.best_step >= recipe.patience * recipe.evaluate_every
+
     def _train_step(self) -> float:
         """One optimizer step; returns the loss before it."""
         recipe, device = self.recipe, self.model.device
@@ -168,13 +212,12 @@ class Loop:
             group["lr"] = group["peak"] * warmup_cosine(self.step, recipe.steps, recipe.warmup_steps)
         self.optimizer.zero_grad(set_to_none=True)
         weight = sum(row.weight for row in rows)
+        self.tokens += sum(len(row.token_ids) for row in rows)
         total = torch.zeros((), device=device)
         for part in pack([len(row.token_ids) for row in rows], recipe.most_tokens):
-            batch = collate([rows[index] for index in part]).to(device)
-            with self._autocast():
-                pixels = self._pixels(batch, on_device)
-                losses, _ = answer_losses(self.model, batch, pixels, train_tower=recipe.tower_learning_rate > 0)
-            loss = (row_means(losses, batch) * batch.weights).sum() / weight
+            chosen = [rows[index] for index in part]
+            weights = torch.tensor([row.weight for row in chosen], dtype=torch.float32, device=device)
+            loss = (self._row_losses(chosen, on_device) * weights).sum() / weight
             loss.backward()
             total += loss.detach()
         norm = nn.utils.clip_grad_norm_(list(self.trained.values()), recipe.clip_norm)
@@ -187,11 +230,19 @@ class Loop:
         self.optimizer.step()
         return value
 
+    def _row_losses(self, rows: Sequence[TokenRow], generator: torch.Generator) -> Tensor:
+        """What a step lowers, for each row (R,) float32."""
+        batch = collate(rows, packed=self.recipe.packing).to(self.model.device)
+        with self._autocast():
+            pixels = self._pixels(batch, generator)
+            losses, _ = answer_losses(self.model, batch, pixels, train_tower=self.train_tower)
+        return row_means(losses, batch)
+
     def _pixels(self, batch: Batch, generator: torch.Generator | None) -> Tensor | None:
         if not len(batch.pictures):
             return None
         assert self.pictures is not None
-        films = self.pictures.bank[batch.pictures]
+        films = self.pictures.bank[batch.pictures.to(self.pictures.bank.device)]
         return self.pictures.view(films) if generator is None else self.pictures.augment(films, generator)
 
     def _autocast(self) -> torch.autocast:

@@ -48,8 +48,10 @@ class Scorer:
             soft = self.model.encode_images(to_pixels(equalize(x)))
             hidden = self.model.hidden_states(torch.tensor([ids] * len(soft)).to(self.model.device), soft)[:, -1]
             embedding = self.model.language_model.embed_tokens
-            assert isinstance(embedding, torch.nn.Embedding)
-            rows = embedding.weight[[yes, no]]
+            if isinstance(embedding, torch.nn.Embedding):
+                rows = embedding.weight[[yes, no]]
+            else:
+                rows = embedding.lookup(torch.tensor([yes, no], device=hidden.device), hidden.dtype)
             scores = (hidden @ rows.T).float().cpu()
             out.append(scores[:, 0] - scores[:, 1])
         return torch.cat(out)

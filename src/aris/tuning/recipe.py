@@ -10,6 +10,13 @@ from typing import Any
 
 from aris.errors import DataError
 
+_CHOICES = {
+    "precision": ("bf16", "fp32"),
+    "method": ("lora", "qlora", "full"),
+    "objective": ("answers", "preference"),
+    "optimizer": ("adamw", "adamw8bit"),
+}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -28,9 +35,21 @@ class Recipe:
         lora_r, lora_alpha: rank and scale of the adapters.
         augment_strength: of the images, 0 to 1.
         evaluate_every, save_every: in steps; the last step does both.
-        mixture: share of the rows by task.
+        mixture: share of the rows by task; empty: as many as there are.
         balanced: tasks whose few answers are drawn evenly.
         precision: "bf16" (autocast over the frozen weights) or "fp32".
+        method: "lora", "qlora" (the decoder's frozen weights in NF4), or "full" (all of the decoder but its embedding).
+        targets: layers that get an adapter, as `adapters.attach` takes them.
+        rslora, dora: rank-stabilised scale; trained row lengths.
+        tower_adapters: put adapters on the vision tower's targeted layers too.
+        projector: train the projector.
+        checkpointing: keep only each layer's input and compute the rest again on the way back.
+        packing: put the rows of a part behind each other, each seeing itself alone, instead of padding them.
+        optimizer: "adamw", or "adamw8bit" with its two moments in 8 bits each.
+        objective: "answers", or "preference" (`preference.py`) for rows of a chosen and a rejected answer.
+        beta: of the preference loss: how dear it is to leave the reference.
+        patience: evaluations in a row without a lower loss after which the run ends; 0 never.
+        validation_share: of the groups, where the data has no validation file.
     """
 
     seed: int
@@ -51,6 +70,19 @@ class Recipe:
     mixture: dict[str, float]
     balanced: tuple[str, ...] = field(default=())
     precision: str = "bf16"
+    method: str = "lora"
+    targets: tuple[str, ...] = field(default=("all-linear",))
+    rslora: bool = False
+    dora: bool = False
+    tower_adapters: bool = False
+    projector: bool = True
+    checkpointing: bool = False
+    packing: bool = False
+    optimizer: str = "adamw"
+    objective: str = "answers"
+    beta: float = 0.1
+    patience: int = 0
+    validation_share: float = 0.1
 
     def __post_init__(self) -> None:
         for name in ("steps", "rows_per_step", "most_tokens", "max_tokens", "lora_r", "evaluate_every", "save_every"):
@@ -59,11 +91,24 @@ class Recipe:
         for name in ("learning_rate", "clip_norm", "lora_alpha"):
             if getattr(self, name) <= 0:
                 raise DataError(f"recipe: {name} must be above 0")
-        for name in ("seed", "tower_learning_rate", "warmup_steps", "weight_decay", "augment_strength"):
+        for name in ("seed", "tower_learning_rate", "warmup_steps", "weight_decay", "augment_strength", "patience"):
             if getattr(self, name) < 0:
                 raise DataError(f"recipe: {name} must not be negative")
-        if self.precision not in ("bf16", "fp32"):
-            raise DataError(f"recipe: precision is {self.precision!r}; use 'bf16' or 'fp32'")
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                choices = " or ".join(repr(choice) for choice in known)
+                raise DataError(f"recipe: {name} is {getattr(self, name)!r:.40}; use {choices}")
+        if self.method == "full" and (self.rslora or self.dora):
+            raise DataError("recipe: rslora and dora are for adapters; the method is 'full'")
+        if self.objective == "preference" and (
+            self.method == "full" or self.projector or self.tower_learning_rate or self.beta <= 0
+        ):
+            raise DataError(
+                "recipe: the objective 'preference' needs adapters alone (method lora or qlora, projector: false, "
+                "tower_learning_rate: 0), as the reference is the model without them, and a beta above 0"
+            )
+        if not self.targets:
+            raise DataError("recipe: targets must name a layer, or be left out for all linear ones")
         if self.max_tokens > self.most_tokens:
             raise DataError("recipe: max_tokens is above most_tokens, so such a row would not fit in memory")
 
@@ -118,6 +163,10 @@ def _checked(name: str, kind: str, value: Any) -> Any:
         except (TypeError, ValueError, OverflowError):
             pass
         raise DataError(f"recipe: {name} must be a {'number' if kind == 'float' else 'whole number'}")
+    if kind == "bool":
+        if isinstance(value, bool):
+            return value
+        raise DataError(f"recipe: {name} must be true or false")
     if kind.startswith("dict"):
         if isinstance(value, dict):
             return {str(key): _checked(f"{name} of {key}", "float", share) for key, share in value.items()}

@@ -7,28 +7,49 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 import torch.utils.checkpoint
-from torch import Tensor
+from torch import Tensor, nn
 
 from aris.errors import DataError
-from aris.model import MedGemma, attach_lora
+from aris.model import MedGemma
+from aris.tuning.adamw8bit import AdamW8bit
+from aris.tuning.adapters import attach
 from aris.tuning.collate import Batch
+from aris.tuning.cross_entropy import chunked_cross_entropy
+from aris.tuning.nf4 import quantize_for_training
 from aris.tuning.recipe import Recipe
 
+EMBEDDING = "language_model.embed_tokens.weight"
 # Rows of logits over the whole vocabulary that exist at once: 1,024 of 262,144 in float32 are 1 GiB.
 _LOGIT_ROWS = 1024
 
 
-def prepare(model: MedGemma, recipe: Recipe) -> dict[str, Tensor]:
-    """Put adapters on the decoder's linear layers, fill the projector if it is empty, and freeze the rest.
+def prepare(model: MedGemma, recipe: Recipe, device: torch.device | None = None) -> dict[str, Tensor]:
+    """Put adapters on the targeted layers, fill the projector if it is trained and empty, and freeze the rest.
+
+    Args:
+        device: where the model goes; where it is by default.
 
     Returns:
         The trained parameters by name, in float32.
     """
     model.requires_grad_(False)
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+    device = device or model.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(recipe.seed)
-        attach_lora(model, lambda name: name.startswith("language_model."), recipe.lora_r, recipe.lora_alpha)
-        if model.multi_modal_projector is not None:
+        if recipe.method == "qlora":
+            quantize_for_training(model, device)
+        model.to(device)
+        if recipe.method != "full":
+            attach(
+                model,
+                recipe.targets,
+                recipe.lora_r,
+                recipe.lora_alpha,
+                tower=recipe.tower_adapters,
+                rslora=recipe.rslora,
+                dora=recipe.dora,
+            )
+        if model.multi_modal_projector is not None and recipe.projector:
             weight = model.multi_modal_projector.mm_input_projection_weight
             if not weight.any():
                 # Soft tokens start at the size of scaled word embeddings, which is what the decoder knows.
@@ -39,12 +60,17 @@ def prepare(model: MedGemma, recipe: Recipe) -> dict[str, Tensor]:
     trained = {}
     for name, parameter in model.named_parameters():
         tower = name.startswith("vision_tower.")
-        if "lora_" in name or name.startswith("multi_modal_projector.") or (tower and recipe.tower_learning_rate):
+        wanted = "lora_" in name or (tower and recipe.tower_learning_rate > 0)
+        wanted = wanted or (recipe.projector and name.startswith("multi_modal_projector."))
+        # The embedding is the head too (tied), and a third of a small model: it stays, and is never copied.
+        whole = recipe.method == "full" and name.startswith("language_model.") and name != EMBEDDING
+        if wanted or whole:
             parameter.data = parameter.data.float()
             trained[name] = parameter.requires_grad_(True)
-        elif tower:
+        elif tower and recipe.projector:
             # Frozen, but kept exact: it is small, and its features are what everything else is fitted to.
             parameter.data = parameter.data.float()
+    model.language_model.gradient_checkpointing = recipe.checkpointing
     return trained
 
 
@@ -58,6 +84,12 @@ def parameter_groups(trained: dict[str, Tensor], recipe: Recipe) -> list[dict[st
     return [
         {"params": parameters, "peak": peak, "weight_decay": decay} for (peak, decay), parameters in groups.items()
     ]
+
+
+def make_optimizer(trained: dict[str, Tensor], recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW over the groups, its moments in the recipe's precision; the learning rate is the loop's to set."""
+    kind = AdamW8bit if recipe.optimizer == "adamw8bit" else torch.optim.AdamW
+    return kind(parameter_groups(trained, recipe), lr=0.0, betas=(0.9, 0.99))
 
 
 def answer_losses(
@@ -82,10 +114,15 @@ def answer_losses(
         with torch.set_grad_enabled(train_tower and torch.is_grad_enabled()):
             patches = model.vision_tower(pixels)
         soft = model.multi_modal_projector(patches)
-    hidden = model.hidden_states(batch.token_ids, soft)[batch.row_index, batch.token_index]  # (K, W)
+    states = model.hidden_states(batch.token_ids, soft, starts=batch.starts)
+    hidden = states[batch.row_index, batch.token_index]  # (K, W)
     targets = batch.targets
     losses, right = [], []
     learning = torch.is_grad_enabled()
+
+    embedding = model.language_model.embed_tokens
+    if learning and isinstance(embedding, nn.Embedding):
+        return chunked_cross_entropy(hidden, embedding.weight, targets), None
 
     def part_loss(states: Tensor, wanted: Tensor) -> Tensor:
         return F.cross_entropy(model.logits(states).float(), wanted, reduction="none")
@@ -106,6 +143,6 @@ def answer_losses(
 
 def row_means(values: Tensor, batch: Batch) -> Tensor:
     """(K,) values of answer tokens to the mean of each row (R,): a yes counts as much as a report."""
-    rows = len(batch.token_ids)
-    counts = torch.bincount(batch.row_index, minlength=rows).to(values.dtype)
-    return torch.zeros(rows, dtype=values.dtype, device=values.device).index_add(0, batch.row_index, values) / counts
+    rows = len(batch.weights)
+    counts = torch.bincount(batch.owner, minlength=rows).to(values.dtype)
+    return torch.zeros(rows, dtype=values.dtype, device=values.device).index_add(0, batch.owner, values) / counts

@@ -1,0 +1,127 @@
+"""The frames of a multi-frame object, each as a data set of one frame that every reader of stills can take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from aris.imaging.codecs import DecodeError
+
+# The Image Pixel, Modality LUT and VOI LUT modules: what turns one frame's bytes into what is shown.
+_KEPT = (
+    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "Rows", "Columns", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
+    "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData",
+    "SegmentedGreenPaletteColorLookupTableData", "SegmentedBluePaletteColorLookupTableData", "ICCProfile",
+    "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter", "WindowWidth",
+    "VOILUTFunction", "VOILUTSequence", "PresentationLUTShape", "SOPClassUID", "Modality",
+)  # fmt: skip
+_OF_GROUPS = {
+    "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
+    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
+}
+
+
+def count(dataset: Any) -> int:
+    """Number of Frames (0028,0008), 1 where it is absent.
+
+    Raises:
+        DecodeError: it is less than 1 or no number.
+    """
+    try:
+        frames = int(dataset.get("NumberOfFrames") or 1)
+    except (TypeError, ValueError):
+        raise DecodeError from None
+    if frames < 1:
+        raise DecodeError
+    return frames
+
+
+def group(dataset: Any, index: int, name: str) -> Any | None:
+    """The item of a functional group macro for a frame: its own, else the shared one, else None (PS3.3 C.7.6.16)."""
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or ()
+    shared = dataset.get("SharedFunctionalGroupsSequence") or ()
+    found: Any
+    for item in (*per_frame[index : index + 1], *shared[:1]):
+        found = item.get(name)
+        if found:
+            return found[0]
+    return None
+
+
+def split(dataset: Any, indices: Sequence[int] | None = None) -> Iterator[Any]:
+    """Each frame, or those of `indices` (ascending, from 0), as a data set with one frame's pixels.
+
+    Rescale and windows of a frame's functional groups take the place of the object's own.
+
+    Raises:
+        DecodeError: the pixels hold fewer frames than are declared, or cannot be cut (BitsAllocated of 1).
+    """
+    total = count(dataset)
+    wanted = list(range(total)) if indices is None else list(indices)
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        parts = _encapsulated(dataset, wanted, total)
+    else:
+        parts = _native(dataset, wanted, total)
+    for index, (data, encapsulated) in zip(wanted, parts, strict=True):
+        yield _frame(dataset, index, data, encapsulated)
+
+
+def _frame(dataset: Any, index: int, data: bytes, encapsulated: bool) -> Any:
+    from pydicom.dataset import Dataset
+
+    frame = Dataset()
+    for keyword in _KEPT:
+        if keyword in dataset:
+            frame[keyword] = dataset[keyword]
+    for name, keywords in _OF_GROUPS.items():
+        item = group(dataset, index, name)
+        if item is None:
+            continue
+        for keyword in keywords:
+            if keyword in item:
+                frame[keyword] = item[keyword]
+    frame.file_meta = dataset.file_meta
+    frame.add_new("PixelData", "OB" if encapsulated or int(dataset.BitsAllocated) <= 8 else "OW", data)
+    frame["PixelData"].is_undefined_length = encapsulated
+    return frame
+
+
+def _native(dataset: Any, wanted: list[int], total: int) -> Iterator[tuple[bytes, bool]]:
+    bits, samples = int(dataset.BitsAllocated), int(dataset.SamplesPerPixel)
+    pixels = int(dataset.Rows) * int(dataset.Columns)
+    if bits % 8 or bits == 0:
+        raise DecodeError
+    size = pixels * samples * bits // 8
+    if str(dataset.PhotometricInterpretation) == "YBR_FULL_422":
+        size = size // 3 * 2
+    data = dataset.PixelData
+    if len(data) < size * total:
+        raise DecodeError
+    for index in wanted:
+        part = data[index * size : (index + 1) * size]
+        yield part + b"\0" * (len(part) % 2), False
+
+
+def _encapsulated(dataset: Any, wanted: list[int], total: int) -> Iterator[tuple[bytes, bool]]:
+    from pydicom.encaps import encapsulate, generate_frames
+
+    table = dataset.get("ExtendedOffsetTable")
+    lengths = dataset.get("ExtendedOffsetTableLengths")
+    extended = (table, lengths) if table is not None and lengths is not None else None
+    rest = iter(wanted)
+    index = next(rest, None)
+    try:
+        streams = generate_frames(dataset.PixelData, number_of_frames=total, extended_offsets=extended)
+        for number, stream in enumerate(streams):
+            if index is None:
+                return
+            if number == index:
+                yield encapsulate([stream], has_bot=False), True
+                index = next(rest, None)
+    except (ValueError, KeyError, IndexError, TypeError, OSError):
+        raise DecodeError from None
+    if index is not None:
+        raise DecodeError

@@ -1,0 +1,102 @@
+"""Where slices lie in the patient, and in which order: PS3.3 C.7.6.2 (Image Plane), millimetres, patient system LPS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float64]
+# Directions that differ by less than this cosine distance (0.8 degrees) are one orientation: headers are rounded.
+_SAME_DIRECTION = 1e-4
+# Positions closer than this are one place: scanners round to a micrometre, and no slice is as thin.
+SAME_PLACE_MM = 0.01
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One slice's place.
+
+    Attributes:
+        position: (x, y, z) of the centre of the first pixel, millimetres; x to the patient's left, y to the back, z to
+            the head (Image Position (Patient)).
+        row, column: unit vectors along which the column index and the row index grow (Image Orientation (Patient)).
+    """
+
+    position: tuple[float, float, float]
+    row: tuple[float, float, float]
+    column: tuple[float, float, float]
+
+    @property
+    def normal(self) -> Vector:
+        """Unit vector across the slice: row x column. Of an axial slice it points to the head."""
+        across = np.cross(self.row, self.column)
+        return across / np.linalg.norm(across)
+
+    @property
+    def depth(self) -> float:
+        """The position along the normal, in millimetres."""
+        return float(np.dot(self.position, self.normal))
+
+
+def plane(position: Sequence[float], orientation: Sequence[float]) -> Plane | None:
+    """A slice's place from the two attributes; None where they say none (absent, not finite, not at right angles)."""
+    if len(position) != 3 or len(orientation) != 6 or not np.isfinite([*position, *orientation]).all():
+        return None
+    row, column = np.asarray(orientation[:3], dtype=np.float64), np.asarray(orientation[3:], dtype=np.float64)
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    if min(lengths) < 0.9 or max(lengths) > 1.1 or abs(float(row @ column)) > 0.01:
+        return None
+    row, column = row / lengths[0], column / lengths[1]
+    x, y, z = (float(value) for value in position)
+    return Plane((x, y, z), tuple(row.tolist()), tuple(column.tolist()))
+
+
+def same_orientation(one: Plane, other: Plane) -> bool:
+    """Whether rows and columns of two slices point the same ways."""
+    return bool(
+        np.dot(one.row, other.row) > 1 - _SAME_DIRECTION and np.dot(one.column, other.column) > 1 - _SAME_DIRECTION
+    )
+
+
+def orientation_name(one: Plane) -> str:
+    """ "axial", "coronal" or "sagittal"; "oblique" where the normal is over 25 degrees off each of them."""
+    across = np.abs(one.normal)
+    axis = int(across.argmax())
+    return ("sagittal", "coronal", "axial")[axis] if across[axis] > np.cos(np.deg2rad(25)) else "oblique"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How slices lie along the normal.
+
+    Attributes:
+        spacing_mm: the median distance between neighbours; None for one slice.
+        gaps: each a pair (place before the gap, from 0; how many slices are missing there).
+        uneven: whether distances differ by more than 5 % of the median without amounting to a missing slice.
+        sheared: whether the first pixels are not above one another, as with a tilted gantry.
+    """
+
+    spacing_mm: float | None
+    gaps: tuple[tuple[int, int], ...]
+    uneven: bool
+    sheared: bool
+
+
+def spread(planes: Sequence[Plane]) -> Spread:
+    """Distances of slices that are sorted by depth, of one orientation."""
+    if len(planes) < 2:
+        return Spread(None, (), False, False)
+    depths = np.array([one.depth for one in planes])
+    steps = np.diff(depths)
+    # Half of the slices may be missing without the median being wrong; of two slices nothing can be told.
+    middle = float(np.median(steps))
+    gaps = tuple((int(i), round(float(steps[i]) / middle) - 1) for i in np.flatnonzero(steps > 1.5 * middle))
+    whole = np.delete(steps, [i for i, _ in gaps])
+    uneven = bool((np.abs(whole - middle) > 0.05 * middle).any())
+    origins = np.array([one.position for one in planes])
+    across = origins - origins[0] - np.outer(depths - depths[0], planes[0].normal)
+    sheared = bool((np.linalg.norm(across, axis=1) > max(0.5, 0.1 * middle)).any())
+    return Spread(middle, gaps, uneven, sheared)

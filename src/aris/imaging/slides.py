@@ -1,0 +1,350 @@
+"""Whole slides: DICOM (read here) and the vendors' formats (OpenSlide, extra `wsi`), and the patches of tissue in them.
+
+Labels and overview photographs, which name patients, are never opened.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from aris.errors import ImageError
+from aris.imaging import codecs, dicom, frames
+from aris.imaging.film import printable
+from aris.imaging.prompt_images import PromptImage
+from aris.imaging.raster import check_size
+from aris.imaging.sampling import slice_indices
+from aris.imaging.sources import FileSource
+from aris.imaging.studies import Series, find_studies
+
+Pixels = npt.NDArray[np.uint8]
+PATCH = 896
+MAX_PATCHES = 126  # MedGemma 1.5, model card
+# Glass has next to no colour: below this saturation (of 255) nothing counts as tissue, whatever Otsu finds in noise.
+_LEAST_SATURATION = 15
+_MASK_CELLS = 16  # cells of the tissue mask along a patch's side
+_CACHED_TILES = 256
+
+
+@dataclass(frozen=True)
+class Level:
+    """One resolution of a slide.
+
+    Attributes:
+        width, height: pixels.
+        downsample: how many pixels of level 0 lie along one of this level.
+    """
+
+    width: int
+    height: int
+    downsample: float
+
+
+class _Reader(Protocol):
+    levels: tuple[Level, ...]
+    mpp: float | None
+
+    def region(self, level: int, left: int, top: int, width: int, height: int) -> Pixels: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Slide:
+    """A slide that is open.
+
+    Attributes:
+        levels: from the finest to the coarsest.
+        mpp: micrometres between pixels of level 0; None where the file does not say.
+        source: the path as it was given.
+        warnings: one line each.
+    """
+
+    levels: tuple[Level, ...]
+    mpp: float | None
+    source: str
+    warnings: tuple[str, ...]
+    reader: _Reader
+
+    def region(self, left: float, top: float, side: float, size: int) -> Pixels:
+        """A square of `side` level-0 pixels at (left, top), as uint8 (size, size, 3); white beyond the slide."""
+        wanted = side / size
+        level = max((i for i, one in enumerate(self.levels) if one.downsample <= wanted * 1.01), default=0)
+        scale = self.levels[level].downsample
+        count = max(1, round(side / scale))
+        check_size(count, count, printable(self.source))
+        pixels = self.reader.region(level, round(left / scale), round(top / scale), count, count)
+        if count == size:
+            return pixels
+        return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS))
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A square of tissue: its place in level-0 pixels, and how much of it is tissue (0..1)."""
+
+    left: int
+    top: int
+    side: int
+    tissue: float
+
+
+def open_slide(what: str | Path | Series) -> Slide:
+    """Open a slide: a DICOM file, the folder or series of its levels, or a vendor's file.
+
+    Raises:
+        ImageError: no slide, damaged, or a vendor's format without the extra `wsi`.
+    """
+    if isinstance(what, Series):
+        return _dicom_slide(what, what.instances[0].source.name)
+    path = Path(what).expanduser()
+    source = printable(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(132)
+    except IsADirectoryError:
+        head = b""
+    except (OSError, ValueError):
+        raise ImageError(f"{source}: cannot be read; check the path") from None
+    if path.is_dir() or head[128:132] == b"DICM":
+        found = [series for series in find_studies(path).series if series.kind == "slide"]
+        if len(found) != 1:
+            raise ImageError(f"{source}: {len(found)} DICOM slides in it; give one")
+        return _dicom_slide(found[0], str(what))
+    reader = _openslide(path, source)
+    return _slide(reader, str(what))
+
+
+def patches(
+    slide: Slide, *, mpp: float = 1.0, size: int = PATCH, min_tissue: float = 0.25, limit: int = MAX_PATCHES
+) -> tuple[Patch, ...]:
+    """Squares of a regular grid, without overlap, that hold tissue; row by row.
+
+    Tissue is told from glass by its saturation at low power (Otsu's threshold; IEEE Trans SMC 1979; 9: 62). Of more
+    than `limit` an even selection is taken, the first and the last included, in order.
+
+    Args:
+        slide: to look at.
+        mpp: micrometres between a patch's pixels: 1.0 is what is called 10x. Ignored, with level 0 taken, where the
+            slide does not say its own.
+        size: of a patch's side in its pixels.
+        min_tissue: the share of a patch that must be tissue.
+        limit: patches at most.
+
+    Raises:
+        ImageError: no tissue found.
+    """
+    side = size if slide.mpp is None else round(size * mpp / slide.mpp)
+    base = slide.levels[0]
+    columns, rows = -(-base.width // side), -(-base.height // side)
+    if columns * rows > 1_000_000:
+        raise ImageError(f"{printable(slide.source)}: more than a million patches; take a coarser resolution")
+    saturation = np.zeros((rows, columns, _MASK_CELLS, _MASK_CELLS), dtype=np.uint8)
+    for row in range(rows):
+        for column in range(columns):
+            view = slide.region(column * side, row * side, side, _MASK_CELLS).astype(np.int16)
+            saturation[row, column] = view.max(axis=2) - view.min(axis=2)
+    threshold = max(_LEAST_SATURATION, _otsu(saturation))
+    share = (saturation > threshold).mean(axis=(2, 3))
+    # A patch whose larger part lies beyond the slide's edge has less tissue than its share would need.
+    found = [
+        Patch(column * side, row * side, side, float(share[row, column]))
+        for row, column in np.argwhere(share >= min_tissue).tolist()
+    ]
+    if not found:
+        raise ImageError(f"{printable(slide.source)}: no tissue found; choose patches by hand")
+    return tuple(found[index] for index in slice_indices(len(found), limit))
+
+
+def slide_images(slide: Slide, chosen: Sequence[Patch], size: int = PATCH) -> tuple[PromptImage, ...]:
+    """The patches as a prompt has them, in their order: uint8 (size, size, 3) and "PATCH 1", "PATCH 2", ..."""
+    return tuple(
+        PromptImage(slide.region(one.left, one.top, one.side, size), f"PATCH {number}", number - 1)
+        for number, one in enumerate(chosen, 1)
+    )
+
+
+def _otsu(values: npt.NDArray[np.uint8]) -> int:
+    counts = np.bincount(values.ravel(), minlength=256).astype(np.float64)
+    below = counts.cumsum()
+    above = below[-1] - below
+    total = (counts * np.arange(256)).cumsum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (total / below - (total[-1] - total) / above) ** 2
+    return int(np.nan_to_num(between).argmax())
+
+
+def _slide(reader: _Reader, source: str) -> Slide:
+    notes = () if reader.mpp else ("the slide does not say its resolution: nothing can be measured, level 0 is used",)
+    return Slide(reader.levels, reader.mpp, source, notes, reader)
+
+
+def _openslide(path: Path, source: str) -> _Reader:
+    try:
+        import openslide
+    except ImportError:
+        raise ImageError(
+            f"{source}: slides in vendors' formats need OpenSlide; pip install 'aris-medgemma[wsi]'"
+        ) from None
+    try:
+        opened = openslide.OpenSlide(str(path))
+    except (openslide.OpenSlideError, OSError, ValueError):
+        raise ImageError(f"{source}: no slide that OpenSlide reads, or damaged; copy or export it again") from None
+    return _OpenSlideReader(opened, source)
+
+
+class _OpenSlideReader:
+    def __init__(self, opened: Any, source: str) -> None:
+        self._opened, self._source = opened, source
+        pairs = zip(opened.level_dimensions, opened.level_downsamples, strict=True)
+        self.levels = tuple(Level(width, height, float(scale)) for (width, height), scale in pairs)
+        self.mpp = self._resolution(opened.properties)
+
+    @staticmethod
+    def _resolution(properties: Any) -> float | None:
+        try:
+            if "openslide.mpp-x" in properties:
+                mpp = (float(properties["openslide.mpp-x"]) + float(properties["openslide.mpp-y"])) / 2
+            else:
+                unit = {"centimeter": 10_000.0, "inch": 25_400.0}[properties["tiff.ResolutionUnit"]]
+                mpp = unit / float(properties["tiff.XResolution"])
+        except (KeyError, ValueError, ZeroDivisionError):
+            return None
+        return mpp if 0.01 < mpp < 100 else None
+
+    def region(self, level: int, left: int, top: int, width: int, height: int) -> Pixels:
+        import openslide
+
+        scale = self.levels[level].downsample
+        try:
+            read = self._opened.read_region((round(left * scale), round(top * scale)), level, (width, height))
+        except (openslide.OpenSlideError, OSError, ValueError):
+            raise ImageError(f"{printable(self._source)}: damaged tiles; copy or export it again") from None
+        white = Image.new("RGBA", read.size, (255, 255, 255, 255))
+        return np.asarray(Image.alpha_composite(white, read).convert("RGB"))
+
+
+def _dicom_slide(series: Series, source: str) -> Slide:
+    volumes = [one for one in series.instances if "VOLUME" in one.image_type and "LABEL" not in one.image_type]
+    levels = [_Tiles(one.source) for one in volumes or series.instances if not _names(one.image_type)]
+    if not levels:
+        raise ImageError(f"{printable(source)}: no tiles of a slide in it, only labels or overviews")
+    levels.sort(key=lambda level: -level.width)
+    return _slide(_DicomReader(levels), source)
+
+
+def _names(image_type: tuple[str, ...]) -> bool:
+    """Labels and overviews show names."""
+    return bool({"LABEL", "OVERVIEW", "LOCALIZER"} & set(image_type))
+
+
+class _DicomReader:
+    def __init__(self, tiles: list[_Tiles]) -> None:
+        self._tiles = tiles
+        self.levels = tuple(Level(one.width, one.height, tiles[0].width / one.width) for one in tiles)
+        self.mpp = tiles[0].mpp
+
+    def region(self, level: int, left: int, top: int, width: int, height: int) -> Pixels:
+        return self._tiles[level].region(left, top, width, height)
+
+
+class _Tiles:
+    """One level of a DICOM slide (PS3.3 C.8.12.4): TILED_FULL, or TILED_SPARSE with a position for each frame."""
+
+    def __init__(self, source: FileSource) -> None:
+        from pydicom import dcmread
+
+        self._name = source.name
+        data = source.read()
+        if not codecs.inflated_size_within(data, dicom.MAX_INFLATED):
+            raise ImageError(f"{self._name}: inflated, it is too large; export it uncompressed")
+        logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote header values
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._dataset = dataset = dcmread(io.BytesIO(data), force=True)
+                dicom.ensure_syntax(dataset)
+                self._rows, self._columns = int(dataset.Rows), int(dataset.Columns)
+                self.width = int(dataset.get("TotalPixelMatrixColumns") or self._columns)
+                self.height = int(dataset.get("TotalPixelMatrixRows") or self._rows)
+                measures = frames.group(dataset, 0, "PixelMeasuresSequence")
+                spacing = dicom.floats(dataset if measures is None else measures, "PixelSpacing")
+                self.mpp = sum(spacing) / 2 * 1000 if len(spacing) == 2 and 1e-5 < min(spacing) < 0.1 else None
+                check_size(self._columns, self._rows, self._name)
+                if min(self.width, self.height) < 1:
+                    raise ImageError(f"{self._name}: the slide's size is damaged; export it again")
+                self._places = self._where(dataset)
+        except ImageError:
+            raise
+        except Exception:  # pydicom raises many kinds on damaged files
+            raise ImageError(f"{self._name}: the DICOM slide is damaged; export it again") from None
+        self._cut: list[Any] | None = None
+        self._seen: dict[int, Pixels] = {}
+
+    def _where(self, dataset: Any) -> dict[tuple[int, int], int]:
+        """From a tile's (top, left) to its frame. Of several focal planes or optical paths the first counts."""
+        total = frames.count(dataset)
+        places: dict[tuple[int, int], int] = {}
+        sparse = frames.group(dataset, 0, "PlanePositionSlideSequence") is not None
+        across = -(-self.width // self._columns)
+        down = -(-self.height // self._rows)
+        for index in range(total if sparse else min(total, across * down)):
+            if sparse:
+                item = frames.group(dataset, index, "PlanePositionSlideSequence")
+                if item is None:
+                    continue
+                top = int(item.RowPositionInTotalImagePixelMatrix) - 1
+                left = int(item.ColumnPositionInTotalImagePixelMatrix) - 1
+            else:
+                top, left = index // across * self._rows, index % across * self._columns
+            places.setdefault((top, left), index)
+        return places
+
+    def region(self, left: int, top: int, width: int, height: int) -> Pixels:
+        out = np.full((height, width, 3), 255, dtype=np.uint8)
+        for (y, x), index in self._touched(left, top, width, height):
+            tile = self._tile(index)
+            # Tiles at the right and the lower edge reach beyond the slide.
+            y1, x1 = min(y + self._rows, self.height), min(x + self._columns, self.width)
+            y0, x0 = max(y, top, 0), max(x, left, 0)
+            y1, x1 = min(y1, top + height), min(x1, left + width)
+            if y0 < y1 and x0 < x1:
+                out[y0 - top : y1 - top, x0 - left : x1 - left] = tile[y0 - y : y1 - y, x0 - x : x1 - x]
+        return out
+
+    def _touched(self, left: int, top: int, width: int, height: int) -> list[tuple[tuple[int, int], int]]:
+        return [
+            (place, index)
+            for place, index in self._places.items()
+            if place[0] < top + height
+            and place[0] + self._rows > top
+            and place[1] < left + width
+            and place[1] + self._columns > left
+        ]
+
+    def _tile(self, index: int) -> Pixels:
+        if index in self._seen:
+            return self._seen[index]
+        try:
+            with warnings.catch_warnings(), codecs.kept_child():
+                warnings.simplefilter("ignore")
+                if self._cut is None:
+                    self._cut = list(frames.split(self._dataset))
+                pixels, _ = dicom.display_pixels(self._cut[index], self._name)
+        except ImageError:
+            raise
+        except Exception:  # DecodeError, and what damaged elements raise
+            raise ImageError(f"{self._name}: the slide's tiles are damaged; export it again") from None
+        if pixels.ndim == 2:
+            pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+        if len(self._seen) >= _CACHED_TILES:
+            self._seen.pop(next(iter(self._seen)))
+        self._seen[index] = pixels
+        return pixels

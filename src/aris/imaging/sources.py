@@ -1,0 +1,173 @@
+"""Where bytes come from: files of a folder, members of a zip archive, with limits. Nothing is ever written."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from aris.errors import ImageError
+
+MAX_FILE_BYTES = 1 << 30
+MAX_FILES = 100_000
+MAX_ARCHIVE_BYTES = 16 << 30  # unpacked
+# Deflate reaches 1,032; images of air alone reach some hundreds, whole archives of images do not.
+MAX_ARCHIVE_RATIO = 200
+_RATIO_FREE_BYTES = 64 << 20
+_NOT_IMAGES = {".ds_store", "thumbs.db", "desktop.ini"}
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A file, or a member of a zip archive.
+
+    Attributes:
+        path: of the file or the archive.
+        member: its name in the archive; None for a file.
+    """
+
+    path: Path
+    member: str | None = None
+
+    @property
+    def name(self) -> str:
+        """For messages: printable, on one line."""
+        whole = str(self.path) if self.member is None else f"{self.path}:{self.member}"
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in whole)
+
+    def read(self) -> bytes:
+        """All bytes.
+
+        Raises:
+            ImageError: it is gone, too large, encrypted or damaged.
+        """
+        try:
+            if self.member is None:
+                if self.path.stat().st_size > MAX_FILE_BYTES:
+                    raise ImageError(f"{self.name}: larger than 1 GB; split it")
+                return self.path.read_bytes()
+            with zipfile.ZipFile(self.path) as archive:
+                return read_member(archive, archive.getinfo(self.member), self.name)
+        except (OSError, KeyError, zipfile.BadZipFile):
+            raise ImageError(f"{self.name}: cannot be read; copy it again") from None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was left out, and why, in a few words."""
+
+    source: str
+    reason: str
+
+
+def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> bytes:
+    """A member's bytes; never more of them than its entry declares.
+
+    Raises:
+        ImageError: it is encrypted, too large, packed in an unknown way or damaged.
+    """
+    if info.flag_bits & 1:
+        raise ImageError(f"{name}: encrypted; unpack the archive and give the folder")
+    if info.file_size > MAX_FILE_BYTES:
+        raise ImageError(f"{name}: larger than 1 GB unpacked; it is left out")
+    try:
+        with archive.open(info) as stream:
+            data = stream.read(info.file_size + 1)
+    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, EOFError, RuntimeError, ValueError):
+        raise ImageError(f"{name}: damaged in the archive; pack it again") from None
+    if len(data) != info.file_size:
+        raise ImageError(f"{name}: damaged in the archive; pack it again")
+    return data
+
+
+def in_folder(folder: Path) -> Iterator[FileSource | Skipped]:
+    """Every regular file below a folder, in the order of names. Links are followed only to files inside it.
+
+    Raises:
+        ImageError: the folder cannot be listed, or has more than 100,000 files.
+    """
+    root = folder.resolve()
+    found = 0
+
+    def refuse(error: OSError) -> None:
+        # A folder below that may not be entered does not stop the rest; the first one does.
+        if error.filename is not None and Path(error.filename) == folder:
+            raise ImageError(f"{folder}: the folder cannot be read; check its permissions") from None
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if name.lower() in _NOT_IMAGES or name.startswith("."):
+                continue
+            path = Path(parent, name)
+            source = FileSource(path)
+            found += 1
+            if found > MAX_FILES:
+                raise ImageError(f"{folder}: more than {MAX_FILES:,} files; give a smaller folder")
+            try:
+                target = path.resolve()
+                regular = stat.S_ISREG(target.stat().st_mode)
+            except (OSError, RuntimeError):
+                yield Skipped(source.name, "cannot be read")
+                continue
+            if not target.is_relative_to(root):
+                yield Skipped(source.name, "a link that leaves the folder")
+            elif not regular:
+                yield Skipped(source.name, "not a regular file")
+            else:
+                yield source
+
+
+def in_zip(path: Path) -> Iterator[tuple[FileSource, bytes] | Skipped]:
+    """Every member of an archive with its bytes; members whose names leave the archive are left out.
+
+    Raises:
+        ImageError: no zip archive, more than 100,000 members, or it would swell beyond what archives of images do.
+    """
+    name = FileSource(path).name
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        raise ImageError(f"{name}: the archive is damaged; pack or copy it again") from None
+    with archive:
+        infos = [info for info in archive.infolist() if not info.is_dir()]
+        if len(infos) > MAX_FILES:
+            raise ImageError(f"{name}: more than {MAX_FILES:,} files; give a smaller archive")
+        unpacked = sum(info.file_size for info in infos)
+        packed = min(path.stat().st_size, sum(info.compress_size for info in infos))
+        swells = unpacked > _RATIO_FREE_BYTES and unpacked > MAX_ARCHIVE_RATIO * max(1, packed)
+        if unpacked > MAX_ARCHIVE_BYTES or swells:
+            raise ImageError(f"{name}: it unpacks to {unpacked / 1e9:.1f} GB, more than images would; refused")
+        seen: set[str] = set()
+        for info in sorted(infos, key=lambda one: one.filename):
+            source = FileSource(path, info.filename)
+            parts = PurePosixPath(info.filename.replace("\\", "/"))
+            if parts.name.lower() in _NOT_IMAGES or parts.name.startswith(".") or "__MACOSX" in parts.parts:
+                continue
+            if reason := _trick(info, parts):
+                yield Skipped(source.name, reason)
+            elif info.filename in seen:
+                yield Skipped(source.name, "the archive holds this name twice; the last was used")
+            else:
+                seen.add(info.filename)
+                try:
+                    yield source, read_member(archive, archive.getinfo(info.filename), source.name)
+                except ImageError as error:
+                    yield Skipped(source.name, _reason(error, source.name))
+
+
+def _trick(info: zipfile.ZipInfo, parts: PurePosixPath) -> str | None:
+    drive = len(info.filename) > 1 and info.filename[1] == ":"
+    if parts.is_absolute() or drive or ".." in parts.parts:
+        return "its name leaves the archive"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "a link"
+    return None
+
+
+def _reason(error: ImageError, name: str) -> str:
+    return str(error).removeprefix(f"{name}: ")

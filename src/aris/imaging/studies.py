@@ -1,0 +1,276 @@
+"""A folder, a zip archive, a DICOMDIR or one file, sorted into studies and series. One bad file stops nothing."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from aris.errors import ImageError
+from aris.imaging import codecs, sniff
+from aris.imaging.dicom import MAX_INFLATED, code, sop_class
+from aris.imaging.sources import FileSource, Skipped, in_folder, in_zip
+
+SeriesKind = Literal["film", "mammogram", "volume", "slide", "stills", "other"]
+_TAGS = [
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "BodyPartExamined",
+    "SeriesNumber", "InstanceNumber", "NumberOfFrames", "Rows", "Columns", "ImageType", "StudyDate", "StudyTime",
+    "DirectoryRecordSequence", "BitsAllocated",
+]  # fmt: skip
+_KINDS: dict[str, SeriesKind] = {
+    **dict.fromkeys(("CR", "DX", "DR", "RG"), "film"), "MG": "mammogram",
+    **dict.fromkeys(("CT", "MR", "PT"), "volume"), "SM": "slide",
+    **dict.fromkeys(("US", "SC", "OT", "XC", "OP", "ES", "GM", "RF", "XA", "IV", "DM"), "stills"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One DICOM file with pixels.
+
+    Attributes:
+        source: where it lies.
+        sop_class_uid, sop_instance_uid: what it is and which.
+        number: Instance Number; None where it has none. Not an order: see `Volume`.
+        frames, rows, columns: its size.
+        image_type: Image Type (0008,0008), as ("ORIGINAL", "PRIMARY", "AXIAL").
+    """
+
+    source: FileSource
+    sop_class_uid: str
+    sop_instance_uid: str
+    number: int | None
+    frames: int
+    rows: int
+    columns: int
+    image_type: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Series:
+    """Instances of one Series Instance UID, in the order of Instance Number.
+
+    Attributes:
+        study_uid, series_uid: identifiers; they lead to a patient and go into no log.
+        modality: Modality (0008,0060), None where it is absent.
+        body_part: Body Part Examined (0018,0015).
+        number: Series Number.
+        instances: at least one.
+    """
+
+    study_uid: str
+    series_uid: str
+    modality: str | None
+    body_part: str | None
+    number: int | None
+    instances: tuple[Instance, ...]
+
+    @property
+    def kind(self) -> SeriesKind:
+        """Which reader takes it: film, volume (`read_volume`), slide (`open_slide`), stills (`read_stills`)."""
+        return _KINDS.get(self.modality or "", "other")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Series of one Study Instance UID, in the order of Series Number."""
+
+    study_uid: str
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True)
+class Studies:
+    """What was found.
+
+    Attributes:
+        studies: in the order in which the files name them first.
+        skipped: files that are in no series, each with its reason.
+    """
+
+    studies: tuple[Study, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """Every study's series, in order."""
+        return tuple(series for study in self.studies for series in study.series)
+
+
+def find_studies(path: str | Path) -> Studies:
+    """Sort what a folder, a zip archive, a DICOMDIR or a DICOM file holds.
+
+    A folder is searched with the folders below it. Links that leave it, names that leave an archive or a DICOMDIR's
+    folder, archives in archives and files that are no DICOM images are left out and reported. Only headers are parsed.
+
+    Raises:
+        ImageError: the path cannot be read, an archive is damaged or swells beyond reason, or there is no DICOM image.
+    """
+    path = Path(path).expanduser()
+    skipped: list[Skipped] = []
+    found: list[tuple[Instance, dict[str, Any]]] = []
+    for item in _contents(path):
+        if isinstance(item, Skipped):
+            skipped.append(item)
+            continue
+        source, data = item
+        try:
+            found.append(_header(source, data))
+        except ImageError as error:
+            skipped.append(Skipped(source.name, str(error)))
+    if not found:
+        why = f" (first of {len(skipped)}: {skipped[0].reason})" if skipped else ""
+        raise ImageError(f"{FileSource(path).name}: no DICOM image found{why}; give a folder or file with images")
+    return Studies(_sorted(found, skipped), tuple(skipped))
+
+
+def _contents(path: Path) -> Iterator[tuple[FileSource, bytes | None] | Skipped]:
+    name = FileSource(path).name
+    try:
+        if path.is_dir():
+            for one in in_folder(path):
+                yield one if isinstance(one, Skipped) else (one, None)
+            return
+        with path.open("rb") as file:
+            head = file.read(4)
+    except FileNotFoundError:
+        raise ImageError(f"{name}: no such file or folder; check the path") from None
+    except (OSError, ValueError):
+        raise ImageError(f"{name}: cannot be read; check its permissions") from None
+    if head == b"PK\x03\x04":
+        yield from in_zip(path)
+    elif (listed := _listed(path)) is not None:
+        yield from listed
+    else:
+        yield FileSource(path), None
+
+
+def _listed(path: Path) -> list[tuple[FileSource, bytes | None] | Skipped] | None:
+    """The files that a DICOMDIR lists (PS3.3 F.5, Referenced File ID); None if it is none."""
+    try:
+        dataset = _read(FileSource(path), None, [*_TAGS, "ReferencedFileID", "DirectoryRecordType"])
+    except ImageError:
+        return None
+    if "DirectoryRecordSequence" not in dataset:
+        return None
+    root = path.parent.resolve()
+    listed: list[tuple[FileSource, bytes | None] | Skipped] = []
+    for record in dataset.DirectoryRecordSequence:
+        parts = record.get("ReferencedFileID")
+        if not parts:
+            continue
+        parts = [parts] if isinstance(parts, str) else [str(part) for part in parts]
+        target = path.parent.joinpath(*parts)
+        source = FileSource(target)
+        try:
+            inside = target.resolve().is_relative_to(root) and not any(Path(part).is_absolute() for part in parts)
+            if not inside:
+                listed.append(Skipped(source.name, "listed outside the DICOMDIR's folder"))
+            elif not target.is_file():
+                listed.append(Skipped(source.name, "listed in the DICOMDIR, but not there"))
+            else:
+                listed.append((source, None))
+        except (OSError, ValueError, RuntimeError):
+            listed.append(Skipped(path.name, "a file identifier that is no path"))
+    return listed
+
+
+def _read(source: FileSource, data: bytes | None, tags: list[str]) -> Any:
+    """The header, without pixels."""
+    from pydicom import dcmread
+
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote header values
+    try:
+        if data is None:
+            with source.path.open("rb") as file:
+                head = file.read(4096)
+        else:
+            head = data[:4096]
+        if sniff.kind_of(head) != "dicom":
+            raise ImageError(sniff.complaint(head))
+        if b"1.2.840.10008.1.2.1.99" in head[132:1024]:
+            data = source.read() if data is None else data
+            if not codecs.inflated_size_within(data, MAX_INFLATED):
+                raise ImageError("inflated, it is too large for an image")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            file_like = source.path if data is None else io.BytesIO(data)
+            return dcmread(file_like, force=True, stop_before_pixels=True, specific_tags=list(tags))
+    except ImageError:
+        raise
+    except Exception:  # pydicom raises many kinds on damaged files
+        raise ImageError("damaged or unreadable") from None
+
+
+def _header(source: FileSource, data: bytes | None) -> tuple[Instance, dict[str, Any]]:
+    dataset = _read(source, data, _TAGS)
+    try:
+        if "DirectoryRecordSequence" in dataset:
+            raise ImageError("a DICOMDIR, a list of files")
+        rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
+        if rows < 1 or columns < 1 or "BitsAllocated" not in dataset:
+            raise ImageError(f"no image ({sop_class(dataset) or 'unknown kind of object'})")
+        instance = Instance(
+            source,
+            str(dataset.get("SOPClassUID") or ""),
+            str(dataset.get("SOPInstanceUID") or ""),
+            _integer(dataset, "InstanceNumber"),
+            max(1, _integer(dataset, "NumberOfFrames") or 1),
+            rows,
+            columns,
+            _image_type(dataset),
+        )
+        facts = {
+            "study_uid": str(dataset.get("StudyInstanceUID") or ""),
+            "series_uid": str(dataset.get("SeriesInstanceUID") or ""),
+            "modality": code(dataset, "Modality"),
+            "body_part": code(dataset, "BodyPartExamined"),
+            "number": _integer(dataset, "SeriesNumber"),
+        }
+    except ImageError:
+        raise
+    except Exception:  # elements of impossible types, met while they are used
+        raise ImageError("damaged or unreadable") from None
+    return instance, facts
+
+
+def _integer(dataset: Any, keyword: str) -> int | None:
+    try:
+        return int(dataset.get(keyword))
+    except Exception:  # absent, empty, several or no number
+        return None
+
+
+def _image_type(dataset: Any) -> tuple[str, ...]:
+    value = dataset.get("ImageType") or ()
+    return tuple(str(part).upper() for part in ([value] if isinstance(value, str) else value))
+
+
+def _sorted(found: list[tuple[Instance, dict[str, Any]]], skipped: list[Skipped]) -> tuple[Study, ...]:
+    grouped: dict[str, dict[tuple[str, str | None], list[tuple[Instance, dict[str, Any]]]]] = {}
+    seen: set[tuple[str, str]] = set()
+    for instance, facts in found:
+        key = facts["series_uid"], instance.sop_instance_uid
+        if instance.sop_instance_uid and key in seen:
+            skipped.append(Skipped(instance.source.name, "the same SOP Instance UID as another file, which was used"))
+            continue
+        seen.add(key)
+        series = grouped.setdefault(facts["study_uid"], {})
+        series.setdefault((facts["series_uid"], facts["modality"]), []).append((instance, facts))
+    return tuple(
+        Study(study_uid, tuple(sorted((_series(one) for one in series.values()), key=lambda s: _last(s.number))))
+        for study_uid, series in grouped.items()
+    )
+
+
+def _series(members: list[tuple[Instance, dict[str, Any]]]) -> Series:
+    instances = sorted((instance for instance, _ in members), key=lambda one: _last(one.number))
+    return Series(**members[0][1], instances=tuple(instances))
+
+
+def _last(number: int | None) -> tuple[bool, int]:
+    return number is None, number or 0

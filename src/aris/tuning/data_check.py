@@ -1,0 +1,198 @@
+"""What a data set holds and what is wrong with it, before the first step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aris.errors import DataError
+from aris.prompting import PromptProcessor
+from aris.tuning.conversations import BadRow, Pair, PictureBank, read_rows
+from aris.tuning.rows import Conversation, TokenRow, tokenize
+
+_SUFFIXES = (".jsonl", ".parquet")
+_NO_LIMIT = 1 << 30
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Of rows, in tokens."""
+
+    least: int
+    median: int
+    p95: int
+    most: int
+    total: int
+
+    @classmethod
+    def of(cls, values: Sequence[int]) -> Lengths:
+        """Of at least one value."""
+        middle, high = np.percentile(values, [50, 95])
+        return cls(min(values), round(middle), round(high), max(values), sum(values))
+
+    def to_dict(self) -> dict[str, int]:
+        """Plain values."""
+        return {"min": self.least, "median": self.median, "p95": self.p95, "max": self.most, "total": self.total}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A run of one example's tokens: `text`, and whether its tokens carry loss."""
+
+    text: str
+    learned: bool
+
+
+@dataclass
+class DataReport:
+    """What `check_data` found.
+
+    Attributes:
+        rows: good rows by file.
+        bad: every row that is wrong.
+        tasks, groups: rows by task, and rows of each group; rows without a group are not in `groups`.
+        pairs: preference rows among the rows.
+        images: pictures that differ; `images_by_row`: rows by how many images they show.
+        tokens, answer_tokens: lengths of conversations (a pair counts as two), None without rows.
+        too_long: rows over the limit, which a run refuses.
+        leaks: groups that occur in more than one file.
+        example: one row as the model reads it.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    bad: list[BadRow] = field(default_factory=list)
+    tasks: Counter[str] = field(default_factory=Counter)
+    groups: Counter[str] = field(default_factory=Counter)
+    pairs: int = 0
+    images: int = 0
+    images_by_row: Counter[int] = field(default_factory=Counter)
+    tokens: Lengths | None = None
+    answer_tokens: Lengths | None = None
+    too_long: list[BadRow] = field(default_factory=list)
+    leaks: int = 0
+    example: list[Piece] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Whether a run may begin."""
+        return not (self.bad or self.too_long or self.leaks) and sum(self.rows.values()) > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; groups are counted and not named, as their names may tell of patients."""
+        return {
+            "good": self.good,
+            "rows": self.rows,
+            "pairs": self.pairs,
+            "tasks": dict(sorted(self.tasks.items())),
+            "groups": len(self.groups),
+            "leaking_groups": self.leaks,
+            "images": self.images,
+            "images_by_row": {str(count): rows for count, rows in sorted(self.images_by_row.items())},
+            "tokens": None if self.tokens is None else self.tokens.to_dict(),
+            "answer_tokens": None if self.answer_tokens is None else self.answer_tokens.to_dict(),
+            "wrong": [{"file": str(b.file), "line": b.line, "reason": b.reason} for b in [*self.bad, *self.too_long]],
+            "example": [{"text": piece.text, "learned": piece.learned} for piece in self.example],
+        }
+
+
+def data_files(path: Path) -> list[Path]:
+    """A file as it is, a folder as its `.jsonl` and `.parquet` files in order of name.
+
+    Raises:
+        DataError: there is nothing there.
+    """
+    if path.is_dir():
+        found = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
+        if not found:
+            raise DataError(f"{path}: holds no .jsonl or .parquet file; give the data's own folder")
+        return found
+    if not path.is_file():
+        raise DataError(f"{path}: not there; give a JSON Lines or Parquet file, or a folder of them")
+    return [path]
+
+
+def check_data(path: Path, processor: PromptProcessor, *, max_tokens: int | None = None) -> DataReport:
+    """Read and tokenise every row, decode every image, and look for groups that lie in two files.
+
+    Args:
+        path: a file, or a folder whose files are its splits.
+        processor: of the model that is to be tuned.
+        max_tokens: rows over it are named.
+
+    Raises:
+        DataError: a file cannot be read at all.
+    """
+    report, pictures = DataReport(), PictureBank(1)
+    seen: dict[str, set[str]] = {}
+    lengths: list[int] = []
+    answers: list[int] = []
+    for file in data_files(path):
+        rows, bad = read_rows(file, pictures)
+        report.rows[file.name] = len(rows)
+        report.bad += bad
+        for line, row in rows:
+            first = row.chosen if isinstance(row, Pair) else row
+            report.pairs += isinstance(row, Pair)
+            report.tasks[first.task] += 1
+            shown = sum(isinstance(part, int) for turn in first.turns for part in turn.parts)
+            report.images_by_row[shown] += 1
+            if first.group:
+                report.groups[first.group] += 1
+                seen.setdefault(first.group, set()).add(file.name)
+            longest = 0
+            for conversation in _conversations(row):
+                tokens = tokenize(conversation, processor, _NO_LIMIT)
+                assert tokens is not None
+                longest = max(longest, len(tokens.token_ids))
+                lengths.append(len(tokens.token_ids))
+                answers.append(sum(stop - start for start, stop in tokens.spans()))
+                if not report.example:
+                    report.example = pieces(tokens, processor)
+            if max_tokens is not None and longest > max_tokens:
+                report.too_long.append(BadRow(file, line, f"{longest} tokens, the limit is {max_tokens}"))
+    report.images = len(pictures)
+    report.leaks = sum(len(files) > 1 for files in seen.values())
+    if lengths:
+        report.tokens, report.answer_tokens = Lengths.of(lengths), Lengths.of(answers)
+    return report
+
+
+def pieces(row: TokenRow, processor: PromptProcessor) -> list[Piece]:
+    """A row's text with its control tokens, cut where the loss begins and ends; an image's soft tokens are one mark."""
+    tokenizer = processor.tokenizer
+    cuts = sorted({0, len(row.token_ids), *(edge for span in row.spans() for edge in span)})
+    starts = {start for start, _ in row.spans()}
+    made = []
+    for start, stop in pairwise(cuts):
+        ids = row.token_ids[start:stop]
+        made.append(Piece(_shown(ids, tokenizer.image_token_id, processor), start in starts))
+    return made
+
+
+def _shown(ids: list[int], image: int, processor: PromptProcessor) -> str:
+    text, soft = "", 0
+    run: list[int] = []
+    for token in [*ids, None]:
+        if token == image:
+            soft += 1
+            continue
+        if soft:
+            text += _decoded(run, processor) + f"[{soft} image tokens]"
+            run, soft = [], 0
+        if token is not None:
+            run.append(token)
+    return text + _decoded(run, processor)
+
+
+def _decoded(ids: list[int], processor: PromptProcessor) -> str:
+    return processor.tokenizer.decode(ids, skip_special_tokens=False) if ids else ""
+
+
+def _conversations(row: Conversation | Pair) -> list[Conversation]:
+    return [row.chosen, row.rejected] if isinstance(row, Pair) else [row]

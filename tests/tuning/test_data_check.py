@@ -1,0 +1,161 @@
+"""Tuning data of every kind is read, each wrong row is named with its line, and leaks between splits are found."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import tiny_checkpoint
+from aris.errors import DataError
+from aris.prompting import PromptProcessor, Tokenizer
+from aris.tuning.conversations import Pair, PictureBank, read_conversations, read_rows
+from aris.tuning.data_check import check_data, pieces
+from aris.tuning.rows import Conversation, Turn, tokenize
+from aris.tuning.splits import split_by_group
+
+
+def png(level: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.full((5, 7), level, np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+def chat(question: Any, answer: str, **more: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}], **more}
+
+
+def write(path: Path, *rows: Any) -> Path:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def processor() -> PromptProcessor:
+    return PromptProcessor(Tokenizer(tiny_checkpoint.tokenizer()), None, 4)
+
+
+def test_images_come_as_paths_base64_and_data_urls_and_equal_ones_are_kept_once(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(9))
+    encoded = base64.b64encode(png(200)).decode()
+    parts = [
+        {"type": "image", "path": "a.png"},
+        {"type": "image", "data": encoded},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded}"}},
+        {"type": "text", "text": "Compare."},
+    ]
+    bank = PictureBank(4, colour=True)
+    good, bad = read_conversations(write(tmp_path / "d.jsonl", chat(parts, "Same.")), bank)
+    assert not bad
+    assert good[0].turns[0].parts == (0, 1, 1, "Compare.")
+    assert bank.pixels().shape == (2, 4, 4, 3)
+    assert bank.pixels()[:, 0, 0, 0].tolist() == [9, 200]
+
+
+@pytest.mark.parametrize(
+    "part, reason",
+    [
+        ({"type": "image", "data": "no base64!"}, "not base64"),
+        ({"type": "image", "data": base64.b64encode(b"no image").decode()}, "not a readable image"),
+        ({"type": "image_url", "image_url": {"url": "https://a.test/x.png"}}, "nothing is fetched"),
+        ({"type": "image", "path": "../x.png"}, "outside"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_is_named(part: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "d.jsonl", chat("ok", "ok"), chat([part], "A"))
+    good, bad = read_conversations(path, PictureBank(4))
+    assert len(good) == 1
+    assert [(each.file, each.line) for each in bad] == [(path, 2)] and reason in bad[0].reason
+
+
+def test_preference_rows(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "d.jsonl",
+        {"prompt": "Q", "chosen": "Yes", "rejected": "No", "group": 7},
+        {"prompt": "Q", "chosen": "Yes", "rejected": "Yes "},
+        {"prompt": [{"role": "assistant", "content": "A"}], "chosen": "Yes", "rejected": "No"},
+        {"prompt": "Q", "chosen": "Yes"},
+    )
+    rows, bad = read_rows(path, PictureBank(4))
+    ((line, pair),) = rows
+    assert line == 1 and isinstance(pair, Pair) and pair.group == "7"
+    assert pair.chosen.turns[0] == pair.rejected.turns[0] == Turn("user", ("Q",))
+    assert (pair.chosen.turns[1].parts, pair.rejected.turns[1].parts) == (("Yes",), ("No",))
+    assert [each.line for each in bad] == [2, 3, 4]
+    assert "the same" in bad[0].reason and "alternate" in bad[1].reason and "'rejected'" in bad[2].reason
+    assert len(read_conversations(path, PictureBank(4))[1]) == 4
+
+
+def test_parquet_holds_the_same_rows(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    image = [{"type": "image", "bytes": png(3), "text": None}, {"type": "text", "bytes": None, "text": "See?"}]
+    rows = [{"messages": [{"role": "user", "content": image},
+                          {"role": "assistant", "content": [{"type": "text", "bytes": None, "text": "Yes"}]}],
+             "group": "p1"}]  # fmt: skip
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "d.parquet")
+    good, bad = read_conversations(tmp_path / "d.parquet", PictureBank(4))
+    assert not bad
+    assert good == [Conversation("chat", (Turn("user", (0, "See?")), Turn("assistant", ("Yes",))), "p1")]
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 nothing")
+    with pytest.raises(DataError, match="Parquet"):
+        read_conversations(tmp_path / "broken.parquet", PictureBank(4))
+
+
+def test_the_report_counts_lengths_and_finds_leaks_and_long_rows(tmp_path: Path, processor: PromptProcessor) -> None:
+    write(tmp_path / "train.jsonl", chat("one", "Yes", group="a", task="t"), chat("two", "x" * 80, group="b"))
+    write(tmp_path / "validation.jsonl", chat("three", "No", group="a"), "{", chat("", ""))
+    report = check_data(tmp_path, processor, max_tokens=60)
+    assert report.rows == {"train.jsonl": 2, "validation.jsonl": 1}
+    assert [(each.file.name, each.line) for each in report.bad] == [("validation.jsonl", 2), ("validation.jsonl", 3)]
+    assert [(each.file.name, each.line) for each in report.too_long] == [("train.jsonl", 2)]
+    assert report.leaks == 1 and not report.good
+    row = tokenize(Conversation("t", (Turn("user", ("one",)), Turn("assistant", ("Yes",)))), processor, 999)
+    assert row is not None and report.tokens is not None and report.answer_tokens is not None
+    assert report.answer_tokens.least == 2 and report.tokens.most > 60
+    assert report.to_dict()["wrong"][0]["line"] == 2
+
+
+def test_the_example_shows_what_carries_loss(processor: PromptProcessor) -> None:
+    turns = (Turn("user", (0, "Q")), Turn("assistant", ("Yes",)), Turn("user", ("R",)), Turn("assistant", ("No",)))
+    row = tokenize(Conversation("t", turns), processor, 999)
+    assert row is not None
+    made = pieces(row, processor)
+    assert [piece.text for piece in made if piece.learned] == ["Yes<end_of_turn>", "No<end_of_turn>"]
+    assert "[4 image tokens]" in made[0].text and made[0].text.startswith("<bos><start_of_turn>user")
+
+
+def test_a_group_keeps_its_side_when_rows_are_added() -> None:
+    def rows(count: int) -> list[Conversation]:
+        return [Conversation("t", (), group=f"p{number // 2}") for number in range(count)]
+
+    train, validation = split_by_group(rows(200), 0.2)
+    assert not {row.group for row in train} & {row.group for row in validation}
+    assert 20 <= len(validation) <= 60
+    _, more = split_by_group(rows(300), 0.2)
+    assert {row.group for row in validation} <= {row.group for row in more}
+    with pytest.raises(DataError, match="empty"):
+        split_by_group(rows(2), 0.5)
+
+
+def test_the_command_lists_every_wrong_row_and_exits_with_1(tmp_path: Path) -> None:
+    from aris.cli import app
+
+    model = tiny_checkpoint.save(tmp_path / "model")
+    data = write(tmp_path / "d.jsonl", chat("one", "Yes"), "[]", "{}")
+    result = CliRunner().invoke(app, ["tune", "check", str(data), "--model", str(model)])
+    assert result.exit_code == 1
+    assert f"{data}:2: not an object" in result.stdout and f"{data}:3: " in result.stdout
+    assert "[[Yes<end_of_turn>]]" in result.stdout
+    write(data, chat("one", "Yes"))
+    result = CliRunner().invoke(app, ["tune", "check", str(data), "--model", str(model), "--json"])
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert found["good"] and found["rows"] == {"d.jsonl": 1}

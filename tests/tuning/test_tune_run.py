@@ -1,0 +1,178 @@
+"""`aris tune RECIPE` from a user's rows to an adapter that peft loads, by every method."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from typer.testing import CliRunner
+
+import tiny_checkpoint
+from aris.checkpoints import load_model, open_checkpoint
+from aris.cli import app
+from aris.errors import DataError, ModelError
+from aris.model import MedGemmaConfig
+from aris.tuning.base import open_base
+from aris.tuning.merge import apply_run, merge
+from aris.tuning.recipe import Recipe
+from aris.tuning.resume import Curve
+from aris.tuning.run import find_recipe, tune
+
+SETTINGS = {
+    "seed": 1, "steps": 12, "rows_per_step": 6, "most_tokens": 400, "max_tokens": 200, "learning_rate": 2e-2,
+    "tower_learning_rate": 0, "warmup_steps": 2, "weight_decay": 0.01, "clip_norm": 1.0, "lora_r": 4, "lora_alpha": 8,
+    "augment_strength": 0, "evaluate_every": 4, "save_every": 4, "mixture": {}, "precision": "fp32",
+    "projector": False,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_checkpoint.save(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    lines = []
+    for number in range(24):
+        bright = number % 2
+        Image.fromarray(np.full((20, 30, 3), 40 + 170 * bright, np.uint8)).save(folder / f"{number}.png")
+        content = [{"type": "image", "path": f"{number}.png"}, {"type": "text", "text": "Bright?"}]
+        messages = [{"role": "user", "content": content}, {"role": "assistant", "content": "Yes" if bright else "No"}]
+        lines.append(json.dumps({"messages": messages, "group": f"p{number // 2}"}))
+    (folder / "rows.jsonl").write_text("\n".join(lines))
+    return folder / "rows.jsonl"
+
+
+def run(base: Path, data: Path, out: Path, **changes: Any) -> list[dict[str, Any]]:
+    result = tune(Recipe.from_dict(SETTINGS | changes), str(base), data, out, say=lambda _: None)
+    entries = Curve.read(out / "curve.jsonl")
+    first = next(entry["validation_loss"] for entry in entries if "validation_loss" in entry)
+    assert result.best_loss < first
+    return entries
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"dora": True}, {"rslora": True, "tower_adapters": True}, {"targets": ["q_proj", "*.layers.5.mlp.*"]}],
+    ids=["lora", "dora", "rslora-tower", "targets"],
+)
+def test_the_adapter_loads_in_peft_with_the_same_logits(
+    changes: dict[str, Any], base: Path, data: Path, tmp_path: Path
+) -> None:
+    peft = pytest.importorskip("peft")
+    transformers = pytest.importorskip("transformers")
+    run(base, data, tmp_path, **changes)
+    assert Image.open(tmp_path / "curve.png").size == (900, 480)
+    assert not (tmp_path / "trained.safetensors").exists()
+    ours = load_model(open_checkpoint(str(base)), dtype=torch.float32)
+    assert apply_run(ours, tmp_path) > 0
+    theirs = transformers.Gemma3ForConditionalGeneration.from_pretrained(base, attn_implementation="eager")
+    theirs = peft.PeftModel.from_pretrained(theirs, tmp_path / "adapter").eval()
+    ids = torch.arange(110, 150)[None]
+    with torch.no_grad():
+        plain = load_model(open_checkpoint(str(base)), dtype=torch.float32)(ids)
+        assert (ours(ids) - plain).abs().max() > 1e-2
+        assert (theirs(input_ids=ids).logits - ours(ids)).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("changes", [{"method": "full"}, {"projector": True, "tower_learning_rate": 1e-3}])
+def test_what_is_merged_loads_in_transformers_with_its_tower(
+    changes: dict[str, Any], base: Path, data: Path, tmp_path: Path
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    rate = {"learning_rate": 1e-3} if changes.get("method") == "full" else {}
+    run(base, data, tmp_path / "run", **changes, **rate)
+    merge(str(base), tmp_path / "run", tmp_path / "merged", dtype=torch.float32)
+    theirs, info = transformers.Gemma3ForConditionalGeneration.from_pretrained(
+        tmp_path / "merged", attn_implementation="eager", output_loading_info=True
+    )
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    ours = load_model(open_checkpoint(str(tmp_path / "merged")), dtype=torch.float32)
+    prompt = open_base(str(tmp_path / "merged")).processor
+    assert prompt.image_processor is not None
+    pixels = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    image = ours.config.image_token_index
+    ids = torch.tensor([[2, 110, ours.config.boi_token_index, *[image] * 4, ours.config.eoi_token_index, 120, 130]])
+    with torch.no_grad():
+        expected = theirs.eval()(input_ids=ids, pixel_values=pixels, token_type_ids=(ids == image).long()).logits
+        assert (ours(ids, ours.encode_images(pixels)) - expected).abs().max() < 1e-3
+        plain = load_model(open_checkpoint(str(base)), dtype=torch.float32)
+        assert (plain(ids, plain.encode_images(pixels)) - expected).abs().max() > 1e-3
+
+
+def test_8_bit_moments_and_checkpointing_learn_as_the_plain_run_does(base: Path, data: Path, tmp_path: Path) -> None:
+    changes = {"optimizer": "adamw8bit", "checkpointing": True}
+    whole = run(base, data, tmp_path / "whole", **changes)
+    plain = run(base, data, tmp_path / "plain")
+    losses = [[e["validation_loss"] for e in entries if "validation_loss" in e] for entries in (whole, plain)]
+    np.testing.assert_allclose(losses[0][:2], losses[1][:2], rtol=0.2)
+
+
+def test_early_stop_ends_the_run(base: Path, data: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    recipe = Recipe.from_dict(SETTINGS | {"patience": 1, "learning_rate": 30.0, "steps": 40})
+    result = tune(recipe, str(base), data, tmp_path, say=said.append)
+    assert any("no lower validation loss" in line for line in said)
+    again = tune(recipe, str(base), data, tmp_path, say=said.append)
+    assert again == result and max(entry["step"] for entry in Curve.read(tmp_path / "curve.jsonl")) < 40
+
+
+def test_wrong_and_long_rows_end_the_run_before_its_first_step(base: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="over max_tokens 5"):
+        run(base, data, tmp_path / "a", max_tokens=5)
+    said: list[str] = []
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("{}\n[]\n")
+    with pytest.raises(DataError, match="2 rows are wrong"):
+        tune(Recipe.from_dict(SETTINGS), str(base), bad, tmp_path / "b", say=said.append)
+    assert len(said) == 2 and said[0].startswith(f"{bad}:1: ")
+    assert not (tmp_path / "b").exists()
+
+
+def test_the_command_runs_a_recipe_and_merges(base: Path, data: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(yaml.safe_dump(SETTINGS | {"steps": 2}))
+    common = ["--model", str(base), "--out"]
+    result = CliRunner().invoke(app, ["tune", str(recipe), "--data", str(data), *common, str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(app, ["tune", "merge", str(tmp_path / "run"), *common, str(tmp_path / "merged")])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "merged" / "config.json").is_file()
+    result = CliRunner().invoke(app, ["tune", "nosuch", "--data", str(data), *common, str(tmp_path / "x")])
+    assert result.exit_code == 1 and "histopathology" in result.output
+
+
+@pytest.mark.parametrize("name", ["nano", "histopathology", "chest", "records"])
+def test_the_recipes_of_the_package_can_be_read(name: str) -> None:
+    assert Recipe.from_file(find_recipe(name)).steps > 0
+
+
+def test_a_width_that_nf4_cannot_group_is_refused(base: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="use the method lora"):
+        run(base, data, tmp_path, method="qlora")
+
+
+def test_a_qlora_run_learns_and_its_adapter_goes_on_the_dense_base(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = tiny_checkpoint.config
+
+    def wide(*args: Any) -> MedGemmaConfig:
+        config = plain(*args)
+        text = dataclasses.replace(config.text, hidden_size=64, intermediate_size=128, head_dim=32)
+        return dataclasses.replace(config, text=text)
+
+    monkeypatch.setattr(tiny_checkpoint, "config", wide)
+    base = tiny_checkpoint.save(tmp_path / "base")
+    run(base, data, tmp_path / "run", method="qlora", learning_rate=1e-2, steps=20)
+    model = load_model(open_checkpoint(str(base)), dtype=torch.float32)
+    assert apply_run(model, tmp_path / "run") == 42
