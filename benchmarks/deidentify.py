@@ -22,11 +22,12 @@ import pydicom
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests" / part) for part in ("", "exchange")]
 
-from planted import burn_in, planted
+from planted import burn_in, planted  # noqa: E402
 
 from aris.exchange.burned_in import find_text  # noqa: E402
-from aris.exchange.deidentify import Deidentifier, Options, RefusedError
-from dicom_objects import as_bytes
+from aris.exchange.deidentify import Deidentifier, Options  # noqa: E402
+from aris.exchange.deidentify_checks import RefusedError  # noqa: E402
+from dicom_objects import as_bytes  # noqa: E402
 
 
 def main() -> None:

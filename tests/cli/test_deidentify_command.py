@@ -14,7 +14,7 @@ from dicom_objects import as_bytes, image
 
 
 def test_folders_in_clean_files_out(aris: Aris, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(burned_in, "available", lambda: False)
+    monkeypatch.setattr(burned_in, "trouble", lambda: "no OCR library is installed")
     source = tmp_path / "in" / "deep"
     source.mkdir(parents=True)
     (source / "a.dcm").write_bytes(as_bytes(image(1, Modality="CT", InstitutionName="St. Secret")))
@@ -54,8 +54,8 @@ def test_what_is_wrong_is_said_in_one_line(aris: Aris, tmp_path: Path, arguments
 def test_without_ocr_it_fails_where_it_is_asked_for(
     aris: Aris, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(burned_in, "available", lambda: False)
+    monkeypatch.setattr(burned_in, "trouble", lambda: "no OCR library is installed")
     (tmp_path / "a.dcm").write_bytes(as_bytes(image(1)))
     result = aris("deidentify", tmp_path / "a.dcm", "--out", tmp_path / "o", "--key", tmp_path / "k", "--new-key",
                   "--pixels", "ocr")  # fmt: skip
-    assert result.exit_code == 1 and "aris-medgemma[ocr]" in result.stderr
+    assert result.exit_code == 1 and "no OCR library is installed" in result.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import sys
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,13 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from aris.errors import ArisError, ExchangeError
 from aris.exchange import burned_in
-from aris.exchange.deidentify import Deidentifier, Options, RefusedError, leaks, read_key
+from aris.exchange.deidentify import Deidentifier, Options, read_key
+from aris.exchange.deidentify_checks import RefusedError, leaks
 from aris.exchange.deidentify_rules import action_for
 from dicom_objects import as_bytes, image
 
 KEY = bytes(range(32))
-needs_ocr = pytest.mark.skipif(not burned_in.available(), reason="no OCR library is installed")
+needs_ocr = pytest.mark.skipif(bool(burned_in.trouble()), reason=burned_in.trouble())
 
 
 def cleaner(key: bytes = KEY, **options: Any) -> Deidentifier:
@@ -170,7 +172,7 @@ def test_errors_name_nobody() -> None:
 def test_without_ocr_risky_images_are_refused_and_others_say_that_nobody_looked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(burned_in, "available", lambda: False)
+    monkeypatch.setattr(burned_in, "trouble", lambda: "no OCR library is installed")
     auto = Deidentifier(KEY, Options())
     for changes in ({"Modality": "US"}, {"BurnedInAnnotation": "YES"}, {"ImageType": ["DERIVED", "SECONDARY"]},
                     {"Modality": "DX"}):  # fmt: skip
@@ -226,6 +228,25 @@ def test_text_that_cannot_be_removed_is_refused(monkeypatch: pytest.MonkeyPatch)
     made, _, _ = planted(0, burn=True, side=320)
     with pytest.raises(RefusedError, match="cannot be removed"):
         Deidentifier(KEY, Options()).clean(as_bytes(made), "f")
+
+
+def test_an_ocr_library_that_cannot_be_loaded_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV on a bare server: its package is there, a shared library is not."""
+
+    class Broken:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "rapidocr_onnxruntime":
+                raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+
+    monkeypatch.delitem(sys.modules, "rapidocr_onnxruntime", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    burned_in.trouble.cache_clear()
+    try:
+        with pytest.raises(ExchangeError, match=r"libGL\.so\.1.*apt-get install libgl1") as caught:
+            Deidentifier(KEY, Options(pixels="ocr"))
+    finally:
+        burned_in.trouble.cache_clear()
+    assert "\n" not in str(caught.value)
 
 
 def test_keys(tmp_path: Any) -> None:

@@ -49,6 +49,7 @@ def deidentify(
 
         aris deidentify more/ --out clean --key project.key --dates shift
     """
+    from aris.exchange.burned_in import trouble
     from aris.exchange.deidentify import Deidentifier, Options, read_key
     from aris.exchange.documents import write as write_file
 
@@ -62,7 +63,7 @@ def deidentify(
     files = list(_files(paths))
     cleaner = Deidentifier(read_key(key, new=new_key), options)
     if pixels == "auto" and not cleaner.searches_pixels:
-        note("! no OCR library is installed: images that may carry text are refused; pip install 'aris-medgemma[ocr]'")
+        note(f"! images that may carry text are refused: {trouble()}")
     refused = blanked = searched = 0
     with counting("de-identifying", len(files)) as step:
         for path in files:

@@ -33,13 +33,22 @@ class TextBox:
     score: float
 
 
-def available() -> bool:
-    """Whether an OCR library is installed."""
+@cache
+def trouble() -> str:
+    """Why text cannot be looked for; "" where it can."""
     try:
         import rapidocr_onnxruntime  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    except ModuleNotFoundError as error:
+        what = "no OCR library is installed" if error.name == "rapidocr_onnxruntime" else f"{error.name} is missing"
+        return f"{what}, so burned-in text cannot be looked for; pip install 'aris-medgemma[ocr]'"
+    except (ImportError, OSError) as error:
+        # OpenCV's usual build wants libraries of a desktop, which a bare server does not have.
+        library = str(error).partition(":")[0][:60]
+        return (
+            f"the OCR library cannot be loaded ({library}), so burned-in text cannot be looked for; on Debian: "
+            "apt-get install libgl1 libglib2.0-0, or put opencv-python-headless in place of opencv-python"
+        )
+    return ""
 
 
 def find_text(pixels: npt.NDArray[Any]) -> list[TextBox]:
@@ -49,7 +58,7 @@ def find_text(pixels: npt.NDArray[Any]) -> list[TextBox]:
         pixels: (H, W) of any integer type, or (H, W, 3) uint8.
 
     Raises:
-        ExchangeError: no OCR library is installed.
+        ExchangeError: no OCR library can be used.
     """
     grey = _levels(pixels)
     height, width = grey.shape
@@ -127,12 +136,10 @@ def _read(tile: npt.NDArray[np.uint8]) -> list[TextBox]:
 def _reader() -> Any:
     import logging
 
-    try:
-        from rapidocr_onnxruntime import RapidOCR
-    except ImportError:
-        raise ExchangeError(
-            "no OCR library is installed, so burned-in text cannot be looked for; pip install 'aris-medgemma[ocr]'"
-        ) from None
+    if why := trouble():
+        raise ExchangeError(why)
+    from rapidocr_onnxruntime import RapidOCR
+
     reader = RapidOCR(text_score=_SCORE, intra_op_num_threads=2)
     logging.getLogger("root").setLevel(logging.WARNING)
     return reader
