@@ -7,9 +7,23 @@ from typing import Annotated
 import typer
 
 from aris import __version__
-from aris.cli import ask, bench, chat, draft, export, findings, models, node, serve, tune
-
-from aris.cli import calibrate, classify, compare, locate  # isort: skip
+from aris.cli import (
+    ask,
+    bench,
+    calibrate,
+    chat,
+    classify,
+    compare,
+    deidentify,
+    draft,
+    export,
+    findings,
+    locate,
+    models,
+    node,
+    serve,
+    tune,
+)
 from aris.cli.outcome import Group, run
 from aris.cli.terminal import write
 
@@ -54,6 +68,7 @@ app.command()(compare.compare)
 app.command()(calibrate.calibrate)
 app.command()(ask.ask)
 app.command()(export.export)
+app.command()(deidentify.deidentify)
 app.command()(chat.chat)
 app.command()(serve.serve)
 app.command()(bench.bench)

@@ -1,0 +1,118 @@
+"""`aris deidentify`: images without what names their patients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+
+from aris.cli.outcome import FAILED
+from aris.cli.terminal import counting, note, one_line, write, write_json
+from aris.errors import ArisError, ExchangeError
+
+
+def deidentify(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="DICOM files, or folders of them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to: patient/study/object.dcm.")],
+    key: Annotated[
+        Path,
+        typer.Option(help="The project's key file: the same key gives the same new names and UIDs. Keep it secret."),
+    ],
+    new_key: Annotated[bool, typer.Option("--new-key", help="Make the key file first.")] = False,
+    dates: Annotated[
+        str,
+        typer.Option(metavar="remove|shift", help="Remove dates, or shift each patient's by a secret number of days."),
+    ] = "remove",
+    keep_characteristics: Annotated[
+        bool, typer.Option("--keep-characteristics", help="Keep sex, age (90 and over as 90), size and weight.")
+    ] = False,
+    pixels: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|ocr|reviewed",
+            help="auto: look for burned-in text where an OCR library is installed, refuse risky images where none is. "
+            "ocr: fail without one. reviewed: somebody has looked at all images, and none carries text.",
+        ),
+    ] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout an object, one a line.")] = False,
+) -> None:
+    """De-identify images by DICOM's Basic Profile (PS3.15 Annex E), burned-in text included.
+
+    What cannot be shown to be clean is refused and not written: reports, slides, unreadable files, images whose text
+    cannot be looked for or removed. No OCR finds all text; look at the images before they leave the house.
+
+    Examples:
+
+        aris deidentify study/ --out clean --key project.key --new-key
+
+        aris deidentify more/ --out clean --key project.key --dates shift
+    """
+    from aris.exchange.burned_in import trouble
+    from aris.exchange.deidentify import Deidentifier, Options, read_key
+    from aris.exchange.documents import write as write_file
+
+    _choice(dates, ("remove", "shift"), "--dates")
+    _choice(pixels, ("auto", "ocr", "reviewed"), "--pixels")
+    options = Options(
+        dates=cast(Literal["remove", "shift"], dates),
+        characteristics=keep_characteristics,
+        pixels=cast(Literal["auto", "ocr", "reviewed"], pixels),
+    )
+    files = list(_files(paths))
+    cleaner = Deidentifier(read_key(key, new=new_key), options)
+    if pixels == "auto" and not cleaner.searches_pixels:
+        note(f"! images that may carry text are refused: {trouble()}")
+    refused = blanked = searched = 0
+    with counting("de-identifying", len(files)) as step:
+        for path in files:
+            try:
+                made = cleaner.clean(path.read_bytes(), str(path))
+                place = out / made.patient / made.study.removeprefix("2.25.") / f"{made.uid}.dcm"
+                _folder(place.parent)
+                write_file(place, made.data, overwrite=True)
+                blanked += made.blanked > 0
+                searched += made.searched
+                if json:
+                    write_json({"file": str(path), "out": str(place), "blanked": made.blanked,
+                                "searched": made.searched, "error": None})  # fmt: skip
+                else:
+                    write(f"{one_line(str(place))}\n")
+            except (ArisError, OSError) as error:
+                refused += 1
+                said = str(error) if isinstance(error, ArisError) else f"{path}: cannot be read ({error.strerror})"
+                if json:
+                    write_json({"file": str(path), "out": None, "error": said})
+                note(f"error: {said}")
+            step()
+    done = len(files) - refused
+    note(f"{done} written, {refused} refused; pixels of {searched} were searched for text, which {blanked} had")
+    if done and searched:
+        note("! no OCR finds all text: look at the images before they leave the house")
+    if refused:
+        raise typer.Exit(FAILED)
+
+
+def _files(paths: list[Path]) -> Iterator[Path]:
+    """Files as named, and those inside folders, hidden ones and links left out."""
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(each for each in path.rglob("*") if each.is_file() and not each.is_symlink())
+            yield from (each for each in inside if not each.name.startswith(".") and each.name != "DICOMDIR")
+        elif path.exists():
+            yield path
+        else:
+            raise ExchangeError(f"{path}: no such file or folder; check the path")
+
+
+def _folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExchangeError(f"{folder}: cannot be made ({error.strerror})") from None
+
+
+def _choice(value: str, known: tuple[str, ...], option: str) -> None:
+    if value not in known:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(known)}", param_hint=option)
