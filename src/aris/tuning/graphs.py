@@ -18,6 +18,7 @@ from aris.model import MedGemma
 from aris.tuning.collate import collate
 from aris.tuning.cross_entropy import chunked_cross_entropy
 from aris.tuning.rows import TokenRow
+from aris.tuning.trainable import soft_tokens
 
 # Shapes that are recorded at most; batches of further ones run as they are.
 MOST_GRAPHS = 24
@@ -35,7 +36,7 @@ class StaticBatch:
         shares: (K,) float32, of each answer token in the step's loss; 0 for padding.
         starts: (1, T) int64 of packed rows, or None.
         image_places: (n,) int64 into R * T, of the soft tokens, or None.
-        pixels: (P, 3, S, S), or None.
+        pixels: (P, 3, S, S) or the tower's features (P, M, V), or None.
     """
 
     token_ids: Tensor
@@ -99,12 +100,7 @@ class _Picked(torch.autograd.Function):
 
 def static_loss(model: MedGemma, batch: StaticBatch, *, train_tower: bool) -> Tensor:
     """The batch's part of the step's loss (), without any wait for the device."""
-    soft = None
-    if batch.pixels is not None:
-        assert model.vision_tower is not None and model.multi_modal_projector is not None
-        with torch.set_grad_enabled(train_tower):
-            patches = model.vision_tower(batch.pixels)
-        soft = model.multi_modal_projector(patches)
+    soft = soft_tokens(model, batch.pixels, train_tower=train_tower)
     states = model.hidden_states(batch.token_ids, soft, starts=batch.starts, image_places=batch.image_places)
     hidden: Tensor = _Picked.apply(states.flatten(0, 1), batch.places)  # type: ignore[no-untyped-call]
     embedding = model.language_model.embed_tokens
