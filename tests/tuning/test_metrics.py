@@ -18,7 +18,6 @@ from aris.errors import DataError
 from aris.prompting import PromptProcessor, Tokenizer
 from aris.tuning import metrics
 from aris.tuning.answering import write
-from aris.tuning.base import open_base
 from aris.tuning.loop import Loop
 from aris.tuning.options import choices, parse
 from aris.tuning.recipe import Recipe

@@ -126,6 +126,7 @@ class GraphedSteps:
 
     Attributes:
         records: whether batches of a shape that was seen before are recorded.
+        flat: the gradients of all, one behind the other.
     """
 
     def __init__(
@@ -133,10 +134,10 @@ class GraphedSteps:
     ) -> None:
         parameters = list(trained.values())
         self._device = device = parameters[0].device
-        self._flat = torch.zeros(sum(p.numel() for p in parameters), device=self._device)
+        self.flat = torch.zeros(sum(p.numel() for p in parameters), device=self._device)
         at = 0
         for parameter in parameters:
-            parameter.grad = self._flat[at : at + parameter.numel()].view_as(parameter)
+            parameter.grad = self.flat[at : at + parameter.numel()].view_as(parameter)
             at += parameter.numel()
         self._loss, self._say = loss, say
         self._seen: set[tuple[Any, ...]] = set()
@@ -152,7 +153,7 @@ class GraphedSteps:
 
     def zero(self) -> None:
         """Set the gradients to 0."""
-        self._flat.zero_()
+        self.flat.zero_()
 
     def add(self, batch: StaticBatch) -> Tensor:
         """Add a batch's gradients; its loss ()."""
@@ -189,7 +190,8 @@ class GraphedSteps:
         torch.cuda.empty_cache()  # what earlier batches left is out of a graph's reach
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            # Other threads (NCCL's, for one) may go on with what is theirs meanwhile.
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
                 loss = self._loss(StaticBatch(*inputs))  # type: ignore[arg-type]
                 loss.backward()
                 loss = loss.detach()

@@ -129,7 +129,7 @@ class Loop:
         self.follow = follow
         self.examination = self._examination(train, tokenizer)
         self.fingerprint = fingerprint(recipe, train, self.validation)
-        self.optimizer = make_optimizer(trained, recipe, sharded=self.team.world > 1)
+        self.optimizer = make_optimizer(trained, recipe, sharded=self.team.sharded)
         self.train_tower = any(name.startswith("vision_tower.") for name in trained)
         if self.train_tower and pictures is not None and pictures.cached is not None:
             raise DataError("training: the tower is trained, so its features cannot be cached; set cache_tower: false")
@@ -141,7 +141,7 @@ class Loop:
             say("offload_activations: nothing to do on a CPU, where activations are in the computer's memory already")
         self.graphs = None
         head = model.language_model.embed_tokens
-        recordable = type(self) is Loop and model.device.type == "cuda" and self.team.world == 1
+        recordable = type(self) is Loop and model.device.type == "cuda" and not self.team.sharded
         if recordable and recipe.graphs and isinstance(head, nn.Embedding):
             self.graphs = GraphedSteps(trained, self._static_loss, say)
         self.step, self.best_step, self.best_loss = 0, -1, math.inf
@@ -265,7 +265,8 @@ class Loop:
             loss = (self._row_losses(chosen, on_device) * weights).sum() / weight
             loss.backward()
             total += loss.detach()
-        norm = clip(self.trained, recipe.clip_norm, self.team)
+        flat = None if self.graphs is None else self.graphs.flat
+        norm = clip(self.trained, recipe.clip_norm, self.team, flat)
         self.team.total(total)
         value, size = torch.stack([total, norm]).tolist()
         if not (math.isfinite(value) and math.isfinite(size)):

@@ -56,6 +56,8 @@ class Recipe:
             of the tasks that have it, by their shares), or a measure of one task ("accuracy of tissue").
         answer_tokens: of an answer that is written for a metric, at most.
         metric_rows: rows of a task that metrics are measured on, the same ones each time; 0: all.
+        shard: on several processes, share out the decoder's weights, gradients and moments; false: each process has all
+            of them, which is faster where they fit.
         cache_tower: keep the frozen tower's features of every image on the disk, and compute them once.
         offload_activations: keep the layers' inputs in the computer's memory between the two ways, not on the GPU.
         validation_share: of the groups, where the data has no validation file.
@@ -97,6 +99,7 @@ class Recipe:
     best: str = "loss"
     answer_tokens: int = 64
     metric_rows: int = 0
+    shard: bool = True
     cache_tower: bool = False
     offload_activations: bool = False
 

@@ -17,7 +17,7 @@ from aris.tuning.recipe import Recipe
 from aris.tuning.rows import TokenRow
 
 # Settings that change what a step costs, and its result by no more than rounding.
-_OF_COST = ("cache_tower", "offload_activations")
+_OF_COST = ("cache_tower", "offload_activations", "shard")
 
 
 def fingerprint(recipe: Recipe, train: Sequence[TokenRow], validation: Sequence[TokenRow]) -> str:

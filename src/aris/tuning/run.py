@@ -86,7 +86,7 @@ def tune(
         CheckpointError: the model is not there.
     """
     board = Board(out / TENSORBOARD) if tensorboard else None
-    team, torch_device = join(torch.device(device))
+    team, torch_device = join(torch.device(device), shards=recipe.shard)
     if not team.leads:
         say = _nothing
     try:
@@ -143,7 +143,8 @@ def _tune(
     kind = PreferenceLoop if recipe.objective == "preference" else Loop
     trained = shard(model, trained, team)
     if team.world > 1:
-        say(f"{team.world} processes; the decoder's weights, gradients and moments (float32) lie in shards")
+        held = "the decoder's weights, gradients and moments (float32) lie in shards" if team.sharded else "each has all"
+        say(f"{team.world} processes; {held}")
     result = kind(model, trained, recipe, train, validation, pictures, out, say, team,
                   tokenizer=base.processor.tokenizer, follow=follow).run()  # fmt: skip
     trained = unshard(model, trained)
