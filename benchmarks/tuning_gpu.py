@@ -289,6 +289,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=CASES, default=[c for c in CASES if not c.startswith("tiny")])
     parser.add_argument("--seconds", type=float, default=15, help="of timed steps in a case")
+    parser.add_argument("--limit", type=float, default=300, help="seconds for a case, its start included")
     parser.add_argument("--child", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--profile", action="store_true", help="print the kernels of a step")
     args = parser.parse_args()
@@ -297,7 +298,12 @@ def main() -> None:
         return
     for case in args.only:
         command = [sys.executable, __file__, "--child", case, "--seconds", str(args.seconds)]
-        done = subprocess.run(command + ["--profile"] * args.profile, capture_output=True, text=True)
+        try:
+            done = subprocess.run(command + ["--profile"] * args.profile, capture_output=True, text=True,
+                                  timeout=args.limit)  # fmt: skip
+        except subprocess.TimeoutExpired:
+            print(json.dumps({"case": case, "failed": f"not done within {args.limit:g} s"}), flush=True)
+            continue
         if args.profile:
             print(done.stderr[-9000:])
         last = (done.stderr.strip().splitlines() or ["?"])[-1]

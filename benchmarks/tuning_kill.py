@@ -3,8 +3,10 @@
     python benchmarks/tuning_kill.py --data FOLDER [--kills 5] [--steps 12] [--seed 0]
 
 Trains aris-nano (its decoder's adapters, with images, float32, CPU) by the command line in processes of its own. One run is
-left alone. Each of the others is killed at a moment drawn evenly over its steps and started again by the same command. Prints
-where each kill fell and whether weights, optimizer, best weights and curve are equal bit for bit. Exit status 1 if any is not.
+left alone. Each of the others is killed and started again by the same command. The kills are spread over the run: of K, the k-th
+falls at a random moment after a number of saves that is drawn from the k-th K-th of the steps, somewhere in a step, a measurement
+or the next save. Prints where each fell and whether weights, optimizer, best weights and curve are equal bit for bit. Exit status
+1 if any is not.
 """
 
 from __future__ import annotations
@@ -58,6 +60,14 @@ def state_of(out: Path) -> dict[str, Any] | None:
     return torch.load(out / STATE, weights_only=True, map_location="cpu") if (out / STATE).is_file() else None
 
 
+def stamp_of(path: Path) -> int | None:
+    """Changes with every save."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
 def same(a: Any, b: Any) -> bool:
     if isinstance(a, torch.Tensor):
         return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
@@ -94,29 +104,35 @@ def main() -> int:
 
         began = time.monotonic()
         process = start(root / "whole")
-        first = None
+        saves: list[float] = []
+        seen = None
         while process.poll() is None:
-            if first is None and (root / "whole" / CURVE).is_file():
-                first = time.monotonic() - began
-            time.sleep(0.05)
-        if process.returncode or first is None:
+            if (stamp := stamp_of(root / "whole" / STATE)) != seen:
+                seen = stamp
+                saves.append(time.monotonic() - began)
+            time.sleep(0.005)
+        if process.returncode or len(saves) < 3:
             print("the unbroken run failed")
             return 1
-        total = time.monotonic() - began
-        print(f"seed {args.seed}; unbroken: {args.steps} steps, {total:.0f} s, of which {first:.0f} s before the first")
+        step_s = (saves[-1] - saves[0]) / (len(saves) - 1)
+        print(f"seed {args.seed}; unbroken: {args.steps} steps, {time.monotonic() - began:.0f} s, a step {step_s:.1f} s, the "
+              f"first save after {saves[0]:.0f} s")  # fmt: skip
         good = 0
         whole = state_of(root / "whole")
         assert whole is not None
         for kill in range(args.kills):
             out = root / f"killed{kill}"
-            # From the first file on, over the time that the steps take: somewhere in a step, a measurement or a save.
-            wait = chance.uniform(0.02, 0.98) * (total - first)
+            saved = int((kill + chance.random()) / args.kills * (args.steps - 1))
+            wait = chance.random() * step_s
             process = start(out)
-            while not (out / CURVE).is_file():
+            count, seen = 0, None
+            while count < saved or not (out / CURVE).is_file():
                 if process.poll() is not None:
-                    print("a run ended before it began")
+                    print("a run ended before its kill")
                     return 1
-                time.sleep(0.01)
+                if (stamp := stamp_of(out / STATE)) != seen:
+                    count, seen = count + 1, stamp
+                time.sleep(0.005)
             time.sleep(wait)
             process.send_signal(signal.SIGKILL)
             died = process.wait() == -signal.SIGKILL
@@ -130,11 +146,11 @@ def main() -> int:
                 "adapter": (out / "adapter/adapter_model.safetensors").read_bytes()
                 == (root / "whole/adapter/adapter_model.safetensors").read_bytes(),
             }
-            fell = "before the first save" if left is None else f"with step {left['step']} saved"
+            fell = "before the first save" if left is None else f"with step {left['step']} of {args.steps} saved"
             equal = died and resumed == 0 and all(checks.values())
             good += equal
             verdict = "equal bit for bit" if equal else f"DIFFERENT: {checks}, killed {died}, ended with {resumed}"
-            print(f"kill {kill + 1}: {wait:.1f} s after the first file, {fell}: {verdict}", flush=True)
+            print(f"kill {kill + 1}: {wait:.1f} s after save {saved}, {fell}: {verdict}", flush=True)
         print(f"{good} of {args.kills} equal")
         return 0 if good == args.kills else 1
 

@@ -21,8 +21,9 @@ from safetensors.torch import load_file
 from tiny_training import tiny_rows
 
 import tiny_checkpoint
-from aris.tuning.distributed import Team
+from aris.tuning.distributed import Team, codes_as_parameters
 from aris.tuning.loop import BEST, CURVE, STATE
+from aris.tuning.nf4 import NF4Linear
 from aris.tuning.recipe import Recipe
 from aris.tuning.resume import Curve
 from aris.tuning.run import tune
@@ -93,7 +94,7 @@ def losses(out: Path) -> dict[str, list[float]]:
         {"method": "lora", "projector": True, "tower_learning_rate": 1e-3, "packing": True},
         {"method": "qlora", "projector": True, "shard": False, "optimizer": "adamw8bit", "cache_tower": True,
          "metrics": {"chat": ["auc", "accuracy"]}, "answer_tokens": 4},
-    ],  # fmt: skip
+    ],
     ids=["qlora", "lora-projector-tower", "whole-on-each"],
 )
 def test_two_processes_have_the_curve_of_one(base: Path, data: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -142,6 +143,16 @@ def test_a_killed_run_of_two_goes_on_in_one_and_the_other_way_round(base: Path, 
     output, errors = running.communicate(timeout=200)
     assert running.returncode == 0 and "going on from step 60 of 60" in output, output + errors[-3000:]
     assert (tmp_path / "killed" / BEST).is_file()
+
+
+def test_codes_that_are_sharded_are_parameters_as_every_pytorch_takes_them() -> None:
+    """Before 2.13 FSDP takes none but floating ones; their bits and what they stand for stay."""
+    layer = NF4Linear.from_linear(torch.nn.Linear(128, 24, bias=False))
+    dense, bits = layer.dequantized(torch.float32), layer.qweight.clone()
+    codes_as_parameters(torch.nn.Sequential(layer))
+    parameters = dict(layer.named_parameters())
+    assert set(parameters) == {"qweight", "scale_codes"} and all(p.is_floating_point() for p in parameters.values())
+    assert torch.equal(layer.qweight.view(torch.uint8), bits) and torch.equal(layer.dequantized(torch.float32), dense)
 
 
 def test_every_row_counts_once_and_all_make_as_many_passes() -> None:

@@ -81,7 +81,8 @@ def token_row(question: str, answer: str) -> TokenRow:
 
 def test_options_come_from_the_question_or_from_the_answers_of_the_task() -> None:
     tokenizer = Tokenizer(tiny_checkpoint.tokenizer())
-    listed = choices([token_row(TISSUES, "B: debris"), token_row(TISSUES, "(C)"), token_row(TISSUES, "Adipose")], [], tokenizer)
+    rows = [token_row(TISSUES, answer) for answer in ("B: debris", "(C)", "Adipose")]
+    listed = choices(rows, [], tokenizer)
     assert [choice.right for choice in listed] == [1, 2, 0]
     assert listed[0].spelled == ("A: adipose", "B: debris", "C: mucus")
     assert listed[1].spelled == ("(A)", "(B)", "(C)")
@@ -96,8 +97,15 @@ def test_options_come_from_the_question_or_from_the_answers_of_the_task() -> Non
 
 @pytest.mark.parametrize(
     ("answer", "index"),
-    [("A: adipose", 0), ("(B) debris", 1), ("**C**", 2), ("It shows mucus.", 2), ("A: adipose or B: debris", None), ("bone", None)],
-)  # fmt: skip
+    [
+        ("A: adipose", 0),
+        ("(B) debris", 1),
+        ("**C**", 2),
+        ("It shows mucus.", 2),
+        ("A: adipose or B: debris", None),
+        ("bone", None),
+    ],
+)
 def test_one_parser_reads_long_and_short_answers(answer: str, index: int | None) -> None:
     assert parse(answer, ("adipose", "debris", "mucus")) == index
 
@@ -106,9 +114,10 @@ def test_an_answer_is_written_as_one_prompt_at_a_time_would(base: Path) -> None:
     """Batched with its cache, prompts of unequal lengths with and without pictures, against whole passes."""
     model = load_model(open_checkpoint(str(base)), dtype=torch.float32)
     image = model.config.image_token_index
+    begin, end = model.config.boi_token_index, model.config.eoi_token_index
     rows = [
         TokenRow("t", [2, 110, 120], 2, None),
-        TokenRow("t", [2, 110, model.config.boi_token_index, *[image] * 4, model.config.eoi_token_index, 130, 140], 9, 0),
+        TokenRow("t", [2, 110, begin, *[image] * 4, end, 130, 140], 9, 0),
         TokenRow("t", [2, *range(110, 160)], 40, None),
     ]
     bank = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -126,8 +135,10 @@ def test_an_answer_is_written_as_one_prompt_at_a_time_would(base: Path) -> None:
 
 
 METRICS = {
-    "bright": ["auc", "accuracy"], "tissue": ["option_accuracy", "accuracy"], "words": ["exact_match", "token_f1", "perplexity"],
-}  # fmt: skip
+    "bright": ["auc", "accuracy"],
+    "tissue": ["option_accuracy", "accuracy"],
+    "words": ["exact_match", "token_f1", "perplexity"],
+}
 
 
 def run(base: Path, data: Path, out: Path, **changes: Any) -> list[dict[str, Any]]:

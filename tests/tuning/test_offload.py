@@ -54,7 +54,8 @@ def test_passes_that_overlap_keep_their_inputs_apart() -> None:
     parameters = list(trained.values())
     plain = [gradients(model, trained, seed) for seed in range(2)]
     store = HostStore(model.language_model)
-    losses = [answer_losses(model, collate(rows_of(seed, images=False)).to(DEVICE), None)[0].mean() for seed in range(2)]
+    batches = [collate(rows_of(seed, images=False)).to(DEVICE) for seed in range(2)]
+    losses = [answer_losses(model, batch, None)[0].mean() for batch in batches]
     for seed in (0, 1):  # not the other way round, as a stack would have it
         found = torch.autograd.grad(losses[seed], parameters, retain_graph=True)
         again = torch.autograd.grad(losses[seed], parameters)
@@ -69,13 +70,15 @@ def test_what_is_kept_on_the_host_is_not_kept_on_the_device() -> None:
 
     def alive(offload: bool) -> int:
         model, _ = tuned()
-        if offload:
-            HostStore(model.language_model)
+        store = HostStore(model.language_model) if offload else None
         states = model.hidden_states(collate(rows_of(0, images=False)).to(DEVICE).token_ids)
+        if store is not None:
+            store.settle()
         gc.collect()
         with warnings.catch_warnings(action="ignore"):  # some objects warn when they are looked at
             found = [each for each in gc.get_objects() if isinstance(each, torch.Tensor)]
-        return len({each.data_ptr() for each in found if each.shape == states.shape and each.device == states.device})
+        found = [each for each in found if each.shape == states.shape and each.device == states.device]
+        return len({each.data_ptr() for each in found})
 
     assert alive(False) - alive(True) == 2
 

@@ -1,9 +1,10 @@
 """One run on several processes (torchrun): rows are shared out, weights and optimizer state lie in shards (FSDP2).
 
 With the recipe's `shard: false` every process holds the whole model instead, and only gradients are added up: faster
-where the model fits, as steps can then be recorded as graphs. Otherwise every decoder layer is a group of `fully_shard` (PyTorch FSDP2): each process keeps its part of the layer's weights, NF4
-codes included, and has the whole of them only while the layer works. Embedding, tower and projector are held by every
-process: the first is the head too, which is used outside any layer, and the others aren't used in every pass.
+where the model fits, as steps can then be recorded as graphs. Otherwise every decoder layer is a group of `fully_shard`
+(PyTorch FSDP2): each process keeps its part of the layer's weights, NF4 codes included, and has the whole of them only
+while the layer works. Embedding, tower and projector are held by every process: the first is the head too, which is
+used outside any layer, and the others aren't used in every pass.
 """
 
 from __future__ import annotations
@@ -123,12 +124,7 @@ def shard(model: MedGemma, trained: Mapping[str, Tensor], team: Team) -> dict[st
         return dict(trained)
     from torch.distributed.fsdp import fully_shard
 
-    for module in model.modules():
-        if isinstance(module, NF4Linear):
-            for name in ("qweight", "scale_codes"):  # FSDP shards parameters only
-                codes = module._buffers.pop(name)
-                assert codes is not None
-                module.register_parameter(name, nn.Parameter(codes, requires_grad=False))
+    codes_as_parameters(model)
     mesh = init_device_mesh(model.device.type, (team.world,))
     decoder = model.language_model
     for layer in decoder.layers:
@@ -136,6 +132,20 @@ def shard(model: MedGemma, trained: Mapping[str, Tensor], team: Team) -> dict[st
     fully_shard(decoder, mesh=mesh, ignored_params=set(decoder.embed_tokens.parameters()))
     parameters = dict(model.named_parameters())
     return {name: parameters[name] for name in trained}
+
+
+def codes_as_parameters(model: nn.Module) -> None:
+    """NF4 codes become parameters, as FSDP shards nothing else.
+
+    They are seen as float8 of the same bits: until PyTorch 2.12 FSDP makes shards that could have a gradient, which
+    whole numbers cannot. No arithmetic is done on them as such.
+    """
+    for module in model.modules():
+        if isinstance(module, NF4Linear):
+            for name in ("qweight", "scale_codes"):
+                codes = module._buffers.pop(name)
+                assert codes is not None
+                module.register_parameter(name, nn.Parameter(codes.view(torch.float8_e4m3fn), requires_grad=False))
 
 
 def clip(trained: Mapping[str, Tensor], most: float, team: Team, flat: Tensor | None = None) -> Tensor:

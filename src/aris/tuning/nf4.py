@@ -76,7 +76,7 @@ class NF4Linear(nn.Module):
     """A frozen linear layer (out_features, in_features) in NF4.
 
     Attributes:
-        qweight: uint8 (out, in/2).
+        qweight: uint8 (out, in/2); over several processes it and the next are seen as float8 of the same bits.
         scale_codes: int8 (out, in/64); `scale_factor` float32 (blocks,), `scale_mean` float32 ().
         bias: (out,) or None; it stays as it is.
     """
@@ -104,11 +104,12 @@ class NF4Linear(nn.Module):
 
     def dequantized(self, dtype: torch.dtype) -> Tensor:
         """The dense matrix (out, in)."""
-        if self.qweight.device.type == "cuda" and (kernel := _kernel()) is not None:
-            return kernel(self.qweight, self.scale_codes, self.scale_factor, self.scale_mean, dtype)
-        table = torch.tensor(NF4_VALUES, device=self.qweight.device, dtype=dtype)
-        scale = restore_scales(self.scale_codes, self.scale_factor, self.scale_mean).to(dtype)
-        codes = unpack(self.qweight, GROUP)
+        qweight, scale_codes = self.qweight.view(torch.uint8), self.scale_codes.view(torch.int8)
+        if qweight.device.type == "cuda" and (kernel := _kernel()) is not None:
+            return kernel(qweight, scale_codes, self.scale_factor, self.scale_mean, dtype)
+        table = torch.tensor(NF4_VALUES, device=qweight.device, dtype=dtype)
+        scale = restore_scales(scale_codes, self.scale_factor, self.scale_mean).to(dtype)
+        codes = unpack(qweight, GROUP)
         values = table[codes.int()].view(self.out_features, -1, GROUP) * scale[:, :, None]
         return values.view(self.out_features, self.in_features)
 

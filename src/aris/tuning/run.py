@@ -143,8 +143,8 @@ def _tune(
     kind = PreferenceLoop if recipe.objective == "preference" else Loop
     trained = shard(model, trained, team)
     if team.world > 1:
-        held = "the decoder's weights, gradients and moments (float32) lie in shards" if team.sharded else "each has all"
-        say(f"{team.world} processes; {held}")
+        shards = "the decoder's weights, gradients and moments (float32) lie in shards"
+        say(f"{team.world} processes; {shards if team.sharded else 'each holds the whole model'}")
     result = kind(model, trained, recipe, train, validation, pictures, out, say, team,
                   tokenizer=base.processor.tokenizer, follow=follow).run()  # fmt: skip
     trained = unshard(model, trained)
