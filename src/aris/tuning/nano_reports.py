@@ -19,6 +19,9 @@ _VIEW = (
     "One frontal projection of the chest.",
     "Frontal view of the chest.",
     "Chest radiograph, frontal projection.",
+    "A frontal view of the chest was obtained.",
+    "Frontal projection; no other view.",
+    "The chest is shown in a single frontal view.",
 )
 _PRESENT = (
     "There is increased opacity in the lungs in keeping with pneumonia.",
@@ -28,28 +31,44 @@ _PRESENT = (
     "Lung opacity beyond normal markings is visible.",
     "The lungs are not clear: opacity suggesting pneumonia is present.",
     "Opacity is projected over the lungs, compatible with infection.",
+    "There is lung opacity that would fit pneumonia.",
+    "Opacity of the lungs is seen, in keeping with infection.",
+    "Abnormal density is seen in the lungs, as with pneumonia.",
+    "The lungs contain opacity that stands out from normal markings.",
+    "An increase in lung density is visible, suggesting pneumonia.",
 )
 _FOCAL = (
     "The opacity looks more focal and confluent, a pattern that favours a bacterial cause.",
     "Its appearance is that of airspace consolidation, more often bacterial.",
     "The pattern is one of consolidation rather than of fine streaks, which favours bacterial infection.",
     "Confluent airspace opacity predominates; bacterial infection is the likelier cause.",
+    "It is confluent rather than streaky, as bacterial infection tends to be.",
+    "Its borders and density are those of consolidation, which makes a bacterial cause likelier.",
+    "Consolidation is the leading pattern, and that favours a bacterial cause.",
 )
 _DIFFUSE = (
     "The opacity looks diffuse and streaky, a pattern that favours a viral cause.",
     "An interstitial pattern predominates, more often viral.",
     "Fine, spread-out markings rather than consolidation predominate, which favours viral infection.",
     "The pattern is interstitial rather than confluent; viral infection is the likelier cause.",
+    "It is streaky rather than confluent, as viral infection tends to be.",
+    "Spread-out markings are the leading pattern, and that favours a viral cause.",
+    "Its texture is interstitial, which makes a viral cause likelier.",
 )
 _NO_CAUSE = (
     "The pattern does not favour a particular cause.",
     "The appearance is not specific for a cause.",
     "The film does not show which organism is responsible.",
+    "No particular organism is suggested by the pattern.",
+    "From the pattern the cause stays open.",
 )
 _CAVEAT = (
     "The film alone cannot prove the cause.",
     "The cause cannot be settled from the film alone.",
     "Imaging cannot tell the organism with certainty.",
+    "The pattern is a hint to the cause and no proof.",
+    "Pattern and organism often disagree.",
+    "This says nothing certain about the organism.",
 )
 _CLEAR = (
     "No focal airspace opacity is seen.",
@@ -58,50 +77,76 @@ _CLEAR = (
     "No abnormal lung opacity is identified.",
     "The lungs are without visible consolidation.",
     "Lung markings are within normal limits, without consolidation.",
+    "The lungs appear clear of consolidation.",
+    "Neither lung field shows opacity in keeping with pneumonia.",
+    "Lung transparency is preserved, and no opacity suggests pneumonia.",
+    "There is no abnormal density in the lungs.",
+    "The lung fields are without opacity that suggests pneumonia.",
+    "No area of consolidation can be made out.",
 )
 _CLEAR_MORE = (
     "No interstitial pattern of infection is evident.",
     "No confluent or streaky opacity stands out.",
     "There is no visible sign of lung infection.",
     "Nothing on this view suggests lung infection.",
+    "Lung markings can be followed as usual.",
+    "Texture and density of the lungs are unremarkable.",
+    "No confluent density is present.",
+    "Vascular markings are not obscured.",
 )
 _UNSURE = (
     "Opacity in keeping with pneumonia can neither be shown nor excluded on this film.",
     "The lung markings are equivocal for pneumonia.",
     "A subtle opacity cannot be told from normal markings with confidence.",
     "It remains uncertain whether there is abnormal lung opacity.",
+    "Whether the lung markings are abnormal cannot be decided.",
+    "Faint density is possible, and may be normal markings.",
+    "The lungs show a borderline appearance with regard to pneumonia.",
 )
 _UNSURE_MORE = (
     "The score for pneumonia lies close to its threshold.",
     "The appearance lies between normal and abnormal.",
     "The film does not allow a confident statement.",
+    "Neither reading can be preferred.",
+    "What is seen could be within normal limits.",
+    "Confidence in either direction is low.",
 )
 _IMPRESSION = {
     "focal": (
         "Pneumonia is likely, with a pattern that favours a bacterial cause.",
         "Findings in keeping with pneumonia; bacterial pattern favoured.",
         "Likely pneumonia, bacterial rather than viral by its pattern.",
+        "Opacity that suggests pneumonia; its pattern favours a bacterial cause.",
+        "Pneumonia favoured; the pattern leans towards a bacterial cause.",
     ),
     "diffuse": (
         "Pneumonia is likely, with a pattern that favours a viral cause.",
         "Findings in keeping with pneumonia; viral pattern favoured.",
         "Likely pneumonia, viral rather than bacterial by its pattern.",
+        "Opacity that suggests pneumonia; its pattern favours a viral cause.",
+        "Pneumonia favoured; the pattern leans towards a viral cause.",
     ),
     "no cause": (
         "Pneumonia is likely; the cause is open.",
         "Findings in keeping with pneumonia, cause not determined.",
         "Likely pneumonia without a pattern that favours one cause.",
+        "Opacity that suggests pneumonia of undetermined cause.",
     ),
     "clear": (
         "No radiographic evidence of pneumonia.",
         "Pneumonia is not seen.",
         "No sign of pneumonia on this film.",
         "No finding that suggests pneumonia.",
+        "The film shows no pneumonia.",
+        "Without visible pneumonia.",
+        "No pneumonia identified.",
     ),
     "unsure": (
         "Indeterminate for pneumonia.",
         "Equivocal for pneumonia.",
         "Pneumonia is possible but not certain.",
+        "Uncertain with regard to pneumonia.",
+        "Pneumonia may or may not be present.",
     ),
 }
 _REVIEW = (
@@ -109,6 +154,9 @@ _REVIEW = (
     "To be reviewed by a radiologist.",
     "Radiologist review and clinical correlation advised.",
     "Please correlate clinically; radiologist review needed.",
+    "A radiologist has to review this film.",
+    "For review by a radiologist, with the clinical picture.",
+    "The reading awaits a radiologist.",
 )
 
 
