@@ -23,7 +23,8 @@ from torch import Tensor
 
 from aris.errors import DataError
 from aris.tuning import negatives
-from aris.tuning.films import CLASSES, load_films
+from aris.tuning.films import CLASSES, FilmBank, load_films
+from aris.tuning.nano_looks import Looks
 from aris.tuning.nano_questions import other_words, settled
 from aris.tuning.nano_reports import Scored, report
 from aris.tuning.nano_studies import study
@@ -99,8 +100,10 @@ def build(data: Path, seed: int = 0, drafts_per_film: int = 12, studies: int = 1
     pictures = _Pictures()
     train: list[Row] = []
     validation: list[Row] = []
+    looks = Looks.of(load_films(data / "chest_pediatric", "train", SIZE).images)
     for split, rows in (("train", train), ("validation", validation)):
-        rows += _pediatric(data, split, pictures, source, drafts_per_film if split == "train" else 1)
+        drafts = drafts_per_film if split == "train" else 1
+        rows += _pediatric(load_films(data / "chest_pediatric", split, SIZE), looks, pictures, source, drafts)
         rows += _nih(data, split, pictures)
         rows += _vqa(data, split, pictures)
         count, first = (720, 1) if split == "train" else (90, 2)
@@ -118,11 +121,11 @@ def build(data: Path, seed: int = 0, drafts_per_film: int = 12, studies: int = 1
     return Corpus(train, validation, torch.from_numpy(np.stack(pictures.images)), sided)
 
 
-def _pediatric(data: Path, split: str, pictures: _Pictures, source: random.Random, drafts: int) -> Iterator[Row]:
-    films = load_films(data / "chest_pediatric", split, SIZE)
-    for number, (image, index, patient) in enumerate(
-        zip(films.images.numpy(), films.classes.tolist(), films.patients, strict=True)
-    ):
+def _pediatric(
+    films: FilmBank, looks: Looks, pictures: _Pictures, source: random.Random, drafts: int
+) -> Iterator[Row]:
+    each = zip(films.images.numpy(), films.classes.tolist(), films.patients, looks.bits(films.images), strict=True)
+    for number, (image, index, patient, look) in enumerate(each):
         picture, label = pictures.add(image), CLASSES[index]
         sick = index > 0
         question = FINDING_QUESTION.format(finding="pneumonia")
@@ -141,7 +144,8 @@ def _pediatric(data: Path, split: str, pictures: _Pictures, source: random.Rando
                 scored = "uncertain"
             elif chance < 0.2:  # the score decides, also where it is wrong
                 scored = "not seen" if sick else "present"
-            yield Row("draft", DRAFT_PROMPT.format(scored=scored), report(label, scored, source), picture, patient)
+            text = report(label, scored, source, look)
+            yield Row("draft", DRAFT_PROMPT.format(scored=scored), text, picture, patient)
 
 
 def _nih(data: Path, split: str, pictures: _Pictures) -> Iterator[Row]:

@@ -9,6 +9,7 @@ the probability and not the text is what has been validated.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Literal
 
 Scored = Literal["present", "not seen", "uncertain"]
@@ -160,33 +161,64 @@ _REVIEW = (
 )
 
 
-def report(label: str, scored: Scored, random_source: random.Random) -> str:
+# Of the choices that follow a film's look, the share made by chance all the same: no film has one wording alone.
+_CHANCE = 0.2
+LOOK_BITS = 6
+
+
+class _Picker:
+    """Makes the choices of one draft: by chance, or by the film's look, each by three of its bits."""
+
+    def __init__(self, source: random.Random, look: Sequence[bool] | None) -> None:
+        self.source, self.look, self.slot = source, look, 0
+
+    def _value(self) -> float:
+        """0 <= value < 1."""
+        self.slot += 1
+        if self.look is None or self.source.random() < _CHANCE:
+            return self.source.random()
+        bits = [self.look[(self.slot + step) % LOOK_BITS] for step in (0, 2, 3)]
+        return sum(bit << place for place, bit in enumerate(bits)) / 8
+
+    def pick(self, options: Sequence[str]) -> str:
+        return options[int(self._value() * len(options))]
+
+    def happens(self, chance: float) -> bool:
+        return self._value() < chance
+
+
+def report(
+    label: str, scored: Scored, random_source: random.Random, look: Sequence[bool] | None = None
+) -> str:
     """A draft in two paragraphs, `FINDINGS: ...` and `IMPRESSION: ...`.
 
     Args:
         label: "normal", "bacterial pneumonia" or "viral pneumonia"; only decides the pattern of what is present.
         scored: what the prompt says of pneumonia; the draft agrees with it whatever the label.
+        look: `LOOK_BITS` bits of how the film looks (`nano_looks.py`). They choose among wordings that mean the same,
+            so that a model which reads them off the film words its likeliest drafts of two films differently.
     """
-    pick = random_source.choice
-    sentences = [pick(_VIEW)] if random_source.random() < 0.6 else []
+    made = _Picker(random_source, look)
+    sentences = [made.pick(_VIEW)] if made.happens(0.6) else []
     if scored == "present":
-        sentences.append(pick(_PRESENT))
+        sentences.append(made.pick(_PRESENT))
         pattern = {"bacterial pneumonia": "focal", "viral pneumonia": "diffuse"}.get(label, "no cause")
-        sentences.append(pick({"focal": _FOCAL, "diffuse": _DIFFUSE, "no cause": _NO_CAUSE}[pattern]))
-        if pattern != "no cause" and random_source.random() < 0.7:
-            sentences.append(pick(_CAVEAT))
+        sentences.append(made.pick({"focal": _FOCAL, "diffuse": _DIFFUSE, "no cause": _NO_CAUSE}[pattern]))
+        if pattern != "no cause" and made.happens(0.7):
+            sentences.append(made.pick(_CAVEAT))
     elif scored == "not seen":
         pattern = "clear"
-        sentences += _one_or_two(_CLEAR, _CLEAR_MORE, random_source)
+        sentences += _one_or_two(_CLEAR, _CLEAR_MORE, made)
     else:
         pattern = "unsure"
-        sentences += _one_or_two(_UNSURE, _UNSURE_MORE, random_source)
-    return f"FINDINGS: {' '.join(sentences)}\nIMPRESSION: {pick(_IMPRESSION[pattern])} {pick(_REVIEW)}"
+        sentences += _one_or_two(_UNSURE, _UNSURE_MORE, made)
+    impression = f"{made.pick(_IMPRESSION[pattern])} {made.pick(_REVIEW)}"
+    return f"FINDINGS: {' '.join(sentences)}\nIMPRESSION: {impression}"
 
 
-def _one_or_two(main: tuple[str, ...], more: tuple[str, ...], random_source: random.Random) -> list[str]:
+def _one_or_two(main: tuple[str, ...], more: tuple[str, ...], made: _Picker) -> list[str]:
     """A sentence that says it, and perhaps another, in either order."""
-    said = [random_source.choice(main)]
-    if random_source.random() < 0.6:
-        said.insert(random_source.randrange(2), random_source.choice(more))
+    said = [made.pick(main)]
+    if made.happens(0.6):
+        said.insert(int(made.happens(0.5)), made.pick(more))
     return said
