@@ -2,7 +2,8 @@
 
     python benchmarks/tuning_gpu.py [--only 4b-qlora 27b-qlora 4b-lora 4b-lora-peft] [--profile]
 
-Needs torch, numpy, safetensors, tokenizers and pillow; the peer also transformers and peft, in 4 bits bitsandbytes. Weights are random, in the
+Each technique is a case of its own beside one without it. "-cached": the tower's features come from the disk (a real
+`TowerCache`, read and checked in every step). "-offload": layer inputs wait in pinned host memory. Needs torch, numpy, safetensors, tokenizers and pillow; the peer also transformers and peft, in 4 bits bitsandbytes. Weights are random, in the
 shapes of MedGemma, made on the GPU (NF4 directly, no dense copy). Every case runs in a process of its own and prints one
 JSON line: peak memory of the allocator, tokens a second over whole optimizer steps, loss.
 """
@@ -13,6 +14,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +29,10 @@ from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
 from aris.tuning import cross_entropy
 from aris.tuning.graphs import GraphedSteps, StaticBatch, static_batch, static_loss
 from aris.tuning.nf4 import NF4Linear
+from aris.tuning.offload import HostStore
 from aris.tuning.recipe import Recipe
 from aris.tuning.rows import TokenRow
+from aris.tuning.tower_cache import TowerCache
 from aris.tuning.trainable import make_optimizer, prepare
 
 IMAGE, BEGIN, END = 262_144, 255_999, 256_000
@@ -42,11 +46,19 @@ CASES: dict[str, tuple[str, str, bool, int, int, float | None]] = {
     "4b-lora-launched": ("4b", "lora-launched", True, 1024, 256, None),
     "4b-lora-adamw32": ("4b", "lora-adamw32", True, 1024, 256, None),
     "4b-lora-whole-logits": ("4b", "lora-wholelogits", True, 1024, 256, None),
+    "4b-lora-offload": ("4b", "lora-offload", True, 1024, 256, None),
+    "4b-lora-cached": ("4b", "lora-cached", True, 1024, 256, None),
+    "4b-qlora-8k": ("4b", "qlora", True, 8192, 256, None),
+    "4b-qlora-8k-offload": ("4b", "qlora-offload", True, 8192, 256, None),
+    "27b-qlora-offload": ("27b", "qlora-offload", False, 2048, 512, 22.0),
     "4b-lora-peft": ("4b", "peft", True, 1024, 256, None),
     "4b-qlora-peft": ("4b", "peft4", True, 1024, 256, None),
     "27b-qlora-peft": ("27b", "peft4", False, 2048, 512, None),
     "tiny-qlora": ("tiny", "qlora", True, 300, 20, None),
     "tiny-lora-peft": ("tiny", "peft", True, 300, 20, None),
+    "tiny-lora-cached": ("tiny", "lora-cached", True, 300, 20, None),
+    "tiny-qlora-offload": ("tiny", "qlora-offload", True, 300, 20, None),
+    "tiny-qlora-peft": ("tiny", "peft4", False, 300, 20, None),
 }
 
 
@@ -94,6 +106,20 @@ def row(image: bool, tokens: int, answer: int) -> TokenRow:
     return TokenRow("t", ids, tokens - answer, 0 if image else None)
 
 
+def cached_features(model: MedGemma, pixels: torch.Tensor, folder: Path) -> TowerCache:
+    """The picture's features on the disk."""
+    tower, projector = model.vision_tower, model.multi_modal_projector
+    assert tower is not None and projector is not None
+
+    def see(films: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(model.device.type, torch.bfloat16):
+            return projector.pool(tower(pixels.expand(len(films), -1, -1, -1)))
+
+    cache = TowerCache(folder, model, ["0" * 64], lambda index: torch.zeros(1, dtype=torch.uint8), see, {})
+    cache.fill(lambda line: print(line, file=sys.stderr))
+    return cache
+
+
 def ours(case: str, device: torch.device) -> Callable[[], float]:
     name, method, image, tokens, answer, _ = CASES[case]
     if method.endswith("-wholelogits"):
@@ -104,13 +130,22 @@ def ours(case: str, device: torch.device) -> Callable[[], float]:
         augment_strength=0, evaluate_every=100, save_every=100, mixture={}, method=method.split("-")[0],
         projector=False, checkpointing=not method.endswith("-keep"), optimizer="adamw" if method.endswith("-adamw32") else "adamw8bit",
     )  # fmt: skip
-    model = random_model(shape(name), method == "qlora", device)
+    model = random_model(shape(name), recipe.method == "qlora", device)
     trained = prepare(model, recipe, device)
     optimizer = make_optimizer(trained, recipe)
     for group in optimizer.param_groups:
         group["lr"] = 1e-4
     pixels = torch.rand(1, 3, 896, 896, device=device) * 2 - 1 if image else None
-    batch = static_batch([row(image, tokens, answer)], 1.0, packed=False, image_token=IMAGE, pixels=pixels)
+    cache = None
+    if method.endswith("-cached"):
+        assert pixels is not None
+        cache = cached_features(model, pixels, Path(tempfile.mkdtemp()))
+    if method.endswith("-offload"):
+        HostStore(model.language_model)
+
+    def batch() -> StaticBatch:
+        seen = pixels if cache is None else cache(torch.zeros(1, dtype=torch.int64))
+        return static_batch([row(image, tokens, answer)], 1.0, packed=False, image_token=IMAGE, pixels=seen)
 
     def loss(batch: StaticBatch) -> torch.Tensor:
         with torch.autocast(device.type, torch.bfloat16):
@@ -121,7 +156,7 @@ def ours(case: str, device: torch.device) -> Callable[[], float]:
 
     def step() -> float:
         steps.zero()
-        total = steps.add(batch)
+        total = steps.add(batch())
         nn.utils.clip_grad_norm_(list(trained.values()), 1.0)
         optimizer.step()
         return total.item()
@@ -134,6 +169,7 @@ def peer(case: str, device: torch.device) -> Callable[[], float]:
 
     In bf16, or the decoder in bitsandbytes' NF4 with double quantisation, bf16 to compute in.
     """
+    import accelerate
     import peft
     import transformers
 
@@ -141,20 +177,15 @@ def peer(case: str, device: torch.device) -> Callable[[], float]:
     ours_config = shape(name).to_dict()
     text = {key: value for key, value in ours_config.get("text_config", ours_config).items() if key not in ("rope_theta", "rope_scaling", "rope_local_base_freq")}
     base: Any
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        with torch.device(device):
-            if image:
-                config = transformers.Gemma3Config(text_config=text, vision_config=ours_config["vision_config"],
-                                                   image_token_index=262_144, attn_implementation="sdpa")  # fmt: skip
-                base = transformers.Gemma3ForConditionalGeneration(config)
-            else:
-                base = transformers.Gemma3ForCausalLM(transformers.Gemma3TextConfig(**text, attn_implementation="sdpa"))
-    finally:
-        torch.set_default_dtype(default)
-    if method == "peft4":
-        into_bitsandbytes(base, device)
+    if image:
+        config = transformers.Gemma3Config(text_config=text, vision_config=ours_config["vision_config"],
+                                           image_token_index=262_144, attn_implementation="sdpa")  # fmt: skip
+        kind: Any = transformers.Gemma3ForConditionalGeneration
+    else:
+        config, kind = transformers.Gemma3TextConfig(**text, attn_implementation="sdpa"), transformers.Gemma3ForCausalLM
+    with accelerate.init_empty_weights(include_buffers=False):
+        base = kind(config)
+    fill(base, device, in_4_bits=method == "peft4")
     targets = r"(?!.*vision).*layers.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
     model = peft.get_peft_model(base, peft.LoraConfig(r=16, lora_alpha=16, target_modules=targets))
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -182,20 +213,34 @@ def peer(case: str, device: torch.device) -> Callable[[], float]:
     return step
 
 
-def into_bitsandbytes(model: nn.Module, device: torch.device) -> None:
-    """Put bitsandbytes' 4-bit layers in place of the decoder's, one at a time."""
-    import bitsandbytes
+def fill(model: nn.Module, device: torch.device, *, in_4_bits: bool) -> None:
+    """Random weights on the device, layer by layer; the decoder's in bitsandbytes' 4 bits if asked.
 
+    Each matrix is drawn in bfloat16 where it is to stay and quantised there, so that no more than one is dense.
+    """
     for name, module in list(model.named_modules()):
-        if type(module) is nn.Linear and ".layers." in name and "vision" not in name:
+        if in_4_bits and type(module) is nn.Linear and ".layers." in name and "vision" not in name:
+            import bitsandbytes
+
             layer = bitsandbytes.nn.Linear4bit(module.in_features, module.out_features, bias=False, quant_type="nf4",
-                                               compute_dtype=torch.bfloat16, compress_statistics=True)  # fmt: skip
+                                               compute_dtype=torch.bfloat16, compress_statistics=True, device="meta")  # fmt: skip
+            dense = torch.randn(module.weight.shape, dtype=torch.bfloat16, device=device) * module.in_features**-0.5
             layer.weight = bitsandbytes.nn.Params4bit(
-                module.weight.data.cpu(), requires_grad=False, quant_type="nf4", compress_statistics=True
-            )
+                dense, requires_grad=False, quant_type="nf4", compress_statistics=True
+            ).to(device)
             parent, _, leaf = name.rpartition(".")
-            setattr(model.get_submodule(parent), leaf, layer.to(device))
-            module.weight = None
+            setattr(model.get_submodule(parent), leaf, layer)
+    for name, parameter in list(model.named_parameters()):
+        if parameter.is_meta:
+            std = 0.0 if parameter.dim() == 1 else parameter.shape[-1] ** -0.5
+            value = torch.empty(parameter.shape, dtype=torch.bfloat16, device=device).normal_(std=1.0).mul_(std)
+            parent, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(parent), leaf, nn.Parameter(value, requires_grad=False))
+    model.tie_weights()  # type: ignore[operator]
+    for module in model.modules():
+        for name, buffer in list(module._buffers.items()):
+            if buffer is not None:
+                module._buffers[name] = buffer.to(device)
 
 
 def profile(step: Callable[[], float]) -> None:

@@ -12,7 +12,8 @@ from PIL import Image
 
 from aris.errors import DataError
 from aris.prompting import PromptProcessor
-from aris.tuning.conversations import PictureBank, read_conversations, require_all_good
+from aris.tuning.conversations import read_conversations, require_all_good
+from aris.tuning.pictures import PictureBank
 from aris.tuning.rows import Turn, tokenize
 
 

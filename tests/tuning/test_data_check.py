@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 import tiny_checkpoint
 from aris.errors import DataError
 from aris.prompting import PromptProcessor, Tokenizer
-from aris.tuning.conversations import Pair, PictureBank, read_conversations, read_rows
+from aris.tuning.conversations import Pair, read_conversations, read_rows
 from aris.tuning.data_check import check_data, pieces
+from aris.tuning.pictures import PictureBank
 from aris.tuning.rows import Conversation, Turn, tokenize
 from aris.tuning.splits import split_by_group
 

@@ -84,12 +84,14 @@ def plain(films: torch.Tensor) -> torch.Tensor:
     return (films[:, None].float() / 127.5 - 1).expand(-1, 3, -1, -1)
 
 
-def tiny_loop(out: Path, dtype: torch.dtype = torch.float32, augment: Any = noisy, **changes: Any) -> Loop:
+def tiny_loop(
+    out: Path, dtype: torch.dtype = torch.float32, augment: Any = noisy, say: Any = lambda _: None, **changes: Any
+) -> Loop:
     recipe = tiny_recipe(**changes)
     model = tiny_model(dtype)
     train, validation, bank = tiny_rows()
     pictures = Pictures(bank, augment, plain)
-    return Loop(model, prepare(model, recipe), recipe, train, validation, pictures, out, say=lambda _: None)
+    return Loop(model, prepare(model, recipe), recipe, train, validation, pictures, out, say=say)
 
 
 class Trouble:

@@ -81,6 +81,11 @@ def run(
     out: Annotated[Path, typer.Option(help="Where everything goes; a stopped run goes on from there.")],
     model: o.ModelOption = "aris-nano",
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    tower_cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder for what the frozen tower sees, shared by runs; OUT/tower-cache otherwise."),
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write OUT/tensorboard too.")] = False,
     device: o.DeviceOption = "auto",
 ) -> None:
     """Tune a model by a recipe; the word "run" may be left out.
@@ -97,9 +102,20 @@ def run(
 
     instead = {} if steps is None else {"steps": steps}
     settings = Recipe.from_file(find_recipe(recipe), **instead)
-    result = tune(settings, str(model), data, out, device=str(resolve_device(device)))
+    result = tune(
+        settings,
+        str(model),
+        data,
+        out,
+        device=str(resolve_device(device)),
+        tower_cache=tower_cache,
+        tensorboard=tensorboard,
+    )
     if os.environ.get("RANK", "0") == "0":  # torchrun's; one of several processes speaks
-        write(f"best step {result.best_step}, validation loss {result.best_loss:.5f}: {out}\n")
+        measured = f"validation loss {result.best_loss:.5f}"
+        if result.measure != "loss":
+            measured = f"{result.measure} {result.best_value:.4f} (before: {result.first_value:.4f}), {measured}"
+        write(f"best step {result.best_step}, {measured}: {out}\n")
 
 
 @app.command()

@@ -115,8 +115,16 @@ class DecoderLayer(nn.Module):
         return x + self.post_feedforward_layernorm(self.mlp(self.pre_feedforward_layernorm(x)))
 
 
+def keep_input(layer: nn.Module, x: Tensor, *rest: object) -> Tensor:
+    """The layer's output; of what the way back needs, its input alone is kept, and the rest computed again."""
+    out: Tensor = torch.utils.checkpoint.checkpoint(layer, x, *rest, use_reentrant=False, preserve_rng_state=False)
+    return out
+
+
 class Decoder(nn.Module):
     """Embedding, layers, final norm. The head is the embedding again (tied)."""
+
+    keep_input = staticmethod(keep_input)  # training may put one here that keeps it elsewhere
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
@@ -145,9 +153,7 @@ class Decoder(nn.Module):
         for layer, kind in zip(self.layers, config.layer_types, strict=True):
             tables = local if kind == LOCAL else far
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                x = torch.utils.checkpoint.checkpoint(
-                    layer, x, tables, visible, positions, cache, real, use_reentrant=False, preserve_rng_state=False
-                )
+                x = self.keep_input(layer, x, tables, visible, positions, cache, real)
             else:
                 x = layer(x, tables, visible, positions, cache, real)
         if cache is not None:

@@ -125,7 +125,14 @@ class MultiModalProjector(nn.Module):
         self.mm_soft_emb_norm = RMSNorm(config.vision.hidden_size, config.vision.layer_norm_eps)
 
     def forward(self, patches: Tensor) -> Tensor:
+        return self.project(self.pool(patches))
+
+    def pool(self, patches: Tensor) -> Tensor:
+        """(N, P, V) -> (N, M, V): the part without weights."""
         images, _, width = patches.shape
         grid = patches.transpose(1, 2).reshape(images, width, self.side, self.side)
-        pooled = F.avg_pool2d(grid, self.kernel).flatten(2).transpose(1, 2)  # (N, M, V)
+        return F.avg_pool2d(grid, self.kernel).flatten(2).transpose(1, 2)
+
+    def project(self, pooled: Tensor) -> Tensor:
+        """(N, M, V) -> (N, M, W)."""
         return self.mm_soft_emb_norm(pooled) @ self.mm_input_projection_weight

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import io
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -24,12 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
-
 from aris.errors import DataError
+from aris.tuning.pictures import PictureBank
 from aris.tuning.rows import Conversation, Turn
 
 _ROLES = ("system", "user", "assistant")
@@ -65,52 +59,6 @@ class Pair:
     def group(self) -> str:
         """Whom the pair is about."""
         return self.chosen.group
-
-
-class PictureBank:
-    """Pictures of one size, each read once; an index stands for a picture in a row.
-
-    Args:
-        size: side in pixels; the aspect ratio is not kept, as in Gemma 3's image processor.
-        colour: keep red, green and blue.
-    """
-
-    def __init__(self, size: int, *, colour: bool = False) -> None:
-        self.size, self.colour = size, colour
-        self._images: list[np.ndarray] = []
-        self._known: dict[Path | bytes, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def add(self, source: Path | bytes) -> int:
-        """The index of the picture of a file, or of a file's contents.
-
-        Raises:
-            OSError: it is not a readable image.
-        """
-        key = hashlib.sha256(source).digest() if isinstance(source, bytes) else source
-        known = self._known.get(key)
-        if known is None:
-            try:
-                with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-                    kept = self.prepare(image)
-            except (Image.DecompressionBombError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise
-                raise OSError(str(error)) from None
-            known = self._known[key] = len(self._images)
-            self._images.append(kept)
-        return known
-
-    def prepare(self, image: Image.Image) -> np.ndarray:
-        """What is kept of an image: uint8 (size, size), or (size, size, 3) in colour."""
-        kept = image.convert("RGB" if self.colour else "L")
-        return np.asarray(kept.resize((self.size, self.size), Image.Resampling.BILINEAR))
-
-    def pixels(self) -> Tensor:
-        """(N, size, size) uint8, or (N, size, size, 3) in colour."""
-        if not self._images:
-            return torch.zeros(0, self.size, self.size, *([3] if self.colour else []), dtype=torch.uint8)
-        return torch.from_numpy(np.stack(self._images))
 
 
 class _BadRowError(Exception):

@@ -13,7 +13,8 @@ import numpy as np
 
 from aris.errors import DataError
 from aris.prompting import PromptProcessor
-from aris.tuning.conversations import BadRow, Pair, PictureBank, read_rows
+from aris.tuning.conversations import BadRow, Pair, read_rows
+from aris.tuning.pictures import PictureBank
 from aris.tuning.rows import Conversation, TokenRow, tokenize
 
 _SUFFIXES = (".jsonl", ".parquet")

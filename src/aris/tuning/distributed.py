@@ -1,6 +1,7 @@
 """One run on several processes (torchrun): rows are shared out, weights and optimizer state lie in shards (FSDP2).
 
-Every decoder layer is a group of `fully_shard` (PyTorch FSDP2): each process keeps its part of the layer's weights, NF4
+With the recipe's `shard: false` every process holds the whole model instead, and only gradients are added up: faster
+where the model fits, as steps can then be recorded as graphs. Otherwise every decoder layer is a group of `fully_shard` (PyTorch FSDP2): each process keeps its part of the layer's weights, NF4
 codes included, and has the whole of them only while the layer works. Embedding, tower and projector are held by every
 process: the first is the head too, which is used outside any layer, and the others aren't used in every pass.
 """
@@ -27,10 +28,20 @@ from aris.tuning.rows import TokenRow
 
 @dataclass(frozen=True)
 class Team:
-    """This process among those that share a run; by default it is alone."""
+    """This process among those that share a run; by default it is alone.
+
+    Attributes:
+        shards: whether the decoder lies in shards over the processes.
+    """
 
     rank: int = 0
     world: int = 1
+    shards: bool = True
+
+    @property
+    def sharded(self) -> bool:
+        """Whether this process holds a part of the decoder only."""
+        return self.shards and self.world > 1
 
     @property
     def leads(self) -> bool:
@@ -59,21 +70,26 @@ class Team:
     def shares(self, rows: Sequence[TokenRow], most_tokens: int) -> list[tuple[list[TokenRow], bool]]:
         """This process's parts of a step, and whether each counts.
 
-        All processes make the same number of passes, as the layers' weights are gathered in each: who has no more
-        rows goes through its last part again, for nothing.
+        Over shards all processes make the same number of passes, as the layers' weights are gathered in each: who has
+        no more rows goes through its last part again, for nothing.
         """
         order = sorted(range(len(rows)), key=lambda index: (-len(rows[index].token_ids), index))
         dealt = [sorted(order[rank :: self.world]) for rank in range(self.world)]
         cuts = [pack([len(rows[index].token_ids) for index in share], most_tokens) for share in dealt]
         passes = max(len(cut) for cut in cuts)
         own = [([rows[dealt[self.rank][at]] for at in part], True) for part in cuts[self.rank]]
+        if not self.sharded:
+            return own
         if not own:
             own = [([rows[order[0]]], False)]
         return own + [(own[-1][0], False)] * (passes - len(own))
 
 
-def join(device: torch.device) -> tuple[Team, torch.device]:
+def join(device: torch.device, *, shards: bool = True) -> tuple[Team, torch.device]:
     """Meet the processes that torchrun started, if it did; this one's place among them and its device.
+
+    Args:
+        shards: whether they are to share the decoder's weights, or hold all of them each.
 
     Raises:
         DataError: there are fewer GPUs than processes.
@@ -92,7 +108,7 @@ def join(device: torch.device) -> tuple[Team, torch.device]:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return Team(dist.get_rank(), dist.get_world_size()), device
+    return Team(dist.get_rank(), dist.get_world_size(), shards), device
 
 
 def leave(team: Team) -> None:
@@ -102,8 +118,8 @@ def leave(team: Team) -> None:
 
 
 def shard(model: MedGemma, trained: Mapping[str, Tensor], team: Team) -> dict[str, Tensor]:
-    """Shard a prepared model over the team; the trained parameters by the same names, now as shards."""
-    if team.world == 1:
+    """Shard a prepared model over the team, if it is to be; the trained parameters by the same names, now as shards."""
+    if not team.sharded:
         return dict(trained)
     from torch.distributed.fsdp import fully_shard
 
@@ -122,9 +138,15 @@ def shard(model: MedGemma, trained: Mapping[str, Tensor], team: Team) -> dict[st
     return {name: parameters[name] for name in trained}
 
 
-def clip(trained: Mapping[str, Tensor], most: float, team: Team) -> Tensor:
-    """Sum gradients of what every process holds, scale all to the norm `most` at most; the norm before, ()."""
-    if team.world == 1:
+def clip(trained: Mapping[str, Tensor], most: float, team: Team, flat: Tensor | None = None) -> Tensor:
+    """Sum gradients of what every process holds, scale all to the norm `most` at most; the norm before, ().
+
+    Args:
+        flat: the gradients of all parameters, of which each one's is a view, if there is such a buffer.
+    """
+    if not team.sharded:
+        if team.world > 1:
+            _add_up(list(trained.values()), team, flat)
         return nn.utils.clip_grad_norm_(list(trained.values()), most)
     own: list[Tensor] = []
     common: list[Tensor] = []
@@ -150,6 +172,17 @@ def clip(trained: Mapping[str, Tensor], most: float, team: Team) -> Tensor:
     for grad in (*own, *common):
         grad.mul_(factor.to(grad.dtype))
     return norm
+
+
+def _add_up(parameters: list[Tensor], team: Team, flat: Tensor | None) -> None:
+    """Every process's gradients become the sum of all, in one message."""
+    if flat is not None:
+        team.total(flat)
+        return
+    grads = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
+    together = team.total(torch.cat([grad.flatten() for grad in grads]))
+    for parameter, part in zip(parameters, together.split([grad.numel() for grad in grads]), strict=True):
+        parameter.grad = part.view_as(parameter)
 
 
 def whole(value: Tensor) -> Tensor:

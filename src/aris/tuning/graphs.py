@@ -18,6 +18,7 @@ from aris.model import MedGemma
 from aris.tuning.collate import collate
 from aris.tuning.cross_entropy import chunked_cross_entropy
 from aris.tuning.rows import TokenRow
+from aris.tuning.trainable import soft_tokens
 
 # Shapes that are recorded at most; batches of further ones run as they are.
 MOST_GRAPHS = 24
@@ -35,7 +36,7 @@ class StaticBatch:
         shares: (K,) float32, of each answer token in the step's loss; 0 for padding.
         starts: (1, T) int64 of packed rows, or None.
         image_places: (n,) int64 into R * T, of the soft tokens, or None.
-        pixels: (P, 3, S, S), or None.
+        pixels: (P, 3, S, S) or the tower's features (P, M, V), or None.
     """
 
     token_ids: Tensor
@@ -99,12 +100,7 @@ class _Picked(torch.autograd.Function):
 
 def static_loss(model: MedGemma, batch: StaticBatch, *, train_tower: bool) -> Tensor:
     """The batch's part of the step's loss (), without any wait for the device."""
-    soft = None
-    if batch.pixels is not None:
-        assert model.vision_tower is not None and model.multi_modal_projector is not None
-        with torch.set_grad_enabled(train_tower):
-            patches = model.vision_tower(batch.pixels)
-        soft = model.multi_modal_projector(patches)
+    soft = soft_tokens(model, batch.pixels, train_tower=train_tower)
     states = model.hidden_states(batch.token_ids, soft, starts=batch.starts, image_places=batch.image_places)
     hidden: Tensor = _Picked.apply(states.flatten(0, 1), batch.places)  # type: ignore[no-untyped-call]
     embedding = model.language_model.embed_tokens
@@ -130,6 +126,7 @@ class GraphedSteps:
 
     Attributes:
         records: whether batches of a shape that was seen before are recorded.
+        flat: the gradients of all, one behind the other.
     """
 
     def __init__(
@@ -137,10 +134,10 @@ class GraphedSteps:
     ) -> None:
         parameters = list(trained.values())
         self._device = device = parameters[0].device
-        self._flat = torch.zeros(sum(p.numel() for p in parameters), device=self._device)
+        self.flat = torch.zeros(sum(p.numel() for p in parameters), device=self._device)
         at = 0
         for parameter in parameters:
-            parameter.grad = self._flat[at : at + parameter.numel()].view_as(parameter)
+            parameter.grad = self.flat[at : at + parameter.numel()].view_as(parameter)
             at += parameter.numel()
         self._loss, self._say = loss, say
         self._seen: set[tuple[Any, ...]] = set()
@@ -156,7 +153,7 @@ class GraphedSteps:
 
     def zero(self) -> None:
         """Set the gradients to 0."""
-        self._flat.zero_()
+        self.flat.zero_()
 
     def add(self, batch: StaticBatch) -> Tensor:
         """Add a batch's gradients; its loss ()."""
@@ -193,7 +190,8 @@ class GraphedSteps:
         torch.cuda.empty_cache()  # what earlier batches left is out of a graph's reach
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            # Other threads (NCCL's, for one) may go on with what is theirs meanwhile.
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
                 loss = self._loss(StaticBatch(*inputs))  # type: ignore[arg-type]
                 loss.backward()
                 loss = loss.detach()

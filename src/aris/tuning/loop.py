@@ -6,35 +6,36 @@ same steps as one that was not.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import errno
-import hashlib
 import json
 import math
-import os
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from aris.errors import DataError
 from aris.model import MedGemma
-from aris.tuning.collate import Mixture, collate, pack
+from aris.prompting import Tokenizer
+from aris.tuning.answering import Examination
+from aris.tuning.collate import Mixture, collate
 from aris.tuning.curves import draw_curves
 from aris.tuning.distributed import Team, clip, load_optimizer, whole, whole_state
-from aris.tuning.graphs import GraphedSteps, StaticBatch, static_batch, static_loss
+from aris.tuning.endings import is_full_disk, is_out_of_memory
+from aris.tuning.evaluating import measure_losses
+from aris.tuning.graphs import GraphedSteps, StaticBatch, roomy, static_batch, static_loss
+from aris.tuning.metrics import METRICS, is_better
+from aris.tuning.offload import HostStore
 from aris.tuning.recipe import Recipe
+from aris.tuning.repeatable import fingerprint, repeatable
 from aris.tuning.resume import Curve, copy_into, load_state, save_state, write_whole
 from aris.tuning.rows import TokenRow
 from aris.tuning.schedule import warmup_cosine
+from aris.tuning.tower_cache import TowerCache
 from aris.tuning.trainable import answer_losses, make_optimizer, row_means
 
 LOG_EVERY = 20
@@ -52,19 +53,33 @@ class Pictures:
         bank: (N, H, W) or (N, H, W, 3) uint8, on the model's device or the CPU.
         augment: films of the bank and a generator on the model's device to pixels (B, 3, S, S) float in -1..1.
         view: the same without chance, as at inference; for validation.
+        cached: pictures by index to what a frozen tower makes of them, in place of all that (`tower_cache.py`).
     """
 
     bank: Tensor
     augment: Augment
     view: View
+    cached: TowerCache | None = None
+
+    def __len__(self) -> int:
+        return len(self.bank) if self.cached is None else len(self.cached)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run ended with: the model holds the weights of `best_step`, whose validation loss is `best_loss`."""
+    """What a run ended with: the model holds the weights of `best_step`.
+
+    Attributes:
+        best_loss: their validation loss.
+        measure: what they are the best by, as the recipe's `best` says.
+        best_value, first_value: of it, of those weights and before the first step.
+    """
 
     best_step: int
     best_loss: float
+    measure: str = "loss"
+    best_value: float = math.nan
+    first_value: float = math.nan
 
 
 class Loop:
@@ -77,6 +92,8 @@ class Loop:
         out: folder for the curve, the state to go on from, and the best weights.
         say: prints a line of progress.
         team: the processes that share the run; model and parameters are then sharded over them.
+        tokenizer: needed for metrics of the recipe that read answers.
+        follow: receives every line of the curve, such as `tensorboard.Board.add`.
 
     Raises:
         DataError: the rows do not fit the recipe.
@@ -93,6 +110,8 @@ class Loop:
         out: Path,
         say: Callable[[str], None] = lambda line: print(line, flush=True),
         team: Team | None = None,
+        tokenizer: Tokenizer | None = None,
+        follow: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.team = team or Team()
         if not self.team.leads:
@@ -104,18 +123,29 @@ class Loop:
         self.validation = [row for row in validation if row.task in recipe.mixture]
         if not self.validation:
             raise DataError("rows: no validation row of any task in the mixture; the best weights could not be told")
-        held = 0 if pictures is None else len(pictures.bank)
+        held = 0 if pictures is None else len(pictures)
         if any(picture >= held for row in [*train, *self.validation] for picture in row.all_pictures()):
             raise DataError(f"rows: they point past the {held} pictures given; build rows and pictures together")
-        self.fingerprint = _fingerprint(recipe, train, self.validation)
-        self.optimizer = make_optimizer(trained, recipe, sharded=self.team.world > 1)
+        self.follow = follow
+        self.examination = self._examination(train, tokenizer)
+        self.fingerprint = fingerprint(recipe, train, self.validation)
+        self.optimizer = make_optimizer(trained, recipe, sharded=self.team.sharded)
         self.train_tower = any(name.startswith("vision_tower.") for name in trained)
+        if self.train_tower and pictures is not None and pictures.cached is not None:
+            raise DataError("training: the tower is trained, so its features cannot be cached; set cache_tower: false")
+        if recipe.offload_activations and model.device.type == "cuda":
+            decoder = model.language_model
+            place = roomy(recipe.most_tokens) * decoder.config.hidden_size * model.dtype.itemsize
+            HostStore(decoder, place)
+        elif recipe.offload_activations:
+            say("offload_activations: nothing to do on a CPU, where activations are in the computer's memory already")
         self.graphs = None
         head = model.language_model.embed_tokens
-        recordable = type(self) is Loop and model.device.type == "cuda" and self.team.world == 1
+        recordable = type(self) is Loop and model.device.type == "cuda" and not self.team.sharded
         if recordable and recipe.graphs and isinstance(head, nn.Embedding):
             self.graphs = GraphedSteps(trained, self._static_loss, say)
         self.step, self.best_step, self.best_loss = 0, -1, math.inf
+        self.best_value = self.first_value = math.nan
         self.saved_step = -1  # that of the state on the disk
         self.window: list[float] = []
         self.tokens = 0  # seen since the process began
@@ -129,14 +159,14 @@ class Loop:
         try:
             return self._run()
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             raise DataError(
-                f"training: out of memory at step {self.step}; lower most_tokens, set checkpointing: true or method: "
-                f"qlora. {self._left()}"
+                f"training: out of memory at step {self.step}; lower most_tokens, set checkpointing: true, "
+                f"offload_activations: true or method: qlora. {self._left()}"
             ) from None
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if not is_full_disk(error):
                 raise
             raise DataError(
                 f"training: the disk is full at step {self.step}; make room in {self.out} and start the same command "
@@ -162,7 +192,7 @@ class Loop:
         self.team.wait()
         curve = Curve(self.out / CURVE, self.step) if self.team.leads else None
         recipe, started, first = self.recipe, time.perf_counter(), self.step
-        with _repeatable():
+        with repeatable():
             if self.step == 0:
                 self._evaluate(curve)
             while self.step < recipe.steps and not self._stale():
@@ -185,46 +215,27 @@ class Loop:
                 if self.step % recipe.save_every == 0 or last or self._stale():
                     self._save()
         if self._stale():
-            self.say(f"no lower validation loss since step {self.best_step}: ended at step {self.step}")
+            self.say(f"no better {self.recipe.best} since step {self.best_step}: ended at step {self.step}")
         self.team.wait()
         best = safetensors.torch.load_file(self.out / BEST, device=str(self.model.device))
         copy_into(self.trained, best, self.out / BEST)
         if self.team.leads:
             draw_curves(Curve.read(self.out / CURVE), self.out / PICTURE)
-        return Result(self.best_step, self.best_loss)
+        return Result(self.best_step, self.best_loss, self.recipe.best, self.best_value, self.first_value)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, dict[str, float]]:
-        """By task: mean loss of a row, share of rows whose every token is the likeliest, and how many there are.
+        """By task: loss, exact and rows, as `measure_losses` has them, and the recipe's metrics."""
 
-        Answers of a balanced task count alike, as in training: its `exact` is the balanced accuracy.
-        """
-        found: dict[str, dict[tuple[int, ...], list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
-        parts = pack([len(row.token_ids) for row in self.validation], self.recipe.most_tokens)
-        measured: list[tuple[int, float, float]] = []
-        rank, world = self.team.rank, self.team.world
-        for turn in range(-(-len(parts) // world)):
-            # All make as many passes; one too many counts for nothing.
-            part = parts[min(turn * world + rank, len(parts) - 1)]
-            rows = [self.validation[index] for index in part]
-            batch = collate(rows).to(self.model.device)
-            with self._autocast():
-                losses, right = answer_losses(self.model, batch, self._pixels(batch.pictures, None))
-            assert right is not None
-            means = row_means(losses, batch).tolist()
-            exact = (row_means(right.float(), batch) > 1 - 1e-6).tolist()
-            if turn * world + rank < len(parts):
-                measured += zip(part, means, exact, strict=True)
-        for index, mean, right_all in sorted(self.team.gather(measured)):
-            row = self.validation[index]
-            answer = tuple(row.token_ids[slice(*row.spans()[0])]) if row.task in self.recipe.balanced else ()
-            found[row.task][answer].append((mean, float(right_all)))
-        out = {}
-        for task, answers in sorted(found.items()):
-            loss, exact = np.mean([np.mean(rows, axis=0) for rows in answers.values()], axis=0)
-            count = sum(len(rows) for rows in answers.values())
-            out[task] = {"loss": round(float(loss), 5), "exact": round(float(exact), 5), "rows": count}
-        return out
+        def pixels(chosen: Tensor) -> Tensor | None:
+            return self._pixels(chosen, None)
+
+        found = measure_losses(self.model, self.validation, self.recipe, pixels, self._autocast, self.team)
+        if self.examination is not None:
+            measured = self.examination.measure(self.model, pixels, self._autocast, self.team)
+            for task, values in measured.items():
+                found[task] |= values
+        return found
 
     def _stale(self) -> bool:
         """Whether the recipe's patience is spent; only an evaluation changes that."""
@@ -254,7 +265,8 @@ class Loop:
             loss = (self._row_losses(chosen, on_device) * weights).sum() / weight
             loss.backward()
             total += loss.detach()
-        norm = clip(self.trained, recipe.clip_norm, self.team)
+        flat = None if self.graphs is None else self.graphs.flat
+        norm = clip(self.trained, recipe.clip_norm, self.team, flat)
         self.team.total(total)
         value, size = torch.stack([total, norm]).tolist()
         if not (math.isfinite(value) and math.isfinite(size)):
@@ -289,6 +301,8 @@ class Loop:
         if not len(chosen):
             return None
         assert self.pictures is not None
+        if self.pictures.cached is not None:
+            return self.pictures.cached(chosen)
         films = self.pictures.bank[chosen.to(self.pictures.bank.device)]
         return self.pictures.view(films) if generator is None else self.pictures.augment(films, generator)
 
@@ -296,26 +310,53 @@ class Loop:
         return torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
 
     def _evaluate(self, curve: Curve | None) -> None:
-        """Measure, log, and keep the weights if their loss, weighted by the mixture, is the lowest."""
+        """Measure, log, and keep the weights if they are the best by what the recipe names."""
         tasks = self.evaluate()
-        shares = {task: self.recipe.mixture[task] for task in tasks}
-        loss = sum(tasks[task]["loss"] * share for task, share in shares.items()) / sum(shares.values())
+        loss, value = self._over_tasks(tasks, "loss"), self._over_tasks(tasks, *self.recipe.best_measure)
+        if self.step == 0:
+            self.first_value = value
         if self.step == 0 and not math.isfinite(loss):
             raise DataError(
                 "training: the validation loss is not a number before the first step; the model or a validation row is "
                 "broken (with precision: bf16, try fp32)"
             )
-        self._log(curve, {"step": self.step, "validation_loss": round(loss, 5), "validation": tasks})
-        if loss < self.best_loss or self.best_step < 0:
-            self.best_step, self.best_loss = self.step, loss
+        entry: dict[str, Any] = {"step": self.step, "validation_loss": round(loss, 5), "validation": tasks}
+        if self.recipe.best != "loss":
+            entry["best_by"] = {self.recipe.best: round(value, 5) if math.isfinite(value) else None}
+        self._log(curve, entry)
+        if self.best_step < 0 or is_better(self.recipe.best_measure[0], value, self.best_value):
+            self.best_step, self.best_loss, self.best_value = self.step, loss, value
             weights = {name: whole(parameter).cpu().contiguous() for name, parameter in self.trained.items()}
             if self.team.leads:
                 data = safetensors.torch.save(weights, {"step": str(self.step)})
                 write_whole(self.out / BEST, lambda file: file.write(data))
 
+    def _over_tasks(self, tasks: dict[str, dict[str, float]], measure: str, task: str = "") -> float:
+        """A measure's mean over the tasks that have it by their shares, or of one task."""
+        shares = {each: self.recipe.mixture[each] for each in tasks if measure in tasks[each] and task in ("", each)}
+        return sum(tasks[each][measure] * share for each, share in shares.items()) / sum(shares.values())
+
+    def _examination(self, train: Sequence[TokenRow], tokenizer: Tokenizer | None) -> Examination | None:
+        """What is to be answered for the recipe's metrics.
+
+        Raises:
+            DataError: a task of the metrics has no validation row, or its rows do not fit them.
+        """
+        recipe, tasks = self.recipe, {row.task for row in self.validation}
+        wanted = {recipe.best_measure[1]} - {""} | set(recipe.metrics)
+        if wanted - tasks:
+            raise DataError(f"rows: no validation row of the task {min(wanted - tasks)!r}, which metrics or best name")
+        if all(METRICS[name].needs == "loss" for names in recipe.metrics.values() for name in names):
+            return None
+        if tokenizer is None:
+            raise DataError("training: metrics that read answers need the model's tokenizer")
+        return Examination(recipe, train, self.validation, tokenizer)
+
     def _log(self, curve: Curve | None, entry: dict[str, Any]) -> None:
         if curve is not None:
             curve.add(entry)
+            if self.follow is not None:
+                self.follow(entry)
         self.say(json.dumps(entry))
 
     def _save(self) -> None:
@@ -324,6 +365,8 @@ class Loop:
             "step": self.step,
             "best_step": self.best_step,
             "best_loss": self.best_loss,
+            "best_value": self.best_value,
+            "first_value": self.first_value,
             "window": self.window,
             "trained": {name: whole(parameter) for name, parameter in self.trained.items()},
             "optimizer": whole_state(self.optimizer.state_dict()),
@@ -340,41 +383,10 @@ class Loop:
         copy_into(self.trained, state["trained"], path)
         load_optimizer(self.optimizer, state["optimizer"])
         self.step, self.best_step, self.best_loss = state["step"], state["best_step"], state["best_loss"]
+        self.best_value, self.first_value = state["best_value"], state["first_value"]
         self.window, self.saved_step = list(state["window"]), self.step
         self.say(f"going on from step {self.step} of {self.recipe.steps}")
 
 
 def _silent(line: str) -> None:
     """Only the first of several processes speaks."""
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """PyTorch has an error of its own for an accelerator's memory; for the computer's it raises a RuntimeError."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return "can't allocate memory" in str(error) or "not enough memory" in str(error)
-
-
-def _fingerprint(recipe: Recipe, train: Sequence[TokenRow], validation: Sequence[TokenRow]) -> str:
-    """Changes when anything does that would change the curve."""
-    digest = hashlib.sha256(json.dumps(dataclasses.asdict(recipe), sort_keys=True).encode())
-    for row in [*train, *validation]:
-        digest.update(repr((row.task, row.spans(), row.all_pictures(), row.weight)).encode())
-        digest.update(np.asarray(row.token_ids, dtype=np.int32).tobytes())
-    return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _repeatable() -> Iterator[None]:
-    """Kernels that give the same sums in every run, where there are any; where there are none, PyTorch says so."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS at its first product
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    memory: Any = torch.utils.deterministic
-    fill = memory.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    memory.fill_uninitialized_memory = False  # costs time, and everything is written before it is read
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        memory.fill_uninitialized_memory = fill

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aris.errors import DataError
+from aris.tuning.metrics import ALWAYS, METRICS, PREFERENCE
 
 _CHOICES = {
     "precision": ("bf16", "fp32"),
@@ -49,7 +50,16 @@ class Recipe:
         optimizer: "adamw", or "adamw8bit" with its two moments in 8 bits each.
         objective: "answers", or "preference" (`preference.py`) for rows of a chosen and a rejected answer.
         beta: of the preference loss: how dear it is to leave the reference.
-        patience: evaluations in a row without a lower loss after which the run ends; 0 never.
+        patience: evaluations in a row without a better `best` after which the run ends; 0 never.
+        metrics: by task, what is measured on its validation rows beside the loss (`metrics.METRICS`).
+        best: what the best weights are chosen by, and patience goes by: "loss", another measure ("accuracy": the mean
+            of the tasks that have it, by their shares), or a measure of one task ("accuracy of tissue").
+        answer_tokens: of an answer that is written for a metric, at most.
+        metric_rows: rows of a task that metrics are measured on, the same ones each time; 0: all.
+        shard: on several processes, share out the decoder's weights, gradients and moments; false: each process has all
+            of them, which is faster where they fit.
+        cache_tower: keep the frozen tower's features of every image on the disk, and compute them once.
+        offload_activations: keep the layers' inputs in the computer's memory between the two ways, not on the GPU.
         validation_share: of the groups, where the data has no validation file.
     """
 
@@ -85,15 +95,24 @@ class Recipe:
     beta: float = 0.1
     patience: int = 0
     validation_share: float = 0.1
+    metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    best: str = "loss"
+    answer_tokens: int = 64
+    metric_rows: int = 0
+    shard: bool = True
+    cache_tower: bool = False
+    offload_activations: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "rows_per_step", "most_tokens", "max_tokens", "lora_r", "evaluate_every", "save_every"):
+        for name in ("steps", "rows_per_step", "most_tokens", "max_tokens", "lora_r", "evaluate_every", "save_every",
+                     "answer_tokens"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise DataError(f"recipe: {name} must be at least 1")
         for name in ("learning_rate", "clip_norm", "lora_alpha"):
             if getattr(self, name) <= 0:
                 raise DataError(f"recipe: {name} must be above 0")
-        for name in ("seed", "tower_learning_rate", "warmup_steps", "weight_decay", "augment_strength", "patience"):
+        for name in ("seed", "tower_learning_rate", "warmup_steps", "weight_decay", "augment_strength", "patience",
+                     "metric_rows"):  # fmt: skip
             if getattr(self, name) < 0:
                 raise DataError(f"recipe: {name} must not be negative")
         for name, known in _CHOICES.items():
@@ -109,10 +128,38 @@ class Recipe:
                 "recipe: the objective 'preference' needs adapters alone (method lora or qlora, projector: false, "
                 "tower_learning_rate: 0), as the reference is the model without them, and a beta above 0"
             )
+        if self.offload_activations and not self.checkpointing:
+            raise DataError("recipe: offload_activations moves what checkpointing keeps; set checkpointing: true too")
+        self._check_metrics()
         if not self.targets:
             raise DataError("recipe: targets must name a layer, or be left out for all linear ones")
         if self.max_tokens > self.most_tokens:
             raise DataError("recipe: max_tokens is above most_tokens, so such a row would not fit in memory")
+
+    @property
+    def best_measure(self) -> tuple[str, str]:
+        """What `best` names: a measure, and the task, or "" for all tasks that have it."""
+        measure, _, task = self.best.partition(" of ")
+        return measure.strip(), task.strip()
+
+    def _check_metrics(self) -> None:
+        """Every metric is known, and what is to be the best is measured."""
+        for task, names in self.metrics.items():
+            for name in names:
+                if name not in METRICS:
+                    raise DataError(f"recipe: metrics of {task}: {name!r:.40} is not known; use {', '.join(METRICS)}")
+            if self.mixture and task not in self.mixture:
+                raise DataError(f"recipe: metrics name {task!r:.60}, which is no task of the rows or the mixture")
+        if self.metrics and self.objective == "preference":
+            raise DataError("recipe: metrics are for answers; the objective 'preference' has loss, exact and margin")
+        measure, task = self.best_measure
+        always = PREFERENCE if self.objective == "preference" else ALWAYS
+        measured = {name for each, names in self.metrics.items() for name in names if task in ("", each)}
+        if measure not in always and measure not in measured:
+            raise DataError(
+                f"recipe: best is {self.best!r:.60}, which is not measured; use one of {', '.join(always)}, or name it "
+                "under metrics too (best: accuracy of TASK)"
+            )
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:
@@ -129,7 +176,7 @@ class Recipe:
         for name, setting in known.items():
             if name in values:
                 given[name] = _checked(name, str(setting.type), values[name])
-            elif setting.default is dataclasses.MISSING:
+            elif setting.default is dataclasses.MISSING and setting.default_factory is dataclasses.MISSING:
                 raise DataError(f"recipe: {name} is missing")
         return cls(**given)
 
@@ -169,6 +216,11 @@ def _checked(name: str, kind: str, value: Any) -> Any:
         if isinstance(value, bool):
             return value
         raise DataError(f"recipe: {name} must be true or false")
+    if kind == "dict[str, tuple[str, ...]]":
+        if isinstance(value, dict) and all(isinstance(each, str | list | tuple) for each in value.values()):
+            listed = {key: [each] if isinstance(each, str) else each for key, each in value.items()}
+            return {str(key): tuple(str(each) for each in names) for key, names in listed.items()}
+        raise DataError(f"recipe: {name} must be a table of metrics by task")
     if kind.startswith("dict"):
         if isinstance(value, dict):
             return {str(key): _checked(f"{name} of {key}", "float", share) for key, share in value.items()}

@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import PIL.Image
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -16,21 +15,26 @@ from torch import Tensor
 from aris.checkpoints.checkpoint import load_model
 from aris.checkpoints.peft import save_adapter
 from aris.errors import DataError
-from aris.prompting import Image, ImageProcessor, PromptProcessor
+from aris.model import MedGemma
+from aris.prompting import PromptProcessor
 from aris.tuning.base import open_base
-from aris.tuning.conversations import BadRow, Pair, PictureBank, read_rows
+from aris.tuning.conversations import BadRow, Pair, read_rows
 from aris.tuning.data_check import data_files
 from aris.tuning.distributed import Team, join, leave, shard, unshard
 from aris.tuning.loop import Loop, Pictures, Result
+from aris.tuning.pictures import PictureBank, ProcessedBank
 from aris.tuning.preference import PreferenceLoop, pair_row
 from aris.tuning.recipe import Recipe
 from aris.tuning.rows import Conversation, TokenRow, check_groups, tokenize
 from aris.tuning.splits import split_by_group
+from aris.tuning.tensorboard import Board
+from aris.tuning.tower_cache import TowerCache
 from aris.tuning.trainable import prepare
 
 # Weights that were trained beside adapters (projector, tower, or with the method "full" the decoder), by our names.
 TRAINED = "trained.safetensors"
 ADAPTER = "adapter"
+TOWER_CACHE, TENSORBOARD = "tower-cache", "tensorboard"
 _VALIDATION = ("validation", "valid", "val", "dev")
 _NO_LIMIT = 1 << 30
 
@@ -59,6 +63,8 @@ def tune(
     *,
     device: str = "cpu",
     say: Callable[[str], None] = lambda line: print(line, flush=True),
+    tower_cache: Path | None = None,
+    tensorboard: bool = False,
 ) -> Result:
     """Train a model on a data set; goes on from a stopped run in `out`.
 
@@ -68,23 +74,31 @@ def tune(
     Args:
         data: a file, which is split by group, or a folder with a training and a validation file (`train*.jsonl`,
             `validation*.jsonl`).
+        tower_cache: folder for the tower's features where the recipe caches them; in `out` by default.
+        tensorboard: write the curve for TensorBoard too, to `out`.
 
     Where torchrun started several processes, they share the run, each on a GPU of its own, or on the CPU.
 
     Raises:
-        DataError: a row is wrong or too long (each is told by `say` first), a group is in both splits, or training
-            met what is not a number.
+        DataError: a row is wrong or too long (each is told by `say` first), a group is in both splits, TensorBoard is
+            wanted and not installed, the disk has no room for the tower's features, or training met what is not a
+            number.
         CheckpointError: the model is not there.
     """
-    team, torch_device = join(torch.device(device))
+    board = Board(out / TENSORBOARD) if tensorboard else None
+    team, torch_device = join(torch.device(device), shards=recipe.shard)
     if not team.leads:
         say = _nothing
     try:
-        result = _tune(recipe, model_name, data, out, torch_device, team, say)
+        follow = board.add if board is not None and team.leads else None
+        cache = tower_cache or out / TOWER_CACHE
+        result = _tune(recipe, model_name, data, out, torch_device, team, say, cache, follow)
         team.wait()  # for the one that writes
         return result
     finally:
         leave(team)
+        if board is not None:
+            board.close()
 
 
 def _tune(
@@ -95,9 +109,16 @@ def _tune(
     torch_device: torch.device,
     team: Team,
     say: Callable[[str], None],
+    cache: Path,
+    follow: Callable[[dict[str, Any]], None] | None,
 ) -> Result:
     base = open_base(model_name)
-    prepared = PictureBank(1) if base.processor.image_processor is None else _ProcessedBank(base.processor)
+    cached = recipe.cache_tower
+    if cached and (recipe.tower_learning_rate > 0 or recipe.tower_adapters):
+        say("cache_tower is off: the tower is trained, so what it makes of an image changes")
+        cached = False
+    images = base.processor.image_processor
+    prepared = PictureBank(1) if images is None else ProcessedBank(images, keep=not cached)
     train: Sequence[TokenRow]
     validation: Sequence[TokenRow]
     train, validation = _splits(recipe, data, prepared, base.processor, say)
@@ -117,14 +138,15 @@ def _tune(
     say(f"{len(train)} rows, {len(validation)} for validation, {len(prepared)} pictures")
     say(f"training {count / 1e6:.2f} M parameters on {torch_device}, method {recipe.method}")
     pictures = None
-    if isinstance(prepared, _ProcessedBank) and len(prepared):
-        view = prepared.view(torch_device)
-        pictures = Pictures(prepared.pixels(), lambda films, _: view(films), view)
+    if isinstance(prepared, ProcessedBank) and len(prepared):
+        pictures = _pictures(prepared, model, recipe, cache if cached else None, team, say)
     kind = PreferenceLoop if recipe.objective == "preference" else Loop
     trained = shard(model, trained, team)
     if team.world > 1:
-        say(f"{team.world} processes; the decoder's weights, gradients and moments (float32) lie in shards")
-    result = kind(model, trained, recipe, train, validation, pictures, out, say, team).run()
+        held = "the decoder's weights, gradients and moments (float32) lie in shards" if team.sharded else "each has all"
+        say(f"{team.world} processes; {held}")
+    result = kind(model, trained, recipe, train, validation, pictures, out, say, team,
+                  tokenizer=base.processor.tokenizer, follow=follow).run()  # fmt: skip
     trained = unshard(model, trained)
     if not team.leads:
         return result
@@ -134,6 +156,27 @@ def _tune(
     if rest:
         safetensors.torch.save_file(rest, out / TRAINED)
     return result
+
+
+def _pictures(
+    bank: ProcessedBank, model: MedGemma, recipe: Recipe, cache: Path | None, team: Team, say: Callable[[str], None]
+) -> Pictures:
+    """The images for the loop, as pixels or, with a folder for them, as a frozen tower's features."""
+    view = bank.view(model.device)
+    if cache is None:
+        return Pictures(bank.pixels(), lambda films, _: view(films), view)
+    tower, projector = model.vision_tower, model.multi_modal_projector
+    assert tower is not None and projector is not None
+    half = recipe.precision == "bf16"
+
+    def see(films: Tensor) -> Tensor:
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=half):
+            return projector.pool(tower(view(films)))
+
+    settings = bank.settings | {"precision": recipe.precision, "device": model.device.type}
+    features = TowerCache(cache, model, bank.digests, bank.picture, see, settings)
+    features.fill(say, team)
+    return Pictures(bank.pixels(), lambda films, _: view(films), view, features)
 
 
 def _nothing(line: str) -> None:
@@ -185,29 +228,3 @@ def _tokens(rows: Sequence[Conversation | Pair], processor: PromptProcessor, lim
             f"them (`aris tune check --max-tokens {limit}` names each)"
         )
     return made
-
-
-class _ProcessedBank(PictureBank):
-    """Pictures in the very bytes that the model's image processor scales, each (S, S, 3)."""
-
-    def __init__(self, processor: PromptProcessor) -> None:
-        assert processor.image_processor is not None
-        self.processor: ImageProcessor = processor.image_processor
-        super().__init__(self.processor.size, colour=True)
-
-    def prepare(self, image: PIL.Image.Image) -> np.ndarray:
-        values = self.processor(Image.from_pil(image.convert("RGB")), pan_and_scan=False)[0]
-        mean, std = torch.tensor(self.processor.image_mean), torch.tensor(self.processor.image_std)
-        levels = (values.permute(1, 2, 0) * std + mean) / self.processor.rescale_factor
-        return levels.round().clamp(0, 255).to(torch.uint8).numpy()
-
-    def view(self, device: torch.device) -> Callable[[Tensor], Tensor]:
-        """Bytes (B, S, S, 3) to the processor's pixel values (B, 3, S, S) on the device."""
-        mean = torch.tensor(self.processor.image_mean, device=device)
-        std = torch.tensor(self.processor.image_std, device=device)
-
-        def scale(films: Tensor) -> Tensor:
-            scaled = (films.to(device).double() * self.processor.rescale_factor).float()
-            return ((scaled - mean) / std).permute(0, 3, 1, 2)
-
-        return scale

@@ -103,14 +103,43 @@ def make_optimizer(trained: dict[str, Tensor], recipe: Recipe, *, sharded: bool 
     return kind(parameter_groups(trained, recipe), lr=0.0, betas=(0.9, 0.99))
 
 
+def soft_tokens(model: MedGemma, pixels: Tensor | None, *, train_tower: bool = False) -> Tensor | None:
+    """Soft tokens (P, M, W) of pictures, or None of none.
+
+    Args:
+        pixels: (P, 3, S, S), or what the tower and the pooling made of them (P, M, V).
+
+    Raises:
+        DataError: the model has no tower.
+    """
+    if pixels is None:
+        return None
+    if model.vision_tower is None or model.multi_modal_projector is None:
+        raise DataError("rows: they hold images and the model has no vision tower; use a multimodal model")
+    soft: Tensor
+    if pixels.dim() == 3:
+        soft = model.multi_modal_projector.project(pixels)
+        return soft
+    with torch.set_grad_enabled(train_tower and torch.is_grad_enabled()):
+        patches = model.vision_tower(pixels)
+    soft = model.multi_modal_projector(patches)
+    return soft
+
+
 def answer_losses(
-    model: MedGemma, batch: Batch, pixels: Tensor | None, *, train_tower: bool = False
+    model: MedGemma,
+    batch: Batch,
+    pixels: Tensor | None,
+    *,
+    train_tower: bool = False,
+    soft: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Cross-entropy of the answer tokens; the head never sees any other position.
 
     Args:
         batch: on the model's device.
-        pixels: (P, 3, S, S) of the batch's pictures, or None if it has none.
+        pixels: of the batch's pictures, as `soft_tokens` takes them, or None if it has none.
+        soft: their soft tokens in place of pixels.
 
     Returns:
         Losses (K,) float32, and without gradients whether each token was the likeliest (K,) bool, else None.
@@ -118,13 +147,8 @@ def answer_losses(
     Raises:
         DataError: there are pictures and the model has no tower.
     """
-    soft = None
-    if pixels is not None:
-        if model.vision_tower is None or model.multi_modal_projector is None:
-            raise DataError("rows: they hold images and the model has no vision tower; use a multimodal model")
-        with torch.set_grad_enabled(train_tower and torch.is_grad_enabled()):
-            patches = model.vision_tower(pixels)
-        soft = model.multi_modal_projector(patches)
+    if soft is None:
+        soft = soft_tokens(model, pixels, train_tower=train_tower)
     states = model.hidden_states(batch.token_ids, soft, starts=batch.starts)
     hidden = states[batch.row_index, batch.token_index]  # (K, W)
     targets = batch.targets

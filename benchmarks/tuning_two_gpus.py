@@ -1,0 +1,149 @@
+"""Two GPUs against one: the same recipe, the same rows; loss curves, tokens a second, memory.
+
+    python benchmarks/tuning_two_gpus.py [--shape 4b] [--steps 12] [--processes 2] [--out FOLDER]
+
+MedGemma's shapes, random weights, rows of 300 to 1,000 tokens, half of them with an image. Each case runs twice, alone and under
+torchrun: LoRA in bf16 and QLoRA over shards (FSDP2), and LoRA with the whole model on each GPU (`shard: false`). One process alone
+and whole models record their steps as CUDA graphs; shards cannot. Prints one JSON line a run and one a comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "src"), str(Path(__file__).resolve().parent)]
+
+import torch
+
+from aris.tuning.distributed import join, leave, shard
+from aris.tuning.loop import Loop, Pictures
+from aris.tuning.recipe import Recipe
+from aris.tuning.resume import Curve
+from aris.tuning.rows import TokenRow
+from aris.tuning.trainable import prepare
+from tuning_gpu import BEGIN, END, GIB, IMAGE, random_model, shape
+
+CASES: dict[str, dict[str, Any]] = {
+    "lora-shards": {"method": "lora"},
+    "qlora-shards": {"method": "qlora"},
+    "lora-whole": {"method": "lora", "shard": False},
+}
+PICTURES = 8
+
+
+def rows(count: int, soft: int, seed: int) -> list[TokenRow]:
+    """Random words; every second row has an image. Lengths come in a few sizes, as graphs are recorded by shape."""
+    generator = torch.Generator().manual_seed(seed)
+    made = []
+    for number in range(count):
+        tokens = 300 + 233 * (number % 4)
+        ids = torch.randint(1000, 200_000, (tokens,), generator=generator).tolist()
+        picture = None
+        if number % 2:
+            ids[4 : 6 + soft] = [BEGIN, *[IMAGE] * soft, END]
+            picture = number % PICTURES
+        made.append(TokenRow("t", ids, tokens - 100, picture))
+    return made
+
+
+def child(case: str, name: str, steps: int, out: Path) -> None:
+    recipe = Recipe(
+        seed=0, steps=steps, rows_per_step=8, most_tokens=4096, max_tokens=1024, learning_rate=1e-3,
+        tower_learning_rate=0, warmup_steps=2, weight_decay=0.0, clip_norm=1.0, lora_r=16, lora_alpha=16,
+        augment_strength=0, evaluate_every=steps, save_every=10 * steps, mixture={"t": 1.0}, projector=False,
+        checkpointing=True, **CASES[case],
+    )  # fmt: skip
+    team, device = join(torch.device("cuda" if torch.cuda.is_available() else "cpu"), shards=recipe.shard)
+    torch.manual_seed(0)
+    model = random_model(shape(name), recipe.method == "qlora", device)
+    trained = shard(model, prepare(model, recipe, device), team)
+    bank = torch.randint(0, 256, (PICTURES, 896, 896, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+    def view(films: torch.Tensor) -> torch.Tensor:
+        return (films.to(device).float() / 127.5 - 1).permute(0, 3, 1, 2)
+
+    soft = model.config.mm_tokens_per_image
+    pictures = Pictures(bank, lambda films, _: view(films), view)
+    loop = Loop(model, trained, recipe, rows(32, soft, 2), rows(8, soft, 3), pictures, out, lambda line: None, team)
+    times: list[tuple[float, float]] = []
+    losses: list[float] = []
+    take = loop._train_step
+
+    def timed() -> float:
+        began, before = time.perf_counter(), loop.tokens
+        losses.append(take())
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append((time.perf_counter() - began, loop.tokens - before))
+        return losses[-1]
+
+    loop._train_step = timed  # type: ignore[method-assign]
+    loop.run()
+    later = times[len(times) // 2 :]  # kernels are compiled and graphs recorded in the first half
+    if team.leads:
+        found: dict[str, Any] = {
+            "case": case, "processes": team.world, "tokens_per_s": round(sum(t for _, t in later) / sum(s for s, _ in later)),
+            "losses": [round(value, 4) for value in losses],
+            "validation": [line["validation_loss"] for line in Curve.read(out / "curve.jsonl") if "validation_loss" in line],
+        }  # fmt: skip
+        if device.type == "cuda":
+            found["peak_gib"] = round(torch.cuda.max_memory_allocated() / GIB, 2)
+        print(json.dumps(found), flush=True)
+    leave(team)
+
+
+def run(case: str, processes: int, args: argparse.Namespace, folder: Path) -> dict[str, Any] | None:
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    out = folder / f"{case}-{processes}"
+    command += [__file__, "--child", case, "--shape", args.shape, "--steps", str(args.steps), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "4"})
+    lines = [line for line in done.stdout.splitlines() if line.startswith('{"case"')]
+    if not lines:
+        print(json.dumps({"case": case, "processes": processes, "failed": done.stderr.strip()[-600:]}), flush=True)
+        return None
+    print(lines[-1], flush=True)
+    found: dict[str, Any] = json.loads(lines[-1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shape", default="4b", choices=["4b", "tiny"])
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--child", choices=CASES, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        child(args.child, args.shape, args.steps, args.out)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        alone: dict[str, dict[str, Any] | None] = {}
+        for case in args.only:
+            method = CASES[case]["method"]
+            if method not in alone:
+                alone[method] = run(case, 1, args, Path(folder))
+            one, several = alone[method], run(case, args.processes, args, Path(folder))
+            if one is None or several is None:
+                continue
+            pairs = list(zip(one["losses"], several["losses"], strict=True))
+            print(json.dumps({
+                "compared": case, "largest_loss_difference": round(max(abs(a - b) for a, b in pairs), 4),
+                "loss_fell": [pairs[0][0], pairs[-1][0]], "speedup": round(several["tokens_per_s"] / one["tokens_per_s"], 2),
+                "peak_gib": [one.get("peak_gib"), several.get("peak_gib")],
+            }), flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

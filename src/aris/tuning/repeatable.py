@@ -1,0 +1,46 @@
+"""What makes a run the same again: a name for all that its curve follows from, and kernels that add up in one order."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from aris.tuning.recipe import Recipe
+from aris.tuning.rows import TokenRow
+
+# Settings that change what a step costs, and its result by no more than rounding.
+_OF_COST = ("cache_tower", "offload_activations", "shard")
+
+
+def fingerprint(recipe: Recipe, train: Sequence[TokenRow], validation: Sequence[TokenRow]) -> str:
+    """Changes when anything does that would change the curve."""
+    settings = {name: value for name, value in dataclasses.asdict(recipe).items() if name not in _OF_COST}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for row in [*train, *validation]:
+        digest.update(repr((row.task, row.spans(), row.all_pictures(), row.weight)).encode())
+        digest.update(np.asarray(row.token_ids, dtype=np.int32).tobytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def repeatable() -> Iterator[None]:
+    """Kernels that give the same sums in every run, where there are any; where there are none, PyTorch says so."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS at its first product
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic
+    fill = memory.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    memory.fill_uninitialized_memory = False  # costs time, and everything is written before it is read
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        memory.fill_uninitialized_memory = fill
