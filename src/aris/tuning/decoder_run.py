@@ -22,10 +22,11 @@ from aris.model import MedGemma, MedGemmaConfig
 from aris.prompting import PromptProcessor, Tokenizer
 from aris.tuning import nano_corpus
 from aris.tuning.augment import FilmAugment, equalize, to_pixels
-from aris.tuning.loop import Augment, Loop, Pictures, Result
+from aris.tuning.loop import Augment, Pictures, Result
 from aris.tuning.nano_vision import TOKENS_PER_SIDE, TOWER
 from aris.tuning.recipe import Recipe
 from aris.tuning.rows import Row, TokenRow, check_groups, tokenize
+from aris.tuning.shelves import ShelvedLoop
 from aris.tuning.trainable import prepare
 
 
@@ -144,7 +145,7 @@ def run_nano_decoder(
         pictures = Pictures(bank, film_augment(recipe.augment_strength), film_view)
         folder = out / f"stage{number}"
         # Each stage ends with its best weights in the model, from which the next one starts.
-        result = Loop(model, trained, recipe, train, validation, pictures, folder, say).run()
+        result = ShelvedLoop(model, trained, recipe, train, validation, pictures, folder, say).run()
         say(f"stage {number}: best step {result.best_step}, validation loss {result.best_loss:.4f}")
     say(f"exported {export(model, out) / 1e6:.1f} MB to {out}")
     return result
