@@ -40,12 +40,16 @@ class FilmAugment:
         generator: on the images' device; all randomness.
         strength: 0 leaves films as they are, 1 is the recipe's setting.
         normalize: "equalize" or "none".
+        mirror: whether left and right may change places.
     """
 
-    def __init__(self, generator: torch.Generator, strength: float = 1.0, normalize: str = "equalize") -> None:
+    def __init__(
+        self, generator: torch.Generator, strength: float = 1.0, normalize: str = "equalize", *, mirror: bool = True
+    ) -> None:
         self.generator = generator
         self.strength = strength
         self.normalize = normalize
+        self.mirror = mirror
 
     def __call__(self, films: Tensor, size: int) -> Tensor:
         """uint8 (B, H, W) to float (B, 1, size, size) in 0..1."""
@@ -76,7 +80,7 @@ class FilmAugment:
         shift_y = self._uniform(batch, -1, 1, x) * slack_y
         angle = self._uniform(batch, -12 * s, 12 * s, x) * (math.pi / 180)
         shear = self._uniform(batch, -0.08 * s, 0.08 * s, x)
-        mirror = torch.where(self._chance(batch, 0.5, x), -1.0, 1.0)
+        mirror = torch.where(self._chance(batch, 0.5 if self.mirror else 0.0, x), -1.0, 1.0)
         cos, sin = angle.cos(), angle.sin()
         theta = torch.stack(
             [

@@ -1,9 +1,13 @@
-"""One run that makes `aris-nano`'s projector and adapters: rows, model, loop, export."""
+"""One run that makes `aris-nano`'s projector and adapters: rows, model, loop, export.
+
+Two stages of one loop. The first has the tasks with many rows; the second, short and with smaller steps, adds the few
+hundred questions that experts answered, which a long run would learn by heart.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -18,30 +22,52 @@ from aris.model import MedGemma, MedGemmaConfig
 from aris.prompting import PromptProcessor, Tokenizer
 from aris.tuning import nano_corpus
 from aris.tuning.augment import FilmAugment, equalize, to_pixels
-from aris.tuning.loop import Augment, Loop, Pictures, Result
+from aris.tuning.loop import Augment, Pictures, Result
 from aris.tuning.nano_vision import TOKENS_PER_SIDE, TOWER
 from aris.tuning.recipe import Recipe
 from aris.tuning.rows import Row, TokenRow, check_groups, tokenize
+from aris.tuning.shelves import ShelvedLoop
 from aris.tuning.trainable import prepare
 
 
-def nano_recipe() -> Path:
-    """The recipe that the package carries."""
-    return Path(str(resources.files("aris.tuning"))) / "recipes" / "nano.yaml"
+# Recipes of the stages, in their order.
+STAGES = ("nano", "nano_answers")
+# Of the augmentation's strength, for images that questions are about: what is asked must stay visible.
+_GENTLE = 0.5
+
+
+def nano_recipes() -> list[Path]:
+    """The recipes that the package carries, one a stage."""
+    folder = Path(str(resources.files("aris.tuning"))) / "recipes"
+    return [folder / f"{stage}.yaml" for stage in STAGES]
+
+
+def film_bank(films: Tensor, sided: Tensor) -> Tensor:
+    """Films (N, S, S) uint8 as the loop holds them, (N, S + 1, S): the last row is white where `sided` (N,) is."""
+    mark = sided.to(films.dtype)[:, None, None] * 255
+    return torch.cat([films, mark.to(films.device).expand(-1, 1, films.shape[-1])], dim=1)
 
 
 def film_augment(strength: float) -> Augment:
-    """The tower's own augmentation as the loop takes it: films (B, S, S) uint8 to pixels (B, 3, S, S)."""
+    """The tower's own augmentation as the loop takes it: a film bank's rows to pixels (B, 3, S, S).
 
-    def augment(films: Tensor, generator: torch.Generator) -> Tensor:
-        return to_pixels(FilmAugment(generator, strength=strength)(films, films.shape[-1]))
+    Sided pictures are varied less and never mirrored.
+    """
+
+    def augment(bank: Tensor, generator: torch.Generator) -> Tensor:
+        films, sided = bank[:, :-1], bank[:, -1, 0] > 0
+        out = torch.empty(films.shape[0], 1, *films.shape[1:], device=films.device)
+        for chosen, mirror, part in ((~sided, True, strength), (sided, False, strength * _GENTLE)):
+            if bool(chosen.any()):
+                out[chosen] = FilmAugment(generator, strength=part, mirror=mirror)(films[chosen], films.shape[-1])
+        return to_pixels(out)
 
     return augment
 
 
-def film_view(films: Tensor) -> Tensor:
-    """Films (B, S, S) uint8 as the tower sees them in use."""
-    return to_pixels(equalize(films[:, None].float() / 255))
+def film_view(bank: Tensor) -> Tensor:
+    """A film bank's rows as the tower sees them in use."""
+    return to_pixels(equalize(bank[:, None, :-1].float() / 255))
 
 
 def token_rows(rows: list[Row], processor: PromptProcessor, max_tokens: int) -> list[TokenRow]:
@@ -86,32 +112,40 @@ def run_nano_decoder(
     base: GGUFFile,
     tower: Path,
     out: Path,
-    recipe: Recipe,
+    recipes: Sequence[Recipe],
     device: str,
     say: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> Result:
-    """Train, and export `vision.safetensors` and `adapter/` of the best step to `out`; goes on from a killed run.
+    """Train, and export `vision.safetensors` and `adapter/` of the last stage's best step to `out`; goes on from a
+    killed run.
 
     Args:
         data_root: holds the data folders.
         base: the Gemma 3 270M file.
         tower: a student's safetensors from `nano_vision`.
+        recipes: of the stages; what is trained, and how it starts, follows the first.
 
     Raises:
         DataError: data is missing or leaks between splits, or training met what is not a number.
     """
     started = time.perf_counter()
     processor = PromptProcessor(Tokenizer.from_gguf(*gguf_gemma.vocabulary(base)), None, TOKENS_PER_SIDE**2)
-    corpus = nano_corpus.build(data_root, recipe.seed)
+    corpus = nano_corpus.build(data_root, recipes[0].seed)
     check_groups(corpus.train, corpus.validation)
-    train = token_rows(corpus.train, processor, recipe.max_tokens)
-    validation = token_rows(corpus.validation, processor, recipe.max_tokens)
+    longest = max(recipe.max_tokens for recipe in recipes)
+    train = token_rows(corpus.train, processor, longest)
+    validation = token_rows(corpus.validation, processor, longest)
     say(f"{len(train)} rows ({len(corpus.train) - len(train)} too long), {len(validation)} for validation, "
         f"{len(corpus.pictures)} pictures in {time.perf_counter() - started:.0f} s")  # fmt: skip
     model = build_model(base, tower, device)
-    trained = prepare(model, recipe)
+    trained = prepare(model, recipes[0])
     say(f"training {sum(p.numel() for p in trained.values()) / 1e6:.1f} M parameters on {device}")
-    pictures = Pictures(corpus.pictures.to(device), film_augment(recipe.augment_strength), film_view)
-    result = Loop(model, trained, recipe, train, validation, pictures, out, say).run()
+    bank = film_bank(corpus.pictures, corpus.sided).to(device)
+    for number, recipe in enumerate(recipes, 1):
+        pictures = Pictures(bank, film_augment(recipe.augment_strength), film_view)
+        folder = out / f"stage{number}"
+        # Each stage ends with its best weights in the model, from which the next one starts.
+        result = ShelvedLoop(model, trained, recipe, train, validation, pictures, folder, say).run()
+        say(f"stage {number}: best step {result.best_step}, validation loss {result.best_loss:.4f}")
     say(f"exported {export(model, out) / 1e6:.1f} MB to {out}")
     return result

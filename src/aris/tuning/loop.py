@@ -141,7 +141,7 @@ class Loop:
             say("offload_activations: nothing to do on a CPU, where activations are in the computer's memory already")
         self.graphs = None
         head = model.language_model.embed_tokens
-        recordable = type(self) is Loop and model.device.type == "cuda" and not self.team.sharded
+        recordable = type(self)._row_losses is Loop._row_losses and model.device.type == "cuda" and not self.team.sharded
         if recordable and recipe.graphs and isinstance(head, nn.Embedding):
             self.graphs = GraphedSteps(trained, self._static_loss, say)
         self.step, self.best_step, self.best_loss = 0, -1, math.inf
@@ -257,7 +257,7 @@ class Loop:
         weight = sum(row.weight for row in rows)
         self.tokens += sum(len(row.token_ids) for row in rows)
         total = torch.zeros((), device=device)
-        for chosen, counts in self.team.shares(rows, recipe.most_tokens):
+        for chosen, counts in self._parts(rows):
             if self.graphs is not None:
                 total += self.graphs.add(self._static(chosen, weight, on_device))
                 continue
@@ -276,6 +276,10 @@ class Loop:
             )
         self.optimizer.step()
         return value
+
+    def _parts(self, rows: Sequence[TokenRow]) -> list[tuple[list[TokenRow], bool]]:
+        """How a step's rows are cut, and whether each part counts."""
+        return self.team.shares(rows, self.recipe.most_tokens)
 
     def _static(self, rows: Sequence[TokenRow], weight: float, generator: torch.Generator) -> StaticBatch:
         chosen = torch.tensor([picture for row in rows for picture in row.all_pictures()], dtype=torch.int64)

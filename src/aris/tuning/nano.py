@@ -13,7 +13,7 @@ import torch
 from aris.checkpoints import embedded, open_nano
 from aris.errors import DataError
 from aris.tuning import nano_vision
-from aris.tuning.decoder_run import nano_recipe, run_nano_decoder
+from aris.tuning.decoder_run import nano_recipes, run_nano_decoder
 from aris.tuning.nano_calibrate import calibrate
 from aris.tuning.recipe import Recipe
 
@@ -42,7 +42,7 @@ def make_nano(
         out: kept between runs; a stage whose files are there is skipped, the decoder's goes on where it stopped.
         teacher_steps: of 256 films, for each teacher.
         tower_seconds: wall-clock budget of the distillation.
-        decoder_steps: instead of the recipe's.
+        decoder_steps: of each stage, instead of its recipe's.
 
     Raises:
         DataError: a data folder is missing, or training fails.
@@ -58,9 +58,10 @@ def make_nano(
     tower = out / f"student{seed}.safetensors"
     if not tower.is_file():
         nano_vision.tower(data, out, device, tower_seconds, NORMALIZE, STRENGTH, seed)
-    recipe = Recipe.from_file(nano_recipe(), **({"steps": decoder_steps} if decoder_steps else {}))
+    instead = {"steps": decoder_steps} if decoder_steps else {}
+    recipes = [Recipe.from_file(path, **instead) for path in nano_recipes()]
     model = out / "model"
-    run_nano_decoder(data, embedded.language_weights(), tower, model, recipe, device)
+    run_nano_decoder(data, embedded.language_weights(), tower, model, recipes, device)
     for name in ("config.json", "preprocessor_config.json"):
         shutil.copy(embedded.files() / name, model / name)
     calibrate(open_nano(model), data, model / "calibration.json", device)

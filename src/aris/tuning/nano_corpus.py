@@ -23,8 +23,11 @@ from torch import Tensor
 
 from aris.errors import DataError
 from aris.tuning import negatives
-from aris.tuning.films import CLASSES, load_films
+from aris.tuning.films import CLASSES, FilmBank, load_films
+from aris.tuning.nano_looks import Looks
+from aris.tuning.nano_questions import other_words, settled
 from aris.tuning.nano_reports import Scored, report
+from aris.tuning.nano_studies import study
 from aris.tuning.rows import Row
 
 SIZE = 224
@@ -47,11 +50,13 @@ class Corpus:
     Attributes:
         train, validation: rows.
         pictures: (N, 224, 224) uint8.
+        sided: (N,) bool, pictures of questions that may ask for a side: never to be mirrored.
     """
 
     train: list[Row]
     validation: list[Row]
     pictures: Tensor
+    sided: Tensor
 
 
 def gate_pictures(data: Path, split: str, seed: int) -> tuple[Tensor, list[bool]]:
@@ -85,7 +90,7 @@ class _Pictures:
             raise DataError(f"{path}: not a readable image; get the data folder again") from None
 
 
-def build(data: Path, seed: int = 0, drafts_per_film: int = 6) -> Corpus:
+def build(data: Path, seed: int = 0, drafts_per_film: int = 12, studies: int = 12_000) -> Corpus:
     """Read the folders under `data` and write the rows.
 
     Raises:
@@ -95,8 +100,10 @@ def build(data: Path, seed: int = 0, drafts_per_film: int = 6) -> Corpus:
     pictures = _Pictures()
     train: list[Row] = []
     validation: list[Row] = []
+    looks = Looks.of(load_films(data / "chest_pediatric", "train", SIZE).images)
     for split, rows in (("train", train), ("validation", validation)):
-        rows += _pediatric(data, split, pictures, source, drafts_per_film if split == "train" else 1)
+        drafts = drafts_per_film if split == "train" else 1
+        rows += _pediatric(load_films(data / "chest_pediatric", split, SIZE), looks, pictures, source, drafts)
         rows += _nih(data, split, pictures)
         rows += _vqa(data, split, pictures)
         count, first = (720, 1) if split == "train" else (90, 2)
@@ -105,14 +112,20 @@ def build(data: Path, seed: int = 0, drafts_per_film: int = 6) -> Corpus:
     for row, one_in in [*((row, 40) for row in _medquad(data)), *((row, 10) for row in _pubmedqa(data))]:
         # By group, so that no topic is in both; by its name, so that a row keeps its split when others come or go.
         (validation if zlib.crc32(row.group.encode()) % one_in == 0 else train).append(row)
-    return Corpus(train, validation, torch.from_numpy(np.stack(pictures.images)))
+    for number in range(studies):
+        question, contexts, decision = study(random.Random(f"{seed} study {number}"))
+        row = Row("study", study_prompt(question, contexts), decision.capitalize(), None, f"study {number}")
+        (validation if number % 60 == 0 else train).append(row)
+    asked = {row.picture for row in (*train, *validation) if row.task.startswith("vqa")}
+    sided = torch.tensor([index in asked for index in range(len(pictures.images))])
+    return Corpus(train, validation, torch.from_numpy(np.stack(pictures.images)), sided)
 
 
-def _pediatric(data: Path, split: str, pictures: _Pictures, source: random.Random, drafts: int) -> Iterator[Row]:
-    films = load_films(data / "chest_pediatric", split, SIZE)
-    for number, (image, index, patient) in enumerate(
-        zip(films.images.numpy(), films.classes.tolist(), films.patients, strict=True)
-    ):
+def _pediatric(
+    films: FilmBank, looks: Looks, pictures: _Pictures, source: random.Random, drafts: int
+) -> Iterator[Row]:
+    each = zip(films.images.numpy(), films.classes.tolist(), films.patients, looks.bits(films.images), strict=True)
+    for number, (image, index, patient, look) in enumerate(each):
         picture, label = pictures.add(image), CLASSES[index]
         sick = index > 0
         question = FINDING_QUESTION.format(finding="pneumonia")
@@ -131,7 +144,8 @@ def _pediatric(data: Path, split: str, pictures: _Pictures, source: random.Rando
                 scored = "uncertain"
             elif chance < 0.2:  # the score decides, also where it is wrong
                 scored = "not seen" if sick else "present"
-            yield Row("draft", DRAFT_PROMPT.format(scored=scored), report(label, scored, source), picture, patient)
+            text = report(label, scored, source, look)
+            yield Row("draft", DRAFT_PROMPT.format(scored=scored), text, picture, patient)
 
 
 def _nih(data: Path, split: str, pictures: _Pictures) -> Iterator[Row]:
@@ -154,6 +168,7 @@ def _nih(data: Path, split: str, pictures: _Pictures) -> Iterator[Row]:
 def _vqa(data: Path, split: str, pictures: _Pictures) -> Iterator[Row]:
     folder = data / "vqa_rad"
     known: dict[str, int] = {}
+    by_image: dict[str, list[dict[str, str]]] = {}
     for item in _lines(folder / f"{split}.jsonl"):
         name = item["image"]
         if name not in known:
@@ -163,9 +178,17 @@ def _vqa(data: Path, split: str, pictures: _Pictures) -> Iterator[Row]:
         answer = re.sub(r"\s+", " ", str(item["answer"])).strip()
         if not answer:
             continue
+        by_image.setdefault(name, []).append(item)
         task = "vqa closed" if item["answer_type"] == "CLOSED" else "vqa open"
-        question = item["question"].strip()
-        yield Row(task, question, answer[0].upper() + answer[1:], known[name], f"vqa {name}")
+        question, answer = item["question"].strip(), answer[0].upper() + answer[1:]
+        yield Row(task, question, answer, known[name], f"vqa {name}")
+        if task == "vqa closed":
+            for other, said in other_words(question, answer):
+                yield Row("vqa other words", other, said, known[name], f"vqa {name}")
+    for name, items in by_image.items():
+        asked = [(item["question"], item["question_type"], str(item["answer"])) for item in items]
+        for question, said in settled(items[0]["organ"], asked):
+            yield Row("vqa settled", question, said, known[name], f"vqa {name}")
 
 
 def _medquad(data: Path) -> Iterator[Row]:
@@ -178,34 +201,46 @@ def _medquad(data: Path) -> Iterator[Row]:
     # Answers that many topics share word for word: one of a held-out row is held out too, others are taken once each.
     seen = {("", _opening(item["answer"])) for item in items if item["split"] != "train"}
     for item in items:
-        question, answer = item["question"].strip(), _opening(item["answer"])
-        if item["split"] == "train" and answer and not {("", answer), (question, answer)} & seen:
-            seen.add((question, answer))
-            yield Row("medquad", question, answer, group=f"topic {item['focus']}")
+        question, opening = item["question"].strip(), _opening(item["answer"])
+        if item["split"] == "train" and opening and not {("", opening), (question, opening)} & seen:
+            seen.add((question, opening))
+            passage = _passage(item["answer"])
+            if passage:
+                yield Row("medquad", question, passage, group=f"topic {item['focus']}")
 
 
-def _opening(answer: str, limit: int = 420) -> str:
-    """The first whole sentences of an answer, up to `limit` characters; "" if the first one is longer."""
-    text = re.sub(r"\s+", " ", answer).strip()
-    if text.startswith("Key Points") or "Human Phenotype Ontology" in text:
-        return ""  # tables and lists of links, which lose their meaning as running text
-    out = ""
-    sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z0-9])", text)
-    if sentences[0].endswith("?"):
-        return ""  # a heading of the page, to which the text below answers
-    for sentence in sentences[:3]:
-        if len(out) + len(sentence) + 1 > limit:
-            break
-        out = f"{out} {sentence}".strip()
-    return out if out.endswith((".", "!", "?")) else ""
+def _opening(answer: str, length: int = 300) -> str:
+    """What tells answers apart: their first characters, blanks aside."""
+    return re.sub(r"\s+", " ", answer).strip()[:length]
+
+
+def _passage(answer: str, limit: int = 1600) -> str:
+    """An answer as it is written, or its first whole sentences up to `limit` characters; "" if there are none."""
+    text = answer.strip()
+    if len(text) <= limit:
+        return text
+    ends = [match.end() for match in re.finditer(r"[.!?](?=\s)", text[: limit + 1])]
+    return text[: ends[-1]] if ends else ""
 
 
 def pubmedqa_prompt(question: str, contexts: list[str], limit: int = 1100) -> str:
-    """A question on an abstract, cut to `limit` characters of context."""
+    """A question on an abstract, cut to `limit` characters of context, as the first version was asked."""
     context = " ".join(contexts)
     if len(context) > limit:
         context = context[:limit].rsplit(" ", 1)[0] + " ..."
     return f"Context: {context}\nQuestion: {question.strip()}\nAnswer yes, no or maybe."
+
+
+def study_prompt(question: str, contexts: list[str], limit: int = 2400) -> str:
+    """A question on an abstract: first, so that the abstract is read for it, and again behind it.
+
+    Of an abstract over `limit` characters the beginning is left out: its end holds the results.
+    """
+    context = " ".join(contexts)
+    if len(context) > limit:
+        context = "... " + context[-limit:].split(" ", 1)[-1]
+    question = question.strip()
+    return f"Question: {question}\nStudy: {context}\nQuestion: {question}\nAnswer yes, no or maybe."
 
 
 def _pubmedqa(data: Path) -> Iterator[Row]:
@@ -213,9 +248,16 @@ def _pubmedqa(data: Path) -> Iterator[Row]:
     questions = _json(folder / "ori_pqal.json")
     held_out = set(_json(folder / "test_ground_truth.json"))
     for pmid, item in questions.items():
-        if pmid not in held_out:
-            prompt = pubmedqa_prompt(item["QUESTION"], item["CONTEXTS"])
-            yield Row("pubmedqa", prompt, item["final_decision"].capitalize(), None, f"pmid {pmid}")
+        if pmid in held_out:
+            continue
+        question, contexts, conclusion = item["QUESTION"], item["CONTEXTS"], item["LONG_ANSWER"].strip()
+        answer, group = item["final_decision"].capitalize(), f"pmid {pmid}"
+        yield Row("pubmedqa", study_prompt(question, contexts), answer, None, group)
+        # The same question on parts of the abstract that hold the answer, and the authors' own words for it.
+        for parts in (contexts[-1:], [conclusion], [*contexts[-1:], conclusion]):
+            yield Row("pubmedqa parts", study_prompt(question, parts), answer, None, group)
+        asked = study_prompt(question, contexts).rsplit("\n", 1)[0]
+        yield Row("conclusion", f"{asked}\nWhat do the authors conclude?", conclusion, None, group)
 
 
 def _table(path: Path) -> list[dict[str, str]]:
