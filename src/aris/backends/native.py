@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from aris.checkpoints.registry import ModelSpec
 from aris.engine import Engine, EngineLimits, ImageInput, Prefix, Request, SamplingParams
 from aris.engine.scheduler import Proposer
 from aris.errors import ModelError, PromptError
-from aris.model import MedGemma
+from aris.model import AdapterBank, MedGemma
 from aris.prompting import ImageProcessor, Message, Prompt, PromptProcessor, Text, Tokenizer, with_thinking
 from aris.prompting.chat import neutralize
 
@@ -33,6 +34,7 @@ class NativeBackend:
         name, spec, calibration, reads_images: as in `protocol.Backend`.
         model, engine, tokenizer, prompts: its parts.
         load_s: seconds that loading took, 0 if the parts were given.
+        adapter: the one that this backend uses where nothing else is asked for (see `with_adapter`); None for none.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class NativeBackend:
         load_s: float = 0.0,
         limits: EngineLimits | None = None,
         proposer: Proposer | None = None,
+        adapters: AdapterBank | None = None,
     ) -> None:
         """
         Args:
@@ -58,10 +61,13 @@ class NativeBackend:
             load_s: seconds that loading took.
             limits: what the engine may take.
             proposer: guesses how answers go on (see `engine.speculation`).
+            adapters: beside the model, for requests to choose from.
         """
         self.name = name
         self.model = model
-        self.engine = Engine(model, limits, proposer=proposer)
+        self.engine = Engine(model, limits, proposer=proposer, adapters=adapters)
+        self.adapter: str | None = None
+        self._unbound: NativeBackend | None = None
         self.tokenizer = tokenizer
         self.spec = spec
         self.calibration: Mapping[str, Any] = calibration or {}
@@ -74,6 +80,27 @@ class NativeBackend:
 
     def __repr__(self) -> str:
         return f"NativeBackend({self.name!r}, {self.model.dtype}, {self.model.device})"
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the adapters that requests may ask for."""
+        return () if self.engine.adapters is None else self.engine.adapters.names
+
+    def with_adapter(self, adapter: str | None) -> NativeBackend:
+        """This backend bound to one of its adapters, or to none: for tasks and scores. Engine and weights are shared.
+
+        What was calibrated for the model as it is holds no more, so `calibration` is empty.
+
+        Raises:
+            ModelError: there is no such adapter.
+        """
+        (self.engine.adapters or AdapterBank()).require(adapter)
+        base = self._unbound or self
+        if adapter is None:
+            return base
+        bound = copy(base)
+        bound.name, bound.adapter, bound.calibration, bound._unbound = f"{base.name}+{adapter}", adapter, {}, base
+        return bound
 
     def stream(
         self, messages: Sequence[Message], options: GenerationOptions | None = None, *, thoughts: bool = False
@@ -129,7 +156,10 @@ class NativeBackend:
                 top_logprobs=options.top_logprobs or 0,
             )
             mask = None if options.grammar is None else self._grammars.mask(options.grammar, thinking=options.thinking)
-            requests.append(Request(prompt.token_ids, images, params, mask=mask, keep=self._end_of_images(prompt)))
+            requests.append(Request(
+                prompt.token_ids, images, params, mask=mask, keep=self._end_of_images(prompt),
+                adapter=options.adapter or self.adapter,
+            ))  # fmt: skip
         with memory_errors(self.model.device):
             sequences = self.engine.submit_all(requests)
         return [
@@ -152,7 +182,7 @@ class NativeBackend:
         images = _images(prompt)
         with memory_errors(self.model.device):
             self._read_images(prompt, images)
-            return self.engine.score(prompt.token_ids, images, answers)
+            return self.engine.score(prompt.token_ids, images, answers, adapter=self.adapter)
 
     def score_many(
         self, messages: Sequence[Message], questions: Sequence[tuple[str, Sequence[str]]]
@@ -177,7 +207,7 @@ class NativeBackend:
             answers.append([self._choice_ids(choice) for choice in choices])
         # What all begin with; each has a token of its own at least, after which its answers are scored.
         shared = _shared([prompt.token_ids[:-1] for prompt in prompts])
-        prefix = Prefix(tuple(prompts[0].token_ids[:shared]), _images(prompts[0]))
+        prefix = Prefix(tuple(prompts[0].token_ids[:shared]), _images(prompts[0]), self.adapter)
         with memory_errors(self.model.device):
             self._read_images(prompts[0], prefix.images)
             rest = [prompt.token_ids[shared:] for prompt in prompts]
@@ -190,7 +220,7 @@ class NativeBackend:
     def _read_images(self, prompt: Prompt, images: tuple[ImageInput, ...]) -> None:
         """Read a prompt up to the end of its last image, and keep that, unless it is kept already."""
         for end in self._end_of_images(prompt):
-            self.engine.prefill(prompt.token_ids[:end], images)
+            self.engine.prefill(prompt.token_ids[:end], images, adapter=self.adapter)
 
     def _end_of_images(self, prompt: Prompt) -> tuple[int, ...]:
         """Length of the prompt up to the end of its last image, as what is worth keeping of it."""

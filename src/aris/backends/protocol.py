@@ -32,6 +32,8 @@ class GenerationOptions:
             none.
         grammar: the form that the answer must have (`Grammar.json_schema`, `.regex`, `.choice`); thoughts are free.
         pan_and_scan: give elongated images crops too; None does as the model's configuration says.
+        adapter: which of the adapters beside the model to use; None is the one that the backend is bound to, if any,
+            else the model as it is.
     """
 
     max_tokens: int = 512
@@ -45,6 +47,7 @@ class GenerationOptions:
     top_logprobs: int | None = None
     pan_and_scan: bool | None = None
     grammar: Grammar | None = None
+    adapter: str | None = None
 
     def __post_init__(self) -> None:
         if not all(self.stop):

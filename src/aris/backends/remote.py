@@ -46,7 +46,7 @@ class RemoteBackend:
 
         Args:
             url: base URL, as in "http://127.0.0.1:8000/v1"; "/v1" is added where the URL has no path.
-            model: its name there; None takes the only one.
+            model: its name there, which may be that of an adapter; None takes the only one that is no adapter.
             api_key: sent as `Authorization: Bearer KEY`; never in a message.
             timeout_s: longest silence of the endpoint.
             retries: how often a request is sent again after 429, 503 or a refused connection, with growing pauses.
@@ -92,7 +92,7 @@ class RemoteBackend:
             raise PromptError("conversation: it must end with a user's turn for the model to answer")
         if options.thinking and self.spec is not None and not self.spec.thinking:
             raise ModelError(f"{self.name}: this model was not trained to think first; leave thinking out")
-        body = request_body(self.name, messages, options)
+        body = request_body(options.adapter or self.name, messages, options)
         return RemoteStream(self._client, body, options, messages, thoughts=thoughts, started=time.perf_counter())
 
     def generate(self, messages: Sequence[Message], options: GenerationOptions | None = None) -> Reply:
@@ -177,8 +177,9 @@ def _choose(cards: Sequence[Mapping[str, Any]], wanted: str | None, url: str) ->
     names = [str(card["id"]) for card in cards]
     listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     if wanted is None:
-        if len(cards) == 1:
-            return cards[0]
+        bases = [card for card in cards if not card.get("parent")]
+        if len(bases) == 1:
+            return bases[0]
         raise ModelError(f"{url}: it serves {len(cards)} models ({listed}); choose one with --model")
     spec = find(wanted)
     for card, name in zip(cards, names, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 
 from fastapi import Request
@@ -27,10 +28,10 @@ async def answer_chat(api: Api, request: Request, body: ChatRequest) -> Response
         ApiError: the request is refused.
         ClientLeftError: the caller has left.
     """
-    api.require_model(body.model)
+    adapter = api.adapter(body.model)
     choices = body.n or 1
     api.require_choices(choices)
-    streams = await api.dispatcher.prepare(partial(_streams, api, body, choices))
+    streams = await api.dispatcher.prepare(partial(_streams, api, body, choices, adapter))
     generation = api.start(streams)
     answer = _Answer(api, body)
     if body.stream:
@@ -41,10 +42,11 @@ async def answer_chat(api: Api, request: Request, body: ChatRequest) -> Response
         generation.cancel()
 
 
-def _streams(api: Api, body: ChatRequest, choices: int) -> list[ReplyStream]:
+def _streams(api: Api, body: ChatRequest, choices: int, adapter: str | None) -> list[ReplyStream]:
     asked = conversation(body, api.limits, can_think=api.can_think)
+    options = replace(asked.options, adapter=adapter)
     make = partial(api.backend.stream, asked.messages, thoughts=True)
-    return [api.opened(make, choice_options(asked.options, index)) for index in range(choices)]
+    return [api.opened(make, choice_options(options, index)) for index in range(choices)]
 
 
 class _Answer:
@@ -53,6 +55,7 @@ class _Answer:
     def __init__(self, api: Api, body: ChatRequest) -> None:
         self._api = api
         self._body = body
+        self._model = body.model or api.name
         self._id = new_id("chatcmpl")
         self._created = int(time.time())
 
@@ -66,7 +69,7 @@ class _Answer:
         completion = ChatCompletion(
             id=self._id,
             created=self._created,
-            model=self._api.name,
+            model=self._model,
             choices=[self._choice(index, reply) for index, reply in enumerate(ordered)],
             usage=usage_of([reply.usage for reply in ordered]),
             system_fingerprint=FINGERPRINT,
@@ -130,7 +133,7 @@ class _Answer:
             id=self._id,
             object="chat.completion.chunk",
             created=self._created,
-            model=self._api.name,
+            model=self._model,
             choices=choices,
             system_fingerprint=FINGERPRINT,
         )

@@ -19,7 +19,7 @@ def prompt_logprobs(backend: NativeBackend, token_ids: Sequence[int], top: int) 
     name = backend.tokenizer.id_to_token
     out = [TokenLogprob(name(token_ids[0]) or "", float("nan"))]
     if len(token_ids) > 1:
-        for step in backend.engine.prompt_logprobs(token_ids, top):
+        for step in backend.engine.prompt_logprobs(token_ids, top, adapter=backend.adapter):
             tops = tuple((name(token) or "", value) for token, value in step.top_logprobs)
             out.append(TokenLogprob(name(step.token_id) or "", step.logprob or 0.0, tops))
     return tuple(out)
