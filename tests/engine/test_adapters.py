@@ -59,7 +59,8 @@ def test_a_mixed_batch_gives_each_what_its_merged_model_gives(parts: tuple[MedGe
     alone = {name: merged(bank, name) for name in NAMES}
     engine = engine_with(model, bank, prefill_tokens=96)
     pictures = em.pixels(1, 1)
-    prompts = [(em.text(length, length), None) for length in (9, 70, 130)] + [([2, *em.IMAGE, *range(20, 40)], pictures)]
+    prompts = [(em.text(length, length), None) for length in (9, 70, 130)]
+    prompts.append(([2, *em.IMAGE, *range(20, 40)], pictures))
     cases = [(*prompt, name) for prompt in prompts for name in NAMES]
     sequences = [engine.submit(em.request(ids, images, adapter=name)) for ids, images, name in cases]
     answers = []
@@ -148,10 +149,8 @@ def test_a_fast_runner_without_adapters_has_the_plain_one_beside_it(parts: tuple
     model, bank = parts
     alone = {name: merged(bank, name) for name in NAMES}
     pool = KVPool(model.config.text, 81, 401, "cpu", model.dtype)
-    fast = TorchRunner(model, pool)
-    engine = Engine(
-        model, EngineLimits(), pool=pool, runner=AdapterRunner(fast, TorchRunner(model, pool, adapters=bank)), adapters=bank
-    )
+    runner = AdapterRunner(TorchRunner(model, pool), TorchRunner(model, pool, adapters=bank))
+    engine = Engine(model, EngineLimits(), pool=pool, runner=runner, adapters=bank)
     cases = [(em.text(40 + index, index), NAMES[index % 3]) for index in range(6)]
     sequences = [engine.submit(em.request(ids, adapter=name)) for ids, name in cases]
     for (ids, name), sequence in zip(cases, sequences, strict=True):

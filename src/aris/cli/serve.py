@@ -77,7 +77,7 @@ def serve(
 
         ARIS_API_KEY=... aris serve --api-only --host 0.0.0.0 --model google/medgemma-1.5-4b-it
 
-        aris serve --api-only --model medgemma-4b-it --adapter histology=runs/tiles/adapter --adapter records=runs/sum/adapter
+        aris serve --api-only --adapter tiles=runs/tiles/adapter --adapter records=runs/records/adapter
     """
     if not api_only:
         raise typer.BadParameter("this version has no workspace yet; serve the API alone", param_hint="--api-only")
@@ -107,9 +107,9 @@ def serve(
     assert isinstance(backend, NativeBackend)  # a session without a backend's URL loads one
 
     def started(url: str, name: str) -> None:
-        for each in backend.adapters:
-            note(f"{each} is {name} with an adapter: ask for it as the model")
         note(f"{name} is served at {url}/v1 (OpenAI's API; also {url}/healthz and /metrics)")
+        for each in backend.adapters:
+            note(f"{each} is {name} with an adapter; callers ask for it as the model")
         note("callers need the key" if settings.api_key else "no key is needed; only this machine can reach it")
         note(f"! {session.caution}")
         note("Ctrl-C stops it")

@@ -231,7 +231,7 @@ class Engine:
             adapter: that the model has.
         """
         if start < 1:
-            raise ModelError("prompt_logprobs: the first token comes after nothing, so it has none; start at 1 or later")
+            raise ModelError("prompt_logprobs: the first token comes after nothing; start at 1 or later")
         read = self._joined(None, token_ids, images, adapter)
         last = read.token_ids[start:]
         wanted = {start - 1 + at: (token,) for at, token in enumerate(last)}

@@ -1,7 +1,8 @@
 """Several low-rank adapters beside one set of weights, chosen for each row of a batch.
 
-`y = x W^T` for all rows at once, and for the rows of each adapter `scale * (x A^T) B^T` on top, as `adapters.LoRALinear`
-computes it: nothing is merged, so adapters take turns without a copy of the weights (S-LoRA, arXiv 2311.03285).
+`y = x W^T` for all rows at once, and for the rows of each adapter `scale * (x A^T) B^T` on top, as
+`adapters.LoRALinear` computes it: nothing is merged, so adapters take turns without a copy of the weights (S-LoRA,
+arXiv 2311.03285).
 """
 
 from __future__ import annotations
@@ -111,10 +112,8 @@ class AdapterBank:
             pair = self.layers[name].get(layer)
             if pair is None:
                 continue
-            if rows is None:
-                out = out + pair(x).to(out.dtype)
-            else:
-                out = out.index_add(0, rows, pair(x[rows]).to(out.dtype))
+            more = pair(x if rows is None else x[rows]).to(out.dtype)
+            out = out + more if rows is None else out.index_add(0, rows, more)
         return out
 
 
