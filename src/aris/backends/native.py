@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from aris.backends.constraints import GrammarCompiler
 from aris.backends.memory import memory_errors
@@ -19,6 +19,14 @@ from aris.errors import ModelError, PromptError
 from aris.model import AdapterBank, MedGemma
 from aris.prompting import ImageProcessor, Message, Prompt, PromptProcessor, Text, Tokenizer, with_thinking
 from aris.prompting.chat import neutralize
+
+
+class PromptToken(NamedTuple):
+    """A token of a prompt, its natural log-probability after those before it, and the likeliest tokens there."""
+
+    token_id: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
 
 
 class NativeBackend:
@@ -127,7 +135,7 @@ class NativeBackend:
             if self.spec is None or not self.spec.thinking:
                 raise ModelError(f"{self.name}: this model was not trained to think first; leave thinking out")
             messages = with_thinking(messages)
-        prompt = self._prompt(messages, options.pan_and_scan)
+        prompt = self._prompt(messages, options.pan_and_scan, options.continue_final_message)
         return self.continue_prompt(prompt, options, count, thoughts=thoughts, started=started)
 
     def continue_prompt(
@@ -172,6 +180,27 @@ class NativeBackend:
         for _ in stream:
             pass
         return stream.reply
+
+    def prompt_logprobs(self, prompt: Prompt, top: int = 0, start: int = 1) -> list[PromptToken]:
+        """What the model gives each token of a prompt after those before it.
+
+        Args:
+            prompt: as it stands.
+            top: how many of the likeliest tokens to report at each place.
+            start: tokens before this one get none, nor does the first, nor do images and what stands before them:
+                what is not asked for need not be computed again if it was read for an earlier prompt.
+        """
+        ids = prompt.token_ids
+        images = _images(prompt)
+        if images:
+            start = max(start, _last(ids, self.tokenizer.image_token_id) + 1)
+        start = min(max(start, 1), len(ids))
+        out = [PromptToken(token) for token in ids[:start]]
+        if start < len(ids):
+            with memory_errors(self.model.device):
+                steps = self.engine.prompt_logprobs(ids, top, images=images, start=start, adapter=self.adapter)
+            out += [PromptToken(step.token_id, step.logprob, step.top_logprobs) for step in steps]
+        return out
 
     def score(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
         """Log-probabilities of given answers (see `protocol.Backend.score`)."""
@@ -228,10 +257,12 @@ class NativeBackend:
             return ()
         return (_last(prompt.token_ids, self.tokenizer.end_of_image_id) + 1,)
 
-    def _prompt(self, messages: Sequence[Message], pan_and_scan: bool | None) -> Prompt:
-        if not messages or messages[-1].role != "user":
+    def _prompt(
+        self, messages: Sequence[Message], pan_and_scan: bool | None, continue_final_message: bool = False
+    ) -> Prompt:
+        if not continue_final_message and (not messages or messages[-1].role != "user"):
             raise PromptError("conversation: it must end with a user's turn for the model to answer")
-        return self.prompts(messages, pan_and_scan=pan_and_scan)
+        return self.prompts(messages, pan_and_scan=pan_and_scan, continue_final_message=continue_final_message)
 
     def _choice_ids(self, choice: str) -> list[int]:
         """Token ids of an answer as the model would write it after the opening of its turn."""

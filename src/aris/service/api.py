@@ -24,6 +24,7 @@ from aris.service.settings import Settings
 
 FINGERPRINT = f"aris-{__version__}"
 T = TypeVar("T")
+Stream = TypeVar("Stream", bound=ReplyStream)
 
 
 class ClientLeftError(Exception):
@@ -107,16 +108,20 @@ class Api:
             raise bad_request(f"{choices} answers in one request; {self.limits.choices} at most", "n")
         self.dispatcher.require_room(choices)
 
-    def opened(self, make: Callable[[GenerationOptions], ReplyStream], options: GenerationOptions) -> ReplyStream:
-        """A stream whose prompt and options were found good."""
+    def checked(self, work: Callable[[], T]) -> T:
+        """What comes of asking the backend; what it refuses as an `ApiError`."""
         try:
-            stream = make(options)
+            return work()
         except EngineBusy:
             raise busy(RETRY_AFTER_S) from None
         except ContextLengthError as error:
             raise bad_request(str(error), "messages", "context_length_exceeded") from None
         except ArisError as error:
             raise refused(error) from None
+
+    def opened(self, make: Callable[[GenerationOptions], Stream], options: GenerationOptions) -> Stream:
+        """A stream whose prompt and options were found good."""
+        stream = self.checked(lambda: make(options))
         prompt = stream.reply.usage.prompt_tokens
         if prompt >= self.context:
             raise bad_request(

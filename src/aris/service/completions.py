@@ -97,12 +97,8 @@ def _echo(
         return None
     logprobs: tuple[TokenLogprob, ...] = ()
     if body.logprobs is not None:
-        try:
-            logprobs = prompt_logprobs(
-                api.backend.with_adapter(options.adapter), token_ids, options.top_logprobs or 0
-            )
-        except ArisError as error:
-            raise refused(error, "prompt") from None
+        backend, top = api.backend.with_adapter(options.adapter), options.top_logprobs or 0
+        logprobs = api.checked(lambda: prompt_logprobs(backend, token_ids, top))
     return _Echo(prompt if isinstance(prompt, str) else api.backend.tokenizer.decode(token_ids), logprobs)
 
 
