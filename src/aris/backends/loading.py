@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from aris.backends.memory import memory_errors
+from aris.backends.memory import give_back_freed, memory_errors
 from aris.backends.native import NativeBackend
 from aris.checkpoints.checkpoint import load_model, open_checkpoint
 from aris.checkpoints.entries import TokenizerSource
@@ -110,7 +110,7 @@ def load(
     tokenizer = tokenizer_of(checkpoint.tokenizer)
     proposer = None if speculation is None else _draft_model(speculation, tokenizer, model.config, kind, place)
     with memory_errors(place):
-        return NativeBackend(
+        backend = NativeBackend(
             checkpoint.name,
             model,
             tokenizer,
@@ -123,6 +123,9 @@ def load(
             proposer=proposer,
             adapters=bank,
         )
+    del checkpoint  # with its vocabulary
+    give_back_freed()
+    return backend
 
 
 def _draft_model(
