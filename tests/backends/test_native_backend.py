@@ -131,7 +131,7 @@ def test_thoughts_come_where_they_are_asked_for(tiny: NativeBackend, monkeypatch
 def test_thinking_asks_with_the_models_own_instruction() -> None:
     made = backend(spec=ModelSpec("t", "", None, "1M", False, "none", True, thinking=True))
     stream = made.stream([user("Q")], GenerationOptions(thinking=True, max_tokens=1))
-    assert "think silently if needed" in stream._prompt.text
+    assert "think silently if needed" in stream.prompt.text
 
 
 @pytest.mark.parametrize(

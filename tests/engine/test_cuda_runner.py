@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from aris.engine.kv_pool import KVPool
-from aris.engine.runner import PrefillChunk, Rows, TorchRunner
+from aris.engine.runner import AdapterRunner, PrefillChunk, Rows, TorchRunner
 from aris.engine.runner_cuda import CudaRunner
-from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig, quantize_model
+from aris.model import AdapterBank, LowRank, MedGemma, MedGemmaConfig, TextConfig, VisionConfig, quantize_model
 from triton_interpreter import DEVICE
 
 SOFT = 310
@@ -180,3 +180,23 @@ def test_a_quantised_model_equals_its_reference(kind: str, head: str) -> None:
         outputs.append(out)
     for got, wanted in zip(outputs[1], outputs[0], strict=True):
         assert float((got - wanted).norm() / wanted.norm()) < 2e-4
+
+
+@torch.inference_mode()
+def test_rows_with_an_adapter_go_to_the_plain_runner_beside() -> None:
+    pair = LowRank(torch.randn(2, 128, device=DEVICE) * 0.3, torch.randn(128, 2, device=DEVICE) * 0.3, 1.0)
+    found = []
+    for fast in (False, True):
+        model, bank = tiny(), AdapterBank()
+        bank.add("one", {"language_model.layers.0.self_attn.q_proj": pair})
+        pool = KVPool(model.config.text, 5, 5, DEVICE, torch.float32)
+        wrapped = CudaRunner.wrap(model, pool) if fast else None
+        plain = TorchRunner(model, pool, adapters=bank)
+        runner = plain if wrapped is None else AdapterRunner(wrapped, plain)
+        out = [runner.prefill(PrefillChunk([2, 11, 12], 0, slot, [slot], adapter="one")) for slot in (1, 2)]
+        rows = Rows([7, 8, 5, 9], [3, 0, 0, 3], [1, 3, 4, 2], [[1], [3], [4], [2]], ["one", None, None, "one"])
+        hidden = runner.decode(rows)
+        out.append(hidden)
+        found.append(out)
+    for got, wanted in zip(found[1], found[0], strict=True):
+        same(got, wanted)

@@ -73,8 +73,89 @@ def test_the_same_scores(remote: RemoteBackend, backend: NativeBackend) -> None:
         remote.score_many([aris.user("Hi")], questions), backend.score_many([aris.user("Hi")], questions), strict=True
     ):
         assert there == pytest.approx(here, abs=NORM)
-    with pytest.raises(ModelError, match="not among the 20 likeliest"):
-        remote.score([aris.user(question)], ["lungs"])
+
+
+def test_any_answer_is_scored_as_here(remote: RemoteBackend, backend: NativeBackend, served: Served) -> None:
+    """Answers of several tokens, far from the likeliest, with spellings of bytes and of control tokens, and images."""
+    choices = ["lungs pneumonia", "No, the lungs: (12)", "naïve ∅", "<end_of_turn>x", "Z9#\n\nq"]
+    picture = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    for messages in (
+        [aris.user("Yes or No?")],
+        [aris.system("Be brief."), aris.user("Hi"), aris.assistant("Yes"), aris.user("lungs")],
+        [aris.user(picture, "pneumonia", picture[:, ::-1])],
+    ):
+        there, here = remote.score(messages, choices), backend.score(messages, choices)
+        assert there == pytest.approx(here, abs=1e-3) and min(here) < -20
+    # The image and the question were read once; for each answer only its own tokens are read, and looked at.
+    before = served.api.engine_facts()
+    remote.score(messages, choices[:1])
+    after = served.api.engine_facts()
+    assert after["images_encoded"] == before["images_encoded"]
+    tokens = len(backend.tokenizer.encode(choices[0]))
+    assert after["prompt_tokens"] - before["prompt_tokens"] <= 2 * tokens + 3
+
+
+def test_a_reply_goes_on_from_what_was_begun(remote: RemoteBackend, backend: NativeBackend) -> None:
+    messages = [aris.user("Yes or No?"), aris.assistant("No, the ")]
+    options = GenerationOptions(max_tokens=8, continue_final_message=True)
+    here = backend.generate(messages, options)
+    assert remote.generate(messages, options).text == here.text
+    prompt = backend.prompts(messages, continue_final_message=True)
+    assert prompt.text.endswith("<start_of_turn>model\nNo, the ") and here.usage.prompt_tokens == len(prompt.token_ids)
+    for wrong in (messages[:1], []):
+        for each in (remote, backend):
+            with pytest.raises(PromptError, match="assistant"):
+                each.generate(wrong, options)
+
+
+def test_the_servers_form_of_prompts_log_probabilities(served: Served, backend: NativeBackend) -> None:
+    body: dict[str, Any] = {
+        "messages": [{"role": "user", "content": "Yes or No?"}, {"role": "assistant", "content": "lungs"}],
+        "max_tokens": 1, "prompt_logprobs": 2, "add_generation_prompt": False, "continue_final_message": True,
+    }  # fmt: skip
+    prompt = backend.prompts([aris.user("Yes or No?"), aris.assistant("lungs")], continue_final_message=True)
+    wanted = backend.engine.prompt_logprobs(prompt.token_ids, 2)
+    with served.http() as http:
+        made = http.post("/v1/chat/completions", json=body).json()
+        assert made["prompt_logprobs"][0] is None and len(made["prompt_logprobs"]) == len(prompt.token_ids)
+        for place, step in zip(made["prompt_logprobs"][1:], wanted, strict=True):
+            own = place[str(step.token_id)]
+            assert own["logprob"] == pytest.approx(step.logprob, abs=1e-3)
+            likeliest = [token for token, _ in step.top_logprobs]
+            assert {int(token) for token in place} == {step.token_id, *likeliest}
+            assert own["rank"] == (likeliest.index(step.token_id) + 1 if step.token_id in likeliest else None)
+        assert made["prompt_logprobs"][-1][str(prompt.token_ids[-1])]["decoded_token"] == "lungs"
+        later = http.post("/v1/chat/completions", json=body | {"logprob_start_len": len(prompt.token_ids) - 1}).json()
+        assert later["prompt_logprobs"][:-1] == [None] * (len(prompt.token_ids) - 1)
+        assert later["prompt_logprobs"][-1] == made["prompt_logprobs"][-1]
+        without = http.post("/v1/chat/completions", json={"messages": body["messages"][:1], "max_tokens": 1}).json()
+        assert without["prompt_logprobs"] is None
+        for wrong in (
+            {"stream": True}, {"add_generation_prompt": True}, {"continue_final_message": False},
+            {"prompt_logprobs": 21},
+            {"messages": body["messages"][:1]}, {"logprob_start_len": -1},
+        ):  # fmt: skip
+            assert http.post("/v1/chat/completions", json=body | wrong).status_code == 400
+
+
+def test_vllms_way_of_reading_an_answer_back() -> None:
+    some = {"content": [{"token": "Hm", "logprob": -0.1, "top_logprobs": []}]}
+    usage = b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}\n\n'
+    first = (200, {}, usage + chunks({"content": "Hm"}, logprobs=some))
+    places = [None, *({str(at): {"logprob": -at / 2, "rank": 9, "decoded_token": "x"}} for at in range(1, 6))]
+    read = (200, {}, json.dumps({"choices": [], "prompt_logprobs": places}).encode())
+    with endpoint(first, read) as (url, asked):
+        assert RemoteBackend(url).score([aris.user("x")], ["Yes", "No"]) == [-1.5 - 2.0 - 2.5] * 2
+    body = json.loads(asked[1])
+    assert body["messages"][-1] == {"role": "assistant", "content": "Yes"} and "stream" not in body
+    assert (body["prompt_logprobs"], body["continue_final_message"], body["add_generation_prompt"]) == (0, True, False)
+    assert "logprob_start_len" not in body  # an unknown field there
+    # One that does not know these fields is made to write the answer instead, and not asked so again.
+    forced = (200, {}, chunks({"content": "Yes"}, logprobs={"content": [{"token": "Yes", "logprob": -3.0}]}))
+    for ignorant in ((200, {}, b'{"choices": []}'), (400, {}, b'{"error": {"message": "unknown field"}}')):
+        with endpoint(first, ignorant, forced) as (url, asked):
+            assert RemoteBackend(url).score([aris.user("x")], ["Yes", "Yes"]) == [-3.0, -3.0]
+        assert len(asked) == 4
 
 
 def test_an_answer_that_is_written_because_it_was_asked_for() -> None:
@@ -132,7 +213,7 @@ def test_what_the_server_refuses_is_one_line(served: Served, remote: RemoteBacke
         RemoteBackend(served.url, "other")
     with pytest.raises(PromptError, match=r"60,000|59,999"):
         remote.generate([aris.user("x" * 70_000)])
-    with pytest.raises(PromptError, match="user's turn"):
+    with pytest.raises(PromptError, match="the user's turn"):
         remote.stream([aris.user("x"), aris.assistant("y")])
 
 

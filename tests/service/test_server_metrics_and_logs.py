@@ -10,8 +10,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from serving import Served, picture, serving, user, wait_for
 
-from aris.backends import NativeBackend
+from aris.backends import NativeBackend, Reply, Usage
 from aris.errors import ModelError
+from aris.service.metrics import Metrics
 
 SECRET = "Erika Mustermann 1953"
 
@@ -128,3 +129,15 @@ def test_a_failure_in_mid_stream_is_an_event(served: Served, monkeypatch: pytest
         assert http.post("/v1/chat/completions", json=body).status_code == 500
     # The caller may have its answer a moment before the writer has closed its stream.
     wait_for(lambda: served.api.dispatcher.active == 0, 20)
+
+
+def test_counting_for_nobody_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that nobody scrapes for months holds the answers of the last seconds, not all of them."""
+    now = [0.0]
+    monkeypatch.setattr("aris.service.metrics.time.monotonic", lambda: now[0])
+    metrics = Metrics(dict)
+    for _ in range(1000):
+        now[0] += 1.0
+        metrics.answered(Reply("", None, "stop", Usage(1, 1, 0)))
+    assert len(metrics._recent) <= 11
+    assert b"aris_tokens_per_second 1.1" in metrics.exposition()

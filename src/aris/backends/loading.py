@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from aris.backends.memory import memory_errors
+from aris.backends.memory import give_back_freed, memory_errors
 from aris.backends.native import NativeBackend
 from aris.checkpoints.checkpoint import load_model, open_checkpoint
 from aris.checkpoints.entries import TokenizerSource
-from aris.checkpoints.peft import load_adapter
+from aris.checkpoints.peft import load_adapter, read_adapters
 from aris.engine import EngineLimits
 from aris.engine.speculation import DraftModel
 from aris.errors import CheckpointError, ModelError
@@ -37,6 +38,7 @@ def load(
     dtype: str | torch.dtype = "auto",
     device: str | torch.device = "auto",
     adapter: str | Path | None = None,
+    adapters: Mapping[str, str | Path] | None = None,
     revision: str | None = None,
     limits: EngineLimits | None = None,
     speculation: str | Path | None = None,
@@ -51,6 +53,9 @@ def load(
             or AMX, else float32. float16 is refused: Gemma 3 overflows it.
         device: "cpu", "cuda", "cuda:1", ..., or "auto": CUDA if there is any, else the CPU.
         adapter: folder of a PEFT LoRA adapter to put on the model.
+        adapters: folders of PEFT LoRA adapters by names of your choice, loaded beside the model, which stays as it is.
+            Each request asks for one of them, or for none (`GenerationOptions.adapter`, `NativeBackend.with_adapter`).
+            Adapters of the vision tower cannot take turns. Not together with `adapter`.
         revision: of a hub id; by default the registry's.
         quantize: "int8" or "int4" stores the decoder's weights in so many bits, the head in 8, as they are read: there
             is no dense copy at any time. A checkpoint that is quantised already (`aris models quantize`, bitsandbytes'
@@ -63,19 +68,23 @@ def load(
             step (float32 nearly always); sampled ones keep their distribution.
 
     Raises:
-        CheckpointError: the model or the adapter is missing, gated, damaged, or of another family.
-        ModelError: the dtype or the device cannot be used, or memory runs out.
+        CheckpointError: the model or an adapter is missing, gated, damaged, or of another family.
+        ModelError: the dtype or the device cannot be used, an adapter cannot take turns, or memory runs out.
     """
     started = time.perf_counter()
     place = resolve_device(device)
     kind = resolve_dtype(dtype, place)
     checkpoint = open_checkpoint(str(name), revision=revision)
     folder = None if adapter is None else Path(adapter).expanduser()
+    named = {name: Path(each).expanduser() for name, each in (adapters or {}).items()}
+    if folder is not None and named:
+        raise ModelError("adapters: give either one that is put on the model, or named ones that take turns")
     if speculation in ("prompt", "off"):
         limits = replace(limits or EngineLimits(), speculation=speculation == "prompt")
         speculation = None
-    if folder is not None and not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such folder; an adapter is a folder with adapter_config.json")
+    for each in (*named.values(), *(() if folder is None else (folder,))):
+        if not each.is_dir():
+            raise CheckpointError(f"{each}: no such folder; an adapter is a folder with adapter_config.json")
     if quantize is not None:
         _check_quantize(quantize, kind)
     rounding = None if quantize == "none" else quantize
@@ -87,6 +96,7 @@ def load(
         )
         if folder is not None:
             load_adapter(model, folder)
+        bank = read_adapters(model, named) if named else None
     vision = checkpoint.config.vision
     processor = None
     if vision is not None:
@@ -100,7 +110,7 @@ def load(
     tokenizer = tokenizer_of(checkpoint.tokenizer)
     proposer = None if speculation is None else _draft_model(speculation, tokenizer, model.config, kind, place)
     with memory_errors(place):
-        return NativeBackend(
+        backend = NativeBackend(
             checkpoint.name,
             model,
             tokenizer,
@@ -111,7 +121,11 @@ def load(
             load_s=time.perf_counter() - started,
             limits=limits,
             proposer=proposer,
+            adapters=bank,
         )
+    del checkpoint  # with its vocabulary
+    give_back_freed()
+    return backend
 
 
 def _draft_model(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from aris.backends.constraints import GrammarCompiler
 from aris.backends.memory import memory_errors
@@ -15,9 +16,17 @@ from aris.checkpoints.registry import ModelSpec
 from aris.engine import Engine, EngineLimits, ImageInput, Prefix, Request, SamplingParams
 from aris.engine.scheduler import Proposer
 from aris.errors import ModelError, PromptError
-from aris.model import MedGemma
+from aris.model import AdapterBank, MedGemma
 from aris.prompting import ImageProcessor, Message, Prompt, PromptProcessor, Text, Tokenizer, with_thinking
 from aris.prompting.chat import neutralize
+
+
+class PromptToken(NamedTuple):
+    """A token of a prompt, its natural log-probability after those before it, and the likeliest tokens there."""
+
+    token_id: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
 
 
 class NativeBackend:
@@ -33,6 +42,7 @@ class NativeBackend:
         name, spec, calibration, reads_images: as in `protocol.Backend`.
         model, engine, tokenizer, prompts: its parts.
         load_s: seconds that loading took, 0 if the parts were given.
+        adapter: the one that this backend uses where nothing else is asked for (see `with_adapter`); None for none.
     """
 
     def __init__(
@@ -47,6 +57,7 @@ class NativeBackend:
         load_s: float = 0.0,
         limits: EngineLimits | None = None,
         proposer: Proposer | None = None,
+        adapters: AdapterBank | None = None,
     ) -> None:
         """
         Args:
@@ -58,10 +69,13 @@ class NativeBackend:
             load_s: seconds that loading took.
             limits: what the engine may take.
             proposer: guesses how answers go on (see `engine.speculation`).
+            adapters: beside the model, for requests to choose from.
         """
         self.name = name
         self.model = model
-        self.engine = Engine(model, limits, proposer=proposer)
+        self.engine = Engine(model, limits, proposer=proposer, adapters=adapters)
+        self.adapter: str | None = None
+        self._unbound: NativeBackend | None = None
         self.tokenizer = tokenizer
         self.spec = spec
         self.calibration: Mapping[str, Any] = calibration or {}
@@ -74,6 +88,27 @@ class NativeBackend:
 
     def __repr__(self) -> str:
         return f"NativeBackend({self.name!r}, {self.model.dtype}, {self.model.device})"
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the adapters that requests may ask for."""
+        return () if self.engine.adapters is None else self.engine.adapters.names
+
+    def with_adapter(self, adapter: str | None) -> NativeBackend:
+        """This backend bound to one of its adapters, or to none: for tasks and scores. Engine and weights are shared.
+
+        What was calibrated for the model as it is holds no more, so `calibration` is empty.
+
+        Raises:
+            ModelError: there is no such adapter.
+        """
+        (self.engine.adapters or AdapterBank()).require(adapter)
+        base = self._unbound or self
+        if adapter is None:
+            return base
+        bound = copy(base)
+        bound.name, bound.adapter, bound.calibration, bound._unbound = f"{base.name}+{adapter}", adapter, {}, base
+        return bound
 
     def stream(
         self, messages: Sequence[Message], options: GenerationOptions | None = None, *, thoughts: bool = False
@@ -100,7 +135,7 @@ class NativeBackend:
             if self.spec is None or not self.spec.thinking:
                 raise ModelError(f"{self.name}: this model was not trained to think first; leave thinking out")
             messages = with_thinking(messages)
-        prompt = self._prompt(messages, options.pan_and_scan)
+        prompt = self._prompt(messages, options.pan_and_scan, options.continue_final_message)
         return self.continue_prompt(prompt, options, count, thoughts=thoughts, started=started)
 
     def continue_prompt(
@@ -129,7 +164,10 @@ class NativeBackend:
                 top_logprobs=options.top_logprobs or 0,
             )
             mask = None if options.grammar is None else self._grammars.mask(options.grammar, thinking=options.thinking)
-            requests.append(Request(prompt.token_ids, images, params, mask=mask, keep=self._end_of_images(prompt)))
+            requests.append(Request(
+                prompt.token_ids, images, params, mask=mask, keep=self._end_of_images(prompt),
+                adapter=options.adapter or self.adapter,
+            ))  # fmt: skip
         with memory_errors(self.model.device):
             sequences = self.engine.submit_all(requests)
         return [
@@ -143,6 +181,27 @@ class NativeBackend:
             pass
         return stream.reply
 
+    def prompt_logprobs(self, prompt: Prompt, top: int = 0, start: int = 1) -> list[PromptToken]:
+        """What the model gives each token of a prompt after those before it.
+
+        Args:
+            prompt: as it stands.
+            top: how many of the likeliest tokens to report at each place.
+            start: tokens before this one get none, nor does the first, nor do images and what stands before them:
+                what is not asked for need not be computed again if it was read for an earlier prompt.
+        """
+        ids = prompt.token_ids
+        images = _images(prompt)
+        if images:
+            start = max(start, _last(ids, self.tokenizer.image_token_id) + 1)
+        start = min(max(start, 1), len(ids))
+        out = [PromptToken(token) for token in ids[:start]]
+        if start < len(ids):
+            with memory_errors(self.model.device):
+                steps = self.engine.prompt_logprobs(ids, top, images=images, start=start, adapter=self.adapter)
+            out += [PromptToken(step.token_id, step.logprob, step.top_logprobs) for step in steps]
+        return out
+
     def score(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
         """Log-probabilities of given answers (see `protocol.Backend.score`)."""
         answers = [self._choice_ids(choice) for choice in choices]
@@ -152,7 +211,7 @@ class NativeBackend:
         images = _images(prompt)
         with memory_errors(self.model.device):
             self._read_images(prompt, images)
-            return self.engine.score(prompt.token_ids, images, answers)
+            return self.engine.score(prompt.token_ids, images, answers, adapter=self.adapter)
 
     def score_many(
         self, messages: Sequence[Message], questions: Sequence[tuple[str, Sequence[str]]]
@@ -177,7 +236,7 @@ class NativeBackend:
             answers.append([self._choice_ids(choice) for choice in choices])
         # What all begin with; each has a token of its own at least, after which its answers are scored.
         shared = _shared([prompt.token_ids[:-1] for prompt in prompts])
-        prefix = Prefix(tuple(prompts[0].token_ids[:shared]), _images(prompts[0]))
+        prefix = Prefix(tuple(prompts[0].token_ids[:shared]), _images(prompts[0]), self.adapter)
         with memory_errors(self.model.device):
             self._read_images(prompts[0], prefix.images)
             rest = [prompt.token_ids[shared:] for prompt in prompts]
@@ -190,7 +249,7 @@ class NativeBackend:
     def _read_images(self, prompt: Prompt, images: tuple[ImageInput, ...]) -> None:
         """Read a prompt up to the end of its last image, and keep that, unless it is kept already."""
         for end in self._end_of_images(prompt):
-            self.engine.prefill(prompt.token_ids[:end], images)
+            self.engine.prefill(prompt.token_ids[:end], images, adapter=self.adapter)
 
     def _end_of_images(self, prompt: Prompt) -> tuple[int, ...]:
         """Length of the prompt up to the end of its last image, as what is worth keeping of it."""
@@ -198,10 +257,12 @@ class NativeBackend:
             return ()
         return (_last(prompt.token_ids, self.tokenizer.end_of_image_id) + 1,)
 
-    def _prompt(self, messages: Sequence[Message], pan_and_scan: bool | None) -> Prompt:
-        if not messages or messages[-1].role != "user":
+    def _prompt(
+        self, messages: Sequence[Message], pan_and_scan: bool | None, continue_final_message: bool = False
+    ) -> Prompt:
+        if not continue_final_message and (not messages or messages[-1].role != "user"):
             raise PromptError("conversation: it must end with a user's turn for the model to answer")
-        return self.prompts(messages, pan_and_scan=pan_and_scan)
+        return self.prompts(messages, pan_and_scan=pan_and_scan, continue_final_message=continue_final_message)
 
     def _choice_ids(self, choice: str) -> list[int]:
         """Token ids of an answer as the model would write it after the opening of its turn."""

@@ -32,6 +32,10 @@ class GenerationOptions:
             none.
         grammar: the form that the answer must have (`Grammar.json_schema`, `.regex`, `.choice`); thoughts are free.
         pan_and_scan: give elongated images crops too; None does as the model's configuration says.
+        adapter: which of the adapters beside the model to use; None is the one that the backend is bound to, if any,
+            else the model as it is.
+        continue_final_message: the conversation ends with the beginning of the assistant's turn, and the reply goes on
+            from there, without repeating it.
     """
 
     max_tokens: int = 512
@@ -45,6 +49,8 @@ class GenerationOptions:
     top_logprobs: int | None = None
     pan_and_scan: bool | None = None
     grammar: Grammar | None = None
+    adapter: str | None = None
+    continue_final_message: bool = False
 
     def __post_init__(self) -> None:
         if not all(self.stop):
@@ -154,7 +160,7 @@ class Backend(Protocol):
         """Generate; pieces of text come as they are made.
 
         Args:
-            messages: the conversation; it ends with a user's turn.
+            messages: the conversation; it ends with a user's turn, unless the options say to continue another.
             options: greedy and up to 512 tokens by default.
             thoughts: give the text of thoughts too, where there is any, as it comes.
 

@@ -17,7 +17,7 @@ from aris.backends.remote_messages import request_body
 from aris.backends.remote_stream import RemoteStream
 from aris.checkpoints.registry import ModelSpec, find
 from aris.errors import ModelError, PromptError
-from aris.prompting import Message, Text
+from aris.prompting import Message, Text, assistant
 
 # OpenAI's limit; vLLM's default is the same.
 _TOP = 20
@@ -46,7 +46,7 @@ class RemoteBackend:
 
         Args:
             url: base URL, as in "http://127.0.0.1:8000/v1"; "/v1" is added where the URL has no path.
-            model: its name there; None takes the only one.
+            model: its name there, which may be that of an adapter; None takes the only one that is no adapter.
             api_key: sent as `Authorization: Bearer KEY`; never in a message.
             timeout_s: longest silence of the endpoint.
             retries: how often a request is sent again after 429, 503 or a refused connection, with growing pauses.
@@ -63,6 +63,8 @@ class RemoteBackend:
         self.spec: ModelSpec | None = find(declared if isinstance(declared, str) else self.name)
         calibration = own.get("calibration")
         self.calibration: Mapping[str, Any] = calibration if isinstance(calibration, Mapping) else {}
+        self._ours = bool(own)
+        self._reads_back: bool | None = None  # whether it tells what prompts' tokens were given; not known yet
         reads = own.get("reads_images")
         if isinstance(reads, bool):
             self.reads_images = reads
@@ -88,11 +90,12 @@ class RemoteBackend:
             ModelError: the options cannot be asked of an endpoint.
         """
         options = options or GenerationOptions()
-        if not messages or messages[-1].role != "user":
-            raise PromptError("conversation: it must end with a user's turn for the model to answer")
+        role = "assistant" if options.continue_final_message else "user"
+        if not messages or messages[-1].role != role:
+            raise PromptError(f"conversation: it must end with the {role}'s turn for the model to go on from")
         if options.thinking and self.spec is not None and not self.spec.thinking:
             raise ModelError(f"{self.name}: this model was not trained to think first; leave thinking out")
-        body = request_body(self.name, messages, options)
+        body = request_body(options.adapter or self.name, messages, options)
         return RemoteStream(self._client, body, options, messages, thoughts=thoughts, started=time.perf_counter())
 
     def generate(self, messages: Sequence[Message], options: GenerationOptions | None = None) -> Reply:
@@ -106,8 +109,9 @@ class RemoteBackend:
         """Log-probabilities of given answers (see `protocol.Backend.score`).
 
         One request tells the likeliest first tokens; a choice that is one of them has its score. Each other choice
-        takes one more, in which the endpoint is made to write it (vLLM's `structured_outputs`). That needs one that
-        reports probabilities as they were before the constraint, as vLLM does by default; ours reports them after it.
+        takes one more, in which it is read as the beginning of the answer, and the endpoint tells what the model gave
+        each of its tokens (`prompt_logprobs`, which our server and vLLM have). One that does not is made to write it
+        (`structured_outputs`), which tells the score if it reports probabilities as they were before the constraint.
 
         Raises:
             PromptError: as for `stream`; or a choice is empty or begins with white space.
@@ -125,7 +129,8 @@ class RemoteBackend:
                 "does (vLLM, aris serve), or a model on this machine"
             )
         opening = dict(first.logprobs[0].top) | {first.logprobs[0].token: first.logprobs[0].logprob}
-        return [opening[choice] if choice in opening else self._forced(messages, choice) for choice in choices]
+        read = first.usage.prompt_tokens
+        return [opening[choice] if choice in opening else self._other(messages, choice, read) for choice in choices]
 
     def score_many(
         self, messages: Sequence[Message], questions: Sequence[tuple[str, Sequence[str]]]
@@ -141,6 +146,45 @@ class RemoteBackend:
             self.score([*earlier, replace(turn, content=(*turn.content, Text(question)))], choices)
             for question, choices in questions
         ]
+
+    def _other(self, messages: Sequence[Message], choice: str, prompt_tokens: int) -> float:
+        """The log-probability of an answer that is not among the likeliest."""
+        found = self._read(messages, choice, prompt_tokens) if self._reads_back is not False else None
+        if self._reads_back is None:
+            self._reads_back = found is not None
+        return self._forced(messages, choice) if found is None else found
+
+    def _read(self, messages: Sequence[Message], choice: str, prompt_tokens: int) -> float | None:
+        """The log-probability of an answer that the endpoint reads as a part of the prompt; None if it cannot tell.
+
+        Args:
+            messages: the conversation before it.
+            choice: the answer.
+            prompt_tokens: of the conversation, up to where the answer begins.
+        """
+        if choice != choice.strip() or not prompt_tokens:
+            return None  # chat templates trim what they are given
+        options = GenerationOptions(max_tokens=1, continue_final_message=True)
+        body = request_body(self.name, [*messages, assistant(choice)], options)
+        body = {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
+        body |= {"prompt_logprobs": 0}
+        if self._ours:  # what comes before is not asked for, and then need not be read again
+            body |= {"logprob_start_len": prompt_tokens}
+        try:
+            places = self._client.answer("/chat/completions", body).get("prompt_logprobs")
+        except PromptError:  # it took the same conversation a moment ago: these fields are what it does not know
+            return None
+        if not isinstance(places, list) or len(places) <= prompt_tokens:
+            return None
+        total = 0.0
+        for place in places[prompt_tokens:]:
+            # Of the tokens that could stand there only the one that does was asked for.
+            each = list(place.values()) if isinstance(place, Mapping) else []
+            value = each[0].get("logprob") if len(each) == 1 and isinstance(each[0], Mapping) else None
+            if not isinstance(value, float | int):
+                return None
+            total += float(value)
+        return total
 
     def _forced(self, messages: Sequence[Message], choice: str) -> float:
         """The log-probability of an answer that the endpoint is made to write."""
@@ -163,7 +207,7 @@ class RemoteBackend:
         if written != choice or rest or total > -1e-6:
             raise ModelError(
                 f"{self.name}: the endpoint gives no log-probability of the answer {choice!r:.60}, which is not among "
-                f"the {_TOP} likeliest; use a model on this machine, or one behind vLLM"
+                f"the {_TOP} likeliest; use a model on this machine, or one behind aris serve or vLLM"
             )
         return total
 
@@ -177,8 +221,9 @@ def _choose(cards: Sequence[Mapping[str, Any]], wanted: str | None, url: str) ->
     names = [str(card["id"]) for card in cards]
     listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     if wanted is None:
-        if len(cards) == 1:
-            return cards[0]
+        bases = [card for card in cards if not card.get("parent")]
+        if len(bases) == 1:
+            return bases[0]
         raise ModelError(f"{url}: it serves {len(cards)} models ({listed}); choose one with --model")
     spec = find(wanted)
     for card, name in zip(cards, names, strict=True):

@@ -78,6 +78,19 @@ class RemoteClient:
             except (ValueError, KeyError, TypeError):
                 raise ModelError(f"{self.url}: this is no OpenAI-compatible API; check the URL") from None
 
+    def answer(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The response to a request that is not streamed.
+
+        Raises:
+            PromptError, ModelError: as `events`.
+        """
+        with self._request("POST", path, body) as response:
+            try:
+                found = json.loads(response.read())
+            except ValueError:
+                raise ModelError(f"{self.url}: the answer is not JSON") from None
+            return found if isinstance(found, dict) else {}
+
     def events(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The events of a streamed response, up to [DONE]. Closing the iterator closes the connection.
 

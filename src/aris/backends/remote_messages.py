@@ -36,6 +36,8 @@ def request_body(model: str, messages: Sequence[Message], options: GenerationOpt
         "chat_template_kwargs": {"enable_thinking": True} if options.thinking else None,
         "mm_processor_kwargs": None if options.pan_and_scan is None else {"do_pan_and_scan": options.pan_and_scan},
     }
+    if options.continue_final_message:
+        optional |= {"continue_final_message": True, "add_generation_prompt": False}
     if options.top_logprobs is not None:
         optional |= {"logprobs": True, "top_logprobs": options.top_logprobs}
     if options.grammar is not None:

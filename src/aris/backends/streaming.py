@@ -53,6 +53,9 @@ class NativeStream(Iterator[str]):
 
     Memory that runs out is raised by the iteration as a `ModelError`. A stream that nobody holds any longer frees what
     it took, as one that is closed does.
+
+    Attributes:
+        prompt: what the model reads.
     """
 
     def __init__(
@@ -65,7 +68,7 @@ class NativeStream(Iterator[str]):
         thoughts: bool,
         started: float,
     ) -> None:
-        self._prompt = prompt
+        self.prompt = prompt
         self._options = options
         self._thoughts = thoughts
         self._record = _Record(backend, sequence, options, started)
@@ -104,7 +107,7 @@ class NativeStream(Iterator[str]):
             text="".join(record.answer),
             thinking="".join(record.thought).strip() if record.thought_seen else None,
             finish_reason=record.finish or "aborted",
-            usage=Usage(len(self._prompt.token_ids), record.tokens, self._prompt.n_images),
+            usage=Usage(len(self.prompt.token_ids), record.tokens, self.prompt.n_images),
             timings=Timings(sequence.image_s, sequence.prefill_s, record.first_token_s, rate, record.last_s),
             logprobs=None if self._options.top_logprobs is None else tuple(record.logprobs),
         )

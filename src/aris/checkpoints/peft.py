@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from aris.checkpoints.names import our_name
 from aris.errors import CheckpointError
-from aris.model import LoRALinear, LoRAQuantized, MedGemma, QuantizedLinear
+from aris.model import AdapterBank, LoRALinear, LoRAQuantized, LowRank, MedGemma, QuantizedLinear
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -63,11 +64,15 @@ class LoRAMatrices:
     low: Tensor
     high: Tensor
 
+    @property
+    def scale(self) -> float:
+        """The factor of B A."""
+        return self.alpha / (self.r**0.5 if self.rslora else self.r)
+
     def merged(self, weight: Tensor) -> Tensor:
         """The weight (out, in) with the adapter folded in: the arithmetic of `LoRALinear.merged`."""
-        scale = self.alpha / (self.r**0.5 if self.rslora else self.r)
         delta = self.high.to(weight.dtype).float() @ self.low.to(weight.dtype).float()
-        return (weight.float() + scale * delta).to(weight.dtype)
+        return (weight.float() + self.scale * delta).to(weight.dtype)
 
 
 def read_adapter(model: MedGemma, folder: Path) -> dict[str, LoRAMatrices]:
@@ -139,6 +144,26 @@ def load_adapter(model: MedGemma, folder: Path) -> AdapterReport:
         parent, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(parent), leaf, adapted)
     return AdapterReport(len(plan), len(plan))
+
+
+def read_adapters(model: MedGemma, folders: Mapping[str, Path]) -> AdapterBank:
+    """Named PEFT LoRA adapters beside a model, which stays as it is (see `model.AdapterBank`).
+
+    Args:
+        folders: of each adapter by its name.
+
+    Raises:
+        CheckpointError: as `read_adapter`.
+        ModelError: an adapter's name or layers cannot be (the vision tower's).
+    """
+    bank = AdapterBank()
+    for name, folder in folders.items():
+        device, dtype = model.device, model.dtype
+        bank.add(name, {
+            layer: LowRank(each.low.to(device, dtype), each.high.to(device, dtype), each.scale)
+            for layer, each in read_adapter(model, folder).items()
+        })  # fmt: skip
+    return bank
 
 
 def save_adapter(model: MedGemma, folder: Path, *, dtype: torch.dtype | None = None, base: str = "") -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +29,25 @@ def _model(context: typer.Context, parameter: typer.CallbackParam, value: str) -
     return DefaultName(value) if source is not None and source.name == "DEFAULT" else value
 
 
+def named_adapters(values: list[str] | None) -> tuple[str | None, dict[str, str]]:
+    """(the folder of an adapter for all, folders of adapters by name) of an `AdaptersOption`."""
+    folders = [value for value in values or () if "=" not in value or Path(value).expanduser().is_dir()]
+    named: dict[str, str] = {}
+    for value in values or ():
+        if value in folders:
+            continue
+        name, _, folder = value.partition("=")
+        if not name.strip() or not folder.strip() or name in named:
+            raise typer.BadParameter(f"{value!r}: give NAME=FOLDER, each name once", param_hint="--adapter")
+        named[name] = folder
+    if len(folders) > 1 or (folders and named):
+        raise typer.BadParameter(
+            "one folder alone is put on the model for all callers; give each of several a name: NAME=FOLDER",
+            param_hint="--adapter",
+        )
+    return (folders[0] if folders else None), named
+
+
 _MODEL = "Model"
 _WRITING = "Writing"
 
@@ -47,6 +67,16 @@ AdapterOption = Annotated[
     typer.Option(
         "--adapter",
         help="Folder of a PEFT LoRA adapter to put on the model; its findings are then uncalibrated.",
+        rich_help_panel=_MODEL,
+    ),
+]
+AdaptersOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter",
+        metavar="NAME=FOLDER",
+        help="A PEFT LoRA adapter that callers choose as model NAME; give it several times. A FOLDER alone is put on "
+        "the model for all; its findings are then uncalibrated.",
         rich_help_panel=_MODEL,
     ),
 ]

@@ -61,7 +61,7 @@ def serve(
         int, typer.Option(min=1, help="Size of a request's body, in MiB.", rich_help_panel=_LIMITS)
     ] = 64,
     model: o.ModelOption = "aris-nano",
-    adapter: o.AdapterOption = None,
+    adapter: o.AdaptersOption = None,
     dtype: o.DtypeOption = "auto",
     device: o.DeviceOption = "auto",
 ) -> None:
@@ -76,6 +76,8 @@ def serve(
         aris serve --api-only
 
         ARIS_API_KEY=... aris serve --api-only --host 0.0.0.0 --model google/medgemma-1.5-4b-it
+
+        aris serve --api-only --adapter tiles=runs/tiles/adapter --adapter records=runs/records/adapter
     """
     if not api_only:
         raise typer.BadParameter("this version has no workspace yet; serve the API alone", param_hint="--api-only")
@@ -99,12 +101,15 @@ def serve(
         ),
         drain_s=drain_seconds,
     )
-    session = Session(model, dtype=dtype, device=device, adapter=adapter)
+    folder, named = o.named_adapters(adapter)
+    session = Session(model, dtype=dtype, device=device, adapter=folder, adapters=named)
     backend = session.backend
     assert isinstance(backend, NativeBackend)  # a session without a backend's URL loads one
 
     def started(url: str, name: str) -> None:
         note(f"{name} is served at {url}/v1 (OpenAI's API; also {url}/healthz and /metrics)")
+        for each in backend.adapters:
+            note(f"{each} is {name} with an adapter; callers ask for it as the model")
         note("callers need the key" if settings.api_key else "no key is needed; only this machine can reach it")
         note(f"! {session.caution}")
         note("Ctrl-C stops it")

@@ -29,11 +29,13 @@ class Session:
         dtype: str,
         device: str,
         adapter: str | None,
+        adapters: dict[str, str] | None = None,
         quantize: str | None = None,
         backend_url: str | None = None,
     ) -> None:
         self.name = model
         self._dtype, self._device, self._adapter, self._quantize = dtype, device, adapter, quantize
+        self._adapters = adapters
         self._url = backend_url
         self._backend: Backend | None = None
         self._calibration: Calibration | None = None
@@ -62,8 +64,9 @@ class Session:
                 from aris.backends import load
 
                 self._backend = load(
-                    self.name, dtype=self._dtype, device=self._device, adapter=self._adapter, quantize=self._quantize
-                )
+                    self.name, dtype=self._dtype, device=self._device, adapter=self._adapter, adapters=self._adapters,
+                    quantize=self._quantize,
+                )  # fmt: skip
         return self._backend
 
     def calibration(self, path: Path | None) -> Calibration | None:

@@ -33,6 +33,7 @@ class Copy:
 class Snapshot:
     """What is kept of a sequence: `computed` tokens in its blocks, and its ring. See `Holder`."""
 
+    adapter: str | None
     content: list[int | bytes]
     keys: list[bytes]
     computed: int
@@ -205,6 +206,7 @@ class BlockManager:
         for block in used:
             self._kept[block] += 1
         self._snapshots[slot] = Snapshot(
+            adapter=sequence.adapter,
             content=sequence.content[: sequence.computed],
             keys=sequence.keys[: sequence.computed // BLOCK],
             computed=sequence.computed,

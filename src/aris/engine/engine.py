@@ -25,7 +25,7 @@ from aris.engine.sequence import Request, Sequence, State, Step
 from aris.engine.speculation import Gate, PromptLookup
 from aris.engine.vision import ImageInput, VisionCache
 from aris.errors import ModelError
-from aris.model import MedGemma
+from aris.model import AdapterBank, MedGemma
 
 Images = Tensor | tuple[ImageInput, ...] | None
 
@@ -36,6 +36,7 @@ class Prefix:
 
     token_ids: tuple[int, ...]
     images: tuple[ImageInput, ...] = ()
+    adapter: str | None = None
 
 
 class Engine:
@@ -52,6 +53,8 @@ class Engine:
         limits: what it may take.
         runner: does the tensor work on `pool`; by default the fastest there is. Give both or neither.
         proposer: guesses how answers go on (speculation), all of which are tried; by default `limits` says.
+        adapters: low-rank adapters beside the model's weights, of which each request may ask for one by name. Made for
+            a model as it is before the engine gets it. With a runner of the caller's own, that must have them too.
 
     Attributes:
         model, limits, pool, runner, vision: its parts.
@@ -66,8 +69,10 @@ class Engine:
         pool: KVPool | None = None,
         runner: Runner | None = None,
         proposer: Proposer | None = None,
+        adapters: AdapterBank | None = None,
     ) -> None:
         self.model = model
+        self.adapters = adapters
         self.limits = limits or EngineLimits()
         config = model.config
         text = config.text
@@ -80,7 +85,7 @@ class Engine:
             pool = KVPool(text, size.slots, size.blocks, model.device, model.dtype)
         self.pool = pool
         self.max_tokens = min(longest, (pool.blocks - 1) * BLOCK)
-        self.runner = make_runner(model, pool) if runner is None else runner
+        self.runner = make_runner(model, pool, adapters) if runner is None else runner
         self.vision = VisionCache(lambda pixels: self.encode_images(pixels), self.limits.vision_bytes)
         self._manager = BlockManager(pool.slots, pool.blocks, pool.window, self.limits.kept_prompts)
         self._scheduler = Scheduler(self.limits, self._manager, self.runner.prefill_chunk)
@@ -116,6 +121,7 @@ class Engine:
         queued = [first]
         for sequence in sequences[1:]:
             same = sequence.request.generate and first.request.generate and sequence.content == first.content
+            same = same and sequence.adapter == first.adapter
             (first.children if same else queued).append(sequence)
         with self._locked():
             self._scheduler.add(queued, reserve=len(first.children))
@@ -136,10 +142,17 @@ class Engine:
         """Pixels (N, 3, S, S) to soft tokens (N, mm_tokens_per_image, width)."""
         return self.runner.encode_images(pixels)
 
-    def prefill(self, token_ids: Listed[int], images: Images = None, prefix: Prefix | None = None) -> Prefix:
-        """Read a prompt, or go on reading after `prefix`, and keep it for others."""
-        read = self._joined(prefix, token_ids, images)
-        self._finish([Request(read.token_ids, read.images, generate=False)])
+    def prefill(
+        self,
+        token_ids: Listed[int],
+        images: Images = None,
+        prefix: Prefix | None = None,
+        *,
+        adapter: str | None = None,
+    ) -> Prefix:
+        """Read a prompt, or go on reading after `prefix`, and keep it for others that have the same adapter."""
+        read = self._joined(prefix, token_ids, images, adapter)
+        self._finish([Request(read.token_ids, read.images, generate=False, adapter=read.adapter)])
         return read
 
     def stream(
@@ -149,14 +162,17 @@ class Engine:
         params: SamplingParams | None = None,
         *,
         prefix: Prefix | None = None,
+        adapter: str | None = None,
     ) -> Iterator[Step]:
         """Generate, yielding each token as soon as it is chosen. The last step has a finish reason.
 
         The stop token is yielded too. The prompt is checked and read at the first `next`; closing the iterator
         cancels the sequence.
         """
-        read = self._joined(prefix, token_ids, images)
-        sequence = self.submit(Request(read.token_ids, read.images, params or SamplingParams()))
+        read = self._joined(prefix, token_ids, images, adapter)
+        sequence = self.submit(
+            Request(read.token_ids, read.images, params or SamplingParams(), adapter=read.adapter)
+        )
         try:
             yield from sequence
         finally:
@@ -169,19 +185,23 @@ class Engine:
         choices: Listed[Listed[int]],
         *,
         prefix: Prefix | None = None,
+        adapter: str | None = None,
     ) -> list[float]:
         """The log-probability of each choice (its tokens' summed) after the prompt, which is read once.
 
         `token_ids` may be empty when `prefix` is given. Choices may differ in length; no length normalisation.
         """
-        return self.score_many(self._joined(prefix, token_ids, images), [((), choices)])[0]
+        return self.score_many(self._joined(prefix, token_ids, images, adapter), [((), choices)])[0]
 
     def score_many(self, prefix: Prefix, questions: Listed[Question]) -> list[list[float]]:
-        """Scores of many (question, choices) after one prefix: it is read once, and the rest as one batch of rows."""
-        plan = plan_scores(prefix.token_ids, prefix.images, questions)
+        """Scores of many (question, choices) after one prefix: it is read once, and the rest as one batch of rows.
+
+        All have the prefix's adapter.
+        """
+        plan = plan_scores(prefix.token_ids, prefix.images, questions, prefix.adapter)
         further = [request for _, _, request in plan.further]
         if all(question for question, _ in questions):
-            self._finish([Request(prefix.token_ids, prefix.images, generate=False)])
+            self._finish([Request(prefix.token_ids, prefix.images, generate=False, adapter=prefix.adapter)])
             done = self._finish([*plan.firsts, *further])
         else:  # the question without tokens reads the prefix
             done = self._finish(plan.firsts)
@@ -192,13 +212,35 @@ class Engine:
         """Log-probability (T - 1,) float32 of each token of a text after those before it, for perplexity."""
         return torch.tensor([step.logprob for step in self.prompt_logprobs(token_ids)])
 
-    def prompt_logprobs(self, token_ids: Listed[int], top: int = 0) -> list[Step]:
-        """Each token of a text but the first, as if it had been generated, with the `top` likeliest at its place."""
-        wanted = {at: (token,) for at, token in enumerate(token_ids[1:])}
-        (sequence,) = self._finish([Request(token_ids, generate=False, wanted=wanted, top=top, retain=False)])
-        return [
-            Step(token, sequence.scores[at][0], sequence.tops.get(at, ())) for at, token in enumerate(token_ids[1:])
-        ]
+    def prompt_logprobs(
+        self,
+        token_ids: Listed[int],
+        top: int = 0,
+        *,
+        images: Images = None,
+        start: int = 1,
+        adapter: str | None = None,
+    ) -> list[Step]:
+        """Each token of a prompt from the `start`-th on, as if it had been generated.
+
+        Args:
+            token_ids: the prompt. An image's soft tokens are never generated, so `start` lies behind the last of them.
+            top: how many of the likeliest tokens to report at each place.
+            images: of the prompt's soft tokens.
+            start: at least 1. What stands before it may be taken over from an earlier prompt.
+            adapter: that the model has.
+        """
+        if start < 1:
+            raise ModelError("prompt_logprobs: the first token comes after nothing; start at 1 or later")
+        read = self._joined(None, token_ids, images, adapter)
+        last = read.token_ids[start:]
+        wanted = {start - 1 + at: (token,) for at, token in enumerate(last)}
+        request = Request(
+            read.token_ids, read.images, generate=False, wanted=wanted, top=top, retain=False, adapter=adapter
+        )
+        (sequence,) = self._finish([request])
+        places = zip(sorted(wanted), last, strict=True)
+        return [Step(token, sequence.scores[at][0], sequence.tops.get(at, ())) for at, token in places]
 
     def _finish(self, requests: list[Request]) -> list[Sequence]:
         """Run requests to their ends."""
@@ -435,16 +477,21 @@ class Engine:
             cancel=self.cancel,
         )
 
-    def _joined(self, prefix: Prefix | None, token_ids: Listed[int], images: Images) -> Prefix:
-        """Prefix and what follows it as one."""
+    def _joined(
+        self, prefix: Prefix | None, token_ids: Listed[int], images: Images, adapter: str | None = None
+    ) -> Prefix:
+        """Prefix and what follows it as one; a prefix keeps its adapter."""
         if isinstance(images, Tensor):
             images = ImageInput.from_embeddings(images)
-        before = Prefix(()) if prefix is None else prefix
-        return Prefix((*before.token_ids, *token_ids), (*before.images, *(images or ())))
+        before = Prefix((), adapter=adapter) if prefix is None else prefix
+        if adapter not in (None, before.adapter):
+            raise ModelError(f"the prefix was read with adapter {before.adapter!r}, not with {adapter!r:.60}")
+        return Prefix((*before.token_ids, *token_ids), (*before.images, *(images or ())), before.adapter)
 
     def _check(self, request: Request) -> None:
         config = self.model.config
         tokens = request.token_ids
+        (self.adapters or AdapterBank()).require(request.adapter)
         if not tokens:
             raise ModelError("the prompt is empty; give at least one token")
         most = self.max_tokens - (1 if request.generate else 0)

@@ -84,7 +84,10 @@ def bind(plan: Plan, copies: list[Copy]) -> Bound:
     chunks = []
     for part in plan.chunks:
         sequence = part.sequence
-        chunk = PrefillChunk(sequence.tokens[part.start : part.stop], part.start, sequence.slot, list(sequence.table))
+        chunk = PrefillChunk(
+            sequence.tokens[part.start : part.stop], part.start, sequence.slot, list(sequence.table),
+            adapter=sequence.adapter,
+        )  # fmt: skip
         samples = sequence.request.generate and part.stop == len(sequence.tokens)
         # Of a long prompt's hidden states nobody needs more than the last, or from the first that scores depend on.
         asked = [at for at in sequence.request.wanted if part.start <= at < part.stop]
@@ -95,6 +98,7 @@ def bind(plan: Plan, copies: list[Copy]) -> Bound:
     positions: list[int] = []
     slots: list[int] = []
     tables: list[list[int]] = []
+    adapters: list[str | None] = []
     for group in plan.rows:
         sequence = group.sequence
         samples = sequence.request.generate and group.reaches_end
@@ -104,13 +108,17 @@ def bind(plan: Plan, copies: list[Copy]) -> Bound:
             positions.append(group.start)
             slots.append(sequence.slot)
             tables.append(list(sequence.table))
+            adapters.append(sequence.adapter)
             continue
         stop = group.start + group.count
         token_ids += [*sequence.tokens[group.start : stop], *group.drafts]
         positions += range(group.start, stop + len(group.drafts))
         slots += [sequence.slot] * (group.count + len(group.drafts))
         tables += [list(sequence.table)] * (group.count + len(group.drafts))
-    return Bound(plan, [*copies, *plan.copies], chunks, groups, Rows(token_ids, positions, slots, tables))
+        adapters += [sequence.adapter] * (group.count + len(group.drafts))
+    if not any(adapters):
+        adapters = []
+    return Bound(plan, [*copies, *plan.copies], chunks, groups, Rows(token_ids, positions, slots, tables, adapters))
 
 
 def execute(bound: Bound, runner: Runner, vision: VisionCache) -> Outcome:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,7 +16,9 @@ from torch import Tensor
 from aris.engine.invariant import AlignedSlotView, RowGroups
 from aris.engine.kv_pool import BLOCK, KVPool
 from aris.engine.pool_views import RowsView, SlotView
-from aris.model import MedGemma
+from aris.model import AdapterBank, MedGemma
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class PrefillChunk:
         block_table: its blocks, in order; they reach to the last token of the chunk at least.
         image_embeddings: (n, mm_tokens_per_image, W) soft tokens of the chunk's n images; None if n = 0.
         outputs: how many of the last tokens' hidden states are asked for, at least 1; None is all T.
+        adapter: name of the sequence's adapter; None is the base model.
     """
 
     token_ids: Sequence[int]
@@ -38,6 +41,7 @@ class PrefillChunk:
     block_table: Sequence[int]
     image_embeddings: Tensor | None = None
     outputs: int | None = None
+    adapter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,15 +54,28 @@ class Rows:
     Attributes:
         token_ids, positions, slots: R numbers each.
         block_tables: R lists of blocks; rows of one sequence may share one list.
+        adapters: R names of adapters, None for the base model; () if all are None.
     """
 
     token_ids: Sequence[int]
     positions: Sequence[int]
     slots: Sequence[int]
     block_tables: Sequence[Sequence[int]]
+    adapters: Sequence[str | None] = ()
 
     def __len__(self) -> int:
         return len(self.token_ids)
+
+    def only(self, rows: Sequence[int]) -> Rows:
+        """Some of the rows, by number."""
+
+        def chosen(of: Sequence[T]) -> list[T]:
+            return [of[row] for row in rows]
+
+        adapters = chosen(self.adapters) if self.adapters else ()
+        return Rows(
+            chosen(self.token_ids), chosen(self.positions), chosen(self.slots), chosen(self.block_tables), adapters
+        )
 
 
 class Runner(Protocol):
@@ -115,11 +132,23 @@ class TorchRunner:
         group: 0 computes all rows at once. Any other number makes products of so many rows each (see `invariant`):
             a sequence then gets the same bits alone and in company. In float32 the differences without it are
             rounding, in bfloat16 they can flip a token.
+        adapters: those that sequences may ask for; they are put on the model's layers.
     """
 
-    def __init__(self, model: MedGemma, pool: KVPool, *, group: int = 0, prefill_chunk: int = 512) -> None:
+    def __init__(
+        self,
+        model: MedGemma,
+        pool: KVPool,
+        *,
+        group: int = 0,
+        prefill_chunk: int = 512,
+        adapters: AdapterBank | None = None,
+    ) -> None:
         self.model = model
         self.pool = pool
+        self.adapters = adapters
+        if adapters is not None:
+            adapters.install(model)
         self.group = group
         self.prefill_chunk = max(prefill_chunk // BLOCK, 1) * BLOCK
 
@@ -133,7 +162,7 @@ class TorchRunner:
         else:
             view = SlotView(self.pool, chunk.slot, chunk.block_table, chunk.start)
         ids = torch.tensor([[0] * before + list(chunk.token_ids) + [0] * behind], device=self.model.device)
-        with self._grouped():
+        with self._grouped(), self._adapted([chunk.adapter]):
             hidden = self.model.hidden_states(ids, chunk.image_embeddings, view)[0, before : before + count]
         return hidden if chunk.outputs is None else hidden[-chunk.outputs :]
 
@@ -149,7 +178,7 @@ class TorchRunner:
         tables = [*rows.block_tables, *([0] for _ in more)]
         view = RowsView(self.pool, [*rows.positions, *more], [*rows.slots, *more], tables)
         ids = torch.tensor([*rows.token_ids, *more], device=self.model.device)[:, None]
-        with self._grouped():
+        with self._grouped(), self._adapted([*rows.adapters, *([None] * len(more))] if rows.adapters else ()):
             return self.model.hidden_states(ids, None, view)[: len(rows), 0]
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -164,6 +193,11 @@ class TorchRunner:
     def _grouped(self) -> AbstractContextManager[object]:
         return RowGroups(self.group) if self.group else nullcontext()
 
+    def _adapted(self, names: Sequence[str | None]) -> AbstractContextManager[object]:
+        if self.adapters is None or not any(names):
+            return nullcontext()
+        return self.adapters.chosen(names, self.model.device)
+
     def copy_slot(self, source: int, target: int) -> None:
         """See `Runner.copy_slot`."""
         self.pool.copy_slot(source, target)
@@ -173,20 +207,75 @@ class TorchRunner:
         self.pool.copy_block(source, target)
 
 
-def make_runner(model: MedGemma, pool: KVPool) -> Runner:
-    """The fastest runner for a model where it is."""
+class AdapterRunner:
+    """A runner that knows no adapters, and the plain one for sequences that have one. Both work on one pool.
+
+    Rows of a step go to either by whether they have an adapter. The plain runner's are neither captured nor fused.
+
+    Args:
+        fast: for the base model.
+        plain: on the same model and pool, with the adapters. Make it after `fast`, which looks at the layers first.
+    """
+
+    def __init__(self, fast: Runner, plain: TorchRunner) -> None:
+        self.fast = fast
+        self.plain = plain
+        self.model = fast.model
+        self.prefill_chunk = fast.prefill_chunk
+
+    def prefill(self, chunk: PrefillChunk) -> Tensor:
+        """See `Runner.prefill`."""
+        return (self.fast if chunk.adapter is None else self.plain).prefill(chunk)
+
+    def decode(self, rows: Rows) -> Tensor:
+        """See `Runner.decode`."""
+        if not any(rows.adapters):
+            return self.fast.decode(rows)
+        base = [row for row, name in enumerate(rows.adapters) if name is None]
+        adapted = [row for row, name in enumerate(rows.adapters) if name is not None]
+        found = self.plain.decode(rows.only(adapted))
+        if not base:
+            return found
+        hidden = found.new_empty(len(rows), found.shape[1])
+        hidden[torch.tensor(adapted, device=found.device)] = found
+        hidden[torch.tensor(base, device=found.device)] = self.fast.decode(rows.only(base))
+        return hidden
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """See `Runner.encode_images`."""
+        return self.fast.encode_images(pixels)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See `Runner.logits`; no adapter is on the head."""
+        return self.fast.logits(hidden)
+
+    def greedy(self, hidden: Tensor, banned: Tensor) -> Tensor:
+        """See `Runner.greedy`."""
+        return self.fast.greedy(hidden, banned)
+
+    def copy_slot(self, source: int, target: int) -> None:
+        """See `Runner.copy_slot`."""
+        self.fast.copy_slot(source, target)
+
+    def copy_block(self, source: int, target: int) -> None:
+        """See `Runner.copy_block`."""
+        self.fast.copy_block(source, target)
+
+
+def make_runner(model: MedGemma, pool: KVPool, adapters: AdapterBank | None = None) -> Runner:
+    """The fastest runner for a model where it is, and for the adapters that its sequences may ask for."""
     if model.device.type == "cuda":
         try:
             from aris.engine.runner_cuda import CudaRunner
         except ImportError:  # no Triton
-            return TorchRunner(model, pool)
+            return TorchRunner(model, pool, adapters=adapters)
         fast: Runner | None = CudaRunner.wrap(model, pool)
         if fast is not None:
-            return fast
+            return fast if adapters is None else AdapterRunner(fast, TorchRunner(model, pool, adapters=adapters))
     elif model.device.type == "cpu":
         from aris.engine.runner_cpu import CpuRunner
 
-        fast = CpuRunner.wrap(model, pool)
+        fast = CpuRunner.wrap(model, pool, adapters)
         if fast is not None:
             return fast
-    return TorchRunner(model, pool)
+    return TorchRunner(model, pool, adapters=adapters)

@@ -28,13 +28,19 @@ from aris.kernels.cpu.packing import (
     quantize_groups,
     unpack_matrix,
 )
-from aris.model import LoRAQuantized, MedGemma, QuantizedEmbedding, QuantizedLinear
+from aris.model import AdapterBank, LoRAQuantized, MedGemma, QuantizedEmbedding, QuantizedLinear
 from aris.model.attention import visible_ranges
 from aris.model.decoder import DecoderLayer
 from aris.model.norms import RMSNorm
 from aris.model.quantized import CodedEmbedding
 
 _PREFILL = 512
+# A layer's products in the order of the library's table of adapters.
+_PLACES = (
+    "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+    "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
+)  # fmt: skip
+_MOST_RANK = 1024  # of the library's `MOST_RANK`
 
 
 class PackedLinear(nn.Module):
@@ -58,8 +64,16 @@ class PackedLinear(nn.Module):
 class CpuRunner:
     """Runs a decoder whose matrices are quantised; `wrap` makes it. See `runner.Runner` for what its methods do."""
 
-    def __init__(self, model: MedGemma, pool: KVPool, layers: list[dict[str, PackedMatrix]], head: PackedHead) -> None:
+    def __init__(
+        self,
+        model: MedGemma,
+        pool: KVPool,
+        layers: list[dict[str, PackedMatrix]],
+        head: PackedHead,
+        adapters: AdapterBank | None = None,
+    ) -> None:
         self.model = model
+        self._places = {} if adapters is None else {name: at for at, name in enumerate(adapters.names)}
         self.pool = pool
         self.prefill_chunk = _PREFILL
         self.layers, self.head = layers, head
@@ -68,20 +82,22 @@ class CpuRunner:
         self._library = found
         self._kept: list[Tensor] = []  # tensors whose memory the structures point to
         self._structure = self._describe()
+        if adapters is not None:
+            self._structure.adapters = self._describe_adapters(adapters)
         self._state = found.aris_open(torch.get_num_threads())
         weakref.finalize(self, found.aris_close, self._state)
         self.scored_blocks = 0  # blocks of 16 words that greedy choices scored in full, of all the head's
 
     @classmethod
-    def wrap(cls, model: MedGemma, pool: KVPool) -> CpuRunner | None:
+    def wrap(cls, model: MedGemma, pool: KVPool, adapters: AdapterBank | None = None) -> CpuRunner | None:
         """A runner on a model's weights, whose layers become views of the packed ones; None if it cannot run them."""
-        if lib.library() is None or not _fits(model):
+        if lib.library() is None or not _fits(model) or not _takes(adapters):
             return None
         layers = [_pack_layer(layer) for layer in model.language_model.layers if isinstance(layer, DecoderLayer)]
         embedding = model.language_model.embed_tokens
         head = pack_head(*_codes(embedding))
         model.language_model.embed_tokens = _PackedEmbedding()
-        runner = cls(model, pool, layers, head)
+        runner = cls(model, pool, layers, head, adapters)
         model.language_model.embed_tokens = _PackedEmbedding(runner)
         return runner
 
@@ -103,7 +119,8 @@ class CpuRunner:
             reach = self.model.config.mm_tokens_per_image - 1
             last = visible_ranges(positions[None], is_image[None], self.pool.window, reach).last[0].contiguous()
         table = torch.tensor(list(chunk.block_table))
-        self._run(x, positions, [chunk.slot] * count, table, [0] * count, last)
+        names = [chunk.adapter] * count if chunk.adapter else ()
+        self._run(x, positions, [chunk.slot] * count, table, [0] * count, last, names)
         return x if chunk.outputs is None else x[-chunk.outputs :]
 
     def encode_images(self, pixels: Tensor) -> Tensor:
@@ -116,7 +133,7 @@ class CpuRunner:
         tables = [list(table) for table in rows.block_tables]
         starts = [0, *accumulate(len(table) for table in tables)][:-1]
         flat = torch.tensor([block for table in tables for block in table])
-        self._run(x, torch.tensor(list(rows.positions)), rows.slots, flat, starts, None)
+        self._run(x, torch.tensor(list(rows.positions)), rows.slots, flat, starts, None, rows.adapters)
         return x
 
     def embed(self, ids: Tensor) -> Tensor:
@@ -157,9 +174,13 @@ class CpuRunner:
         tables: Tensor,
         starts: Sequence[int],
         last: Tensor | None,
+        names: Sequence[str | None],
     ) -> None:
         """Embeddings (R, W) float32 to final hidden states, in place; `last` if the rows are a chunk."""
         slot_ids, first_blocks = torch.tensor(list(slots)), torch.tensor(list(starts))
+        adapters = None
+        if any(names):
+            adapters = torch.tensor([-1 if name is None else self._places[name] for name in names])
         rows = lib.RowsOf(
             len(x),
             positions.data_ptr(),
@@ -167,6 +188,7 @@ class CpuRunner:
             tables.data_ptr(),
             first_blocks.data_ptr(),
             None if last is None else last.data_ptr(),
+            None if adapters is None else adapters.data_ptr(),
         )
         self._library.aris_run(self._state, self._structure, ctypes.byref(rows), x.data_ptr())
 
@@ -199,6 +221,19 @@ class CpuRunner:
                 head.words, len(head.bounds), head.columns,
             ),
         )  # fmt: skip
+
+    def _describe_adapters(self, bank: AdapterBank) -> ctypes.Array[lib.LowRank]:
+        """The library's table of adapters, in float32: A (r, in), and B with its factor as (r, out)."""
+        count = len(self.layers)
+        table = (lib.LowRank * (len(bank.names) * count * len(_PLACES)))()
+        for at, layers in enumerate(bank.layers.values()):
+            for name, pair in layers.items():
+                _, _, index, place = name.split(".", 3)
+                low, high = pair.low.float().contiguous(), (pair.high.float() * pair.scale).T.contiguous()
+                self._kept += [low, high]
+                row = (at * count + int(index)) * len(_PLACES) + _PLACES.index(place)
+                table[row] = lib.LowRank(low.data_ptr(), high.data_ptr(), len(low))
+        return table
 
     def _matrix(self, packed: PackedMatrix) -> lib.Matrix:
         return lib.Matrix(packed.codes.data_ptr(), packed.scales.data_ptr(), packed.outputs, packed.columns)
@@ -258,6 +293,12 @@ def _fits(model: MedGemma) -> bool:
         for name, each in part.named_children()
         if name.endswith("_proj")
     )
+
+
+def _takes(adapters: AdapterBank | None) -> bool:
+    """Whether the kernels have room for all adapters' ranks."""
+    layers = () if adapters is None else adapters.layers.values()
+    return all(len(pair.low) <= _MOST_RANK for each in layers for pair in each.values())
 
 
 def _codes(module: nn.Module) -> tuple[Tensor, Tensor]:

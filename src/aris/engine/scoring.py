@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Listed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aris.engine.sequence import Request, Sequence
 from aris.engine.vision import ImageInput
@@ -33,7 +33,12 @@ class ScorePlan:
         return totals
 
 
-def plan_scores(prefix: tuple[int, ...], images: tuple[ImageInput, ...], questions: Listed[Question]) -> ScorePlan:
+def plan_scores(
+    prefix: tuple[int, ...],
+    images: tuple[ImageInput, ...],
+    questions: Listed[Question],
+    adapter: str | None = None,
+) -> ScorePlan:
     """What to ask for. What follows the prefix is computed as rows, so that all of it fits one batch.
 
     Raises:
@@ -47,11 +52,12 @@ def plan_scores(prefix: tuple[int, ...], images: tuple[ImageInput, ...], questio
         wanted = {len(prompt) - 1: tuple(choice[0] for choice in choices)}
         # With no question of its own it is this that reads the prefix, and what the longer choices go on from.
         start = len(prefix) if question else None
-        plan.firsts.append(Request(prompt, images, generate=False, wanted=wanted, rows_from=start, retain=not question))
+        base = Request(prompt, images, generate=False, adapter=adapter)
+        plan.firsts.append(replace(base, wanted=wanted, rows_from=start, retain=not question))
         for place, choice in enumerate(choices):
             if len(choice) > 1:
                 rest = {len(prompt) + at: (token,) for at, token in enumerate(choice[1:])}
                 tokens = (*prompt, *choice[:-1])
-                request = Request(tokens, images, generate=False, wanted=rest, rows_from=len(prefix), retain=False)
+                request = replace(base, token_ids=tokens, wanted=rest, rows_from=len(prefix), retain=False)
                 plan.further.append((asked, place, request))
     return plan

@@ -66,6 +66,8 @@ class Request:
         rows_from: prompt tokens from here on are computed as rows of decode steps, beside those of other sequences,
             which suits many short continuations of one beginning; None computes none so.
         retain: whether what was computed is kept for others after the end.
+        adapter: name of the adapter that the model has for this sequence; None is the base model. Nothing that was
+            computed with one serves another.
     """
 
     token_ids: Listed[int]
@@ -78,6 +80,7 @@ class Request:
     top: int = 0
     rows_from: int | None = None
     retain: bool = True
+    adapter: str | None = None
 
 
 class State(Enum):
@@ -101,7 +104,7 @@ class Sequence:
     """A request in the engine, and the caller's handle on it: iterate over it for its steps, once.
 
     Attributes:
-        request: as submitted.
+        request: as submitted; adapter: its adapter.
         tokens: prompt and answer so far.
         prompt_tokens: length of the prompt.
         computed: tokens whose keys and values are in the pool.
@@ -127,6 +130,7 @@ class Sequence:
         cancel: Callable[[Sequence], None],
     ) -> None:
         self.request = request
+        self.adapter = request.adapter
         self.params = request.params
         self.tokens = list(request.token_ids)
         self.prompt_tokens = len(self.tokens)
@@ -288,6 +292,7 @@ def extend_keys(keys: list[bytes], content: Listed[int | bytes], length: int) ->
 class Holder(Protocol):
     """Whatever holds computed tokens in the pool: a running sequence, or what was kept of one."""
 
+    adapter: str | None
     content: list[int | bytes]
     keys: list[bytes]
     computed: int
@@ -297,7 +302,9 @@ class Holder(Protocol):
 
 
 def common_length(one: Holder | Sequence, other: Holder | Sequence, limit: int) -> int:
-    """Tokens at their beginnings in which two agree, up to `limit`."""
+    """Tokens at their beginnings in which two agree, up to `limit`; none if another adapter has computed them."""
+    if one.adapter != other.adapter:
+        return 0
     blocks = min(len(one.keys), len(other.keys), limit // BLOCK)
     # Keys chain: equal at one block means equal at all before, so the first difference is found by bisection.
     same = bisect_right(range(blocks), False, key=lambda block: one.keys[block] != other.keys[block])

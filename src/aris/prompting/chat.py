@@ -39,7 +39,13 @@ def neutralize(text: str) -> str:
     return CONTROL_TOKEN.sub(lambda match: match.group() + ZERO_WIDTH_SPACE, text)
 
 
-def render(messages: Sequence[Message], add_generation_prompt: bool = True, *, trusted: bool = False) -> str:
+def render(
+    messages: Sequence[Message],
+    add_generation_prompt: bool = True,
+    *,
+    trusted: bool = False,
+    continue_final_message: bool = False,
+) -> str:
     """The prompt of a conversation as one string, beginning with `<bos>`, with `<start_of_image>` for each image.
 
     Args:
@@ -47,12 +53,16 @@ def render(messages: Sequence[Message], add_generation_prompt: bool = True, *, t
         add_generation_prompt: end with the opening of the model's turn.
         trusted: leave control tokens that the texts spell out as they are. For texts of our own making, such as a
             turn of the model with its thinking markers; never for a user's.
+        continue_final_message: leave the last turn, which is the assistant's, open for the model to go on with. Its end
+            is not trimmed.
 
     Raises:
         PromptError: there is no user turn, the roles do not alternate, or a system message is misplaced or not text.
     """
     turns = list(messages)
     prefix = ""
+    if continue_final_message and (not turns or turns[-1].role != "assistant"):
+        raise PromptError("conversation: to be continued, its last turn must be the assistant's")
     if turns and turns[0].role == "system":
         prefix = _content(turns.pop(0), trusted, trim=False) + "\n\n"
     if not turns:
@@ -66,6 +76,9 @@ def render(messages: Sequence[Message], add_generation_prompt: bool = True, *, t
                 "alternate, a system message comes first"
             )
         role = "model" if message.role == "assistant" else "user"
+        if continue_final_message and index + 1 == len(turns):
+            rendered.append(f"{START_OF_TURN}{role}\n{_content(message, trusted, trim=False).lstrip()}")
+            return "".join(rendered)
         rendered.append(f"{START_OF_TURN}{role}\n{prefix}{_content(message, trusted, trim=True)}{END_OF_TURN}\n")
         prefix = ""
     if add_generation_prompt:

@@ -59,6 +59,7 @@ class PromptProcessor:
         pan_and_scan: bool | None = None,
         add_generation_prompt: bool = True,
         trusted: bool = False,
+        continue_final_message: bool = False,
         views: Sequence[Tensor] | None = None,
     ) -> Prompt:
         """Render, expand and tokenise a conversation, and process its images.
@@ -66,13 +67,15 @@ class PromptProcessor:
         Args:
             messages: as for `chat.render`.
             pan_and_scan: give elongated images crops too; None does as the image processor's configuration says.
-            add_generation_prompt, trusted: as for `chat.render`.
+            add_generation_prompt, trusted, continue_final_message: as for `chat.render`.
             views: what `views` made of the same images before.
 
         Raises:
             PromptError: the conversation is malformed, or has an image and the model has no vision tower.
         """
-        rendered = chat.render(messages, add_generation_prompt, trusted=trusted)
+        rendered = chat.render(
+            messages, add_generation_prompt, trusted=trusted, continue_final_message=continue_final_message
+        )
         if views is None:
             views = self.views(messages, pan_and_scan=pan_and_scan)
         text = self._expand(rendered, [len(view) for view in views])

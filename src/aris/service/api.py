@@ -24,6 +24,7 @@ from aris.service.settings import Settings
 
 FINGERPRINT = f"aris-{__version__}"
 T = TypeVar("T")
+Stream = TypeVar("Stream", bound=ReplyStream)
 
 
 class ClientLeftError(Exception):
@@ -35,7 +36,10 @@ class Api:
 
     Attributes:
         backend, settings, metrics, dispatcher: its parts.
-        name: by which callers name it.
+        name: by which callers name it. Its adapters have names of their own, as models beside it.
+
+    Raises:
+        ArisError: an adapter has the name of the model.
     """
 
     def __init__(self, backend: NativeBackend, settings: Settings) -> None:
@@ -43,6 +47,8 @@ class Api:
         self.settings = settings
         self.limits = settings.limits
         self.name = settings.model_name or served_name(backend)
+        if self.name in backend.adapters:
+            raise ArisError(f"serve: an adapter has the model's name, {self.name!r:.100}; give it another")
         self.metrics = Metrics(self.engine_facts)
         self.dispatcher = Dispatcher(settings.limits.sequences, self.metrics)
         self._created = int(time.time())
@@ -63,23 +69,38 @@ class Api:
         names = map(self.backend.tokenizer.id_to_token, self.backend.tokenizer.special_ids)
         return frozenset(name for name in names if name is not None)
 
-    def card(self) -> ModelCard:
-        """The model, for /v1/models."""
-        backend = self.backend
+    def card(self, adapter: str | None = None) -> ModelCard:
+        """The model, or it with an adapter, for /v1/models."""
+        backend = self.backend.with_adapter(adapter)
         own: dict[str, Any] = {
             "spec": None if backend.spec is None else backend.spec.name,
             "reads_images": backend.reads_images,
             "calibration": dict(backend.calibration),
         }
-        return ModelCard(id=self.name, created=self._created, max_model_len=self.context, aris=own)
+        parent = None if adapter is None else self.name
+        return ModelCard(
+            id=adapter or self.name, created=self._created, max_model_len=self.context, parent=parent, aris=own
+        )
 
-    def require_model(self, name: str | None) -> None:
-        """Raise `ApiError` 404 if the caller names another model."""
-        if name is not None and name != self.name:
-            raise ApiError(
-                404, f"the model {name[:100]!r} does not exist; this server has {self.name!r}", param="model",
-                code="model_not_found",
-            )  # fmt: skip
+    def cards(self) -> list[ModelCard]:
+        """All that can be named, the model first."""
+        return [self.card(), *(self.card(adapter) for adapter in self.backend.adapters)]
+
+    def adapter(self, name: str | None) -> str | None:
+        """The adapter that a caller means by a model's name; None for the model itself.
+
+        Raises:
+            ApiError: 404, there is no such model.
+        """
+        if name is None or name == self.name:
+            return None
+        if name in self.backend.adapters:
+            return name
+        known = ", ".join(map(repr, (self.name, *self.backend.adapters)))
+        raise ApiError(
+            404, f"the model {name[:100]!r} does not exist; this server has {known:.1000}", param="model",
+            code="model_not_found",
+        )  # fmt: skip
 
     def require_choices(self, choices: int) -> None:
         """Raise `ApiError` if a request asks for too many answers at once, ever or now."""
@@ -87,16 +108,20 @@ class Api:
             raise bad_request(f"{choices} answers in one request; {self.limits.choices} at most", "n")
         self.dispatcher.require_room(choices)
 
-    def opened(self, make: Callable[[GenerationOptions], ReplyStream], options: GenerationOptions) -> ReplyStream:
-        """A stream whose prompt and options were found good."""
+    def checked(self, work: Callable[[], T]) -> T:
+        """What comes of asking the backend; what it refuses as an `ApiError`."""
         try:
-            stream = make(options)
+            return work()
         except EngineBusy:
             raise busy(RETRY_AFTER_S) from None
         except ContextLengthError as error:
             raise bad_request(str(error), "messages", "context_length_exceeded") from None
         except ArisError as error:
             raise refused(error) from None
+
+    def opened(self, make: Callable[[GenerationOptions], Stream], options: GenerationOptions) -> Stream:
+        """A stream whose prompt and options were found good."""
+        stream = self.checked(lambda: make(options))
         prompt = stream.reply.usage.prompt_tokens
         if prompt >= self.context:
             raise bad_request(

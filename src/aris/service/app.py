@@ -107,13 +107,12 @@ def _routes(app: FastAPI, api: Api) -> None:
     @app.get("/v1/models", responses=reading)
     async def models() -> ModelList:
         """The models that can be named."""
-        return ModelList(data=[api.card()])
+        return ModelList(data=api.cards())
 
     @app.get("/v1/models/{name:path}", responses=reading)
     async def model(name: str) -> ModelCard:
         """One model."""
-        api.require_model(name)
-        return api.card()
+        return api.card(api.adapter(name))
 
     @app.get("/healthz", responses={403: _ERRORS[403]})
     async def healthz() -> dict[str, str]:

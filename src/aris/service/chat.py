@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from fastapi import Request
@@ -14,7 +15,7 @@ from aris.service.api import FINGERPRINT, Api, new_id, usage_of, while_connected
 from aris.service.conversion import choice_options, conversation
 from aris.service.failures import failure
 from aris.service.generation import Ended, Event, Generation, Piece
-from aris.service.logprobs import chat_logprobs
+from aris.service.logprobs import PromptLogprobs, chat_logprobs, prompt_logprobs
 from aris.service.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
 from aris.service.schemas.chat import ChatChoice, ChatResponseMessage, ChunkChoice, Delta
 from aris.service.sse import DONE, EventStream, error_event, event
@@ -27,12 +28,12 @@ async def answer_chat(api: Api, request: Request, body: ChatRequest) -> Response
         ApiError: the request is refused.
         ClientLeftError: the caller has left.
     """
-    api.require_model(body.model)
+    adapter = api.adapter(body.model)
     choices = body.n or 1
     api.require_choices(choices)
-    streams = await api.dispatcher.prepare(partial(_streams, api, body, choices))
-    generation = api.start(streams)
-    answer = _Answer(api, body)
+    prepared = await api.dispatcher.prepare(partial(_prepare, api, body, choices, adapter))
+    generation = api.start(prepared.streams)
+    answer = _Answer(api, body, prepared.prompt_logprobs)
     if body.stream:
         return EventStream(answer.stream(generation), generation.cancel)
     try:
@@ -41,18 +42,37 @@ async def answer_chat(api: Api, request: Request, body: ChatRequest) -> Response
         generation.cancel()
 
 
-def _streams(api: Api, body: ChatRequest, choices: int) -> list[ReplyStream]:
+@dataclass(frozen=True)
+class _Prepared:
+    streams: Sequence[ReplyStream]
+    prompt_logprobs: PromptLogprobs | None
+
+
+def _prepare(api: Api, body: ChatRequest, choices: int, adapter: str | None) -> _Prepared:
     asked = conversation(body, api.limits, can_think=api.can_think)
+    options = replace(asked.options, adapter=adapter)
     make = partial(api.backend.stream, asked.messages, thoughts=True)
-    return [api.opened(make, choice_options(asked.options, index)) for index in range(choices)]
+    streams = [api.opened(make, choice_options(options, index)) for index in range(choices)]
+    if body.prompt_logprobs is None:
+        return _Prepared(streams, None)
+    backend, top, start = api.backend.with_adapter(adapter), body.prompt_logprobs, body.logprob_start_len
+    try:
+        tokens = api.checked(lambda: backend.prompt_logprobs(streams[0].prompt, top, start))
+    except BaseException:
+        for stream in streams:
+            stream.close()
+        raise
+    return _Prepared(streams, prompt_logprobs(tokens, api.backend.tokenizer.id_to_token))
 
 
 class _Answer:
     """Writes the events of one request as OpenAI's objects."""
 
-    def __init__(self, api: Api, body: ChatRequest) -> None:
+    def __init__(self, api: Api, body: ChatRequest, prompt_logprobs: PromptLogprobs | None) -> None:
         self._api = api
         self._body = body
+        self._prompt_logprobs = prompt_logprobs
+        self._model = body.model or api.name
         self._id = new_id("chatcmpl")
         self._created = int(time.time())
 
@@ -66,10 +86,11 @@ class _Answer:
         completion = ChatCompletion(
             id=self._id,
             created=self._created,
-            model=self._api.name,
+            model=self._model,
             choices=[self._choice(index, reply) for index, reply in enumerate(ordered)],
             usage=usage_of([reply.usage for reply in ordered]),
             system_fingerprint=FINGERPRINT,
+            prompt_logprobs=self._prompt_logprobs,
         )
         return JSONResponse(completion.model_dump(mode="json"))
 
@@ -130,7 +151,7 @@ class _Answer:
             id=self._id,
             object="chat.completion.chunk",
             created=self._created,
-            model=self._api.name,
+            model=self._model,
             choices=choices,
             system_fingerprint=FINGERPRINT,
         )

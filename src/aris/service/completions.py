@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from fastapi import Request
@@ -40,11 +40,11 @@ async def answer_completion(api: Api, request: Request, body: CompletionRequest)
         ApiError: the request is refused.
         ClientLeftError: the caller has left.
     """
-    api.require_model(body.model)
+    adapter = api.adapter(body.model)
     prompts = body.prompts
     per_prompt = body.n or 1
     api.require_choices(len(prompts) * per_prompt)
-    prepared = await api.dispatcher.prepare(partial(_prepare, api, body, prompts, per_prompt))
+    prepared = await api.dispatcher.prepare(partial(_prepare, api, body, prompts, per_prompt, adapter))
     generation = api.start(prepared.streams)
     answer = _Answer(api, body, prepared.echoes, len(prompts))
     if body.stream:
@@ -61,8 +61,10 @@ class _Prepared:
     echoes: list[_Echo | None]  # for each stream
 
 
-def _prepare(api: Api, body: CompletionRequest, prompts: list[str | list[int]], per_prompt: int) -> _Prepared:
-    options = completion_options(body, api.limits)
+def _prepare(
+    api: Api, body: CompletionRequest, prompts: list[str | list[int]], per_prompt: int, adapter: str | None
+) -> _Prepared:
+    options = replace(completion_options(body, api.limits), adapter=adapter)
     streams: list[ReplyStream] = []
     echoes: list[_Echo | None] = []
     for prompt in prompts:
@@ -95,10 +97,8 @@ def _echo(
         return None
     logprobs: tuple[TokenLogprob, ...] = ()
     if body.logprobs is not None:
-        try:
-            logprobs = prompt_logprobs(api.backend, token_ids, options.top_logprobs or 0)
-        except ArisError as error:
-            raise refused(error, "prompt") from None
+        backend, top = api.backend.with_adapter(options.adapter), options.top_logprobs or 0
+        logprobs = api.checked(lambda: prompt_logprobs(backend, token_ids, top))
     return _Echo(prompt if isinstance(prompt, str) else api.backend.tokenizer.decode(token_ids), logprobs)
 
 
@@ -110,6 +110,7 @@ class _Answer:
         self._body = body
         self._echoes = echoes
         self._prompts = prompts
+        self._model = body.model or api.name
         self._id = new_id("cmpl")
         self._created = int(time.time())
         self._logprobs = [LegacyLogprobs(api.markup, body.logprobs or 0) for _ in echoes]
@@ -195,7 +196,7 @@ class _Answer:
             id=self._id,
             object="text_completion",
             created=self._created,
-            model=self._api.name,
+            model=self._model,
             choices=choices,
             system_fingerprint=FINGERPRINT,
         )

@@ -66,6 +66,7 @@ def conversation(request: ChatRequest, limits: Limits, *, can_think: bool) -> Co
         _options(request, limits, request.token_limit),
         thinking=request.thinks,
         top_logprobs=(request.top_logprobs or 0) if request.logprobs else None,
+        continue_final_message=request.continue_final_message,
         pan_and_scan=None if request.mm_processor_kwargs is None else request.mm_processor_kwargs.do_pan_and_scan,
     )
     return Conversation(messages, options)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 
 from aris.backends import TokenLogprob
-from aris.service.schemas.chat import ChoiceLogprobs, TopLogprob
+from aris.backends.native import PromptToken
+from aris.service.schemas.chat import ChoiceLogprobs, PromptLogprob, TopLogprob
 from aris.service.schemas.chat import TokenLogprob as ChatTokenLogprob
 from aris.service.schemas.completions import CompletionLogprobs
+
+PromptLogprobs = list[dict[str, PromptLogprob] | None]
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>\Z")
 # JSON has no infinity; nothing that a model can write is less likely.
@@ -45,6 +48,24 @@ def chat_logprobs(tokens: Iterable[TokenLogprob], markup: Set[str]) -> ChoiceLog
 def _top(token: str, logprob: float) -> TopLogprob:
     text, raw = token_text(token)
     return TopLogprob(token=text, logprob=_finite(logprob), bytes=raw)
+
+
+def prompt_logprobs(tokens: Iterable[PromptToken], spelling: Callable[[int], str | None]) -> PromptLogprobs:
+    """vLLM's form of a prompt's log-probabilities: by token id, the token itself always among them."""
+    out: PromptLogprobs = []
+    for token in tokens:
+        if token.logprob is None:
+            out.append(None)
+            continue
+        ranked = {each: (value, rank) for rank, (each, value) in enumerate(token.top, 1)}
+        ranked.setdefault(token.token_id, (token.logprob, 0))
+        out.append({
+            str(each): PromptLogprob(
+                logprob=_finite(value), rank=rank or None, decoded_token=token_text(spelling(each) or "")[0]
+            )
+            for each, (value, rank) in ranked.items()
+        })  # fmt: skip
+    return out
 
 
 class LegacyLogprobs:

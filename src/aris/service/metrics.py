@@ -98,14 +98,18 @@ class Metrics:
         self._completion_tokens.inc(usage.completion_tokens)
         self._images.inc(usage.images)
         with self._lock:
+            self._forget_old()  # here too: perhaps nobody ever asks for the rate
             self._recent.append((time.monotonic(), usage.completion_tokens))
 
     def _rate(self) -> float:
-        since = time.monotonic() - _WINDOW_S
         with self._lock:
-            while self._recent and self._recent[0][0] < since:
-                self._recent.popleft()
+            self._forget_old()
             return sum(tokens for _, tokens in self._recent) / _WINDOW_S
+
+    def _forget_old(self) -> None:
+        since = time.monotonic() - _WINDOW_S
+        while self._recent and self._recent[0][0] < since:
+            self._recent.popleft()
 
 
 class _EngineCollector:
@@ -115,6 +119,8 @@ class _EngineCollector:
         "running": "Sequences that are being generated",
         "waiting": "Sequences in the queue",
         "cache_usage_ratio": "Share of the cache's blocks in use, 0 to 1",
+        "kept_prompts": "Beginnings of prompts that are kept for others",
+        "image_cache_bytes": "Bytes of images' embeddings that are kept",
     }
     COUNTERS: ClassVar[dict[str, str]] = {
         "prefix_cache_hits": "Prompt tokens whose keys and values were in the cache",

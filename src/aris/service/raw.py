@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aris.backends import GenerationOptions, NativeBackend, TokenLogprob
+from aris.backends.native import PromptToken
 from aris.backends.streaming import NativeStream
 from aris.prompting import Prompt
 
@@ -17,9 +18,9 @@ def continue_tokens(backend: NativeBackend, token_ids: Sequence[int], options: G
 def prompt_logprobs(backend: NativeBackend, token_ids: Sequence[int], top: int) -> tuple[TokenLogprob, ...]:
     """Each token of a prompt with its log-probability after those before it (NaN for the first), and the likeliest."""
     name = backend.tokenizer.id_to_token
-    out = [TokenLogprob(name(token_ids[0]) or "", float("nan"))]
-    if len(token_ids) > 1:
-        for step in backend.engine.prompt_logprobs(token_ids, top):
-            tops = tuple((name(token) or "", value) for token, value in step.top_logprobs)
-            out.append(TokenLogprob(name(step.token_id) or "", step.logprob or 0.0, tops))
-    return tuple(out)
+
+    def spelt(each: PromptToken) -> TokenLogprob:
+        tops = tuple((name(token) or "", value) for token, value in each.top)
+        return TokenLogprob(name(each.token_id) or "", float("nan") if each.logprob is None else each.logprob, tops)
+
+    return tuple(map(spelt, backend.prompt_logprobs(Prompt("", list(token_ids), None, 0), top)))

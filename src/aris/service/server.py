@@ -15,6 +15,7 @@ from types import FrameType
 import uvicorn
 
 from aris.backends import NativeBackend
+from aris.backends.memory import share_arenas
 from aris.errors import ArisError
 from aris.service.api import served_name
 from aris.service.app import create_app
@@ -65,6 +66,7 @@ def serve(
         ArisError: the address cannot be listened at.
     """
     configure_logs()
+    share_arenas()
     listening = listen(settings)
     server = Server(config(backend, settings))
     started(url_of(settings.host, listening), settings.model_name or served_name(backend))

@@ -2,9 +2,11 @@
 // and values. Activations are float32 between products; keys and values are rounded to the pool's type.
 #include "attention.h"
 #include "head.h"
+#include "lora.h"
 #include "products.h"
 #include "threads.h"
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 
@@ -28,14 +30,16 @@ struct ArisModel {
   const float* final_norm;
   const float *far_frequencies, *local_frequencies;  // (head_dim / 2,)
   Head head;
+  const LowRank* adapters;  // (adapters, layers, 7): q, k, v, o, gate, up, down
 };
 
 // Rows: token r at positions[r] of the sequence in slots[r], whose blocks of global layers are
 // tables[table_starts[r] ...]. A chunk is `rows` successive tokens of one sequence, with last[r] the last position that
-// row r sees; for other rows `last` is null and each sees up to itself.
+// row r sees; for other rows `last` is null and each sees up to itself. adapters[r] is row r's adapter, -1 for none; null
+// if no row has one.
 struct ArisRows {
   int64_t rows;
-  const int64_t *positions, *slots, *tables, *table_starts, *last;
+  const int64_t *positions, *slots, *tables, *table_starts, *last, *adapters;
 };
 }
 
@@ -43,6 +47,7 @@ namespace {
 
 struct Buffers {
   std::vector<float> qkv, attended, middle, product, turned;
+  std::vector<float> gates;  // what adapters add to gate and up: (rows, 2, feed_forward)
   std::vector<int8_t> codes;
   std::vector<float> scales;
   std::vector<int32_t> sums;
@@ -140,6 +145,7 @@ class Step {
     b.middle.resize(n * m.feed_forward);
     b.product.resize(n * W);
     b.turned.resize(n * W);
+    if (in.adapters) b.gates.resize(n * 2 * m.feed_forward);
     angles();
     Codes codes = b.room(n, std::max({W, queries, m.feed_forward}));
     rows([&](int64_t r) {
@@ -151,20 +157,26 @@ class Step {
       product(pool, layer.qkv, codes, n, b.qkv.data());
       const bool gathered = in.last && layer.local;
       if (gathered) gather(layer);
-      rows([&](int64_t r) { heads(layer, r, gathered); });
+      rows([&](int64_t r) {
+        adapt_heads(i, r);
+        heads(layer, r, gathered);
+      });
       attention(layer, gathered);
       rows([&](int64_t r) { quantise(codes, r, &b.attended[r * queries], queries); });
       if (gathered) keep(layer);
       product(pool, layer.o, codes, n, b.product.data());
       rows([&](int64_t r) {
+        adapt(i, r, O, &b.attended[r * queries], queries, &b.product[r * W], W);
         add(x + r * W, &b.product[r * W], layer.post_attention_norm);
         norm(x + r * W, layer.pre_feedforward_norm, W, m.eps, &b.turned[r * W]);
         quantise(codes, r, &b.turned[r * W], W);
+        adapt_gate(i, r);
       });
       gate(layer, codes);
       rows([&](int64_t r) { quantise(codes, r, &b.middle[r * m.feed_forward], m.feed_forward); });
       product(pool, layer.down, codes, n, b.product.data());
       rows([&](int64_t r) {
+        adapt(i, r, DOWN, &b.middle[r * m.feed_forward], m.feed_forward, &b.product[r * W], W);
         add(x + r * W, &b.product[r * W], layer.post_feedforward_norm);
         if (i + 1 == m.layers) {
           norm(x + r * W, m.final_norm, W, m.eps, x + r * W);
@@ -177,6 +189,36 @@ class Step {
   }
 
  private:
+  enum Place { Q, K, V, O, GATE, UP, DOWN, PLACES };
+
+  // Adds what row r's adapter, if it has one, gives for x at a place of layer i.
+  void adapt(int64_t i, int64_t r, Place place, const float* x, int64_t columns, float* out, int64_t outputs) const {
+    if (!in.adapters || in.adapters[r] < 0) return;
+    add_low_rank(m.adapters[(in.adapters[r] * m.layers + i) * PLACES + place], x, columns, out, outputs);
+  }
+
+  void adapt_heads(int64_t i, int64_t r) {
+    const float* x = &b.turned[r * m.width];
+    float* q = &b.qkv[r * (m.heads * D + 2 * stride)];
+    adapt(i, r, Q, x, m.width, q, m.heads * D);
+    adapt(i, r, K, x, m.width, q + m.heads * D, stride);
+    adapt(i, r, V, x, m.width, q + m.heads * D + stride, stride);
+  }
+
+  void adapt_gate(int64_t i, int64_t r) {
+    if (!in.adapters) return;
+    float* gate = &b.gates[r * 2 * m.feed_forward];
+    std::fill(gate, gate + 2 * m.feed_forward, 0.0f);
+    adapt(i, r, GATE, &b.turned[r * m.width], m.width, gate, m.feed_forward);
+    adapt(i, r, UP, &b.turned[r * m.width], m.width, gate + m.feed_forward, m.feed_forward);
+  }
+
+  // Sixteen gate (part 0) or up (1) values of a row with what its adapter adds to them; without one exactly themselves.
+  f32x16 adapted(f32x16 value, int64_t r, int part, int64_t k) const {
+    if (!in.adapters || in.adapters[r] < 0) return value;
+    return _mm512_add_ps(value, _mm512_loadu_ps(&b.gates[(r * 2 + part) * m.feed_forward + k]));
+  }
+
   template <class Task>
   void rows(const Task& task) {
     pool.run(n, std::max<int64_t>(1, n / (pool.threads() * 8)), [&](int64_t begin, int64_t end) {
@@ -306,11 +348,11 @@ class Step {
       for (int64_t block = begin; block < end; ++block) {
         float* out = b.middle.data() + block * LANES;
         block_rows(layer.gate_up, 2 * block, codes, n, [&](int64_t row, f32x16 value) {
-          _mm512_storeu_ps(out + row * m.feed_forward, gelu16(value));
+          _mm512_storeu_ps(out + row * m.feed_forward, gelu16(adapted(value, row, 0, block * LANES)));
         });
         block_rows(layer.gate_up, 2 * block + 1, codes, n, [&](int64_t row, f32x16 value) {
           float* at = out + row * m.feed_forward;
-          _mm512_storeu_ps(at, _mm512_mul_ps(value, _mm512_loadu_ps(at)));
+          _mm512_storeu_ps(at, _mm512_mul_ps(adapted(value, row, 1, block * LANES), _mm512_loadu_ps(at)));
         });
       }
     });

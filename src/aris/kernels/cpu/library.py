@@ -51,6 +51,12 @@ class Layer(Structure):
     ]  # fmt: skip
 
 
+class LowRank(Structure):
+    """See `LowRank` in lora.h."""
+
+    _fields_ = [("low", c_void_p), ("high", c_void_p), ("rank", c_int64)]
+
+
 class Model(Structure):
     """See `ArisModel` in decoder.cpp."""
 
@@ -59,7 +65,7 @@ class Model(Structure):
         ("layers", c_int64), ("ring", c_int64), ("window", c_int64), ("page", c_int64),
         ("eps", c_float), ("scale", c_float), ("embedding_scale", c_float), ("half", c_int32),
         ("layer", POINTER(Layer)), ("final_norm", c_void_p), ("far_frequencies", c_void_p),
-        ("local_frequencies", c_void_p), ("head", Head),
+        ("local_frequencies", c_void_p), ("head", Head), ("adapters", POINTER(LowRank)),
     ]  # fmt: skip
 
 
@@ -68,7 +74,7 @@ class RowsOf(Structure):
 
     _fields_ = [
         ("rows", c_int64), ("positions", c_void_p), ("slots", c_void_p), ("tables", c_void_p),
-        ("table_starts", c_void_p), ("last", c_void_p),
+        ("table_starts", c_void_p), ("last", c_void_p), ("adapters", c_void_p),
     ]  # fmt: skip
 
 

@@ -74,7 +74,14 @@ class ProcessorOptions(Request):
 
 
 class ChatRequest(Sampling):
-    """A conversation to answer."""
+    """A conversation to answer.
+
+    Attributes:
+        continue_final_message: go on with the last message, the assistant's, instead of beginning a new one; as in
+            vLLM, `add_generation_prompt` must then be false.
+        prompt_logprobs: report each prompt token's log-probability, with so many of the likeliest (vLLM's field).
+        logprob_start_len: only from this prompt token on (SGLang's field).
+    """
 
     unsupported: ClassVar[tuple[tuple[str, tuple[Any, ...]], ...]] = (
         *Sampling.unsupported,
@@ -84,7 +91,6 @@ class ChatRequest(Sampling):
         ("modalities", (None, ["text"])),
         ("web_search_options", (None,)),
         ("prediction", (None,)),
-        ("continue_final_message", (None, False)),
         ("echo", (None, False)),
     )
 
@@ -104,7 +110,10 @@ class ChatRequest(Sampling):
     modalities: list[str] | None = None
     web_search_options: Any = None
     prediction: Any = None
-    continue_final_message: bool | None = None
+    add_generation_prompt: bool = True
+    continue_final_message: bool = False
+    prompt_logprobs: int | None = Field(default=None, ge=0, le=20)
+    logprob_start_len: int = Field(default=0, ge=0)
     echo: bool | None = None
 
     @model_validator(mode="after")
@@ -115,6 +124,14 @@ class ChatRequest(Sampling):
             self.response_format.type != "text"
         ):
             raise ValueError("give either response_format or structured_outputs")
+        if self.continue_final_message == self.add_generation_prompt:
+            raise ValueError("give continue_final_message true with add_generation_prompt false, or neither")
+        if self.continue_final_message and self.messages[-1].role != "assistant":
+            raise ValueError("continue_final_message needs a last message of the assistant's")
+        if self.continue_final_message and self.thinks:
+            raise ValueError("continue_final_message does not go with thinking")
+        if self.prompt_logprobs is not None and self.stream:
+            raise ValueError("prompt_logprobs are not given while streaming")
         return self
 
     @property
@@ -168,8 +185,21 @@ class ChatChoice(BaseModel):
     finish_reason: Literal["stop", "length"]
 
 
+class PromptLogprob(BaseModel):
+    """A token of the prompt, or one that could have stood there; `rank` is its place among all, where it is known."""
+
+    logprob: float
+    rank: int | None = None
+    decoded_token: str | None = None
+
+
 class ChatCompletion(BaseModel):
-    """The whole answer."""
+    """The whole answer.
+
+    Attributes:
+        prompt_logprobs: for each token of the prompt what `prompt_logprobs` asked for, by token ids; null for the first
+            one, for images and what stands before them, and before `logprob_start_len`.
+    """
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -178,6 +208,7 @@ class ChatCompletion(BaseModel):
     choices: list[ChatChoice]
     usage: Usage
     system_fingerprint: str | None = None
+    prompt_logprobs: list[dict[str, PromptLogprob] | None] | None = None
 
 
 class Delta(BaseModel):

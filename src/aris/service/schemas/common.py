@@ -144,6 +144,7 @@ class ModelCard(BaseModel):
 
     Attributes:
         max_model_len: tokens that it reads and writes at most (vLLM's field).
+        parent: for an adapter, the model that it is on (vLLM's field).
         aris: what Aris' own clients ask for besides: the registry's name of the model, whether it reads images, and
             its calibration.
     """
@@ -153,11 +154,12 @@ class ModelCard(BaseModel):
     created: int
     owned_by: str = "aris"
     max_model_len: int | None = None
+    parent: str | None = None
     aris: dict[str, Any] = Field(default_factory=dict)
 
 
 class ModelList(BaseModel):
-    """All models that are served: one."""
+    """All models that are served: one, and it with each of its adapters."""
 
     object: Literal["list"] = "list"
     data: list[ModelCard]
