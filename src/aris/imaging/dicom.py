@@ -6,9 +6,7 @@ No value of the header goes into an error or a warning, save the modality and wh
 from __future__ import annotations
 
 import io
-import logging
 import re
-import warnings
 from datetime import date
 from typing import Any
 
@@ -18,6 +16,7 @@ import numpy.typing as npt
 from aris.errors import ImageError
 from aris.imaging import codecs, voi
 from aris.imaging.colour import to_srgb
+from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
 
 _RADIOGRAPHS = ("CR", "DX", "DR", "RG", "RF")
@@ -59,10 +58,7 @@ def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[
 
     if not codecs.inflated_size_within(data, MAX_INFLATED):
         raise ImageError(f"{source}: inflated, it is too large for a radiograph; export it uncompressed")
-    # pydicom's warnings and log lines quote header values.
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet_pydicom():
         try:
             dataset = dcmread(io.BytesIO(data), force=True)
         except Exception:  # pydicom raises many kinds on damaged files

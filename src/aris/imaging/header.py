@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import logging
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 from aris.errors import ImageError
 from aris.imaging import sniff
 from aris.imaging.dicom import code, floats, several
+from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.sources import FileSource
 
 _TAGS = [
@@ -71,9 +70,7 @@ def read_header(source: str | Path | FileSource) -> Header:
         raise ImageError(f"{source.name}: cannot be read; check the path") from None
     if sniff.kind_of(head) != "dicom":
         return Header()
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote header values
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet_pydicom():
         try:
             file_like = source.path if source.member is None else io.BytesIO(head)
             dataset = dcmread(file_like, force=True, stop_before_pixels=True, specific_tags=list(_TAGS))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +14,7 @@ from aris.errors import ImageError
 from aris.imaging import codecs, frames, voi
 from aris.imaging.dicom import MAX_INFLATED, code, decoded, floats, valid_pixels
 from aris.imaging.geometry import Plane, plane
+from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
 
 AIR_HU = -1024
@@ -78,9 +77,7 @@ def read_slices(data: bytes, source: str) -> Iterator[Slice]:
 
     if not codecs.inflated_size_within(data, MAX_INFLATED):
         raise ImageError(f"{source}: inflated, it is too large; export it uncompressed")
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote header values
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet_pydicom():
         try:
             dataset = dcmread(io.BytesIO(data), force=True)
             _check(dataset, source)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-import warnings
 from typing import Literal
+
+from aris.imaging.quiet import quiet_pydicom
 
 Kind = Literal["dicom", "png", "jpeg", "tiff", "unknown"]
 
@@ -75,9 +76,8 @@ def _is_bare_dicom(data: bytes) -> bool:
     if data[:2] not in (b"\x02\x00", b"\x08\x00") or data[3:4] != b"\x00":
         return False
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they quote header values
+        with quiet_pydicom():
             dataset = dcmread(io.BytesIO(data), force=True, stop_before_pixels=True)
-        return "SOPClassUID" in dataset or "Modality" in dataset
+            return "SOPClassUID" in dataset or "Modality" in dataset
     except Exception:  # pydicom raises many kinds on bytes that are not DICOM
         return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -77,7 +76,9 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> b
     try:
         with archive.open(info) as stream:
             data = stream.read(info.file_size + 1)
-    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, EOFError, RuntimeError, ValueError):
+    except MemoryError:
+        raise ImageError(f"{name}: out of memory while unpacking; unpack the archive and give the folder") from None
+    except Exception:  # zipfile and its three decompressors raise many kinds on damaged members
         raise ImageError(f"{name}: damaged in the archive; pack it again") from None
     if len(data) != info.file_size:
         raise ImageError(f"{name}: damaged in the archive; pack it again")

@@ -6,8 +6,6 @@ Colours as they were meant: YBR variants and palettes become RGB, an ICC profile
 from __future__ import annotations
 
 import io
-import logging
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import numpy.typing as npt
 from aris.errors import ImageError
 from aris.imaging import codecs, dicom, frames, raster, sniff
 from aris.imaging.film import contents, named, printable
+from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
 from aris.imaging.sampling import slice_indices
 from aris.imaging.sources import FileSource
@@ -101,9 +100,7 @@ def _from_dicom(data: bytes, source: str, path: str, limit: int) -> Stills:
 
     if not codecs.inflated_size_within(data, dicom.MAX_INFLATED):
         raise ImageError(f"{source}: inflated, it is too large; export it uncompressed")
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote header values
-    with warnings.catch_warnings(), codecs.kept_child():
-        warnings.simplefilter("ignore")
+    with quiet_pydicom(), codecs.kept_child():
         try:
             dataset = dcmread(io.BytesIO(data), force=True)
             modality = dicom.code(dataset, "Modality")
