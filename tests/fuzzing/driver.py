@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-MAX_SECONDS = 10  # of processor time for one input; a hang on a busy machine is told from waiting by it
+MAX_SECONDS = 10  # of processor time for one reader; a hang on a busy machine is told from waiting by it
 _PATIENCE = 600  # seconds of the clock
 _RECYCLED = 2000  # inputs after which a worker is replaced, so that what leaks in libraries does not add up
 
@@ -67,7 +67,7 @@ class _Worker:
         with selectors.DefaultSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
             while not selector.select(1):
-                if self._cpu() - used > 2 * MAX_SECONDS or time.monotonic() - start > _PATIENCE:
+                if self._cpu() - used > 8 * MAX_SECONDS or time.monotonic() - start > _PATIENCE:
                     return None, f"hang: no answer after {self._cpu() - used:.0f} s of processor time"
         line = stdout.readline()
         if line:

@@ -68,7 +68,8 @@ def mutated(number: int, seed: int) -> Input:
     whole = rng.choice(_seeds()[kind])
     data, done = whole.data, []
     for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
-        how = rng.choice(_WAYS[kind])
+        # What has swollen is not taken apart again: that would take as long as it should not take a reader.
+        how = rng.choice(_GENERAL if {"inflated", "swollen", "nested"} & set(done) else _WAYS[kind])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:

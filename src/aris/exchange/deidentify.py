@@ -28,7 +28,6 @@ from aris.exchange.codes import Coded
 from aris.exchange.deidentify_checks import RefusedError, drop_identifiers, identifying_values, leaks, refuse_kind, risk
 from aris.exchange.deidentify_rules import PUBLIC_SCHEMES, action_for, wellformed
 from aris.imaging import codecs, frames
-from aris.imaging.dicom import MAX_INFLATED
 from aris.store.objects import file_bytes, parse, text
 
 KEY_BYTES = 32
@@ -129,8 +128,6 @@ class Deidentifier:
             ObjectError: it is no DICOM object.
         """
         logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-        if not codecs.inflated_size_within(data, MAX_INFLATED):
-            raise RefusedError(f"{source}: refused: inflated, it is too large for an image")
         original = parse(data, source)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -5,7 +5,6 @@ No value of the header goes into an error or a warning, save the modality and wh
 
 from __future__ import annotations
 
-import io
 import re
 from datetime import date
 from typing import Any
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from aris.errors import ImageError
 from aris.imaging import codecs, voi
 from aris.imaging.colour import to_srgb
+from aris.imaging.parsing import parse
 from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
 
@@ -39,8 +39,6 @@ _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE CO
 _GREYS = ("MONOCHROME1", "MONOCHROME2")
 
 Facts = dict[str, Any]
-# An uncompressed image of the largest size that is read, in 32-bit cells, fits.
-MAX_INFLATED = 1 << 29
 _OLDEST = 130
 
 
@@ -54,15 +52,8 @@ def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[
         ImageError: not a single radiograph, without pixels, too large, damaged, or compressed in a way that no
             installed decoder reads.
     """
-    from pydicom import dcmread
-
-    if not codecs.inflated_size_within(data, MAX_INFLATED):
-        raise ImageError(f"{source}: inflated, it is too large for a radiograph; export it uncompressed")
     with quiet_pydicom():
-        try:
-            dataset = dcmread(io.BytesIO(data), force=True)
-        except Exception:  # pydicom raises many kinds on damaged files
-            raise ImageError(f"{source}: the DICOM file is damaged; send or export it again") from None
+        dataset = parse(data, source)
         try:
             notes = _check(dataset, source)
             pixels, more = display_pixels(dataset, source)

@@ -18,6 +18,8 @@ _KEPT = (
     "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter", "WindowWidth",
     "VOILUTFunction", "VOILUTSequence", "PresentationLUTShape", "SOPClassUID", "Modality",
 )  # fmt: skip
+# A stream of empty fragments, eight bytes each, is walked item by item.
+_ITEM, _MAX_FRAGMENTS = b"\xfe\xff\x00\xe0", 4_000_000
 _OF_GROUPS = {
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
     "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
@@ -113,6 +115,8 @@ def _encapsulated(dataset: Any, wanted: list[int], total: int) -> Iterator[tuple
     extended = (table, lengths) if table is not None and lengths is not None else None
     rest = iter(wanted)
     index = next(rest, None)
+    if dataset.PixelData.count(_ITEM) > _MAX_FRAGMENTS:
+        raise DecodeError
     try:
         streams = generate_frames(dataset.PixelData, number_of_frames=total, extended_offsets=extended)
         for number, stream in enumerate(streams):

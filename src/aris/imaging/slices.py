@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +11,9 @@ import numpy.typing as npt
 
 from aris.errors import ImageError
 from aris.imaging import codecs, frames, voi
-from aris.imaging.dicom import MAX_INFLATED, code, decoded, floats, valid_pixels
+from aris.imaging.dicom import code, decoded, floats, valid_pixels
 from aris.imaging.geometry import Plane, plane
+from aris.imaging.parsing import parse
 from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
 
@@ -73,13 +73,9 @@ def read_slices(data: bytes, source: str) -> Iterator[Slice]:
     Raises:
         ImageError: damaged, coloured, too large, or in an encoding that is not read.
     """
-    from pydicom import dcmread
-
-    if not codecs.inflated_size_within(data, MAX_INFLATED):
-        raise ImageError(f"{source}: inflated, it is too large; export it uncompressed")
     with quiet_pydicom():
         try:
-            dataset = dcmread(io.BytesIO(data), force=True)
+            dataset = parse(data, source)
             _check(dataset, source)
             if frames.count(dataset) == 1 and "PerFrameFunctionalGroupsSequence" not in dataset:
                 yield _slice(dataset, dataset, 0, source)
