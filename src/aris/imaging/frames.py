@@ -20,6 +20,7 @@ _KEPT = (
 )  # fmt: skip
 # A stream of empty fragments, eight bytes each, is walked item by item.
 _ITEM, _MAX_FRAGMENTS = b"\xfe\xff\x00\xe0", 4_000_000
+_SHARED, _PER_FRAME = 0x52009229, 0x52009230
 _OF_GROUPS = {
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
     "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
@@ -43,6 +44,8 @@ def count(dataset: Any) -> int:
 
 def group(dataset: Any, index: int, name: str) -> Any | None:
     """The item of a functional group macro for a frame: its own, else the shared one, else None (PS3.3 C.7.6.16)."""
+    if _SHARED not in dataset and _PER_FRAME not in dataset:
+        return None
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or ()
     shared = dataset.get("SharedFunctionalGroupsSequence") or ()
     found: Any

@@ -17,9 +17,10 @@ from aris.errors import ImageError
 
 # An uncompressed image of the largest size that is read, in 32-bit cells, fits.
 MAX_INFLATED = 1 << 29
-# Reads of the parser, two or three an element: some seconds. A slide of 60,000 tiles, each with its place, takes two
-# millions.
-MAX_READS = 2_500_000
+# Reads of the parser, two or three an element: some seconds. A slide of 100,000 tiles, each with its place, takes three
+# millions, but it is large: one read more is given for each 200 bytes.
+MAX_READS, _BYTES_A_READ = 1_500_000, 200
+_ZEROS, _COST_OF_ZEROS = bytes(8), 50  # no element begins with them, and what a broken transfer leaves behind does
 # Up to so many bytes beside the pixels nothing can take long.
 _FREE_BYTES = 1 << 20
 _LONGEST = 1 << 18  # bytes of one text or list of numbers; a palette or LUT has 131,072
@@ -35,14 +36,15 @@ class ParseError(Exception):
 class _Budget:
     """Reads that are left."""
 
-    def __init__(self) -> None:
-        self.left = MAX_READS
+    def __init__(self, size: int) -> None:
+        self.left = max(MAX_READS, size // _BYTES_A_READ)
 
-    def spend(self, size: int | None) -> None:
-        self.left -= 1
+    def spend(self, size: int | None, got: bytes) -> bytes:
+        self.left -= _COST_OF_ZEROS if got == _ZEROS else 1
         # pydicom reads without a size only to inflate the rest, without a limit.
         if self.left < 0 or size is None or size < 0:
             raise ParseError
+        return got
 
 
 class _CountedBytes(io.BytesIO):
@@ -51,8 +53,7 @@ class _CountedBytes(io.BytesIO):
         self._budget = budget
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self._budget.spend(size)
-        return super().read(size)
+        return self._budget.spend(size, super().read(size))
 
 
 class _CountedFile(io.BufferedReader):
@@ -61,8 +62,7 @@ class _CountedFile(io.BufferedReader):
         self._budget = budget
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self._budget.spend(size)
-        return super().read(size)
+        return self._budget.spend(size, super().read(size))
 
 
 def parse(data: bytes, source: str, *, tags: list[str] | None = None, pixels: bool = True) -> Any:
@@ -79,8 +79,8 @@ def parse(data: bytes, source: str, *, tags: list[str] | None = None, pixels: bo
     """
     from pydicom import dcmread
 
+    budget = _Budget(len(data))
     data = inflated(data, source)
-    budget = _Budget()
     try:
         dataset = dcmread(_CountedBytes(data, budget), force=True, stop_before_pixels=not pixels, specific_tags=tags)
         _bound(dataset, len(data), budget)
@@ -95,8 +95,8 @@ def parse_header(path: Path, source: str, tags: list[str]) -> Any:
     """As `parse` without pixels, of a file that is not deflated, of which no more than the header is read."""
     from pydicom import dcmread
 
-    budget = _Budget()
     try:
+        budget = _Budget(path.stat().st_size)
         with _CountedFile(path, budget) as file:
             dataset = dcmread(file, force=True, stop_before_pixels=True, specific_tags=tags)
             _bound(dataset, file.tell(), budget)

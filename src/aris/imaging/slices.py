@@ -174,5 +174,11 @@ def _real(stored: npt.NDArray[Any], frame: Any) -> npt.NDArray[Any]:
     if frame.get("ModalityLUTSequence") or not whole or max(abs(low), abs(high)) >= 1 << 31:
         values = voi.modality(stored, frame)
         return values.astype(np.float32)
+    small = ends[0] >= -32768 and ends[1] <= 32767
+    if small and slope == 1 and stored.dtype.itemsize == 2:
+        # Modulo 2^16: the result fits, so it is exact, and no wider copy is made.
+        shift = np.array(int(intercept) & 0xFFFF, dtype=np.uint16)
+        native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+        return (native.view(np.uint16) + shift).view(np.int16)
     exact = stored.astype(np.int32) * np.int32(slope) + np.int32(intercept)
-    return exact.astype(np.int16) if ends[0] >= -32768 and ends[1] <= 32767 else exact
+    return exact.astype(np.int16) if small else exact

@@ -51,7 +51,9 @@ class FileSource:
                 return self.path.read_bytes()
             with zipfile.ZipFile(self.path) as archive:
                 return read_member(archive, archive.getinfo(self.member), self.name)
-        except (OSError, KeyError, zipfile.BadZipFile):
+        except ImageError:
+            raise
+        except Exception:  # gone, or zipfile's many kinds
             raise ImageError(f"{self.name}: cannot be read; copy it again") from None
 
 
@@ -132,10 +134,11 @@ def in_zip(path: Path) -> Iterator[tuple[FileSource, bytes] | Skipped]:
     name = FileSource(path).name
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+    except Exception:  # zipfile raises many kinds on a damaged directory
         raise ImageError(f"{name}: the archive is damaged; pack or copy it again") from None
     with archive:
-        infos = [info for info in archive.infolist() if not info.is_dir()]
+        # An entry without a name is none; zipfile itself stumbles over it.
+        infos = [info for info in archive.infolist() if info.filename and not info.is_dir()]
         if len(infos) > MAX_FILES:
             raise ImageError(f"{name}: more than {MAX_FILES:,} files; give a smaller archive")
         unpacked = sum(info.file_size for info in infos)
