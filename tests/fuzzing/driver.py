@@ -15,7 +15,7 @@ from typing import IO, Any
 
 MAX_SECONDS = 10  # of processor time for one reader; a hang on a busy machine is told from waiting by it
 _PATIENCE = 600  # seconds of the clock
-_RECYCLED = 2000  # inputs after which a worker is replaced, so that what leaks in libraries does not add up
+_RECYCLED = 4000  # inputs after which a worker is replaced, so that what leaks in libraries does not add up
 
 
 def fuzz(numbers: Iterable[int], seed: int) -> Iterator[dict[str, Any]]:
