@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import random
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
+import pydicom.data
 import pytest
 from planted import burn_in, planted
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
+import bad_files
 from aris.errors import ArisError, ExchangeError
 from aris.exchange import burned_in
 from aris.exchange.deidentify import Deidentifier, Options, read_key
@@ -44,6 +47,25 @@ def test_nothing_planted_comes_through() -> None:
         assert b"19310507" not in result.data and b"093Y" not in result.data
         for uid in (made.SOPInstanceUID, made.StudyInstanceUID, made.SeriesInstanceUID):
             assert f"{uid}\0".encode() not in result.data and f"{uid}(".encode() not in result.data
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["MR_small_bigendian.dcm", "SC_rgb_small_odd_big_endian.dcm", "MR_small_RLE.dcm", "SC_rgb_rle_16bit_2frame.dcm",
+     "J2K_pixelrep_mismatch.dcm", "SC_rgb_jpeg_gdcm.dcm", "image_dfl.dcm"],
+)  # fmt: skip
+def test_pixels_stay_whatever_their_encoding(name: str) -> None:
+    path = pydicom.data.get_testdata_file(name)
+    wanted = pydicom.dcmread(path).pixel_array
+    data = read(cleaner().clean(Path(str(path)).read_bytes()).data)
+    assert data.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
+    assert (data.pixel_array == wanted).all()
+
+
+def test_a_stream_that_crashes_its_decoder_is_refused(tmp_path: Path) -> None:
+    path = bad_files.damaged_lossless_jpeg(tmp_path)
+    with pytest.raises(RefusedError, match="cannot be read whole"):
+        cleaner().clean(path.read_bytes())
 
 
 def test_pixels_and_what_describes_them_stay() -> None:

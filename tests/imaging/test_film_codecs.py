@@ -201,7 +201,7 @@ def test_a_deflated_file_that_swells_is_refused(tmp_path: Path, monkeypatch: pyt
     dataset.save_as(tmp_path / "deflated.dcm")
     assert (tmp_path / "deflated.dcm").stat().st_size < 10_000
     assert read_film(tmp_path / "deflated.dcm").pixels.shape == (1000, 1000)
-    monkeypatch.setattr("aris.imaging.dicom.MAX_INFLATED", 1_000_000)
+    monkeypatch.setattr("aris.imaging.parsing.MAX_INFLATED", 1_000_000)
     with pytest.raises(ImageError, match="inflated, it is too large"):
         read_film(tmp_path / "deflated.dcm")
 

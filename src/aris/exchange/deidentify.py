@@ -27,6 +27,7 @@ from aris.exchange import burned_in
 from aris.exchange.codes import Coded
 from aris.exchange.deidentify_checks import RefusedError, drop_identifiers, identifying_values, leaks, refuse_kind, risk
 from aris.exchange.deidentify_rules import PUBLIC_SCHEMES, action_for, wellformed
+from aris.imaging import codecs, frames
 from aris.store.objects import file_bytes, parse, text
 
 KEY_BYTES = 32
@@ -177,17 +178,15 @@ class Deidentifier:
 
     def _rewrite_pixels(self, dataset: Any, source: str, searched: bool) -> int:
         """Decode the pixels and write them anew, so that nothing rides along; blank text. Gives how many boxes."""
-        _uncompressed(dataset)
-        array = np.array(dataset.pixel_array)
-        array = _without_unused_bits(array, dataset)
-        frames = array.reshape((-1, *array.shape[1:])) if _frames(dataset) > 1 else array[None]
+        array = _without_unused_bits(_stored_pixels(dataset), dataset)
+        several = array.reshape((-1, *array.shape[1:])) if _frames(dataset) > 1 else array[None]
         blanked = 0
-        for number, frame in enumerate(frames, 1):
+        for number, frame in enumerate(several, 1):
             count = burned_in.cleaned(frame) if searched else 0
             if count is None:
                 raise RefusedError(f"{source}: refused: text in frame {number} of its pixels cannot be removed")
             blanked += count
-        raw = array.tobytes()
+        raw = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
         dataset.PixelData = raw + b"\0" * (len(raw) % 2)
         dataset["PixelData"].VR = "OW" if int(dataset.BitsAllocated) > 8 else "OB"
         if int(dataset.get("SamplesPerPixel") or 1) == 3:
@@ -325,12 +324,24 @@ def _frames(dataset: Any) -> int:
     return int(dataset.get("NumberOfFrames") or 1)
 
 
-def _uncompressed(dataset: Any) -> None:
+def _stored_pixels(dataset: Any) -> Any:
+    """Every frame's stored values, colours as RGB; what the data set says of its pixels is made to agree.
+
+    Compressed ones go through `imaging.codecs`, which does not let a damaged stream end this process.
+    """
     meta = dataset.file_meta
-    if meta.TransferSyntaxUID.is_compressed and meta.TransferSyntaxUID != "1.2.840.10008.1.2.1.99":
-        dataset.decompress(generate_instance_uid=False)
+    if meta.TransferSyntaxUID.is_encapsulated:
+        with codecs.kept_child():
+            decoded = [codecs.stored_values(frame) for frame in frames.split(dataset)]
+        array = np.stack(decoded) if len(decoded) > 1 else np.array(decoded[0])
+        if array.ndim > 2 and int(dataset.SamplesPerPixel) == 3:
+            dataset.PhotometricInterpretation = "RGB"
+        dataset["PixelData"].is_undefined_length = False
+    else:
+        array = np.array(dataset.pixel_array)
     meta.TransferSyntaxUID = _EXPLICIT
     dataset.set_original_encoding(False, True, dataset.original_character_set)
+    return array
 
 
 def _without_unused_bits(array: Any, dataset: Any) -> Any:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from aris.exchange.report import Report, readable
 from aris.tasks.results import Finding, Measurement, Sections
 
+_OWN = re.compile(
+    r"\s*(?:(?:EXAMINATION|INDICATION|TECHNIQUE|COMPARISON|FINDINGS|IMPRESSION|SCORED FINDINGS|REGIONS|MEASUREMENTS"
+    r"|ADDENDUM|WARNINGS)\s*$|DRAFT\b|SIGNED\b|ADDENDED\b|CORRECTED\b|PRIORITY\b|!|Drafted by\b|Signed by\b"
+    r"|A model wrote this draft)",
+    re.IGNORECASE,
+)
 CAUTION = "A model wrote this draft. A clinician must check every word against the images before any use."
 
 
@@ -14,7 +22,7 @@ def plain_text(report: Report) -> str:
     lines += _about(report)
     for name in Sections.model_fields:
         if text := getattr(report.sections, name):
-            lines += [name.upper(), text, ""]
+            lines += [name.upper(), quoted(text), ""]
     if report.findings:
         lines += ["SCORED FINDINGS", *(finding_line(each) for each in report.findings), ""]
     if report.regions:
@@ -29,7 +37,7 @@ def plain_text(report: Report) -> str:
     if report.measurements:
         lines += ["MEASUREMENTS", *(measurement_line(each) for each in report.measurements), ""]
     for text in report.addenda:
-        lines += ["ADDENDUM", text, ""]
+        lines += ["ADDENDUM", quoted(text), ""]
     if report.warnings or report.forced:
         forced = ["written outside the model's declared scope: this is no evidence"] if report.forced else []
         lines += ["WARNINGS", *(f"! {text}" for text in (*forced, *report.warnings)), ""]
@@ -37,6 +45,11 @@ def plain_text(report: Report) -> str:
     if report.is_draft:
         lines += ["", CAUTION, report.mark]
     return "\n".join(lines) + "\n"
+
+
+def quoted(text: str) -> str:
+    """A section's text; lines of it that look like the document's own headings or marks are set off by ">"."""
+    return "\n".join(f"> {line}" if _OWN.match(line) else line for line in text.splitlines())
 
 
 def finding_line(finding: Finding) -> str:

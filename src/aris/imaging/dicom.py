@@ -5,10 +5,7 @@ No value of the header goes into an error or a warning, save the modality and wh
 
 from __future__ import annotations
 
-import io
-import logging
 import re
-import warnings
 from datetime import date
 from typing import Any
 
@@ -18,6 +15,8 @@ import numpy.typing as npt
 from aris.errors import ImageError
 from aris.imaging import codecs, voi
 from aris.imaging.colour import to_srgb
+from aris.imaging.parsing import parse
+from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
 
 _RADIOGRAPHS = ("CR", "DX", "DR", "RG", "RF")
@@ -40,8 +39,6 @@ _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE CO
 _GREYS = ("MONOCHROME1", "MONOCHROME2")
 
 Facts = dict[str, Any]
-# An uncompressed image of the largest size that is read, in 32-bit cells, fits.
-MAX_INFLATED = 1 << 29
 _OLDEST = 130
 
 
@@ -55,18 +52,8 @@ def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[
         ImageError: not a single radiograph, without pixels, too large, damaged, or compressed in a way that no
             installed decoder reads.
     """
-    from pydicom import dcmread
-
-    if not codecs.inflated_size_within(data, MAX_INFLATED):
-        raise ImageError(f"{source}: inflated, it is too large for a radiograph; export it uncompressed")
-    # pydicom's warnings and log lines quote header values.
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            dataset = dcmread(io.BytesIO(data), force=True)
-        except Exception:  # pydicom raises many kinds on damaged files
-            raise ImageError(f"{source}: the DICOM file is damaged; send or export it again") from None
+    with quiet_pydicom():
+        dataset = parse(data, source)
         try:
             notes = _check(dataset, source)
             pixels, more = display_pixels(dataset, source)

@@ -18,6 +18,9 @@ _KEPT = (
     "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter", "WindowWidth",
     "VOILUTFunction", "VOILUTSequence", "PresentationLUTShape", "SOPClassUID", "Modality",
 )  # fmt: skip
+# A stream of empty fragments, eight bytes each, is walked item by item.
+_ITEM, _MAX_FRAGMENTS = b"\xfe\xff\x00\xe0", 4_000_000
+_SHARED, _PER_FRAME = 0x52009229, 0x52009230
 _OF_GROUPS = {
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
     "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
@@ -41,6 +44,8 @@ def count(dataset: Any) -> int:
 
 def group(dataset: Any, index: int, name: str) -> Any | None:
     """The item of a functional group macro for a frame: its own, else the shared one, else None (PS3.3 C.7.6.16)."""
+    if _SHARED not in dataset and _PER_FRAME not in dataset:
+        return None
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or ()
     shared = dataset.get("SharedFunctionalGroupsSequence") or ()
     found: Any
@@ -113,6 +118,8 @@ def _encapsulated(dataset: Any, wanted: list[int], total: int) -> Iterator[tuple
     extended = (table, lengths) if table is not None and lengths is not None else None
     rest = iter(wanted)
     index = next(rest, None)
+    if dataset.PixelData.count(_ITEM) > _MAX_FRAGMENTS:
+        raise DecodeError
     try:
         streams = generate_frames(dataset.PixelData, number_of_frames=total, extended_offsets=extended)
         for number, stream in enumerate(streams):

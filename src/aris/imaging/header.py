@@ -6,10 +6,7 @@ All of it is text that somebody typed: it is quoted as data and never part of an
 from __future__ import annotations
 
 import hashlib
-import io
-import logging
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,8 @@ from typing import Any
 from aris.errors import ImageError
 from aris.imaging import sniff
 from aris.imaging.dicom import code, floats, several
+from aris.imaging.parsing import is_deflated, parse, parse_header
+from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.sources import FileSource
 
 _TAGS = [
@@ -58,8 +57,6 @@ def read_header(source: str | Path | FileSource) -> Header:
     Raises:
         ImageError: it cannot be read.
     """
-    from pydicom import dcmread
-
     source = source if isinstance(source, FileSource) else FileSource(Path(source).expanduser())
     try:
         if source.member is None:
@@ -71,13 +68,11 @@ def read_header(source: str | Path | FileSource) -> Header:
         raise ImageError(f"{source.name}: cannot be read; check the path") from None
     if sniff.kind_of(head) != "dicom":
         return Header()
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote header values
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet_pydicom():
         try:
-            file_like = source.path if source.member is None else io.BytesIO(head)
-            dataset = dcmread(file_like, force=True, stop_before_pixels=True, specific_tags=list(_TAGS))
-            return _header(dataset)
+            if source.member is None and not is_deflated(head):
+                return _header(parse_header(source.path, source.name, list(_TAGS)))
+            return _header(parse(source.read(), source.name, tags=list(_TAGS), pixels=False))
         except Exception:  # pydicom raises many kinds on damaged files; what cannot be read is not stated
             return Header()
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +11,10 @@ import numpy.typing as npt
 
 from aris.errors import ImageError
 from aris.imaging import codecs, frames, voi
-from aris.imaging.dicom import MAX_INFLATED, code, decoded, floats, valid_pixels
+from aris.imaging.dicom import code, decoded, floats, valid_pixels
 from aris.imaging.geometry import Plane, plane
+from aris.imaging.parsing import parse
+from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
 
 AIR_HU = -1024
@@ -74,15 +73,9 @@ def read_slices(data: bytes, source: str) -> Iterator[Slice]:
     Raises:
         ImageError: damaged, coloured, too large, or in an encoding that is not read.
     """
-    from pydicom import dcmread
-
-    if not codecs.inflated_size_within(data, MAX_INFLATED):
-        raise ImageError(f"{source}: inflated, it is too large; export it uncompressed")
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote header values
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet_pydicom():
         try:
-            dataset = dcmread(io.BytesIO(data), force=True)
+            dataset = parse(data, source)
             _check(dataset, source)
             if frames.count(dataset) == 1 and "PerFrameFunctionalGroupsSequence" not in dataset:
                 yield _slice(dataset, dataset, 0, source)
@@ -181,5 +174,11 @@ def _real(stored: npt.NDArray[Any], frame: Any) -> npt.NDArray[Any]:
     if frame.get("ModalityLUTSequence") or not whole or max(abs(low), abs(high)) >= 1 << 31:
         values = voi.modality(stored, frame)
         return values.astype(np.float32)
+    small = ends[0] >= -32768 and ends[1] <= 32767
+    if small and slope == 1 and stored.dtype.itemsize == 2:
+        # Modulo 2^16: the result fits, so it is exact, and no wider copy is made.
+        shift = np.array(int(intercept) & 0xFFFF, dtype=np.uint16)
+        native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+        return (native.view(np.uint16) + shift).view(np.int16)
     exact = stored.astype(np.int32) * np.int32(slope) + np.int32(intercept)
-    return exact.astype(np.int16) if ends[0] >= -32768 and ends[1] <= 32767 else exact
+    return exact.astype(np.int16) if small else exact

@@ -5,9 +5,6 @@ Labels and overview photographs, which name patients, are never opened.
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +17,9 @@ from PIL import Image
 from aris.errors import ImageError
 from aris.imaging import codecs, dicom, frames
 from aris.imaging.film import printable
+from aris.imaging.parsing import parse
 from aris.imaging.prompt_images import PromptImage
+from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
 from aris.imaging.sampling import slice_indices
 from aris.imaging.sources import FileSource
@@ -259,17 +258,11 @@ class _Tiles:
     """One level of a DICOM slide (PS3.3 C.8.12.4): TILED_FULL, or TILED_SPARSE with a position for each frame."""
 
     def __init__(self, source: FileSource) -> None:
-        from pydicom import dcmread
-
         self._name = source.name
         data = source.read()
-        if not codecs.inflated_size_within(data, dicom.MAX_INFLATED):
-            raise ImageError(f"{self._name}: inflated, it is too large; export it uncompressed")
-        logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote header values
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self._dataset = dataset = dcmread(io.BytesIO(data), force=True)
+            with quiet_pydicom():
+                self._dataset = dataset = parse(data, self._name)
                 dicom.ensure_syntax(dataset)
                 self._rows, self._columns = int(dataset.Rows), int(dataset.Columns)
                 self.width = int(dataset.get("TotalPixelMatrixColumns") or self._columns)
@@ -333,8 +326,7 @@ class _Tiles:
         if index in self._seen:
             return self._seen[index]
         try:
-            with warnings.catch_warnings(), codecs.kept_child():
-                warnings.simplefilter("ignore")
+            with quiet_pydicom(), codecs.kept_child():
                 if self._cut is None:
                     self._cut = list(frames.split(self._dataset))
                 pixels, _ = dicom.display_pixels(self._cut[index], self._name)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from typing import Literal
+
+from aris.imaging.parsing import parse
+from aris.imaging.quiet import quiet_pydicom
 
 Kind = Literal["dicom", "png", "jpeg", "tiff", "unknown"]
 
@@ -69,15 +70,12 @@ def complaint(data: bytes) -> str:
 
 def _is_bare_dicom(data: bytes) -> bool:
     """Whether a file without preamble begins with DICOM elements of group 0002 or 0008, in order."""
-    from pydicom import dcmread
-
     # Cheap first: little-endian group 2 or 8, and an element number that those groups begin with.
     if data[:2] not in (b"\x02\x00", b"\x08\x00") or data[3:4] != b"\x00":
         return False
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they quote header values
-            dataset = dcmread(io.BytesIO(data), force=True, stop_before_pixels=True)
-        return "SOPClassUID" in dataset or "Modality" in dataset
-    except Exception:  # pydicom raises many kinds on bytes that are not DICOM
+        with quiet_pydicom():
+            dataset = parse(data, "", pixels=False)
+            return "SOPClassUID" in dataset or "Modality" in dataset
+    except Exception:  # what pydicom raises on bytes that are not DICOM, here and when values are converted
         return False

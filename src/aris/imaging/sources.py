@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -52,7 +51,9 @@ class FileSource:
                 return self.path.read_bytes()
             with zipfile.ZipFile(self.path) as archive:
                 return read_member(archive, archive.getinfo(self.member), self.name)
-        except (OSError, KeyError, zipfile.BadZipFile):
+        except ImageError:
+            raise
+        except Exception:  # gone, or zipfile's many kinds
             raise ImageError(f"{self.name}: cannot be read; copy it again") from None
 
 
@@ -77,7 +78,9 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> b
     try:
         with archive.open(info) as stream:
             data = stream.read(info.file_size + 1)
-    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, EOFError, RuntimeError, ValueError):
+    except MemoryError:
+        raise ImageError(f"{name}: out of memory while unpacking; unpack the archive and give the folder") from None
+    except Exception:  # zipfile and its three decompressors raise many kinds on damaged members
         raise ImageError(f"{name}: damaged in the archive; pack it again") from None
     if len(data) != info.file_size:
         raise ImageError(f"{name}: damaged in the archive; pack it again")
@@ -131,10 +134,11 @@ def in_zip(path: Path) -> Iterator[tuple[FileSource, bytes] | Skipped]:
     name = FileSource(path).name
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+    except Exception:  # zipfile raises many kinds on a damaged directory
         raise ImageError(f"{name}: the archive is damaged; pack or copy it again") from None
     with archive:
-        infos = [info for info in archive.infolist() if not info.is_dir()]
+        # An entry without a name is none; zipfile itself stumbles over it.
+        infos = [info for info in archive.infolist() if info.filename and not info.is_dir()]
         if len(infos) > MAX_FILES:
             raise ImageError(f"{name}: more than {MAX_FILES:,} files; give a smaller archive")
         unpacked = sum(info.file_size for info in infos)

@@ -5,9 +5,6 @@ Colours as they were meant: YBR variants and palettes become RGB, an ICC profile
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,8 @@ import numpy.typing as npt
 from aris.errors import ImageError
 from aris.imaging import codecs, dicom, frames, raster, sniff
 from aris.imaging.film import contents, named, printable
+from aris.imaging.parsing import parse
+from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
 from aris.imaging.sampling import slice_indices
 from aris.imaging.sources import FileSource
@@ -97,15 +96,9 @@ def read_stills(path: str | Path | FileSource, limit: int = MAX_FRAMES) -> Still
 
 
 def _from_dicom(data: bytes, source: str, path: str, limit: int) -> Stills:
-    from pydicom import dcmread
-
-    if not codecs.inflated_size_within(data, dicom.MAX_INFLATED):
-        raise ImageError(f"{source}: inflated, it is too large; export it uncompressed")
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote header values
-    with warnings.catch_warnings(), codecs.kept_child():
-        warnings.simplefilter("ignore")
+    with quiet_pydicom(), codecs.kept_child():
         try:
-            dataset = dcmread(io.BytesIO(data), force=True)
+            dataset = parse(data, source)
             modality = dicom.code(dataset, "Modality")
             if modality in _ELSEWHERE:
                 raise ImageError(f"{source}: this is {_ELSEWHERE[modality]}")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from aris.errors import ImageError
-from aris.imaging import codecs, sniff
-from aris.imaging.dicom import MAX_INFLATED, code, sop_class
+from aris.imaging import sniff
+from aris.imaging.dicom import code, sop_class
+from aris.imaging.parsing import is_deflated, parse, parse_header
+from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.sources import FileSource, Skipped, in_folder, in_zip
 
 SeriesKind = Literal["film", "mammogram", "volume", "slide", "stills", "other"]
@@ -113,15 +112,16 @@ def find_studies(path: str | Path) -> Studies:
     path = Path(path).expanduser()
     skipped: list[Skipped] = []
     found: list[tuple[Instance, dict[str, Any]]] = []
-    for item in _contents(path):
-        if isinstance(item, Skipped):
-            skipped.append(item)
-            continue
-        source, data = item
-        try:
-            found.append(_header(source, data))
-        except ImageError as error:
-            skipped.append(Skipped(source.name, str(error)))
+    with quiet_pydicom():
+        for item in _contents(path):
+            if isinstance(item, Skipped):
+                skipped.append(item)
+                continue
+            source, data = item
+            try:
+                found.append(_header(source, data))
+            except ImageError as error:
+                skipped.append(Skipped(source.name, str(error).removeprefix(f"{source.name}: ")))
     if not found:
         why = f" (first of {len(skipped)}: {skipped[0].reason})" if skipped else ""
         raise ImageError(f"{FileSource(path).name}: no DICOM image found{why}; give a folder or file with images")
@@ -181,9 +181,6 @@ def _listed(path: Path) -> list[tuple[FileSource, bytes | None] | Skipped] | Non
 
 def _read(source: FileSource, data: bytes | None, tags: list[str]) -> Any:
     """The header, without pixels."""
-    from pydicom import dcmread
-
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote header values
     try:
         if data is None:
             with source.path.open("rb") as file:
@@ -192,18 +189,11 @@ def _read(source: FileSource, data: bytes | None, tags: list[str]) -> Any:
             head = data[:4096]
         if sniff.kind_of(head) != "dicom":
             raise ImageError(sniff.complaint(head))
-        if b"1.2.840.10008.1.2.1.99" in head[132:1024]:
-            data = source.read() if data is None else data
-            if not codecs.inflated_size_within(data, MAX_INFLATED):
-                raise ImageError("inflated, it is too large for an image")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            file_like = source.path if data is None else io.BytesIO(data)
-            return dcmread(file_like, force=True, stop_before_pixels=True, specific_tags=list(tags))
-    except ImageError:
-        raise
-    except Exception:  # pydicom raises many kinds on damaged files
-        raise ImageError("damaged or unreadable") from None
+        if data is None and not is_deflated(head):
+            return parse_header(source.path, source.name, list(tags))
+        return parse(source.read() if data is None else data, source.name, tags=list(tags), pixels=False)
+    except OSError:
+        raise ImageError("cannot be read") from None
 
 
 def _header(source: FileSource, data: bytes | None) -> tuple[Instance, dict[str, Any]]:

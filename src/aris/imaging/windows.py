@@ -38,13 +38,13 @@ def ct_rgb(hu: npt.NDArray[Any], version: Version = "1.5") -> npt.NDArray[np.uin
     if version not in CT_WINDOWS:
         raise ImageError(f"ct: no windows for version {version!r}; use one of {', '.join(CT_WINDOWS)}")
     shown = np.empty((*hu.shape, 3), dtype=np.uint8)
+    if hu.dtype == np.int16:  # each of 65,536 values once, at the place that its bits name as an unsigned number
+        values = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.float32)
+        table = np.stack([_windowed(values, low, high) for low, high in CT_WINDOWS[version]], axis=-1)
+        np.take(table, hu.view(np.uint16), axis=0, out=shown, mode="clip")
+        return shown
     for channel, (low, high) in enumerate(CT_WINDOWS[version]):
-        if hu.dtype == np.int16:  # each of 65,536 values once
-            values = np.arange(-32768, 32768, dtype=np.float32)
-            table = _windowed(values, low, high)
-            shown[..., channel] = table[hu.astype(np.int32) + 32768]
-        else:
-            shown[..., channel] = _windowed(hu.astype(np.float32), low, high)
+        shown[..., channel] = _windowed(hu.astype(np.float32), low, high)
     return shown
 
 

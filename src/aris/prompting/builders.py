@@ -22,6 +22,7 @@ ImageLike = Image | Pixels | PIL.Image.Image
 
 RADIOLOGIST = "You are an expert radiologist."
 MAX_CT_SLICES = 85
+_LONGEST = 300  # characters of an option, a finding's name or a target
 # The nine classes of NCT-CRC-HE-100K in the order of the published prompt.
 COLORECTAL_TISSUES = (
     "adipose",
@@ -94,12 +95,12 @@ def lettered(options: Sequence[str]) -> tuple[str, ...]:
     """The options as prompt and answer spell them: "A: adipose", "B: background", ...
 
     Raises:
-        PromptError: they are fewer than 2 or more than 26, or one is empty.
+        PromptError: they are fewer than 2 or more than 26, or one is empty or not a line of at most 300 characters.
     """
     if not 2 <= len(options) <= len(ascii_uppercase):
         raise PromptError(f"options: {len(options)} given; give 2 to {len(ascii_uppercase)}")
     return tuple(
-        f"{letter}: {_text(name, 'option')}" for letter, name in zip(ascii_uppercase, options, strict=False)
+        f"{letter}: {one_line(name, 'option')}" for letter, name in zip(ascii_uppercase, options, strict=False)
     )
 
 
@@ -111,6 +112,9 @@ def boxes(image: ImageLike, target: str) -> list[Message]:
     Args:
         image: any aspect ratio; it is padded here, so that every backend sees the square that the numbers refer to.
         target: an anatomical structure or finding, as in "right clavicle".
+
+    Raises:
+        PromptError: the target is empty or not a line of at most 300 characters.
     """
     square = np.ascontiguousarray(pad_to_square(_image(image).pixels))
     text = (
@@ -122,7 +126,7 @@ def boxes(image: ImageLike, target: str) -> list[Message]:
         'Remember that "left" means the patient\'s left, the side where the heart is; it is often marked with an L in '
         "the upper right corner of the image.\n\n"
         "Query:\n"
-        f"Where is the {_text(target, 'target')}? Reason first, then give the final answer in the format "
+        f"Where is the {one_line(target, 'target')}? Reason first, then give the final answer in the format "
         '"Final Answer: X" where X is a JSON list of objects with the keys "box_2d" and "label". Answer:'
     )
     return [user(Image(square), text)]
@@ -151,3 +155,15 @@ def _text(text: str, name: str) -> str:
     if not text.strip():
         raise PromptError(f"prompt: the {name} is empty")
     return text.strip()
+
+
+def one_line(text: str, name: str) -> str:
+    """A text that stands inside a line of a prompt: with a line break in it, it could pass for lines of ours.
+
+    Raises:
+        PromptError: it is empty, longer than 300 characters, or holds line breaks or control characters.
+    """
+    text = _text(text, name)
+    if len(text) > _LONGEST or not text.isprintable():
+        raise PromptError(f"prompt: the {name} must be one line of at most {_LONGEST} characters")
+    return text

@@ -6,6 +6,7 @@ aspect ratio, times 1/255, mean 0.5 and standard deviation 0.5. Pan and scan is 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -147,13 +148,20 @@ class ImageProcessor:
             pixels = pad_to_square(pixels)
         resized = PIL.Image.fromarray(pixels).resize((self.size, self.size), resample=self.resample)
         values = np.asarray(self._equalized(resized))
-        if values.ndim == 2:
-            values = np.repeat(values[:, :, None], 3, axis=2)
+        normal = np.empty((3, *values.shape[:2]), dtype=np.float32)
+        for channel, levels in enumerate(self._levels):
+            one = values if values.ndim == 2 else values[:, :, channel]
+            np.take(levels, one, out=normal[channel], mode="clip")
+        return normal
+
+    @functools.cached_property
+    def _levels(self) -> npt.NDArray[np.float32]:
+        """What each of 256 values becomes in each channel: float32 (3, 256)."""
         # A float64 product rounded to float32, then float32: the reference's roundings, so results are bit-equal.
-        scaled = (values.astype(np.float64) * self.rescale_factor).astype(np.float32)
+        scaled = (np.arange(256, dtype=np.float64) * self.rescale_factor).astype(np.float32)
         mean, std = np.asarray(self.image_mean, np.float32), np.asarray(self.image_std, np.float32)
-        normal: npt.NDArray[np.float32] = (scaled - mean) / std
-        return normal.transpose(2, 0, 1)
+        levels: npt.NDArray[np.float32] = (scaled - mean[:, None]) / std[:, None]
+        return levels
 
     def _equalized(self, image: PIL.Image.Image) -> PIL.Image.Image:
         if self.equalize == "none":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import logging
 import re
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 from aris.errors import StoreError
+from aris.imaging import parsing
+from aris.imaging.quiet import quiet_pydicom
 
 # Ours for all versions, so that the same object is the same file.
 IMPLEMENTATION_UID = "2.25.81827926043097871668665088929335946287"
@@ -31,14 +30,13 @@ def parse(data: bytes, source: str, *, pixels: bool = True) -> Any:
     Raises:
         ObjectError: they are not a DICOM file, or damaged.
     """
-    from pydicom import dcmread
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-    # pydicom's warnings and log lines quote header values.
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet_pydicom():
         try:
-            dataset = dcmread(io.BytesIO(data), stop_before_pixels=not pixels, force=data[128:132] != b"DICM")
+            dataset = parsing.parse(data, source, pixels=pixels)
+            if parsing.is_deflated(data):
+                dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
             known = "SOPClassUID" in dataset and "SOPInstanceUID" in dataset
         except Exception:  # pydicom raises many kinds on damaged files
             known = False

@@ -143,7 +143,7 @@ def film_case(film: Film, kind: Kind | None = None, header: Header | None = None
         kind = "film" if film.body_part and not is_chest(film.body_part) else "chest film"
     if header is None and film.format == "dicom":
         header = Header(laterality=film.laterality, image_laterality=film.image_laterality)
-    pixels = film.pixels if film.pixels.ndim == 3 else np.repeat(film.pixels[..., None], 3, axis=2)
+    pixels = _rgb(film.pixels)
     attribute = film.spacing_attribute or ""
     return Case(
         kind, film.source, (PromptImage(pixels, "IMAGE 1", 0),), film, film.modality, film.body_part,
@@ -183,7 +183,8 @@ def _still_case(path: str | FileSource, kind: Kind | None) -> Case:
 
 
 def _rgb(pixels: np.ndarray) -> np.ndarray:
-    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+    """Grey in three channels, without a copy."""
+    return pixels if pixels.ndim == 3 else np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
 
 
 def _slide_or_picture(path: Path) -> Case:

@@ -164,6 +164,7 @@ class DraftStream(Iterator[str]):
             laterality=case.header.image_laterality or case.header.laterality,
             spacing=case.spacing,
             words=self._words,
+            header_text="\n".join((case.header.examination, case.header.indication, case.header.technique)),
         )
 
     def _with_header(self, sections: Sections) -> Sections:

@@ -14,6 +14,7 @@ from aris.backends import Backend
 from aris.errors import ModelError
 from aris.imaging import Film, read_film
 from aris.prompting import Image, Message, user
+from aris.prompting.builders import one_line
 from aris.tasks.calibration import UNCALIBRATED, Calibration, ScoreCalibration, read_calibration
 from aris.tasks.film_checks import not_a_film
 from aris.tasks.prompts import ANSWERS, FINDING_QUESTION, GATE_QUESTION
@@ -65,6 +66,7 @@ def findings(
         ImageError: the file cannot be read.
         ModelError: the model reads no images, or its scores are not numbers.
         CheckpointError: its calibration is malformed.
+        PromptError: a name is empty or not a line of at most 300 characters.
     """
     film = film if isinstance(film, Film) else read_film(film)
     result = assess(model, film, names, force=force, calibration=calibration).result
@@ -86,6 +88,7 @@ def assess(
 ) -> Assessment:
     """As `findings`, with what a draft needs besides; `task` is what the scope must allow where it is not findings."""
     require_images(model)
+    names = None if names is None else [one_line(name, "finding's name") for name in names]
     site, own = calibration, read_calibration(model.calibration)
     calibration = own if site is None else Calibration({**own.findings, **site.findings}, own.gate)
     by_site = frozenset() if site is None else frozenset(site.findings)

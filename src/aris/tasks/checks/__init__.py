@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from aris.tasks.checks import agreement, claims, places
+from aris.tasks.checks import agreement, claims, injected, places
 from aris.tasks.checks.facts import Facts
 from aris.tasks.checks.priority import priority
 from aris.tasks.results import FailedCheck, Sections
 
 CHECKS = (
     "laterality", "sections", "scores", "region", "measurement", "prior", "modality", "repetition",
+    "instruction",
 )  # fmt: skip
 
 __all__ = ["CHECKS", "Facts", "check_draft", "priority"]
@@ -31,5 +32,6 @@ def check_draft(sections: Sections, facts: Facts) -> tuple[FailedCheck, ...]:
         ("prior", claims.prior(text, facts)),
         ("modality", claims.modality(text, facts)),
         ("repetition", agreement.repeated(sections)),
+        ("instruction", injected.instruction(text, facts)),
     )
     return tuple(FailedCheck(check=name, message=message) for name, messages in found for message in messages)

@@ -18,6 +18,7 @@ class Facts:
     spacing: "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", or "" where lengths are not known.
     has_prior: whether an earlier image was given too.
     words: scored findings and what the score says, as ("pneumonia", "not seen").
+    header_text: what the header says, as the report quotes it.
     regions: boxes or evidence of findings; sides: the patient's side of each, "" where it cannot be told.
     """
 
@@ -27,5 +28,6 @@ class Facts:
     spacing: str = ""
     has_prior: bool = False
     words: Sequence[tuple[str, str]] = ()
+    header_text: str = ""
     regions: Sequence[Region] = ()
     sides: Sequence[str] = ()
