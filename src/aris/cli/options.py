@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -76,6 +77,15 @@ DeviceOption = Annotated[
         metavar="auto|cpu|cuda[:N]",
         help="Where to run; auto takes CUDA if present.",
         rich_help_panel=_MODEL,
+    ),
+]
+EvidenceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--evidence",
+        metavar="DIR",
+        file_okay=False,
+        help="Show where each score came from: a picture (.png) and a map (.npy) in this folder. Needs the model here.",
     ),
 ]
 BackendOption = Annotated[

@@ -192,13 +192,20 @@ class Engine:
         """Log-probability (T - 1,) float32 of each token of a text after those before it, for perplexity."""
         return torch.tensor([step.logprob for step in self.prompt_logprobs(token_ids)])
 
-    def prompt_logprobs(self, token_ids: Listed[int], top: int = 0) -> list[Step]:
-        """Each token of a text but the first, as if it had been generated, with the `top` likeliest at its place."""
-        wanted = {at: (token,) for at, token in enumerate(token_ids[1:])}
-        (sequence,) = self._finish([Request(token_ids, generate=False, wanted=wanted, top=top, retain=False)])
-        return [
-            Step(token, sequence.scores[at][0], sequence.tops.get(at, ())) for at, token in enumerate(token_ids[1:])
-        ]
+    def prompt_logprobs(
+        self, token_ids: Listed[int], top: int = 0, *, images: tuple[ImageInput, ...] = (), start: int = 1
+    ) -> list[Step]:
+        """Each token of a text as if it had been generated, with the `top` likeliest at its place.
+
+        Args:
+            images: of the text, in order.
+            start: the first token asked for, at least 1.
+        """
+        asked = list(enumerate(token_ids[start:], start - 1))
+        wanted = {at: (token,) for at, token in asked}
+        request = Request(token_ids, images, generate=False, wanted=wanted, top=top, retain=False)
+        (sequence,) = self._finish([request])
+        return [Step(token, sequence.scores[at][0], sequence.tops.get(at, ())) for at, token in asked]
 
     def _finish(self, requests: list[Request]) -> list[Sequence]:
         """Run requests to their ends."""
