@@ -82,7 +82,7 @@ class Nano:
     def map(self, pixels: Tensor) -> tuple[Floats, float]:
         """The shipped method's map for "Yes" (side, side), and the log-odds."""
         inputs, gradients, score = self.gradients(pixels)
-        return combine(inputs, gradients).view(self.side, self.side).double().numpy(), score
+        return combine(inputs[0], gradients[0], self.size // self.side)[0].double().numpy(), score
 
 
 # Fills: what stands where a cell was taken away.
@@ -287,7 +287,7 @@ def choose(nano: Nano, data: Path, count: int) -> None:
     for pixels in films:
         inputs, gradients, score = nano.gradients(pixels)
         sign = 1 if nano.slope * score + nano.intercept >= 0 else -1
-        maps = candidates(nano.model, inputs, gradients, sign) | {"random": random.random((nano.side, nano.side))}
+        maps = candidates(nano.model, inputs, gradients, sign, healthy) | {"random": random.random((nano.side, nano.side))}
         for name, each in curves(nano, pixels, healthy, maps).items():
             gap = sign * nano.slope * (area(each["insertion"]) - area(each["deletion"]))
             gaps.setdefault(name, {1: [], -1: []})[sign].append(gap)

@@ -10,19 +10,32 @@ import torch
 from torch import Tensor
 
 from aris.model import MedGemma
+from aris.model.relevance import combine
 
 Floats = npt.NDArray[np.float64]
 
 
-def candidates(model: MedGemma, states: Sequence[Tensor], gradients: Sequence[Tensor], sign: int) -> dict[str, Floats]:
+def candidates(
+    model: MedGemma, states: Sequence[Tensor], gradients: Sequence[Tensor], sign: int, fill: Tensor
+) -> dict[str, Floats]:
     """Maps (side, side) of the patches of one image, for the answer that `sign` names (1 "Yes", -1 "No").
 
     Args:
         states, gradients: as from `model.relevance.patch_gradients`.
+        fill: what deletion puts in (1, 3, S, S): a map that knows it has an advantage that no user's has.
     """
+    assert model.config.vision is not None
+    pixels, slope = states[0], sign * gradients[0]
+    states, gradients = states[1:], gradients[1:]
     side = round(states[0].shape[1] ** 0.5)
     last = len(states) - 1
-    made: dict[str, Tensor] = {}
+    size = model.config.vision.patch_size
+    made: dict[str, Tensor] = {
+        "gradient x pixel": combine(pixels - pixels.mean(), slope, size) + cells(slope * pixels.mean(), size),
+        "gradient x (pixel - mean)": combine(pixels, slope, size),
+        "gradient x (pixel - fill), which knows the fill": cells(slope * (pixels - fill), size),
+        "length of the gradient at the pixels": cells(slope.abs(), size),
+    }
     for layer in (0, 2, 4, 6, last):
         name = "the end" if layer == last else f"layer {layer}"
         state, gradient = states[layer][0], sign * gradients[layer][0]
@@ -37,6 +50,11 @@ def candidates(model: MedGemma, states: Sequence[Tensor], gradients: Sequence[Te
     for name, seed in seeds.items():
         made[f"attention x gradient, {name}"] = rollout(model, states, gradients, sign, seed)
     return {name: values.view(side, side).double().numpy() for name, values in made.items()}
+
+
+def cells(values: Tensor, size: int) -> Tensor:
+    """Sums over channels and patches, (1, side, side)."""
+    return torch.nn.functional.avg_pool2d(values.sum(1), size) * size**2
 
 
 def rollout(

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from aris.backends import Relevance
-from aris.prompting import Image
+from aris.prompting import Frame, Image
 from aris.prompting.processor import ImageProcessor
 from aris.tasks.relevance_map import hot_regions, overlay, peak, source_map
 from films import filmlike
@@ -51,19 +51,20 @@ def test_trimmed_borders_move_the_map() -> None:
     framed = np.zeros((360, 340), dtype=np.uint8)
     framed[40:340, 50:330] = film
     processor = ImageProcessor(size=64, crop_borders=True)
-    ((left, top, right, bottom),) = processor.frames(Image(framed))
+    (frame,) = processor.frames(Image(framed))
+    left, top, right, bottom = frame.shown
     assert left > 30 and top > 25 and right <= 340 and bottom <= 360
-    shown = np.asarray(framed[int(top) : int(bottom), int(left) : int(right)])
+    shown = np.asarray(framed[top:bottom, left:right])
     assert np.array_equal(processor(Image(framed)).numpy(), ImageProcessor(size=64)(Image(shown)).numpy())
     found, _ = source_map(seen(processor, framed), 0, 360, 340)
-    assert found[: int(top)].sum() == 0 and found[:, : int(left)].sum() == 0
+    assert found[:top].sum() == 0 and found[:, :left].sum() == 0
 
 
 def test_crops_add_to_the_whole() -> None:
     pixels = spot(400, 1200, 60, 900, 100)
     processor = ImageProcessor(size=64)
     given = seen(processor, pixels, pan_and_scan=True)
-    assert len(given.grids) == 4 and given.frames[0] == (0, 0, 1200, 400) and given.frames[3] == (800, 0, 1200, 400)
+    assert len(given.grids) == 4 and given.frames[0].shown == (0, 0, 1200, 400) and given.frames[3].shown == (800, 0, 1200, 400)
     found, _ = source_map(given, 0, 400, 1200)
     x, y = peak(found) or (-1, -1)
     assert 890 <= x <= 1010 and 50 <= y <= 170
@@ -80,11 +81,10 @@ def test_frames_are_what_the_views_show() -> None:
             views = processor(Image(pixels))
             frames = processor.frames(Image(pixels))
             assert len(frames) == len(views)
-            for view, (left, top, right, bottom) in zip(views, frames, strict=True):
-                wide = np.zeros((int(bottom - top), int(right - left)), dtype=np.uint8)
-                inner = pixels[max(0, int(top)) : int(bottom), max(0, int(left)) : int(right)]
-                above, before = max(0, -int(top)), max(0, -int(left))
-                wide[above : above + len(inner), before : before + inner.shape[1]] = inner
+            for view, frame in zip(views, frames, strict=True):
+                (left, top, right, bottom), (x0, y0, x1, y1) = frame.box, frame.shown
+                wide = np.zeros((bottom - top, right - left), dtype=np.uint8)
+                wide[y0 - top : y1 - top, x0 - left : x1 - left] = pixels[y0:y1, x0:x1]
                 assert np.array_equal(ImageProcessor(size=32)(Image(wide))[0].numpy(), view.numpy())
 
 
@@ -92,14 +92,14 @@ def test_relevance_in_the_padding_is_told_and_left_out() -> None:
     grid = np.zeros((SIDE, SIDE), dtype=np.float32)
     grid[4, 0] = 3  # left of an upright image in its square
     grid[4, 4] = 1
-    found, padding = source_map(Relevance((grid,), ((-100, 0, 300, 400),), (0,), 1.0, ""), 0, 400, 200)
+    found, padding = source_map(Relevance((grid,), (Frame((-100, 0, 300, 400), (0, 0, 200, 400)),), (0,), 1.0, ""), 0, 400, 200)
     assert padding == pytest.approx(0.75, abs=0.01) and found.sum() == pytest.approx(1, abs=1e-3)
 
 
 def test_nothing_that_speaks_for_it_is_an_empty_map() -> None:
-    found, padding = source_map(
-        Relevance((np.full((SIDE, SIDE), -1, dtype=np.float32),), ((0, 0, 90, 80),), (0,), 0.0, ""), 0, 80, 90
-    )
+    whole = Frame((0, 0, 90, 80), (0, 0, 90, 80))
+    grid = np.full((SIDE, SIDE), -1, dtype=np.float32)
+    found, padding = source_map(Relevance((grid,), (whole,), (0,), 0.0, ""), 0, 80, 90)
     assert not found.any() and padding == 0 and peak(found) is None and hot_regions(found) == ()
     assert overlay(filmlike(80, 90), found).shape == (80, 90, 3)
 

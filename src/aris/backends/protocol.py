@@ -15,7 +15,7 @@ import numpy.typing as npt
 from aris.backends.constraints import Grammar
 from aris.checkpoints.registry import ModelSpec
 from aris.errors import ModelError
-from aris.prompting import Message, Segment
+from aris.prompting import Frame, Message, Segment
 
 FinishReason = Literal["stop", "length", "aborted"]
 
@@ -98,15 +98,14 @@ class Relevance:
     Attributes:
         grids: for each view (image or crop) float32 (g, g), one value a patch; positive speaks for what was scored,
             negative against it.
-        frames: for each view left, top, right, bottom in pixels of its image, which the grid spans; where the view was
-            padded it reaches beyond the image.
+        frames: for each view where it lies on its image; the grid spans the frame's box.
         images: for each view the index of its image in the conversation.
         score: what was explained, in nats.
         method: its name.
     """
 
     grids: tuple[npt.NDArray[np.float32], ...]
-    frames: tuple[tuple[float, float, float, float], ...]
+    frames: tuple[Frame, ...]
     images: tuple[int, ...]
     score: float
     method: str

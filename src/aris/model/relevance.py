@@ -23,7 +23,7 @@ from aris.model.rope import rope_tables
 
 # Words whose embeddings are widened at once.
 _WORDS = 16_384
-METHOD = ""
+METHOD = "gradient times (pixel - mean), summed over each patch"
 Step = Callable[[Tensor], Tensor]
 
 
@@ -60,15 +60,19 @@ def patch_relevance(
         ModelError: the model has no tower, no target is given, or the prompt is longer than the model reads.
     """
     states, gradients, score = patch_gradients(model, pixels, token_ids, targets)
-    side = round(states[0].shape[1] ** 0.5)
-    return combine(states, gradients).view(-1, side, side), score
+    assert model.config.vision is not None
+    return combine(states[0], gradients[0], model.config.vision.patch_size), score
 
 
 def patch_gradients(
     model: MedGemma, pixels: Tensor, token_ids: Sequence[int], targets: Sequence[Target]
 ) -> tuple[list[Tensor], list[Tensor], float]:
-    """The states (N, P, V) float32 of the patches before each layer of the tower and after its final norm, the
-    gradients of the targets' sum with respect to them, and that sum; arguments and errors as for `patch_relevance`."""
+    """As `patch_relevance`, with all that is on the way.
+
+    Returns:
+        states: the pixels (N, 3, S, S), then (N, P, V) the patches before each layer of the tower, after the last, and
+        after the final norm, all float32; the gradients of the targets' sum with respect to them; and that sum.
+    """
     if model.vision_tower is None or model.multi_modal_projector is None or model.config.vision is None:
         raise ModelError("relevance: this model has no vision tower, so there is no image to explain")
     if not targets:
@@ -76,18 +80,26 @@ def patch_gradients(
     if len(token_ids) > model.config.text.max_position_embeddings:
         raise ModelError(f"relevance: {len(token_ids)} tokens are more than the model reads")
     tower = model.vision_tower
-    steps = [*map(_wide, tower.encoder.layers), _wide(tower.post_layernorm), _wide(model.multi_modal_projector)]
-    with torch.no_grad():
-        patches = _wide(tower.embeddings)(pixels.to(model.device).float())
-    states = _forward(steps, patches)
+    parts = [tower.embeddings, *tower.encoder.layers, tower.post_layernorm, model.multi_modal_projector]
+    steps = [_wide(part) for part in parts]
+    states = _forward(steps, pixels.to(model.device).float())
     score, gradient = _of_soft_tokens(model, states[-1], token_ids, targets)
     gradients = _backward(steps, states, gradient)
     return states[:-1], gradients[:-1], score
 
 
-def combine(states: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
-    """The relevance (N, P) of patches: @@"""
-    raise NotImplementedError
+def combine(pixels: Tensor, gradients: Tensor, patch_size: int) -> Tensor:
+    """The relevance (N, side, side) of patches: gradient times the pixel less its view's mean, summed over each patch.
+
+    To first order this is what the score would lose if the patch were of the mean grey.
+
+    Args:
+        pixels, gradients: (N, channels, S, S).
+    """
+    images, side = pixels.shape[0], pixels.shape[-1] // patch_size
+    product = (gradients * (pixels - pixels.mean((1, 2, 3), keepdim=True))).sum(1)
+    kept = product[:, : side * patch_size, : side * patch_size]  # a convolution leaves a rest at the border out
+    return kept.reshape(images, side, patch_size, side, patch_size).sum((2, 4))
 
 
 def _of_soft_tokens(

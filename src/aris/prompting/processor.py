@@ -23,7 +23,20 @@ from aris.prompting.messages import Image, Pixels
 from aris.prompting.normalize import Equalization
 
 Fit = Literal["stretch", "pad"]
-Box = tuple[float, float, float, float]
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a view lies on its image: boxes of left, top, right, bottom in pixels, (0, 0) the first one's outer corner.
+
+    Attributes:
+        box: what the view's square spans; with padding it is larger than what is shown.
+        shown: what it shows of the image.
+    """
+
+    box: Box
+    shown: Box
 
 
 @dataclass(frozen=True)
@@ -113,21 +126,17 @@ class ImageProcessor:
         views = [pixels[top:bottom, left:right] for left, top, right, bottom in self._boxes(pixels, pan_and_scan)]
         return torch.from_numpy(np.stack([self._pixel_values(view) for view in views]))
 
-    def frames(self, image: Image, *, pan_and_scan: bool | None = None) -> list[Box]:
-        """What each view of `__call__` shows of the image, in the same order.
-
-        Returns:
-            left, top, right, bottom in pixels of the image, (0, 0) the outer corner of the first; the view's square
-            spans this box. Where the view is padded the box reaches beyond the image.
-        """
+    def frames(self, image: Image, *, pan_and_scan: bool | None = None) -> list[Frame]:
+        """What each view of `__call__` shows of the image, in the same order."""
         frames = []
-        for left, top, right, bottom in self._boxes(image.pixels, pan_and_scan):
+        for box in self._boxes(image.pixels, pan_and_scan):
+            left, top, right, bottom = box
             if self.fit == "pad":
                 side = max(bottom - top, right - left)
                 above, before = _padding(bottom - top, right - left)
                 left, top = left - before, top - above
                 right, bottom = left + side, top + side
-            frames.append((float(left), float(top), float(right), float(bottom)))
+            frames.append(Frame((left, top, right, bottom), box))
         return frames
 
     def pan_and_scan(self, pixels: Pixels) -> list[Pixels]:

@@ -44,36 +44,31 @@ def source_map(found: Relevance, image: int, height: int, width: int) -> tuple[M
         that lay in padding, and is not in the map.
     """
     out = np.zeros((height, width), dtype=np.float64)
-    whole = 0.0
+    whole, padded = 0.0, False
     for grid, frame, index in zip(found.grids, found.frames, found.images, strict=True):
         if index != image:
             continue
         positive = np.maximum(grid.astype(np.float64), 0)
-        left, top, right, bottom = frame
+        left, top, right, bottom = frame.box
+        x0, y0, x1, y1 = frame.shown
         # A patch's relevance is spread over the pixels that it covers.
         area = (right - left) * (bottom - top) / positive.size
-        rows = _weights(height, top, bottom, positive.shape[0])
-        columns = _weights(width, left, right, positive.shape[1])
-        out += rows @ (positive / area) @ columns.T
+        rows = _weights(range(y0, y1), top, bottom, positive.shape[0])
+        columns = _weights(range(x0, x1), left, right, positive.shape[1])
+        out[y0:y1, x0:x1] += rows @ (positive / area) @ columns.T
         whole += positive.sum()
+        padded |= frame.box != frame.shown
     inside = out.sum()
     if not inside > 0:
         return np.zeros((height, width), dtype=np.float32), 0.0
-    padding = max(0.0, 1 - inside / whole) if _padded(found, image, height, width) else 0.0
+    padding = max(0.0, 1 - inside / whole) if padded else 0.0
     return (out / inside).astype(np.float32), float(padding)
 
 
-def _padded(found: Relevance, image: int, height: int, width: int) -> bool:
-    frames = [frame for frame, index in zip(found.frames, found.images, strict=True) if index == image]
-    return any(min(left, top) < 0 or right > width or bottom > height for left, top, right, bottom in frames)
-
-
-def _weights(pixels: int, start: float, stop: float, cells: int) -> npt.NDArray[np.float64]:
-    """(pixels, cells): how much of each cell's value a pixel's centre takes, 0 outside [start, stop)."""
-    centres = np.arange(pixels) + 0.5
-    at = np.clip((centres - start) / (stop - start) * cells - 0.5, 0, cells - 1)
-    weights = np.maximum(0.0, 1 - np.abs(at[:, None] - np.arange(cells)))
-    weights[(centres < start) | (centres >= stop)] = 0
+def _weights(pixels: range, start: float, stop: float, cells: int) -> npt.NDArray[np.float64]:
+    """(pixels, cells): how much of each cell's value a pixel's centre takes; cells span [start, stop)."""
+    at = np.clip((np.array(pixels) + 0.5 - start) / (stop - start) * cells - 0.5, 0, cells - 1)
+    weights: npt.NDArray[np.float64] = np.maximum(0.0, 1 - np.abs(at[:, None] - np.arange(cells)))
     return weights
 
 
