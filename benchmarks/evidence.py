@@ -233,11 +233,12 @@ def one_film(nano: Nano, film: Tensor, healthy: Tensor, lungs: Floats, seed: int
 
 
 def chosen_patients(bank: FilmBank, count: int | None) -> list[int]:
-    """Films of a fixed, seeded part of the patients."""
+    """Films of the first patients in a seeded order."""
     names = sorted(set(bank.patients))
     np.random.default_rng(0).shuffle(names)
-    kept = set(names[:count])
-    return [index for index, patient in enumerate(bank.patients) if patient in kept]
+    place = {name: number for number, name in enumerate(names[:count])}
+    kept = [index for index, patient in enumerate(bank.patients) if patient in place]
+    return sorted(kept, key=lambda index: place[bank.patients[index]])
 
 
 def summary(rows: list[dict[str, Any]], patients: list[str]) -> dict[str, Any]:

@@ -58,7 +58,8 @@ def test_tokens_spelt_as_text_give_the_same() -> None:
 
 def test_sentences_that_come_twice_have_their_own_tokens() -> None:
     text = "Clear. Clear."
-    found = sentence_confidence(text, parse_report(text)[0], tokens(("Clear", 0.9), (".", 1), ("▁Clear", 0.4), (".", 1)))
+    made = tokens(("Clear", 0.9), (".", 1), ("▁Clear", 0.4), (".", 1))
+    found = sentence_confidence(text, parse_report(text)[0], made)
     assert [each.least_probability for each in found] == [0.9, 0.4]
 
 
@@ -99,7 +100,8 @@ class Endpoint(ScriptedBackend):
 
 
 def endpoint(**changes: bool) -> Endpoint:
-    model = Endpoint(name="tiny", spec=spec(), calibration=CALIBRATION, scores=nano().scores, pieces=(TEXT[:30], TEXT[30:]))
+    pieces = (TEXT[:30], TEXT[30:])
+    model = Endpoint(name="tiny", spec=spec(), calibration=CALIBRATION, scores=nano().scores, pieces=pieces)
     for name, value in changes.items():
         setattr(model, name, value)
     return model

@@ -3,62 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import aris
-from aris.backends import NativeBackend, Relevance
+from aris.backends import NativeBackend
 from aris.checkpoints.registry import Scope, Use
 from aris.errors import ImageError, ModelError, PromptError, ScopeError
 from aris.imaging import Film, read_film
-from aris.prompting import Frame
 from aris.tasks import Draft, draft, evidence, findings, save_evidence
 from aris.tasks.evidence_maps import UNKNOWN_SIDE, evidence_of, stating_sentences
 from aris.tasks.film_findings import FINDING_QUESTION
 from films import child, film, filmlike
-from scripted_backend import ScriptedBackend, nano, spec
+from scripted_backend import SIDED, nano, seeing, spec
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 SICK = SAMPLES / "child-pneumonia.jpg"
-GOOD = ("FINDINGS: Opacity on the right.", "\nIMPRESSION: Right-sided pneumonia is likely.")
 
 
 @pytest.fixture(scope="module")
 def model() -> NativeBackend:
     return aris.load("aris-nano", dtype="float32")
-
-
-class Seeing(ScriptedBackend):
-    """A scripted model that can be looked into: its relevance lies where the test says, in fractions of the image."""
-
-    place: tuple[float, float] = (0.2, 0.5)
-    explained: list[tuple[str, str, str | None]]
-
-    def token_logprobs(self, messages: Any, answer: str) -> tuple[()]:
-        return ()
-
-    def relevance(self, messages: Any, wanted: str, *, before: str = "", against: str | None = None) -> Relevance:
-        self.explained = [*getattr(self, "explained", []), (before, wanted, against)]
-        height, width = messages[-1].content[0].pixels.shape[:2]
-        grid = np.full((20, 20), -0.1, dtype=np.float32)
-        grid[int(self.place[1] * 20), int(self.place[0] * 20)] = 1
-        whole = Frame((0, 0, width, height), (0, 0, width, height))
-        return Relevance((grid,), (whole,), (0,), 2.0, "told by the test")
-
-
-def seeing(pneumonia: float = 0.9, place: tuple[float, float] = (0.2, 0.5), **changes: Any) -> Seeing:
-    declared = spec()
-    scope = replace(declared.scope, tasks=(*declared.scope.tasks, "evidence"))
-    base = nano(pneumonia=pneumonia)
-    values = {"name": "tiny", "spec": replace(declared, scope=scope), "calibration": base.calibration}
-    made = Seeing(**({**values, "scores": base.scores, "pieces": GOOD} | changes))
-    made.place = place
-    return made
 
 
 # The shipped model.
@@ -72,7 +40,7 @@ def deletion(model: NativeBackend, found: Film, order: np.ndarray, side: int = 1
     soft = np.asarray(Image.fromarray(found.pixels).filter(ImageFilter.GaussianBlur(24)))
     step = found.pixels.shape[0] // side
     scores = []
-    for share in (0.05, 0.1, 0.2):
+    for share in (0.05, 0.15):
         gone = np.zeros(side * side, dtype=bool)
         gone[order[: round(share * side * side)]] = True
         mask = np.kron(gone.reshape(side, side), np.ones((step, step))).astype(bool)
@@ -114,7 +82,7 @@ def test_a_film_without_the_finding_is_explained_by_what_speaks_against_it(model
 
 
 def test_the_map_follows_the_weights(model: NativeBackend) -> None:
-    """Model randomisation (Adebayo et al., 2018): a map that stays when the weights are drawn anew shows the image only."""
+    """Model randomisation (Adebayo et al., 2018): a map that stays when weights are drawn anew shows the image only."""
     before = evidence(model, SICK, finding="pneumonia", force=True).relevance
     tower = model.model.vision_tower
     assert tower is not None
@@ -138,12 +106,13 @@ def test_the_map_follows_the_weights(model: NativeBackend) -> None:
 
 
 def test_words_of_a_draft_are_explained(model: NativeBackend) -> None:
-    written = draft(model, SICK)
-    sentence = written.sections.impression.split(".")[0]
-    told = evidence(model, SICK, phrase=sentence, draft=written)
+    clear = SAMPLES / "child-normal.jpg"
+    written = draft(model, clear)
+    sentence = written.sections.findings.split(".")[0]
+    told = evidence(model, clear, phrase=sentence, draft=written)
     assert told.kind == "phrase" and told.about == sentence and told.relevance.any()
     with pytest.raises(PromptError, match="does not stand in the draft"):
-        evidence(model, SICK, phrase="an aortic aneurysm", draft=written)
+        evidence(model, clear, phrase="an aortic aneurysm", draft=written)
 
 
 # Sides, scope, flows.
@@ -175,7 +144,8 @@ def test_an_unknown_orientation_is_said() -> None:
 
 
 def test_regions_are_in_pixels_of_the_file_and_reach_the_report() -> None:
-    result = draft(seeing(place=(0.2, 0.5)), child(pixels=filmlike(600, 400), patient_orientation=("L", "F")), evidence=True)
+    shown = child(pixels=filmlike(600, 400), patient_orientation=("L", "F"))
+    result = draft(seeing(place=(0.2, 0.5)), shown, evidence=True)
     assert result.evidence is not None
     (told,) = result.evidence
     assert told.sides == ("right",) and told.explains == 'the answer "Yes"'
@@ -183,7 +153,8 @@ def test_regions_are_in_pixels_of_the_file_and_reach_the_report() -> None:
     (region,) = evidence_of(result)
     left, top, right, bottom = region.box
     assert left < 90 < right and top < 315 < bottom and right - left < 80 and region.note and region.probability is None
-    assert Draft.model_validate_json(result.model_dump_json()).evidence == (told.model_copy(update={"relevance": None}),)
+    again = Draft.model_validate_json(result.model_dump_json())
+    assert again.evidence == (told.model_copy(update={"relevance": None}),)
     assert "evidence" not in json.loads(draft(seeing(), child()).model_dump_json())
 
 
@@ -208,7 +179,7 @@ def test_a_model_without_published_figures_says_so() -> None:
     assert result.evidence is not None and [each.kind for each in result.evidence] == ["phrase"]
     assert result.evidence[0].about == "Right-sided pneumonia is likely."
     before, wanted, against = model.explained[0]
-    assert before + wanted == "".join(GOOD) and against is None
+    assert before + wanted == "".join(SIDED) and against is None
     assert any("no figure is published" in each and "evidence" in each for each in result.warnings)
 
 
@@ -230,5 +201,5 @@ def test_what_is_asked_must_be_one_thing() -> None:
 
 
 def test_sentences_that_state_a_finding() -> None:
-    text = "FINDINGS: No effusion.\nThere is edema. The heart is normal.\nIMPRESSION: Possible pneumonia. There is edema."
+    text = "No effusion.\nThere is edema. The heart is normal.\nPossible pneumonia. There is edema."
     assert list(stating_sentences(text)) == ["There is edema."]

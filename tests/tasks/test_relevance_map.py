@@ -64,7 +64,8 @@ def test_crops_add_to_the_whole() -> None:
     pixels = spot(400, 1200, 60, 900, 100)
     processor = ImageProcessor(size=64)
     given = seen(processor, pixels, pan_and_scan=True)
-    assert len(given.grids) == 4 and given.frames[0].shown == (0, 0, 1200, 400) and given.frames[3].shown == (800, 0, 1200, 400)
+    assert len(given.grids) == 4 and given.frames[0].shown == (0, 0, 1200, 400)
+    assert given.frames[3].shown == (800, 0, 1200, 400)
     found, _ = source_map(given, 0, 400, 1200)
     x, y = peak(found) or (-1, -1)
     assert 890 <= x <= 1010 and 50 <= y <= 170
@@ -92,7 +93,8 @@ def test_relevance_in_the_padding_is_told_and_left_out() -> None:
     grid = np.zeros((SIDE, SIDE), dtype=np.float32)
     grid[4, 0] = 3  # left of an upright image in its square
     grid[4, 4] = 1
-    found, padding = source_map(Relevance((grid,), (Frame((-100, 0, 300, 400), (0, 0, 200, 400)),), (0,), 1.0, ""), 0, 400, 200)
+    frame = Frame((-100, 0, 300, 400), (0, 0, 200, 400))
+    found, padding = source_map(Relevance((grid,), (frame,), (0,), 1.0, ""), 0, 400, 200)
     assert padding == pytest.approx(0.75, abs=0.01) and found.sum() == pytest.approx(1, abs=1e-3)
 
 
@@ -119,7 +121,8 @@ def test_two_parts_are_two_regions() -> None:
 def test_a_picture_is_of_limited_size_and_coloured_where_the_map_is() -> None:
     found = np.zeros((3000, 2000), dtype=np.float32)
     found[100:400, 100:400] = 1
-    picture = overlay(np.full((3000, 2000), 100, dtype=np.uint8), found, [(100, 100, 400, 400)], ("a line", "another"))
+    grey = np.full((3000, 2000), 100, dtype=np.uint8)
+    picture = overlay(grey, found, [(100, 100, 400, 400)], ("a line", "another"))
     height, width = picture.shape[:2]
     assert width <= 1024 and 1024 < height < 1150
     banner = height - 1024

@@ -20,7 +20,7 @@ from aris.tasks.draft_prompts import draft_messages
 from aris.tasks.prompts import ANSWERS, FINDING_QUESTION
 from aris.tasks.relevance_map import hot_regions, peak, source_map
 from aris.tasks.report_text import sentences
-from aris.tasks.results import Draft, Evidence, Finding, Region
+from aris.tasks.results import Draft, Evidence, Finding, Region, Sections
 from aris.tasks.scope import Kind, evidence_warning, refusal
 from aris.tasks.sides import side_of
 
@@ -129,13 +129,14 @@ def draft_evidence(
     findings: Sequence[Finding],
     words: Sequence[tuple[str, str]],
     text: str,
+    sections: Sections,
     *,
     forced: bool,
 ) -> tuple[Evidence, ...]:
     """The maps of a draft: of each scored finding; for a model that scores none, of sentences that state a finding."""
     if findings:
         return tuple(finding_evidence(model, case, each, forced=forced) for each in findings)
-    told = list(stating_sentences(text))[:MOST_SENTENCES]
+    told = list(stating_sentences(f"{sections.findings}\n{sections.impression}"))[:MOST_SENTENCES]
     return tuple(phrase_evidence(model, case, words, text, each, forced=forced) for each in told)
 
 

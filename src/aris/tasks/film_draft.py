@@ -152,7 +152,8 @@ class DraftStream(Iterator[str]):
         logprobs = self._reply.reply.logprobs
         if not logprobs and isinstance(self._model, WhiteBox):
             logprobs = self._model.token_logprobs(self._messages, text)
-        told = sentence_confidence(text, parse_report(text)[0], logprobs or ())
+        sections = parse_report(text)[0]
+        told = sentence_confidence(text, sections, logprobs or ())
         note = "" if logprobs or not text.strip() else NOT_GIVEN
         self._confidence = Confidence(method=METHOD, mark_below=MARK_BELOW, sentences=told, note=note)
         self._timings["confidence_s"] = clock() - began
@@ -161,7 +162,9 @@ class DraftStream(Iterator[str]):
             scored, forced = self.assessment.findings, self.assessment.forced
             allowed, self._said = may_show(self._model, self.case.kind, force=forced)
             if allowed:
-                self._evidence = draft_evidence(self._model, self.case, scored, self._words, text, forced=forced)
+                self._evidence = draft_evidence(
+                    self._model, self.case, scored, self._words, text, sections, forced=forced
+                )
             self._timings["evidence_s"] = clock() - began
 
     @property
