@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aris.backends import FinishReason, GenerationOptions, Reply, Timings, Usage
+import numpy as np
+
+from aris.backends import FinishReason, GenerationOptions, Relevance, Reply, Timings, TokenLogprob, Usage
 from aris.checkpoints.registry import FindingScope, ModelSpec, Scope
-from aris.prompting import Message, Segment, Text, user
+from aris.prompting import Frame, Image, Message, Segment, Text, user
 from aris.tasks.prompts import GATE_QUESTION
 
 Answers = Callable[[str], Sequence[float]]
@@ -113,3 +116,37 @@ def nano(gate: float = 0.99, pneumonia: float = 0.9, **changes: Any) -> Scripted
         return yes(gate if question == GATE_QUESTION else pneumonia)
 
     return ScriptedBackend(**({"name": "tiny", "spec": spec(), "calibration": CALIBRATION, "scores": scores} | changes))
+
+
+SIDED = ("FINDINGS: Opacity on the right.", "\nIMPRESSION: Right-sided pneumonia is likely.")
+
+
+@dataclass
+class Seeing(ScriptedBackend):
+    """A scripted model that can be looked into: its relevance lies at `place`, in fractions of width and height."""
+
+    place: tuple[float, float] = (0.2, 0.5)
+    explained: list[tuple[str, str, str | None]] = field(default_factory=list)
+
+    def token_logprobs(self, messages: Sequence[Message], answer: str) -> tuple[TokenLogprob, ...]:
+        return tuple(TokenLogprob(word, -0.1) for word in re.findall(r"\s*\S+", answer))
+
+    def relevance(
+        self, messages: Sequence[Message], wanted: str, *, before: str = "", against: str | None = None
+    ) -> Relevance:
+        self.explained.append((before, wanted, against))
+        (shown,) = (part for part in messages[-1].content if isinstance(part, Image))
+        height, width = shown.pixels.shape[:2]
+        grid = np.full((20, 20), -0.1, dtype=np.float32)
+        grid[int(self.place[1] * 20), int(self.place[0] * 20)] = 1
+        whole = Frame((0, 0, width, height), (0, 0, width, height))
+        return Relevance((grid,), (whole,), (0,), 2.0, "told by the test")
+
+
+def seeing(pneumonia: float = 0.9, **changes: Any) -> Seeing:
+    """As `nano`, a model whose declared scope has evidence."""
+    declared = spec()
+    scope = replace(declared.scope, tasks=(*declared.scope.tasks, "evidence"))
+    base = nano(pneumonia=pneumonia)
+    values = {"name": "tiny", "spec": replace(declared, scope=scope), "calibration": CALIBRATION}
+    return Seeing(**({**values, "scores": base.scores, "pieces": SIDED} | changes))

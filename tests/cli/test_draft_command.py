@@ -40,7 +40,8 @@ def test_json_is_one_document_and_nothing_else(aris: Aris, scripted: Scripted, f
     assert result.exit_code == 0
     data = json.loads(result.stdout)
     assert list(data) == [
-        "model", "file", "sections", "findings", "warnings", "draft", "kind", "priority", "checks", "timings",
+        "model", "file", "sections", "findings", "warnings", "draft", "kind", "priority", "checks", "confidence",
+        "timings",
     ]  # fmt: skip
     assert data["file"] == str(film_png) and data["draft"] is True
     assert data["sections"]["impression"] == "Pneumonia is likely."

@@ -55,6 +55,7 @@ def full(**changes: Any) -> Report:
                 probability=0.75,
                 measurements=(Measurement(name="long axis", value=12.34567, unit="mm", note="detector plane"),),
             ),
+            Region(label="pneumonia", box=(0.0, 5.0, 20.5, 30.0), note="evidence of the model, no outline"),
         ),
         "measurements": (Measurement(name="cardiothoracic ratio", value=0.52, unit="1"),),
         "warnings": ("the view is not stated", "age unknown"),
@@ -131,7 +132,7 @@ reports = st.builds(
     regions=st.lists(
         st.builds(
             Region, label=_names, box=_boxes(), probability=_probabilities,
-            measurements=st.lists(_measurements, max_size=2).map(tuple),
+            measurements=st.lists(_measurements, max_size=2).map(tuple), note=st.just("") | _names,
         ),
         max_size=2,
     ).map(tuple),

@@ -42,15 +42,18 @@ def test_the_prompt_says_what_the_score_says(pneumonia: float, word: str) -> Non
 
 def test_a_draft_as_json_has_the_documented_keys() -> None:
     data = json.loads(draft(nano(pieces=GOOD), child()).model_dump_json())
-    keys = ["model", "file", "sections", "findings", "warnings", "draft", "kind", "priority", "checks", "timings"]
-    assert list(data) == keys
+    assert list(data) == [
+        "model", "file", "sections", "findings", "warnings", "draft", "kind", "priority", "checks", "confidence",
+        "timings",
+    ]  # fmt: skip
     assert data["sections"]["findings"] == "Opacity on the right."
     assert data["sections"]["impression"] == "Pneumonia is likely."
     assert data["findings"] == [{"name": "pneumonia", "probability": pytest.approx(0.9)}]
     assert data["draft"] is True and data["warnings"] == []
-    assert {"read_s", "findings_s", "image_s", "prefill_s", "first_token_s", "decode_tokens_per_s", "total_s"} == set(
-        data["timings"]
-    )
+    assert set(data["timings"]) == {
+        "read_s", "findings_s", "image_s", "prefill_s", "first_token_s", "decode_tokens_per_s", "confidence_s",
+        "total_s",
+    }  # fmt: skip
 
 
 def test_the_text_comes_in_the_pieces_that_the_model_makes() -> None:
@@ -104,7 +107,7 @@ def test_medgemma_gets_its_official_prompt(name: str, system: str | None) -> Non
     assert prompt_text(model) == "Describe this X-ray" and result.findings == () and result.warnings == ()
     first = model.prompts[-1][0]
     assert (first.role == "system") is (system is not None)
-    assert model.options[-1] == GenerationOptions(max_tokens=2000)
+    assert model.options[-1] == GenerationOptions(max_tokens=2000, top_logprobs=0)
 
 
 def test_a_model_that_is_not_for_drafts_writes_none() -> None:
@@ -117,7 +120,7 @@ def test_a_model_that_is_not_for_drafts_writes_none() -> None:
 def test_options_reach_the_model() -> None:
     model = nano(pieces=GOOD)
     draft(model, child(), options=GenerationOptions(temperature=0.5, seed=4), max_tokens=77)
-    assert model.options[-1] == GenerationOptions(max_tokens=77, temperature=0.5, seed=4)
+    assert model.options[-1] == GenerationOptions(max_tokens=77, temperature=0.5, seed=4, top_logprobs=0)
 
 
 def test_a_model_without_a_tower_is_refused() -> None:

@@ -8,11 +8,13 @@ from aris.backends.protocol import (
     Backend,
     FinishReason,
     GenerationOptions,
+    Relevance,
     Reply,
     ReplyStream,
     Timings,
     TokenLogprob,
     Usage,
+    WhiteBox,
 )
 
 __all__ = [
@@ -22,11 +24,13 @@ __all__ = [
     "GenerationOptions",
     "Grammar",
     "NativeBackend",
+    "Relevance",
     "Reply",
     "ReplyStream",
     "Timings",
     "TokenLogprob",
     "Usage",
+    "WhiteBox",
     "image",
     "load",
 ]

@@ -10,15 +10,17 @@ from typing import Any, NamedTuple
 
 from aris.backends.constraints import GrammarCompiler
 from aris.backends.memory import memory_errors
-from aris.backends.protocol import GenerationOptions, Reply
+from aris.backends.protocol import GenerationOptions, Relevance, Reply, TokenLogprob
 from aris.backends.streaming import NativeStream
 from aris.checkpoints.registry import ModelSpec
 from aris.engine import Engine, EngineLimits, ImageInput, Prefix, Request, SamplingParams
 from aris.engine.scheduler import Proposer
 from aris.errors import ModelError, PromptError
 from aris.model import AdapterBank, MedGemma
+from aris.model.relevance import METHOD, Target, patch_relevance
 from aris.prompting import ImageProcessor, Message, Prompt, PromptProcessor, Text, Tokenizer, with_thinking
 from aris.prompting.chat import neutralize
+from aris.prompting.messages import images_of
 
 
 class PromptToken(NamedTuple):
@@ -241,6 +243,62 @@ class NativeBackend:
             self._read_images(prompts[0], prefix.images)
             rest = [prompt.token_ids[shared:] for prompt in prompts]
             return self.engine.score_many(prefix, list(zip(rest, answers, strict=True)))
+
+    def token_logprobs(self, messages: Sequence[Message], answer: str) -> tuple[TokenLogprob, ...]:
+        """Log-probabilities of a given answer's tokens (see `protocol.WhiteBox.token_logprobs`).
+
+        One pass over the answer, after what is kept of the prompt: far cheaper than asking for them while it is made.
+        """
+        if not answer:
+            return ()
+        prompt = self._prompt(messages, None)
+        ids = [*prompt.token_ids, *self.tokenizer.encode(neutralize(answer))]
+        with memory_errors(self.model.device):
+            steps = self.engine.prompt_logprobs(ids, images=_images(prompt), start=len(prompt.token_ids))
+        name = self.tokenizer.id_to_token
+        return tuple(TokenLogprob(name(step.token_id) or "", float(step.logprob or 0.0)) for step in steps)
+
+    def relevance(
+        self, messages: Sequence[Message], wanted: str, *, before: str = "", against: str | None = None
+    ) -> Relevance:
+        """Where the images of a conversation speak for a text (see `protocol.WhiteBox.relevance`).
+
+        The network is differentiated in float32 whatever its weights are stored in. It takes about as long as reading
+        the prompt three times, and nothing of the engine's memory.
+        """
+        processor = self.prompts.image_processor
+        if processor is None:
+            raise ModelError(f"{self.name}: this model reads no images, so there is nothing to point at")
+        prompt = self._prompt(messages, None)
+        if prompt.pixel_values is None:
+            raise PromptError("relevance: the conversation has no image")
+        earlier = self.tokenizer.encode(neutralize(before)) if before else []
+        if against is not None:
+            targets = [(self._choice_ids(wanted)[0], self._choice_ids(against)[0])]
+            rest = earlier
+        else:
+            if not wanted.strip():
+                raise PromptError("relevance: the text is empty; give words of the answer")
+            rest = self.tokenizer.encode(neutralize(before + wanted))
+            # Where the words meet in a token it belongs to what is explained.
+            earlier = rest[: min(_shared([earlier, rest]), len(rest) - 1)]
+            targets = [(token, None) for token in rest[len(earlier) :]]
+        start = len(prompt.token_ids) + len(earlier) - 1
+        with memory_errors(self.model.device):
+            grids, score = patch_relevance(
+                self.model,
+                prompt.pixel_values,
+                [*prompt.token_ids, *rest],
+                [Target(start + place, token, other) for place, (token, other) in enumerate(targets)],
+            )
+        frames = [processor.frames(image) for image in images_of(messages)]
+        return Relevance(
+            grids=tuple(grids.cpu().numpy()),
+            frames=tuple(frame for each in frames for frame in each),
+            images=tuple(index for index, each in enumerate(frames) for _ in each),
+            score=score,
+            method=METHOD,
+        )
 
     def forget_images(self) -> None:
         """Free what is kept of images and prompts."""

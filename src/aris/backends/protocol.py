@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
 
 from aris.backends.constraints import Grammar
 from aris.checkpoints.registry import ModelSpec
 from aris.errors import ModelError
-from aris.prompting import Message, Segment
+from aris.prompting import Frame, Message, Segment
 
 FinishReason = Literal["stop", "length", "aborted"]
 
@@ -92,6 +95,26 @@ class TokenLogprob:
     token: str
     logprob: float
     top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Relevance:
+    """Where on its images a model's score came from (see `model.relevance`).
+
+    Attributes:
+        grids: for each view (image or crop) float32 (g, g), one value a patch; positive speaks for what was scored,
+            negative against it.
+        frames: for each view where it lies on its image; the grid spans the frame's box.
+        images: for each view the index of its image in the conversation.
+        score: what was explained, in nats.
+        method: its name.
+    """
+
+    grids: tuple[npt.NDArray[np.float32], ...]
+    frames: tuple[Frame, ...]
+    images: tuple[int, ...]
+    score: float
+    method: str
 
 
 @dataclass(frozen=True)
@@ -196,5 +219,35 @@ class Backend(Protocol):
 
         Returns:
             For each question the scores of its choices, as from `score`.
+        """
+        ...
+
+
+@runtime_checkable
+class WhiteBox(Protocol):
+    """What a backend gives besides whose network runs in this process. An endpoint is none."""
+
+    def token_logprobs(self, messages: Sequence[Message], answer: str) -> tuple[TokenLogprob, ...]:
+        """The natural log-probability of each token of a given answer, as if the model had written it.
+
+        Raises:
+            PromptError, ModelError: as for `Backend.stream`.
+        """
+        ...
+
+    def relevance(
+        self, messages: Sequence[Message], wanted: str, *, before: str = "", against: str | None = None
+    ) -> Relevance:
+        """Where the images of a conversation speak for a text.
+
+        Args:
+            messages: the conversation; it ends with a user's turn.
+            wanted: the text whose log-probability is explained.
+            before: what the answer says before it.
+            against: explain the log-odds of `wanted` over this, by the first token of each.
+
+        Raises:
+            PromptError: as for `Backend.stream`; or a text is empty.
+            ModelError: the model reads no images, or the prompt is too long.
         """
         ...

@@ -100,6 +100,7 @@ def _images(draft: str, pathology: str, skin: str, fundus: str, *more: Use) -> S
         Use("classify", "skin", f"US-DermMCQA accuracy {skin} ({_CARD})"),
         Use("classify", "fundus", f"EyePACS accuracy {fundus} ({_CARD})"),
         *(Use("ask", kind) for kind in ("chest film", "film", "pathology", "skin", "fundus")),
+        *(Use("evidence", kind) for kind in ("chest film", "film", "pathology", "skin", "fundus")),
         *more,
     )
     return Scope(tasks=tuple(dict.fromkeys(use.task for use in uses)), uses=uses, note=_NO_NUMBER)
@@ -119,11 +120,12 @@ _MEDGEMMA_1_5 = _images(
     Use("compare", "chest film", f"MS-CXR-T macro accuracy 65.7 ({_CARD})"),
 )
 _NANO = Scope(
-    tasks=("draft", "findings", "ask"),
+    tasks=("draft", "findings", "ask", "evidence"),
     uses=(
         Use("draft", "chest film", "written from the calibrated score of pneumonia; its wording is not validated"),
         Use("findings", "chest film", "see the findings' own evidence"),
         Use("ask", "chest film", "VQA-RAD test, closed questions: see the model card"),
+        Use("evidence", "chest film", "@@EVIDENCE@@"),
     ),
     modalities=("CR", "DX", "RG"),
     views=("AP", "PA"),

@@ -10,6 +10,7 @@ import typer
 
 from aris.cli import options as o
 from aris.cli.kinds import KindOption, kind
+from aris.cli.maps import Maps
 from aris.cli.outcome import FAILED, interruptible, report
 from aris.cli.session import Session, generation_options
 from aris.cli.terminal import heading, note, one_line, probability, working, write, write_json
@@ -33,6 +34,7 @@ def draft(
     calibration: Annotated[
         Path | None, typer.Option("--calibration", metavar="FILE", help="A site's own, made by aris calibrate.")
     ] = None,
+    evidence: o.EvidenceOption = None,
     model: o.ModelOption = "aris-nano",
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout a file, one a line.")] = False,
     force: o.ForceOption = False,
@@ -63,9 +65,12 @@ def draft(
         aris draft chest.png --json | jq .sections.impression
 
         aris draft chest.dcm --model google/medgemma-1.5-4b-it
+
+        aris draft chest.dcm --evidence maps --json | aris export - -f sr
     """
     session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
     generation = generation_options(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
+    maps = Maps(evidence, session)
     from aris.imaging import Skipped
 
     failed = done = 0
@@ -77,7 +82,9 @@ def draft(
                     _refused(case, file, json=json)
                     continue
                 with_site = session.calibration(calibration)
-                _one(session, case, with_site, json=json, force=force, options=generation, max_tokens=max_tokens)
+                _one(
+                    session, case, with_site, maps, json=json, force=force, options=generation, max_tokens=max_tokens
+                )
                 done += 1
         except ImageError as error:
             failed += 1
@@ -119,6 +126,7 @@ def _one(
     session: Session,
     case: Case,
     calibration: Calibration | None,
+    maps: Maps,
     *,
     json: bool,
     force: bool,
@@ -132,13 +140,15 @@ def _one(
             from aris.tasks import DraftStream
 
             stream = DraftStream(
-                backend, case, force=force, options=options, max_tokens=max_tokens, calibration=calibration
-            )
+                backend, case, force=force, options=options, max_tokens=max_tokens, calibration=calibration,
+                evidence=maps.wanted,
+            )  # fmt: skip
     with interruptible(INCOMPLETE, text=not json):
         if json:
             for _ in stream:
                 pass
-            write_json(stream.draft.model_dump(mode="json"))
+            draft = stream.draft
+            write_json(draft.model_copy(update={"evidence": maps.save(draft.evidence, case)}).model_dump(mode="json"))
             return
         heading(f"{MARK} \u00b7 {backend.name} \u00b7 {file}")
         write(_scores(stream.assessment))
@@ -146,6 +156,7 @@ def _one(
             write(piece)
         draft = stream.draft
         _end(draft)
+        maps.tell(maps.save(draft.evidence, case))
         heading(f"{MARK}. {session.caution}")
         _took(draft)
 
@@ -167,12 +178,26 @@ def _end(draft: Draft) -> None:
     text = draft.text
     if text:
         write("\n" if text.endswith("\n") else "\n\n")
+    _uncertain(draft)
     if draft.priority != "routine":
         write(f"PRIORITY: {draft.priority}\n")
     for warning in draft.warnings:
         write(f"! {one_line(warning)}\n", raw=True)
     if draft.warnings:
         write("\n")
+
+
+def _uncertain(draft: Draft) -> None:
+    """The sentences of which the model was not sure."""
+    confidence = draft.confidence
+    if confidence is None:
+        return
+    for each in confidence.sentences:
+        if each.marked:
+            short = each.text if len(each.text) <= 70 else f"{each.text[:67]}..."
+            write(f'~ uncertain wording ({probability(each.mean_probability)}): "{one_line(short)}"\n', raw=True)
+    if confidence.note:
+        write(f"~ confidence of sentences: {confidence.note}\n")
 
 
 def _took(draft: Draft) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aris.cli import options as o
+from aris.cli.maps import Maps
 from aris.cli.outcome import FAILED, interruptible, report
 from aris.cli.session import Session
 from aris.cli.terminal import counting, one_line, probability, write, write_json
@@ -27,6 +28,7 @@ def findings(
     calibration: Annotated[
         Path | None, typer.Option("--calibration", metavar="FILE", help="A site's own, made by aris calibrate.")
     ] = None,
+    evidence: o.EvidenceOption = None,
     json: Annotated[bool, typer.Option("--json", help="JSON Lines on stdout, one a file, in order.")] = False,
     force: o.ForceOption = False,
     backend_url: o.BackendOption = None,
@@ -45,15 +47,16 @@ def findings(
 
         aris findings *.png --json > findings.jsonl
 
-        aris findings chest.dcm --finding pneumonia
+        aris findings chest.dcm --finding pneumonia --evidence maps
     """
     session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
+    maps = Maps(evidence, session)
     failed = 0
     done = 0
     with counting("findings", len(files)) as step:
         for file in files:
             with interruptible(f"{done} of {len(files)} files are done", text=False):
-                failed += not _one(session, file, finding, calibration, json=json, force=force)
+                failed += not _one(session, file, finding, calibration, maps, json=json, force=force)
             done += 1
             step()
     if failed:
@@ -61,7 +64,14 @@ def findings(
 
 
 def _one(
-    session: Session, file: str, names: list[str] | None, calibration: Path | None, *, json: bool, force: bool
+    session: Session,
+    file: str,
+    names: list[str] | None,
+    calibration: Path | None,
+    maps: Maps,
+    *,
+    json: bool,
+    force: bool,
 ) -> bool:
     """Score one film and print it; False if it could not be read."""
     from aris.imaging import read_film
@@ -76,11 +86,15 @@ def _one(
     backend = session.backend
     from aris.tasks import findings as score
 
-    result = score(backend, film, names, force=force, calibration=session.calibration(calibration))
+    result = score(
+        backend, film, names, force=force, calibration=session.calibration(calibration), evidence=maps.wanted
+    )
+    result = result.model_copy(update={"evidence": maps.save(result.evidence, film)})
     if json:
         write_json(result.model_dump(mode="json"))
     else:
         _print(result)
+        maps.tell(result.evidence)
     return True
 
 

@@ -108,6 +108,15 @@ DeviceOption = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
+EvidenceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--evidence",
+        metavar="DIR",
+        file_okay=False,
+        help="Show where each score came from: a picture (.png) and a map (.npy) in this folder. Needs the model here.",
+    ),
+]
 BackendOption = Annotated[
     str | None,
     typer.Option(

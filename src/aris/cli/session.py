@@ -48,6 +48,11 @@ class Session:
         self._remote_model = None if isinstance(model, DefaultName) else str(model)
 
     @property
+    def remote(self) -> bool:
+        """Whether the model runs at an endpoint."""
+        return self._url is not None
+
+    @property
     def backend(self) -> Backend:
         """The model, ready to run.
 

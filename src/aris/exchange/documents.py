@@ -135,7 +135,7 @@ def report_from_task(values: dict[str, Any], source: str, images: Sequence[str |
             scored = tuple(ScoredFinding(name=each.name, probability=each.probability) for each in found.findings)
             draft = Draft(
                 model=found.model, file=found.file, sections=Sections(), findings=scored, warnings=found.warnings,
-                forced=found.forced, assessment=found,
+                forced=found.forced, assessment=found, evidence=found.evidence,
             )  # fmt: skip
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]

@@ -236,6 +236,8 @@ class _Writer:
         if region.probability is not None:
             parts.append(_probability(region.probability))
         content: Resource = {"component": parts}
+        if region.note:
+            content["note"] = [{"text": region.note}]
         if region.measurements:
             content["hasMember"] = [
                 self._measurement(each, index, place) for place, each in enumerate(region.measurements)

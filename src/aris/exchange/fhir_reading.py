@@ -111,6 +111,7 @@ class _Reader:
             "frame": frame["valueInteger"] if frame else None,
             "probability": _probability(region),
             "measurements": [_measurement(self._at(each)) for each in region.get("hasMember", [])],
+            "note": region["note"][0]["text"] if "note" in region else "",
         }
 
     def _signer(self, report: Resource, provenance: Resource) -> Resource | None:

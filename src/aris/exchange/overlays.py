@@ -192,7 +192,8 @@ def _annotation(report: Report, header: Any, layer: Any) -> Any:
 
 def _label(region: Region) -> str:
     number = "" if region.probability is None else f" {probability(region.probability)}"
-    return f"{region.label}{number}"
+    note = f" ({region.note})" if region.note else ""
+    return f"{region.label}{number}{note}"
 
 
 def _fitting(line: str, length: Any, width: float) -> str:

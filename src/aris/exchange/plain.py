@@ -31,7 +31,8 @@ def plain_text(report: Report) -> str:
             left, top, right, bottom = (f"{value:g}" for value in region.box)
             frame = "" if region.frame is None else f", frame {region.frame}"
             number = "" if region.probability is None else f", probability {probability(region.probability)}"
-            lines.append(f"{region.label}: columns {left} to {right}, rows {top} to {bottom}{frame}{number}")
+            note = f" ({region.note})" if region.note else ""
+            lines.append(f"{region.label}: columns {left} to {right}, rows {top} to {bottom}{frame}{number}{note}")
             lines += [f"  {measurement_line(each)}" for each in region.measurements]
         lines.append("")
     if report.measurements:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from aris.errors import ExchangeError
+from aris.tasks.evidence_maps import evidence_of
 from aris.tasks.results import Draft, Finding, Measurement, Region, Sections
 
 DRAFT_MARK = "DRAFT \u2014 not signed"
@@ -237,6 +238,7 @@ def report_of(
     Args:
         draft: what the task gave. Its file's path is left behind: paths may hold names.
         created: now, if it is not given.
+        regions: besides those of the draft's evidence maps.
 
     Raises:
         ExchangeError: parts do not fit together, as a region on an image that is not named.
@@ -253,7 +255,7 @@ def report_of(
         created=created or datetime.now(UTC),
         sections=draft.sections,
         findings=found,
-        regions=regions,
+        regions=(*regions, *evidence_of(draft)),
         measurements=measurements,
         warnings=draft.warnings,
         forced=draft.forced,
@@ -350,6 +352,7 @@ def tidied(report: Report) -> Report:
         each.model_copy(
             update={
                 "label": _clean_line(each.label),
+                "note": _clean_line(each.note),
                 "box": _on_grid(each.box),
                 "image": each.image or (report.images[0].uid if len(report.images) == 1 else ""),
                 "measurements": tuple(_tidy_measurement(m) for m in each.measurements),

@@ -377,6 +377,8 @@ def _region_group(report: Report, region: Region, index: int, algorithm: Any) ->
         measurements=[*measured, *(_measurement(each) for each in region.measurements)] or None,
     )
     _notes(group, region.measurements)
+    if region.note:
+        group[0].ContentSequence.append(_item(codes.COMMENT, region.note))
     return group
 
 

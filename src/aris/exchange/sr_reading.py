@@ -122,6 +122,7 @@ def _groups(groups: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
                 "frame": None if frame is None else int(frame),
                 "probability": probability,
                 "measurements": measured,
+                "note": next((_value(item) for item in items if _key_of(item) == _key(codes.COMMENT)), ""),
             })  # fmt: skip
         elif any(_key_of(item) == _key(codes.PRESENCE) for item in items):
             state = next(_value(item) for item in items if _key_of(item) == _key(codes.PRESENCE))

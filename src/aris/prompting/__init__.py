@@ -3,12 +3,13 @@
 from aris.prompting import builders
 from aris.prompting.chat import render
 from aris.prompting.messages import Image, Message, Part, Text, assistant, system, user
-from aris.prompting.processor import ImageProcessor
+from aris.prompting.processor import Frame, ImageProcessor
 from aris.prompting.prompt import Prompt, PromptProcessor
 from aris.prompting.thinking import Segment, ThinkingSplitter, split_thinking, with_thinking
 from aris.prompting.tokenizer import StreamDecoder, Tokenizer
 
 __all__ = [
+    "Frame",
     "Image",
     "ImageProcessor",
     "Message",

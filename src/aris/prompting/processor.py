@@ -24,6 +24,20 @@ from aris.prompting.messages import Image, Pixels
 from aris.prompting.normalize import Equalization
 
 Fit = Literal["stretch", "pad"]
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a view lies on its image: boxes of left, top, right, bottom in pixels, (0, 0) the first one's outer corner.
+
+    Attributes:
+        box: what the view's square spans; with padding it is larger than what is shown.
+        shown: what it shows of the image.
+    """
+
+    box: Box
+    shown: Box
 
 
 @dataclass(frozen=True)
@@ -110,11 +124,21 @@ class ImageProcessor:
         pixels = image.pixels
         if pixels.ndim == 3 and self.grayscale:
             pixels = np.asarray(PIL.Image.fromarray(pixels).convert("L"))
-        if self.crop_borders:
-            pixels = self._without_borders(pixels)
-        wanted = self.do_pan_and_scan if pan_and_scan is None else pan_and_scan
-        views = [pixels, *(self.pan_and_scan(pixels) if wanted else [])]
+        views = [pixels[top:bottom, left:right] for left, top, right, bottom in self._boxes(pixels, pan_and_scan)]
         return torch.from_numpy(np.stack([self._pixel_values(view) for view in views]))
+
+    def frames(self, image: Image, *, pan_and_scan: bool | None = None) -> list[Frame]:
+        """What each view of `__call__` shows of the image, in the same order."""
+        frames = []
+        for box in self._boxes(image.pixels, pan_and_scan):
+            left, top, right, bottom = box
+            if self.fit == "pad":
+                side = max(bottom - top, right - left)
+                above, before = _padding(bottom - top, right - left)
+                left, top = left - before, top - above
+                right, bottom = left + side, top + side
+            frames.append(Frame((left, top, right, bottom), box))
+        return frames
 
     def pan_and_scan(self, pixels: Pixels) -> list[Pixels]:
         """Crops that tile an elongated image (H, W[, 3]) along its longer side, in reading order.
@@ -123,7 +147,10 @@ class ImageProcessor:
         `pan_and_scan_min_crop_size`; else from 2 to `pan_and_scan_max_num_crops`, about square. The arithmetic is
         Gemma 3's reference processor's; the last crop may be narrower.
         """
-        height, width = pixels.shape[:2]
+        return [pixels[top:bottom, left:right] for left, top, right, bottom in self._crops(*pixels.shape[:2])]
+
+    def _crops(self, height: int, width: int) -> list[tuple[int, int, int, int]]:
+        """The crops' left, top, right and bottom."""
         long, short = max(height, width), min(height, width)
         if long / short < self.pan_and_scan_min_ratio_to_activate:
             return []
@@ -132,15 +159,23 @@ class ImageProcessor:
         step = math.ceil(long / count)
         if min(step, short) < self.pan_and_scan_min_crop_size:
             return []
-        starts = [step * index for index in range(count)]
+        spans = [(step * index, min(step * (index + 1), long)) for index in range(count)]
         if width >= height:
-            return [pixels[:, start : start + step] for start in starts]
-        return [pixels[start : start + step] for start in starts]
+            return [(start, 0, stop, height) for start, stop in spans]
+        return [(0, start, width, stop) for start, stop in spans]
 
-    def _without_borders(self, pixels: Pixels) -> Pixels:
-        luminance = pixels if pixels.ndim == 2 else np.asarray(PIL.Image.fromarray(pixels).convert("L"))
-        top, bottom, left, right = normalize.border_trims(luminance)
-        return pixels[top : pixels.shape[0] - bottom, left : pixels.shape[1] - right]
+    def _boxes(self, pixels: Pixels, pan_and_scan: bool | None) -> list[tuple[int, int, int, int]]:
+        """Left, top, right, bottom of each view before it is padded or resized: the whole, then the crops."""
+        height, width = pixels.shape[:2]
+        left, top, right, bottom = 0, 0, width, height
+        if self.crop_borders:
+            luminance = pixels if pixels.ndim == 2 else np.asarray(PIL.Image.fromarray(pixels).convert("L"))
+            above, below, before, behind = normalize.border_trims(luminance)
+            left, top, right, bottom = before, above, width - behind, height - below
+        wanted = self.do_pan_and_scan if pan_and_scan is None else pan_and_scan
+        crops = self._crops(bottom - top, right - left) if wanted else []
+        inner = [(left + x0, top + y0, left + x1, top + y1) for x0, y0, x1, y1 in crops]
+        return [(left, top, right, bottom), *inner]
 
     def _pixel_values(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """One view (H, W[, 3]) to float32 (3, size, size)."""
@@ -177,7 +212,13 @@ def pad_to_square(pixels: Pixels) -> Pixels:
     """(H, W[, 3]) to (L, L[, 3]) with L the longer side: zeros around the image, an odd one below or right of it."""
     height, width = pixels.shape[:2]
     side = max(height, width)
-    top, left = (side - height) // 2, (side - width) // 2
+    top, left = _padding(height, width)
     square = np.zeros((side, side, *pixels.shape[2:]), dtype=np.uint8)
     square[top : top + height, left : left + width] = pixels
     return square
+
+
+def _padding(height: int, width: int) -> tuple[int, int]:
+    """Rows above and columns before an image in the middle of a square of its longer side."""
+    side = max(height, width)
+    return (side - height) // 2, (side - width) // 2

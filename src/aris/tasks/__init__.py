@@ -3,6 +3,7 @@
 from aris.tasks.cases import Case, as_case, read_cases
 from aris.tasks.classify import classify
 from aris.tasks.compare import ComparisonStream, compare
+from aris.tasks.evidence import evidence, save_evidence
 from aris.tasks.film_draft import DraftStream, draft, draft_prompt
 from aris.tasks.film_findings import Assessment, assess, findings
 from aris.tasks.locate import locate
@@ -11,7 +12,9 @@ from aris.tasks.results import (
     Answer,
     Classification,
     Comparison,
+    Confidence,
     Draft,
+    Evidence,
     FailedCheck,
     FilmFindings,
     Finding,
@@ -20,6 +23,7 @@ from aris.tasks.results import (
     Region,
     ScoredFinding,
     Sections,
+    SentenceConfidence,
 )
 from aris.tasks.site_calibration import load_calibration
 
@@ -31,8 +35,10 @@ __all__ = [
     "Classification",
     "Comparison",
     "ComparisonStream",
+    "Confidence",
     "Draft",
     "DraftStream",
+    "Evidence",
     "FailedCheck",
     "FilmFindings",
     "Finding",
@@ -41,6 +47,7 @@ __all__ = [
     "Region",
     "ScoredFinding",
     "Sections",
+    "SentenceConfidence",
     "as_case",
     "ask",
     "assess",
@@ -48,8 +55,10 @@ __all__ = [
     "compare",
     "draft",
     "draft_prompt",
+    "evidence",
     "findings",
     "load_calibration",
     "locate",
     "read_cases",
+    "save_evidence",
 ]

@@ -23,6 +23,7 @@ _MENTIONS = {
     "consolidation": ("consolidation", "consolidations"),
     "pneumothorax": ("pneumothorax", "pneumothoraces"),
 }
+KNOWN_FINDINGS = tuple(_MENTIONS)
 _PSEUDO = re.compile(
     r"\b(?:no (?:(?:significant|interval|appreciable|substantial) )*(?:change|increase|decrease|improvement|worsening)"
     r"(?: (?:in|of))?|not only|not necessarily|not (?:been )?(?:excluded|ruled out)"

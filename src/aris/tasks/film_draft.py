@@ -11,16 +11,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from aris.backends import Backend, GenerationOptions, ReplyStream
+from aris.backends import Backend, GenerationOptions, ReplyStream, WhiteBox
+from aris.errors import PromptError
 from aris.imaging import Film
 from aris.prompting import Message
 from aris.tasks.calibration import Calibration
 from aris.tasks.cases import Case, as_case, film_case
 from aris.tasks.checks import Facts, check_draft, priority
+from aris.tasks.confidence import MARK_BELOW, METHOD, NOT_GIVEN, sentence_confidence
 from aris.tasks.draft_prompts import draft_messages
+from aris.tasks.evidence_maps import draft_evidence, may_show, require_one_image, require_white_box
 from aris.tasks.film_findings import Assessment, assess, require_images
 from aris.tasks.report_text import parse_report
-from aris.tasks.results import Draft, FailedCheck, FilmFindings, ScoredFinding, Sections
+from aris.tasks.results import Confidence, Draft, Evidence, FailedCheck, FilmFindings, ScoredFinding, Sections
 from aris.tasks.scope import FORCED, Kind, evidence_warning, refusal
 
 # MedGemma's card gives reports up to 2,000 tokens; aris-nano's are two short paragraphs.
@@ -48,6 +51,7 @@ class DraftStream(Iterator[str]):
         options: GenerationOptions | None = None,
         max_tokens: int | None = None,
         calibration: Calibration | None = None,
+        evidence: bool = False,
     ) -> None:
         """
         Args:
@@ -58,15 +62,19 @@ class DraftStream(Iterator[str]):
             options: how to generate; greedy by default.
             max_tokens: of the text; by default 256 for a model with scored findings, else 2,000.
             calibration: a site's own, of a chest film's findings.
+            evidence: make maps of where findings came from, when the text has ended (see `tasks.evidence`).
 
         Raises:
-            ImageError: the file cannot be read, or holds several examinations.
-            ModelError: the model reads no images.
+            ImageError: the file cannot be read, or holds several examinations; or evidence of several images.
+            ModelError: the model reads no images; or evidence of one at an endpoint.
         """
         clock = time.perf_counter
         self._started = clock()
         self.case = as_case(film, kind)
         self.film = self.case.film
+        if evidence:
+            require_white_box(model)
+            require_one_image(self.case)
         read = clock()
         assessed = self._assessed(model, force, calibration)
         self.assessment: FilmFindings = assessed.result
@@ -74,10 +82,17 @@ class DraftStream(Iterator[str]):
         self._model = model
         self._words = assessed.words
         self._reply: ReplyStream | None = None
+        self._confidence: Confidence | None = None
+        self._evidence: tuple[Evidence, ...] | None = () if evidence else None
+        self._said: tuple[str, ...] = ()
         if assessed.in_scope or force:
             limit = max_tokens or (MAX_TOKENS_SCORED if assessed.words else MAX_TOKENS)
             options = replace(options or GenerationOptions(), max_tokens=limit)
-            self._reply = model.stream(draft_messages(model, self.case, assessed.words), options)
+            self._messages = draft_messages(model, self.case, assessed.words)
+            # A model on this machine is asked when the text has ended, which is cheaper; an endpoint as it goes.
+            self._options = options
+            self._asks = options.top_logprobs is None and not isinstance(model, WhiteBox)
+            self._reply = model.stream(self._messages, replace(options, top_logprobs=0) if self._asks else options)
         self._total_s = clock() - self._started
 
     def _assessed(self, model: Backend, force: bool, calibration: Calibration | None) -> Assessment:
@@ -110,9 +125,47 @@ class DraftStream(Iterator[str]):
         if self._reply is None:
             raise StopIteration
         try:
-            return next(self._reply)
+            return self._next(self._reply)
+        except StopIteration:
+            if self._confidence is None:
+                self._look_back(self._reply.reply.text)
+            raise
         finally:
             self._total_s = time.perf_counter() - self._started
+
+    def _next(self, reply: ReplyStream) -> str:
+        try:
+            return next(reply)
+        except PromptError:
+            # An endpoint may refuse to be asked for log-probabilities; the same prompt without them is asked once.
+            if not self._asks or reply.reply.text:
+                raise
+            self._asks = False
+            self._reply = self._model.stream(self._messages, self._options)
+            return next(self._reply)
+
+    def _look_back(self, text: str) -> None:
+        """What is known of a text when it has ended: how sure the model was of it, and where it came from."""
+        assert self._reply is not None
+        clock = time.perf_counter
+        began = clock()
+        logprobs = self._reply.reply.logprobs
+        if not logprobs and isinstance(self._model, WhiteBox):
+            logprobs = self._model.token_logprobs(self._messages, text)
+        sections = parse_report(text)[0]
+        told = sentence_confidence(text, sections, logprobs or ())
+        note = "" if logprobs or not text.strip() else NOT_GIVEN
+        self._confidence = Confidence(method=METHOD, mark_below=MARK_BELOW, sentences=told, note=note)
+        self._timings["confidence_s"] = clock() - began
+        if self._evidence is not None:
+            began = clock()
+            scored, forced = self.assessment.findings, self.assessment.forced
+            allowed, self._said = may_show(self._model, self.case.kind, force=forced)
+            if allowed:
+                self._evidence = draft_evidence(
+                    self._model, self.case, scored, self._words, text, sections, forced=forced
+                )
+            self._timings["evidence_s"] = clock() - began
 
     @property
     def draft(self) -> Draft:
@@ -133,6 +186,7 @@ class DraftStream(Iterator[str]):
             failed = check_draft(sections, self.facts)
             warnings += [*wrong, *(each.message for each in failed)]
             sections = self._with_header(sections)
+        warnings += [*self._said, *(warning for each in self._evidence or () for warning in each.warnings)]
         timings = dict(self._timings)
         if reply is not None:
             timings |= {name: value for name, value in asdict(reply.timings).items() if name != "total_s"}
@@ -146,6 +200,8 @@ class DraftStream(Iterator[str]):
             kind=self.case.kind,
             priority=priority(self.assessment.findings, "" if reply is None else said),
             checks=failed,
+            evidence=self._evidence,
+            confidence=self._confidence,
             timings={name: None if value is None else round(value, 4) for name, value in timings.items()},
             forced=self.assessment.forced,
             text=text,
@@ -153,11 +209,11 @@ class DraftStream(Iterator[str]):
             complete=reply is None or reply.finish_reason == "stop",
         )
 
-
     @property
     def facts(self) -> Facts:
         """What the checks go by."""
         case = self.case
+        shown = [each for each in self._evidence or () if each.regions]
         return Facts(
             kind=case.kind,
             body_part=case.body_part,
@@ -165,6 +221,9 @@ class DraftStream(Iterator[str]):
             spacing=case.spacing,
             words=self._words,
             header_text="\n".join((case.header.examination, case.header.indication, case.header.technique)),
+            regions=[each.regions[0] for each in shown],
+            # Evidence on both sides speaks against neither.
+            sides=[each.sides[0] if len(set(each.sides)) == 1 else "midline" for each in shown],
         )
 
     def _with_header(self, sections: Sections) -> Sections:
@@ -189,11 +248,13 @@ def draft(
     options: GenerationOptions | None = None,
     max_tokens: int | None = None,
     calibration: Calibration | None = None,
+    evidence: bool = False,
 ) -> Draft:
     """Draft a report of one examination; arguments and errors as for `DraftStream`, which gives its text as made."""
     stream = DraftStream(
-        model, film, kind=kind, force=force, options=options, max_tokens=max_tokens, calibration=calibration
-    )
+        model, film, kind=kind, force=force, options=options, max_tokens=max_tokens, calibration=calibration,
+        evidence=evidence,
+    )  # fmt: skip
     for _ in stream:
         pass
     return stream.draft

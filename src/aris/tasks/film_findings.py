@@ -16,6 +16,8 @@ from aris.imaging import Film, read_film
 from aris.prompting import Image, Message, user
 from aris.prompting.builders import one_line
 from aris.tasks.calibration import UNCALIBRATED, Calibration, ScoreCalibration, read_calibration
+from aris.tasks.cases import film_case
+from aris.tasks.evidence_maps import finding_evidence, may_show, require_white_box
 from aris.tasks.film_checks import not_a_film
 from aris.tasks.prompts import ANSWERS, FINDING_QUESTION, GATE_QUESTION
 from aris.tasks.results import FilmFindings, Finding
@@ -48,6 +50,7 @@ def findings(
     *,
     force: bool = False,
     calibration: Calibration | None = None,
+    evidence: bool = False,
 ) -> FilmFindings:
     """Score named findings on one film.
 
@@ -61,20 +64,31 @@ def findings(
         calibration: a site's own (`tasks.site_calibration`): takes the place of the model's for the findings in it,
             and lets findings be scored that the model does not declare.
         force: score all the same. The result is marked.
+        evidence: make a map of where each score came from (see `tasks.evidence`).
 
     Raises:
         ImageError: the file cannot be read.
-        ModelError: the model reads no images, or its scores are not numbers.
+        ModelError: the model reads no images, or its scores are not numbers; or evidence of one at an endpoint.
         CheckpointError: its calibration is malformed.
         PromptError: a name is empty or not a line of at most 300 characters.
     """
+    if evidence:
+        require_white_box(model)
     film = film if isinstance(film, Film) else read_film(film)
     result = assess(model, film, names, force=force, calibration=calibration).result
-    if _declared(model) or calibration is not None:
-        return result
-    missing = f"{model.name} declares no calibrated findings"
-    missing += "; scores are uncalibrated" if force else ": choose a model that does, such as aris-nano"
-    return result.model_copy(update={"warnings": (*result.warnings, missing)})
+    warnings = list(result.warnings)
+    if not _declared(model) and calibration is None:
+        missing = f"{model.name} declares no calibrated findings"
+        warnings.append(f"{missing}; scores are uncalibrated" if force else f"{missing}: choose a model that does, "
+                        "such as aris-nano")  # fmt: skip
+    maps = None
+    if evidence:
+        allowed, said = may_show(model, "chest film", force=force)
+        case = film_case(film, "chest film")
+        scored = result.findings if allowed else ()
+        maps = tuple(finding_evidence(model, case, each, forced=result.forced) for each in scored)
+        warnings += [*said, *(warning for each in maps for warning in each.warnings)]
+    return result.model_copy(update={"warnings": tuple(dict.fromkeys(warnings)), "evidence": maps})
 
 
 def assess(
@@ -97,7 +111,7 @@ def assess(
     if film.burned_in_annotation:
         warnings.append("the film has burned-in text, which a model may read as if it were told so")
     blocked = _blocked(model, film, turn, calibration, warnings, task)
-    result, words = _score_all(model, turn, calibration, names, blocked, force, by_site)
+    result = _score_all(model, turn, calibration, names, blocked, force, by_site)
     forced = force and (blocked is not None or any(finding.word == "uncalibrated" for finding in result))
     if forced:
         warnings.insert(0, FORCED)
@@ -109,9 +123,14 @@ def assess(
             warnings=tuple(dict.fromkeys(warnings)),
             forced=forced,
         ),
-        tuple(words),
+        words_of(result),
         blocked is None,
     )
+
+
+def words_of(findings: Sequence[Finding]) -> tuple[tuple[str, str], ...]:
+    """What a draft's prompt says of each finding that was scored and is calibrated."""
+    return tuple((each.name, each.word) for each in findings if each.word not in ("", "uncalibrated"))
 
 
 def require_images(model: Backend) -> None:
@@ -157,8 +176,8 @@ def _score_all(
     blocked: str | None,
     force: bool,
     by_site: frozenset[str],
-) -> tuple[list[Finding], list[tuple[str, str]]]:
-    """The findings in order, and the words for those that are calibrated and were scored."""
+) -> list[Finding]:
+    """The findings in order."""
     declared = tuple(dict.fromkeys([*_declared(model), *sorted(by_site)]))
     wanted = tuple(dict.fromkeys(names or declared or (COMMON_FINDINGS if force else ())))
     usable = {name: calibration.findings[name] for name in declared if name in calibration.findings}
@@ -166,7 +185,6 @@ def _score_all(
     scores = model.score_many(turn, [(FINDING_QUESTION.format(finding=name), ANSWERS) for name in asked])
     scored = dict(zip(asked, scores, strict=True))
     out: list[Finding] = []
-    words: list[tuple[str, str]] = []
     for name in wanted:
         if name not in scored:
             reason = blocked or ""
@@ -177,14 +195,12 @@ def _score_all(
             continue
         entry = usable.get(name)
         probability = (entry or UNCALIBRATED).probability(scored[name])
-        if entry is not None:
-            words.append((name, entry.word(probability)))
         scored_finding = _scored(name, probability, entry, blocked)
         if name in by_site:
             note = "; ".join(filter(None, (scored_finding.note, "calibrated on the site's own labels")))
             scored_finding = scored_finding.model_copy(update={"note": note})
         out.append(scored_finding)
-    return out, words
+    return out
 
 
 def _scored(name: str, probability: float, entry: ScoreCalibration | None, blocked: str | None) -> Finding:

@@ -10,7 +10,7 @@ Priority = Literal["routine", "urgent", "critical"]
 
 
 class Result(BaseModel):
-    """Base of all results. `forced` appears in JSON only where it is true."""
+    """Base of all results. `forced` appears in JSON only where it is true, `evidence` where it was asked for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,6 +19,8 @@ class Result(BaseModel):
         data: dict[str, Any] = handler(self)
         if data.get("forced") is False:
             del data["forced"]
+        if data.get("evidence", ()) is None:
+            del data["evidence"]
         return data
 
 
@@ -46,6 +48,98 @@ class Finding(Result):
     over: bool = Field(default=False, exclude=True)
 
 
+class Measurement(Result):
+    """A measured quantity.
+
+    Attributes:
+        name: what was measured, as "long axis".
+        value: in `unit`.
+        unit: a UCUM code, as "mm", "mm2", "[hnsf'U]" or "1".
+        note: what limits it, as "at the detector plane, uncalibrated"; may be empty.
+    """
+
+    name: str = Field(min_length=1)
+    value: float = Field(allow_inf_nan=False)
+    unit: str = Field(min_length=1, max_length=16, pattern=r"^[!-~]+$")
+    note: str = ""
+
+
+class Region(Result):
+    """A box on one image.
+
+    Attributes:
+        label: what is there, as a finding's name.
+        box: left, top, right, bottom in pixels of the image as it is stored; (0, 0) is the outer corner of the first
+            pixel, as in DICOM's spatial coordinates (PS3.3 C.18.6).
+        image: the image's SOP Instance UID; "" where there is one image only.
+        frame: of a multi-frame image, from 1.
+        probability: 0 to 1; None if there is none.
+        measurements: of what is in the box.
+        note: what limits the box, as "evidence of the model, no outline"; may be empty.
+    """
+
+    label: str = Field(min_length=1)
+    box: tuple[float, float, float, float]
+    image: str = ""
+    frame: int | None = Field(default=None, ge=1)
+    probability: float | None = Field(default=None, ge=0, le=1)
+    measurements: tuple[Measurement, ...] = ()
+    note: str = ""
+
+    @field_validator("box")
+    @classmethod
+    def _ordered(cls, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        left, top, right, bottom = box
+        if not (0 <= left < right < 1e6 and 0 <= top < bottom < 1e6):
+            raise ValueError("a box is left, top, right, bottom in pixels, left < right and top < bottom")
+        return box
+
+
+class Evidence(Result):
+    """Where on one image what a model said came from (see `tasks.evidence`). No outline, and no proof.
+
+    Attributes:
+        model, file: as the caller named them.
+        about: a finding's name, or words of a draft.
+        kind: which of the two.
+        explains: whose score is explained, as 'the answer "Yes"'.
+        assessed: whether there is a map; note: why there is none, or what limits it.
+        probability: of a finding, 0 to 1; None if it has none.
+        method: how the map was made.
+        peak: column and row of the hottest place, in pixels of the image.
+        regions: boxes around the hot parts, the largest share first; none for a finding that is not seen.
+        sides: of each region the patient's side: "left", "right", "midline", or "" where it cannot be told.
+        shares: of each region its share of the relevance, 0 to 1.
+        in_padding: share of the relevance that lay outside the image, where the model's input was padded.
+        in_mask: share inside the mask that the caller gave; None if none was.
+        map_file, overlay_file: where the map (float32 .npy) and its picture (.png) were written.
+        warnings: what a reader must know.
+        forced: outside the model's declared scope.
+        relevance: the map, float32 (H, W) over the image's own pixels, at least 0, of sum 1. Not in JSON.
+    """
+
+    model: str
+    file: str
+    about: str
+    kind: Literal["finding", "phrase"]
+    explains: str = ""
+    assessed: bool
+    note: str = ""
+    probability: float | None = Field(default=None, ge=0, le=1)
+    method: str = ""
+    peak: tuple[float, float] | None = None
+    regions: tuple[Region, ...] = ()
+    sides: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
+    in_padding: float = 0.0
+    in_mask: float | None = None
+    map_file: str | None = None
+    overlay_file: str | None = None
+    warnings: tuple[str, ...] = ()
+    forced: bool = False
+    relevance: Any = Field(default=None, exclude=True, repr=False)
+
+
 class FilmFindings(Result):
     """The findings of one film.
 
@@ -54,6 +148,7 @@ class FilmFindings(Result):
         findings: in the model's order, or the caller's.
         warnings: what a reader must know before the numbers.
         forced: the caller overrode the model's scope or the gate; the numbers are not evidence.
+        evidence: where each score came from; None unless it was asked for.
     """
 
     model: str
@@ -61,6 +156,7 @@ class FilmFindings(Result):
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...] = ()
     forced: bool = False
+    evidence: tuple[Evidence, ...] | None = None
 
 
 class Sections(Result):
@@ -98,6 +194,42 @@ class FailedCheck(Result):
     message: str
 
 
+class SentenceConfidence(Result):
+    """How sure the model was of the words of one sentence (see `tasks.confidence`); not whether they are right.
+
+    Attributes:
+        section: "findings" or "impression".
+        text: the sentence.
+        mean_probability: geometric mean of its tokens' probabilities, 0 to 1.
+        least_probability: of its least likely token.
+        tokens: how many it has.
+        marked: whether the mean is under the declared threshold.
+    """
+
+    section: str
+    text: str
+    mean_probability: float = Field(ge=0, le=1)
+    least_probability: float = Field(ge=0, le=1)
+    tokens: int = Field(ge=1)
+    marked: bool
+
+
+class Confidence(Result):
+    """Confidence of a draft's sentences.
+
+    Attributes:
+        method: how a sentence's figure is made, and what it is not.
+        mark_below: sentences under this mean are marked.
+        sentences: in the text's order; empty where nothing is given.
+        note: why nothing is given; "" where it is.
+    """
+
+    method: str
+    mark_below: float
+    sentences: tuple[SentenceConfidence, ...] = ()
+    note: str = ""
+
+
 class Draft(Result):
     """A draft report of one examination. It is never more than a draft: `draft` is always true.
 
@@ -109,6 +241,8 @@ class Draft(Result):
         priority: "routine", "urgent" or "critical"; only ever raised, by a high-risk finding over its operating point
             or by the text.
         checks: which failed.
+        evidence: where findings and words came from; None unless it was asked for.
+        confidence: of each sentence; None where there is no text, or it was stopped.
         timings: seconds, and `decode_tokens_per_s`; see `backends.Timings`.
         text: what the model wrote, before it was parsed. Not in JSON.
         assessment: the scored findings in full. Not in JSON.
@@ -124,56 +258,13 @@ class Draft(Result):
     kind: str = "chest film"
     priority: Priority = "routine"
     checks: tuple[FailedCheck, ...] = ()
+    evidence: tuple[Evidence, ...] | None = None
+    confidence: Confidence | None = None
     timings: dict[str, float | None] = Field(default_factory=dict)
     forced: bool = False
     text: str = Field(default="", exclude=True)
     assessment: FilmFindings | None = Field(default=None, exclude=True)
     complete: bool = Field(default=True, exclude=True)
-
-
-class Measurement(Result):
-    """A measured quantity.
-
-    Attributes:
-        name: what was measured, as "long axis".
-        value: in `unit`.
-        unit: a UCUM code, as "mm", "mm2", "[hnsf'U]" or "1".
-        note: what limits it, as "at the detector plane, uncalibrated"; may be empty.
-    """
-
-    name: str = Field(min_length=1)
-    value: float = Field(allow_inf_nan=False)
-    unit: str = Field(min_length=1, max_length=16, pattern=r"^[!-~]+$")
-    note: str = ""
-
-
-class Region(Result):
-    """A box on one image.
-
-    Attributes:
-        label: what is there, as a finding's name.
-        box: left, top, right, bottom in pixels of the image as it is stored; (0, 0) is the outer corner of the first
-            pixel, as in DICOM's spatial coordinates (PS3.3 C.18.6).
-        image: the image's SOP Instance UID; "" where there is one image only.
-        frame: of a multi-frame image, from 1.
-        probability: 0 to 1; None if there is none.
-        measurements: of what is in the box.
-    """
-
-    label: str = Field(min_length=1)
-    box: tuple[float, float, float, float]
-    image: str = ""
-    frame: int | None = Field(default=None, ge=1)
-    probability: float | None = Field(default=None, ge=0, le=1)
-    measurements: tuple[Measurement, ...] = ()
-
-    @field_validator("box")
-    @classmethod
-    def _ordered(cls, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-        left, top, right, bottom = box
-        if not (0 <= left < right < 1e6 and 0 <= top < bottom < 1e6):
-            raise ValueError("a box is left, top, right, bottom in pixels, left < right and top < bottom")
-        return box
 
 
 class Answer(Result):

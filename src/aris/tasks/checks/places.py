@@ -55,7 +55,7 @@ _HISTORY = re.compile(
 
 
 def laterality(text: str, facts: Facts) -> Iterator[str]:
-    """The side that a text names against the side that was imaged, and against the side of a finding's box."""
+    """The side that a text names against the side that was imaged, and that of a finding's box or evidence."""
     part = (facts.body_part or "").upper()
     side = _NAMES.get(facts.laterality or "")
     if side and (facts.kind == "fundus" or any(name in part for name in _PAIRED)):
@@ -66,14 +66,10 @@ def laterality(text: str, facts: Facts) -> Iterator[str]:
                 yield f"the draft speaks of the {other} side, the image is of the {side} (Laterality)"
                 break
     for region, found in zip(facts.regions, facts.sides, strict=True):
-        yield from _against_box(text, region.label, found)
+        yield from _against_box(text, region.label, found, "evidence" if region.note else "box")
 
 
-def _against_box(text: str, label: str, side: str) -> Iterator[str]:
-    if side not in ("left", "right"):
-        if _SIDE.search(label):
-            yield f"the side of {label} cannot be checked: the file does not say how the patient lies on the image"
-        return
+def _against_box(text: str, label: str, side: str, what: str) -> Iterator[str]:
     name = re.sub(_SIDE, "", label).strip() or label
     words = "|".join(map(re.escape, mentions(name)))
     told = {
@@ -82,8 +78,10 @@ def _against_box(text: str, label: str, side: str) -> Iterator[str]:
         if re.search(rf"\b(?:{words})\b", sentence) and not re.search(r"\b(?:no|without|not|clear)\b", sentence)
         for match in _SIDE.finditer(sentence)
     } | {match[1].lower() for match in _SIDE.finditer(label)}
-    if told and side not in told:
-        yield f"the draft puts {name} on the {' and '.join(sorted(told))}, its box lies on the patient's {side}"
+    if told and not side:
+        yield f"the side of {name} cannot be checked: the file does not say how the patient lies on the image"
+    elif told and side in ("left", "right") and side not in told:
+        yield f"the draft puts {name} on the {' and '.join(sorted(told))}, its {what} lies on the patient's {side}"
 
 
 def region(text: str, facts: Facts) -> Iterator[str]:
