@@ -14,11 +14,12 @@ from aris.service.metrics import Metrics
 log = logging.getLogger("aris.service")
 
 
-def failure(error: BaseException, metrics: Metrics) -> ApiError:
+def failure(error: BaseException, metrics: Metrics | None = None) -> ApiError:
     """The error as the caller gets it. What is not an `ApiError` is a defect or a lack of memory, and is logged."""
     if isinstance(error, ApiError):
         return error
-    metrics.failed()
+    if metrics is not None:
+        metrics.failed()
     request_id = uuid.uuid4().hex[:12]
     # Our own messages are fit for a log; another exception's may quote the prompt, so type and frames must do.
     what = f"{type(error).__name__}: {error}" if isinstance(error, ArisError) else type(error).__name__

@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Protocol
 
 import uvicorn
 
@@ -86,8 +87,22 @@ def config(backend: NativeBackend, settings: Settings) -> uvicorn.Config:
     )
 
 
-def listen(settings: Settings) -> socket.socket:
+class Address(Protocol):
+    """Where a server listens."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+
+def listen(settings: Address, name: str = "serve", option: str = "--port") -> socket.socket:
     """A socket that listens where the settings say.
+
+    Args:
+        name: of the server, for the error.
+        option: that sets its port.
 
     Raises:
         ArisError: it cannot.
@@ -103,7 +118,8 @@ def listen(settings: Settings) -> socket.socket:
         listening.listen(2048)
     except OSError as error:
         reason = error.strerror or "the address cannot be used"
-        raise ArisError(f"serve: {host} port {settings.port}: {reason}; choose another with --host or --port") from None
+        where = f"{name}: {host} port {settings.port}"
+        raise ArisError(f"{where}: {reason}; choose another with --host or {option}") from None
     return listening
 
 
