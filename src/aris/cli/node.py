@@ -122,15 +122,15 @@ def serve(
     from aris.exchange.node import Node, NodeSettings
     from aris.exchange.peers import network
     from aris.exchange.tls import server_context
-    from aris.service.dicomweb import DicomwebLimits, DicomwebServer, DicomwebSettings
-    from aris.service.server import configure_logs
     from aris.service.settings import is_loopback
 
     network()
     tls = server_context(tls_cert, tls_key, tls_ca)
-    limits = DicomwebLimits(object_bytes=max_object_mb << 20)
     web = None
     if dicomweb is not None:
+        from aris.service.dicomweb import DicomwebLimits, DicomwebSettings
+
+        limits = DicomwebLimits(object_bytes=max_object_mb << 20)
         web = DicomwebSettings(
             host=host, port=dicomweb, api_key=api_key, origins=tuple(web_origin or ()), tls=tls, limits=limits
         )
@@ -169,6 +169,9 @@ def serve(
             note(f"{'TLS' if settings.tls else 'no TLS'}; calls from {', '.join(allow) if allow else 'any AE title'}")
             with contextlib.ExitStack() as others:
                 if web is not None:
+                    from aris.service.dicomweb import DicomwebServer
+                    from aris.service.logs import configure_logs
+
                     configure_logs()
                     server = others.enter_context(DicomwebServer(kept, web, received))
                     note(f"DICOMweb at {server.url}; {'callers need the key' if api_key else 'no key is needed'}")
@@ -244,7 +247,7 @@ def give_back(
 
         aris node return report.dcm --peer PACS@10.0.0.5:104 --peer CT1@10.0.0.6:11112
     """
-    from aris.exchange.headers import read_header
+    from aris.exchange.files import read_header
     from aris.exchange.peers import Peer
     from aris.store.objects import identity
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aris.service.failures import failure
-from aris.service.metrics import Metrics
+
+if TYPE_CHECKING:
+    from aris.service.metrics import Metrics
 
 log = logging.getLogger("aris.access")
 

@@ -6,10 +6,13 @@ import logging
 import traceback
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aris.errors import ArisError
 from aris.service.errors import ApiError, internal
-from aris.service.metrics import Metrics
+
+if TYPE_CHECKING:
+    from aris.service.metrics import Metrics
 
 log = logging.getLogger("aris.service")
 

@@ -12,7 +12,7 @@ import uvicorn
 from aris.errors import ArisError
 from aris.service.dicomweb.app import create_app
 from aris.service.dicomweb.settings import PREFIX, DicomwebSettings
-from aris.service.server import listen, url_of
+from aris.service.sockets import listen, url_of
 
 if TYPE_CHECKING:
     from aris.store.store import Added, Store
