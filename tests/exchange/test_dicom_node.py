@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -219,22 +219,47 @@ def test_an_object_beyond_the_limit_ends_its_association_only(store: Store) -> N
     assert store.counts()["instances"] == 4
 
 
-@pytest.mark.parametrize("sender", ["pynetdicom", "dcmsend"])
+SENDERS = ["aris", "pynetdicom storescu", "storescu", "dcmsend"]
+
+
+def sending(sender: str, port: int, files: list[Path]) -> list[str]:
+    """The command of a sender in one association; what it is told goes to its output, response by response."""
+    where = ["127.0.0.1", str(port), *map(str, files)]
+    if sender == "pynetdicom storescu":
+        return [sys.executable, "-m", "pynetdicom", "storescu", "-v", "-cx", *where]
+    return [dcmtk(sender), *(["--no-halt"] if sender == "dcmsend" else []), "-v", *where]
+
+
+def told(output: str, files: list[Path]) -> list[Path]:
+    """The files that a sender was told are stored."""
+    found, current, answers = [], None, 0
+    for line in output.splitlines():
+        if "Sending file: " in line:
+            current = Path(line.partition("Sending file: ")[2].strip())
+        elif "Response" in line and "Success" in line:
+            found.append(files[answers] if current is None else current)
+            answers += 1
+    return found
+
+
+@pytest.mark.parametrize("sender", SENDERS)
 def test_many_objects_in_eight_associations_are_all_stored_once(store: Store, tmp_path: Path, sender: str) -> None:
     files = save(tmp_path / "in", OBJECTS)
     shares = [files[i::8] for i in range(8)]
     with Node(store, settings()) as node:
-        if sender == "pynetdicom":
+        if sender == "aris":
             with ThreadPoolExecutor(8) as pool:
                 results = list(pool.map(lambda share: send(share, peer(node)), shares))
             assert not [each.error for share in results for each in share if each.error]
         else:
-            tool = dcmtk("dcmsend")
             running = [
-                subprocess.Popen([tool, "--no-halt", "127.0.0.1", str(node.port), *map(str, share)])
+                subprocess.Popen(sending(sender, node.port, share), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
                 for share in shares
             ]
-            assert [each.wait(300) for each in running] == [0] * 8
+            outputs = [each.communicate(timeout=300)[0].decode() for each in running]
+            assert [each.returncode for each in running] == [0] * 8
+            for output, share in zip(outputs, shares, strict=True):
+                assert sorted(told(output, share)) == sorted(share)
     assert store.counts() == {"studies": 5, "series": 5, "instances": OBJECTS, "copies": OBJECTS}
     assert all(pixels_kept(store, found.uid) for found in store.instances())
 
@@ -248,37 +273,48 @@ def test_dcmtk_s_echo_and_store(store: Store, tmp_path: Path) -> None:
     assert store.counts()["instances"] == 3
 
 
-def test_a_node_that_is_killed_has_every_object_that_it_acknowledged(tmp_path: Path) -> None:
-    files = save(tmp_path / "in", 200, side=64)
-    acknowledged: set[str] = set()
-    enough = threading.Event()
-
-    def feed(share: list[Path]) -> None:
-        association = associate(port)
-        for path in share:
-            dataset = pydicom.dcmread(path)
-            try:
-                status = association.send_c_store(dataset) if association.is_established else None
-            except (RuntimeError, ValueError, OSError):
-                return
-            if status is None or status.get("Status") != 0:
-                return
-            acknowledged.add(str(dataset.SOPInstanceUID))
-            if len(acknowledged) >= 40:
-                enough.set()
-
+@pytest.mark.parametrize("sender", SENDERS if "ARIS_NODE_OBJECTS" in os.environ else ["aris", "storescu"])
+def test_a_node_that_is_killed_has_every_object_that_it_acknowledged(tmp_path: Path, sender: str) -> None:
+    count = max(200, OBJECTS)
+    files = save(tmp_path / "in", count, side=64)
+    shares = [files[i::8] for i in range(8)]
+    acknowledged: set[Path] = set()
     process, port = start_node(tmp_path / "store")
-    threads = [threading.Thread(target=feed, args=(files[i::8],), daemon=True) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    assert enough.wait(60)
-    process.send_signal(signal.SIGKILL)
+    if sender == "aris":
+
+        def feed(share: list[Path]) -> None:
+            association = associate(port)
+            for path in share:
+                try:
+                    status = association.send_c_store(pydicom.dcmread(path)) if association.is_established else None
+                except (RuntimeError, ValueError, OSError):
+                    return
+                if status is None or status.get("Status") != 0:
+                    return
+                acknowledged.add(path)
+
+        threads = [threading.Thread(target=feed, args=(share,), daemon=True) for share in shares]
+        for thread in threads:
+            thread.start()
+        until(lambda: len(acknowledged) >= 40)
+        process.kill()
+        for thread in threads:
+            thread.join(60)
+    else:
+        logs = [tmp_path / f"{number}.log" for number in range(8)]
+        running = []
+        for log, share in zip(logs, shares, strict=True):
+            with log.open("wb") as out:
+                running.append(subprocess.Popen(sending(sender, port, share), stdout=out, stderr=subprocess.STDOUT))
+        until(lambda: sum(log.read_text().count("Success") for log in logs) >= 40)
+        process.kill()
+        assert any(each.wait(60) for each in running)
+        for log, share in zip(logs, shares, strict=True):
+            acknowledged.update(told(log.read_text(), share))
     process.wait()
-    for thread in threads:
-        thread.join(60)
-    assert 40 <= len(acknowledged) < 200, "the node was to be killed in the middle"
+    assert 40 <= len(acknowledged) < count, "the node was to be killed in the middle"
     with Store(tmp_path / "store") as store:
-        assert all(pixels_kept(store, uid, side=64) for uid in acknowledged)
+        assert all(pixels_kept(store, str(pydicom.dcmread(each).SOPInstanceUID), side=64) for each in acknowledged)
     # Started again, it takes the rest, and nothing twice.
     process, port = start_node(tmp_path / "store")
     try:
@@ -287,19 +323,85 @@ def test_a_node_that_is_killed_has_every_object_that_it_acknowledged(tmp_path: P
         process.terminate()
         assert process.wait(30) in (0, 143)
     with Store(tmp_path / "store") as store:
-        assert store.counts()["instances"] == 200 and store.counts()["copies"] == 200
+        assert store.counts()["instances"] == store.counts()["copies"] == count
         assert not list((tmp_path / "store" / "objects" / "incoming").iterdir())
 
 
-def start_node(folder: Path) -> tuple[subprocess.Popen[str], int]:
+@contextmanager
+def small_disk(folder: Path, mib: int) -> Iterator[Path]:
+    """A file system of a few MiB."""
+    folder.mkdir()
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", folder]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_node_on_a_disk_that_is_really_full_refuses_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 16) as disk:
+        ballast = disk / "ballast"
+        ballast.write_bytes(b"\0" * (14 << 20))
+        process, port = start_node(disk / "store", "--reserve-mb", "0")
+        try:
+            association = associate(port)
+            statuses = [association.send_c_store(image(n, side=256)).get("Status") for n in range(1, 16)]
+            # Then by crumbs, so that the database, too, finds no room.
+            crumbs = [association.send_c_store(image(n, series=2, side=8)).get("Status") for n in range(1, 200)]
+            assert set(statuses) == {0, FULL} and FULL in crumbs and set(crumbs) <= {0, FULL}
+            assert association.send_c_store(image(500, side=256)).get("Status") == FULL  # refused, never dropped
+            echo(Peer("ARIS", "127.0.0.1", port))
+            with Store(disk / "store", reserve_bytes=0) as store:
+                assert_kept(store, statuses, crumbs)
+            ballast.unlink()
+            assert association.send_c_store(image(500, side=256)).get("Status") == 0
+            again = [association.send_c_store(image(n, series=2, side=8)).get("Status") for n in range(1, 200)]
+            assert set(again) == {0}
+            association.release()
+        finally:
+            process.terminate()
+            assert process.wait(30) in (0, 143)
+        with Store(disk / "store", reserve_bytes=0) as store:
+            assert_kept(store, statuses, crumbs)
+            assert store.counts()["instances"] == store.counts()["copies"] == statuses.count(0) + 1 + 199
+            assert not list((disk / "store" / "objects" / "incoming").iterdir())
+
+
+def assert_kept(store: Store, statuses: list[int], crumbs: list[int]) -> None:
+    """Every object that had a success is there, bit by bit."""
+    for series, side, answers in ((1, 256, statuses), (2, 8, crumbs)):
+        for number, status in enumerate(answers, 1):
+            if status == 0:
+                sent = image(number, series=series, side=side)
+                kept = pydicom.dcmread(io.BytesIO(store.read(sent.SOPInstanceUID)))
+                assert kept.PixelData == sent.PixelData
+
+
+def test_another_content_under_a_known_uid_is_kept_beside_the_first(store: Store) -> None:
+    heard: list[str] = []
+    with Node(store, settings(), lambda added, _: heard.append(added.outcome)) as node:
+        association = associate(node.port)
+        for comment in ("first", "first", "second"):
+            assert association.send_c_store(image(1, ImageComments=comment)).Status == 0
+        association.release()
+    assert heard == ["stored", "known", "kept beside"]
+    assert store.counts()["instances"] == 1 and store.counts()["copies"] == 2
+    assert pydicom.dcmread(io.BytesIO(store.read(image(1).SOPInstanceUID))).ImageComments == "first"
+
+
+def start_node(folder: Path, *options: str) -> tuple[subprocess.Popen[str], int]:
     """`aris node serve` as a process of its own."""
-    command = [sys.executable, "-m", "aris.cli", "node", "serve", "--store", str(folder), "--port", "0"]
+    command = [sys.executable, "-m", "aris.cli", "node", "serve", "--store", str(folder), "--port", "0", *options]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     line = process.stderr.readline()
     assert " listens at " in line, line
     threading.Thread(target=process.stderr.read, daemon=True).start()
-    return process, int(line.split(" listens at ")[1].split(';')[0].rpartition(":")[2])
+    return process, int(line.split(" listens at ")[1].split(";")[0].rpartition(":")[2])
 
 
 def test_peers_are_read_as_they_are_written() -> None:

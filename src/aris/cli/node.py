@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -27,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _SECURITY = "Security"
+_WEB = "DICOMweb"
 
 StoreOption = Annotated[
     Path | None,
@@ -72,18 +74,48 @@ def serve(
     reserve_mb: Annotated[
         int, typer.Option(min=0, help="Room left free on the disk, in MiB.", rich_help_panel="Limits")
     ] = 256,
+    dicomweb: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="PORT",
+            rich_help_panel=_WEB,
+            help="Answer DICOMweb (STOW-RS, QIDO-RS, WADO-RS) too, at this port; 0 takes a free one.",
+        ),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            "--api-key",
+            envvar="ARIS_API_KEY",
+            show_envvar=True,
+            rich_help_panel=_WEB,
+            help="Key that DICOMweb's callers must send. Better in the environment: options can be seen.",
+        ),
+    ] = None,
+    web_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            rich_help_panel=_WEB,
+            help="A viewer's pages that may call from a browser, as http://localhost:3000; may be repeated.",
+        ),
+    ] = None,
     tls_cert: CertificateOption = None,
     tls_key: KeyOption = None,
     tls_ca: AuthorityOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Receive objects (C-STORE) and answer echoes (C-ECHO) until Ctrl-C or SIGTERM.
+    """Receive objects (C-STORE), answer echoes (C-ECHO) and, where asked, DICOMweb, until Ctrl-C or SIGTERM.
 
     An object is acknowledged when its file and its place in the index are on the disk, never before.
 
     Examples:
 
         aris node serve
+
+        aris node serve --dicomweb 8042
 
         aris node serve --host 0.0.0.0 --allow CT1 --allow PACS --store /srv/aris
     """
@@ -93,6 +125,15 @@ def serve(
     from aris.service.settings import is_loopback
 
     network()
+    tls = server_context(tls_cert, tls_key, tls_ca)
+    web = None
+    if dicomweb is not None:
+        from aris.service.dicomweb import DicomwebLimits, DicomwebSettings
+
+        limits = DicomwebLimits(object_bytes=max_object_mb << 20)
+        web = DicomwebSettings(
+            host=host, port=dicomweb, api_key=api_key, origins=tuple(web_origin or ()), tls=tls, limits=limits
+        )
     if not is_loopback(host) and not allow and tls_ca is None:
         raise ExchangeError(
             f"node: {host} can be reached from other machines; name who may call with --allow or --tls-ca, or leave "
@@ -106,7 +147,7 @@ def serve(
         called_title_required=strict_title,
         associations=associations,
         object_bytes=max_object_mb << 20,
-        tls=server_context(tls_cert, tls_key, tls_ca),
+        tls=tls,
     )
     stopped = threading.Event()
     by: list[int] = []
@@ -126,8 +167,16 @@ def serve(
         with Node(kept, settings, received) as node:
             note(f"{ae_title} listens at {host}:{node.port}; objects go to {kept.folder}")
             note(f"{'TLS' if settings.tls else 'no TLS'}; calls from {', '.join(allow) if allow else 'any AE title'}")
-            note("Ctrl-C stops it")
-            stopped.wait()
+            with contextlib.ExitStack() as others:
+                if web is not None:
+                    from aris.service.dicomweb import DicomwebServer
+                    from aris.service.logs import configure_logs
+
+                    configure_logs()
+                    server = others.enter_context(DicomwebServer(kept, web, received))
+                    note(f"DICOMweb at {server.url}; {'callers need the key' if api_key else 'no key is needed'}")
+                note("Ctrl-C stops it")
+                stopped.wait()
     if by[0] == signal.SIGINT:
         raise typer.Exit(INTERRUPTED)
 
@@ -198,7 +247,7 @@ def give_back(
 
         aris node return report.dcm --peer PACS@10.0.0.5:104 --peer CT1@10.0.0.6:11112
     """
-    from aris.exchange.headers import read_header
+    from aris.exchange.files import read_header
     from aris.exchange.peers import Peer
     from aris.store.objects import identity
 
@@ -304,4 +353,3 @@ def _client_tls(certificate: Path | None, key: Path | None, authority: Path | No
     from aris.exchange.tls import client_context
 
     return client_context(certificate, key, authority)
-

@@ -16,7 +16,8 @@ from aris import __version__
 from aris.errors import ExchangeError
 from aris.exchange.fhir import bundle
 from aris.exchange.fhir_reading import read_bundle
-from aris.exchange.headers import read_header, subject
+from aris.exchange.files import read_header
+from aris.exchange.headers import subject
 from aris.exchange.overlays import presentation_state, secondary_capture
 from aris.exchange.pdf import pdf
 from aris.exchange.plain import plain_text

@@ -5,30 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from aris.errors import ExchangeError
 from aris.exchange.report import ImageReference, Patient, Study
-from aris.store.objects import parse, text
+from aris.store.objects import text
 
 _SEXES: dict[str, Literal["M", "F", "O"]] = {"M": "M", "F": "F", "O": "O"}
-
-
-def read_header(path: str | Path, *, pixels: bool = False) -> Any:
-    """A DICOM file's dataset.
-
-    Args:
-        pixels: read them too.
-
-    Raises:
-        ExchangeError: it is not there.
-        StoreError: it is not DICOM, or damaged.
-    """
-    try:
-        return parse(Path(path).read_bytes(), str(path), pixels=pixels)
-    except OSError as error:
-        raise ExchangeError(f"{path}: cannot be read ({error.strerror or 'the path is not valid'})") from None
 
 
 def subject(datasets: Sequence[Any]) -> tuple[Patient, Study, tuple[ImageReference, ...]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aris.errors import ExchangeError
-from aris.exchange.headers import read_header
+from aris.exchange.files import read_header
 from aris.store.objects import identity
 
 if TYPE_CHECKING:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aris.service.failures import failure
-from aris.service.metrics import Metrics
+
+if TYPE_CHECKING:
+    from aris.service.metrics import Metrics
 
 log = logging.getLogger("aris.access")
 
@@ -16,7 +19,7 @@ log = logging.getLogger("aris.access")
 class AccessLog:
     """Outermost of all: logs and counts each request, and turns what nothing else caught into a plain 500."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics | None = None) -> None:
         self._app = app
         self._metrics = metrics
 
@@ -42,7 +45,8 @@ class AccessLog:
         finally:
             # The path of the route, as in "/v1/models/{name}": a path itself may hold anything.
             route = getattr(scope.get("route"), "path_format", "other")
-            self._metrics.responded(route, status)
+            if self._metrics is not None:
+                self._metrics.responded(route, status)
             log.info("%s %s %d %.3f s", _method(scope), route, status, time.perf_counter() - started)
 
 

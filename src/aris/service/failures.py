@@ -6,19 +6,23 @@ import logging
 import traceback
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aris.errors import ArisError
 from aris.service.errors import ApiError, internal
-from aris.service.metrics import Metrics
+
+if TYPE_CHECKING:
+    from aris.service.metrics import Metrics
 
 log = logging.getLogger("aris.service")
 
 
-def failure(error: BaseException, metrics: Metrics) -> ApiError:
+def failure(error: BaseException, metrics: Metrics | None = None) -> ApiError:
     """The error as the caller gets it. What is not an `ApiError` is a defect or a lack of memory, and is logged."""
     if isinstance(error, ApiError):
         return error
-    metrics.failed()
+    if metrics is not None:
+        metrics.failed()
     request_id = uuid.uuid4().hex[:12]
     # Our own messages are fit for a log; another exception's may quote the prompt, so type and frames must do.
     what = f"{type(error).__name__}: {error}" if isinstance(error, ArisError) else type(error).__name__

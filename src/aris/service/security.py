@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,10 +25,15 @@ _HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]+))(?::[0-9
 
 
 class Guard:
-    """Refuses callers: 401 without the key, 403 for web pages of other origins where there is no key."""
+    """Refuses callers: 401 without the key, 403 for web pages of other origins where there is no key.
 
-    def __init__(self, app: ASGIApp, api_key: str | None) -> None:
+    Args:
+        origins: of web pages that may call nevertheless, as "https://viewer.example".
+    """
+
+    def __init__(self, app: ASGIApp, api_key: str | None, origins: Sequence[str] = ()) -> None:
         self._app = app
+        self._origins = frozenset(each.lower() for each in origins)
         # Digests have one length, so that comparing takes one time whatever was sent.
         self._digest = None if api_key is None else _digest(api_key.encode())
 
@@ -45,7 +51,7 @@ class Guard:
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         if self._digest is None:
-            _require_local(headers)
+            _require_local(headers, self._origins)
         elif scope["path"] not in OPEN_PATHS:
             scheme, _, key = headers.get("authorization", "").partition(" ")
             sent = key.strip() if scheme.lower() == "bearer" else ""
@@ -58,14 +64,16 @@ class Guard:
                 )
 
 
-def _require_local(headers: Headers) -> None:
+def _require_local(headers: Headers, origins: frozenset[str]) -> None:
     host = headers.get("host", "")
     if not is_loopback(_name(host)):
         raise _forbidden("the Host header names another machine")
+    origin = headers.get("origin")
+    if origin is not None and origin.lower() in origins:
+        return
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         raise _forbidden("a web page of another origin sent this")
-    origin = headers.get("origin")
-    if origin is not None and origin.lower() != f"http://{host}".lower():
+    if origin is not None and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
         raise _forbidden("a web page of another origin sent this")
 
 

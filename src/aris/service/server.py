@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import logging
-import os
 import signal
-import socket
-import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -16,10 +11,11 @@ import uvicorn
 
 from aris.backends import NativeBackend
 from aris.backends.memory import share_arenas
-from aris.errors import ArisError
 from aris.service.api import served_name
 from aris.service.app import create_app
+from aris.service.logs import configure_logs
 from aris.service.settings import Settings
+from aris.service.sockets import listen, url_of
 
 
 class Server(uvicorn.Server):
@@ -86,64 +82,3 @@ def config(backend: NativeBackend, settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
         timeout_keep_alive=30,
     )
-
-
-def listen(settings: Settings) -> socket.socket:
-    """A socket that listens where the settings say.
-
-    Raises:
-        ArisError: it cannot.
-    """
-    host = settings.host.strip("[]")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(2048)
-    except OSError as error:
-        reason = error.strerror or "the address cannot be used"
-        raise ArisError(f"serve: {host} port {settings.port}: {reason}; choose another with --host or --port") from None
-    return listening
-
-
-def url_of(host: str, listening: socket.socket) -> str:
-    """The URL of a listening socket, as a client on this machine or a name of it would use it."""
-    name = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    return f"http://{name}:{listening.getsockname()[1]}"
-
-
-class _OneLine(logging.Formatter):
-    """A line for each record. A traceback may quote what was asked; the exception's type must do."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        kind = record.exc_info[0] if record.exc_info else None
-        record.exc_info = record.exc_text = None
-        message = record.getMessage().rstrip()
-        if "\n" in message:
-            record.msg, record.args = message.rpartition("\n")[2].partition(":")[0], ()
-        line = super().format(record).rstrip()
-        return line if kind is None else f"{line}: {kind.__name__}"
-
-
-def _not_a_cut(record: logging.LogRecord) -> bool:
-    """Leave out that an answer was cancelled, which uvicorn takes for a defect of ours."""
-    kind = record.exc_info[0] if record.exc_info else None
-    cut = kind is not None and issubclass(kind, asyncio.CancelledError)
-    return not cut and not record.getMessage().rstrip().endswith("CancelledError")
-
-
-def configure_logs() -> None:
-    """Logs go to stderr, one line each; uvicorn's only where something is wrong."""
-    # A descriptor of its own: image decoders silence number 2 for as long as they work.
-    stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1, errors="replace")
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(_OneLine("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    handler.addFilter(_not_a_cut)
-    for name, level in (("aris", logging.INFO), ("uvicorn", logging.ERROR)):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(level)
-        logger.propagate = False

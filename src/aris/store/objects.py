@@ -88,6 +88,11 @@ def file_bytes(encoded: bytes, sop_class: str, uid: str, transfer_syntax: str) -
     return b"\0" * 128 + b"DICM" + out.getvalue() + encoded
 
 
+def byte_order(dataset: Any) -> str:
+    """Of a dataset that was read from a file: "<" or ">"."""
+    return "<" if getattr(dataset, "original_encoding", (None, True))[1] is not False else ">"
+
+
 @dataclass(frozen=True)
 class Identity:
     """What an object is filed under."""
@@ -117,3 +122,20 @@ def identity(dataset: Any, source: str) -> Identity:
         if not (_UID.fullmatch(value) and len(value) <= 64):
             raise ObjectError(f"{source}: its {name.replace('_', ' ')} UID is missing or wrong; export it again")
     return Identity(**found)
+
+
+def canonical(data: bytes, known: Identity) -> bytes:
+    """A file in the one form in which objects are kept: its dataset as it is, file meta information and preamble ours.
+
+    Raises:
+        ObjectError: it is not a DICOM file (PS3.10).
+    """
+    from pydicom.filereader import _read_file_meta_info, read_preamble
+
+    file = io.BytesIO(data)
+    try:
+        read_preamble(file, force=False)
+        _read_file_meta_info(file)
+    except Exception:  # pydicom raises many kinds on damaged files
+        raise ObjectError("object: not a DICOM file, or damaged; send or export it again") from None
+    return file_bytes(data[file.tell() :], known.sop_class, known.uid, known.transfer_syntax)

@@ -1,0 +1,211 @@
+"""WADO-RS (PS3.18 10.4): objects, their metadata, frames and bulk data, from the store."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aris.exchange.dicomweb import frames, metadata
+from aris.exchange.dicomweb.media import COMPRESSED, DICOM, EXPLICIT, IMPLICIT, OCTETS, MediaRange
+from aris.exchange.dicomweb.problems import WebError, not_acceptable, not_found
+from aris.imaging import codecs
+from aris.store.objects import canonical, identity, parse
+
+if TYPE_CHECKING:
+    from aris.store.store import Store, Stored
+
+log = logging.getLogger("aris.dicomweb")
+
+# Not used on the web (PS3.18 8.7.3); kept as sent, and given out as Explicit VR Little Endian.
+_OFF_THE_WEB = (IMPLICIT, "1.2.840.10008.1.2.2")
+_NATIVE = (EXPLICIT, "1.2.840.10008.1.2.1.99", *_OFF_THE_WEB)
+_VIDEO = "video/"
+
+Headers = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Form:
+    """How objects are given out.
+
+    Attributes:
+        multipart: as multipart/related, else the one object alone.
+        transfer_syntax: a UID; "*" for as they are stored; "" for the standard's default.
+    """
+
+    multipart: bool
+    transfer_syntax: str
+
+
+def found(store: Store, study: str, series: str = "", uid: str = "") -> list[Stored]:
+    """The objects that a path names.
+
+    Raises:
+        WebError: 404, there are none.
+    """
+    instances = store.instances(study, series, uid)
+    if not instances:
+        raise not_found()
+    return instances
+
+
+def form(ranges: list[MediaRange], instances: list[Stored]) -> Form:
+    """How objects are given out, from what is accepted.
+
+    Raises:
+        WebError: 406, in no accepted form.
+    """
+    for each in ranges:
+        if not each.takes(DICOM) or (not each.multipart and each.kind != "*/*" and len(instances) > 1):
+            continue
+        syntax = each.transfer_syntax or ""
+        if syntax not in ("", "*", EXPLICIT) and any(syntax != one.transfer_syntax for one in instances):
+            continue
+        if syntax == EXPLICIT and not all(_can_be_explicit(one.transfer_syntax) for one in instances):
+            continue
+        return Form(each.multipart or each.kind == "*/*", syntax)
+    raise not_acceptable(
+        f'objects are given as multipart/related; type="{DICOM}", in Explicit VR Little Endian or as they are stored '
+        "(transfer-syntax=*); one alone also as application/dicom"
+    )
+
+
+def objects(store: Store, instances: list[Stored], form: Form) -> Iterator[tuple[Headers, bytes]]:
+    """Each object as a file (PS3.10) and its headers. One at a time is in memory.
+
+    Raises:
+        StoreError: a file is gone or damaged.
+        WebError: 406, pixels that cannot be decoded as asked.
+    """
+    for each in instances:
+        data = store.files.read(each.digest)
+        syntax = each.transfer_syntax
+        if _is_converted(syntax, form.transfer_syntax):
+            data, syntax = explicit(data, strict=form.transfer_syntax == EXPLICIT)
+        yield {"Content-Type": f"{DICOM}; transfer-syntax={syntax}"}, data
+
+
+def explicit(data: bytes, *, strict: bool) -> tuple[bytes, str]:
+    """A file in Explicit VR Little Endian, and its transfer syntax.
+
+    Args:
+        strict: refuse what cannot be converted; else it stays as it is.
+
+    Raises:
+        WebError: 406, it cannot.
+    """
+    from pydicom import dcmwrite
+
+    dataset = parse(data, "object")
+    known = identity(dataset, "object")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its log lines quote values
+    try:
+        with warnings.catch_warnings(), codecs.kept_child():
+            warnings.simplefilter("ignore")
+            if known.transfer_syntax not in _NATIVE:
+                _decompress(dataset)
+            else:
+                for _ in metadata.binary(dataset):  # to little endian; the rest is turned as it is written
+                    pass
+            dataset.file_meta.TransferSyntaxUID = EXPLICIT
+            out = io.BytesIO()
+            # Not `save_as`, which refuses big endian: its values were turned above.
+            dcmwrite(out, dataset, enforce_file_format=True)
+            made = out.getvalue()
+            return canonical(made, identity(parse(made, "object", pixels=False), "object")), EXPLICIT
+    except Exception as error:  # pydicom raises many kinds on odd and damaged objects
+        if strict:
+            raise not_acceptable(
+                "an object cannot be written in Explicit VR Little Endian; ask for transfer-syntax=*"
+            ) from None
+        log.warning("an object is given as it is stored: it cannot be converted (%s)", type(error).__name__)
+        return data, known.transfer_syntax
+
+
+def metadata_of(store: Store, instances: list[Stored], base: str) -> Iterator[dict[str, Any]]:
+    """Each object's header as DICOM JSON, with the addresses of its bulk data."""
+    for each in instances:
+        dataset = parse(store.files.read(each.digest), "object")
+        yield metadata.to_json(dataset, f"{address(base, each)}/bulkdata", each.transfer_syntax)
+
+
+def frame_parts(dataset: Any, indices: list[int], kind: str, syntax: str) -> Iterator[tuple[Headers, bytes]]:
+    """Frames, each with its headers; see `frames.form` for kind and syntax.
+
+    Raises:
+        WebError: 406, a frame cannot be decoded.
+    """
+    get = frames.plain_frame if syntax == EXPLICIT else frames.stored_frame
+    for index in indices:
+        yield {"Content-Type": f"{kind}; transfer-syntax={syntax}"}, get(dataset, index)
+
+
+def bulk_parts(dataset: Any, path: str, ranges: list[MediaRange]) -> tuple[bool, Iterator[tuple[Headers, bytes]]]:
+    """A binary value: whether as multipart, and its parts. Compressed pixels come frame by frame.
+
+    Raises:
+        WebError: 404, there is no such value; 406, in no accepted form.
+    """
+    stored = str(dataset.file_meta.TransferSyntaxUID)
+    if path.upper() == "7FE00010" and stored not in _NATIVE:
+        total = frames.count(dataset)
+        kind, syntax, multipart = frames.form(ranges, stored, total > 1)
+        return multipart, frame_parts(dataset, list(range(total)), kind, syntax)
+    for each in ranges:
+        if each.takes(OCTETS) and each.transfer_syntax in (None, "*", EXPLICIT, IMPLICIT):
+            value = metadata.value_at(dataset, path)
+            return each.multipart or each.kind == "*/*", iter([({"Content-Type": OCTETS}, value)])
+    raise not_acceptable(f"bulk data are given as {OCTETS}")
+
+
+def address(base: str, each: Stored) -> str:
+    """An instance's URL."""
+    return f"{base}/studies/{each.study}/series/{each.series}/instances/{each.uid}"
+
+
+def dataset_of(store: Store, each: Stored) -> Any:
+    """An instance with its pixels.
+
+    Raises:
+        StoreError: its file is gone or damaged.
+    """
+    return parse(store.files.read(each.digest), "object")
+
+
+def _can_be_explicit(syntax: str) -> bool:
+    return syntax in _NATIVE or not COMPRESSED.get(syntax, _VIDEO).startswith(_VIDEO)
+
+
+def _is_converted(stored: str, asked: str) -> bool:
+    if stored == EXPLICIT or asked == stored:
+        return False
+    if asked == EXPLICIT:
+        return True
+    if asked == "*":
+        return stored in _OFF_THE_WEB
+    # By default what is lossy stays as it is, else it is plain (PS3.18 8.7.3).
+    return _can_be_explicit(stored) and not frames.is_lossy(stored)
+
+
+def _decompress(dataset: Any) -> None:
+    total = frames.count(dataset)
+    size = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel) * int(dataset.BitsAllocated) // 8
+    if total * size > frames.DECODED_BYTES:
+        raise WebError(406, "too large")
+    values = [frames.decoded(dataset, index) for index in range(total)]
+    first = values[0]
+    if first.ndim == 3:
+        dataset.PlanarConfiguration = 0
+        if str(dataset.PhotometricInterpretation).startswith("YBR"):
+            dataset.PhotometricInterpretation = "RGB"
+    bits = 8 * first.dtype.itemsize
+    dataset.BitsAllocated = bits
+    for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        if name in dataset:
+            del dataset[name]
+    data = b"".join(map(frames.little_endian, values))
+    dataset.add_new("PixelData", "OW" if bits > 8 else "OB", data + b"\0" * (len(data) % 2))

@@ -1,0 +1,25 @@
+"""DICOM files as datasets. Light: a node that only passes objects on loads no model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aris.errors import ExchangeError
+from aris.store.objects import parse
+
+
+def read_header(path: str | Path, *, pixels: bool = False) -> Any:
+    """A DICOM file's dataset.
+
+    Args:
+        pixels: read them too.
+
+    Raises:
+        ExchangeError: it is not there.
+        StoreError: it is not DICOM, or damaged.
+    """
+    try:
+        return parse(Path(path).read_bytes(), str(path), pixels=pixels)
+    except OSError as error:
+        raise ExchangeError(f"{path}: cannot be read ({error.strerror or 'the path is not valid'})") from None

@@ -1,0 +1,78 @@
+"""Where a DICOMweb server listens, whom it answers, and how much at once."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from dataclasses import dataclass, field
+
+from aris.errors import ArisError
+from aris.service.settings import is_loopback
+
+PREFIX = "/dicomweb"
+
+
+@dataclass(frozen=True)
+class DicomwebLimits:
+    """What is taken at once. All are at least 1.
+
+    Attributes:
+        object_bytes: of one object; a larger one fails, the others of its request do not.
+        request_bytes: of one store request; more is refused (413).
+        held_bytes: of objects on their way over all requests; beyond, a request is told to come again (503).
+        uploads: store requests at once; more are told to come again (503).
+        requests: of all kinds at once; more are told to come again (503).
+        silence_s: seconds that a body may pause (408).
+    """
+
+    object_bytes: int = 2 << 30
+    request_bytes: int = 32 << 30
+    held_bytes: int = 4 << 30
+    uploads: int = 8
+    requests: int = 64
+    silence_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value <= 0:
+                raise ArisError(f"limit {name}: {value} is less than 1; give 1 or more")
+
+
+@dataclass(frozen=True)
+class DicomwebSettings:
+    """How a DICOMweb server listens.
+
+    Attributes:
+        host: an address or "localhost". Without a key it must be this machine's own (loopback).
+        port: 0 takes a free one.
+        api_key: what callers send as `Authorization: Bearer KEY`; None asks for none. Never in a representation.
+        origins: of web pages (viewers) that may call from a browser, as "https://viewer.example".
+        tls: the server's side; None for none.
+        limits: of requests.
+
+    Raises:
+        ArisError: an address that others can reach has no key, the key cannot be sent in a header, or an origin is
+            none.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8042
+    api_key: str | None = field(default=None, repr=False)
+    origins: tuple[str, ...] = ()
+    tls: ssl.SSLContext | None = None
+    limits: DicomwebLimits = field(default_factory=DicomwebLimits)
+
+    def __post_init__(self) -> None:
+        if self.api_key is None and not is_loopback(self.host):
+            raise ArisError(
+                f"DICOMweb: {self.host} can be reached from other machines, which needs a key; set ARIS_API_KEY, or "
+                "leave --host out"
+            )
+        key = self.api_key
+        if key is not None and not (key and key.isascii() and key.isprintable() and " " not in key):
+            raise ArisError("DICOMweb: the key must be printable ASCII without spaces, and not empty")
+        for origin in self.origins:
+            if not re.fullmatch(r"https?://[^/\s*]+", origin):
+                raise ArisError(
+                    f"DICOMweb: {origin!r} is no origin; write it as https://viewer.example, without a path"
+                )
