@@ -14,6 +14,7 @@ import torch
 from aris.engine.kv_pool import KVPool
 from aris.engine.runner import PrefillChunk, Rows
 from aris.engine.runner_cuda import CudaRunner
+from aris.kernels.gpu.tiles import can_tile
 from aris.kernels.gpu.weights import Weight
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
 from aris.model.quantized import DEFAULT_GROUP, Codes, QuantizedEmbedding, QuantizedLinear
@@ -175,6 +176,8 @@ def quantise(runner: CudaRunner, kind: str, head: str) -> None:
             return Weight("int8", data, torch.rand(rows, 1, device="cuda") * 0.02 * columns**-0.5, None, columns)
         data = torch.randint(-(1 << 31), 1 << 31, (rows, columns // 8), device="cuda").to(torch.int32)
         scale = (torch.rand(rows, columns // 64, device="cuda") * 0.2 * columns**-0.5).bfloat16()
+        if rows < 200_000 and can_tile(rows, columns, 64):  # the head stays in words
+            return Weight("int4", data, torch.stack((scale, -8 * scale), 2), None, 64, tiled=True)
         return Weight("int4", data, scale, -8 * scale, 64)
 
     names = ("qkv", "o", "gate_up", "down")

@@ -15,6 +15,7 @@ from aris.kernels.gpu.decode_attention import decode_attention
 from aris.kernels.gpu.matmul import matmul
 from aris.kernels.gpu.matvec import matvec
 from aris.kernels.gpu.rows import add_norm, embed, finish_heads
+from aris.kernels.gpu.tiles import Norm, parts_of, tiled_product
 from aris.kernels.gpu.weights import Weight
 from aris.model.config import TextConfig
 
@@ -58,6 +59,8 @@ _NORM_WARPS = 4
 
 def tile(weight: Weight, role: str, rows: int) -> Options:
     """Options of `matvec` (one row) or `matmul` for a role in the layer; fewer parts where they do not fit."""
+    if weight.tiled:
+        return {"parts": parts_of(weight, rows)} if role in ("o", "down") else {}
     table = _ONE_ROW if rows == 1 else _MANY_ROWS
     kind = "int4" if weight.format == "nf4" else weight.format
     options = dict(table.get((kind, role)) or table[kind, "*"])
@@ -100,8 +103,11 @@ class DecodeStep:
         self.text, self.weights, self.head, self.norm, self.pool = text, weights, head, norm, pool
         self.rows, self.distinct, self.banned, self.table = rows, distinct, banned, table
         device, dtype = norm.device, norm.dtype
-        # It does not exist in Triton's interpreter, where these kernels are tested without a GPU.
-        self.pdl = device.type == "cuda"
+        # It does not exist before Hopper, nor in Triton's interpreter, where these kernels are tested without a GPU.
+        self.on_gpu = device.type == "cuda"
+        self.pdl = self.on_gpu and torch.cuda.get_device_capability(device) >= (9, 0)
+        # One row on tiles: the norms are part of the products that read them.
+        self.joined = rows == 1 and all(w.tiled for layer in weights for w in (layer.qkv, layer.o, layer.gate_up, layer.down))
         width, dim = text.hidden_size, text.head_dim
         heads, kv_heads = text.num_attention_heads, text.num_key_value_heads
 
@@ -112,11 +118,13 @@ class DecodeStep:
         self.token_ids, self.positions, self.slots = self.inputs
         self.tables = buffer(rows, max_blocks, kind=torch.int32)
         self.residual, self.normed = buffer(rows, width), buffer(rows, width)
+        self.onward = buffer(rows, width) if self.joined else self.residual
         self.qkv = buffer(rows, (heads + 2 * kv_heads) * dim)
         self.query, self.attended = buffer(rows, heads, dim), buffer(rows, heads, dim)
         self.inner = buffer(rows, text.intermediate_size)
         # Results of a product split along its columns, in float32 until they are added up.
-        self.parts = buffer(4, rows, width, kind=torch.float32)
+        parts = max(tile(w, role, rows).get("parts", 1) for w, role in ((weights[0].o, "o"), (weights[0].down, "down")))
+        self.parts = buffer(parts, rows, width, kind=torch.float32)
         self.branch = buffer(rows, width)
         self.angles = tuple(buffer(rows, dim // 2, kind=torch.float32) for _ in range(4))
         exponents = torch.arange(0, dim, 2, dtype=torch.float32, device=device) / dim
@@ -136,12 +144,12 @@ class DecodeStep:
         self.places = [buffer(rows, kind=torch.int64) for _ in range(2)]  # of new entries: local, global
 
         # Tokens on their way to the CPU; read after `wait`.
-        self.fetched = torch.zeros(rows, dtype=torch.int64, pin_memory=self.pdl)
+        self.fetched = torch.zeros(rows, dtype=torch.int64, pin_memory=self.on_gpu)
 
     def fetch_tokens(self) -> torch.cuda.Event | None:
         """Begin to copy `tokens` to `fetched`; what `wait` takes."""
         self.fetched.copy_(self.tokens, non_blocking=True)
-        if not self.pdl:
+        if not self.on_gpu:
             return None
         event = torch.cuda.Event()
         event.record()
@@ -170,7 +178,16 @@ class DecodeStep:
             torch.add(self.slots * ring, self.positions % ring, out=self.places[0])
             page = self.tables.gather(1, (self.positions // 64)[:, None])[:, 0].to(torch.int64)
             torch.add(page * 64, self.positions % 64, out=self.places[1])
-        add_norm(self.residual, self.weights[0].input_norm, text.rms_norm_eps, self.normed)
+        if self.joined:
+            self._run_joined(local_angles, angles)
+        else:
+            self._run_layers(local_angles, angles)
+        self._product(self.head, "head", self.hidden, self.logits)
+        self.logits.index_fill_(1, self.banned, float("-inf"))
+        torch.argmax(self.logits, dim=1, out=self.tokens)
+
+    def _run_layers(self, local_angles: tuple[Tensor, ...], angles: tuple[Tensor, ...]) -> None:
+        add_norm(self.residual, self.weights[0].input_norm, self.text.rms_norm_eps, self.normed)
         for index, layer in enumerate(self.weights):
             self._product(layer.qkv, "qkv", self.normed, self.qkv)
             self._attend(index, layer, local_angles if layer.is_local else angles)
@@ -181,14 +198,37 @@ class DecodeStep:
             last = index + 1 == len(self.weights)
             following = self.norm if last else self.weights[index + 1].input_norm
             self._join(branch, layer.post_feedforward_norm, following, self.hidden if last else self.normed)
-        self._product(self.head, "head", self.hidden, self.logits)
-        self.logits.index_fill_(1, self.banned, float("-inf"))
-        torch.argmax(self.logits, dim=1, out=self.tokens)
+
+    def _run_joined(self, local_angles: tuple[Tensor, ...], angles: tuple[Tensor, ...]) -> None:
+        """The layers of one row on tiles; the residual goes to and fro between two buffers."""
+        eps, branch, post = self.text.rms_norm_eps, None, None
+        residual, onward = self.residual, self.onward
+        for index, layer in enumerate(self.weights):
+            norm = Norm(branch, residual, onward, post, layer.input_norm, eps)
+            tiled_product(layer.qkv, residual, self.qkv, norm=norm, pdl=self.pdl)
+            if branch is not None:
+                residual, onward = onward, residual
+            self._attend(index, layer, local_angles if layer.is_local else angles)
+            branch = self._parts_of(layer.o, self.attended.view(1, -1))
+            norm = Norm(branch, residual, onward, layer.post_attention_norm, layer.pre_feedforward_norm, eps)
+            tiled_product(layer.gate_up, residual, self.inner, gated=True, norm=norm, pdl=self.pdl)
+            residual, onward = onward, residual
+            branch, post = self._parts_of(layer.down, self.inner), layer.post_feedforward_norm
+        assert branch is not None
+        add_norm(
+            residual, self.norm, eps, self.hidden, branch=branch[:, None], post_weight=post,
+            residual_out=residual, num_warps=_NORM_WARPS, pdl=self.pdl,
+        )  # fmt: skip
+
+    def _parts_of(self, weight: Weight, x: Tensor) -> Tensor:
+        out = self.parts[: parts_of(weight, 1)]
+        tiled_product(weight, x, out, pdl=self.pdl)
+        return out[:, 0]
 
     def _product(self, weight: Weight, role: str, x: Tensor, out: Tensor) -> None:
         options = tile(weight, role, self.rows)
         gated = role == "gate_up"
-        if self.rows == 1:
+        if self.rows == 1 and not weight.tiled:
             target = out if options.get("parts", 1) > 1 else out[0]
             matvec(weight, target, x[0], table=self.table, gated=gated, pdl=self.pdl, **options)
         else:
@@ -197,8 +237,9 @@ class DecodeStep:
     def _branch(self, weight: Weight, role: str, x: Tensor) -> Tensor:
         """A product that goes into a norm: whole, or in parts that the norm adds up."""
         parts = tile(weight, role, self.rows).get("parts", 1)
-        out = self.branch if parts == 1 else self.parts[:parts]
-        self._product(weight, role, x, out if self.rows > 1 or parts == 1 else out.view(parts, -1))
+        out = self.branch if parts == 1 and not weight.tiled else self.parts[:parts]
+        flat = self.rows == 1 and parts > 1 and not weight.tiled
+        self._product(weight, role, x, out.view(parts, -1) if flat else out)
         return out
 
     def _join(self, branch: Tensor, post: Tensor, pre: Tensor, out: Tensor) -> None:

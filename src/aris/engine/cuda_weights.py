@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from aris.kernels.gpu.matmul import dequantise, matmul
-from aris.kernels.gpu.weights import Weight, pack_words, stack
+from aris.kernels.gpu.tiles import can_tile
+from aris.kernels.gpu.weights import Weight, pack_tiles, pack_words, stack
 from aris.model import MedGemma
 from aris.model.decoder import DecoderLayer
 from aris.model.quantized import CodedEmbedding
@@ -85,11 +86,16 @@ def rows_of(weight: Weight, start: int, stop: int) -> Weight:
         None if weight.scale is None else weight.scale[start:stop],
         None if weight.minimum is None else weight.minimum[start:stop],
         weight.group_size,
+        weight.tiled,
     )
 
 
 def weight_of(module: nn.Module) -> Weight | None:
-    """A layer's matrix; None if these kernels cannot use the layer as it is (an adapter, a bias, odd groups)."""
+    """A layer's matrix; None if these kernels cannot use the layer as it is (an adapter, a bias, odd groups).
+
+    int4 layers are laid out in tiles where this machine has the kernel for them; an embedding stays in words, as its
+    rows are also read one by one.
+    """
     if isinstance(module, PackedLinear | PackedEmbedding):
         return module.packed
     kind = getattr(module, "format", None)
@@ -106,6 +112,9 @@ def weight_of(module: nn.Module) -> Weight | None:
         return None
     minimum = module.minimum if kind == "int4" else None
     assert minimum is None or isinstance(minimum, Tensor)
+    is_table = isinstance(module, CodedEmbedding)
+    if minimum is not None and not is_table and data.is_cuda and can_tile(len(data), width, group):
+        return pack_tiles(data, scale, minimum, group)
     return Weight(str(kind), pack_words(data, group), scale, minimum, group)
 
 

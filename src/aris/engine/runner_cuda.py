@@ -66,7 +66,8 @@ class CudaRunner:
         self.table = table
         config = model.config
         ids = (config.boi_token_index, config.eoi_token_index, config.image_token_index)
-        self._banned = torch.tensor([i for i in ids if i < config.text.vocab_size], device=model.device)
+        known = [i for i in ids if i < config.text.vocab_size]
+        self._banned = torch.tensor(known, dtype=torch.int64, device=model.device)
         self._banned_set = set(ids)
         self._steps: dict[tuple[int, bool], DecodeStep] = {}
         self._graphs: dict[tuple[int, bool], torch.cuda.CUDAGraph] = {}
@@ -198,7 +199,7 @@ class CudaRunner:
                 size, self.max_blocks, distinct=distinct, banned=self._banned, table=self.table,
             )  # fmt: skip
             self._steps[key] = step
-            if step.pdl:
+            if step.on_gpu:
                 self._graphs[key] = _capture(step)
         return self._steps[key], self._graphs.get(key)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 from aris.kernels.gpu.activation import gated, gelu
+from aris.kernels.gpu.tiles import tiled_product
 from aris.kernels.gpu.weights import FORMATS, Weight
 
 MOST_ROWS = 64
@@ -113,22 +114,31 @@ def _matmul_kernel(
 
 @triton.jit
 def _dequantise_kernel(
-    w, scale, minimum, table, out, K: tl.constexpr, GROUP: tl.constexpr, FORMAT: tl.constexpr, BLOCK: tl.constexpr
+    w, scale, minimum, table, out, K: tl.constexpr, GROUP: tl.constexpr, FORMAT: tl.constexpr, TILED: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     row = tl.program_id(1).to(tl.int64)
     k = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     live = k < K
-    at = row * (K // GROUP) + k // GROUP
-    factor = tl.load(scale + at, mask=live, other=0.0).to(tl.float32)
-    if FORMAT == 1:
-        value = tl.load(w + row * K + k, mask=live, other=0).to(tl.float32) * factor
+    if TILED:
+        block = (row // 8) * (K // 128) + k // 128
+        word = tl.load(w + (block * 32 + (row % 8) * 4 + k % 32 // 8) * 4 + k % 128 // 32, mask=live, other=0)
+        code = (word >> (16 * (k % 2) + k % 8 // 2 * 4)) & 15
+        at = ((block * 8 + row % 8) * (128 // GROUP) + k % 128 // GROUP) * 2
+        value = code.to(tl.float32) * tl.load(scale + at, mask=live, other=0.0).to(tl.float32)
+        value += tl.load(scale + at + 1, mask=live, other=0.0).to(tl.float32)
     else:
-        word = tl.load(w + row * (K // 8) + (k // 128) * 16 + k % 16, mask=live, other=0)
-        code = (word >> (4 * ((k % 128) // 16))) & 15
-        if FORMAT == 2:
-            value = code.to(tl.float32) * factor + tl.load(minimum + at, mask=live, other=0.0).to(tl.float32)
+        at = row * (K // GROUP) + k // GROUP
+        factor = tl.load(scale + at, mask=live, other=0.0).to(tl.float32)
+        if FORMAT == 1:
+            value = tl.load(w + row * K + k, mask=live, other=0).to(tl.float32) * factor
         else:
-            value = tl.load(table + code) * factor
+            word = tl.load(w + row * (K // 8) + (k // 128) * 16 + k % 16, mask=live, other=0)
+            code = (word >> (4 * ((k % 128) // 16))) & 15
+            if FORMAT == 2:
+                value = code.to(tl.float32) * factor + tl.load(minimum + at, mask=live, other=0.0).to(tl.float32)
+            else:
+                value = tl.load(table + code) * factor
     tl.store(out + row * K + k, value, mask=live)
 
 
@@ -142,7 +152,8 @@ def dequantise(weight: Weight, dtype: torch.dtype, table: Tensor | None = None) 
     _dequantise_kernel[(triton.cdiv(columns, 1024), rows)](
         weight.data, weight.scale, unused if weight.minimum is None else weight.minimum,
         unused if table is None else table, out,
-        K=columns, GROUP=weight.group_size or columns, FORMAT=FORMATS[weight.format], BLOCK=1024, num_warps=4,
+        K=columns, GROUP=weight.group_size or columns, FORMAT=FORMATS[weight.format], TILED=weight.tiled, BLOCK=1024,
+        num_warps=4,
     )  # fmt: skip
     return out
 
@@ -177,6 +188,9 @@ def matmul(
         return product if out is None else out.copy_(product)
     width = weight.out_features // (2 if gate else 1)
     out = x.new_empty(rows, width) if out is None else out
+    if weight.tiled:
+        tiled_product(weight, x.contiguous(), out, gated=gate, pdl=pdl)
+        return out
     block_r = max(16, triton.next_power_of_2(rows))
     block_n = block_n or (64 if weight.out_features >= 8192 else 32)
     group = weight.group_size or columns
