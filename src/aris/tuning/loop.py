@@ -116,6 +116,7 @@ class Loop:
         self.team = team or Team()
         if not self.team.leads:
             say = _silent
+        recipe = recipe.with_metrics_of_each_task()
         self.model, self.trained, self.recipe, self.pictures, self.out, self.say = (
             model, trained, recipe, pictures, out, say
         )  # fmt: skip
