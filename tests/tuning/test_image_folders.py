@@ -1,4 +1,4 @@
-"""A data set of images in class folders is tuned on as it comes, with the published question, and checked the same way."""
+"""A data set of images in class folders is tuned on as it comes, with the published question, and checked alike."""
 
 from __future__ import annotations
 
@@ -74,14 +74,15 @@ def test_what_makes_no_row_is_named_and_the_rest_is_drawn_evenly(tmp_path: Path)
 
 
 def test_the_recipe_of_the_package_runs_on_such_a_folder(base: Path, tmp_path: Path) -> None:
-    """With its own prompt, cache and metric; the tiny model is trained by the method lora, as NF4 needs wider layers."""
+    """With its own prompt, cache and metric; the tiny model by the method lora, as NF4 needs wider layers."""
     make(tmp_path / "data" / "train", 4)
     make(tmp_path / "data" / "validation", 2, seed=1)
     result = CliRunner().invoke(
         app, ["tune", "check", str(tmp_path / "data"), "--recipe", "histopathology", "--model", str(base), "--json"]
     )
     facts = json.loads(result.stdout)
-    assert result.exit_code == 0 and facts["rows"] == {"train": 12, "validation": 6} and facts["tasks"] == {"tissue": 18}
+    assert result.exit_code == 0
+    assert facts["rows"] == {"train": 12, "validation": 6} and facts["tasks"] == {"tissue": 18}
     learned = [piece["text"] for piece in facts["example"] if piece["learned"]]
     assert learned == ["A: adipose<end_of_turn>"]
     recipe = Recipe.from_file(
@@ -91,6 +92,9 @@ def test_the_recipe_of_the_package_runs_on_such_a_folder(base: Path, tmp_path: P
     said: list[str] = []
     result2 = tune(recipe, str(base), tmp_path / "data", tmp_path / "run", say=said.append)
     assert not any("in training and in validation" in line for line in said)
+    (tmp_path / "data/validation/TUM/again.tif").write_bytes((tmp_path / "data/train/TUM/TUM-1.tif").read_bytes())
+    tune(recipe, str(base), tmp_path / "data", tmp_path / "again", say=said.append)
+    assert any("warning: 1 images are in training and in validation" in line for line in said)
     lines = [line for line in Curve.read(tmp_path / "run" / "curve.jsonl") if "validation" in line]
     assert [line["step"] for line in lines] == [0, 1, 2] and result2.measure == "accuracy"
     assert all("accuracy" in line["validation"]["tissue"] for line in lines)

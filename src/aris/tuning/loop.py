@@ -216,7 +216,8 @@ class Loop:
                 if self.step % recipe.save_every == 0 or last or self._stale():
                     self._save()
         if self._stale():
-            self.say(f"no better {self.recipe.best} since step {self.best_step}: ended at step {self.step}")
+            measure = "validation loss" if self.recipe.best == "loss" else self.recipe.best
+            self.say(f"no better {measure} since step {self.best_step}: ended at step {self.step}")
         self.team.wait()
         best = safetensors.torch.load_file(self.out / BEST, device=str(self.model.device))
         copy_into(self.trained, best, self.out / BEST)

@@ -209,7 +209,7 @@ def _splits(
         train, validation = split_by_group(train, recipe.validation_share, recipe.seed)
     check_groups(train, validation)
     made = [_tokens(rows, processor, recipe.max_tokens, data) for rows in (train, validation)]
-    seen = [{picture for row in rows for picture in row.all_pictures()} for rows in made]
+    seen = [{bank.digests[picture] for row in rows for picture in row.all_pictures()} for rows in made]
     if both := seen[0] & seen[1]:
         say(f"warning: {len(both)} images are in training and in validation; what is measured on them may be memory")
     return made[0], made[1]
