@@ -3,7 +3,7 @@
     python benchmarks/tuning_two_gpus.py [--shape 4b] [--steps 12] [--processes 2] [--out FOLDER]
 
 MedGemma's shapes, random weights, 8 rows a step of 1,000 tokens with an image. Each case runs twice, alone and under
-torchrun: LoRA in bf16 and QLoRA over shards (FSDP2), and LoRA with the whole model on each GPU (`shard: false`). One process alone
+torchrun: LoRA in bf16 and QLoRA, over shards (FSDP2) and with the whole model on each GPU (`shard: false`). One process alone
 and whole models record their steps as CUDA graphs; shards cannot. Prints one JSON line a run and one a comparison.
 """
 
@@ -35,6 +35,7 @@ CASES: dict[str, dict[str, Any]] = {
     "lora-shards": {"method": "lora"},
     "qlora-shards": {"method": "qlora"},
     "lora-whole": {"method": "lora", "shard": False},
+    "qlora-whole": {"method": "qlora", "shard": False},
 }
 PICTURES = 8
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +162,24 @@ def test_the_command_lists_every_wrong_row_and_exits_with_1(tmp_path: Path) -> N
     assert result.exit_code == 0
     found = json.loads(result.stdout)
     assert found["good"] and found["rows"] == {"d.jsonl": 1}
+
+
+def test_on_a_terminal_what_is_learned_is_green_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processor: PromptProcessor
+) -> None:
+    from aris.cli.tune import _print_report
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    content = [{"role": "user", "content": "one"}, {"role": "assistant", "content": "Yes"},
+               {"role": "user", "content": "\x1b[31mtwo"}, {"role": "assistant", "content": "No"}]  # fmt: skip
+    report = check_data(write(tmp_path / "d.jsonl", {"messages": content}), processor)
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    _print_report(report)
+    coloured = re.findall(r"\x1b\[32m(.*?)\x1b\[0m", shown.getvalue(), re.DOTALL)
+    assert coloured == ["Yes<end_of_turn>", "No<end_of_turn>"]
+    assert "two" in shown.getvalue() and "\x1b[31m" not in shown.getvalue()  # the row's own escape is not passed on

@@ -127,6 +127,9 @@ def check(
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=1, help="Name every row that is longer.")
     ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Whose max_tokens holds, and whose question is asked of images in folders.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Check tuning data before the first step: every wrong row, lengths, leaks between splits, and one example.
@@ -136,12 +139,20 @@ def check(
     Example:
 
         aris tune check data/train.jsonl --model google/medgemma-4b-it
+
+        aris tune check NCT-CRC-HE-100K --recipe histopathology --model google/medgemma-4b-it
     """
     from aris.tuning.base import open_base
     from aris.tuning.data_check import check_data
+    from aris.tuning.recipe import Recipe
+    from aris.tuning.run import find_recipe
 
+    settings = None if recipe is None else Recipe.from_file(find_recipe(recipe))
+    if settings is not None and max_tokens is None:
+        max_tokens = settings.max_tokens
+    labels = None if settings is None else settings.labels
     with working(f"reading {data}"):
-        report = check_data(data, open_base(str(model)).processor, max_tokens=max_tokens)
+        report = check_data(data, open_base(str(model)).processor, max_tokens=max_tokens, labels=labels)
     if json:
         write_json(report.to_dict())
     else:

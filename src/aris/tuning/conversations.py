@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from aris.errors import DataError
+from aris.tuning.image_folders import Labels, read_image_folder
 from aris.tuning.pictures import PictureBank
 from aris.tuning.rows import Conversation, Turn
 
@@ -33,14 +34,14 @@ _PAIR_FIELDS = {"prompt", "chosen", "rejected", "group", "task", "weight"}
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that was left out; prints as `file:line: reason`."""
+    """A row that was left out; prints as `file:line: reason`, without the line (0) where a file is a row."""
 
     file: Path
     line: int
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}"
+        return f"{self.file}:{self.line}: {self.reason}" if self.line else f"{self.file}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,16 @@ def read_conversations(
 
 
 def read_rows(
-    path: Path, pictures: PictureBank, root: Path | None = None
+    path: Path, pictures: PictureBank, root: Path | None = None, labels: Labels | None = None
 ) -> tuple[list[tuple[int, Conversation | Pair]], list[BadRow]]:
-    """As `read_conversations`, with preference rows, each good row after its line (in Parquet: its row), from 1."""
+    """As `read_conversations`, with preference rows, each good row after its line (in Parquet: its row), from 1.
+
+    Args:
+        labels: for a folder of images in a folder for each class; its rows are numbered in order of name.
+    """
+    if path.is_dir():
+        images, wrong = read_image_folder(path, pictures, labels)
+        return list(enumerate(images, 1)), [BadRow(each.file, 0, each.reason) for each in wrong]
     base = (root or path.parent).resolve()
     good: list[tuple[int, Conversation | Pair]] = []
     bad: list[BadRow] = []

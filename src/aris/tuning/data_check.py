@@ -14,10 +14,12 @@ import numpy as np
 from aris.errors import DataError
 from aris.prompting import PromptProcessor
 from aris.tuning.conversations import BadRow, Pair, read_rows
+from aris.tuning.image_folders import Labels
 from aris.tuning.pictures import PictureBank
 from aris.tuning.rows import Conversation, TokenRow, tokenize
 
 _SUFFIXES = (".jsonl", ".parquet")
+_SPLITS = ("train", "validation")
 _NO_LIMIT = 1 << 30
 
 
@@ -105,26 +107,34 @@ class DataReport:
 def data_files(path: Path) -> list[Path]:
     """A file as it is, a folder as its `.jsonl` and `.parquet` files in order of name.
 
+    A folder without any, but with folders of images, is as it is, or as its folders `train` and `validation`.
+
     Raises:
         DataError: there is nothing there.
     """
     if path.is_dir():
         found = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
         if not found:
-            raise DataError(f"{path}: holds no .jsonl or .parquet file; give the data's own folder")
+            folders = [each for each in path.iterdir() if each.is_dir() and not each.name.startswith(".")]
+            found = sorted(each for each in folders if each.name in _SPLITS) or [path] * bool(folders)
+        if not found:
+            raise DataError(f"{path}: holds no .jsonl or .parquet file and no folder; give the data's own folder")
         return found
     if not path.is_file():
         raise DataError(f"{path}: not there; give a JSON Lines or Parquet file, or a folder of them")
     return [path]
 
 
-def check_data(path: Path, processor: PromptProcessor, *, max_tokens: int | None = None) -> DataReport:
+def check_data(
+    path: Path, processor: PromptProcessor, *, max_tokens: int | None = None, labels: Labels | None = None
+) -> DataReport:
     """Read and tokenise every row, decode every image, and look for groups that lie in two files.
 
     Args:
         path: a file, or a folder whose files are its splits.
         processor: of the model that is to be tuned.
         max_tokens: rows over it are named.
+        labels: a recipe's, for images in folders.
 
     Raises:
         DataError: a file cannot be read at all.
@@ -134,7 +144,7 @@ def check_data(path: Path, processor: PromptProcessor, *, max_tokens: int | None
     lengths: list[int] = []
     answers: list[int] = []
     for file in data_files(path):
-        rows, bad = read_rows(file, pictures)
+        rows, bad = read_rows(file, pictures, labels=labels)
         report.rows[file.name] = len(rows)
         report.bad += bad
         for line, row in rows:

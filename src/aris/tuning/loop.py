@@ -116,6 +116,7 @@ class Loop:
         self.team = team or Team()
         if not self.team.leads:
             say = _silent
+        recipe = recipe.with_metrics_of_each_task()
         self.model, self.trained, self.recipe, self.pictures, self.out, self.say = (
             model, trained, recipe, pictures, out, say
         )  # fmt: skip
@@ -215,7 +216,8 @@ class Loop:
                 if self.step % recipe.save_every == 0 or last or self._stale():
                     self._save()
         if self._stale():
-            self.say(f"no better {self.recipe.best} since step {self.best_step}: ended at step {self.step}")
+            measure = "validation loss" if self.recipe.best == "loss" else self.recipe.best
+            self.say(f"no better {measure} since step {self.best_step}: ended at step {self.step}")
         self.team.wait()
         best = safetensors.torch.load_file(self.out / BEST, device=str(self.model.device))
         copy_into(self.trained, best, self.out / BEST)

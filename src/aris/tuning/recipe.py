@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from aris.errors import DataError
+from aris.tuning.image_folders import Labels
 from aris.tuning.metrics import ALWAYS, METRICS, PREFERENCE
 
+ANY_TASK = "*"
 _CHOICES = {
     "precision": ("bf16", "fp32"),
     "method": ("lora", "qlora", "full"),
@@ -51,7 +53,10 @@ class Recipe:
         objective: "answers", or "preference" (`preference.py`) for rows of a chosen and a rejected answer.
         beta: of the preference loss: how dear it is to leave the reference.
         patience: evaluations in a row without a better `best` after which the run ends; 0 never.
-        metrics: by task, what is measured on its validation rows beside the loss (`metrics.METRICS`).
+        folder_question, folders, folder_task, folder_rows: for data that is a folder of images for each class: the
+            question, the answer by name of folder, the task, and how many images at most, 0 for all.
+        metrics: by task, or "*" for every other one, what is measured on its validation rows beside the loss
+            (`metrics.METRICS`).
         best: what the best weights are chosen by, and patience goes by: "loss", another measure ("accuracy": the mean
             of the tasks that have it, by their shares), or a measure of one task ("accuracy of tissue").
         answer_tokens: of an answer that is written for a metric, at most.
@@ -95,6 +100,10 @@ class Recipe:
     beta: float = 0.1
     patience: int = 0
     validation_share: float = 0.1
+    folder_question: str = ""
+    folders: dict[str, str] = field(default_factory=dict)
+    folder_task: str = "chat"
+    folder_rows: int = 0
     metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)
     best: str = "loss"
     answer_tokens: int = 64
@@ -112,7 +121,7 @@ class Recipe:
             if getattr(self, name) <= 0:
                 raise DataError(f"recipe: {name} must be above 0")
         for name in ("seed", "tower_learning_rate", "warmup_steps", "weight_decay", "augment_strength", "patience",
-                     "metric_rows"):  # fmt: skip
+                     "metric_rows", "folder_rows"):  # fmt: skip
             if getattr(self, name) < 0:
                 raise DataError(f"recipe: {name} must not be negative")
         for name, known in _CHOICES.items():
@@ -130,6 +139,8 @@ class Recipe:
             )
         if self.offload_activations and not self.checkpointing:
             raise DataError("recipe: offload_activations moves what checkpointing keeps; set checkpointing: true too")
+        if bool(self.folders) != bool(self.folder_question.strip()):
+            raise DataError("recipe: folders and folder_question belong together; set both or neither")
         self._check_metrics()
         if not self.targets:
             raise DataError("recipe: targets must name a layer, or be left out for all linear ones")
@@ -142,19 +153,34 @@ class Recipe:
         measure, _, task = self.best.partition(" of ")
         return measure.strip(), task.strip()
 
+    @property
+    def labels(self) -> Labels | None:
+        """What is asked of images that lie in a folder for each class."""
+        if not self.folders:
+            return None
+        return Labels(self.folder_question, self.folders, self.folder_task, self.folder_rows)
+
+    def with_metrics_of_each_task(self) -> Recipe:
+        """The same, with the metrics of "*" at every task of the mixture that has none of its own."""
+        if ANY_TASK not in self.metrics:
+            return self
+        rest = self.metrics[ANY_TASK]
+        return dataclasses.replace(self, metrics={task: self.metrics.get(task, rest) for task in self.mixture})
+
     def _check_metrics(self) -> None:
         """Every metric is known, and what is to be the best is measured."""
         for task, names in self.metrics.items():
             for name in names:
                 if name not in METRICS:
                     raise DataError(f"recipe: metrics of {task}: {name!r:.40} is not known; use {', '.join(METRICS)}")
-            if self.mixture and task not in self.mixture:
+            if self.mixture and task not in self.mixture and task != ANY_TASK:
                 raise DataError(f"recipe: metrics name {task!r:.60}, which is no task of the rows or the mixture")
         if self.metrics and self.objective == "preference":
             raise DataError("recipe: metrics are for answers; the objective 'preference' has loss, exact and margin")
         measure, task = self.best_measure
         always = PREFERENCE if self.objective == "preference" else ALWAYS
-        measured = {name for each, names in self.metrics.items() for name in names if task in ("", each)}
+        named = [names for each, names in self.metrics.items() if task in ("", each) or each == ANY_TASK]
+        measured = {name for names in named for name in names}
         if measure not in always and measure not in measured:
             raise DataError(
                 f"recipe: best is {self.best!r:.60}, which is not measured; use one of {', '.join(always)}, or name it "
@@ -221,6 +247,10 @@ def _checked(name: str, kind: str, value: Any) -> Any:
             listed = {key: [each] if isinstance(each, str) else each for key, each in value.items()}
             return {str(key): tuple(str(each) for each in names) for key, names in listed.items()}
         raise DataError(f"recipe: {name} must be a table of metrics by task")
+    if kind == "dict[str, str]":
+        if isinstance(value, dict) and all(isinstance(each, str) for each in value.values()):
+            return {str(key): each for key, each in value.items()}
+        raise DataError(f"recipe: {name} must be a table of texts")
     if kind.startswith("dict"):
         if isinstance(value, dict):
             return {str(key): _checked(f"{name} of {key}", "float", share) for key, share in value.items()}

@@ -21,8 +21,16 @@ _OF_COST = ("cache_tower", "offload_activations", "shard")
 
 
 def fingerprint(recipe: Recipe, train: Sequence[TokenRow], validation: Sequence[TokenRow]) -> str:
-    """Changes when anything does that would change the curve."""
-    settings = {name: value for name, value in dataclasses.asdict(recipe).items() if name not in _OF_COST}
+    """Changes when anything does that would change the curve.
+
+    A setting at its default is left out, so that a state outlives versions that bring new settings.
+    """
+    settings = {}
+    for each in dataclasses.fields(recipe):
+        value = getattr(recipe, each.name)
+        default = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
+        if value != default and each.name not in _OF_COST:
+            settings[each.name] = value
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for row in [*train, *validation]:
         digest.update(repr((row.task, row.spans(), row.all_pictures(), row.weight)).encode())

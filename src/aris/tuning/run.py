@@ -73,7 +73,7 @@ def tune(
 
     Args:
         data: a file, which is split by group, or a folder with a training and a validation file (`train*.jsonl`,
-            `validation*.jsonl`).
+            `validation*.jsonl`), or with a folder of images for each class, where the recipe has a question for them.
         tower_cache: folder for the tower's features where the recipe caches them; in `out` by default.
         tensorboard: write the curve for TensorBoard too, to `out`.
 
@@ -192,7 +192,7 @@ def _splits(
     wanted = Pair if recipe.objective == "preference" else Conversation
     files = data_files(data)
     for file in files:
-        good, bad = read_rows(file, bank)
+        good, bad = read_rows(file, bank, labels=recipe.labels)
         wrong += bad
         side = parts[len(files) > 1 and file.stem.startswith(_VALIDATION)]
         for line, row in good:
@@ -209,6 +209,9 @@ def _splits(
         train, validation = split_by_group(train, recipe.validation_share, recipe.seed)
     check_groups(train, validation)
     made = [_tokens(rows, processor, recipe.max_tokens, data) for rows in (train, validation)]
+    seen = [{bank.digests[picture] for row in rows for picture in row.all_pictures()} for rows in made]
+    if both := seen[0] & seen[1]:
+        say(f"warning: {len(both)} images are in training and in validation; what is measured on them may be memory")
     return made[0], made[1]
 
 
