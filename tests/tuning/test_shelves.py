@@ -25,9 +25,10 @@ def row(length: int, answer: int = 3, picture: int | None = None) -> TokenRow:
     return TokenRow("t", ids, length - answer, picture)
 
 
-def test_every_row_is_on_one_shelf_and_all_batches_of_a_shelf_have_one_shape() -> None:
+def test_every_row_is_on_one_shelf_and_the_batches_of_a_shelf_have_few_shapes() -> None:
     rows = [row(length, 1 + length % 7) for length in range(40, 700, 3)] + [row(70, 2, n) for n in range(90)]
-    shelves = build_shelves(rows, 300, shelf_tokens=1024)
+    rows += [row(length, length // 2, 3) for length in range(100, 180)]
+    shelves = build_shelves(rows, [rows[::2], rows[1::2]])
     shapes: dict[Any, set[Any]] = {}
     for chosen in (rows, rows[::2], rows[5:9], rows[-3:]):
         filled = fill(chosen, shelves)
@@ -43,7 +44,9 @@ def test_every_row_is_on_one_shelf_and_all_batches_of_a_shelf_have_one_shape() -
             # What rows of no weight predict has no share.
             wanted = sum(r.weight for r in part)
             assert batch.shares.sum().item() == pytest.approx(wanted, abs=1e-4)
-    assert len(shapes) == len(shelves) and all(len(each) == 1 for each in shapes.values())
+    assert len(shapes) == len(shelves)
+    assert all(len(each) == 1 for shelf, each in shapes.items() if not shelf.long)
+    assert all(len(each) <= 1 + shelf.answers // 1024 for shelf, each in shapes.items())
 
 
 def test_training_on_shelves_ends_with_the_weights_of_the_plain_loop(tmp_path: Path) -> None:

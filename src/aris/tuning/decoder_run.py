@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from aris.tuning.trainable import prepare
 STAGES = ("nano", "nano_answers")
 # Of the augmentation's strength, for images that questions are about: what is asked must stay visible.
 _GENTLE = 0.5
+MOST_ANSWER = 160  # tokens
 
 
 def nano_recipes() -> list[Path]:
@@ -71,9 +73,14 @@ def film_view(bank: Tensor) -> Tensor:
 
 
 def token_rows(rows: list[Row], processor: PromptProcessor, max_tokens: int) -> list[TokenRow]:
-    """Rows as tokens, less those over the limit."""
+    """Rows as tokens, less those over the limit. A long answer is cut, without an end of its turn."""
     made = (tokenize(row, processor, max_tokens) for row in rows)
-    return [row for row in made if row is not None]
+    return [cut_answer(row) for row in made if row is not None]
+
+
+def cut_answer(row: TokenRow, most: int = MOST_ANSWER) -> TokenRow:
+    """A row of one answer with its first `most` tokens: what comes first in an answer is what is asked for most."""
+    return replace(row, token_ids=row.token_ids[: row.answer_start + most], answers=())
 
 
 def build_model(base: GGUFFile, tower: Path, device: str) -> MedGemma:

@@ -7,6 +7,7 @@ the narrowest shelf that it fits; a shelf takes a fixed number of rows, and rows
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,10 +21,14 @@ from aris.tuning.graphs import StaticBatch
 from aris.tuning.loop import Loop
 from aris.tuning.rows import TokenRow
 
-# Padded tokens of a shelf that is full; below this a GPU is not filled, far above it too much is padding.
-SHELF_TOKENS = 4096
-# Each shelf is about a quarter wider than the one before; a graph is recorded for each that is used.
-_WIDTHS = (80, 104, 136, 176, 224, 288, 368, 480, 640, 832, 1088, 1408, 1824, 2368)
+# Padded tokens of a full shelf at most: more do not make a GPU faster, and bound its memory.
+SHELF_TOKENS = 6144
+_SHORT = 8  # answer tokens
+_WIDTHS = (80, 112, 192, 384, 704, 1024, 1536, 2304)
+# Long answers are padded to a multiple of this many tokens a shelf. A graph is recorded for each shape.
+_ANSWER_STEP = 1024
+# A shelf is as large as this share of the steps needs.
+_ENOUGH = 0.9
 
 
 @dataclass(frozen=True)
@@ -33,64 +38,88 @@ class Shelf:
     Attributes:
         pictures: of each of its rows.
         width: tokens of a row at most.
+        long: whether its rows have long answers.
         rows: that it takes.
         answers: tokens with loss of all its rows at most.
     """
 
     pictures: int
     width: int
+    long: bool
     rows: int
     answers: int
 
+    @property
+    def place(self) -> tuple[int, int, bool]:
+        """What decides whether a row goes here."""
+        return self.pictures, self.width, self.long
 
-def build_shelves(rows: Sequence[TokenRow], rows_per_step: int, shelf_tokens: int = SHELF_TOKENS) -> list[Shelf]:
-    """The shelves that rows need, narrow ones first."""
-    most: dict[tuple[int, int], int] = {}
+
+def build_shelves(rows: Sequence[TokenRow], steps: Sequence[Sequence[TokenRow]]) -> list[Shelf]:
+    """The shelves that rows need, narrow ones first.
+
+    Args:
+        rows: all that there are.
+        steps: some steps' rows, by which the shelves' sizes are chosen.
+    """
+    most: dict[tuple[int, int, bool], int] = {}
     for row in rows:
-        key = _place(row)
-        most[key] = max(most.get(key, 0), sum(stop - start for start, stop in row.spans()))
+        place = _place(row)
+        most[place] = max(most.get(place, 0), _answers(row))
+    counts = [Counter(_place(row) for row in step) for step in steps]
     shelves = []
-    for (pictures, width), answers in sorted(most.items()):
-        count = max(1, min(shelf_tokens // width, rows_per_step))
-        shelves.append(Shelf(pictures, width, count, count * answers))
+    for (pictures, width, long), answers in sorted(most.items()):
+        needed = sorted(count[pictures, width, long] for count in counts)[int(_ENOUGH * (len(counts) - 1))]
+        parts = max(1, -(-needed * width // SHELF_TOKENS))
+        count = max(1, -(-needed // parts))
+        shelves.append(Shelf(pictures, width, long, count, count * answers))
     return shelves
 
 
-def _place(row: TokenRow) -> tuple[int, int]:
+def _answers(row: TokenRow) -> int:
+    return sum(stop - start for start, stop in row.spans())
+
+
+def _place(row: TokenRow) -> tuple[int, int, bool]:
     length = len(row.token_ids)
     width = next((width for width in _WIDTHS if length <= width), -(-length // 512) * 512)
-    return len(row.all_pictures()), width
+    return len(row.all_pictures()), width, _answers(row) > _SHORT
 
 
 def fill(rows: Sequence[TokenRow], shelves: Sequence[Shelf]) -> list[tuple[Shelf, list[TokenRow]]]:
     """A step's rows on shelves, each full: the last of a kind with rows of no weight."""
-    of = {(shelf.pictures, shelf.width): shelf for shelf in shelves}
-    put: dict[tuple[int, int], list[TokenRow]] = {}
+    of = {shelf.place: shelf for shelf in shelves}
+    put: dict[tuple[int, int, bool], list[TokenRow]] = {}
     for row in rows:
         put.setdefault(_place(row), []).append(row)
     filled = []
-    for key, own in sorted(put.items()):
-        shelf = of[key]
+    for place, own in sorted(put.items()):
+        shelf = of[place]
         for start in range(0, len(own), shelf.rows):
             part = own[start : start + shelf.rows]
-            shortest = min(own, key=lambda row: len(row.token_ids))
-            filled.append((shelf, part + [replace(shortest, weight=0.0)] * (shelf.rows - len(part))))
+            fewest = min(own, key=_answers)
+            filled.append((shelf, part + [replace(fewest, weight=0.0)] * (shelf.rows - len(part))))
     return filled
 
 
 def shelf_batch(
     shelf: Shelf, rows: Sequence[TokenRow], weight: float, image_token: int, pixels: Tensor | None
 ) -> StaticBatch:
-    """A full shelf as a batch of the shelf's one shape; arguments as for `graphs.static_batch`."""
+    """A full shelf as a batch of one of its few shapes; arguments as for `graphs.static_batch`."""
     batch = collate(rows)
     ids = F.pad(batch.token_ids, (0, shelf.width - batch.token_ids.shape[1]))
     counts = torch.bincount(batch.owner, minlength=len(batch.weights)).float()
     shares = (batch.weights / counts / weight)[batch.owner]
-    more = (0, shelf.answers - len(shares))
+    # The answers of rows without weight need not be scored.
+    kept = shares > 0
+    wanted = int(kept.sum())
+    answers = min(shelf.answers, -(-wanted // _ANSWER_STEP) * _ANSWER_STEP) if shelf.long else shelf.answers
+    more = (0, answers - wanted)
     # The last place of all predicts nothing: its row ends there or before.
-    places = F.pad(batch.row_index * shelf.width + batch.token_index, more, value=shelf.rows * shelf.width - 1)
+    places = F.pad((batch.row_index * shelf.width + batch.token_index)[kept], more, value=shelf.rows * shelf.width - 1)
     found = (ids.flatten() == image_token).nonzero()[:, 0] if pixels is not None else None
-    return StaticBatch(ids, places, F.pad(batch.targets, more), F.pad(shares, more), None, found, pixels)
+    targets = F.pad(batch.targets[kept], more)
+    return StaticBatch(ids, places, targets, F.pad(shares[kept], more), None, found, pixels)
 
 
 class ShelvedLoop(Loop):
@@ -98,7 +127,9 @@ class ShelvedLoop(Loop):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.shelves = build_shelves(self.mixture.rows, self.recipe.rows_per_step)
+        seeds = [self.recipe.seed * 1_000_003 + step for step in range(40)]
+        steps = [self.mixture.draw(self.recipe.rows_per_step, torch.Generator().manual_seed(seed)) for seed in seeds]
+        self.shelves = build_shelves(self.mixture.rows, steps)
 
     def _parts(self, rows: Sequence[TokenRow]) -> list[tuple[list[TokenRow], bool]]:
         if self.graphs is None:
@@ -109,5 +140,5 @@ class ShelvedLoop(Loop):
         chosen = torch.tensor([picture for row in rows for picture in row.all_pictures()], dtype=torch.int64)
         with self._autocast():
             pixels = self._pixels(chosen, generator)
-        shelf = next(shelf for shelf in self.shelves if (shelf.pictures, shelf.width) == _place(rows[0]))
+        shelf = next(shelf for shelf in self.shelves if shelf.place == _place(rows[0]))
         return shelf_batch(shelf, rows, weight, self.model.config.image_token_index, pixels)
