@@ -51,7 +51,11 @@ class Seed:
 @contextmanager
 def _same_uids() -> Iterator[None]:
     numbers = itertools.count(1)
-    with patch("pydicom.uid.generate_uid", lambda *_, **__: UID(f"2.25.{10**30 + next(numbers)}")):
+
+    def next_uid(*_: object, **__: object) -> UID:
+        return UID(f"2.25.{10**30 + next(numbers)}")
+
+    with patch("pydicom.uid.generate_uid", next_uid), patch("pydicom.fileset.generate_uid", next_uid):
         yield
 
 

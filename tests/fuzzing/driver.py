@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+WORKER = Path(__file__).with_name("worker.py")
 MAX_SECONDS = 10  # of processor time for one reader; a hang on a busy machine is told from waiting by it
 _PATIENCE = 600  # seconds of the clock
 _RECYCLED = 4000  # inputs after which a worker is replaced, so that what leaks in libraries does not add up
 
 
-def fuzz(numbers: Iterable[int], seed: int) -> Iterator[dict[str, Any]]:
+def fuzz(numbers: Iterable[int], seed: int, script: Path = WORKER) -> Iterator[dict[str, Any]]:
     """The outcome of each input: "read" or "refused", with what was wrong: see `worker`."""
     worker: _Worker | None = None
     try:
@@ -26,7 +27,7 @@ def fuzz(numbers: Iterable[int], seed: int) -> Iterator[dict[str, Any]]:
             if worker is not None and count % _RECYCLED == 0:
                 worker.stop()
                 worker = None
-            worker = worker or _Worker(seed)
+            worker = worker or _Worker(seed, script)
             answer, end = worker.ask(number)
             if answer is None:
                 worker.stop()
@@ -41,9 +42,9 @@ def fuzz(numbers: Iterable[int], seed: int) -> Iterator[dict[str, Any]]:
 
 
 class _Worker:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, script: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("worker.py")), str(seed)],
+            [sys.executable, str(script), str(seed)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         answer, end = self._answer()

@@ -9,22 +9,48 @@ Each message is 8 bytes of length (little-endian) and that many bytes; an answer
 
 from __future__ import annotations
 
+import contextlib
 import io
+import signal
 import sys
 from typing import Any
 
 JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+# Of one image: of processor time, after which the process ends whatever code it is in, and of memory.
+MAX_SECONDS, MAX_BYTES = 10, 4 << 30
 
 
 def main() -> int:
+    limit_memory()
     while len(head := sys.stdin.buffer.read(8)) == 8:
+        data = sys.stdin.buffer.read(int.from_bytes(head, "little"))
         try:
-            answer = decode(sys.stdin.buffer.read(int.from_bytes(head, "little")))
+            with limited_time():
+                answer = decode(data)
         except Exception:  # damaged streams raise many kinds
             answer = b""
         sys.stdout.buffer.write(len(answer).to_bytes(8, "little") + answer)
         sys.stdout.buffer.flush()
     return 0
+
+
+def limit_memory() -> None:
+    """Beyond `MAX_BYTES` allocation fails; where the system knows no such limit, nothing."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
+
+
+@contextlib.contextmanager
+def limited_time() -> Any:
+    """Ends this process after `MAX_SECONDS` of processor time: SIGPROF does so by default."""
+    known = hasattr(signal, "setitimer")
+    if known:
+        signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)
+    yield
+    if known:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def decode(data: bytes) -> bytes:

@@ -40,7 +40,9 @@ def read_nifti(path: str | Path, modality: Literal["CT", "MR"] | None = None) ->
     data = _inflated(contents(path, source), source)
     try:
         header = _Header(data, source)
-        values, affine = header.values(data, source), header.affine()
+        # What is beyond float32 becomes infinite, and is no number below.
+        with np.errstate(over="ignore", invalid="ignore"):
+            values, affine = header.values(data, source), header.affine()
     except (struct.error, ValueError, OverflowError):
         raise ImageError(f"{source}: the NIfTI file is truncated or damaged; export it again") from None
     values, affine = _turned(values, affine)
