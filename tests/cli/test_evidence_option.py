@@ -51,7 +51,7 @@ def test_a_drafts_maps_are_written_and_reach_sr_gsps_and_sc(
     assert told["about"] == "pneumonia" and told["sides"] == ["left"] and "relevance" not in told
     assert [each["check"] for each in data["checks"]] == ["laterality"]  # the text says right
     assert np.load(told["map_file"]).shape == (300, 280)
-    assert PIL.Image.open(told["overlay_file"]).size[0] == 280
+    assert PIL.Image.open(told["overlay_file"]).size[0] == 478  # 512 pixels along the longer side
     assert (maps / "chest.pneumonia.png").stat().st_mode & 0o077 == 0
     draft = tmp_path / "draft.json"
     draft.write_text(result.stdout)

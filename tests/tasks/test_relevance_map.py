@@ -43,7 +43,7 @@ def test_the_peak_lies_on_what_was_seen(fit: str, height: int, width: int) -> No
     assert column <= x <= column + size and row <= y <= row + size
     (region,) = hot_regions(found)[:1]
     left, top, right, bottom = region.box
-    assert left < column + size and right > column and top < row + size and bottom > row and region.share > 0.3
+    assert left < column + size and right > column and top < row + size and bottom > row and region.share > 0.2
 
 
 def test_trimmed_borders_move_the_map() -> None:
@@ -103,19 +103,20 @@ def test_nothing_that_speaks_for_it_is_an_empty_map() -> None:
     grid = np.full((SIDE, SIDE), -1, dtype=np.float32)
     found, padding = source_map(Relevance((grid,), (whole,), (0,), 0.0, ""), 0, 80, 90)
     assert not found.any() and padding == 0 and peak(found) is None and hot_regions(found) == ()
-    assert overlay(filmlike(80, 90), found).shape == (80, 90, 3)
+    assert overlay(filmlike(80, 90), found).shape == (455, 512, 3)
 
 
 def test_two_parts_are_two_regions() -> None:
     found = np.zeros((200, 300), dtype=np.float32)
     found[50:90, 30:70] = 2
-    found[50:90, 220:260] = 1
-    found /= found.sum()
-    first, *rest = hot_regions(found * 0.8 + 0.2 / found.size)
-    assert first.box[0] < 70 and first.box[2] < 150 and rest == []
+    found[50:90, 220:260] = 1.3
+    found[150:160, 100:110] = 1.5  # hot, and small
+    first, *rest = hot_regions(found / found.sum())
+    assert first.box[0] < 70 and first.box[2] < 150 and len(rest) == 1 and rest[0].box[0] > 150
     found[50:90, 220:260] = found[60, 40]
     regions = hot_regions(found / found.sum())
-    assert len(regions) == 2 and {round(region.share, 1) for region in regions} <= {0.2, 0.3, 0.5}
+    assert [round(region.share, 1) for region in regions] == [0.5, 0.5]
+    assert {region.box[0] > 150 for region in regions} == {False, True}
 
 
 def test_a_picture_is_of_limited_size_and_coloured_where_the_map_is() -> None:

@@ -274,7 +274,7 @@ class NativeBackend:
             raise PromptError("relevance: the conversation has no image")
         earlier = self.tokenizer.encode(neutralize(before)) if before else []
         if against is not None:
-            targets = [(self._choice_ids(wanted)[0], self._choice_ids(against)[0])]
+            words: list[tuple[int, int | None]] = [(self._choice_ids(wanted)[0], self._choice_ids(against)[0])]
             rest = earlier
         else:
             if not wanted.strip():
@@ -282,14 +282,14 @@ class NativeBackend:
             rest = self.tokenizer.encode(neutralize(before + wanted))
             # Where the words meet in a token it belongs to what is explained.
             earlier = rest[: min(_shared([earlier, rest]), len(rest) - 1)]
-            targets = [(token, None) for token in rest[len(earlier) :]]
+            words = [(token, None) for token in rest[len(earlier) :]]
         start = len(prompt.token_ids) + len(earlier) - 1
         with memory_errors(self.model.device):
             grids, score = patch_relevance(
                 self.model,
                 prompt.pixel_values,
                 [*prompt.token_ids, *rest],
-                [Target(start + place, token, other) for place, (token, other) in enumerate(targets)],
+                [Target(start + place, token, other) for place, (token, other) in enumerate(words)],
             )
         frames = [processor.frames(image) for image in images_of(messages)]
         return Relevance(

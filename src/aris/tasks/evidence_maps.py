@@ -7,6 +7,7 @@ model is right, and a score that rests on nothing in the image has a map too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +76,9 @@ def finding_evidence(
         mask: (H, W) bool over the image; the share of the map inside it is told.
         forced: for the result.
     """
-    about = {"model": model.name, "file": case.source, "about": finding.name, "kind": "finding", "forced": forced}
+    about: dict[str, Any] = {
+        "model": model.name, "file": case.source, "about": finding.name, "kind": "finding", "forced": forced,
+    }  # fmt: skip
     if not finding.assessed:
         return Evidence(**about, assessed=False, note=finding.note or "not assessed")
     yes, no = ANSWERS
@@ -153,14 +156,14 @@ def evidence_of(draft: Draft) -> tuple[Region, ...]:
 
 
 def _evidence(
-    case: Case, found: Relevance, mask: npt.NDArray[np.bool_] | None, about: dict[str, object], *, regions: bool
+    case: Case, found: Relevance, mask: npt.NDArray[np.bool_] | None, about: dict[str, Any], *, regions: bool
 ) -> Evidence:
     height, width = case.images[0].pixels.shape[:2]
     relevance, padding = source_map(found, 0, height, width)
     if mask is not None and mask.shape != relevance.shape:
         rows, columns = mask.shape[:2]
         raise ImageError(f"{case.source}: the mask has {columns} x {rows} pixels, the image {width} x {height}")
-    values: dict[str, object] = {"method": found.method, "relevance": relevance, "in_padding": round(padding, 4)}
+    values: dict[str, Any] = {"method": found.method, "relevance": relevance, "in_padding": round(padding, 4)}
     warnings = []
     if not relevance.any():
         return Evidence.model_validate(

@@ -15,12 +15,13 @@ from aris.backends import Relevance
 
 Map = npt.NDArray[np.float32]
 Box = tuple[float, float, float, float]
-# A region is a connected part of the smallest area that holds this share of the relevance.
-HOT_SHARE = 0.5
-# Parts that hold less than this share of all are left out, and no more regions than this are told.
-LEAST_SHARE, MOST_REGIONS = 0.1, 3
+# A region is a connected part in which the map, smoothed over this part of the longer side (standard deviation), is at
+# least this part of its largest value.
+SMOOTH, HOT = 0.04, 0.5
+# Parts with less than this of the largest region's relevance are left out, and no more regions than this are told.
+LEAST, MOST_REGIONS = 0.25, 3
 _GRID = 96  # cells along the longer side on which regions are found
-_SIDE = 1024  # longest side of a picture, in pixels
+_SIDES = 512, 1024  # longest side of a picture, in pixels: at least, at most
 _HOT, _WARM = np.array((255.0, 210.0, 0.0)), np.array((225.0, 30.0, 40.0))
 
 
@@ -81,9 +82,9 @@ def peak(found: Map) -> tuple[float, float] | None:
 
 
 def hot_regions(found: Map) -> tuple[HotRegion, ...]:
-    """Boxes around the connected parts of the smallest area that holds half of the relevance, the largest share first.
+    """Boxes around the connected parts in which the smoothed map is over half of its largest value, largest share first.
 
-    They say where most of it is. They are no outlines of anything.
+    They say where the map is hottest, and what share of it that is. They are no outlines of anything.
     """
     height, width = found.shape
     if not found.any():
@@ -91,21 +92,17 @@ def hot_regions(found: Map) -> tuple[HotRegion, ...]:
     scale = max(1.0, max(height, width) / _GRID)
     rows, columns = max(1, round(height / scale)), max(1, round(width / scale))
     coarse = _binned(found, rows, columns)
-    order = np.argsort(-coarse, axis=None, kind="stable")
-    held = np.cumsum(coarse.ravel()[order])
-    hot = np.zeros(coarse.size, dtype=bool)
-    hot[order[: int(np.searchsorted(held, HOT_SHARE * held[-1])) + 1]] = True
-    parts = _connected(hot.reshape(coarse.shape))
     regions = []
-    for cells in parts:
-        share = float(coarse[cells[:, 0], cells[:, 1]].sum() / held[-1])
+    smooth = _smoothed(coarse, SMOOTH * max(rows, columns))
+    for cells in _connected(smooth >= HOT * smooth.max()):
+        share = float(coarse[cells[:, 0], cells[:, 1]].sum() / coarse.sum())
         (top, left), (bottom, right) = cells.min(0), cells.max(0) + 1
         box = (
             left / columns * width, top / rows * height, right / columns * width, bottom / rows * height,
         )  # fmt: skip
         regions.append(HotRegion((float(box[0]), float(box[1]), float(box[2]), float(box[3])), share))
     regions.sort(key=lambda region: -region.share)
-    return tuple(region for region in regions[:MOST_REGIONS] if region.share >= LEAST_SHARE)
+    return tuple(region for region in regions[:MOST_REGIONS] if region.share >= LEAST * regions[0].share)
 
 
 def _binned(values: Map, rows: int, columns: int) -> npt.NDArray[np.float64]:
@@ -113,6 +110,16 @@ def _binned(values: Map, rows: int, columns: int) -> npt.NDArray[np.float64]:
     down = np.linspace(0, values.shape[0], rows + 1).astype(int)[:-1]
     across = np.linspace(0, values.shape[1], columns + 1).astype(int)[:-1]
     return np.add.reduceat(np.add.reduceat(values.astype(np.float64), down, axis=0), across, axis=1)
+
+
+def _smoothed(values: npt.NDArray[np.float64], deviation: float) -> npt.NDArray[np.float64]:
+    """Gaussian weights, which at the border count what there is."""
+    blurs = []
+    for size in values.shape:
+        steps = np.arange(size)
+        weights = np.exp(-0.5 * ((steps[:, None] - steps) / deviation) ** 2)
+        blurs.append(weights / weights.sum(1, keepdims=True))
+    return np.asarray(blurs[0] @ values @ blurs[1].T)
 
 
 def _connected(hot: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.int64]]:
@@ -136,12 +143,13 @@ def _connected(hot: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.int64]]:
 def overlay(
     pixels: npt.NDArray[np.uint8], found: Map, boxes: Sequence[Box] = (), lines: Sequence[str] = ()
 ) -> npt.NDArray[np.uint8]:
-    """The map over a grey copy of the image: uint8 (h, w, 3), its longer side at most 1,024 pixels, lines above it.
+    """The map over a grey copy of the image: uint8 (h, w, 3), its longer side 512 to 1,024 pixels, lines above it.
 
     The colour's strength is the value against the map's largest: two pictures cannot be compared by colour.
     """
     height, width = pixels.shape[:2]
-    scale = min(1.0, _SIDE / max(height, width))
+    longest = max(height, width)
+    scale = min(max(longest, _SIDES[0]), _SIDES[1]) / longest
     size = max(1, round(width * scale)), max(1, round(height * scale))
     grey = PIL.Image.fromarray(pixels).convert("L").resize(size, PIL.Image.Resampling.BILINEAR)
     top = float(found.max())
