@@ -8,6 +8,7 @@ from typing import Annotated, Literal, cast
 
 import typer
 
+from aris.cli.names import inside, without
 from aris.cli.outcome import FAILED
 from aris.cli.terminal import counting, note, one_line, write, write_json
 from aris.errors import ArisError, ExchangeError
@@ -66,7 +67,7 @@ def deidentify(
         note(f"! images that may carry text are refused: {trouble()}")
     refused = blanked = searched = 0
     with counting("de-identifying", len(files)) as step:
-        for path in files:
+        for typed, path in files:
             try:
                 made = cleaner.clean(path.read_bytes(), str(path))
                 place = out / made.patient / made.study.removeprefix("2.25.") / f"{made.uid}.dcm"
@@ -81,10 +82,13 @@ def deidentify(
                     write(f"{one_line(str(place))}\n")
             except (ArisError, OSError) as error:
                 refused += 1
-                said = str(error) if isinstance(error, ArisError) else f"{path}: cannot be read ({error.strerror})"
+                said = str(error) if isinstance(error, ArisError) else f"cannot be read ({error.strerror})"
+                said = without(said, str(path))
                 if json:
                     write_json({"file": str(path), "out": None, "error": said})
-                note(f"error: {said}")
+                elif path != typed:
+                    write(f"not written: {one_line(str(path))}: {one_line(said)}\n")
+                note(f"error: {inside(f'{path}: {said}', str(path), str(typed))}")
             step()
     done = len(files) - refused
     note(f"{done} written, {refused} refused; pixels of {searched} were searched for text, which {blanked} had")
@@ -94,14 +98,15 @@ def deidentify(
         raise typer.Exit(FAILED)
 
 
-def _files(paths: list[Path]) -> Iterator[Path]:
-    """Files as named, and those inside folders, hidden ones and links left out."""
+def _files(paths: list[Path]) -> Iterator[tuple[Path, Path]]:
+    """Files as named, and those inside folders, hidden ones and links left out; each with what was named."""
     for path in paths:
         if path.is_dir():
-            inside = sorted(each for each in path.rglob("*") if each.is_file() and not each.is_symlink())
-            yield from (each for each in inside if not each.name.startswith(".") and each.name != "DICOMDIR")
+            found = sorted(each for each in path.rglob("*") if each.is_file() and not each.is_symlink())
+            wanted = (each for each in found if not each.name.startswith(".") and each.name != "DICOMDIR")
+            yield from ((path, each) for each in wanted)
         elif path.exists():
-            yield path
+            yield path, path
         else:
             raise ExchangeError(f"{path}: no such file or folder; check the path")
 

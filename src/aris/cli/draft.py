@@ -11,6 +11,7 @@ import typer
 from aris.cli import options as o
 from aris.cli.kinds import KindOption, kind
 from aris.cli.maps import Maps
+from aris.cli.names import inside, without
 from aris.cli.outcome import FAILED, interruptible, report
 from aris.cli.session import Session, generation_options
 from aris.cli.terminal import heading, note, one_line, probability, working, write, write_json
@@ -116,10 +117,12 @@ def _cases(session: Session, file: str, image_kind: str | None) -> Iterator[Case
 
 def _refused(skipped: Skipped, file: str, *, json: bool) -> None:
     """One line for what could not be read."""
-    named = skipped.reason if skipped.reason.startswith(skipped.source) else f"{skipped.source}: {skipped.reason}"
+    reason = without(skipped.reason, skipped.source)
     if json:
-        write_json({"file": skipped.source, "error": named})
-    report(ImageError(named))
+        write_json({"file": skipped.source, "error": reason})
+    elif skipped.source != file:
+        write(f"not read: {one_line(skipped.source)}: {one_line(reason)}\n", raw=True)
+    report(ImageError(inside(f"{skipped.source}: {reason}", skipped.source, file)))
 
 
 def _one(

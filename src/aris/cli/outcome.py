@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -78,11 +79,11 @@ def report(error: ArisError) -> None:
 
 
 def defect(error: BaseException) -> None:
-    """Print an unexpected error as one line."""
+    """Print an unexpected error as one line: its kind and place. Its words may quote a header or a name."""
     _trace()
-    first = (str(error).strip().splitlines() or [""])[0]
-    said = f"{type(error).__name__}: {first:.200}" if first else type(error).__name__
-    note(f"error: {said}; this is a defect; run with {DEBUG}")
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if "aris" in Path(each.filename).parts]
+    where = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    note(f"error: {type(error).__name__}{where}; this is a defect; run with {DEBUG}")
 
 
 def _trace() -> None:

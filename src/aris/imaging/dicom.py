@@ -37,6 +37,16 @@ _ELSEWHERE = {
 }
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 _GREYS = ("MONOCHROME1", "MONOCHROME2")
+_OTHER_COLOURS = ("HSV", "ARGB", "CMYK", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "XYB")
+# PS3.3 C.7.3.1.1.1 and CID 29: what else stands there may be anything, as a name.
+_MODALITIES = frozenset([
+    "AR", "ASMT", "AU", "BDUS", "BI", "BMD", "CFM", "CR", "CS", "CT", "CTPROTOCOL", "DD", "DG", "DMS", "DOC", "DX",
+    "ECG", "EEG", "EMG", "EOG", "EPS", "ES", "FA", "FID", "FS", "GM", "HC", "HD", "IO", "IOL", "IVOCT", "IVUS", "KER",
+    "KO", "LEN", "LP", "LS", "M3D", "MA", "MG", "MR", "MS", "NM", "OAM", "OCT", "OP", "OPM", "OPR", "OPT", "OPTBSV",
+    "OPTENF", "OPV", "OSS", "OT", "PA", "PLAN", "POS", "PR", "PT", "PX", "REG", "RESP", "RF", "RG", "RTDOSE",
+    "RTIMAGE", "RTINTENT", "RTPLAN", "RTRAD", "RTRECORD", "RTSEGANN", "RTSTRUCT", "RWV", "SEG", "SM", "SMR", "SR",
+    "SRF", "ST", "STAIN", "TEXTUREMAP", "TG", "US", "VA", "VF", "XA", "XAPROTOCOL", "XC", "DR",
+])  # fmt: skip
 
 Facts = dict[str, Any]
 _OLDEST = 130
@@ -90,12 +100,16 @@ def _check(dataset: Any, source: str) -> tuple[str, ...]:
     if modality in _STILLS:
         return (f"a secondary image ({modality}), not an original radiograph: its grey levels may be changed",)
     if modality is not None:
-        # A modality is a code of few letters; what is not one may be anything.
-        name = modality if re.fullmatch("[A-Z]{1,8}", modality) else "unknown"
-        raise ImageError(f"{source}: its modality is {name}; single radiographs are read (CR, DX, DR, RG)")
+        word = modality_word(modality)
+        raise ImageError(f"{source}: its modality is {word}; single radiographs are read (CR, DX, DR, RG)")
     if kind and not re.search("Computed Radiography|Digital X-Ray|Secondary Capture", kind):
         raise ImageError(f"{source}: this is {kind}; single radiographs are read (CR, DX, DR, RG)")
     return ("the file does not name its modality; it was read as a radiograph",)
+
+
+def modality_word(modality: str | None) -> str:
+    """A modality for a message: the code if DICOM defines it, else "unknown"."""
+    return modality if modality in _MODALITIES else "unknown"
 
 
 def display_pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
@@ -104,7 +118,7 @@ def display_pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tu
 
     interpretation = _text(dataset.get("PhotometricInterpretation")) or ""
     if interpretation not in _GREYS + _COLOURS:
-        kind = interpretation if re.fullmatch("[A-Z0-9_ ]{1,16}", interpretation) else "unknown"
+        kind = interpretation if interpretation in _OTHER_COLOURS else "unknown"
         raise ImageError(f"{source}: pixels of kind {kind} are not read; export it as grey")
     stored = decoded(dataset, source)
     if interpretation == "PALETTE COLOR":

@@ -30,6 +30,7 @@ from aris.imaging import (
     slide_images,
     volume_images,
 )  # fmt: skip
+from aris.imaging.dicom import modality_word
 from aris.imaging.film import printable
 from aris.prompting import Image, Part
 from aris.tasks.scope import KIND_NAMES, Kind, is_chest
@@ -92,7 +93,8 @@ def as_case(what: Case | Film | str | Path, kind: Kind | None = None) -> Case:
     found = list(read_cases(what, kind))
     cases = [each for each in found if isinstance(each, Case)]
     if not cases:
-        why = "; ".join(each.reason for each in found[:1] if isinstance(each, Skipped))
+        # The name of a file inside a folder or an archive may be a patient's.
+        why = "; ".join(each.reason.removeprefix(f"{each.source}: ") for each in found[:1] if isinstance(each, Skipped))
         name = printable(what)
         # A single file's own message names it already.
         raise ImageError(why if why.startswith(name) else f"{name}: {why or 'no image in it'}")
@@ -239,7 +241,7 @@ def _of_series(series: Series, kind: Kind | None, version: str) -> Iterator[Case
     elif series.kind == "mammogram":
         yield Skipped(name, "a mammogram; MedGemma was not trained on mammograms")
     else:
-        yield Skipped(name, f"modality {series.modality or 'unknown'} is not read")
+        yield Skipped(name, f"modality {modality_word(series.modality)} is not read")
 
 
 def _volume_cases(series: Series, version: str) -> Sequence[Case]:
@@ -250,7 +252,7 @@ def _volume_cases(series: Series, version: str) -> Sequence[Case]:
     cases = []
     for volume in read_volumes(series):
         images = volume_images(volume, "1.0" if version == "1.0" else "1.5")
-        notes = [*volume.warnings, *(f"{each.source}: {each.reason}" for each in volume.skipped)]
+        notes = [*volume.warnings, *(f"a file of the series is left out: {each.reason}" for each in volume.skipped)]
         if len(images) < len(volume.voxels):
             notes.append(f"the model sees {len(images)} of {len(volume.voxels)} slices, evenly spaced")
         kind = _VOLUMES[series.modality]

@@ -24,11 +24,12 @@ _UNKNOWN = {"", "-1", "-1.0", "na", "nan", "unknown", "uncertain"}
 
 @dataclass(frozen=True)
 class LabelledFilm:
-    """A film's path, its patient ("" where the file has no such column), and its labels; None for not labelled."""
+    """A film's path, its patient ("" where there is no such column), its labels (None for not labelled) and line."""
 
     path: Path
     patient: str
     labels: tuple[bool | None, ...]
+    line: int = 0
 
 
 def read_labels(path: str | Path, root: str | Path | None = None) -> tuple[tuple[str, ...], list[LabelledFilm]]:
@@ -71,7 +72,7 @@ def read_labels(path: str | Path, root: str | Path | None = None) -> tuple[tuple
             wrong.append(f"{path}:{line}: {bad[0] + ' is neither 1, 0 nor empty' if bad else 'no file'}")
             continue
         known = tuple(label if isinstance(label, bool) else None for label in labels)
-        films.append(LabelledFilm(base / cells["file"], cells.get("patient", ""), known))
+        films.append(LabelledFilm(base / cells["file"], cells.get("patient", ""), known, line))
     if wrong:
         raise DataError(f"{wrong[0]} ({len(wrong)} such rows)" if len(wrong) > 1 else wrong[0])
     if not films:
@@ -121,9 +122,10 @@ def film_logits(
             logits = [yes - no for yes, no in scores]
             out.append(logits if all(map(math.isfinite, logits)) else None)
             if out[-1] is None:
-                reasons.append(f"{each.path}: scores that are not numbers")
+                reasons.append(f"line {each.line}: scores that are not numbers")
         else:
             out.append(None)
-            reasons.append(reason if reason.startswith(str(each.path)) else f"{each.path}: {reason}")
+            # By its line: the file's name may be a patient's.
+            reasons.append(f"line {each.line}: {reason.removeprefix(f'{each.path}: ')}")
         step()
     return out, reasons

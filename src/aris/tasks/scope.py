@@ -8,6 +8,7 @@ from aris.backends import Backend
 from aris.checkpoints.registry import Scope, Use
 from aris.errors import ModelError, ScopeError
 from aris.imaging import Film
+from aris.imaging.dicom import modality_word
 
 Kind = Literal["chest film", "film", "ct", "mr", "pathology", "skin", "fundus"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -75,6 +76,20 @@ def _use(scope: Scope, task: str, kind: str) -> Use | None:
     return next((use for use in scope.uses if (use.task, use.kind) == (task, kind)), None)
 
 
+# Common terms of PS3.16 annex L and PS3.3 C.8.1.1.1. What else a file says there may be anything, as a name.
+_BODY_PARTS = frozenset([
+    "ABDOMEN", "ANKLE", "ARM", "BREAST", "CERVICAL SPINE", "CLAVICLE", "CSPINE", "ELBOW", "EXTREMITY", "EYE", "FACE",
+    "FEMUR", "FINGER", "FOOT", "FOREARM", "HAND", "HEAD", "HEART", "HIP", "HUMERUS", "JAW", "KNEE", "LEG", "LSPINE",
+    "LUMBAR SPINE", "NECK", "PELVIS", "SHOULDER", "SKULL", "SPINE", "SSPINE", "THIGH", "THUMB", "TIBIA", "TOE",
+    "TSPINE", "UPPER ARM", "WHOLEBODY", "WRIST",
+])  # fmt: skip
+_VIEWS = frozenset(["AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LAT", "LATERAL", "OBLIQUE", "AXIAL"])
+
+
+def _word(value: str, known: frozenset[str]) -> str:
+    return value if value.upper() in known else "of another kind"
+
+
 def outside_scope(film: Film, scope: Scope) -> tuple[str, ...]:
     """What the file says of itself that lies outside the scope, each in one line; empty if nothing.
 
@@ -82,11 +97,14 @@ def outside_scope(film: Film, scope: Scope) -> tuple[str, ...]:
     """
     reasons = []
     if film.modality and scope.modalities and film.modality not in scope.modalities:
-        reasons.append(f"modality {film.modality} is outside the model's scope ({', '.join(scope.modalities)})")
+        word = modality_word(film.modality)
+        reasons.append(f"modality {word} is outside the model's scope ({', '.join(scope.modalities)})")
     if film.body_part and not is_chest(film.body_part):
-        reasons.append(f"body part {film.body_part} is outside the model's scope (chest)")
+        part = _word(film.body_part, _BODY_PARTS)
+        reasons.append(f"body part {part} is outside the model's scope (chest)")
     if film.view_position and scope.views and film.view_position.upper() not in scope.views:
-        reasons.append(f"view {film.view_position} is outside the model's scope ({', '.join(scope.views)})")
+        view = _word(film.view_position, _VIEWS)
+        reasons.append(f"view {view} is outside the model's scope ({', '.join(scope.views)})")
     if film.patient_age_years is not None and scope.age_years is not None:
         low, high = scope.age_years
         if not low <= film.patient_age_years <= high:
