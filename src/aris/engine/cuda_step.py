@@ -108,7 +108,9 @@ class DecodeStep:
         self.on_gpu = device.type == "cuda"
         self.pdl = self.on_gpu and torch.cuda.get_device_capability(device) >= (9, 0)
         # One row on tiles: the norms are part of the products that read them.
-        self.joined = rows == 1 and all(w.tiled for layer in weights for w in (layer.qkv, layer.o, layer.gate_up, layer.down))
+        self.joined = rows == 1 and all(
+            weight.tiled for layer in weights for weight in (layer.qkv, layer.o, layer.gate_up, layer.down)
+        )
         width, dim = text.hidden_size, text.head_dim
         heads, kv_heads = text.num_attention_heads, text.num_key_value_heads
 
@@ -140,7 +142,8 @@ class DecodeStep:
             buffer(rows * kv_heads, kind=torch.int32),
         )
         self.row_space = None
-        if self.on_gpu and rows == 1 and distinct and can_attend(dim, heads, kv_heads, dtype):
+        # Beside dense products, which last longer, Triton's kernel is as fast.
+        if self.joined and distinct and can_attend(dim, heads, kv_heads, dtype):
             self.row_space = workspace(heads, kv_heads, dim, device)
         self.hidden = buffer(rows, width)
         self.logits = buffer(rows, head.out_features)
@@ -171,7 +174,6 @@ class DecodeStep:
 
     def run(self) -> None:
         """Launch the step's kernels."""
-        text = self.text
         local_angles, angles = self.angles[2:], self.angles[:2]
         embed(
             self.token_ids, self.positions, self.head, self.frequencies, self.local_frequencies, self.factor,

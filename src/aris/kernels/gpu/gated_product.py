@@ -1,7 +1,7 @@
 """Many rows times gate and up weights with GeGLU in the product's end, for prompts on NVIDIA GPUs from 9.0 on.
 
-The two halves of the product are never written: at 8,192 rows of 4B that saves half a gigabyte of memory traffic a layer,
-more than this product loses against the vendor's.
+The two halves of the product are never written: at 8,192 rows of 4B that saves half a gigabyte of memory traffic a
+layer, more than this product loses against the vendor's.
 """
 
 from __future__ import annotations
@@ -21,8 +21,16 @@ _M, _N, _K = 128, 128, 64
 
 @triton.jit
 def _gated_product_kernel(
-    x, w, out, M, N, K,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, TOGETHER: tl.constexpr,
+    x,
+    w,
+    out,
+    M,
+    N,
+    K,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    TOGETHER: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     # Programs that run at the same time share TOGETHER blocks of rows, so that both operands stay in L2.
@@ -54,7 +62,14 @@ def fits(rows: int, weight: Tensor) -> bool:
 
 
 def gated_product(
-    x: Tensor, weight: Tensor, *, block_m: int = _M, block_n: int = _N, block_k: int = _K, stages: int = 3, num_warps: int = 8
+    x: Tensor,
+    weight: Tensor,
+    *,
+    block_m: int = _M,
+    block_n: int = _N,
+    block_k: int = _K,
+    stages: int = 3,
+    num_warps: int = 8,
 ) -> Tensor:
     """Rows (T, K) to gelu(x G^T) * (x U^T), (T, N), with `weight` (2N, K): the rows of G, then of U.
 

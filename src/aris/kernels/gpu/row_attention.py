@@ -55,7 +55,7 @@ def attend_row(
     eps: float = 1e-6,
     pdl: bool = False,
 ) -> None:
-    """`decode_attention` of one row from its raw projections: `out` (1, H, D) bfloat16; the cache gets the newest position.
+    """`decode_attention` of one row, `out` (1, H, D) bfloat16, from raw projections; the newest position is written.
 
     Args:
         space: what `workspace` makes.
@@ -65,9 +65,7 @@ def attend_row(
     key, value = pool
     kv_heads, device = key.shape[2], out.device.index or 0
     most = clusters(kv_heads, device)
-    program = kernel(
-        "decode_attention.cu", "attend", device, D=dim, G=heads // kv_heads, CLUSTERS=most, WARPS=8, GS=1
-    )
+    program = kernel("decode_attention.cu", "attend", device, D=dim, G=heads // kv_heads, CLUSTERS=most, WARPS=8, GS=1)
     program.launch(
         (8 * most, kv_heads, 1), 256, _SHARED,
         (qkv, *norms, *rope, key, value, tables, slots, positions, *space, out,
