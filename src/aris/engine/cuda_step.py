@@ -14,6 +14,7 @@ from aris.engine.kv_pool import KVPool
 from aris.kernels.gpu.decode_attention import decode_attention
 from aris.kernels.gpu.matmul import matmul
 from aris.kernels.gpu.matvec import matvec
+from aris.kernels.gpu.row_attention import attend_row, can_attend, workspace
 from aris.kernels.gpu.rows import add_norm, embed, finish_heads
 from aris.kernels.gpu.tiles import Norm, parts_of, tiled_product
 from aris.kernels.gpu.weights import Weight
@@ -107,7 +108,9 @@ class DecodeStep:
         self.on_gpu = device.type == "cuda"
         self.pdl = self.on_gpu and torch.cuda.get_device_capability(device) >= (9, 0)
         # One row on tiles: the norms are part of the products that read them.
-        self.joined = rows == 1 and all(w.tiled for layer in weights for w in (layer.qkv, layer.o, layer.gate_up, layer.down))
+        self.joined = rows == 1 and all(
+            weight.tiled for layer in weights for weight in (layer.qkv, layer.o, layer.gate_up, layer.down)
+        )
         width, dim = text.hidden_size, text.head_dim
         heads, kv_heads = text.num_attention_heads, text.num_key_value_heads
 
@@ -138,6 +141,10 @@ class DecodeStep:
             buffer(2 * rows * heads * self.splits, kind=torch.float32),
             buffer(rows * kv_heads, kind=torch.int32),
         )
+        self.row_space = None
+        # Beside dense products, which last longer, Triton's kernel is as fast.
+        if self.joined and distinct and can_attend(dim, heads, kv_heads, dtype):
+            self.row_space = workspace(heads, kv_heads, dim, device)
         self.hidden = buffer(rows, width)
         self.logits = buffer(rows, head.out_features)
         self.tokens = buffer(rows, kind=torch.int64)
@@ -167,7 +174,6 @@ class DecodeStep:
 
     def run(self) -> None:
         """Launch the step's kernels."""
-        text = self.text
         local_angles, angles = self.angles[2:], self.angles[:2]
         embed(
             self.token_ids, self.positions, self.head, self.frequencies, self.local_frequencies, self.factor,
@@ -252,6 +258,14 @@ class DecodeStep:
         text = self.text
         pool = (self.pool.keys[index], self.pool.values[index])
         cos, sin = angles
+        if self.row_space is not None:
+            attend_row(
+                self.attended, pool, self.positions, self.slots, scale=text.query_pre_attn_scalar**-0.5,
+                space=self.row_space, qkv=self.qkv, norms=(layer.q_norm, layer.k_norm), rope=(cos, sin),
+                window=text.sliding_window if layer.is_local else None, tables=None if layer.is_local else self.tables,
+                eps=text.rms_norm_eps, pdl=self.pdl,
+            )  # fmt: skip
+            return
         common = {
             "scale": text.query_pre_attn_scalar**-0.5,
             "splits": self.splits,

@@ -17,6 +17,7 @@ from aris.engine.cuda_weights import LayerWeights, PackedEmbedding, decoder_weig
 from aris.engine.kv_pool import BLOCK, KVPool
 from aris.engine.runner import PrefillChunk, Rows
 from aris.kernels.gpu.activation import gated
+from aris.kernels.gpu.gated_product import fits, gated_product
 from aris.kernels.gpu.matmul import matmul
 from aris.kernels.gpu.prefill_attention import prefill_attention
 from aris.kernels.gpu.rows import add_norm, embed, finish_heads
@@ -261,18 +262,19 @@ class CudaRunner:
         eps = text.rms_norm_eps
         add_norm(x, self.weights[0].input_norm, eps, normed)
         for index, layer in enumerate(self.weights):
+            last = index + 1 == len(self.weights)
+            # In the last layer only the tokens that are asked for attend: nothing depends on the others any more.
+            kept = chunk.outputs if last and chunk.outputs else tokens
             qkv = self._linear(normed, layer.qkv)
             attended = self._attend_prompt(
-                index, layer, qkv, angles[2:] if layer.is_local else angles[:2], past, ranges
+                index, layer, qkv, angles[2:] if layer.is_local else angles[:2], past, ranges, kept
             )
-            last = index + 1 == len(self.weights)
-            if last and chunk.outputs is not None:
-                # Nothing depends on the other tokens any more.
-                attended, x, normed = (part[-chunk.outputs :].contiguous() for part in (attended, x, normed))
+            if kept < tokens:
+                x, normed = x[-kept:].contiguous(), normed[-kept:].contiguous()
             branch = self._linear(attended, layer.o)
             add_norm(x, layer.pre_feedforward_norm, eps, normed, branch=branch,
                      post_weight=layer.post_attention_norm, residual_out=x)  # fmt: skip
-            branch = self._linear(gated(self._linear(normed, layer.gate_up)), layer.down)
+            branch = self._linear(self._gated(normed, layer.gate_up), layer.down)
             weight = model.language_model.norm.weight.data if last else self.weights[index + 1].input_norm
             add_norm(x, weight, eps, normed, branch=branch, post_weight=layer.post_feedforward_norm, residual_out=x)
         return normed
@@ -282,6 +284,11 @@ class CudaRunner:
             return F.linear(x, weight.data)
         return matmul(x, weight, table=self.table)
 
+    def _gated(self, x: Tensor, weight: Weight) -> Tensor:
+        if weight.format == "dense" and fits(len(x), weight.data):
+            return gated_product(x, weight.data)
+        return gated(self._linear(x, weight))
+
     def _attend_prompt(
         self,
         index: int,
@@ -290,7 +297,9 @@ class CudaRunner:
         angles: Sequence[Tensor],
         past: _Past,
         ranges: dict[bool, tuple[Tensor, ...]],
+        kept: int,
     ) -> Tensor:
+        """Attention of the last `kept` tokens, (kept, H D); keys and values of all go to the cache."""
         text = self.model.config.text
         tokens, heads, kv_heads, dim = len(qkv), text.num_attention_heads, text.num_key_value_heads, text.head_dim
         old_key, old_value = past.before(index)
@@ -305,9 +314,9 @@ class CudaRunner:
             qkv, layer.q_norm, layer.k_norm, (angles[0], angles[1]), text.rms_norm_eps, heads, kv_heads, query, pool,
             past.local_places if layer.is_local else past.global_places, copy=(key[old:], value[old:]),
         )  # fmt: skip
-        first, last = ranges[layer.is_local]
+        first, last = (part[-kept:] for part in ranges[layer.is_local])
         return prefill_attention(
-            query[None], key[None], value[None], scale=text.query_pre_attn_scalar**-0.5,
+            query[None, -kept:], key[None], value[None], scale=text.query_pre_attn_scalar**-0.5,
             first=first, last=last,
         )[0]  # fmt: skip
 

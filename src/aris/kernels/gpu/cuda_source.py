@@ -14,7 +14,7 @@ import re
 import site
 import sys
 import tempfile
-from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_size_t, c_uint, c_void_p
+from ctypes import POINTER, Structure, byref, c_char_p, c_float, c_int, c_size_t, c_uint, c_void_p
 from pathlib import Path
 
 import torch
@@ -150,7 +150,7 @@ class Kernel:
         *,
         pdl: bool,
     ) -> None:
-        """Launch on the current stream. Tensors are passed as pointers, ints as int, floats as float, None as a null pointer.
+        """Launch on the current stream. Tensors are passed as pointers, None as a null one, numbers as int and float.
 
         Args:
             shared: bytes of dynamic shared memory.
@@ -169,12 +169,12 @@ class Kernel:
         _check(_driver().cuLaunchKernelEx(byref(config), self._function, pointers, None), "a kernel was not launched")
 
 
-def _argument(value: Tensor | int | float | None) -> ctypes._SimpleCData[object]:
+def _argument(value: Tensor | int | float | None) -> c_void_p | c_int | c_float:
     if isinstance(value, Tensor):
         return c_void_p(value.data_ptr())
     if value is None:
         return c_void_p(0)
-    return ctypes.c_float(value) if isinstance(value, float) else c_int(value)
+    return c_float(value) if isinstance(value, float) else c_int(value)
 
 
 def _check(result: int, what: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -16,8 +17,9 @@ from aris.kernels.gpu.cuda_source import kernel, why_not
 from aris.kernels.gpu.weights import Weight
 
 MOST_ROWS = 64
-# Of `tiles.cu`: warps of a thread block, and units that a warp asks for ahead.
-_WARPS, _DEPTH = 8, 3
+# Of `tiles.cu`: warps of a thread block, and units that a warp asks for ahead. Six units fill so much of an H100's
+# shared memory that a processor takes one block: blocks of two kernels side by side leave some with two of the same.
+_WARPS, _DEPTH, _SMALL_DEPTH = 8, 6, 3
 # Of `tiles_many.cu`: parts of the columns that a matrix of few rows is cut into.
 _MANY_DEPTH, _MANY_PARTS = 4, 4
 
@@ -64,24 +66,30 @@ def can_tile(rows: int, columns: int, group_size: int) -> bool:
 
 
 @functools.cache
-def plan(tiles: int, spans: int, groups: int, split: bool, one: bool, processors: int) -> Plan:
+def _depth(device: int) -> int:
+    # 8.0, 9.0 and 10.0 have 163 KiB and more for a block, the smaller cards of a generation 99.
+    return _DEPTH if torch.cuda.get_device_capability(device)[1] == 0 else _SMALL_DEPTH
+
+
+@functools.cache
+def plan(tiles: int, spans: int, groups: int, split: bool, one: bool, processors: int, depth: int) -> Plan:
     """Cut `tiles` tiles of 32 rows and `spans` spans of 128 columns; `split` ones may be cut inside too."""
     total = tiles * spans
     blocks = min(processors, total if split else tiles)
     starts = [(block * total // blocks if split else block * tiles // blocks * spans) for block in range(blocks + 1)]
     slots = reach = 0
-    for first, past in zip(starts, starts[1:], strict=False):
+    runs = list(pairwise(starts))
+    for first, past in runs:
         units = past - first
         reach = max(reach, units if (past - 1) // spans == first // spans else spans)
         for warp in range(_WARPS):
             begin, end = first + warp * units // _WARPS, first + (warp + 1) * units // _WARPS
             if end > begin:
                 slots = max(slots, (end - 1) // spans - begin // spans + 1)
-    owners = [sum(start < (tile + 1) * spans and past > tile * spans for start, past in zip(starts, starts[1:], strict=False))
-              for tile in range(tiles)] if split else [1]  # fmt: skip
-    shared = _WARPS * _DEPTH * 4 * (512 + 8 * groups * 4) + _WARPS * slots * 32 * (1 if one else 8) * 4
+    owners = [sum(first < (tile + 1) * spans and past > tile * spans for first, past in runs) for tile in range(tiles)]
+    shared = _WARPS * depth * 4 * (512 + 8 * groups * 4) + _WARPS * slots * 32 * (1 if one else 8) * 4
     shared += reach * (4 * 4 + 128 * 2) if one else reach * groups * 8 * 4
-    return Plan(blocks, max(owners), slots, shared)
+    return Plan(blocks, max(owners) if split else 1, slots, shared)
 
 
 @functools.cache
@@ -94,8 +102,8 @@ def parts_of(weight: Weight, rows: int) -> int:
     processors = _processors(weight.data.device.index or 0)
     spans = weight.in_features // 128
     if rows <= 8:
-        groups = 128 // weight.group_size
-        return plan(weight.out_features // 32, spans, groups, True, rows == 1, processors).parts
+        tiles, groups = weight.out_features // 32, 128 // weight.group_size
+        return plan(tiles, spans, groups, True, rows == 1, processors, _DEPTH).parts
     blocks = weight.out_features // 64
     return max(1, min(_MANY_PARTS, spans, 2 * processors // blocks))
 
@@ -133,13 +141,14 @@ def tiled_product(
         _many(weight, x, out, width, parts, shape, device, pdl=pdl)
         return
     one, tiles = rows == 1, weight.out_features // 32
-    cut = plan(tiles, columns // 128, shape["GS"], split, one, _processors(device))
+    depth = _depth(device)
+    cut = plan(tiles, columns // 128, shape["GS"], split, one, _processors(device), depth)
     program = kernel(
         "tiles.cu", "product", device, ONE=int(one), NORM=int(norm is not None), SPLIT=int(split),
         BRANCH=0 if norm is None or norm.branch is None else len(norm.branch),
-        PAIRS=1 if norm is None else -(-columns // (2 * 32 * _WARPS)), WARPS=_WARPS, DEPTH=_DEPTH, **shape,
+        PAIRS=1 if norm is None else -(-columns // (2 * 32 * _WARPS)), WARPS=_WARPS, DEPTH=depth, **shape,
     )  # fmt: skip
-    made = (None, None, None, None, None, 0.0)
+    made: tuple[Tensor | float | None, ...] = (None, None, None, None, None, 0.0)
     if norm is not None:
         made = (norm.branch, norm.residual, norm.residual_out, norm.post, norm.pre, float(norm.eps))
     program.launch(
@@ -153,7 +162,8 @@ def _many(
 ) -> None:
     eights = 2 if len(x) <= 16 else 4 if len(x) <= 32 else 8
     # 64 or 128 rows a thread block: 128 where there are enough, as inputs then serve more of them.
-    tiles = 2 if eights < 8 and weight.out_features % 128 == 0 and weight.out_features // 128 >= _processors(device) else 1
+    many = weight.out_features % 128 == 0 and weight.out_features // 128 >= _processors(device)
+    tiles = 2 if eights < 8 and many else 1
     warps = 4
     codes = 2 * tiles * (512 + 8 * shape["GS"] * 4)
     shared = _MANY_DEPTH * (eights * 8 * 256 + warps * codes) + 2 * shape["GS"] * 8 * eights * 4

@@ -101,9 +101,9 @@ def pack_words(packed: Tensor, group_size: int) -> Tensor:
 def pack_tiles(packed: Tensor, scale: Tensor, minimum: Tensor, group_size: int) -> Weight:
     """int4 codes in the order in which `tiles.cu` reads them: every lane of a warp has what it needs in 16 bytes.
 
-    Eight rows and 128 columns are 512 bytes: 32 lanes of four words. Word i of lane 4 r + t holds, of row r, the columns
-    32 i + 8 t to + 7: even ones in its low half, odd ones in its high half. Their scales and minima follow in an order
-    of their own: row by row of the eight, the groups of the 128 columns, scale beside minimum.
+    Eight rows and 128 columns are 512 bytes: 32 lanes of four words. Word i of lane 4 r + t holds, of row r, the
+    columns 32 i + 8 t to + 7: even ones in its low half, odd ones in its high half. Their scales and minima have an
+    order of their own: row by row of the eight, the groups of the 128 columns, scale beside minimum.
 
     Args:
         packed: uint8 (out, in/2), as for `pack_words`.
