@@ -134,6 +134,8 @@ def test_early_stop_ends_the_run(base: Path, data: Path, tmp_path: Path) -> None
 def test_wrong_and_long_rows_end_the_run_before_its_first_step(base: Path, data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="over max_tokens 5"):
         run(base, data, tmp_path / "a", max_tokens=5)
+    with pytest.raises(DataError, match="augment_strength is for the films of"):
+        run(base, data, tmp_path / "a", augment_strength=0.5)
     said: list[str] = []
     bad = tmp_path / "bad.jsonl"
     bad.write_text("{}\n[]\n")

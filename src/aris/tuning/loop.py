@@ -1,4 +1,4 @@
-"""The training loop: one device or a shard of several, bf16 autocast over frozen weights, float32 for what is trained.
+"""The training loop: one device or several, bf16 autocast over frozen weights, float32 for what is trained.
 
 What a step sees depends on the seed and the step's number alone, so a run that was killed and gone on with takes the
 same steps as one that was not.
@@ -91,7 +91,7 @@ class Loop:
         pictures: None if no row has one.
         out: folder for the curve, the state to go on from, and the best weights.
         say: prints a line of progress.
-        team: the processes that share the run; model and parameters are then sharded over them.
+        team: the processes that share the run; model and parameters are as `distributed.shard` leaves them.
         tokenizer: needed for metrics of the recipe that read answers.
         follow: receives every line of the curve, such as `tensorboard.Board.add`.
 

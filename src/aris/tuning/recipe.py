@@ -36,7 +36,7 @@ class Recipe:
         weight_decay: of matrices; vectors are not decayed.
         clip_norm: largest norm of the gradient.
         lora_r, lora_alpha: rank and scale of the adapters.
-        augment_strength: of the images, 0 to 1.
+        augment_strength: of the images, 0 to 1; for the films of aris-nano.
         evaluate_every, save_every: in steps; the last step does both.
         mixture: share of the rows by task; empty: as many as there are.
         balanced: tasks whose few answers are drawn evenly.

@@ -112,6 +112,8 @@ def _tune(
     cache: Path,
     follow: Callable[[dict[str, Any]], None] | None,
 ) -> Result:
+    if recipe.augment_strength > 0:
+        raise DataError("recipe: augment_strength is for the films of `aris tune nano`; set it to 0 here")
     base = open_base(model_name)
     cached = recipe.cache_tower
     if cached and (recipe.tower_learning_rate > 0 or recipe.tower_adapters):

@@ -15,6 +15,7 @@ import shutil
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,9 @@ class TowerCache:
     @torch.no_grad()
     def _make(self, places: list[int]) -> Tensor:
         """Look at images and keep what is seen."""
-        made = self._see(torch.stack([self._picture(index) for index in places])).cpu()
+        with ThreadPoolExecutor(len(places)) as pool:  # decoding takes as long as a tower does
+            pictures = list(pool.map(self._picture, places))
+        made = self._see(torch.stack(pictures)).cpu()
         self.seen += len(places)
         for index, features in zip(places, made, strict=True):
             self._write(self._path(self.digests[index]), features)
