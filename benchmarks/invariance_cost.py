@@ -26,7 +26,7 @@ from aris.engine.kv_pool import KVPool
 from aris.engine.runner import TorchRunner
 
 PROMPT, READ = 100, 1024
-WORDS = "the lungs are clear without effusion and the heart is of normal size while no fracture of a rib can be seen today".split()
+WORDS = ["the", "lungs", "are", "clear", "without", "effusion", "and", "the", "heart", "is", "of", "normal", "size", "while", "no", "fracture", "of", "a", "rib", "can", "be", "seen", "today"]
 
 
 @dataclass
