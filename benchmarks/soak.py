@@ -7,8 +7,9 @@ Each client sends, in turn: whole answers, streams, streams that it leaves in th
 log-probabilities, legacy completions, and requests that are wrong. The server is a process of its own; its resident
 memory is read from /proc. At the end 200 clients leave in the middle of a stream, all at once.
 
-It warms up until what fills up once is full: all prompts that may be kept are, every kind of request came twenty times,
-and --warm-up requests are done. From then on it measures for --minutes, and for --requests at least. It fails if a
+It warms up until what fills up once is full: three times all clients send what takes most at the same moment (several
+choices of a long prompt with log-probabilities, then images), all prompts that may be kept are, every kind of request
+came twenty times, and --warm-up requests are done. From then on it measures for --minutes, and for --requests at least. It fails if a
 sequence is left, if an answer is a 5xx, or if memory (the median over the last tenth of what was measured, against that
 over the first) grows by more than the limit.
 """
@@ -84,6 +85,7 @@ class Load:
         self.counts: Counter[str] = Counter()
         self.stop = threading.Event()
         self._lock = threading.Lock()
+        self._together = threading.Barrier(clients)
         self.threads = [threading.Thread(target=self._work, args=(url, n, max_tokens)) for n in range(clients)]
         for thread in self.threads:
             thread.start()
@@ -96,6 +98,9 @@ class Load:
     def _work(self, url: str, number: int, max_tokens: int) -> None:
         chosen = random.Random(number)
         with httpx2.Client(base_url=url, timeout=300) as http:
+            for kind in ("most", "image") * 3:
+                self._together.wait()
+                ask(http, kind, chosen, max_tokens)
             while not self.stop.is_set():
                 kind = chosen.choice(KINDS)
                 try:
@@ -192,6 +197,9 @@ def ask(http: httpx2.Client, kind: str, chosen: random.Random, max_tokens: int) 
         body["messages"][0]["content"] = [picture(chosen), {"type": "text", "text": "Describe this X-ray"}]
     elif kind == "burst":
         body["messages"][0]["content"] += " word" * chosen.randrange(300)
+    elif kind == "most":  # as much of everything at once as the others ask for
+        body["messages"][0]["content"] += " word" * 300
+        body |= {"n": 3, "temperature": 1.0, "logprobs": True, "top_logprobs": 5, "max_tokens": max_tokens}
     if kind in ("stream", "leave"):
         body |= {"stream": True, "max_tokens": max_tokens * (1 if kind == "stream" else 20)}
         with http.stream("POST", path, json=body) as response:

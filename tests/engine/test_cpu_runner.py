@@ -117,6 +117,19 @@ def test_streams_get_the_tokens_that_each_gets_alone() -> None:
         assert list(together.submit(request(prompt, params=greedy(12))).wait().tokens) == answer
 
 
+@needs_library
+def test_a_second_engine_on_a_model_has_the_kernels_too() -> None:
+    made, prompt = model(), text(90, 5)
+    first = engine(made, slots=4, blocks=20)
+    answer = list(first.submit(request(prompt, params=greedy(12))).wait().tokens)
+    second = engine(made, slots=4, blocks=20)
+    assert isinstance(second.runner, CpuRunner) and second.runner.layers == first.runner.layers
+    assert list(second.submit(request(prompt, params=greedy(12))).wait().tokens) == answer
+    del first
+    assert made.logits(torch.randn(1, 64)).shape == (1, 320)  # the model itself goes on as long as either is there
+    assert list(second.submit(request(prompt, params=greedy(12))).wait().tokens) == answer
+
+
 def test_nano_keeps_its_codes_and_64_streams_are_each_as_alone() -> None:
     if lib.library() is None:
         pytest.skip(lib.why_not())

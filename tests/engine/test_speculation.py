@@ -124,7 +124,7 @@ COSTS: dict[str, Callable[[int], float]] = {
 def test_wrong_guesses_never_cost_more_than_their_share(cost: str, tokens: int) -> None:
     gate = Gate()
     simulate(gate, COSTS[cost], lambda at, count: 0, 300)  # what it takes to find out what rows cost is once
-    assert tokens / simulate(gate, COSTS[cost], lambda at, count: 0, tokens) >= 0.97
+    assert tokens / simulate(gate, COSTS[cost], lambda at, count: 0, tokens) >= 0.98
 
 
 @QUICK
@@ -132,7 +132,7 @@ def test_wrong_guesses_never_cost_more_than_their_share(cost: str, tokens: int) 
 def test_whatever_is_right_nothing_is_lost(pattern: list[int], slope: float) -> None:
     gate = Gate()
     spent = simulate(gate, lambda rows: 1 + slope * (rows - 1), lambda at, count: pattern[at % len(pattern)], 600)
-    assert spent <= 600 * 1.02 + 1 + slope * 8
+    assert spent <= 600 * 1.01 + 1 + slope * 8
 
 
 @pytest.mark.parametrize(("cost", "gain"), [("free", 8.0), ("cheap", 6.0), ("a jump", 3.0)])

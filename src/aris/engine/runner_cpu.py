@@ -91,7 +91,16 @@ class CpuRunner:
     @classmethod
     def wrap(cls, model: MedGemma, pool: KVPool, adapters: AdapterBank | None = None) -> CpuRunner | None:
         """A runner on a model's weights, whose layers become views of the packed ones; None if it cannot run them."""
-        if lib.library() is None or not _fits(model) or not _takes(adapters):
+        if lib.library() is None or not _takes(adapters):
+            return None
+        before = model.language_model.embed_tokens
+        if isinstance(before, _PackedEmbedding):  # of another engine on the same model
+            assert before.packed is not None
+            layers = [_packed(layer) for layer in model.language_model.layers if isinstance(layer, DecoderLayer)]
+            runner = cls(model, pool, layers, before.packed, adapters)
+            before.add(runner)
+            return runner
+        if not _fits(model):
             return None
         layers = [_pack_layer(layer) for layer in model.language_model.layers if isinstance(layer, DecoderLayer)]
         embedding = model.language_model.embed_tokens
@@ -254,8 +263,14 @@ class _PackedEmbedding(CodedEmbedding):
 
     def __init__(self, runner: CpuRunner | None = None) -> None:
         super().__init__()
-        self._runner = None if runner is None else weakref.ref(runner)
+        self._runners: weakref.WeakSet[CpuRunner] = weakref.WeakSet()
         self.packed = None if runner is None else runner.head
+        if runner is not None:
+            self.add(runner)
+
+    def add(self, runner: CpuRunner) -> None:
+        """Another runner on the same weights."""
+        self._runners.add(runner)
 
     def lookup(self, token_ids: Tensor, dtype: torch.dtype) -> Tensor:
         """Ids (...) int64 to rows (..., width)."""
@@ -270,7 +285,7 @@ class _PackedEmbedding(CodedEmbedding):
         return scores.to(hidden.dtype).view(*hidden.shape[:-1], -1)
 
     def _of(self) -> CpuRunner:
-        runner = None if self._runner is None else self._runner()
+        runner = next(iter(self._runners), None)
         if runner is None:
             raise RuntimeError("the engine that held this model's weights is gone; load the model again")
         return runner
@@ -312,6 +327,13 @@ def _codes(module: nn.Module) -> tuple[Tensor, Tensor]:
         return quantize_groups(module.merged())
     assert isinstance(module, QuantizedLinear | QuantizedEmbedding)
     return quantize_groups(module.dequantized())
+
+
+def _packed(layer: DecoderLayer) -> dict[str, PackedMatrix]:
+    """What `_pack_layer` made of a layer before."""
+    attention, mlp = layer.self_attn, layer.mlp
+    modules = {"qkv": attention.q_proj, "o": attention.o_proj, "gate_up": mlp.gate_proj, "down": mlp.down_proj}
+    return {name: module.packed for name, module in modules.items() if isinstance(module, PackedLinear)}
 
 
 def _pack_layer(layer: DecoderLayer) -> dict[str, PackedMatrix]:

@@ -203,7 +203,7 @@ class Gate:
         most: its limit; what was won beyond that can't be lost again.
     """
 
-    loss: float = 0.02
+    loss: float = 0.01
     start: float = 1.0
     saved: float = 2.0
     most: float = 4.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from aris import __version__
 from aris.backends import NativeBackend
+from aris.backends.memory import give_back_freed
 from aris.service.access_log import AccessLog
 from aris.service.api import Api, ClientLeftError
 from aris.service.body import BodyLimit
@@ -34,6 +36,7 @@ from aris.service.settings import Settings
 
 # nginx' status for a caller that has left before the response; nobody reads it but the log.
 _CLIENT_LEFT = 499
+_GIVE_BACK_S = 60.0
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorResponse, "description": text}
     for status, text in {
@@ -64,9 +67,11 @@ def create_app(backend: NativeBackend, settings: Settings | None = None) -> Fast
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         backend.engine.start()  # answers go on together, however fast each is read
+        tidying = asyncio.create_task(_give_back(_GIVE_BACK_S))
         try:
             yield
         finally:
+            tidying.cancel()
             api.dispatcher.close()
             backend.engine.stop()
 
@@ -83,6 +88,13 @@ def create_app(backend: NativeBackend, settings: Settings | None = None) -> Fast
     app.add_middleware(Guard, api_key=settings.api_key)
     app.add_middleware(AccessLog, metrics=api.metrics)
     return app
+
+
+async def _give_back(every_s: float) -> None:
+    """Give freed memory back to the system now and then: what the busiest moment took is else held for ever."""
+    while True:
+        await asyncio.sleep(every_s)
+        await asyncio.to_thread(give_back_freed)
 
 
 def _routes(app: FastAPI, api: Api) -> None:
