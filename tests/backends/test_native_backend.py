@@ -11,12 +11,13 @@ import pytest
 import torch
 
 import tiny_checkpoint
-from aris.backends import Backend, GenerationOptions, NativeBackend, ReplyStream
+from aris.backends import Backend, GenerationOptions, NativeBackend, ReplyStream, WhiteBox
 from aris.backends.streaming import StopStrings
 from aris.checkpoints.registry import ModelSpec
 from aris.engine import ContextLengthError, EngineBusy, EngineLimits, Step
 from aris.errors import ModelError, PromptError
 from aris.prompting import Image, ImageProcessor, Tokenizer, assistant, system, user
+from aris.tasks.relevance_map import peak, source_map
 
 R = np.random.default_rng(0)
 ONE, TWO = (Image(R.integers(0, 256, (40, 40), dtype=np.uint8)) for _ in range(2))
@@ -330,3 +331,72 @@ def test_limits_are_the_engines() -> None:
     assert "".join(first) == first.reply.text
     with pytest.raises(ContextLengthError, match="59 at most"):
         made.stream([user("x" * 80)])
+
+
+# What a model in this process gives besides
+
+
+def test_log_probabilities_after_the_end_are_those_of_the_stream(tiny: NativeBackend) -> None:
+    assert isinstance(tiny, WhiteBox)
+    turn = [user(ONE, "Describe.")]
+    text = "No lungs. Yes pneumonia"
+    given = tiny.token_logprobs(turn, text)
+    assert "".join(each.token.replace("\u2581", " ") for each in given) == text
+    assert sum(each.logprob for each in given) == pytest.approx(tiny.score(turn, [text])[0], abs=1e-3)
+    assert tiny.token_logprobs(turn, "") == ()
+
+
+class Only(torch.nn.Module):
+    """A layer that lets one patch through."""
+
+    def __init__(self, patches: int, kept: int) -> None:
+        super().__init__()
+        self.mask = torch.zeros(patches, 1).index_fill(0, torch.tensor([kept]), 1.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.mask
+
+
+@pytest.mark.parametrize(("fit", "size"), [("pad", (300, 180)), ("stretch", (300, 180)), ("pad", (90, 90))])
+@pytest.mark.parametrize("kept", [5, 10])
+def test_the_patch_that_matters_is_found_in_the_file(fit: Any, size: tuple[int, int], kept: int) -> None:
+    """Through resizing and padding: all of the map lies where the one patch that matters was taken from."""
+    model = tiny_checkpoint.network()
+    assert model.vision_tower is not None
+    model.vision_tower.encoder.layers[0] = Only(16, kept)
+    made = NativeBackend(
+        "tiny", model, Tokenizer(tiny_checkpoint.tokenizer()), ImageProcessor(size=tiny_checkpoint.IMAGE_SIZE, fit=fit)
+    )
+    height, width = size
+    pixels = R.integers(0, 256, (height, width), dtype=np.uint8)
+    wanted = "Yes"
+    found = made.relevance([user(pixels, "Is there?")], wanted, against="No")
+    if found.grids[0].sum() < 0:
+        found = made.relevance([user(pixels, "Is there?")], "No", against="Yes")
+    relevance, padding = source_map(found, 0, height, width)
+    row, column = divmod(kept, 4)
+    left, top, right, bottom = found.frames[0].box
+    down, across = (bottom - top) / 4, (right - left) / 4
+    x, y = peak(relevance) or (-1.0, -1.0)
+    assert left + column * across <= x <= left + (column + 1) * across
+    assert top + row * down <= y <= top + (row + 1) * down
+    near = np.zeros_like(relevance)
+    near[
+        max(0, int(top + (row - 1) * down)) : int(top + (row + 2) * down),
+        max(0, int(left + (column - 1) * across)) : int(left + (column + 2) * across),
+    ] = 1
+    assert float((relevance * near).sum()) == pytest.approx(1, abs=1e-3) and padding < 0.6
+
+
+def test_words_after_words_are_explained(tiny: NativeBackend) -> None:
+    turn = [user(ONE, TWO, "Describe.")]
+    found = tiny.relevance(turn, " pneumonia", before="Yes")
+    both = tiny.score(turn, ["Yes pneumonia"])[0] - tiny.score(turn, ["Yes"])[0]
+    assert found.score == pytest.approx(both, abs=1e-2)
+    assert found.images == (0, 1) and [grid.shape for grid in found.grids] == [(4, 4), (4, 4)]
+    with pytest.raises(PromptError, match="empty"):
+        tiny.relevance(turn, " ")
+    with pytest.raises(PromptError, match="no image"):
+        tiny.relevance([user("Hello")], "Yes")
+    with pytest.raises(ModelError, match="reads no images"):
+        backend(vision=False).relevance([user("Hello")], "Yes")

@@ -9,6 +9,7 @@ from aris.engine.kv_pool import KVPool
 from aris.engine.runner import AdapterRunner, PrefillChunk, Rows, TorchRunner
 from aris.engine.runner_cuda import CudaRunner
 from aris.model import AdapterBank, LowRank, MedGemma, MedGemmaConfig, TextConfig, VisionConfig, quantize_model
+from aris.model.relevance import Target, patch_relevance
 from triton_interpreter import DEVICE
 
 SOFT = 310
@@ -200,3 +201,16 @@ def test_rows_with_an_adapter_go_to_the_plain_runner_beside() -> None:
         found.append(out)
     for got, wanted in zip(found[1], found[0], strict=True):
         same(got, wanted)
+
+
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+def test_packed_layers_can_be_differentiated(kind: str) -> None:
+    """For evidence maps: the kernels have no gradients, so the dense matrices that they stand for are used."""
+    ids = [2, 11, 308, SOFT, SOFT, SOFT, SOFT, 309, 20]
+    pixels = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)).to(DEVICE)
+    model = tiny()
+    quantize_model(model, kind)
+    wanted, _ = patch_relevance(model, pixels, ids, [Target(8, 30, 40)])
+    assert CudaRunner.wrap(model, KVPool(model.config.text, 4, 7, DEVICE, torch.float32)) is not None
+    found, _ = patch_relevance(model, pixels, ids, [Target(8, 30, 40)])
+    same(found, wanted)

@@ -203,3 +203,17 @@ def test_what_is_asked_must_be_one_thing() -> None:
 def test_sentences_that_state_a_finding() -> None:
     text = "No effusion.\nThere is edema. The heart is normal.\nPossible pneumonia. There is edema."
     assert list(stating_sentences(text)) == ["There is edema."]
+
+
+def test_a_map_that_fails_loses_no_draft(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = seeing()
+
+    def fail(*_: object, **__: object) -> None:
+        raise ModelError("memory ran out")
+
+    monkeypatch.setattr(model, "relevance", fail)
+    monkeypatch.setattr(model, "token_logprobs", fail)
+    result = draft(model, child(), evidence=True)
+    assert result.sections.impression and result.evidence == ()
+    assert "no evidence maps: memory ran out" in result.warnings
+    assert result.confidence is not None and result.confidence.note == "not given: memory ran out"

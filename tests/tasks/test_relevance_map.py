@@ -115,7 +115,7 @@ def test_two_parts_are_two_regions() -> None:
     assert first.box[0] < 70 and first.box[2] < 150 and len(rest) == 1 and rest[0].box[0] > 150
     found[50:90, 220:260] = found[60, 40]
     regions = hot_regions(found / found.sum())
-    assert [round(region.share, 1) for region in regions] == [0.5, 0.5]
+    assert len(regions) == 2 and all(0.35 < region.share <= 0.5 for region in regions)
     assert {region.box[0] > 150 for region in regions} == {False, True}
 
 

@@ -38,6 +38,7 @@ class RemoteStream(Iterator[str]):
         self._answer: list[str] = []
         self._thought: list[str] = []
         self._logprobs: list[TokenLogprob] = []
+        self._foreign = False
         self._usage: Mapping[str, Any] = {}
         self._first_s = self._last_s = 0.0
         self._pieces = 0
@@ -74,7 +75,7 @@ class RemoteStream(Iterator[str]):
             finish_reason=self._finish or "aborted",
             usage=Usage(_count(self._usage.get("prompt_tokens"), 0), tokens, self._n_images),
             timings=Timings(0.0, 0.0, self._first_s, rate, self._last_s),
-            logprobs=tuple(self._logprobs) if self._options.top_logprobs is not None else None,
+            logprobs=None if self._options.top_logprobs is None else () if self._foreign else tuple(self._logprobs),
         )
 
     def _run(self) -> Generator[Segment, None, None]:
@@ -115,13 +116,14 @@ class RemoteStream(Iterator[str]):
         return segment
 
     def _read_logprobs(self, logprobs: Any) -> None:
+        """Take them over; in a form that is not OpenAI's they count as not given, which loses nobody the text."""
         content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
-        for token in content or ():
-            try:
+        try:
+            for token in content or ():
                 top = tuple((str(each["token"]), float(each["logprob"])) for each in token.get("top_logprobs") or ())
                 self._logprobs.append(TokenLogprob(str(token["token"]), float(token["logprob"]), top))
-            except (KeyError, TypeError, ValueError, AttributeError):
-                raise ModelError(f"{self._client.url}: its log-probabilities have a form of their own") from None
+        except (KeyError, TypeError, ValueError, AttributeError):
+            self._foreign = True
 
 
 def _first_choice(event: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aris.kernels.gpu.matmul import dequantise, matmul
@@ -45,7 +46,9 @@ class PackedLinear(nn.Module):
         self.in_features, self.out_features = weight.in_features, weight.out_features
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., in) to (..., out)."""
+        """(..., in) to (..., out); by way of the dense matrix where a gradient is asked for: the kernel has none."""
+        if x.requires_grad and torch.is_grad_enabled():
+            return F.linear(x, dequantise(self.packed, x.dtype, self.table))
         flat = x.reshape(-1, x.shape[-1])
         return matmul(flat, self.packed, table=self.table).view(*x.shape[:-1], -1)
 

@@ -14,8 +14,8 @@ from aris.backends import TokenLogprob
 from aris.tasks.report_text import sentences
 from aris.tasks.results import Sections, SentenceConfidence
 
-# Under this mean probability of a token (geometric) a sentence is marked. On 60 drafts of aris-nano of validation films
-# no sentence was under it; one word of which the model knew nothing in a short sentence brings it there.
+# Under this mean probability of a token (geometric) a sentence is marked: as often as not the model would have written
+# another word. Declared, not fitted; the least of the 30 sentences that aris-nano writes of the sample films has 0.71.
 MARK_BELOW = 0.5
 METHOD = "geometric mean of the tokens' probabilities; not a probability of being right"
 NOT_GIVEN = "not given: the endpoint reports no log-probabilities"

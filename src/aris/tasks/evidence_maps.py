@@ -22,7 +22,7 @@ from aris.tasks.prompts import ANSWERS, FINDING_QUESTION
 from aris.tasks.relevance_map import hot_regions, peak, source_map
 from aris.tasks.report_text import sentences
 from aris.tasks.results import Draft, Evidence, Finding, Region, Sections
-from aris.tasks.scope import Kind, evidence_warning, refusal
+from aris.tasks.scope import FORCED, Kind, evidence_warning, refusal
 from aris.tasks.sides import side_of
 
 NO_OUTLINE = "evidence of the model, no outline"
@@ -45,10 +45,10 @@ def require_white_box(model: Backend) -> WhiteBox:
 
 
 def may_show(model: Backend, kind: Kind, *, force: bool) -> tuple[bool, tuple[str, ...]]:
-    """Whether the model's declared scope has evidence on such images, and what must be said of it."""
+    """Whether there may be maps of such images, and what must be said of it; `FORCED` is, outside the model's scope."""
     reason = refusal(model, "evidence", kind)
     if reason is not None:
-        return force, (reason,)
+        return force, (*((FORCED,) if force else ()), reason)
     warning = evidence_warning(model, "evidence", kind)
     return True, () if warning is None else (warning,)
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from aris.backends import Backend, GenerationOptions, ReplyStream, WhiteBox
-from aris.errors import PromptError
+from aris.errors import ArisError, PromptError
 from aris.imaging import Film
 from aris.prompting import Message
 from aris.tasks.calibration import Calibration
@@ -79,7 +79,7 @@ class DraftStream(Iterator[str]):
         assessed = self._assessed(model, force, calibration)
         self.assessment: FilmFindings = assessed.result
         self._timings: dict[str, float | None] = {"read_s": read - self._started, "findings_s": clock() - read}
-        self._model = model
+        self._model, self._force = model, force
         self._words = assessed.words
         self._reply: ReplyStream | None = None
         self._confidence: Confidence | None = None
@@ -150,21 +150,29 @@ class DraftStream(Iterator[str]):
         clock = time.perf_counter
         began = clock()
         logprobs = self._reply.reply.logprobs
-        if not logprobs and isinstance(self._model, WhiteBox):
-            logprobs = self._model.token_logprobs(self._messages, text)
         sections = parse_report(text)[0]
+        note = ""
+        try:
+            if not logprobs and isinstance(self._model, WhiteBox):
+                logprobs = self._model.token_logprobs(self._messages, text)
+            elif not logprobs and text.strip():
+                note = NOT_GIVEN
+        except ArisError as error:  # the text is worth more than what is known of it
+            note = f"not given: {error}"
         told = sentence_confidence(text, sections, logprobs or ())
-        note = "" if logprobs or not text.strip() else NOT_GIVEN
         self._confidence = Confidence(method=METHOD, mark_below=MARK_BELOW, sentences=told, note=note)
         self._timings["confidence_s"] = clock() - began
         if self._evidence is not None:
             began = clock()
-            scored, forced = self.assessment.findings, self.assessment.forced
-            allowed, self._said = may_show(self._model, self.case.kind, force=forced)
-            if allowed:
-                self._evidence = draft_evidence(
-                    self._model, self.case, scored, self._words, text, sections, forced=forced
-                )
+            allowed, self._said = may_show(self._model, self.case.kind, force=self._force)
+            forced = self.assessment.forced or FORCED in self._said
+            try:
+                if allowed:
+                    self._evidence = draft_evidence(
+                        self._model, self.case, self.assessment.findings, self._words, text, sections, forced=forced
+                    )
+            except ArisError as error:
+                self._said += (f"no evidence maps: {error}",)
             self._timings["evidence_s"] = clock() - began
 
     @property

@@ -86,7 +86,8 @@ def findings(
         allowed, said = may_show(model, "chest film", force=force)
         case = film_case(film, "chest film")
         scored = result.findings if allowed else ()
-        maps = tuple(finding_evidence(model, case, each, forced=result.forced) for each in scored)
+        forced = result.forced or FORCED in said
+        maps = tuple(finding_evidence(model, case, each, forced=forced) for each in scored)
         warnings += [*said, *(warning for each in maps for warning in each.warnings)]
     return result.model_copy(update={"warnings": tuple(dict.fromkeys(warnings)), "evidence": maps})
 

@@ -82,9 +82,9 @@ def peak(found: Map) -> tuple[float, float] | None:
 
 
 def hot_regions(found: Map) -> tuple[HotRegion, ...]:
-    """Boxes around the connected parts in which the smoothed map is over half of its largest value, largest share first.
+    """Boxes around the connected parts in which the smoothed map is over half of its largest value.
 
-    They say where the map is hottest, and what share of it that is. They are no outlines of anything.
+    The largest share comes first. They say where the map is hottest. They are no outlines of anything.
     """
     height, width = found.shape
     if not found.any():
