@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aris.cli.options import ApiKeyOption
 from aris.cli.outcome import FAILED, INTERRUPTED, Group
 from aris.cli.terminal import counting, note, one_line, write, write_json
 from aris.errors import ExchangeError
@@ -84,16 +85,7 @@ def serve(
             help="Answer DICOMweb (STOW-RS, QIDO-RS, WADO-RS) too, at this port; 0 takes a free one.",
         ),
     ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            "--api-key",
-            envvar="ARIS_API_KEY",
-            show_envvar=True,
-            rich_help_panel=_WEB,
-            help="Key that DICOMweb's callers must send. Better in the environment: options can be seen.",
-        ),
-    ] = None,
+    api_key: ApiKeyOption = None,
     web_origin: Annotated[
         list[str] | None,
         typer.Option(

@@ -163,3 +163,13 @@ SeedOption = Annotated[
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Go on outside the model's declared scope; the result is marked as forced.")
 ]
+ApiKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key",
+        envvar="ARIS_API_KEY",
+        show_envvar=True,
+        help="Key that web callers must send. Better in the environment: other users can see a command's options.",
+        rich_help_panel="Security",
+    ),
+]

@@ -27,16 +27,7 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.", rich_help_panel=_SERVER)
     ] = 8000,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            "--api-key",
-            envvar="ARIS_API_KEY",
-            show_envvar=True,
-            help="Key that callers must send. Better in the environment: other users can see a command's options.",
-            rich_help_panel=_SERVER,
-        ),
-    ] = None,
+    api_key: o.ApiKeyOption = None,
     served_model_name: Annotated[
         str | None,
         typer.Option(help="Name by which callers ask for the model; its own by default.", rich_help_panel=_SERVER),

@@ -64,14 +64,18 @@ class Settings:
     drain_s: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.api_key is None and not is_loopback(self.host):
-            raise ArisError(
-                f"serve: {self.host} can be reached from other machines, which needs a key; set ARIS_API_KEY, "
-                "or leave --host out"
-            )
-        key = self.api_key
-        if key is not None and not (key and key.isascii() and key.isprintable() and " " not in key):
-            raise ArisError("serve: the key must be printable ASCII without spaces, and not empty")
+        require_key("serve", self.host, self.api_key)
+
+
+def require_key(server: str, host: str, key: str | None) -> None:
+    """Raise `ArisError` where an address that others can reach has no key, or a key cannot be sent in a header."""
+    if key is None and not is_loopback(host):
+        raise ArisError(
+            f"{server}: {host} can be reached from other machines, which needs a key; set ARIS_API_KEY, or leave "
+            "--host out"
+        )
+    if key is not None and not (key and key.isascii() and key.isprintable() and " " not in key):
+        raise ArisError(f"{server}: the key must be printable ASCII without spaces, and not empty")
 
 
 def is_loopback(host: str) -> bool:

@@ -7,7 +7,7 @@ import ssl
 from dataclasses import dataclass, field
 
 from aris.errors import ArisError
-from aris.service.settings import is_loopback
+from aris.service.settings import require_key
 
 PREFIX = "/dicomweb"
 
@@ -63,14 +63,7 @@ class DicomwebSettings:
     limits: DicomwebLimits = field(default_factory=DicomwebLimits)
 
     def __post_init__(self) -> None:
-        if self.api_key is None and not is_loopback(self.host):
-            raise ArisError(
-                f"DICOMweb: {self.host} can be reached from other machines, which needs a key; set ARIS_API_KEY, or "
-                "leave --host out"
-            )
-        key = self.api_key
-        if key is not None and not (key and key.isascii() and key.isprintable() and " " not in key):
-            raise ArisError("DICOMweb: the key must be printable ASCII without spaces, and not empty")
+        require_key("DICOMweb", self.host, self.api_key)
         for origin in self.origins:
             if not re.fullmatch(r"https?://[^/\s*]+", origin):
                 raise ArisError(
