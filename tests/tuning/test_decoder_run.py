@@ -83,7 +83,8 @@ def test_what_is_exported_is_what_was_trained(
 
     trained, row = made[0], tokenize(corpus(Path(), 0).train[0], processor, 128)
     assert row is not None
-    ids, pixels = torch.tensor([row.token_ids]), film_view(film_bank(corpus(Path(), 0).pictures[:1], torch.tensor([False])))
+    pixels = film_view(film_bank(corpus(Path(), 0).pictures[:1], torch.tensor([False])))
+    ids = torch.tensor([row.token_ids])
     untouched = small_model()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         states = [m.hidden_states(ids, m.encode_images(pixels))[0, -1].float() for m in (trained, plain, untouched)]
@@ -126,4 +127,5 @@ def test_pictures_that_are_asked_for_a_side_are_never_mirrored() -> None:
 
 def test_long_answers_are_cut_and_short_ones_whole() -> None:
     long, short = (TokenRow("t", list(range(20 + n)), 20, None) for n in (MOST_ANSWER + 30, 5))
-    assert cut_answer(long).token_ids == list(range(20 + MOST_ANSWER)) and cut_answer(short).token_ids == short.token_ids
+    assert cut_answer(long).token_ids == list(range(20 + MOST_ANSWER))
+    assert cut_answer(short).token_ids == short.token_ids
