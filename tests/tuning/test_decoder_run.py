@@ -15,10 +15,19 @@ from aris.checkpoints.peft import load_adapter
 from aris.model import MedGemma, MedGemmaConfig, VisionConfig
 from aris.prompting import PromptProcessor
 from aris.tuning import decoder_run, nano_corpus
-from aris.tuning.decoder_run import film_augment, film_view, nano_recipe, run_nano_decoder
+from aris.tuning.decoder_run import (
+    MOST_ANSWER,
+    cut_answer,
+    film_augment,
+    film_bank,
+    film_view,
+    nano_recipes,
+    run_nano_decoder,
+)
 from aris.tuning.loop import Result
 from aris.tuning.recipe import Recipe
-from aris.tuning.rows import Row, tokenize
+from aris.tuning.resume import Curve
+from aris.tuning.rows import Row, TokenRow, tokenize
 
 from tiny_training import TEXT  # isort: skip
 
@@ -41,7 +50,7 @@ def small_model() -> MedGemma:
 def corpus(data: Path, seed: int) -> nano_corpus.Corpus:
     rows = [Row("gate", nano_corpus.GATE_QUESTION, "Yes" if i % 2 else "No", i, f"p{i}") for i in range(8)]
     bank = torch.randint(0, 256, (8, SIZE, SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
-    return nano_corpus.Corpus(rows[:6], rows[6:], bank)
+    return nano_corpus.Corpus(rows[:6], rows[6:], bank, torch.arange(8) % 2 > 0)
 
 
 @pytest.mark.filterwarnings("ignore:.*deterministic")
@@ -51,13 +60,15 @@ def test_what_is_exported_is_what_was_trained(
     made: list[MedGemma] = []
     monkeypatch.setattr(decoder_run, "build_model", lambda *_: made.append(small_model()) or made[-1])
     monkeypatch.setattr(nano_corpus, "build", corpus)
-    recipe = Recipe.from_file(
-        nano_recipe(), steps=3, rows_per_step=4, mixture={"gate": 1}, balanced=["gate"], warmup_steps=1, max_tokens=128
-    )
+    quick = {"rows_per_step": 4, "mixture": {"gate": 1}, "balanced": ["gate"], "warmup_steps": 1, "max_tokens": 128}
+    recipes = [Recipe.from_file(path, steps=2 - n, **quick) for n, path in enumerate(nano_recipes())]
     said: list[str] = []
     base = embedded.language_weights()
-    result = run_nano_decoder(Path("data"), base, Path("tower"), tmp_path, recipe, "cpu", said.append)
+    result = run_nano_decoder(Path("data"), base, Path("tower"), tmp_path, recipes, "cpu", said.append)
     assert isinstance(result, Result) and said[0].startswith("6 rows (0 too long), 2 for validation, 8 pictures")
+    first, second = (Curve.read(tmp_path / f"stage{n}" / "curve.jsonl") for n in (1, 2))
+    ended = [entry["validation_loss"] for entry in first if "validation_loss" in entry]
+    assert second[0]["validation_loss"] == min(ended), "the second stage starts from the best of the first"
 
     vision = safetensors.torch.load_file(tmp_path / "vision.safetensors")
     plain = small_model()
@@ -68,11 +79,12 @@ def test_what_is_exported_is_what_was_trained(
     report = load_adapter(plain, tmp_path / "adapter")
     assert report.applied == report.total == 7 * TEXT.num_hidden_layers
     settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
-    assert (settings["peft_type"], settings["r"], settings["lora_alpha"]) == ("LORA", 16, 32)
+    assert (settings["peft_type"], settings["r"], settings["lora_alpha"]) == ("LORA", 24, 48)
 
     trained, row = made[0], tokenize(corpus(Path(), 0).train[0], processor, 128)
     assert row is not None
-    ids, pixels = torch.tensor([row.token_ids]), film_view(corpus(Path(), 0).pictures[:1])
+    pixels = film_view(film_bank(corpus(Path(), 0).pictures[:1], torch.tensor([False])))
+    ids = torch.tensor([row.token_ids])
     untouched = small_model()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         states = [m.hidden_states(ids, m.encode_images(pixels))[0, -1].float() for m in (trained, plain, untouched)]
@@ -80,20 +92,40 @@ def test_what_is_exported_is_what_was_trained(
     assert alike > 0.998 and alike > torch.cosine_similarity(states[0], states[2], dim=0)
 
 
-def test_the_packaged_recipe_is_of_the_corpus() -> None:
-    recipe = Recipe.from_file(nano_recipe())
-    assert sum(recipe.mixture.values()) == pytest.approx(1.0)
-    assert set(recipe.balanced) <= set(recipe.mixture)
+def test_the_packaged_recipes_are_of_the_corpus() -> None:
+    for path in nano_recipes():
+        recipe = Recipe.from_file(path)
+        assert sum(recipe.mixture.values()) == pytest.approx(1.0)
+        assert set(recipe.balanced) <= set(recipe.mixture)
 
 
 @pytest.mark.data
-def test_the_packaged_recipe_names_every_task(real_corpus: nano_corpus.Corpus) -> None:
-    assert {row.task for row in real_corpus.train} == set(Recipe.from_file(nano_recipe()).mixture)
+def test_the_packaged_recipes_name_every_task(real_corpus: nano_corpus.Corpus) -> None:
+    first, second = (set(Recipe.from_file(path).mixture) for path in nano_recipes())
+    assert {row.task for row in real_corpus.train} == second and first < second
+    assert not any(task.startswith(("vqa", "pubmedqa")) for task in first)
 
 
 def test_views_are_the_towers_input() -> None:
-    films = corpus(Path(), 1).pictures[:3]
+    films = film_bank(corpus(Path(), 1).pictures[:3], torch.tensor([False, True, False]))
     seen = film_view(films)
     assert seen.shape == (3, 3, SIZE, SIZE) and seen.min() >= -1 and seen.max() <= 1
     one, again, other = (film_augment(0.7)(films, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, again) and not torch.equal(one, other) and one.shape == seen.shape
+
+
+def test_pictures_that_are_asked_for_a_side_are_never_mirrored() -> None:
+    """A film that is bright on its left stays so, though others change sides."""
+    film = torch.linspace(255, 0, SIZE).round().to(torch.uint8).expand(40, SIZE, SIZE)
+    for sided, all_kept in ((True, True), (False, False)):
+        bank = film_bank(film, torch.full((40,), sided))
+        pixels = film_augment(0.7)(bank, torch.Generator().manual_seed(3))[:, 0]
+        middle = SIZE // 4
+        brighter = pixels[:, :, :middle].mean((1, 2)) > pixels[:, :, -middle:].mean((1, 2))
+        assert brighter.float().mean() > 0.9 if all_kept else 0.3 < brighter.float().mean() < 0.9
+
+
+def test_long_answers_are_cut_and_short_ones_whole() -> None:
+    long, short = (TokenRow("t", list(range(20 + n)), 20, None) for n in (MOST_ANSWER + 30, 5))
+    assert cut_answer(long).token_ids == list(range(20 + MOST_ANSWER))
+    assert cut_answer(short).token_ids == short.token_ids

@@ -14,11 +14,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from aris.errors import DataError
 from aris.tuning import nano_corpus, negatives
-from aris.tuning.nano_reports import Scored, report
+from aris.tuning.nano_looks import Looks
+from aris.tuning.nano_questions import other_words, settled
+from aris.tuning.nano_reports import LOOK_BITS, Scored, report
+from aris.tuning.nano_studies import study
 from aris.tuning.rows import check_groups
 
 LABELS = ("normal", "bacterial pneumonia", "viral pneumonia")
@@ -149,8 +153,11 @@ def test_no_held_out_row_gets_in(data_dir: Path, real_corpus: nano_corpus.Corpus
     assert len(pmids) == 500 and not {f"pmid {pmid}" for pmid in pmids} & groups
     assert sum(group.startswith("pmid ") for group in groups) > 400
     with gzip.open(data_dir / "medquad" / "medquad.jsonl.gz", "rt", encoding="utf-8") as file:
-        held_out = {item["question"].strip() for item in map(json.loads, file) if item["split"] == "test"}
+        items = [item for item in map(json.loads, file) if item["split"] == "test"]
+    held_out = {item["question"].strip() for item in items}
     assert len(held_out) > 500 and not held_out & {row.question for row in rows}
+    answers = {" ".join(item["answer"].split())[:300] for item in items}
+    assert not answers & {" ".join(row.answer.split())[:300] for row in rows if row.task == "medquad"}
 
 
 @pytest.mark.data
@@ -197,11 +204,82 @@ def test_the_rows_are_what_the_card_says(data_dir: Path, real_corpus: nano_corpu
 def test_every_text_has_a_topic_and_both_splits_have_each_task(real_corpus: nano_corpus.Corpus) -> None:
     """Rows without a group would slip past the check of groups."""
     for rows in (real_corpus.train, real_corpus.validation):
-        assert all(row.group for row in rows if row.task in ("medquad", "pubmedqa"))
+        assert all(row.group for row in rows if row.picture is None and row.task != "gate")
     counts = Counter(row.task for row in real_corpus.validation)
-    assert counts["medquad"] > 150 and counts["pubmedqa"] > 30
+    assert counts["medquad"] > 150 and counts["pubmedqa"] > 30 and counts["study"] > 150
     texts = [(row.question, row.answer) for row in real_corpus.train if row.task == "medquad"]
     assert len(set(texts)) == len(texts)
+
+
+def test_a_look_chooses_the_wording() -> None:
+    looks = [tuple(bool(n >> bit & 1) for bit in range(LOOK_BITS)) for n in range(2**LOOK_BITS)]
+    for label, scored in (("normal", "not seen"), ("viral pneumonia", "present"), ("normal", "uncertain")):
+        commonest = set()
+        for look in looks[::5]:
+            texts = [report(label, scored, random.Random(seed), look) for seed in range(60)]  # type: ignore[arg-type]
+            assert 1 < len(set(texts)) < 60, "mostly the look's wording, and not always"
+            commonest.add(Counter(texts).most_common(1)[0][0])
+        assert len(commonest) > len(looks[::5]) / 2
+
+
+def test_looks_are_of_the_film_and_split_films_evenly() -> None:
+    source = torch.Generator().manual_seed(0)
+    coarse = torch.rand(60, 1, 4, 4, generator=source)
+    films = (torch.nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear")[:, 0] * 255).to(torch.uint8)
+    looks = Looks.of(films)
+    bits = looks.bits(films)
+    assert bits == looks.bits(films) and len(set(bits)) > 20 and all(len(each) == LOOK_BITS for each in bits)
+    assert all(10 < sum(each[bit] for each in bits) < 50 for bit in range(LOOK_BITS))
+
+
+def test_studies_are_many_and_their_result_is_in_the_last_part() -> None:
+    made = [study(random.Random(number)) for number in range(1500)]
+    assert study(random.Random(7)) == made[7]
+    assert len({question for question, _, _ in made}) > 1200
+    counts = Counter(decision for _, _, decision in made)
+    assert set(counts) == {"yes", "no", "maybe"} and min(counts.values()) > 150
+    for question, parts, decision in made:
+        assert question.endswith("?") and len(parts) == 3 and all(part.endswith(".") for part in parts)
+        text = nano_corpus.study_prompt(question, parts)
+        assert text.count(question) == 2 and "  " not in text and "{" not in text
+        if decision == "yes" and "vs" in parts[2] and "equally" not in question:
+            assert "no significant difference" not in parts[2]
+
+
+def test_a_long_abstract_keeps_its_end() -> None:
+    prompt = nano_corpus.study_prompt("Q?", ["aim " * 900, "the result"], limit=400)
+    assert "the result\nQuestion: Q?" in prompt and "Study: ... aim" in prompt and len(prompt) < 500
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "expected"),
+    [
+        ("Is/Are there a pleural effusion?", "Yes", ("Is there evidence of pleural effusion?", "Yes")),
+        ("Is there any evidence of free air? -yes/no", "No", ("Does this image show free air?", "No")),
+        ("Is the trachea normal?", "No", ("Is the trachea abnormal?", "Yes")),
+        ("Is this an abnormal image?", "Yes", ("Is this a normal image?", "No")),
+    ],
+)
+def test_questions_in_other_words(question: str, answer: str, expected: tuple[str, str]) -> None:
+    assert expected in other_words(question, answer)
+
+
+def test_questions_that_no_rule_fits_are_left_alone() -> None:
+    for question, answer in (
+        ("Is the heart normal or enlarged?", "Yes"),
+        ("Which lung?", "No"),
+        ("Is there air?", "Flair"),
+    ):
+        assert other_words(question, answer) == []
+
+
+def test_what_an_answer_settles() -> None:
+    asked = [("What modality?", "MODALITY", "MRI - T2 weighted"), ("Plane?", "PLANE", "Axial"), ("Where?", "POS", "CT")]
+    said = dict(settled("HEAD", asked))
+    assert said["Is this an image of the head?"] == "Yes" and said["Is this an image of the chest?"] == "No"
+    assert said["Is this an MRI?"] == "Yes" and said["Is this a CT?"] == "No" and said["Is this an X-ray?"] == "No"
+    assert said["Is this an axial image?"] == "Yes" and said["Is this a coronal image?"] == "No"
+    assert len(dict(settled("HEAD", [("CT or MRI?", "MODALITY", "CT"), ("Which?", "MODALITY", "MRI")]))) == 3
 
 
 @pytest.mark.data

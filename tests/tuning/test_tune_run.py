@@ -158,7 +158,7 @@ def test_the_command_runs_a_recipe_and_merges(base: Path, data: Path, tmp_path: 
     assert result.exit_code == 1 and "histopathology" in result.output
 
 
-@pytest.mark.parametrize("name", ["nano", "histopathology", "chest", "records"])
+@pytest.mark.parametrize("name", ["nano", "nano_answers", "histopathology", "chest", "records", "corrections"])
 def test_the_recipes_of_the_package_can_be_read(name: str) -> None:
     assert Recipe.from_file(find_recipe(name)).steps > 0
 

@@ -30,7 +30,6 @@ from aris.tuning.rows import Row, TokenRow, check_groups, tokenize
 from aris.tuning.shelves import ShelvedLoop
 from aris.tuning.trainable import prepare
 
-
 # Recipes of the stages, in their order.
 STAGES = ("nano", "nano_answers")
 # Of the augmentation's strength, for images that questions are about: what is asked must stay visible.

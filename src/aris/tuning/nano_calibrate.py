@@ -65,11 +65,13 @@ def platt(logits: Tensor, positive: Tensor) -> tuple[float, float]:
     beta = torch.tensor([1.0, 0.0], dtype=torch.float64)
     # A weak pull towards slope 1 keeps separable classes from driving the slope to infinity.
     prior, strength = torch.tensor([1.0, 0.0], dtype=torch.float64), 1.0
-    for _ in range(50):
+    for _ in range(400):
         p = torch.sigmoid(x @ beta)
         gradient = x.T @ (weight * (p - target)) + strength * (beta - prior)
         curvature = (x * (weight * p * (1 - p))[:, None]).T @ x + strength * torch.eye(2, dtype=torch.float64)
-        beta = beta - torch.linalg.solve(curvature, gradient)
+        step = torch.linalg.solve(curvature, gradient)
+        # Where all probabilities are near 0 or 1 the curvature vanishes, and a whole step leads anywhere.
+        beta = beta - step / max(1.0, float(step.norm()) / 0.5)
     return float(beta[0]), float(beta[1])
 
 

@@ -1,4 +1,4 @@
-"""How a film looks, in a few bits that say nothing of its label: frame, habitus, posture, exposure left after equalising.
+"""How a film looks, in a few bits: frame, habitus, posture, and what equalising leaves of exposure.
 
 They choose the wording of training drafts (`nano_reports.py`). A bit is the side of the mean on which a film lies along
 one of the principal components of small equalised films.

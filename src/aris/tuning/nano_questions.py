@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 
 _PRESENCE = re.compile(
     r"^(?:is/are|is|are) there (?:(?:any|an?|the) )?(?:evidence of (?:(?:any|an?) )?|signs? of )?(?P<what>[^?]+?)"
-    r"(?: present| visible| seen| shown)?(?: (?:in|on) (?:the|this) (?:image|film|picture|scan|x-ray|radiograph))?\s*\??$",
+    r"(?: present| visible| seen| shown)?"
+    r"(?: (?:in|on) (?:the|this) (?:image|film|picture|scan|x-ray|radiograph))?\s*\??$",
     re.IGNORECASE,
 )
 _ASKED = (
@@ -22,7 +23,9 @@ _ASKED = (
     "Does this image show {what}?",
     "Is {what} present?",
 )
-_STATE = re.compile(r"^(?P<head>(?:is|are|does|do|is/are) .+?)\b(?P<state>abnormal|normal)\b(?P<tail>[^?]*\??)$", re.IGNORECASE)
+_STATE = re.compile(
+    r"^(?P<head>(?:is|are|does|do|is/are) .+?)\b(?P<state>abnormal|normal)\b(?P<tail>[^?]*\??)$", re.IGNORECASE
+)
 _MODALITIES = {
     "CT": r"\bct\b|computed tomography|cat scan",
     "MRI": r"\bmri?\b|magnetic resonance|\bt[12]\b|t[12][- ]weighted|\bflair\b|\bdwi\b|diffusion",
@@ -80,4 +83,5 @@ def settled(organ: str, asked: Iterable[tuple[str, str, str]]) -> Iterator[tuple
             for name in table:
                 for form in forms:
                     text = form.format(name) if name[0] in "aA" else form.format(name).replace(" an ", " a ")
-                    yield text.replace("a MRI", "an MRI").replace("a X-ray", "an X-ray"), "Yes" if name == found[0] else "No"
+                    text = text.replace("a MRI", "an MRI").replace("a X-ray", "an X-ray")
+                    yield text, "Yes" if name == found[0] else "No"

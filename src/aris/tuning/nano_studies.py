@@ -22,7 +22,8 @@ _TREATMENTS = (
 )  # fmt: skip
 _EXPOSURES = (
     "obesity", "maternal smoking", "raised serum ferritin", "sleep duration", "night shift work", "low birth weight",
-    "depressive symptoms", "serum uric acid", "alcohol use", "distance to the hospital", "male sex", "social deprivation",
+    "depressive symptoms", "serum uric acid", "alcohol use", "distance to the hospital", "male sex",
+    "social deprivation",
     "hospital volume", "a family history of diabetes", "preoperative anaemia", "red cell distribution width",
     "helicobacter infection", "surgeon experience", "weekend admission", "hearing loss", "thyroid antibodies",
     "body mass index", "previous abortion", "plasma homocysteine", "season of birth", "chronic kidney disease",
@@ -43,7 +44,8 @@ _PEOPLE = (
 )  # fmt: skip
 _TESTS = (
     "ultrasound", "serum procalcitonin", "the bedside swallow test", "magnetic resonance imaging", "frozen section",
-    "a short questionnaire", "urine dipstick testing", "capsule endoscopy", "the fibrosis index", "a handheld spirometer",
+    "a short questionnaire", "urine dipstick testing", "capsule endoscopy", "the fibrosis index", "a "
+    "handheld spirometer",
     "plasma lactate", "fine needle aspiration", "a risk score", "the walk test", "teledermatology", "saliva sampling",
 )  # fmt: skip
 _DISEASES = (
@@ -100,7 +102,8 @@ def _numbers(r: _Random) -> dict[str, str]:
 
 
 def _small_p(r: _Random) -> str:
-    return r.choice(("p < 0.001", "P<.001", f"p = 0.0{r.randint(1, 4)}", f"P = .00{r.randint(1, 9)}", "p<0.01", "P < 0.05"))
+    found = (f"p = 0.0{r.randint(1, 4)}", f"P = .00{r.randint(1, 9)}")
+    return r.choice(("p < 0.001", "P<.001", *found, "p<0.01", "P < 0.05"))
 
 
 def _large_p(r: _Random) -> str:
@@ -139,16 +142,20 @@ def _effect(r: _Random, people: str, decision: Decision) -> tuple[str, str, str]
             (
                 f"With {treatment}, {outcome} improved significantly compared with controls ({_small_p(r)}).",
                 f"{outcome[0].upper()}{outcome[1:]}: {low} with {treatment} against {high} without ({_small_p(r)}).",
-                f"There was a significant difference in {outcome} in favour of {treatment} ({low} vs {high}, {_small_p(r)}).",
-                f"Patients given {treatment} did better with regard to {outcome} ({_small_p(r)}). The effect remained after adjustment.",
+                f"There was a significant difference in {outcome} in favour of {treatment} ({low} vs {high}, "
+                f"{_small_p(r)}).",
+                f"Patients given {treatment} did better with regard to {outcome} ({_small_p(r)}). The effect "
+                f"remained after adjustment.",
             )
         )
     elif decision == "no":
         result = r.choice(
             (
-                f"There was no significant difference in {outcome} between the groups ({low} vs {high}, {_large_p(r)}).",
+                f"There was no significant difference in {outcome} between the groups ({low} vs {high}, "
+                f"{_large_p(r)}).",
                 f"{outcome[0].upper()}{outcome[1:]} did not differ with {treatment} ({_large_p(r)}).",
-                f"{treatment[0].upper()}{treatment[1:]} had no effect on {outcome} ({low} against {high}; {_large_p(r)}).",
+                f"{treatment[0].upper()}{treatment[1:]} had no effect on {outcome} ({low} against {high}; "
+                f"{_large_p(r)}).",
                 f"Rates were similar: {low} with {treatment} and {high} without ({_large_p(r)}).",
             )
         )
@@ -158,8 +165,10 @@ def _effect(r: _Random, people: str, decision: Decision) -> tuple[str, str, str]
         result = r.choice(
             (
                 f"There was a trend towards better {outcome} with {treatment} (p = 0.0{r.randint(6, 9)}).",
-                f"In the subgroup of older patients {outcome} improved ({_small_p(r)}), in the others it did not ({_large_p(r)}).",
-                f"{outcome[0].upper()}{outcome[1:]} improved at first ({_small_p(r)}), but not at the end of follow-up ({_large_p(r)}).",
+                f"In the subgroup of older patients {outcome} improved ({_small_p(r)}), in the others it did not "
+                f"({_large_p(r)}).",
+                f"{outcome[0].upper()}{outcome[1:]} improved at first ({_small_p(r)}), but not at the end of "
+                f"follow-up ({_large_p(r)}).",
             )
         )
     return question, aim, result
@@ -189,17 +198,22 @@ def _association(r: _Random, people: str, decision: Decision) -> tuple[str, str,
     if decision == "yes":
         result = r.choice(
             (
-                f"{exposure[0].upper()}{exposure[1:]} was significantly associated with {outcome} (odds ratio {ratio:.1f}, 95% confidence interval {ratio * 0.72:.1f} to {ratio * 1.5:.1f}).",
-                f"On multivariate analysis {exposure} was an independent predictor of {outcome} (HR {ratio:.2f}; {_small_p(r)}).",
-                f"There was a significant correlation between {exposure} and {outcome} (r = 0.{r.randint(35, 78)}, {_small_p(r)}).",
-                f"{outcome[0].upper()}{outcome[1:]} was more common with {exposure} than without ({_two(r, True)[1]} vs {r.randint(2, 9)}%, {_small_p(r)}).",
+                f"{exposure[0].upper()}{exposure[1:]} was significantly associated with {outcome} (odds ratio "
+                f"{ratio:.1f}, 95% confidence interval {ratio * 0.72:.1f} to {ratio * 1.5:.1f}).",
+                f"On multivariate analysis {exposure} was an independent predictor of {outcome} (HR {ratio:.2f}; "
+                f"{_small_p(r)}).",
+                f"There was a significant correlation between {exposure} and {outcome} (r = "
+                f"0.{r.randint(35, 78)}, {_small_p(r)}).",
+                f"{outcome[0].upper()}{outcome[1:]} was more common with {exposure} than without "
+                f"({_two(r, True)[1]} vs {r.randint(2, 9)}%, {_small_p(r)}).",
             )
         )
     elif decision == "no":
         flat = r.uniform(0.85, 1.2)
         result = r.choice(
             (
-                f"{exposure[0].upper()}{exposure[1:]} was not associated with {outcome} (odds ratio {flat:.2f}, 95% confidence interval {flat * 0.7:.2f} to {flat * 1.45:.2f}).",
+                f"{exposure[0].upper()}{exposure[1:]} was not associated with {outcome} (odds ratio {flat:.2f}, "
+                f"95% confidence interval {flat * 0.7:.2f} to {flat * 1.45:.2f}).",
                 f"No correlation was found between {exposure} and {outcome} (r = 0.0{r.randint(1, 9)}, {_large_p(r)}).",
                 f"After adjustment {exposure} did not predict {outcome} ({_large_p(r)}).",
                 f"{outcome[0].upper()}{outcome[1:]} was equally frequent with and without {exposure} ({_large_p(r)}).",
@@ -210,9 +224,11 @@ def _association(r: _Random, people: str, decision: Decision) -> tuple[str, str,
     else:
         result = r.choice(
             (
-                f"{exposure[0].upper()}{exposure[1:]} was associated with {outcome} on univariate ({_small_p(r)}) but not on multivariate analysis ({_large_p(r)}).",
+                f"{exposure[0].upper()}{exposure[1:]} was associated with {outcome} on univariate ({_small_p(r)}) "
+                f"but not on multivariate analysis ({_large_p(r)}).",
                 f"An association with {outcome} was seen in men ({_small_p(r)}) and not in women ({_large_p(r)}).",
-                f"The association between {exposure} and {outcome} was of borderline significance (p = 0.0{r.randint(5, 8)}).",
+                f"The association between {exposure} and {outcome} was of borderline significance (p = "
+                f"0.0{r.randint(5, 8)}).",
             )
         )
     return question, aim, result
@@ -230,11 +246,20 @@ def _equal(r: _Random, people: str, decision: Decision) -> tuple[str, str, str]:
     aim = f"To compare {one} with {two} in {people}."
     low, high = _two(r, decision == "no")
     if decision == "yes":
-        result = f"With regard to {outcome} there was no difference between {one} and {two} ({low} vs {high}, {_large_p(r)})."
+        result = (
+            f"With regard to {outcome} there was no difference between {one} and {two} ({low} vs {high}, "
+            f"{_large_p(r)})."
+        )
     elif decision == "no":
-        result = f"{outcome[0].upper()}{outcome[1:]} was significantly worse with {one} than with {two} ({_small_p(r)})."
+        result = (
+            f"{outcome[0].upper()}{outcome[1:]} was significantly worse with {one} than with {two} "
+            f"({_small_p(r)})."
+        )
     else:
-        result = f"{one[0].upper()}{one[1:]} and {two} did not differ in {outcome} ({_large_p(r)}), but more patients stopped {one} early ({_small_p(r)})."
+        result = (
+            f"{one[0].upper()}{one[1:]} and {two} did not differ in {outcome} ({_large_p(r)}), but more "
+            f"patients stopped {one} early ({_small_p(r)})."
+        )
     return question, aim, result
 
 
@@ -253,15 +278,19 @@ def _diagnosis(r: _Random, people: str, decision: Decision) -> tuple[str, str, s
     if decision == "yes":
         result = r.choice(
             (
-                f"Sensitivity and specificity were {good[0]}% and {good[1]}%, the area under the curve 0.{r.randint(90, 98)}.",
-                f"{test[0].upper()}{test[1:]} identified {good[0]}% of cases, with few false positives. Agreement with the reference was excellent (kappa 0.{r.randint(80, 95)}).",
+                f"Sensitivity and specificity were {good[0]}% and {good[1]}%, the area under the curve "
+                f"0.{r.randint(90, 98)}.",
+                f"{test[0].upper()}{test[1:]} identified {good[0]}% of cases, with few false positives. Agreement "
+                f"with the reference was excellent (kappa 0.{r.randint(80, 95)}).",
             )
         )
     elif decision == "no":
         result = r.choice(
             (
-                f"Sensitivity and specificity were only {poor[0]}% and {poor[1]}%, the area under the curve 0.{r.randint(50, 61)}.",
-                f"{test[0].upper()}{test[1:]} missed {100 - poor[0]}% of cases, and agreement with the reference was poor (kappa 0.{r.randint(5, 30)}).",
+                f"Sensitivity and specificity were only {poor[0]}% and {poor[1]}%, the area under the curve "
+                f"0.{r.randint(50, 61)}.",
+                f"{test[0].upper()}{test[1:]} missed {100 - poor[0]}% of cases, and agreement with the reference "
+                f"was poor (kappa 0.{r.randint(5, 30)}).",
             )
         )
     else:
@@ -283,19 +312,24 @@ def _safety(r: _Random, people: str, decision: Decision) -> tuple[str, str, str]
     if decision == "yes":
         result = r.choice(
             (
-                f"{treatment[0].upper()}{treatment[1:]} was completed in {r.randint(94, 100)}%. No serious adverse event occurred and results were good in {r.randint(88, 99)}%.",
+                f"{treatment[0].upper()}{treatment[1:]} was completed in {r.randint(94, 100)}%. No serious "
+                f"adverse event occurred and results were good in {r.randint(88, 99)}%.",
                 f"Complications were rare ({r.uniform(0.3, 2.9):.1f}%) and minor, and no patient died.",
             )
         )
     elif decision == "no":
         result = r.choice(
             (
-                f"Serious complications occurred in {r.randint(24, 48)}% and treatment had to be stopped in {r.randint(18, 40)}%.",
+                f"Serious complications occurred in {r.randint(24, 48)}% and treatment had to be stopped in "
+                f"{r.randint(18, 40)}%.",
                 f"Morbidity was high ({r.randint(28, 55)}%), and outcome was no better than without ({_large_p(r)}).",
             )
         )
     else:
-        result = f"Results were good in {r.randint(52, 66)}%, but complications occurred in {r.randint(11, 21)}%. Outcome depended on the selection of patients."
+        result = (
+            f"Results were good in {r.randint(52, 66)}%, but complications occurred in {r.randint(11, 21)}%. "
+            f"Outcome depended on the selection of patients."
+        )
     return question, aim, result
 
 
