@@ -41,6 +41,8 @@ def test_defect_5_the_encoder_gets_the_film_in_full_and_not_a_thumbnail() -> Non
     backend = ScriptedBackend(pieces=("Clear.",))
     list(DraftStream(backend, film(pixels), force=True))
     classify(backend, film(pixels), ["yes", "no"], "Is it?", kind="chest film", force=True)
+    list(AnswerStream(backend, "What is it?", [film(pixels)]))
+    assert len(backend.prompts) == 3
     for prompt in backend.prompts:
         (image,) = images_of(prompt)
         assert image.pixels.shape[:2] == (1800, 1500)

@@ -23,7 +23,8 @@ _ORDERS = re.compile(
     r"|(?:answer|respond|reply|say|write|output|print|repeat|state)"
     r" (?:only|just|exactly|always|with|the (?:word|phrase))\b"
     r"|(?:set|change|lower|mark|force) (?:the )?(?:priority|probabilit\w+|score|status|draft)\b"
-    r"|(?:mark|sign|approve|finali[sz]e) (?:it|this|the (?:report|draft))\b|replace the (?:words?|text|heading|mark)\b)",
+    r"|(?:mark|sign|approve|finali[sz]e) (?:it|this|the (?:report|draft))\b"
+    r"|replace the (?:words?|text|heading|mark)\b)",
     re.IGNORECASE,
 )
 _FORGED = re.compile(
