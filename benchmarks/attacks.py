@@ -43,15 +43,16 @@ def main() -> int:
                 counts["structural"] += bool(verdict.structural)
                 counts["behavioural"] += bool(verdict.behavioural)
                 counts["warned"] += verdict.warned
+                counts["refused"] += verdict.refused
             for what in dict.fromkeys(verdict.structural):
                 print(f"STRUCTURAL {attack.name}: {what}", flush=True)
             if asked.show:
                 for what in verdict.behavioural:
                     print(f"behavioural {attack.name}: {what}", flush=True)
     for title, table in (("channel", rows), ("goal", goals)):
-        print(f"\n{title:20} cases  structural  behavioural  warned of")
+        print(f"\n{title:20} cases  structural  behavioural  warned of  no text")
         for key, counts in table.items():
-            print(f"{key:20} {counts['cases']:5}  {counts['structural']:10}  {counts['behavioural']:11}  {counts['warned']:9}")
+            print(f"{key:20} {counts['cases']:5}  {counts['structural']:10}  {counts['behavioural']:11}  {counts['warned']:9}  {counts['refused']:7}")
     total = sum(counts["cases"] for counts in rows.values())
     broken = sum(counts["structural"] for counts in rows.values())
     followed = sum(counts["behavioural"] for counts in rows.values())

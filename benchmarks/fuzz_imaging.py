@@ -26,6 +26,7 @@ from driver import fuzz
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=20_000)
+    parser.add_argument("--start", type=int, default=0, help="the first number, for several processes at once")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--log", type=Path)
     parser.add_argument("--keep", type=Path)
@@ -37,7 +38,7 @@ def main() -> int:
             answer = json.loads(line)
             if answer["seed"] == asked.seed:
                 done[answer["number"]] = answer
-    wanted = asked.only if asked.only is not None else [n for n in range(asked.inputs) if n not in done]
+    wanted = asked.only if asked.only is not None else [n for n in range(asked.start, asked.inputs) if n not in done]
     for answer in fuzz(wanted, asked.seed):
         done[answer["number"]] = answer
         if asked.log is not None:

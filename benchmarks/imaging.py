@@ -27,16 +27,15 @@ from pydicom.pixels import apply_voi_lut
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-import bad_files  # noqa: E402
-
-from aris.checkpoints import open_nano  # noqa: E402
-from aris.imaging.sampling import slice_indices  # noqa: E402
-from aris.imaging.synthetic import Geometry, write_series  # noqa: E402
-from aris.imaging.windows import CT_WINDOWS  # noqa: E402
+import bad_files
+from aris.checkpoints import open_nano
+from aris.imaging.sampling import slice_indices
+from aris.imaging.synthetic import Geometry, write_series
+from aris.imaging.windows import CT_WINDOWS
 from aris.prompting import ImageProcessor
-from aris.prompting.messages import as_part  # noqa: E402
-from aris.prompting.normalize import equalize  # noqa: E402
-from aris.tasks import read_cases  # noqa: E402
+from aris.prompting.messages import as_part
+from aris.prompting.normalize import equalize
+from aris.tasks import read_cases
 
 SYNTAXES = ("RLELossless", "JPEGLSLossless", "JPEG2000Lossless")
 

@@ -24,7 +24,8 @@ _NUMBERS = (0, 1, 2, 3, 7, 8, 9, 12, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 12
 _WIDE = (*_NUMBERS, 65536, 1 << 20, 1 << 24, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)
 _TEXTS = ("", " ", "\\", "\\\\", "NaN", "inf", "-inf", "1e308", "-1", "0", "999999999999", "1e-320", "..", "YES", "L",
           "MONOCHROME1", "RGB", "YBR_FULL_422", "YBR_FULL", "PALETTE COLOR", "CT", "MR", "US", "SM", "DX", "OP", "MG",
-          "SIGMOID", "LINEAR_EXACT", "TILED_SPARSE", "1\\2\\3\\4\\5\\6\\7", "x" * 5000, "\u202e\x1b[2J\n", "0\\0\\0")  # fmt: skip
+          "SIGMOID", "LINEAR_EXACT", "TILED_SPARSE", "1\\2\\3\\4\\5\\6\\7", "x" * 5000, "\u202e\x1b[2J\n",
+          "0\\0\\0")  # fmt: skip
 _IMAGE = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel",
           "PlanarConfiguration", "NumberOfFrames", "PixelPaddingValue", "PixelPaddingRangeLimit",
           "TotalPixelMatrixRows", "TotalPixelMatrixColumns")  # fmt: skip
@@ -32,7 +33,8 @@ _WORDS = ("PhotometricInterpretation", "Modality", "RescaleSlope", "RescaleInter
           "WindowWidth", "VOILUTFunction", "PresentationLUTShape", "ImagePositionPatient", "ImageOrientationPatient",
           "PixelSpacing", "SliceThickness", "InstanceNumber", "ImageType", "PatientAge", "PatientOrientation",
           "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "StudyDescription", "PatientID",
-          "DimensionOrganizationType", "FrameTime", "ReferencedFileID", "SpecificCharacterSet", "BodyPartExamined")  # fmt: skip
+          "DimensionOrganizationType", "FrameTime", "ReferencedFileID", "SpecificCharacterSet",
+          "BodyPartExamined")  # fmt: skip
 _SYNTAXES = tuple(
     "1.2.840.10008.1.2" + end
     for end in ("", ".1", ".2", ".5", ".1.99", ".4.50", ".4.51", ".4.57", ".4.70", ".4.80", ".4.81", ".4.90", ".4.91",
@@ -40,7 +42,8 @@ _SYNTAXES = tuple(
 )  # fmt: skip
 _NAMES = ("../up.dcm", "/etc/cron.d/x.dcm", "..\\..\\up.dcm", "C:\\x.dcm", "C:x.dcm", "a/../../b.dcm", "~/x.dcm",
           "//host/share/x.dcm", "con", "a" * 300, "d/" * 200 + "x.dcm", "x\0.dcm", "x\n.dcm", "\u202e.dcm", ".", "..",
-          "./././x.dcm", "inner.zip", "DICOMDIR", "a/", "\\\\host\\x", "file:///etc/passwd", "%2e%2e/x", "\ud800.dcm")  # fmt: skip
+          "./././x.dcm", "inner.zip", "DICOMDIR", "a/", "\\\\host\\x", "file:///etc/passwd", "%2e%2e/x",
+          "\ud800.dcm")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,11 @@ def _stream(data: bytes, rng: random.Random) -> bytes:
     changed = bytearray(data)
     markers = [i for i in range(at, min(len(data) - 4, at + 20_000)) if data[i] == 0xFF and data[i + 1] > 0x4E]
     for _ in range(rng.choice((1, 2, 4))):
-        place = rng.choice(markers) + rng.randrange(24) if markers and rng.random() < 0.7 else rng.randrange(at, len(changed))
+        place = (
+            rng.choice(markers) + rng.randrange(24)
+            if markers and rng.random() < 0.7
+            else rng.randrange(at, len(changed))
+        )
         piece = rng.choice((struct.pack(">H", rng.choice(_NUMBERS)), struct.pack(">I", rng.choice(_WIDE)),
                             rng.randbytes(1), rng.randbytes(3)))  # fmt: skip
         changed[place : place + len(piece)] = piece
@@ -214,8 +221,8 @@ def _inflated(data: bytes, rng: random.Random) -> bytes:
     place = meta.find(b"\x02\x00\x10\x00UI")
     if place > 0:
         meta = meta[: place + 6] + struct.pack("<H", 22) + meta[place + 8 :]
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    much = rng.choice((0, 1 << 20, 1 << 26))
+    packer = zlib.compressobj(1, zlib.DEFLATED, -15)
+    much = rng.choice((0, 1 << 20, 1 << 25))
     return meta + packer.compress(data[end:] + bytes(much)) + packer.flush()
 
 
@@ -268,7 +275,8 @@ def _hostile(data: bytes, rng: random.Random) -> bytes:
     else:
         name = rng.choice(_NAMES)
         members = [(name, body, rng.choice((0, stat.S_IFDIR, stat.S_IFIFO, stat.S_IFCHR))) for _, body, _ in members]
-    return _packed(members, rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)))
+    method = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+    return _packed(members, zipfile.ZIP_DEFLATED if trick == 4 else method)
 
 
 def _directory(data: bytes, rng: random.Random) -> bytes:
@@ -276,7 +284,8 @@ def _directory(data: bytes, rng: random.Random) -> bytes:
     changed = bytearray(data)
     places = []
     for signature, fields in ((b"PK\x01\x02", (6, 8, 10, 16, 20, 24, 28, 30, 32, 38, 42)),
-                              (b"PK\x03\x04", (4, 6, 8, 14, 18, 22, 26, 28)), (b"PK\x05\x06", (4, 8, 10, 12, 16, 20))):  # fmt: skip
+                              (b"PK\x03\x04", (4, 6, 8, 14, 18, 22, 26, 28)),
+                              (b"PK\x05\x06", (4, 8, 10, 12, 16, 20))):  # fmt: skip
         start = data.find(signature)
         while start >= 0:
             places += [start + field for field in fields]
@@ -344,7 +353,7 @@ def _fields(data: bytes, rng: random.Random) -> bytes:
 def _swollen(data: bytes, rng: random.Random) -> bytes:
     """Much in little: a gzip file of zeros behind the header."""
     body = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
-    return gzip.compress(body + bytes(rng.choice((1 << 20, 200 << 20))), 1, mtime=0)
+    return gzip.compress(body + bytes(rng.choice((1 << 20, 40 << 20))), 1, mtime=0)
 
 
 # --- pictures ---
@@ -370,7 +379,7 @@ def _chunks(data: bytes, rng: random.Random) -> bytes:
             header[rng.randrange(8, 13)] = rng.choice((0, 1, 2, 3, 4, 6, 8, 16, 255))
         chunks[place] = (kind, bytes(header))
     elif rng.random() < 0.4:
-        bomb = zlib.compress(bytes(rng.choice((1 << 16, 80 << 20))))
+        bomb = _zeros(rng.choice((1 << 16, 80 << 20)))
         chunks.insert(1, rng.choice(((b"iCCP", b"x\0\0" + bomb), (b"zTXt", b"x\0\0" + bomb),
                                      (b"iTXt", b"x\0\1\0\0\0" + bomb), (b"eXIf", b"MM\0*" + rng.randbytes(60)),
                                      (b"acTL", struct.pack(">II", rng.choice(_WIDE), 0)))))  # fmt: skip
@@ -379,6 +388,11 @@ def _chunks(data: bytes, rng: random.Random) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks
     )
+
+
+@functools.cache
+def _zeros(size: int) -> bytes:
+    return zlib.compress(bytes(size), 1)
 
 
 def _marker(data: bytes, rng: random.Random) -> bytes:

@@ -46,7 +46,7 @@ def by_hand(values: np.ndarray, function: str, centre: float, width: float) -> n
 
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
 @pytest.mark.parametrize(("centre", "width"), [(2048, 4096), (1200, 700), (3000.5, 1)])
-def test_windows_follow_the_standard(function: str, centre: float, width: float, tmp_path: Path) -> None:
+def test_defect_4_windows_follow_the_standard(function: str, centre: float, width: float, tmp_path: Path) -> None:
     path = bad_files.dicom(tmp_path, RAMP, WindowCenter=centre, WindowWidth=width, VOILUTFunction=function)
     if function == "LINEAR" and width == 1:
         wanted = np.where(centre - 0.5 < RAMP, 255, 0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
 import subprocess
 import sys
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -15,12 +17,25 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.pixels.utils import pixel_array
 
 import bad_files
 from aris.errors import ImageError
-from aris.imaging import find_studies, gdcm_child, parsing, read_film, read_header, read_stills, read_volume
+from aris.imaging import (
+    find_studies,
+    gdcm_child,
+    open_slide,
+    parsing,
+    patches,
+    read_film,
+    read_header,
+    read_nifti,
+    read_stills,
+    read_volume,
+)
 from aris.imaging.codecs import DecodeError, stored_values
 from aris.imaging.synthetic import Geometry, write_series
+from aris.imaging.synthetic_slide import write_slide
 
 SMALL = Geometry(slices=2, rows=8, columns=8)
 _PIXELS = b"\xe0\x7f\x10\x00"
@@ -168,22 +183,52 @@ def test_entries_that_overlap_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scale", [(3e38, 0.0), (1.5, 3e38), (float("nan"), 1.0)])
-def test_a_nifti_scale_beyond_its_type_is_quiet(scale: tuple[float, float], tmp_path: Path) -> None:
+@pytest.mark.parametrize("sform", [1.0, 3e38, float("nan")])
+def test_a_nifti_file_s_numbers_beyond_their_type_are_quiet(
+    scale: tuple[float, float], sform: float, tmp_path: Path
+) -> None:
     header = bytearray(352)
     struct.pack_into("<i", header, 0, 348)
     struct.pack_into("<8h", header, 40, 3, 8, 8, 3, 1, 1, 1, 1)
     struct.pack_into("<h", header, 70, 4)
     struct.pack_into("<3f", header, 108, 352, *scale)
+    struct.pack_into("<h", header, 254, 1)
+    struct.pack_into("<12f", header, 280, *(np.eye(3, 4) * sform).ravel())
     header[344:348] = b"n+1\0"
     path = tmp_path / "x.nii"
     path.write_bytes(bytes(header) + np.arange(192, dtype="<i2").tobytes())
-    code = (
-        "import sys; from aris.imaging import read_nifti; from aris.errors import ImageError\n"
-        "try: print(read_nifti(sys.argv[1], 'CT').voxels.dtype)\n"
-        "except ImageError as error: print(error)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and done.stderr == "" and len(done.stdout.splitlines()) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            assert np.isfinite(read_nifti(path, "CT").voxels).all()
+        except ImageError as error:
+            assert len(str(error).splitlines()) == 1
+
+
+def test_a_slide_of_an_absurd_scale_has_no_scale(tmp_path: Path) -> None:
+    path = write_slide(tmp_path, width=60, height=40, tile=16, downsamples=(1,), label=False)[0]
+    dataset = pydicom.dcmread(path)
+    measures = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    measures.PixelSpacing = [0.0005, 9_999_999]
+    dataset.save_as(path)
+    slide = open_slide(path)
+    assert slide.mpp is None and patches(slide, size=32)
+
+
+def test_a_panic_of_a_decoder_is_no_crash(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The RLE decoder is in Rust: what it raises where it would abort is no Exception, and it prints."""
+    dataset = pydicom.dcmread(bad_files.dicom(tmp_path, np.arange(1200, dtype=np.uint16).reshape(30, 40)))
+    dataset.compress(pydicom.uid.RLELossless)
+    stream = bytearray(dataset.PixelData)
+    stream[84] = 0x81  # a run where a length was: it writes one value too many
+    dataset.PixelData = bytes(stream)
+    with pytest.raises(BaseException, match="index out of bounds"):
+        pixel_array(dataset, decoding_plugin="pylibjpeg")
+    capfd.readouterr()
+    with warnings.catch_warnings(), contextlib.suppress(DecodeError):
+        warnings.simplefilter("ignore")
+        stored_values(dataset)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_decoder_s_process_has_limits() -> None:

@@ -1,4 +1,4 @@
-"""Defects of the existing stacks that lie in text and tasks, each by its number; 1 to 5 and 7 are in tests/imaging.
+"""Defects of the existing stacks that lie in text and tasks, each by its number; 1 to 5 and 7 are in tests/imaging too.
 
     pytest -k defect
 """
@@ -9,15 +9,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 
 import tiny_checkpoint
 from aris.backends import GenerationOptions, NativeBackend, load
 from aris.errors import ArisError, ImageError, ModelError
 from aris.imaging import read_film
-from aris.prompting import ImageProcessor, PromptProcessor, split_thinking
+from aris.prompting import Image, ImageProcessor, PromptProcessor, split_thinking
 from aris.prompting.builders import COLORECTAL_TISSUES, boxes, lettered
-from aris.prompting.messages import Text
+from aris.prompting.messages import Text, images_of
 from aris.tasks import AnswerStream, DraftStream, classify
 from aris.tasks.ablation import image_ablation
 from aris.tasks.options import parse_option
@@ -33,6 +34,21 @@ SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> NativeBackend:
     return load(str(tiny_checkpoint.save(tmp_path_factory.mktemp("m") / "tiny")), dtype="float32")
+
+
+def test_defect_5_the_encoder_gets_the_film_in_full_and_not_a_thumbnail() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1800, 1500), dtype=np.uint8)
+    backend = ScriptedBackend(pieces=("Clear.",))
+    list(DraftStream(backend, film(pixels), force=True))
+    classify(backend, film(pixels), ["yes", "no"], "Is it?", kind="chest film", force=True)
+    list(AnswerStream(backend, "What is it?", [film(pixels)]))
+    assert len(backend.prompts) == 3
+    for prompt in backend.prompts:
+        (image,) = images_of(prompt)
+        assert image.pixels.shape[:2] == (1800, 1500)
+    seen = ImageProcessor()(Image(pixels))[0, 0].numpy()
+    wanted = np.asarray(PIL.Image.fromarray(pixels).resize((896, 896), resample=2), dtype=np.float32) / 127.5 - 1
+    assert seen.shape == (896, 896) and np.abs(seen - wanted).max() < 1e-5
 
 
 def test_defect_6_thinking_is_split_at_its_real_markers() -> None:

@@ -60,8 +60,14 @@ def stored_values(dataset: Any) -> npt.NDArray[Any]:
         raise DecodeError
     with quiet_stderr():
         for plugin in (name for name in _PLUGINS if name in available):
-            with contextlib.suppress(*_FAILURES):
+            try:
                 return np.asarray(pixel_array(dataset, decoding_plugin=plugin))
+            except _FAILURES:
+                continue
+            except BaseException as error:
+                # What a decoder in Rust raises where it would abort is no Exception.
+                if type(error).__name__ != "PanicException":
+                    raise
     if "gdcm" in available:
         return _by_gdcm(dataset)
     raise DecodeError

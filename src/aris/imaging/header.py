@@ -72,7 +72,8 @@ def read_header(source: str | Path | FileSource) -> Header:
         try:
             if source.member is None and not is_deflated(head):
                 return _header(parse_header(source.path, source.name, list(_TAGS)))
-            return _header(parse(source.read(), source.name, tags=list(_TAGS), pixels=False))
+            data = source.read() if source.member is None else head
+            return _header(parse(data, source.name, tags=list(_TAGS), pixels=False))
         except Exception:  # pydicom raises many kinds on damaged files; what cannot be read is not stated
             return Header()
 

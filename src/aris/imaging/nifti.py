@@ -24,10 +24,12 @@ _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 7
 _MAX_BYTES = 4 << 30
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def read_nifti(path: str | Path, modality: Literal["CT", "MR"] | None = None) -> Volume:
     """Read a volume and turn it so that its slices are as a scanner's: axial, feet to head, patient's right at left.
 
-    Where the volume is oblique, the turn is to the nearest axes; nothing is interpolated.
+    Where the volume is oblique, the turn is to the nearest axes; nothing is interpolated. Scaled values beyond float32
+    count as no numbers, and an orientation of such numbers as unknown.
 
     Args:
         path: a .nii or .nii.gz file.
@@ -40,9 +42,7 @@ def read_nifti(path: str | Path, modality: Literal["CT", "MR"] | None = None) ->
     data = _inflated(contents(path, source), source)
     try:
         header = _Header(data, source)
-        # What is beyond float32 becomes infinite, and is no number below.
-        with np.errstate(over="ignore", invalid="ignore"):
-            values, affine = header.values(data, source), header.affine()
+        values, affine = header.values(data, source), header.affine()
     except (struct.error, ValueError, OverflowError):
         raise ImageError(f"{source}: the NIfTI file is truncated or damaged; export it again") from None
     values, affine = _turned(values, affine)

@@ -1,8 +1,8 @@
 """DICOM bytes to pydicom's data set, within bounds: pydicom itself takes what time and memory a file asks for.
 
 A few hundred kilobytes of a deflated file may inflate to gigabytes, and a megabyte of zeros is 131,072 elements. So
-what is inflated is inflated here, with a limit; every read of the parser is counted; and sequences and long texts, which
-pydicom would convert when they are first used, are bounded beforehand in files that could hold much.
+what is inflated is inflated here, with a limit; every read of the parser is counted; and sequences and long texts,
+which pydicom would convert when they are first used, are bounded beforehand in files that could hold much.
 """
 
 from __future__ import annotations

@@ -269,7 +269,8 @@ class _Tiles:
                 self.height = int(dataset.get("TotalPixelMatrixRows") or self._rows)
                 measures = frames.group(dataset, 0, "PixelMeasuresSequence")
                 spacing = dicom.floats(dataset if measures is None else measures, "PixelSpacing")
-                self.mpp = sum(spacing) / 2 * 1000 if len(spacing) == 2 and 1e-5 < min(spacing) < 0.1 else None
+                sized = len(spacing) == 2 and all(1e-5 < n < 0.1 for n in spacing)
+                self.mpp = sum(spacing) / 2 * 1000 if sized else None
                 check_size(self._columns, self._rows, self._name)
                 if min(self.width, self.height) < 1:
                     raise ImageError(f"{self._name}: the slide's size is damaged; export it again")

@@ -1,7 +1,7 @@
 """Words that have no place in a report's text: orders to a program, and forged signatures, scores and priorities.
 
-A model may repeat what it was shown: text burned into pixels, a pasted record. Rules can't tell what a model obeyed, but
-they can tell what no radiologist writes in findings, and they say so.
+A model may repeat what it was shown: text burned into pixels, a pasted record. Rules can't tell what a model obeyed,
+but they can tell what no radiologist writes in findings, and they say so.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ _ORDERS = re.compile(
     r"|an? (?:ai|assistant|helpful|language))\b"
     r"|(?:as an? (?:ai|language model)|jailbreak|developer mode|end of (?:prompt|instructions))\b"
     r"|(?:do not|don'?t|never) (?:mention|report|describe|flag|warn|tell|follow|look at|read)\b"
-    r"|(?:answer|respond|reply|say|write|output|print|repeat|state) (?:only|just|exactly|always|with|the (?:word|phrase))\b"
+    r"|(?:answer|respond|reply|say|write|output|print|repeat|state)"
+    r" (?:only|just|exactly|always|with|the (?:word|phrase))\b"
     r"|(?:set|change|lower|mark|force) (?:the )?(?:priority|probabilit\w+|score|status|draft)\b"
-    r"|(?:mark|sign|approve|finali[sz]e) (?:it|this|the (?:report|draft))\b)",
+    r"|(?:mark|sign|approve|finali[sz]e) (?:it|this|the (?:report|draft))\b"
+    r"|replace the (?:words?|text|heading|mark)\b)",
     re.IGNORECASE,
 )
 _FORGED = re.compile(
@@ -53,4 +55,4 @@ def instruction(text: str, facts: Facts) -> Iterator[str]:
     if forged := _FORGED.search(text):
         yield f'the draft has words that only a form or a signature has ("{quoted(forged[0])}"): they are the model\'s'
     if told := instruction_in(facts.header_text):
-        yield f'the file\'s header reads like an order to a program ("{told}"): it is quoted and did not reach the model'
+        yield f'the header reads like an order to a program ("{told}"): it is quoted and did not reach the model'
