@@ -151,7 +151,10 @@ def _one(
             for _ in stream:
                 pass
             draft = stream.draft
-            write_json(draft.model_copy(update={"evidence": maps.save(draft.evidence, case)}).model_dump(mode="json"))
+            try:
+                draft = draft.model_copy(update={"evidence": maps.save(draft.evidence, case)})
+            finally:  # a full disk costs the maps and not the draft
+                write_json(draft.model_dump(mode="json"))
             return
         heading(f"{MARK} \u00b7 {backend.name} \u00b7 {file}")
         write(_scores(stream.assessment))

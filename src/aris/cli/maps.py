@@ -10,6 +10,7 @@ import typer
 
 from aris.cli.session import Session
 from aris.cli.terminal import one_line, write
+from aris.errors import ArisError
 
 if TYPE_CHECKING:
     from aris.imaging import Film
@@ -32,6 +33,13 @@ class Maps:
                 "an endpoint gives no gradients, so there are no maps; run the model here (without --backend)",
                 param_hint="--evidence",
             )
+        if folder is not None:
+            # Before any work: a folder that cannot be had costs no draft.
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                reason = error.strerror or "the path is not valid"
+                raise ArisError(f"{folder}: cannot be made ({reason}); choose another folder") from None
 
     def save(self, found: Sequence[Evidence] | None, what: Case | Film) -> tuple[Evidence, ...] | None:
         """Write maps; the same evidence with the names of its files."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +23,7 @@ from aris.exchange.report import DocumentReference, ModelIdentity, Report, check
 from aris.exchange.sr import structured_report
 from aris.exchange.sr_reading import read_structured_report
 from aris.store.objects import text
+from aris.tasks.private_files import write_private
 
 Format = Literal["sr", "fhir", "pdf", "text", "json", "gsps", "sc"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -205,14 +204,7 @@ def write(path: Path, data: bytes, *, overwrite: bool = False) -> None:
     if path.exists() and not overwrite:
         raise ExchangeError(f"{path}: exists already; choose another folder, or --overwrite")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".aris-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_private(path, data)
     except OSError as error:
         raise ExchangeError(f"{path}: cannot be written ({error.strerror or 'the path is not valid'})") from None
 

@@ -6,9 +6,7 @@ Judged by deletion and insertion curves on held-out films (`benchmarks/evidence.
 from __future__ import annotations
 
 import io
-import os
 import re
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,7 @@ from aris.tasks.cases import Case, as_case
 from aris.tasks.evidence_maps import finding_evidence, phrase_evidence, require_one_image, require_white_box
 from aris.tasks.film_draft import draft as write_draft
 from aris.tasks.film_findings import assess, words_of
+from aris.tasks.private_files import write_private
 from aris.tasks.relevance_map import overlay
 from aris.tasks.results import Draft, Evidence
 from aris.tasks.scope import FORCED, Kind, permitted
@@ -112,7 +111,7 @@ def save_evidence(found: Evidence, what: Case | Film, folder: Path, name: str | 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, data in zip(paths, (array, png), strict=True):
-            _write(path, data.getvalue())
+            write_private(path, data.getvalue())
     except OSError as error:
         raise ArisError(f"{folder}: cannot be written ({error.strerror or 'the path is not valid'})") from None
     return found.model_copy(update={"map_file": str(paths[0]), "overlay_file": str(paths[1])})
@@ -126,15 +125,3 @@ def file_stem(source: str) -> str:
 def _plain(text: str) -> str:
     """A text as part of a file's name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "image"
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all, for its owner alone: it shows a patient's image."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".aris-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
