@@ -14,6 +14,7 @@ from aris.errors import StoreError
 # Ours for all versions, so that the same object is the same file.
 IMPLEMENTATION_UID = "2.25.81827926043097871668665088929335946287"
 IMPLEMENTATION_NAME = "ARIS"
+_DEFLATED, _MAX_INFLATED = b"1.2.840.10008.1.2.1.99", 1 << 29
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
@@ -29,10 +30,15 @@ def parse(data: bytes, source: str, *, pixels: bool = True) -> Any:
     """The dataset of a file's bytes.
 
     Raises:
-        ObjectError: they are not a DICOM file, or damaged.
+        ObjectError: they are not a DICOM file, damaged, or inflated larger than any object is.
     """
     from pydicom import dcmread
 
+    if _DEFLATED in data[132:1024]:
+        from aris.imaging.codecs import inflated_size_within
+
+        if not inflated_size_within(data, _MAX_INFLATED):
+            raise ObjectError(f"{source}: inflated, it is too large; send it uncompressed")
     # pydicom's warnings and log lines quote header values.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
