@@ -240,6 +240,15 @@ def test_a_full_disk_is_said_and_loses_nothing_acknowledged(tmp_path: Path, monk
         assert post(at, body(as_bytes(image(2)))).status_code == 200
 
 
+def test_what_follows_a_stored_object_changes_no_answer(tmp_path: Path) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("the reader has gone")
+
+    with Store(tmp_path) as store, DicomwebServer(store, DicomwebSettings(port=0), fail) as server:
+        assert post(server.url, body(as_bytes(image(1)))).status_code == 200
+        assert store.counts()["instances"] == 1
+
+
 def test_eight_clients_at_once(tmp_path: Path) -> None:
     def work(number: int) -> None:
         client = quick(at)
