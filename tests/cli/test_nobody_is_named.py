@@ -163,7 +163,7 @@ def test_files(aris: Aris, scripted: Callable[..., Any], plainly_named: list[Pat
     for command in ("draft", "findings", "classify", "deidentify"):
         extra = clean(tmp_path) if command == "deidentify" else []
         told(aris(command, *plainly_named, "--json", *extra))
-    for path in plainly_named:
+    for path in plainly_named[::2]:
         told(aris("locate", path, "heart", "--json"))
         told(aris("compare", path, plainly_named[0]))
         told(aris("ask", "-i", path, "What is it?"))

@@ -124,7 +124,9 @@ def test_each_object_of_a_request_has_its_own_outcome(tmp_path: Path) -> None:
         beside = post(at, body(other))  # another content under a known UID: both are kept, and it is said
         assert beside.status_code == 202
         assert beside.json()["00081199"]["Value"][0]["00081196"]["Value"] == [0xB00E]
-        assert store.counts()["instances"] == 1 and store.counts()["copies"] == 2
+        moved = post(at, body(as_bytes(image(1, StudyInstanceUID="1.2.9")))).json()["00081199"]["Value"][0]
+        assert HTTP.get(moved["00081190"]["Value"][0]).status_code == 200  # the first, in its own study
+        assert store.counts()["instances"] == 1 and store.counts()["copies"] == 3
         assert post(at, body(b"nonsense")).status_code == 409
         assert post(at, body(good, kind="text/plain")).status_code == 409
         elsewhere = HTTP.post(f"{at}/studies/{ROOT}.9", content=body(good), headers={"Content-Type": RELATED})
@@ -238,6 +240,15 @@ def test_a_full_disk_is_said_and_loses_nothing_acknowledged(tmp_path: Path, monk
             assert some.status_code == 202 and reasons(some) == [0xA700]
         assert store.counts()["instances"] == 1
         assert post(at, body(as_bytes(image(2)))).status_code == 200
+
+
+def test_what_follows_a_stored_object_changes_no_answer(tmp_path: Path) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("the reader has gone")
+
+    with Store(tmp_path) as store, DicomwebServer(store, DicomwebSettings(port=0), fail) as server:
+        assert post(server.url, body(as_bytes(image(1)))).status_code == 200
+        assert store.counts()["instances"] == 1
 
 
 def test_eight_clients_at_once(tmp_path: Path) -> None:

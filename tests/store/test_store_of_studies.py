@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -147,6 +148,22 @@ def test_what_is_no_object_is_refused(store: Store) -> None:
             store.add(data, name="x.dcm")
         assert "x.dcm" in str(caught.value) and "\n" not in str(caught.value)
     assert store.counts()["instances"] == 0
+
+
+def test_an_object_that_swells_beyond_reason_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aris.imaging.parsing.MAX_INFLATED", 4 << 20)
+    made = image(1)
+    made.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+    deflated = as_bytes(made)
+    assert store.add(deflated).outcome == "stored"
+    # A private element of 16 MB of zeros behind the same header, in some kilobytes.
+    start = 144 + int.from_bytes(deflated[140:144], "little")
+    plain = zlib.decompress(deflated[start:], -zlib.MAX_WBITS)
+    deflating = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    bomb = deflating.compress(plain + bytes.fromhex("fdff0100 4f420000") + (16 << 20).to_bytes(4, "little"))
+    bomb += b"".join(deflating.compress(bytes(1 << 20)) for _ in range(16)) + deflating.flush()
+    with pytest.raises(StoreError, match="inflated"):
+        store.add(deflated[:start] + bomb)
 
 
 def matching(store: Store, level: str = "studies", **matches: str) -> list[str]:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from aris.errors import StoreError
+from aris.errors import ImageError, StoreError
 from aris.imaging import parsing
 from aris.imaging.quiet import quiet_pydicom
 
@@ -29,7 +29,7 @@ def parse(data: bytes, source: str, *, pixels: bool = True) -> Any:
     """The dataset of a file's bytes.
 
     Raises:
-        ObjectError: they are not a DICOM file, or damaged.
+        ObjectError: they are not a DICOM file, damaged, or inflated larger than any object is.
     """
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -39,6 +39,8 @@ def parse(data: bytes, source: str, *, pixels: bool = True) -> Any:
             if parsing.is_deflated(data):
                 dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
             known = "SOPClassUID" in dataset and "SOPInstanceUID" in dataset
+        except ImageError as error:
+            raise ObjectError(str(error)) from None
         except Exception:  # pydicom raises many kinds on damaged files
             known = False
     if not known:

@@ -13,7 +13,7 @@ from aris.store.files import StoreFullError
 from aris.store.objects import Identity, MismatchError, ObjectError, canonical, identity, parse
 
 if TYPE_CHECKING:
-    from aris.store.store import Added, Store
+    from aris.store.store import Added, Store, Stored
 
 log = logging.getLogger("aris.dicomweb")
 
@@ -103,7 +103,11 @@ class Storing:
     def _keep(self, added: Added, known: Identity) -> None:
         self.added.append(added)
         self._studies.add(known.study)
-        at = f"{self.base}/studies/{known.study}/series/{known.series}/instances/{known.uid}"
+        place: Identity | Stored = known
+        if added.outcome == "kept beside":
+            # The first may be of another study or series: there it is retrieved.
+            place = self.store.find(known.uid) or known
+        at = f"{self.base}/studies/{place.study}/series/{place.series}/instances/{known.uid}"
         item = _reference(known) | {"00081190": _uri(at)}
         if added.outcome == "kept beside":
             log.warning("STOW-RS: another content under a known UID; both are kept")

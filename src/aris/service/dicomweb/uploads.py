@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
@@ -24,13 +26,14 @@ if TYPE_CHECKING:
     from aris.store.store import Added
 
 BUSY_S = 5
+log = logging.getLogger("aris.dicomweb")
 
 
 class Uploads:
     """The store requests of a server. Used in one event loop.
 
     Args:
-        received: is called after each object that was kept, in a thread; what it raises is the caller's to log.
+        received: is called after each object that was kept, in a thread; what it raises is logged, no more.
     """
 
     def __init__(self, limits: DicomwebLimits, received: Callable[[Added, str], None]) -> None:
@@ -48,9 +51,10 @@ class Uploads:
         whole, reader = self._checked(request)
         self._active += 1
         try:
-            async for chunk in self._chunks(request, reader, whole):
-                for part in chunk:
-                    await run_in_threadpool(self._keep, storing, part)
+            async with aclosing(self._chunks(request, reader, whole)) as chunks:
+                async for chunk in chunks:
+                    for part in chunk:
+                        await run_in_threadpool(self._keep, storing, part)
         finally:
             self._active -= 1
         status, made, retry_after = storing.answer()
@@ -79,7 +83,7 @@ class Uploads:
 
     async def _chunks(
         self, request: Request, reader: PartReader | None, whole: bytearray | None
-    ) -> AsyncIterator[Iterator[Part]]:
+    ) -> AsyncGenerator[Iterator[Part], None]:
         """The parts that each piece of the body completes."""
         size = held = 0
         arriving = request.stream().__aiter__()
@@ -121,7 +125,10 @@ class Uploads:
         before = len(storing.added)
         storing.add(part)
         for added in storing.added[before:]:
-            self._received(added, storing.source)
+            try:
+                self._received(added, storing.source)
+            except Exception as error:  # the object is kept, and is acknowledged
+                log.error("what follows a stored object failed: %s", type(error).__name__)
 
     def _over(self) -> WebError:
         return WebError(413, f"the request is larger than {self._limits.request_bytes:,} bytes; send fewer objects")
