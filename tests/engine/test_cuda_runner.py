@@ -180,3 +180,16 @@ def test_a_quantised_model_equals_its_reference(kind: str, head: str) -> None:
         outputs.append(out)
     for got, wanted in zip(outputs[1], outputs[0], strict=True):
         assert float((got - wanted).norm() / wanted.norm()) < 2e-4
+
+
+@torch.inference_mode()
+def test_a_prompt_asked_for_its_last_tokens_gives_the_same() -> None:
+    model = tiny()
+    pool = KVPool(model.config.text, 4, 7, DEVICE, torch.float32)
+    runner = CudaRunner.wrap(model, pool)
+    if runner is None:
+        pytest.skip("these kernels take bfloat16 alone on a GPU")
+    prompt = [2, *range(20, 60)]
+    whole = runner.prefill(PrefillChunk(prompt, 0, 1, [1]))
+    for count in (1, 3):
+        same(runner.prefill(PrefillChunk(prompt, 0, 2, [2], outputs=count)), whole[-count:])
