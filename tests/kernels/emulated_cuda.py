@@ -1,7 +1,7 @@
 """Runs this package's CUDA C++ kernels on a CPU, for tests without a GPU.
 
 Every thread is a fiber of its own that runs until it has to wait for others, so a missing barrier shows. The source is
-compiled by a C++ compiler, with the few instructions that it uses replaced: the matrix unit's product, shuffles, barriers,
+compiled by a C++ compiler, the few instructions that it uses replaced: the matrix unit's product, shuffles, barriers,
 asynchronous copies (done at once), a cluster's shared memory. Only what the kernels need is there.
 """
 
