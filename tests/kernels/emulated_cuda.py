@@ -85,7 +85,7 @@ def _source(name: str) -> tuple[str, str]:
     text = re.sub(r'^#include "([\w.]+)"$', lambda m: (_FOLDER / m[1]).read_text(), text, flags=re.M)
     for function, new in _REPLACED.items():
         text = _without(text, function, new)
-    # Clusters' barriers: arriving and waiting together, or in two steps. The rest of the instructions order nothing here.
+    # Clusters' barriers: arriving and waiting together, or in two steps. The other instructions order nothing here.
     end = r'[^;]*;" ::: "memory"\);'
     text = re.sub(rf'asm volatile\("barrier\.cluster\.arrive[^;]*;\\nbarrier{end}', "meet_cluster();", text)
     text = re.sub(rf'asm volatile\("barrier\.cluster\.wait{end}', "meet_cluster();", text)
