@@ -2,6 +2,7 @@
 
     python benchmarks/tune_gpu_step.py [--size 4b|27b] [--format bf16|int4] [--head bf16|int8] [--seconds 60]
 
+With ARIS_NO_NVRTC=1 for int4, whose tiles are otherwise those of the CUDA C++ kernels (`kernels/gpu/tiles.py`).
 Slower than `tune_gpu_kernels.py` and truer: a kernel's neighbours decide how its start and its end overlap.
 """
 

@@ -214,3 +214,16 @@ def test_packed_layers_can_be_differentiated(kind: str) -> None:
     assert CudaRunner.wrap(model, KVPool(model.config.text, 4, 7, DEVICE, torch.float32)) is not None
     found, _ = patch_relevance(model, pixels, ids, [Target(8, 30, 40)])
     same(found, wanted)
+
+
+@torch.inference_mode()
+def test_a_prompt_asked_for_its_last_tokens_gives_the_same() -> None:
+    model = tiny()
+    pool = KVPool(model.config.text, 4, 7, DEVICE, torch.float32)
+    runner = CudaRunner.wrap(model, pool)
+    if runner is None:
+        pytest.skip("these kernels take bfloat16 alone on a GPU")
+    prompt = [2, *range(20, 60)]
+    whole = runner.prefill(PrefillChunk(prompt, 0, 1, [1]))
+    for count in (1, 3):
+        same(runner.prefill(PrefillChunk(prompt, 0, 2, [2], outputs=count)), whole[-count:])

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from aris.kernels.gpu.activation import gated, gated_reference
 from aris.kernels.gpu.decode_attention import decode_attention
+from aris.kernels.gpu.gated_product import fits, gated_product
 from aris.kernels.gpu.matmul import dequantise, matmul
 from aris.kernels.gpu.matvec import matvec
 from aris.kernels.gpu.prefill_attention import prefill_attention
@@ -153,6 +154,14 @@ def test_gated_activation_over_a_wide_range() -> None:
     close(gated(both), gated_reference(both))
 
 
+def test_a_product_that_ends_in_its_gate() -> None:
+    x, weight = rand(37, 64), rand(64, 64) * 0.2
+    got = gated_product(x, weight, block_m=16, block_n=16, block_k=32, num_warps=4)
+    close(got, gated_reference(F.linear(x, weight)))
+    assert not fits(4096, weight), "float32 has its own way"
+    assert not fits(16, rand(256, 64).bfloat16()), "few rows do not fill the tiles"
+
+
 def test_add_norm() -> None:
     residual, branch, post, pre = rand(5, 96), rand(5, 96) * 4, rand(96) * 0.1, rand(96) * 0.1
     out, onward = torch.empty_like(residual), torch.empty_like(residual)
@@ -289,11 +298,12 @@ def test_prefill_attention_over_ranges() -> None:
         close(got, wanted.transpose(1, 2).flatten(2), 1e-5)
 
 
-def test_attention_of_a_tower_whose_heads_are_no_power_of_two() -> None:
-    qkv = rand(2, 50, 3 * 2 * 24)
-    query, key, value = (part.unflatten(2, (2, 24)) for part in qkv.chunk(3, 2))
+@pytest.mark.parametrize("dim", [24, 40])
+def test_attention_of_a_tower_whose_heads_are_no_power_of_two(dim: int) -> None:
+    qkv = rand(2, 50, 3 * 2 * dim)
+    query, key, value = (part.unflatten(2, (2, dim)) for part in qkv.chunk(3, 2))
     wanted = F.scaled_dot_product_attention(
-        query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), scale=24**-0.5
+        query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), scale=dim**-0.5
     )
-    got = prefill_attention(query, key, value, scale=24**-0.5, block_m=16, block_n=16, num_warps=4)
+    got = prefill_attention(query, key, value, scale=dim**-0.5, block_m=16, block_n=16, num_warps=4)
     close(got, wanted.transpose(1, 2).flatten(2), 1e-5)

@@ -126,7 +126,8 @@ class DecodeStep:
         self.query, self.attended = buffer(rows, heads, dim), buffer(rows, heads, dim)
         self.inner = buffer(rows, text.intermediate_size)
         # Results of a product split along its columns, in float32 until they are added up.
-        parts = max(tile(w, role, rows).get("parts", 1) for w, role in ((weights[0].o, "o"), (weights[0].down, "down")))
+        branches = [pair for layer in weights for pair in ((layer.o, "o"), (layer.down, "down"))]
+        parts = max(tile(weight, role, rows).get("parts", 1) for weight, role in branches)
         self.parts = buffer(parts, rows, width, kind=torch.float32)
         self.branch = buffer(rows, width)
         self.angles = tuple(buffer(rows, dim // 2, kind=torch.float32) for _ in range(4))

@@ -124,7 +124,7 @@ def weight_of(module: nn.Module) -> Weight | None:
 def _join(parent: nn.Module, names: tuple[str, ...], table: Tensor | None) -> Weight | None:
     parts = [weight_of(getattr(parent, name)) for name in names]
     known = [part for part in parts if part is not None]
-    if len(known) != len(names) or len({(part.format, part.group_size) for part in known}) != 1:
+    if len(known) != len(names) or len({(part.format, part.group_size, part.tiled) for part in known}) != 1:
         return None
     whole = stack(known) if len(known) > 1 else known[0]
     start = 0

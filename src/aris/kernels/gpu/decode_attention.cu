@@ -211,6 +211,7 @@ extern "C" __global__ void __cluster_dims__(8, 1, 1) __launch_bounds__(8 * 32, 2
     }
 
     // The warps' results to the block's; unnormalised, each beside its best score and its sum of weights.
+    __syncwarp();  // they take the place of other lanes' values
 #pragma unroll
     for (int h = 0; h < G; h++) {
         if (sub == 0) {

@@ -7,13 +7,14 @@ matrix units, or are multiplied outside of them at 5 instructions a weight. Here
 from __future__ import annotations
 
 import functools
+import logging
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from aris.kernels.gpu.cuda_source import kernel, why_not
+from aris.kernels.gpu.cuda_source import CudaSourceError, kernel, why_not
 from aris.kernels.gpu.weights import Weight
 
 MOST_ROWS = 64
@@ -62,7 +63,21 @@ class Plan:
 def can_tile(rows: int, columns: int, group_size: int) -> bool:
     """Whether a matrix can be laid out in tiles, and this machine has the kernels for them."""
     fits = rows % 64 == 0 and columns % 128 == 0 and group_size in (32, 64, 128)
-    return fits and not why_not() and torch.cuda.get_device_capability() >= (8, 0)
+    return fits and torch.cuda.is_available() and _works(torch.cuda.current_device())
+
+
+@functools.cache
+def _works(device: int) -> bool:
+    """Whether the kernels compile for a device; if not, Triton's are used."""
+    if why_not() or torch.cuda.get_device_capability(device) < (8, 0):
+        return False
+    shape = {"NORM": 0, "SPLIT": 0, "BRANCH": 0, "PAIRS": 1, "WARPS": _WARPS, "DEPTH": _depth(device)}
+    try:
+        kernel("tiles.cu", "product", device, ONE=1, **shape, GATED=0, GS=2, WIDE=0)
+    except CudaSourceError as error:
+        logging.getLogger(__name__).warning("int4 weights are read by Triton's kernels, which is slower: %s", error)
+        return False
+    return True
 
 
 @functools.cache
