@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_training import IMAGE, SOFT, tiny_model, tiny_recipe
 
 import tiny_checkpoint
 from aris.checkpoints import load_model, open_checkpoint
@@ -18,12 +19,14 @@ from aris.errors import DataError
 from aris.prompting import PromptProcessor, Tokenizer
 from aris.tuning import metrics
 from aris.tuning.answering import write
+from aris.tuning.fused import fuse
 from aris.tuning.loop import Loop
 from aris.tuning.options import choices, parse
 from aris.tuning.recipe import Recipe
 from aris.tuning.resume import Curve
 from aris.tuning.rows import Row, TokenRow, tokenize
 from aris.tuning.run import tune
+from aris.tuning.trainable import prepare
 
 SETTINGS = {
     "seed": 1, "steps": 8, "rows_per_step": 6, "most_tokens": 400, "max_tokens": 200, "learning_rate": 2e-2,
@@ -221,3 +224,31 @@ def test_metrics_that_cannot_be_are_named_before_the_first_step(
     with pytest.raises(DataError, match=reason):
         run(base, data, tmp_path / "run", **changes)
     assert not (tmp_path / "run" / "state.pt").exists()
+
+
+def test_a_model_fused_for_a_gpu_writes_what_a_plain_one_does() -> None:
+    """The modules that training on a GPU computes by, one token at a time (in Triton's interpreter without one)."""
+    pytest.importorskip("triton")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rows = [TokenRow("t", [2, 11, 12], 2, None), TokenRow("t", [2, *[IMAGE] * SOFT, 20, 30], 6, 0)]
+    bank = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)).to(device)
+    made = []
+    for fused in (False, True):
+        model = tiny_model(torch.bfloat16)
+        prepare(model, tiny_recipe(projector=False, tower_learning_rate=0))
+        model.to(device)
+        if fused:
+            fuse(model)
+        with torch.autocast(device.type, torch.bfloat16):
+            made.append(write(model, rows, lambda chosen: bank[chosen], 2, {-1}))
+    assert made[0] == made[1] and all(len(ids) == 2 for ids in made[0])
+
+
+def test_weights_that_are_trained_whole_write_under_autocast() -> None:
+    """They are float32 there, and so is the cache, whatever dtype the products have."""
+    model = tiny_model(torch.bfloat16)
+    prepare(model, tiny_recipe(method="full", projector=False, tower_learning_rate=0))
+    rows = [TokenRow("t", [2, 11, 12], 2, None), TokenRow("t", [2, *range(20, 60)], 40, None)]
+    with torch.autocast("cpu", torch.bfloat16):
+        both, alone = (write(model, some, lambda chosen: None, 6, {-1}) for some in (rows, rows[:1]))
+    assert len(both[1]) == 6 and both[0] == alone[0]
