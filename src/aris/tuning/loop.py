@@ -142,7 +142,8 @@ class Loop:
             say("offload_activations: nothing to do on a CPU, where activations are in the computer's memory already")
         self.graphs = None
         head = model.language_model.embed_tokens
-        recordable = type(self)._row_losses is Loop._row_losses and model.device.type == "cuda" and not self.team.sharded
+        plain = type(self)._row_losses is Loop._row_losses
+        recordable = plain and model.device.type == "cuda" and not self.team.sharded
         if recordable and recipe.graphs and isinstance(head, nn.Embedding):
             self.graphs = GraphedSteps(trained, self._static_loss, say)
         self.step, self.best_step, self.best_loss = 0, -1, math.inf
