@@ -26,8 +26,8 @@ MOST_DRAFTS = 32
 _PROBE = 8
 # What guesses must promise to win, at the least, as times are only estimates.
 _WORTH_IT = 1.03
-# What a row more costs at the least, in steps: on a noisy machine small costs cannot be told from none, and guesses that
-# seem to be free would be let through at every step.
+# What a row more costs at the least, in steps: on a noisy machine small costs cannot be told from none, and guesses
+# that seem to be free would be let through at every step.
 _LEAST_COST = 0.02
 
 
