@@ -100,16 +100,18 @@ class Load:
         with httpx2.Client(base_url=url, timeout=300) as http:
             for kind in ("most", "image") * 3:
                 self._together.wait()
-                ask(http, kind, chosen, max_tokens)
+                self._ask(http, kind, chosen, max_tokens)
             while not self.stop.is_set():
-                kind = chosen.choice(KINDS)
-                try:
-                    outcome: object = ask(http, kind, chosen, max_tokens)
-                except httpx2.HTTPError as error:
-                    outcome = f"5xx, no answer: {type(error).__name__}"
-                with self._lock:
-                    self.counts[kind] += 1
-                    self.counts[f"status {outcome}"] += 1
+                self._ask(http, chosen.choice(KINDS), chosen, max_tokens)
+
+    def _ask(self, http: httpx2.Client, kind: str, chosen: random.Random, max_tokens: int) -> None:
+        try:
+            outcome: object = ask(http, kind, chosen, max_tokens)
+        except httpx2.HTTPError as error:
+            outcome = f"5xx, no answer: {type(error).__name__}"
+        with self._lock:
+            self.counts[kind] += 1
+            self.counts[f"status {outcome}"] += 1
 
 
 def soak(pid: int, url: str, given: argparse.Namespace) -> bool:

@@ -26,6 +26,9 @@ MOST_DRAFTS = 32
 _PROBE = 8
 # What guesses must promise to win, at the least, as times are only estimates.
 _WORTH_IT = 1.03
+# What a row more costs at the least, in steps: on a noisy machine small costs cannot be told from none, and guesses
+# that seem to be free would be let through at every step.
+_LEAST_COST = 0.02
 
 
 @dataclass
@@ -138,25 +141,32 @@ class DraftModel:
 
 
 class StepTimes:
-    """How long steps of so many rows take, from those that were seen."""
+    """How long steps of so many rows take, from those that were seen, at the pace that the machine had in each.
+
+    A machine that does other work meanwhile is slower for a while. Plain steps tell its pace, by which all are divided:
+    so steps are compared with those around them.
+    """
 
     def __init__(self, remembered: int = 15) -> None:
         self._seen: dict[int, deque[float]] = {}
         self._medians: dict[int, float] = {}
         self._remembered = remembered
+        self._paces: deque[float] = deque(maxlen=5)
 
-    def add(self, rows: int, seconds: float) -> None:
-        """A step of `rows` rows has taken `seconds`."""
+    def add(self, rows: int, seconds: float, *, plain: bool = False) -> None:
+        """A step of `rows` rows has taken `seconds`; `plain` if it had no guesses."""
+        if plain and self.known(rows):
+            self._paces.append(seconds / self._medians[rows])
         seen = self._seen.setdefault(rows, deque(maxlen=self._remembered))
-        seen.append(seconds)
-        self._medians[rows] = median(seen)
+        seen.append(seconds / median(self._paces) if self._paces else seconds)
+        self._medians[rows] = median(seen) if len(seen) >= 3 else max(seen)  # few may have come at a lucky moment
 
     def known(self, rows: int) -> bool:
         """Whether steps of so many rows were seen often enough to judge others by them."""
         return len(self._seen.get(rows, ())) >= 3
 
     def relative(self, rows: int, more: int) -> float:
-        """How many times longer a step takes with `more` rows than with `rows`, which are known; at least 1.
+        """How many times longer a step takes with `more` rows than with `rows`, which are known; 2 % a row at least.
 
         Straight lines between what was seen; beyond it, and before anything was, each row is taken to cost as much as
         on average over what was seen, or a tenth of a step.
@@ -173,7 +183,7 @@ class StepTimes:
             seconds = self._medians[below] + slope * (wanted - below)
         else:
             seconds = base * (1 + 0.1 * more)
-        return max(seconds / base, 1.0)
+        return max(seconds / base, 1.0 + _LEAST_COST * more)
 
 
 @dataclass
@@ -261,7 +271,7 @@ class Gate:
     def done(self, rows: int, seconds: float | None) -> None:
         """The planned step has been done, with so many rows; `seconds` is None where it held other work too."""
         if seconds is not None:
-            self.times.add(rows, seconds)
+            self.times.add(rows, seconds, plain=rows == self._rows)
         if rows > self._rows:
             cost = self.times.relative(self._rows, rows - self._rows) - 1
             self.balance = min(self.balance + self._accepted / max(self._answers, 1) - cost, self.most)
