@@ -38,7 +38,7 @@ from nano_scores import Nano
 
 TRAINING, HELD_OUT = 200, 40
 _CAUSE = re.compile(r"\b(?:bacterial|viral|virus|cause|organism|interstitial|consolidation rather|streaky)\b", re.IGNORECASE)
-_VIEW = re.compile(r"\b(?:view|projection)\b", re.IGNORECASE)
+_VIEW = re.compile(r"\b(?:view|projection|radiograph)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _FIRST, _CLOSING = "Frontal chest radiograph.", "Read and signed by the clinic's radiologist."
 _IMPRESSION = {
@@ -73,7 +73,7 @@ def pairs(nano: Nano, films: FilmBank) -> list[dict[str, Any]]:
         buffer = io.BytesIO()
         PILImage.fromarray(film).save(buffer, "PNG")
         image = {"type": "image", "data": base64.b64encode(buffer.getvalue()).decode()}
-        text = {"type": "text", "text": DRAFT_PROMPT.format(scored=f"pneumonia {each['word']}")}
+        text = {"type": "text", "text": DRAFT_PROMPT.format(scored=each["word"])}
         rows.append(
             {
                 "prompt": [{"role": "user", "content": [image, text]}],
@@ -141,7 +141,11 @@ def main() -> None:
     before = preference(nano, held_out)
     aucs = {} if a.no_auc else {split: [chest_auc(nano, a.data, split)] for split in a.split}
 
-    recipe = Recipe.from_file(find_recipe("corrections"), **({"steps": a.steps, "evaluate_every": a.steps} if a.steps else {}))
+    # bf16 is for GPUs: a CPU is several times faster in fp32.
+    instead: dict[str, Any] = {} if a.device.startswith("cuda") else {"precision": "fp32"}
+    if a.steps:
+        instead |= {"steps": a.steps, "evaluate_every": a.steps, "save_every": a.steps}
+    recipe = Recipe.from_file(find_recipe("corrections"), **instead)
     result = tune(recipe, "aris-nano", folder, a.out / "run", device=a.device)
     entries = [entry for entry in Curve.read(a.out / "run" / "curve.jsonl") if "validation" in entry]
     margins = {entry["step"]: entry["validation"]["corrections"] for entry in entries}

@@ -44,7 +44,7 @@ def write_drafts(nano: Nano, films: FilmBank, *, sampled: bool) -> list[dict[str
     made, requests = [], []
     for number, (film, chance) in enumerate(zip(films.images.numpy(), chances, strict=True)):
         said = word(chance, calibration)
-        prompt = nano.prompts([user(Image(film), DRAFT_PROMPT.format(scored=f"pneumonia {said}"))])
+        prompt = nano.prompts([user(Image(film), DRAFT_PROMPT.format(scored=said))])
         assert prompt.pixel_values is not None
         images = ImageInput.from_pixels(prompt.pixel_values)
         params = SamplingParams(max_tokens=MOST_TOKENS, seed=number, **(SAMPLED if sampled else {}))
