@@ -7,8 +7,8 @@ changing order, so that whatever else the machine does falls on both alike. Prin
 
 * `ratio` and `worst`: plain time over lookup's for the answer, the median of the rounds and their least; a step that
   took more than three times the median of its kind (a machine that was elsewhere) counts as that;
-* `counted`: the same without a clock on the schedule. Each step counts as what steps of so many rows take, the median
-  over the whole run, in steps of plain rows; only this table of costs is measured. The floor of 0.97 is held by it;
+* `counted`: the same by counting steps and guessed rows. Only what such a row costs is measured, once for the whole run: the
+  median over all steps with guesses, each against the plain step made beside it. The floor of 0.97 is judged by it;
 * `steps` and `rows` a token, which no clock enters (plain: 1 and 1), and `plan`: microseconds a step that looking up and
   deciding take, whether anything is guessed or not.
 
@@ -125,14 +125,19 @@ def race(engines: Mapping[str, Engine], prompt: list[int], params: SamplingParam
 
 
 def counted(plain: list[Run], lookup: list[Run]) -> list[float]:
-    """For each round plain steps over lookup's, each at the cost of its number of rows."""
-    kinds = by_rows([step for run in (*plain, *lookup) for step in run.steps])
-    costs = {rows: median(times) for rows, times in kinds.items()}
-    # More rows never cost less: where few steps of a kind were seen, noise would say so.
-    for less, more in zip(sorted(costs), sorted(costs)[1:], strict=False):
-        costs[more] = max(costs[more], costs[less])
+    """For each round plain steps over lookup's, where a guessed row costs what it does at the median of all, in steps.
+
+    Steps with guesses are compared with the plain one that was made beside them.
+    """
+    costs = []
+    for one, other in zip(plain, lookup, strict=True):
+        for (few, beside), (rows, seconds) in zip(one.steps, other.steps, strict=False):
+            if rows > few:
+                costs.append((seconds / beside - 1) / (rows - few))
+    row = max(median(costs), 0.0) if costs else 0.0
+    width = plain[0].steps[0][0]
     return [
-        sum(costs[rows] for rows, _ in one.steps) / sum(costs[rows] for rows, _ in other.steps)
+        len(one.steps) / sum(1 + row * max(rows - width, 0) for rows, _ in other.steps)
         for one, other in zip(plain, lookup, strict=True)
     ]
 
