@@ -6,6 +6,7 @@ stderr and the peak of memory are watched: readers write nothing, print nothing 
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -75,6 +76,7 @@ def main() -> None:
     for descriptor in (1, 2):
         os.dup2(noise.fileno(), descriptor)
     mutations.mutated(0, seed)  # the corpus, before anything is watched
+    gc.collect()  # and the folders that it was made in
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + _ADDRESS_SPACE,) * 2)
     watch = _Watch()

@@ -258,3 +258,13 @@ def test_a_deflated_file_in_an_archive_is_bounded_too(tmp_path: Path) -> None:
     archive = tmp_path / "study.zip"
     archive.write_bytes(buffer.getvalue())
     assert "none of its 1 files can be read" in refused(archive, read_volume)
+
+
+def test_a_directory_whose_record_has_a_damaged_character_set_is_refused(tmp_path: Path) -> None:
+    data = Path(pydicom.data.get_testdata_file("DICOMDIR-reordered")).read_bytes()
+    # Specific Character Set of a record as an unsigned short: pydicom matches a pattern against the number.
+    charset = struct.pack("<HH2sH", 8, 5, b"CS", 10)
+    at = data.index(charset, data.index(struct.pack("<HH", 4, 0x1220)))
+    (tmp_path / "DICOMDIR").write_bytes(data[: at + 4] + b"US" + data[at + 6 :])
+    with pytest.raises(ImageError, match="the DICOMDIR is damaged"):
+        find_studies(tmp_path / "DICOMDIR")

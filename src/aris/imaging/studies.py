@@ -159,8 +159,11 @@ def _listed(path: Path) -> list[tuple[FileSource, bytes | None] | Skipped] | Non
         return None
     root = path.parent.resolve()
     listed: list[tuple[FileSource, bytes | None] | Skipped] = []
-    for record in dataset.DirectoryRecordSequence:
-        parts = record.get("ReferencedFileID")
+    try:  # pydicom converts on access and raises many kinds on damaged files
+        named = [record.get("ReferencedFileID") for record in dataset.DirectoryRecordSequence]
+    except Exception:
+        raise ImageError(f"{path.name}: the DICOMDIR is damaged; send or export it again") from None
+    for parts in named:
         if not parts:
             continue
         parts = [parts] if isinstance(parts, str) else [str(part) for part in parts]
