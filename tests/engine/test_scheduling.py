@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 from collections import Counter
@@ -96,6 +97,26 @@ def test_a_dropped_stream_frees_its_sequence(model: MedGemma) -> None:
     del stream
     gc.collect()
     assert engine.stats()["running"] == 0
+
+
+def test_a_stream_dropped_at_the_end_of_the_stack_locks_nobody_out(model: MedGemma) -> None:
+    """The garbage collector may close a stream while a deep document is read, where no call can be nested any more."""
+    engine = em.engine(model, max_waiting=200)
+    unread = [engine.submit(Request(em.text(5, seed), params=em.greedy(9))) for seed in range(120)]
+
+    def dive() -> None:
+        with contextlib.suppress(RecursionError):
+            dive()
+        if unread:  # first at the very end, then a call further up each time
+            with contextlib.suppress(RecursionError):
+                unread[-1].cancel()
+                unread.pop()
+
+    dive()
+    assert not unread and not engine._state.locked()
+    assert em.tokens(engine.submit(em.request(em.text(190, 2)))) == em.plain(model, em.text(190, 2), 20)
+    stats = engine.stats()
+    assert stats["running"] == stats["waiting"] == 0 and stats["cancelled"] == 120
 
 
 def test_a_long_prompt_stalls_no_answer_and_no_short_prompt(model: MedGemma) -> None:

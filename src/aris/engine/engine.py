@@ -133,9 +133,10 @@ class Engine:
         """End a sequence and free what it holds, at once; one that has ended stays as it is."""
         self._cancelled.append(sequence)
         # Whoever holds the lock sees to it before letting go. It may be this very thread, if the garbage collector
-        # closed a stream in the middle of something, so waiting is no option.
-        if self._state.acquire(blocking=False):
-            self._unlock()
+        # closed a stream in the middle of something, so waiting is no option. It may also be at the very end of the
+        # stack (the reader of a deep document, say): then whoever comes next sees to it.
+        if _has_stack():
+            self._settle()
 
     @torch.inference_mode()
     def encode_images(self, pixels: Tensor) -> Tensor:
@@ -449,17 +450,24 @@ class Engine:
         try:
             yield
         finally:
-            self._unlock()
+            try:
+                self._end_cancelled()
+            finally:
+                self._state.release()
+        # One may have come between the last look and the release, and nobody else need pass by here again.
+        self._settle()
 
-    def _unlock(self) -> None:
-        """Let go of the state, after seeing to what was cancelled meanwhile."""
-        while True:
-            while self._cancelled:
-                self._end(self._cancelled.popleft(), outcome="cancelled")
-            self._state.release()
-            # One may have come between the last look and the release, and nobody else need pass by here again.
-            if not self._cancelled or not self._state.acquire(blocking=False):
-                return
+    def _settle(self) -> None:
+        """End what was cancelled, unless somebody holds the state, who will."""
+        while self._cancelled and self._state.acquire(blocking=False):
+            try:
+                self._end_cancelled()
+            finally:
+                self._state.release()
+
+    def _end_cancelled(self) -> None:
+        while self._cancelled:
+            self._end(self._cancelled.popleft(), outcome="cancelled")
 
     # Prompts
 
@@ -513,3 +521,11 @@ class Engine:
                 f"the prompt's {slots} soft image tokens do not match {given} images "
                 f"of {config.mm_tokens_per_image} tokens each; put one place in the prompt for each image"
             )
+
+
+def _has_stack(calls: int = 50) -> bool:
+    """Whether so many calls may still be nested."""
+    try:
+        return calls == 0 or _has_stack(calls - 1)
+    except RecursionError:
+        return False
