@@ -30,7 +30,7 @@ _PSEUDO = re.compile(
     r"|without (?:significant )?change(?: in)?|not clear|less clear|no longer clear)\b"
 )
 _UNCERTAIN = re.compile(
-    r"\b(?:possible|possibly|possibility|may|might|could|equivocal|indeterminate|uncertain|unclear|questionable"
+    r"\b(?:possible|possibly|possibility|may|might|could|borderline|equivocal|indeterminate|uncertain|unclear|questionable"
     r"|suspicious|suspicion|suspected|versus|vs|neither be shown nor excluded"
     r"|can(?:not| not) (?:be )?(?:excluded?|ruled? out)|not (?:been )?(?:excluded|ruled out)"
     r"|close to (?:its|the) threshold|query)\b|\?"
