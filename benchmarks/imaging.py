@@ -44,7 +44,7 @@ def ours(path: Path, processor: ImageProcessor) -> torch.Tensor:
     """(images, 3, size, size), as a draft's prompt has them."""
     (case,) = read_cases(path)
     images = [as_part(part) for part in case.parts() if not isinstance(part, str)]
-    return torch.cat([processor(image) for image in images])
+    return torch.cat(processor.many(images))
 
 
 def plain_series(folder: Path, processor: ImageProcessor) -> torch.Tensor:

@@ -189,3 +189,12 @@ def test_equalisation_is_of_the_resized_luminance(method: str) -> None:
     red = np.stack([grey, grey // 2, grey // 2], axis=2)
     means = processor(Image(red))[0].mean(dim=(1, 2))
     assert means[0] > means[1]
+
+
+def test_many_images_at_once_are_each_as_alone() -> None:
+    source = np.random.default_rng(4)
+    images = [Image(source.integers(0, 256, (40 + 9 * at, 64, 3), dtype=np.uint8)) for at in range(7)]
+    processor = ImageProcessor(size=32, pan_and_scan_min_crop_size=8)
+    for made, image in zip(processor.many(images, pan_and_scan=True), images, strict=True):
+        assert torch.equal(made, processor(image, pan_and_scan=True))
+    assert processor.many([]) == []

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -126,6 +128,14 @@ class ImageProcessor:
             pixels = np.asarray(PIL.Image.fromarray(pixels).convert("L"))
         views = [pixels[top:bottom, left:right] for left, top, right, bottom in self._boxes(pixels, pan_and_scan)]
         return torch.from_numpy(np.stack([self._pixel_values(view) for view in views]))
+
+    def many(self, images: Sequence[Image], *, pan_and_scan: bool | None = None) -> list[Tensor]:
+        """As `__call__` for each of several images (a series), as many at a time as there are processors."""
+        threads = min(len(images), os.cpu_count() or 1)
+        if threads < 2:
+            return [self(image, pan_and_scan=pan_and_scan) for image in images]
+        with ThreadPoolExecutor(threads, thread_name_prefix="aris-pixels") as pool:  # Pillow resizes without the GIL
+            return list(pool.map(lambda image: self(image, pan_and_scan=pan_and_scan), images))
 
     def frames(self, image: Image, *, pan_and_scan: bool | None = None) -> list[Frame]:
         """What each view of `__call__` shows of the image, in the same order."""

@@ -98,7 +98,7 @@ class PromptProcessor:
                 "prompt: this model reads text only and the conversation has an image; choose a model with a "
                 "vision tower, or leave the image out"
             )
-        return [self.image_processor(image, pan_and_scan=pan_and_scan) for image in images]
+        return self.image_processor.many(images, pan_and_scan=pan_and_scan)
 
     def _expand(self, rendered: str, view_counts: Sequence[int]) -> str:
         """Write each image marker out; `view_counts` holds 1 + crops for each image."""
