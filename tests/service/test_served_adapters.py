@@ -101,6 +101,12 @@ def test_a_bound_backend_scores_and_answers_with_its_adapter(
             each.score_many(messages, questions), alone[name].score_many(messages, questions), strict=True
         ):
             assert found == pytest.approx(wanted, abs=1e-3)
+        read = each.token_logprobs(messages, "The lungs are clear.")
+        known = alone[name].token_logprobs(messages, "The lungs are clear.")
+        assert [token.token for token in read] == [token.token for token in known]
+        assert [token.logprob for token in read] == pytest.approx([token.logprob for token in known], abs=1e-3)
+    with pytest.raises(ModelError, match="takes turns cannot be looked into"):
+        bound.relevance(messages, "Yes", against="No")
     assert bound.generate(messages, OPTIONS).text == alone["records"].generate(messages, OPTIONS).text
     with pytest.raises(ModelError, match="adapter 'other': not loaded; this model has histology, records"):
         several.with_adapter("other")

@@ -252,11 +252,11 @@ class NativeBackend:
         if not answer:
             return ()
         prompt = self._prompt(messages, None)
-        ids = [*prompt.token_ids, *self.tokenizer.encode(neutralize(answer))]
-        with memory_errors(self.model.device):
-            steps = self.engine.prompt_logprobs(ids, images=_images(prompt), start=len(prompt.token_ids))
+        start = len(prompt.token_ids)
+        whole = replace(prompt, token_ids=[*prompt.token_ids, *self.tokenizer.encode(neutralize(answer))])
         name = self.tokenizer.id_to_token
-        return tuple(TokenLogprob(name(step.token_id) or "", float(step.logprob or 0.0)) for step in steps)
+        read = self.prompt_logprobs(whole, start=start)[start:]
+        return tuple(TokenLogprob(name(token.token_id) or "", float(token.logprob or 0.0)) for token in read)
 
     def relevance(
         self, messages: Sequence[Message], wanted: str, *, before: str = "", against: str | None = None
@@ -269,6 +269,8 @@ class NativeBackend:
         processor = self.prompts.image_processor
         if processor is None:
             raise ModelError(f"{self.name}: this model reads no images, so there is nothing to point at")
+        if self.adapter is not None:
+            raise ModelError(f"{self.name}: an adapter that takes turns cannot be looked into; load it with `adapter`")
         prompt = self._prompt(messages, None)
         if prompt.pixel_values is None:
             raise PromptError("relevance: the conversation has no image")
