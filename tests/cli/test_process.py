@@ -112,3 +112,18 @@ def test_the_command_line_starts_light(statement: str) -> None:
     code = f"import sys; {statement}; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("command", "code"), [("--version", 0), ("--no-such-option", 2), ("models show nowhere/none", 1)])
+def test_one_of_several_processes_ends_without_the_interpreter_s_shutdown(command: str, code: int) -> None:
+    """Threads of gloo that still hold tensors would end it with SIGABRT; all is written before, the code is kept."""
+    program = f"import atexit, os, sys; atexit.register(os.write, 1, b'shut down'); sys.argv[1:] = {command.split()!r};"
+    program += "from aris.cli import main; main()"
+    ends = []
+    for world in ("1", "2"):
+        environment = os.environ | {"WORLD_SIZE": world}
+        ends.append(subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, timeout=120))
+    alone, of_two = ends
+    assert alone.returncode == of_two.returncode == code
+    assert of_two.stderr == alone.stderr
+    assert alone.stdout == of_two.stdout + b"shut down"

@@ -73,7 +73,7 @@ def two(base: Path, data: Path, out: Path, **changes: Any) -> subprocess.Popen[s
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m",
                "aris.cli", "tune", str(recipe), "--data", str(data), "--model", str(base), "--out", str(out),
                "--device", "cpu"]  # fmt: skip
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}  # a signal tells where it came
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             start_new_session=True)  # fmt: skip
 

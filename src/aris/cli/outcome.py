@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -132,9 +132,19 @@ def run(app: typer.Typer) -> None:
         code = ended.code
     else:
         code = 0
-    if code == INTERRUPTED:
-        # Leave at once: half-imported libraries complain while the interpreter shuts down.
+    # Half-imported libraries complain while the interpreter shuts down after an interrupt. In one of several processes
+    # that torchrun started, a thread of gloo may still let go of its last tensors then, for which it wants Python's lock:
+    # that ends the process with SIGABRT after all its work was done (pytorch issue 190489).
+    if code == INTERRUPTED or os.environ.get("WORLD_SIZE", "1") != "1":
+        _leave_at_once(code)
+    raise SystemExit(code)
+
+
+def _leave_at_once(code: object) -> None:
+    """End the process without the interpreter's shutdown; `code` as `SystemExit` takes it."""
+    if isinstance(code, str):
+        note(code)
+    with suppress(OSError):  # nobody reads any more
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(INTERRUPTED)
-    raise SystemExit(code)
+    os._exit(0 if code is None else code if isinstance(code, int) else FAILED)
