@@ -114,7 +114,9 @@ def test_the_command_line_starts_light(statement: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(("command", "code"), [("--version", 0), ("--no-such-option", 2), ("models show nowhere/none", 1)])
+@pytest.mark.parametrize(
+    ("command", "code"), [("--version", 0), ("--no-such-option", 2), ("models show nowhere/none", 1)]
+)
 def test_one_of_several_processes_ends_without_the_interpreter_s_shutdown(command: str, code: int) -> None:
     """Threads of gloo that still hold tensors would end it with SIGABRT; all is written before, the code is kept."""
     program = f"import atexit, os, sys; atexit.register(os.write, 1, b'shut down'); sys.argv[1:] = {command.split()!r};"

@@ -133,8 +133,8 @@ def run(app: typer.Typer) -> None:
     else:
         code = 0
     # Half-imported libraries complain while the interpreter shuts down after an interrupt. In one of several processes
-    # that torchrun started, a thread of gloo may still let go of its last tensors then, for which it wants Python's lock:
-    # that ends the process with SIGABRT after all its work was done (pytorch issue 190489).
+    # that torchrun started, a thread of gloo may still let go of its last tensors then, for which it wants Python's
+    # lock: that ends the process with SIGABRT after all its work was done (pytorch issue 190489).
     if code == INTERRUPTED or os.environ.get("WORLD_SIZE", "1") != "1":
         _leave_at_once(code)
     raise SystemExit(code)
