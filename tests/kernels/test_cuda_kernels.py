@@ -9,11 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from aris.kernels.gpu import row_attention, tiles
+from aris.kernels.gpu import row_attention, tiles, tower_attention
 from aris.kernels.gpu.activation import gated_reference
 from aris.kernels.gpu.cuda_source import why_not
 from aris.kernels.gpu.matmul import dequantise
 from aris.kernels.gpu.tiles import Norm, parts_of, plan, tiled_product
+from aris.kernels.gpu.tower_attention import Plan
 from aris.kernels.gpu.weights import Weight, pack_tiles, stack
 from triton_interpreter import DEVICE
 
@@ -30,7 +31,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> None:
         return
     if emulated_cuda.compiler() is None:
         pytest.skip("no C++ compiler")
-    for module in (tiles, row_attention):
+    for module in (tiles, row_attention, tower_attention):
         monkeypatch.setattr(module, "kernel", emulated_cuda.kernel)
     monkeypatch.setattr(tiles, "_processors", lambda device: PROCESSORS)
     monkeypatch.setattr(tiles, "_depth", lambda device: 3)
@@ -181,3 +182,15 @@ def test_attention_of_one_row(local: bool, dim: int, heads: int, kv_heads: int, 
         assert not space[2].any()
     for mine, theirs in zip(pool, after, strict=True):
         assert apart(mine, theirs) < 1e-4
+
+
+@pytest.mark.parametrize("plan", [Plan(3, 3), Plan(2, 2), Plan(2, 3, overlap=True)])
+def test_attention_of_a_tower_with_heads_of_72(plan: Plan) -> None:
+    """More blocks of keys than buffers; with three groups the last of the queries' blocks is not full."""
+    if DEVICE == "cuda" and torch.cuda.get_device_capability() != (9, 0):
+        pytest.skip("for Hopper")
+    qkv = (1.5 * torch.randn(1, 512, 3, 2, 72, device=DEVICE)).bfloat16()
+    qkv[:, 200:, 1] += 0.5  # later keys score higher than all before
+    got = tower_attention.tower_attention(qkv, plan)
+    wanted = tower_attention.tower_attention_reference(qkv.double())
+    assert got.shape == wanted.shape and apart(got, wanted) < 4e-3

@@ -133,7 +133,9 @@ class Kernel:
 
     def __init__(self, source: str, name: str, definitions: tuple[tuple[str, int], ...]) -> None:
         major, minor = torch.cuda.get_device_capability()
-        options = (f"--gpu-architecture=sm_{major}{minor}", "--std=c++17", *(f"-D{key}={n}" for key, n in definitions))
+        own = "a" if (major, minor) == (9, 0) else ""  # with the instructions that only this processor has
+        macros = (f"-D{key}={n}" for key, n in definitions)
+        options = (f"--gpu-architecture=sm_{major}{minor}{own}", "--std=c++17", *macros)
         self._code = _compile(_FOLDER / source, options)  # the module refers to it
         module, self._function = c_void_p(), c_void_p()
         torch.cuda.current_stream()  # the device has a context from here on

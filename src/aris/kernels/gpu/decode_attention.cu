@@ -8,6 +8,7 @@
 //
 // D  dimensions of a head: 128 or 256        G  query heads that share a key head        CLUSTERS  at most
 
+#include "common.h"
 #include "tiles.h"
 
 #define BATCH 4                  // keys of a lane at a time

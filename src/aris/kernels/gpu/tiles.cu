@@ -16,6 +16,7 @@
 //         each with a result (parts, rows, N) of its own GS     groups in 128 columns: 1, 2 or 4
 // WIDE    results are float32                            WARPS, DEPTH
 
+#include "common.h"
 #include "tiles.h"
 
 #define COLUMNS (ONE ? 1 : 8)

@@ -8,6 +8,7 @@
 // TILES   16s of output rows of a warp                   GS     groups in 128 columns: 1, 2 or 4
 // WIDE    results are float32                            WARPS, DEPTH
 
+#include "common.h"
 #include "tiles.h"
 
 #define CODES (2 * TILES * (512 + BLOCK_SCALES))  // bytes of a warp's step
