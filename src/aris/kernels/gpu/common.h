@@ -19,3 +19,12 @@ __device__ __forceinline__ void fetched() { asm volatile("cp.async.commit_group;
 template <int LEFT> __device__ __forceinline__ void await() {
     asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
 }
+
+// Programmatic dependent launch: wait for the kernel before this one, then let the next one start. Before 9.0 kernels follow
+// each other anyway.
+__device__ __forceinline__ void take_turns() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}

@@ -94,8 +94,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) product(
         pre_pair[i] = at < columns / 2 ? pre[at] : 0;
     }
 #endif
-    asm volatile("griddepcontrol.wait;" ::: "memory");
-    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+    take_turns();
 
 #if NORM
     {

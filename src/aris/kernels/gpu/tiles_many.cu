@@ -80,8 +80,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) product(
 #pragma unroll
     for (int i = 0; i < DEPTH - 1; i++)
         if (from + i < past) ask_codes(i);
-    asm volatile("griddepcontrol.wait;" ::: "memory");
-    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+    take_turns();
 #pragma unroll
     for (int i = 0; i < DEPTH - 1; i++) {
         if (ahead < past) ask_inputs(i, ahead++);
