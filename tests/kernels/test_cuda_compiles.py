@@ -10,6 +10,7 @@ import torch
 
 from aris.kernels.gpu import cuda_source, tiles
 from aris.kernels.gpu.cuda_source import CudaSourceError, machine_code
+from aris.kernels.gpu.device import block_memory
 from aris.kernels.gpu.tiles import plan
 
 PRODUCT = {"SPLIT": 0, "WARPS": 8, "DEPTH": 3, "GS": 2, "WIDE": 0}
@@ -70,7 +71,8 @@ def test_a_block_takes_no_more_shared_memory_than_the_card_has(
     capability: tuple[int, int], processors: int, kib: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    depth, room = tiles._depth.__wrapped__(0), tiles._room.__wrapped__(0)
+    monkeypatch.setattr(tiles, "block_memory", block_memory.__wrapped__)
+    depth, room = tiles._depth(0), tiles.block_memory(0)
     assert room == kib << 10
     for rows, columns in SHAPES:
         for groups, one, split in itertools.product((1, 2, 4), (True, False), (True, False)):

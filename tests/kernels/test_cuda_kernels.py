@@ -35,7 +35,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "kernel", emulated_cuda.kernel)
     monkeypatch.setattr(tiles, "_processors", lambda device: PROCESSORS)
     monkeypatch.setattr(tiles, "_depth", lambda device: 3)
-    monkeypatch.setattr(tiles, "_room", lambda device: 227 << 10)
+    monkeypatch.setattr(tiles, "block_memory", lambda device: 227 << 10)
     monkeypatch.setattr(row_attention, "clusters", lambda kv_heads, device: 2)
 
 
@@ -91,7 +91,7 @@ def test_products_of_few_rows(rows: int, shape: tuple[int, int], group: int) -> 
 def test_products_where_there_is_little_shared_memory(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """More blocks than processors, and fewer units ahead."""
     room = 38 << 10 if rows == 1 else 45 << 10
-    monkeypatch.setattr(tiles, "_room", lambda device: room)
+    monkeypatch.setattr(tiles, "block_memory", lambda device: room)
     monkeypatch.setattr(tiles, "_processors", lambda device: 1)
     cut = tiles._plan(192 // 32, 384 // 128, 2, True, rows == 1, 0)
     assert cut is not None and cut.blocks == 2 and cut.depth == 2 and cut.shared <= room

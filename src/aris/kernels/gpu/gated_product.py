@@ -13,6 +13,7 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from aris.kernels.gpu.activation import gelu
+from aris.kernels.gpu.device import block_memory
 
 # Fewer rows do not fill the tiles, so the vendor's product and a pass over its result are faster.
 LEAST_ROWS = 2048
@@ -58,7 +59,11 @@ def _gated_product_kernel(
 def fits(rows: int, weight: Tensor) -> bool:
     """Whether `gated_product` is the way to go for so many rows and a weight (2N, K)."""
     shape = weight.shape[0] % (2 * _N) == 0 and weight.shape[1] % _K == 0 and weight.dtype == torch.bfloat16
-    return shape and rows >= LEAST_ROWS and weight.is_cuda and torch.cuda.get_device_capability() >= (9, 0)
+    if not (shape and rows >= LEAST_ROWS and weight.is_cuda):
+        return False
+    # Its tiles take 144 KiB of shared memory, which cards for consumers do not have.
+    device = torch.cuda.current_device()
+    return torch.cuda.get_device_capability(device) >= (9, 0) and block_memory(device) >= 144 << 10
 
 
 def gated_product(

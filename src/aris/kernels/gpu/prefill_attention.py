@@ -10,6 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from aris.kernels.gpu.device import block_memory
+
 
 @triton.jit
 def _tiles(
@@ -110,9 +112,9 @@ def prefill_attention(
     scale: float,
     first: Tensor | None = None,
     last: Tensor | None = None,
-    block_m: int = 128,
-    block_n: int = 64,
-    num_warps: int = 8,
+    block_m: int | None = None,
+    block_n: int | None = None,
+    num_warps: int | None = None,
     stages: int = 2,
 ) -> Tensor:
     """Attention of queries (B, T, H, D) over keys and values (B, S, K, D), to (B, T, H D).
@@ -120,12 +122,16 @@ def prefill_attention(
     Args:
         first, last: (T,) int32, the range of keys that each query sees, as indices into S, the same for all heads; for
             B = 1. Without them every query sees every key (a vision tower).
-        block_m, block_n, num_warps, stages: the tile.
+        block_m, block_n, num_warps, stages: the tile; by default what the card has shared memory for.
     """
     batch, tokens, heads, dim = query.shape
     keys, kv_heads = key.shape[1:3]
     out = query.new_empty(batch, tokens, heads * dim)
     unused = out
+    # Heads of 256 dimensions take 144 KiB at the large tile, 68 at the small one.
+    small = dim > 128 and block_memory(query.device.index) < 144 << 10
+    tile = (64, 32, 4) if small else (128, 64, 8)
+    block_m, block_n, num_warps = (given or own for given, own in zip((block_m, block_n, num_warps), tile, strict=True))
     _prefill_kernel[(triton.cdiv(tokens, block_m), heads, batch)](
         query, key, value, unused if first is None else first, unused if last is None else last, out,
         tokens, keys, query.stride(1), key.stride(1), scale * 1.4426950408889634,

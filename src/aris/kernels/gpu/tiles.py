@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from aris.kernels.gpu.cuda_source import CudaSourceError, kernel, why_not
+from aris.kernels.gpu.device import SMALL_BLOCK_MEMORY, block_memory
 from aris.kernels.gpu.weights import Weight
 
 MOST_ROWS = 64
 # Of `tiles.cu`: warps of a thread block, and units that a warp asks for ahead. Six units fill so much of an H100's
 # shared memory that a processor takes one block: blocks of two kernels side by side leave some with two of the same.
 _WARPS, _DEPTH, _SMALL_DEPTH = 8, 6, 3
-_SMALL_ROOM = 99 << 10  # bytes of shared memory for a thread block on cards for consumers (8.6, 8.9, 12.0)
 # Of `tiles_many.cu`: parts of the columns that a matrix of few rows is cut into.
 _MANY_DEPTH, _MANY_PARTS = 4, 4
 
@@ -74,7 +74,7 @@ def can_tile(rows: int, columns: int, group_size: int) -> bool:
 
 
 def _plan(tiles: int, spans: int, groups: int, split: bool, one: bool, device: int) -> Plan | None:
-    return plan(tiles, spans, groups, split, one, _processors(device), _depth(device), _room(device))
+    return plan(tiles, spans, groups, split, one, _processors(device), _depth(device), block_memory(device))
 
 
 @functools.cache
@@ -91,17 +91,8 @@ def _works(device: int) -> bool:
     return True
 
 
-@functools.cache
 def _depth(device: int) -> int:
-    return _DEPTH if _room(device) > _SMALL_ROOM else _SMALL_DEPTH
-
-
-@functools.cache
-def _room(device: int) -> int:
-    """Bytes of shared memory that a thread block may take (CUDA C++ Programming Guide, compute capabilities)."""
-    return {(8, 0): 163 << 10, (8, 7): 163 << 10, (9, 0): 227 << 10, (10, 0): 227 << 10, (10, 3): 227 << 10}.get(
-        torch.cuda.get_device_capability(device), _SMALL_ROOM
-    )
+    return _DEPTH if block_memory(device) > SMALL_BLOCK_MEMORY else _SMALL_DEPTH
 
 
 @functools.cache
