@@ -145,6 +145,18 @@ def test_wrong_and_long_rows_end_the_run_before_its_first_step(base: Path, data:
     assert not (tmp_path / "b").exists()
 
 
+def test_a_test_split_is_not_trained_on(base: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("train", "validation", "test"):
+        rows = [{"messages": [{"role": "user", "content": f"{name} {number}"}, {"role": "assistant", "content": "Yes"}],
+                 "group": f"{name} {number}"} for number in range(4)]  # fmt: skip
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    said: list[str] = []
+    tune(Recipe.from_dict(SETTINGS | {"steps": 1}), str(base), folder, tmp_path / "run", say=said.append)
+    assert said[0].startswith("test.jsonl is left out") and said[1].startswith("4 rows, 4 for validation")
+
+
 def test_the_command_runs_a_recipe_and_merges(base: Path, data: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "mine.yaml"
     recipe.write_text(yaml.safe_dump(SETTINGS | {"steps": 2}))

@@ -163,7 +163,8 @@ def check(
 
 def _print_report(report: DataReport) -> None:
     for name, rows in report.rows.items():
-        write(f"{one_line(name)}: {rows} good rows\n")
+        split = f" ({report.splits[name]})" if len(report.rows) > 1 else ""
+        write(f"{one_line(name)}: {rows} good rows{split}\n")
     facts = report.to_dict()
     tasks = ", ".join(f"{one_line(task)} {count}" for task, count in facts["tasks"].items())
     write(f"tasks: {tasks or 'none'}\n")
@@ -188,7 +189,10 @@ def _print_report(report: DataReport) -> None:
         for row in wrong:
             write(f"{one_line(str(row))}\n")
     if report.leaks:
-        heading(f"{report.leaks} groups lie in more than one file; split by patient")
+        heading(f"{report.leaks} groups lie in more than one split; split by patient")
+    for count, what in ((report.shared_images, "images"), (report.shared_rows, "conversations")):
+        if count:
+            heading(f"{count} {what} lie in more than one split; what is measured on them may be memory")
 
 
 @app.command("merge")

@@ -284,12 +284,17 @@ def _picture(source: _Source, pictures: PictureBank, root: Path) -> int:
     if source.contents:
         try:
             return pictures.add(source.contents)
-        except (OSError, ValueError):
-            raise _BadRowError("an image's data is not a readable image") from None
+        except (OSError, ValueError) as error:
+            raise _BadRowError(f"an image's data is not a readable image{_why(error)}") from None
     try:
         path = (root / source.path).resolve()
         if not path.is_relative_to(root):
             raise _BadRowError(f"image {source.path!r:.120} lies outside the data folder")
         return pictures.add(path)
-    except (OSError, ValueError):  # ValueError: a path with a NUL
-        raise _BadRowError(f"image {source.path!r:.120} is missing or not readable") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        raise _BadRowError(f"image {source.path!r:.120} is missing or not readable{_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    """What the reader of images says; the system's own errors name the whole path, and are left out."""
+    return f" ({error})" if isinstance(error, OSError) and error.errno is None and str(error) else ""

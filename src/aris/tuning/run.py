@@ -19,7 +19,7 @@ from aris.model import MedGemma
 from aris.prompting import PromptProcessor
 from aris.tuning.base import open_base
 from aris.tuning.conversations import BadRow, Pair, read_rows
-from aris.tuning.data_check import data_files
+from aris.tuning.data_check import data_files, file_splits
 from aris.tuning.distributed import Team, join, leave, shard, unshard
 from aris.tuning.loop import Loop, Pictures, Result
 from aris.tuning.pictures import PictureBank, ProcessedBank
@@ -35,7 +35,6 @@ from aris.tuning.trainable import prepare
 TRAINED = "trained.safetensors"
 ADAPTER = "adapter"
 TOWER_CACHE, TENSORBOARD = "tower-cache", "tensorboard"
-_VALIDATION = ("validation", "valid", "val", "dev")
 _NO_LIMIT = 1 << 30
 
 
@@ -72,8 +71,9 @@ def tune(
     adapters was trained, the curve as JSON Lines and PNG, and the state to go on from.
 
     Args:
-        data: a file, which is split by group, or a folder with a training and a validation file (`train*.jsonl`,
-            `validation*.jsonl`), or with a folder of images for each class, where the recipe has a question for them.
+        data: a file, which is split by group, or a folder with a training and a validation file (`train.jsonl`,
+            `validation.jsonl`; a `test.jsonl` is left alone), or with a folder of images for each class, where the
+            recipe has a question for them.
         tower_cache: folder for the tower's features where the recipe caches them; in `out` by default.
         tensorboard: write the curve for TensorBoard too, to `out`.
 
@@ -192,11 +192,13 @@ def _splits(
     wrong: list[BadRow] = []
     parts: dict[bool, list[Conversation | Pair]] = {False: [], True: []}
     wanted = Pair if recipe.objective == "preference" else Conversation
-    files = data_files(data)
-    for file in files:
+    for file, split in file_splits(data_files(data)).items():
+        if split == "test":
+            say(f"{file.name} is left out: no run touches a test split")
+            continue
         good, bad = read_rows(file, bank, labels=recipe.labels)
         wrong += bad
-        side = parts[len(files) > 1 and file.stem.startswith(_VALIDATION)]
+        side = parts[split == "validation"]
         for line, row in good:
             if isinstance(row, wanted):
                 side.append(row)
