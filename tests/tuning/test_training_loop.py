@@ -16,10 +16,11 @@ import safetensors.torch
 import torch
 from tiny_training import IMAGE, noisy, plain, tiny_loop, tiny_model, tiny_recipe, tiny_rows
 
+from aris.checkpoints.writing import write_whole
 from aris.errors import DataError
 from aris.tuning.collate import collate
 from aris.tuning.loop import BEST, CURVE, STATE, Loop, Pictures
-from aris.tuning.resume import Curve, write_whole
+from aris.tuning.resume import Curve
 from aris.tuning.rows import TokenRow
 from aris.tuning.schedule import FLOOR, warmup_cosine
 from aris.tuning.trainable import answer_losses, parameter_groups, prepare, row_means

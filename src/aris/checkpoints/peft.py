@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from aris.checkpoints.names import our_name
+from aris.checkpoints.writing import write_whole
 from aris.errors import CheckpointError
 from aris.model import AdapterBank, LoRALinear, LoRAQuantized, LowRank, MedGemma, QuantizedLinear
 
@@ -175,6 +176,7 @@ def save_adapter(model: MedGemma, folder: Path, *, dtype: torch.dtype | None = N
 
     Raises:
         CheckpointError: the model has no adapter, or adapters of different ranks or scales.
+        OSError: the files cannot be written; those that were there stay.
     """
     adapted = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoRALinear | LoRAQuantized)}
     shapes = {(layer.r, layer.scale) for layer in adapted.values()}
@@ -206,8 +208,9 @@ def save_adapter(model: MedGemma, folder: Path, *, dtype: torch.dtype | None = N
         "inference_mode": True,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / WEIGHTS, {"format": "pt"})
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    data, settings = save(tensors, {"format": "pt"}), (json.dumps(config, indent=2) + "\n").encode()
+    write_whole(folder / WEIGHTS, lambda file: file.write(data))
+    write_whole(folder / CONFIG, lambda file: file.write(settings))
     return len(adapted)
 
 
