@@ -163,6 +163,16 @@ def test_what_lies_in_two_splits_is_told_by_check(tmp_path: Path, processor: Pro
     assert report.leaks == 1 and not report.good
 
 
+def test_rows_of_the_other_objective_are_wrong_by_a_recipe(tmp_path: Path, processor: PromptProcessor) -> None:
+    rows = (chat("q", "r"), {"prompt": "Q", "chosen": "Yes", "rejected": "No"})
+    path = write(tmp_path / "d.jsonl", *rows)
+    assert check_data(path, processor).good
+    for pairs, line, name in ((True, 1, "'preference'"), (False, 2, "'answers'")):
+        report = check_data(path, processor, pairs=pairs)
+        assert [each.line for each in report.bad] == [line] and name in report.bad[0].reason
+        assert report.rows == {"d.jsonl": 1} and not report.good
+
+
 def test_the_example_shows_what_carries_loss(processor: PromptProcessor) -> None:
     turns = (Turn("user", (0, "Q")), Turn("assistant", ("Yes",)), Turn("user", ("R",)), Turn("assistant", ("No",)))
     row = tokenize(Conversation("t", turns), processor, 999)

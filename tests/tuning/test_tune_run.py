@@ -17,10 +17,11 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
+import aris
 import tiny_checkpoint
 from aris.checkpoints import load_model, open_checkpoint
 from aris.cli import app
-from aris.errors import DataError, ModelError
+from aris.errors import CheckpointError, DataError, ModelError
 from aris.model import MedGemmaConfig
 from aris.tuning.base import open_base
 from aris.tuning.loop import Loop
@@ -175,6 +176,19 @@ def test_a_state_of_another_base_or_other_images_is_refused(base: Path, data: Pa
     said: list[str] = []
     tune(recipe, str(base), data, tmp_path / "run", say=said.append)
     assert "going on from step 4 of 4" in said
+
+
+def test_an_adapter_is_refused_without_what_was_trained_with_it(base: Path, data: Path, tmp_path: Path) -> None:
+    run(base, data, tmp_path, projector=True, steps=2, evaluate_every=1)
+    adapter = tmp_path / "adapter"
+    for put_on in (
+        lambda: aris.load(base, adapters={"mine": adapter}),
+        lambda: aris.load(base, adapter=adapter),
+        lambda: merge(str(base), adapter, tmp_path / "merged"),
+    ):
+        with pytest.raises(CheckpointError, match=r"trained.safetensors was trained with it.*aris tune merge"):
+            put_on()
+    merge(str(base), tmp_path, tmp_path / "merged")
 
 
 def test_a_run_leaves_nothing_of_an_earlier_one(base: Path, data: Path, tmp_path: Path) -> None:

@@ -128,7 +128,8 @@ def check(
         int | None, typer.Option("--max-tokens", min=1, help="Name every row that is longer.")
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Whose max_tokens holds, and whose question is asked of images in folders.")
+        str | None,
+        typer.Option(help="Whose max_tokens and kind of rows hold, and whose question is asked of images in folders."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -151,8 +152,11 @@ def check(
     if settings is not None and max_tokens is None:
         max_tokens = settings.max_tokens
     labels = None if settings is None else settings.labels
+    pairs = None if settings is None else settings.objective == "preference"
     with working(f"reading {data}"):
-        report = check_data(data, open_base(str(model)).processor, max_tokens=max_tokens, labels=labels)
+        report = check_data(
+            data, open_base(str(model)).processor, max_tokens=max_tokens, labels=labels, pairs=pairs
+        )
     if json:
         write_json(report.to_dict())
     else:

@@ -149,7 +149,12 @@ def file_splits(files: Sequence[Path]) -> dict[Path, Split]:
 
 
 def check_data(
-    path: Path, processor: PromptProcessor, *, max_tokens: int | None = None, labels: Labels | None = None
+    path: Path,
+    processor: PromptProcessor,
+    *,
+    max_tokens: int | None = None,
+    labels: Labels | None = None,
+    pairs: bool | None = None,
 ) -> DataReport:
     """Read and tokenise every row, decode every image, and look for groups that lie in two files.
 
@@ -158,6 +163,7 @@ def check_data(
         processor: of the model that is to be tuned.
         max_tokens: rows over it are named.
         labels: a recipe's, for images in folders.
+        pairs: whether preference rows are wanted, and no others, or no preference rows; None if either will do.
 
     Raises:
         DataError: a file cannot be read at all.
@@ -173,6 +179,11 @@ def check_data(
         report.rows[file.name], report.splits[file.name] = len(rows), split
         report.bad += bad
         for line, row in rows:
+            if pairs is not None and isinstance(row, Pair) != pairs:
+                reason = f"not a row for the objective {'preference' if pairs else 'answers'!r}"
+                report.bad.append(BadRow(file, line, reason))
+                report.rows[file.name] -= 1
+                continue
             first = row.chosen if isinstance(row, Pair) else row
             report.pairs += isinstance(row, Pair)
             report.tasks[first.task] += 1

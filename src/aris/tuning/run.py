@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from aris.checkpoints.checkpoint import load_model
-from aris.checkpoints.peft import CONFIG, WEIGHTS, save_adapter
+from aris.checkpoints.peft import CONFIG, TRAINED, WEIGHTS, save_adapter
 from aris.checkpoints.writing import write_whole
 from aris.errors import CheckpointError, DataError
 from aris.model import MedGemma
@@ -36,8 +36,6 @@ from aris.tuning.tensorboard import Board
 from aris.tuning.tower_cache import TowerCache
 from aris.tuning.trainable import prepare
 
-# Weights that were trained beside adapters (projector, tower, or with the method "full" the decoder), by our names.
-TRAINED = "trained.safetensors"
 ADAPTER = "adapter"
 TOWER_CACHE, TENSORBOARD = "tower-cache", "tensorboard"
 _NO_LIMIT = 1 << 30
