@@ -83,6 +83,23 @@ def test_a_picture_that_cannot_be_read_is_named(part: dict[str, Any], reason: st
     assert [(each.file, each.line) for each in bad] == [(path, 2)] and reason in bad[0].reason
 
 
+@pytest.mark.parametrize(
+    "message, reason",
+    [
+        ({"images": ["1.png"]}, "message 1: unknown field 'images'"),
+        ({"weight": 0}, "message 1: unknown field 'weight'"),
+        ({"content": " "}, "message 1: it is empty"),
+        ({"content": []}, "message 1: it is empty"),
+    ],
+)
+def test_a_message_is_not_half_read(message: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    """Other formats say there which answers to learn and what images there are."""
+    row = chat("Q", "A")
+    row["messages"][0] |= message
+    good, bad = read_conversations(write(tmp_path / "d.jsonl", row), PictureBank(4))
+    assert not good and bad[0].reason.startswith(reason)
+
+
 def test_preference_rows(tmp_path: Path) -> None:
     path = write(
         tmp_path / "d.jsonl",

@@ -192,6 +192,8 @@ def _print_report(report: DataReport) -> None:
         heading(f"{len(wrong)} wrong rows")
         for row in wrong:
             write(f"{one_line(str(row))}\n")
+    elif not sum(report.rows.values()):
+        heading("there are no rows")
     if report.leaks:
         heading(f"{report.leaks} groups lie in more than one split; split by patient")
     for count, what in ((report.shared_images, "images"), (report.shared_rows, "conversations")):
