@@ -191,6 +191,15 @@ def test_an_adapter_is_refused_without_what_was_trained_with_it(base: Path, data
     merge(str(base), tmp_path, tmp_path / "merged")
 
 
+def test_a_run_that_is_folded_into_another_base_is_told(base: Path, data: Path, tmp_path: Path) -> None:
+    run(base, data, tmp_path / "run", steps=2, evaluate_every=1)
+    other = tiny_checkpoint.save(tmp_path / "other", seed=4)
+    for model, told in ((base, False), (other, True)):
+        command = ["merge", str(tmp_path / "run"), "--model", str(model), "--out", str(tmp_path / f"m{told}")]
+        done = CliRunner().invoke(app, ["tune", *command])
+        assert done.exit_code == 0 and (f"the run's base was {base}" in " ".join(done.stderr.split())) == told
+
+
 def test_a_run_leaves_nothing_of_an_earlier_one(base: Path, data: Path, tmp_path: Path) -> None:
     """`merge` would fold it in."""
     run(base, data, tmp_path, projector=True, steps=2, evaluate_every=1)

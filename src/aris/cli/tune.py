@@ -11,7 +11,7 @@ import typer
 
 from aris.cli import options as o
 from aris.cli.outcome import FAILED, Group
-from aris.cli.terminal import heading, one_line, plain, working, write, write_json
+from aris.cli.terminal import heading, note, one_line, plain, working, write, write_json
 
 if TYPE_CHECKING:
     from aris.tuning.data_check import DataReport
@@ -201,6 +201,15 @@ def _print_report(report: DataReport) -> None:
             heading(f"{count} {what} lie in more than one split; what is measured on them may be memory")
 
 
+def _tell_of_another_base(run_folder: Path, model: str) -> None:
+    """Bases of one shape take each other's adapters, and answer worse: a word of it, as a base may have moved."""
+    from aris.tuning.merge import base_named
+
+    named = base_named(run_folder)
+    if named and named != model and Path(named).absolute() != Path(model).absolute():
+        note(f"note: the run's base was {one_line(named)}; this folds it into {one_line(model)}")
+
+
 @app.command("merge")
 def merge_command(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The --out of a run, or an adapter's folder.")],
@@ -215,6 +224,7 @@ def merge_command(
     """
     from aris.tuning.merge import merge
 
+    _tell_of_another_base(run_folder, str(model))
     with working("merging"):
         merge(str(model), run_folder, out)
     write(f"{one_line(str(out))}\n")
@@ -234,6 +244,7 @@ def export_command(
     """
     from aris.tuning.merge import export_gguf
 
+    _tell_of_another_base(run_folder, str(model))
     with working("exporting"):
         export_gguf(str(model), run_folder, gguf)
     write(f"{one_line(str(gguf))}\n")

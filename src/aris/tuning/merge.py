@@ -51,6 +51,16 @@ def apply_run(model: MedGemma, run: Path) -> int:
     return changed
 
 
+def base_named(run: Path) -> str:
+    """The base that a run's adapter says it was trained on, as `tune` was given it; "" if it says none."""
+    folder = run / ADAPTER if (run / ADAPTER).is_dir() else run
+    try:
+        named = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):  # whoever loads it says what is wrong
+        return ""
+    return named if isinstance(named, str) else ""
+
+
 def merged_model(base: str, run: Path, dtype: torch.dtype = torch.bfloat16) -> MedGemma:
     """A base with a run folded in.
 
