@@ -27,7 +27,7 @@ from aris.tuning.base import open_base
 from aris.tuning.loop import Loop
 from aris.tuning.merge import apply_run, merge
 from aris.tuning.recipe import Recipe
-from aris.tuning.resume import Curve
+from aris.tuning.resume import Curve, sole_run
 from aris.tuning.run import find_recipe, tune
 
 SETTINGS = {
@@ -198,6 +198,17 @@ def test_a_run_that_is_folded_into_another_base_is_told(base: Path, data: Path, 
         command = ["merge", str(tmp_path / "run"), "--model", str(model), "--out", str(tmp_path / f"m{told}")]
         done = CliRunner().invoke(app, ["tune", *command])
         assert done.exit_code == 0 and (f"the run's base was {base}" in " ".join(done.stderr.split())) == told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")
+def test_two_runs_do_not_write_one_folder(
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aris.tuning.resume.LOCK_WAIT_S", 0.1)
+    with sole_run(tmp_path), pytest.raises(DataError, match="another run is at work there"):
+        run(base, data, tmp_path)
+    assert not (tmp_path / "state.pt").exists()
+    run(base, data, tmp_path)  # the lock went with its holder
 
 
 def test_a_run_leaves_nothing_of_an_earlier_one(base: Path, data: Path, tmp_path: Path) -> None:

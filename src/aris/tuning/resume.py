@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -14,6 +16,39 @@ from torch import Tensor
 from aris.checkpoints.writing import write_whole
 from aris.errors import DataError
 from aris.tuning.distributed import like
+
+LOCK = ".lock"
+LOCK_WAIT_S = 10.0  # a run that was killed gives its memory back first, and then its lock
+
+
+@contextmanager
+def sole_run(out: Path) -> Iterator[None]:
+    """Keep other runs out of a folder; the lock ends with the process, however that ends.
+
+    Raises:
+        DataError: another run is at work there: both would write the same state.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / LOCK).open("wb") as file:
+        until = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise DataError(
+                        f"{out}: another run is at work there; wait for its end, or give another --out"
+                    ) from None
+                time.sleep(0.1)
+            except OSError:  # a file system without locks
+                break
+        yield
 
 
 class _Witness:

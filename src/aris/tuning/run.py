@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from aris.tuning.pictures import PictureBank, ProcessedBank
 from aris.tuning.preference import PreferenceLoop, pair_row
 from aris.tuning.recipe import Recipe
 from aris.tuning.repeatable import inputs_of
+from aris.tuning.resume import sole_run
 from aris.tuning.rows import Conversation, TokenRow, check_groups, tokenize
 from aris.tuning.splits import split_by_group
 from aris.tuning.tensorboard import Board
@@ -161,18 +162,33 @@ def _tune(
         say(f"{team.world} processes; {shards if team.sharded else 'each holds the whole model'}")
     loop = kind(model, trained, recipe, train, validation, pictures, out, say, team,
                 tokenizer=base.processor.tokenizer, follow=follow, inputs=inputs)  # fmt: skip
+    with sole_run(out) if team.leads else nullcontext():
+        return _trained(loop, model, trained, recipe, out, team, say, model_name)
+
+
+def _trained(
+    loop: Loop,
+    model: MedGemma,
+    trained: dict[str, Tensor],
+    recipe: Recipe,
+    out: Path,
+    team: Team,
+    say: Callable[[str], None],
+    base: str,
+) -> Result:
+    """Run the loop, and write what came of it."""
     try:
         result = loop.run()
     except DataError:
         if team.world == 1 and loop.best_step > 0:
             with suppress(DataError, CheckpointError, OSError, SafetensorError):  # the disk may be what is full
                 loop.take_best()
-                _write(model, trained, recipe, out, model_name)
+                _write(model, trained, recipe, out, base)
                 say(f"the best weights, of step {loop.best_step}, were written as those of a run that ended")
         raise
     trained = unshard(model, trained)
     if team.leads:
-        _write(model, trained, recipe, out, model_name)
+        _write(model, trained, recipe, out, base)
     return result
 
 
