@@ -36,6 +36,12 @@ def run(*args: object) -> tuple[int, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
+def worked_s(process: subprocess.Popen[bytes]) -> float:
+    """Seconds of a processor that a process has had: on a busy machine, how far it is."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def read_until(stream: IO[bytes], wanted: int) -> bytes:
     got = b""
     while len(got) < wanted:
@@ -45,25 +51,27 @@ def read_until(stream: IO[bytes], wanted: int) -> bytes:
     return got
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_ctrl_c_in_mid_stream(endless: Path, film_png: Path) -> None:
     process = start("draft", film_png, "--model", endless, *ENDLESS)
     assert process.stdout is not None
-    began = time.monotonic()
     head = read_until(process.stdout, 400)  # the heading, and some of the text
-    took = time.monotonic() - began
+    took = worked_s(process)
     assert head.decode().startswith("DRAFT — not signed")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=100)
     assert process.returncode == signal.SIGINT + 128
     assert out.endswith(b"\n")
     assert err.decode() == "stopped: the draft is not complete\n"
 
     # With --json nothing at all is on stdout, however far the text had come.
     process = start("draft", film_png, "--model", endless, "--json", *ENDLESS)
-    time.sleep(took + 1)
-    assert process.poll() is None
+    until = time.monotonic() + 200
+    while worked_s(process) < took + 1:
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=100)
     assert (process.returncode, out) == (130, b"")
     assert err.decode() == "stopped: the draft is not complete\n"
 
@@ -73,7 +81,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(endless: Path, film_pn
     assert process.stdout is not None and process.stderr is not None
     read_until(process.stdout, 200)
     process.stdout.close()
-    assert process.wait(timeout=20) == 1
+    assert process.wait(timeout=100) == 1
     assert process.stderr.read() == b""
     process.stderr.close()
 
@@ -82,7 +90,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(endless: Path, film_pn
 def test_a_full_disk_is_one_line() -> None:
     with Path("/dev/full").open("wb") as full:
         process = start("--version", stdout=full)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=100)
     assert process.returncode == 1
     assert err.decode().startswith("error: output: No space left") and len(err.splitlines()) == 1
 

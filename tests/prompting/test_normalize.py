@@ -177,10 +177,10 @@ def test_cost(function: Callable[[Film], Film]) -> None:
     film = np.random.default_rng(4).integers(0, 256, (1024, 1024), dtype=np.uint8)
     film[:200] = 0
     best = min(_seconds(function, film) for _ in range(5))
-    assert best < 0.15  # 5 to 30 ms here; the margin is for a busy machine
+    assert best < 0.15  # of the processor's time: 5 to 30 ms
 
 
 def _seconds(function: Callable[[Film], Film], film: Film) -> float:
-    start = time.perf_counter()
+    start = time.thread_time()  # what others do on a busy machine is not counted
     function(film)
-    return time.perf_counter() - start
+    return time.thread_time() - start

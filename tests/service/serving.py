@@ -42,7 +42,7 @@ class Served:
 
     def metric(self, line: str) -> float:
         """The value of one line of /metrics, as in 'aris_answers_total{outcome="stop"}'."""
-        text = httpx2.get(f"{self.url}/metrics").text
+        text = httpx2.get(f"{self.url}/metrics", timeout=60).text
         return next(float(each.rpartition(" ")[2]) for each in text.splitlines() if each.startswith(line + " "))
 
 
@@ -60,11 +60,11 @@ def serving(backend: NativeBackend, **changes: Any) -> Iterator[Served]:
         yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", made.app.state.api)  # type: ignore[union-attr]
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(100)
         assert not thread.is_alive(), "the server did not stop"
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 100.0) -> None:
     """Wait until something holds; fails if it does not."""
     until = time.monotonic() + seconds
     while not condition():

@@ -40,11 +40,11 @@ def test_200_clients_leave_nothing_behind(served: Served) -> None:
     before = served.metric('aris_answers_total{outcome="aborted"}')
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(lambda number: leave_in_mid_stream(served, number), range(CLIENTS)))
-    wait_for(lambda: served.api.dispatcher.active == 0, 60)
+    wait_for(lambda: served.api.dispatcher.active == 0)
     facts = served.api.engine_facts()
     assert facts["running"] == 0 and facts["waiting"] == 0
     assert served.metric('aris_answers_total{outcome="aborted"}') > before
-    assert not served.api.dispatcher._generations
+    wait_for(lambda: not served.api.dispatcher._generations)  # forgotten a moment after the last is counted off
     # And the next caller is served.
     client = served.openai()
     made = client.chat.completions.create(model=served.name, messages=user("x"), max_tokens=3)  # type: ignore[arg-type]
@@ -52,10 +52,11 @@ def test_200_clients_leave_nothing_behind(served: Served) -> None:
 
 
 def test_closing_the_official_clients_stream_stops_it(served: Served) -> None:
+    wait_for(lambda: served.api.dispatcher.active == 0)  # what other tests left is being freed
     stream = served.openai().chat.completions.create(
         model=served.name, messages=user("x"), max_tokens=40_000, temperature=0, stream=True, n=3  # type: ignore[arg-type]
     )
     next(iter(stream))
     assert served.api.dispatcher.active == 3
     stream.close()
-    wait_for(lambda: served.api.dispatcher.active == 0, 20)
+    wait_for(lambda: served.api.dispatcher.active == 0)

@@ -19,7 +19,7 @@ from aris.errors import ArisError
 from aris.service import Limits, Settings
 
 TIGHT = Limits(
-    body_bytes=20_000, body_s=1.0, images=2, image_pixels=5_000, output_tokens=2000, choices=3, sequences=4,
+    body_bytes=20_000, body_s=3.0, images=2, image_pixels=5_000, output_tokens=2000, choices=3, sequences=4,
     schema_bytes=500,
 )  # fmt: skip
 
@@ -57,7 +57,7 @@ def test_a_body_that_does_not_come(tight: Served) -> None:
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             b"Content-Length: 100\r\n\r\n{"
         )
-        connection.settimeout(20)
+        connection.settimeout(100)
         assert connection.recv(4096).startswith(b"HTTP/1.1 408")
 
 

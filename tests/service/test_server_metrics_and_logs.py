@@ -18,7 +18,7 @@ SECRET = "Erika Mustermann 1953"
 
 
 def figures(served: Served) -> dict[str, float]:
-    text = httpx2.get(f"{served.url}/metrics").text
+    text = httpx2.get(f"{served.url}/metrics", timeout=60).text
     return {
         "|".join([sample.name, *(f"{k}={v}" for k, v in sorted(sample.labels.items()))]): sample.value
         for family in text_string_to_metric_families(text)
@@ -128,7 +128,7 @@ def test_a_failure_in_mid_stream_is_an_event(served: Served, monkeypatch: pytest
         body["stream"] = False
         assert http.post("/v1/chat/completions", json=body).status_code == 500
     # The caller may have its answer a moment before the writer has closed its stream.
-    wait_for(lambda: served.api.dispatcher.active == 0, 20)
+    wait_for(lambda: served.api.dispatcher.active == 0)
 
 
 def test_counting_for_nobody_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,17 +12,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 import tiny_checkpoint
 from aris.errors import DataError
-from aris.prompting import PromptProcessor, Tokenizer
+from aris.prompting import ImageProcessor, PromptProcessor, Tokenizer
+from aris.service import Limits
+from aris.service.images import ImageReader
 from aris.tuning.conversations import Pair, read_conversations, read_rows
-from aris.tuning.data_check import check_data, pieces
-from aris.tuning.pictures import PictureBank
+from aris.tuning.data_check import check_data, data_files, file_splits, pieces
+from aris.tuning.pictures import PictureBank, ProcessedBank
 from aris.tuning.rows import Conversation, Turn, tokenize
 from aris.tuning.splits import split_by_group
+from dicom_objects import as_bytes
+from dicom_objects import image as dicom_image
 
 
 def png(level: int) -> bytes:
@@ -78,6 +83,23 @@ def test_a_picture_that_cannot_be_read_is_named(part: dict[str, Any], reason: st
     assert [(each.file, each.line) for each in bad] == [(path, 2)] and reason in bad[0].reason
 
 
+@pytest.mark.parametrize(
+    "message, reason",
+    [
+        ({"images": ["1.png"]}, "message 1: unknown field 'images'"),
+        ({"weight": 0}, "message 1: unknown field 'weight'"),
+        ({"content": " "}, "message 1: it is empty"),
+        ({"content": []}, "message 1: it is empty"),
+    ],
+)
+def test_a_message_is_not_half_read(message: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    """Other formats say there which answers to learn and what images there are."""
+    row = chat("Q", "A")
+    row["messages"][0] |= message
+    good, bad = read_conversations(write(tmp_path / "d.jsonl", row), PictureBank(4))
+    assert not good and bad[0].reason.startswith(reason)
+
+
 def test_preference_rows(tmp_path: Path) -> None:
     path = write(
         tmp_path / "d.jsonl",
@@ -124,6 +146,48 @@ def test_the_report_counts_lengths_and_finds_leaks_and_long_rows(tmp_path: Path,
     assert row is not None and report.tokens is not None and report.answer_tokens is not None
     assert report.answer_tokens.least == 2 and report.tokens.most > 60
     assert report.to_dict()["wrong"][0]["line"] == 2
+
+
+def test_files_are_splits_by_their_names(tmp_path: Path) -> None:
+    """A test split is nothing to train on."""
+    names = {
+        "train.jsonl": "train", "chest_train-2.jsonl": "train", "part1.jsonl": "train", "value.jsonl": "train",
+        "val.jsonl": "validation", "dev_1.parquet": "validation", "validation.jsonl": "validation",
+        "test.jsonl": "test", "chest.Test.jsonl": "test", "eval-2.jsonl": "test",
+    }  # fmt: skip
+    files = [tmp_path / name for name in names]
+    assert {file.name: split for file, split in file_splits(files).items()} == names
+    assert file_splits([tmp_path / "test.jsonl"]) == {tmp_path / "test.jsonl": "train"}  # it was named
+    with pytest.raises(DataError, match="no file to train on"):
+        file_splits([tmp_path / "test.jsonl", tmp_path / "val.jsonl"])
+    with pytest.raises(DataError, match="train and test"):
+        file_splits([tmp_path / "train_of_test.jsonl", tmp_path / "val.jsonl"])
+    for name in ("train", "val", "test", "CRC-VAL-HE-7K"):
+        (tmp_path / name).mkdir()
+    assert [each.name for each in data_files(tmp_path)] == ["test", "train", "val"]
+
+
+def test_what_lies_in_two_splits_is_told_by_check(tmp_path: Path, processor: PromptProcessor) -> None:
+    one, two = ({"type": "image", "data": base64.b64encode(png(level)).decode()} for level in (9, 10))
+    write(tmp_path / "train.jsonl", chat([one], "A", group="a"), chat("q", "r", group="b"), chat("s", "t"))
+    write(tmp_path / "more.jsonl", chat("u", "v", group="a"))  # the same patient, on the same side
+    write(tmp_path / "val.jsonl", chat([one], "B", group="c"), chat("q", "r", group="d"), chat([two], "A", group="e"))
+    report = check_data(tmp_path, processor)
+    assert (report.leaks, report.shared_images, report.shared_rows) == (0, 1, 1) and report.good
+    assert report.splits == {"train.jsonl": "train", "more.jsonl": "train", "val.jsonl": "validation"}
+    write(tmp_path / "test.jsonl", chat("w", "x", group="a"))
+    report = check_data(tmp_path, processor)
+    assert report.leaks == 1 and not report.good
+
+
+def test_rows_of_the_other_objective_are_wrong_by_a_recipe(tmp_path: Path, processor: PromptProcessor) -> None:
+    rows = (chat("q", "r"), {"prompt": "Q", "chosen": "Yes", "rejected": "No"})
+    path = write(tmp_path / "d.jsonl", *rows)
+    assert check_data(path, processor).good
+    for pairs, line, name in ((True, 1, "'preference'"), (False, 2, "'answers'")):
+        report = check_data(path, processor, pairs=pairs)
+        assert [each.line for each in report.bad] == [line] and name in report.bad[0].reason
+        assert report.rows == {"d.jsonl": 1} and not report.good
 
 
 def test_the_example_shows_what_carries_loss(processor: PromptProcessor) -> None:
@@ -183,3 +247,43 @@ def test_on_a_terminal_what_is_learned_is_green_and_nothing_else(
     coloured = re.findall(r"\x1b\[32m(.*?)\x1b\[0m", shown.getvalue(), re.DOTALL)
     assert coloured == ["Yes<end_of_turn>", "No<end_of_turn>"]
     assert "two" in shown.getvalue() and "\x1b[31m" not in shown.getvalue()  # the row's own escape is not passed on
+
+
+def encoded(image: Image.Image, kind: str, **more: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **more)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["16 bits", "upright", "transparent", "DICOM"])
+def test_a_picture_is_learned_as_it_is_shown_later(kind: str) -> None:
+    """The bytes that training takes from a file are those that the engine makes of it for an answer."""
+    half = np.zeros((24, 36), np.uint8)
+    half[:, :18] = 220
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    clear = np.dstack([np.full((24, 36, 3), 200, np.uint8), half])
+    data = {
+        "16 bits": lambda: encoded(Image.fromarray(np.linspace(0, 40_000, 864).reshape(24, 36).astype("u2")), "PNG"),
+        "upright": lambda: encoded(Image.fromarray(half), "JPEG", exif=exif),
+        "transparent": lambda: encoded(Image.fromarray(clear), "PNG"),
+        "DICOM": lambda: as_bytes(dicom_image(side=24)),
+    }[kind]()
+    processor = ImageProcessor(32)
+    bank = ProcessedBank(processor)
+    ours = bank.view(torch.device("cpu"))(bank.picture(bank.add(data))[None])[0]
+    shown = ImageReader(Limits()).read(f"data:;base64,{base64.b64encode(data).decode()}", "image")
+    theirs = processor(shown, pan_and_scan=False)[0]
+    assert theirs.std() > 0.2  # there is something to see
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1 / 250)
+
+
+def test_what_is_no_image_says_why(tmp_path: Path) -> None:
+    pages = encoded(Image.new("L", (4, 4)), "TIFF", save_all=True, append_images=[Image.new("L", (4, 4))])
+    (tmp_path / "pages.tif").write_bytes(pages)
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7")
+    parts = [[{"type": "image", "path": name}] for name in ("pages.tif", "a.pdf", "none.png")]
+    rows = [chat([*part, {"type": "text", "text": "?"}], "A") for part in parts]
+    _, bad = read_conversations(write(tmp_path / "d.jsonl", *rows), PictureBank(4))
+    assert "2 pages" in bad[0].reason and "PDF" in bad[1].reason and bad[2].reason.endswith("not readable")
+    assert str(tmp_path) not in "".join(each.reason for each in bad)

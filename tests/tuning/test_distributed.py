@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,7 @@ def losses(out: Path) -> dict[str, list[float]]:
     return {name: [line[name] for line in lines if name in line] for name in ("loss", "validation_loss")}
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -99,7 +102,7 @@ def losses(out: Path) -> dict[str, list[float]]:
 )
 def test_two_processes_have_the_curve_of_one(base: Path, data: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     running = two(base, data, tmp_path / "two", **changes)
-    output, errors = running.communicate(timeout=200)
+    output, errors = running.communicate(timeout=280)
     assert running.returncode == 0, output + errors[-3000:]
     assert output.count("best step") == 1  # one of the two speaks
     same = {} if changes.get("shard") is False else {"optimizer": "adamw"}  # shards have float32 moments
@@ -118,21 +121,29 @@ def test_two_processes_have_the_curve_of_one(base: Path, data: Path, tmp_path: P
     assert largest < 2e-3, largest
 
 
+def kill_after_the_first_save(running: subprocess.Popen[str], out: Path) -> int:
+    """SIGKILL to torchrun and its two workers, which have sessions of their own; the step of the state that is left."""
+    deadline = time.monotonic() + 200
+    while not (out / STATE).exists():
+        assert running.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    workers = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    for pid in (running.pid, *map(int, workers)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    running.communicate()
+    return int(torch.load(out / STATE, weights_only=True)["step"])
+
+
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds torchrun's workers in /proc")
 def test_a_killed_run_of_two_goes_on_in_one_and_the_other_way_round(base: Path, data: Path, tmp_path: Path) -> None:
     changes: dict[str, Any] = {"steps": 60, "save_every": 2, "projector": False, "evaluate_every": 20}
-    running = two(base, data, tmp_path / "killed", **changes)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "killed" / STATE).exists():
-        assert running.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    # torchrun's workers have sessions of their own.
-    workers = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
-    assert len(workers) == 2
-    for pid in (running.pid, *map(int, workers)):
-        os.kill(pid, signal.SIGKILL)
-    running.communicate()
-    step = torch.load(tmp_path / "killed" / STATE, weights_only=True)["step"]
+    for _ in range(5):  # on a busy machine it may end before the signal comes
+        shutil.rmtree(tmp_path / "killed", ignore_errors=True)
+        step = kill_after_the_first_save(two(base, data, tmp_path / "killed", **changes), tmp_path / "killed")
+        if step < 60:
+            break
     assert 0 < step < 60
     one(base, data, tmp_path / "killed", **changes)
     one(base, data, tmp_path / "whole", **changes)
@@ -140,7 +151,7 @@ def test_a_killed_run_of_two_goes_on_in_one_and_the_other_way_round(base: Path, 
     np.testing.assert_allclose(ours["validation_loss"], theirs["validation_loss"], rtol=5e-3, atol=1e-4)
     # The finished state of one process is taken up by two, which find nothing left to do.
     running = two(base, data, tmp_path / "killed", **changes)
-    output, errors = running.communicate(timeout=200)
+    output, errors = running.communicate(timeout=280)
     assert running.returncode == 0 and "going on from step 60 of 60" in output, output + errors[-3000:]
     assert (tmp_path / "killed" / BEST).is_file()
 

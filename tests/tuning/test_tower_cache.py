@@ -133,10 +133,10 @@ import sys, torch
 from pathlib import Path
 sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}
 from test_tower_cache import filler
-filler(Path({str(base)!r}), Path({str(tmp_path)!r}))
+filler(Path({str(base)!r}), Path({str(tmp_path)!r}), wait=True)
 """
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while len(list(tmp_path.glob("*/*/*.features"))) < 20:
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.005)
@@ -156,18 +156,27 @@ filler(Path({str(base)!r}), Path({str(tmp_path)!r}))
 COUNT = 3000
 
 
-def filler(base: Path, folder: Path) -> Any:  # noqa: F811
-    """Fill a cache by a tower whose features are the image's number."""
+def filler(base: Path, folder: Path, *, wait: bool = False) -> Any:  # noqa: F811
+    """Fill a cache by a tower whose features are the image's number.
+
+    Args:
+        wait: take time over each batch, so that whoever kills it on a busy machine does not come too late.
+    """
     model = load_model(open_checkpoint(str(base)), dtype=torch.float32)
     assert model.config.vision is not None
     shape = (model.config.mm_tokens_per_image, model.config.vision.hidden_size)
     digests = [f"{number:064x}"[::-1] for number in range(COUNT)]
+
+    def see(films: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.1 * wait)
+        return films.float()[:, :, None].expand(-1, *shape).contiguous()
+
     cache = tower_cache.TowerCache(
         folder,
         model,
         digests,
         lambda index: torch.tensor([index]),
-        lambda films: films.float()[:, :, None].expand(-1, *shape).contiguous(),
+        see,
         {},
     )
     cache.fill(lambda line: None)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +17,17 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
+import aris
 import tiny_checkpoint
 from aris.checkpoints import load_model, open_checkpoint
 from aris.cli import app
-from aris.errors import DataError, ModelError
+from aris.errors import CheckpointError, DataError, ModelError
 from aris.model import MedGemmaConfig
 from aris.tuning.base import open_base
+from aris.tuning.loop import Loop
 from aris.tuning.merge import apply_run, merge
 from aris.tuning.recipe import Recipe
-from aris.tuning.resume import Curve
+from aris.tuning.resume import Curve, sole_run
 from aris.tuning.run import find_recipe, tune
 
 SETTINGS = {
@@ -143,6 +148,150 @@ def test_wrong_and_long_rows_end_the_run_before_its_first_step(base: Path, data:
         tune(Recipe.from_dict(SETTINGS), str(base), bad, tmp_path / "b", say=said.append)
     assert len(said) == 2 and said[0].startswith(f"{bad}:1: ")
     assert not (tmp_path / "b").exists()
+
+
+def test_a_test_split_is_not_trained_on(base: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("train", "validation", "test"):
+        rows = [{"messages": [{"role": "user", "content": f"{name} {number}"}, {"role": "assistant", "content": "Yes"}],
+                 "group": f"{name} {number}"} for number in range(4)]  # fmt: skip
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    said: list[str] = []
+    tune(Recipe.from_dict(SETTINGS | {"steps": 1}), str(base), folder, tmp_path / "run", say=said.append)
+    assert said[0].startswith("test.jsonl is left out") and said[1].startswith("4 rows, 4 for validation")
+
+
+def test_a_state_of_another_base_or_other_images_is_refused(base: Path, data: Path, tmp_path: Path) -> None:
+    """Shapes, recipe and rows are the same; to go on would put an adapter on a base that it was not made for."""
+    recipe = Recipe.from_dict(SETTINGS | {"steps": 4})
+    tune(recipe, str(base), data, tmp_path / "run", say=lambda _: None)
+    other = tiny_checkpoint.save(tmp_path / "other", seed=4)
+    with pytest.raises(DataError, match="another base model or other images"):
+        tune(recipe, str(other), data, tmp_path / "run", say=lambda _: None)
+    shutil.copytree(data.parent, tmp_path / "data")
+    Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(tmp_path / "data" / "3.png")
+    with pytest.raises(DataError, match="another base model or other images"):
+        tune(recipe, str(base), tmp_path / "data" / data.name, tmp_path / "run", say=lambda _: None)
+    said: list[str] = []
+    tune(recipe, str(base), data, tmp_path / "run", say=said.append)
+    assert "going on from step 4 of 4" in said
+
+
+def test_an_adapter_is_refused_without_what_was_trained_with_it(base: Path, data: Path, tmp_path: Path) -> None:
+    run(base, data, tmp_path, projector=True, steps=2, evaluate_every=1)
+    adapter = tmp_path / "adapter"
+    for put_on in (
+        lambda: aris.load(base, adapters={"mine": adapter}),
+        lambda: aris.load(base, adapter=adapter),
+        lambda: merge(str(base), adapter, tmp_path / "merged"),
+    ):
+        with pytest.raises(CheckpointError, match=r"trained.safetensors was trained with it.*aris tune merge"):
+            put_on()
+    merge(str(base), tmp_path, tmp_path / "merged")
+
+
+def test_a_run_that_is_folded_into_another_base_is_told(base: Path, data: Path, tmp_path: Path) -> None:
+    run(base, data, tmp_path / "run", steps=2, evaluate_every=1)
+    other = tiny_checkpoint.save(tmp_path / "other", seed=4)
+    for model, told in ((base, False), (other, True)):
+        command = ["merge", str(tmp_path / "run"), "--model", str(model), "--out", str(tmp_path / f"m{told}")]
+        done = CliRunner().invoke(app, ["tune", *command])
+        assert done.exit_code == 0 and (f"the run's base was {base}" in " ".join(done.stderr.split())) == told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")
+def test_two_runs_do_not_write_one_folder(
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aris.tuning.resume.LOCK_WAIT_S", 0.1)
+    with sole_run(tmp_path), pytest.raises(DataError, match="another run is at work there"):
+        run(base, data, tmp_path)
+    assert not (tmp_path / "state.pt").exists()
+    run(base, data, tmp_path)  # the lock went with its holder
+
+
+def test_a_run_leaves_nothing_of_an_earlier_one(base: Path, data: Path, tmp_path: Path) -> None:
+    """`merge` would fold it in."""
+    run(base, data, tmp_path, projector=True, steps=2, evaluate_every=1)
+    assert (tmp_path / "trained.safetensors").is_file()
+    (tmp_path / "state.pt").unlink()
+    run(base, data, tmp_path, steps=2, evaluate_every=1)
+    assert not (tmp_path / "trained.safetensors").exists()
+    (tmp_path / "state.pt").unlink()
+    run(base, data, tmp_path, method="full", steps=2, evaluate_every=1, learning_rate=1e-3)
+    assert not (tmp_path / "adapter" / "adapter_config.json").exists()
+
+
+def test_rows_that_the_mixture_does_not_name_are_counted(base: Path, data: Path, tmp_path: Path) -> None:
+    rows = data.read_text().splitlines()
+    rows[:8] = [json.dumps(json.loads(row) | {"task": "other"}) for row in rows[:8]]
+    mixed = data.with_name("mixed.jsonl")
+    mixed.write_text("\n".join(rows))
+    said: list[str] = []
+    tune(Recipe.from_dict(SETTINGS | {"steps": 1, "mixture": {"chat": 1.0}}), str(base), mixed, tmp_path,
+         say=said.append)  # fmt: skip
+    counts = [int(line.split()[0]) for line in said if "does not name other" in line]
+    assert sum(counts) == 8
+
+
+def test_a_run_that_ends_early_leaves_its_best_weights_for_use(
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Loop._train_step
+
+    def broken(self: Loop) -> float:
+        if self.step == 6:
+            with torch.no_grad():
+                for value in self.trained.values():
+                    value.fill_(float("nan"))
+        return step(self)
+
+    monkeypatch.setattr(Loop, "_train_step", broken)
+    said: list[str] = []
+    with pytest.raises(DataError, match="not a number at step 6"):
+        tune(Recipe.from_dict(SETTINGS), str(base), data, tmp_path, say=said.append)
+    assert "the best weights, of step 4," in said[-1]
+    model = load_model(open_checkpoint(str(base)), dtype=torch.float32)
+    assert apply_run(model, tmp_path) > 0
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+
+
+def test_what_cannot_be_written_is_one_line(base: Path, data: Path, tmp_path: Path) -> None:
+    run(base, data, tmp_path / "run")
+    (tmp_path / "file").write_bytes(b"")
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(yaml.safe_dump(SETTINGS | {"steps": 1}))
+    before = sorted(tmp_path.rglob("*"))
+    for command in (
+        *(["merge", tmp_path / "run", "--out", tmp_path / place] for place in ("file", "run", "file/x")),
+        *(["export", tmp_path / "run", "--gguf", tmp_path / file] for file in ("none/x.gguf", "run", "file/x.gguf")),
+        [recipe, "--data", data, "--out", tmp_path / "file"],
+    ):
+        done = CliRunner().invoke(app, ["tune", *map(str, command), "--model", str(base)])
+        last = done.stderr.splitlines()[-1]
+        assert done.exit_code == 1 and last.startswith("error: ") and "defect" not in last, (command, last)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limits are those of Linux")
+def test_a_full_disk_leaves_no_half_of_a_model(base: Path, data: Path, tmp_path: Path) -> None:
+    """A process that may write no file of more than some kilobytes; what fails is a real write."""
+    run(base, data, tmp_path / "run")
+    before = sorted(tmp_path.rglob("*"))
+    program = (
+        "import resource, sys; from typer.testing import CliRunner; from aris.cli import app\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))\n"
+        "for line in sys.argv[2:]:\n"
+        "    done = CliRunner().invoke(app, ['tune', *line.split(), '--model', sys.argv[1]])\n"
+        "    print(done.exit_code, done.stderr.splitlines()[-1])"
+    )
+    commands = [f"merge {tmp_path}/run --out {tmp_path}/merged", f"export {tmp_path}/run --gguf {tmp_path}/x.gguf"]
+    done = subprocess.run([sys.executable, "-c", program, str(base), *commands], capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2, done.stdout + done.stderr
+    assert all(line.startswith("1 error: ") and "the disk is full" in line for line in lines), lines
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_the_command_runs_a_recipe_and_merges(base: Path, data: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """A tiny model and a tiny corpus to train it on; run as a script, it trains, to be killed and gone on with.
 
-    python tiny_training.py OUT [slow | disk | memory]
+    python tiny_training.py OUT [stall | disk | memory]
 """
 
 from __future__ import annotations
@@ -102,9 +102,7 @@ class Trouble:
 
     def __call__(self, films: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         self.left -= 1
-        if self.kind == "slow":
-            time.sleep(0.05)
-        elif self.kind == "disk" and self.left == 0:
+        if self.kind == "disk" and self.left == 0:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
         elif self.kind == "memory" and self.left == 0:
             size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -113,10 +111,18 @@ class Trouble:
         return noisy(films, generator)
 
 
+def stall(line: str) -> None:
+    """Wait to be killed at the log line of step 20, between two saves."""
+    if '"step": 20, "loss"' in line:
+        time.sleep(3600)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    kind = sys.argv[2] if len(sys.argv) > 2 else "none"
+    say = stall if kind == "stall" else lambda _: None
     try:
-        tiny_loop(Path(sys.argv[1]), augment=Trouble(sys.argv[2] if len(sys.argv) > 2 else "none")).run()
+        tiny_loop(Path(sys.argv[1]), augment=Trouble(kind), say=say).run()
     except DataError as error:
         print(error, file=sys.stderr)
         sys.exit(1)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from aris.checkpoints.checkpoint import Checkpoint
 from aris.checkpoints.gguf_gemma import BLOCK, TOP
+from aris.checkpoints.writing import new_file
 from aris.errors import CheckpointError
 from aris.model import MedGemma
 
@@ -33,7 +34,7 @@ def save_gguf(model: MedGemma, source: Checkpoint, path: Path, dtype: torch.dtyp
         dtype: bfloat16 or float32, of the matrices; norms are float32 always.
 
     Raises:
-        CheckpointError: the source has no vocabulary, or the dtype is another.
+        CheckpointError: the source has no vocabulary, the dtype is another, or the file cannot be written.
     """
     if dtype not in _KINDS:
         raise CheckpointError(f"{path}: GGUF is written in bfloat16 or float32; convert it further with llama.cpp")
@@ -82,7 +83,7 @@ def save_gguf(model: MedGemma, source: Checkpoint, path: Path, dtype: torch.dtyp
             _, _, index, inner = name.split(".", 3)
             their = f"blk.{index}.{blocks[inner.removesuffix('.weight')]}.weight"
         plan.append((their, value, torch.float32 if value.dim() == 1 else dtype))
-    with path.open("wb") as file:
+    with new_file(path) as file:
         file.write(b"GGUF" + struct.pack("<IQQ", 3, len(plan), len(fields)))
         for key, (kind, field) in fields.items():
             _text(file, key)

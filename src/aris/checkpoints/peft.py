@@ -15,14 +15,17 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from aris.checkpoints.names import our_name
+from aris.checkpoints.writing import write_whole
 from aris.errors import CheckpointError
 from aris.model import AdapterBank, LoRALinear, LoRAQuantized, LowRank, MedGemma, QuantizedLinear
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+# Beside an adapter's folder: what else `aris tune` has trained with it (projector, tower), by our names.
+TRAINED = "trained.safetensors"
 _PREFIX = "base_model.model."
 # Settings that change the arithmetic in ways that we do not do: refused unless they are off.
 _UNSUPPORTED = (
@@ -75,16 +78,19 @@ class LoRAMatrices:
         return (weight.float() + self.scale * delta).to(weight.dtype)
 
 
-def read_adapter(model: MedGemma, folder: Path) -> dict[str, LoRAMatrices]:
+def read_adapter(model: MedGemma, folder: Path, *, alone: bool = True) -> dict[str, LoRAMatrices]:
     """A PEFT LoRA adapter's matrices by the names of a model's layers; the model, which may be on meta, stays as it is.
 
     Args:
         folder: holds `adapter_config.json` and `adapter_model.safetensors`.
+        alone: nothing else is put on the model; false where the caller sees to what was trained beside the adapter.
 
     Raises:
         CheckpointError: files are missing or damaged, a key matches no layer, half of a pair is missing, a shape does
-            not fit, or the adapter is of a kind that is not supported.
+            not fit, the adapter is of a kind that is not supported, or it is no whole without what lies beside it.
     """
+    if alone:
+        require_whole(folder)
     config = _config(folder)
     pairs: dict[str, dict[str, Tensor]] = {}
     for key, tensor in _weights(folder).items():
@@ -120,16 +126,27 @@ def read_adapter(model: MedGemma, folder: Path) -> dict[str, LoRAMatrices]:
     return plan
 
 
-def load_adapter(model: MedGemma, folder: Path) -> AdapterReport:
+def require_whole(folder: Path) -> None:
+    """Raise `CheckpointError` if a run has trained more than the adapter in `folder`: alone it is another model."""
+    beside = folder.absolute().parent / TRAINED
+    if beside.is_file():
+        raise CheckpointError(
+            f"{folder}: {beside} was trained with it, and answers would be wrong without; fold both into the base "
+            "(aris tune merge RUN), or tune with projector: false and tower_learning_rate: 0"
+        )
+
+
+def load_adapter(model: MedGemma, folder: Path, *, alone: bool = True) -> AdapterReport:
     """Put a PEFT LoRA adapter on a model's linear layers, quantised ones included; nothing is merged.
 
     Args:
         folder: holds `adapter_config.json` and `adapter_model.safetensors`.
+        alone: as for `read_adapter`.
 
     Raises:
         CheckpointError: as `read_adapter`; the model is then as it was.
     """
-    plan = read_adapter(model, folder)
+    plan = read_adapter(model, folder, alone=alone)
     for name, matrices in plan.items():
         layer = model.get_submodule(name)
         adapted: LoRALinear | LoRAQuantized
@@ -175,6 +192,7 @@ def save_adapter(model: MedGemma, folder: Path, *, dtype: torch.dtype | None = N
 
     Raises:
         CheckpointError: the model has no adapter, or adapters of different ranks or scales.
+        OSError: the files cannot be written; those that were there stay.
     """
     adapted = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoRALinear | LoRAQuantized)}
     shapes = {(layer.r, layer.scale) for layer in adapted.values()}
@@ -206,8 +224,9 @@ def save_adapter(model: MedGemma, folder: Path, *, dtype: torch.dtype | None = N
         "inference_mode": True,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / WEIGHTS, {"format": "pt"})
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    data, settings = save(tensors, {"format": "pt"}), (json.dumps(config, indent=2) + "\n").encode()
+    write_whole(folder / WEIGHTS, lambda file: file.write(data))
+    write_whole(folder / CONFIG, lambda file: file.write(settings))
     return len(adapted)
 
 

@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +24,49 @@ _NAMES = {
 }  # fmt: skip
 _SPARE = 64 << 20  # bytes of disk for what is not a tensor
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file beside its place and move it there: a kill or a power cut leaves the old file or the new one."""
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        with fresh.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)  # on a full disk its half would take the room that the next try needs
+        raise
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file beside `path` to write into, moved there when the block ends well, else removed.
+
+    Raises:
+        CheckpointError: `path` is a folder or its parent is none, or the disk is full or cannot be written.
+    """
+    if path.is_dir():
+        raise CheckpointError(f"{path}: a folder; give the file to write")
+    if not path.parent.is_dir():
+        raise CheckpointError(f"{path.parent}: no such folder; make it first")
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        with fresh.open("wb") as file:
+            yield file
+        fresh.replace(path)
+    except OSError as error:
+        raise _unwritten(path, error) from None
+    finally:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+
+
+def _unwritten(path: Path, error: OSError) -> CheckpointError:
+    if error.errno in _FULL:
+        return CheckpointError(f"{path}: the disk is full; free some space or choose another place")
+    return CheckpointError(f"{path}: cannot be written ({error.strerror}); check its permissions")
 
 
 @contextmanager
@@ -45,9 +88,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         made.rename(out)
         made = None
     except OSError as error:
-        if error.errno in _FULL:
-            raise CheckpointError(f"{out}: the disk is full; free some space or choose another place") from None
-        raise CheckpointError(f"{out}: cannot be written ({error.strerror}); check its permissions") from None
+        raise _unwritten(out, error) from None
     finally:
         if made is not None:
             shutil.rmtree(made, ignore_errors=True)

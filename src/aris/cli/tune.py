@@ -11,7 +11,7 @@ import typer
 
 from aris.cli import options as o
 from aris.cli.outcome import FAILED, Group
-from aris.cli.terminal import heading, one_line, plain, working, write, write_json
+from aris.cli.terminal import heading, note, one_line, plain, working, write, write_json
 
 if TYPE_CHECKING:
     from aris.tuning.data_check import DataReport
@@ -128,7 +128,8 @@ def check(
         int | None, typer.Option("--max-tokens", min=1, help="Name every row that is longer.")
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Whose max_tokens holds, and whose question is asked of images in folders.")
+        str | None,
+        typer.Option(help="Whose max_tokens and kind of rows hold, and whose question is asked of images in folders."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -151,8 +152,11 @@ def check(
     if settings is not None and max_tokens is None:
         max_tokens = settings.max_tokens
     labels = None if settings is None else settings.labels
+    pairs = None if settings is None else settings.objective == "preference"
     with working(f"reading {data}"):
-        report = check_data(data, open_base(str(model)).processor, max_tokens=max_tokens, labels=labels)
+        report = check_data(
+            data, open_base(str(model)).processor, max_tokens=max_tokens, labels=labels, pairs=pairs
+        )
     if json:
         write_json(report.to_dict())
     else:
@@ -163,7 +167,8 @@ def check(
 
 def _print_report(report: DataReport) -> None:
     for name, rows in report.rows.items():
-        write(f"{one_line(name)}: {rows} good rows\n")
+        split = f" ({report.splits[name]})" if len(report.rows) > 1 else ""
+        write(f"{one_line(name)}: {rows} good rows{split}\n")
     facts = report.to_dict()
     tasks = ", ".join(f"{one_line(task)} {count}" for task, count in facts["tasks"].items())
     write(f"tasks: {tasks or 'none'}\n")
@@ -187,8 +192,22 @@ def _print_report(report: DataReport) -> None:
         heading(f"{len(wrong)} wrong rows")
         for row in wrong:
             write(f"{one_line(str(row))}\n")
+    elif not sum(report.rows.values()):
+        heading("there are no rows")
     if report.leaks:
-        heading(f"{report.leaks} groups lie in more than one file; split by patient")
+        heading(f"{report.leaks} groups lie in more than one split; split by patient")
+    for count, what in ((report.shared_images, "images"), (report.shared_rows, "conversations")):
+        if count:
+            heading(f"{count} {what} lie in more than one split; what is measured on them may be memory")
+
+
+def _tell_of_another_base(run_folder: Path, model: str) -> None:
+    """Bases of one shape take each other's adapters, and answer worse: a word of it, as a base may have moved."""
+    from aris.tuning.merge import base_named
+
+    named = base_named(run_folder)
+    if named and named != model and Path(named).absolute() != Path(model).absolute():
+        note(f"note: the run's base was {one_line(named)}; this folds it into {one_line(model)}")
 
 
 @app.command("merge")
@@ -205,6 +224,7 @@ def merge_command(
     """
     from aris.tuning.merge import merge
 
+    _tell_of_another_base(run_folder, str(model))
     with working("merging"):
         merge(str(model), run_folder, out)
     write(f"{one_line(str(out))}\n")
@@ -224,6 +244,7 @@ def export_command(
     """
     from aris.tuning.merge import export_gguf
 
+    _tell_of_another_base(run_folder, str(model))
     with working("exporting"):
         export_gguf(str(model), run_folder, gguf)
     write(f"{one_line(str(gguf))}\n")

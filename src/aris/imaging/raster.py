@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from contextlib import nullcontext
 from typing import Literal
 
 import numpy as np
@@ -30,7 +31,8 @@ def read(
         ImageError: truncated or damaged, too large, or of several frames.
     """
     try:
-        with warnings.catch_warnings(), quiet_stderr():
+        # Of Pillow's decoders of these libtiff alone writes to stderr, and others need not wait for each other.
+        with warnings.catch_warnings(), quiet_stderr() if kind == "tiff" else nullcontext():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
                 check_size(image.width, image.height, source)

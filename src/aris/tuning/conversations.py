@@ -29,6 +29,7 @@ from aris.tuning.rows import Conversation, Turn
 
 _ROLES = ("system", "user", "assistant")
 _FIELDS = {"messages", "group", "task", "weight"}
+_MESSAGE_FIELDS = {"role", "content"}
 _PAIR_FIELDS = {"prompt", "chosen", "rejected", "group", "task", "weight"}
 
 
@@ -207,6 +208,9 @@ def _conversation(row: Any, pictures: PictureBank, root: Path) -> Conversation:
         role = message.get("role") if isinstance(message, dict) else None
         if role not in _ROLES:
             raise _BadRowError(f"message {index}: the role must be system, user or assistant")
+        if unknown := set(message) - _MESSAGE_FIELDS:
+            # A weight of 0, images beside the text: to leave such out would train something else than was meant.
+            raise _BadRowError(f"message {index}: unknown field {sorted(unknown)[0]!r:.40}; known are role and content")
         roles.append(role)
     spoken = roles[1:] if roles[0] == "system" else roles
     if not spoken or len(spoken) % 2 or any(r != ("user", "assistant")[i % 2] for i, r in enumerate(spoken)):
@@ -273,6 +277,8 @@ def _parts(message: dict[str, Any], index: int) -> list[str | _Source]:
     text = "".join(part for part in parts if isinstance(part, str))
     if role == "assistant" and not text.strip():
         raise _BadRowError(f"message {index}: the assistant's text is empty")
+    if not text.strip() and not any(isinstance(part, _Source) for part in parts):
+        raise _BadRowError(f"message {index}: it is empty; give a text or an image")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -284,12 +290,17 @@ def _picture(source: _Source, pictures: PictureBank, root: Path) -> int:
     if source.contents:
         try:
             return pictures.add(source.contents)
-        except (OSError, ValueError):
-            raise _BadRowError("an image's data is not a readable image") from None
+        except (OSError, ValueError) as error:
+            raise _BadRowError(f"an image's data is not a readable image{_why(error)}") from None
     try:
         path = (root / source.path).resolve()
         if not path.is_relative_to(root):
             raise _BadRowError(f"image {source.path!r:.120} lies outside the data folder")
         return pictures.add(path)
-    except (OSError, ValueError):  # ValueError: a path with a NUL
-        raise _BadRowError(f"image {source.path!r:.120} is missing or not readable") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        raise _BadRowError(f"image {source.path!r:.120} is missing or not readable{_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    """What the reader of images says; the system's own errors name the whole path, and are left out."""
+    return f" ({error})" if isinstance(error, OSError) and error.errno is None and str(error) else ""

@@ -11,8 +11,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from aris.checkpoints.writing import write_whole
 from aris.tuning.metrics import METRICS
-from aris.tuning.resume import write_whole
 
 _WIDTH, _HEIGHT, _LEFT, _EDGE = 900, 480, 70, 30
 _COLOURS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (23, 190, 207),

@@ -17,9 +17,9 @@ from aris.tuning.conversations import BadRow, Pair, read_rows
 from aris.tuning.image_folders import Labels
 from aris.tuning.pictures import PictureBank
 from aris.tuning.rows import Conversation, TokenRow, tokenize
+from aris.tuning.splits import Split, split_of
 
 _SUFFIXES = (".jsonl", ".parquet")
-_SPLITS = ("train", "validation")
 _NO_LIMIT = 1 << 30
 
 
@@ -58,17 +58,21 @@ class DataReport:
 
     Attributes:
         rows: good rows by file.
+        splits: of each file: "train", "validation", or "test", which no run touches.
         bad: every row that is wrong.
         tasks, groups: rows by task, and rows of each group; rows without a group are not in `groups`.
         pairs: preference rows among the rows.
         images: pictures that differ; `images_by_row`: rows by how many images they show.
         tokens, answer_tokens: lengths of conversations (a pair counts as two), None without rows.
         too_long: rows over the limit, which a run refuses.
-        leaks: groups that occur in more than one file.
+        leaks: groups that occur in more than one split.
+        shared_images, shared_rows: pictures, and conversations without their group, that occur in more than one split.
+            A run warns of both, and begins.
         example: one row as the model reads it.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
+    splits: dict[str, Split] = field(default_factory=dict)
     bad: list[BadRow] = field(default_factory=list)
     tasks: Counter[str] = field(default_factory=Counter)
     groups: Counter[str] = field(default_factory=Counter)
@@ -79,11 +83,13 @@ class DataReport:
     answer_tokens: Lengths | None = None
     too_long: list[BadRow] = field(default_factory=list)
     leaks: int = 0
+    shared_images: int = 0
+    shared_rows: int = 0
     example: list[Piece] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
-        """Whether a run may begin."""
+        """Whether nothing is wrong; a run does not begin where training or validation has anything wrong."""
         return not (self.bad or self.too_long or self.leaks) and sum(self.rows.values()) > 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,10 +97,13 @@ class DataReport:
         return {
             "good": self.good,
             "rows": self.rows,
+            "splits": self.splits,
             "pairs": self.pairs,
             "tasks": dict(sorted(self.tasks.items())),
             "groups": len(self.groups),
             "leaking_groups": self.leaks,
+            "shared_images": self.shared_images,
+            "shared_rows": self.shared_rows,
             "images": self.images,
             "images_by_row": {str(count): rows for count, rows in sorted(self.images_by_row.items())},
             "tokens": None if self.tokens is None else self.tokens.to_dict(),
@@ -107,7 +116,7 @@ class DataReport:
 def data_files(path: Path) -> list[Path]:
     """A file as it is, a folder as its `.jsonl` and `.parquet` files in order of name.
 
-    A folder without any, but with folders of images, is as it is, or as its folders `train` and `validation`.
+    A folder without any, but with folders of images, is as it is, or as its folders that are named as splits.
 
     Raises:
         DataError: there is nothing there.
@@ -116,7 +125,7 @@ def data_files(path: Path) -> list[Path]:
         found = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
         if not found:
             folders = [each for each in path.iterdir() if each.is_dir() and not each.name.startswith(".")]
-            found = sorted(each for each in folders if each.name in _SPLITS) or [path] * bool(folders)
+            found = sorted(each for each in folders if split_of(each) is not None) or [path] * bool(folders)
         if not found:
             raise DataError(f"{path}: holds no .jsonl or .parquet file and no folder; give the data's own folder")
         return found
@@ -125,8 +134,27 @@ def data_files(path: Path) -> list[Path]:
     return [path]
 
 
+def file_splits(files: Sequence[Path]) -> dict[Path, Split]:
+    """What a run does with each of `data_files`: a file alone is trained on, and so is one whose name says no split.
+
+    Raises:
+        DataError: none is left to train on.
+    """
+    if len(files) == 1:
+        return {files[0]: "train"}
+    splits: dict[Path, Split] = {file: split_of(file) or "train" for file in files}
+    if "train" not in splits.values():
+        raise DataError(f"{files[0].parent}: no file to train on; name one train.jsonl")
+    return splits
+
+
 def check_data(
-    path: Path, processor: PromptProcessor, *, max_tokens: int | None = None, labels: Labels | None = None
+    path: Path,
+    processor: PromptProcessor,
+    *,
+    max_tokens: int | None = None,
+    labels: Labels | None = None,
+    pairs: bool | None = None,
 ) -> DataReport:
     """Read and tokenise every row, decode every image, and look for groups that lie in two files.
 
@@ -135,19 +163,27 @@ def check_data(
         processor: of the model that is to be tuned.
         max_tokens: rows over it are named.
         labels: a recipe's, for images in folders.
+        pairs: whether preference rows are wanted, and no others, or no preference rows; None if either will do.
 
     Raises:
         DataError: a file cannot be read at all.
     """
     report, pictures = DataReport(), PictureBank(1)
     seen: dict[str, set[str]] = {}
+    images: dict[str, set[str]] = {}
+    said: dict[tuple[Any, ...], set[str]] = {}
     lengths: list[int] = []
     answers: list[int] = []
-    for file in data_files(path):
+    for file, split in file_splits(data_files(path)).items():
         rows, bad = read_rows(file, pictures, labels=labels)
-        report.rows[file.name] = len(rows)
+        report.rows[file.name], report.splits[file.name] = len(rows), split
         report.bad += bad
         for line, row in rows:
+            if pairs is not None and isinstance(row, Pair) != pairs:
+                reason = f"not a row for the objective {'preference' if pairs else 'answers'!r}"
+                report.bad.append(BadRow(file, line, reason))
+                report.rows[file.name] -= 1
+                continue
             first = row.chosen if isinstance(row, Pair) else row
             report.pairs += isinstance(row, Pair)
             report.tasks[first.task] += 1
@@ -155,9 +191,15 @@ def check_data(
             report.images_by_row[shown] += 1
             if first.group:
                 report.groups[first.group] += 1
-                seen.setdefault(first.group, set()).add(file.name)
+                seen.setdefault(first.group, set()).add(split)
             longest = 0
             for conversation in _conversations(row):
+                parts = [(turn.role, part) for turn in conversation.turns for part in turn.parts]
+                named = tuple((role, pictures.looks[part] if isinstance(part, int) else part) for role, part in parts)
+                said.setdefault((isinstance(row, Pair), *named), set()).add(split)
+                for _, part in parts:
+                    if isinstance(part, int):
+                        images.setdefault(pictures.looks[part], set()).add(split)
                 tokens = tokenize(conversation, processor, _NO_LIMIT)
                 assert tokens is not None
                 longest = max(longest, len(tokens.token_ids))
@@ -168,7 +210,8 @@ def check_data(
             if max_tokens is not None and longest > max_tokens:
                 report.too_long.append(BadRow(file, line, f"{longest} tokens, the limit is {max_tokens}"))
     report.images = len(pictures)
-    report.leaks = sum(len(files) > 1 for files in seen.values())
+    leaks = [sum(len(splits) > 1 for splits in each.values()) for each in (seen, images, said)]
+    report.leaks, report.shared_images, report.shared_rows = leaks
     if lengths:
         report.tokens, report.answer_tokens = Lengths.of(lengths), Lengths.of(answers)
     return report

@@ -13,7 +13,7 @@ from aris.errors import DataError
 from aris.tuning.pictures import PictureBank
 from aris.tuning.rows import Conversation, Turn
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,9 @@ def read_image_folder(
                 continue
             try:
                 picture = pictures.add(file)
-            except (OSError, ValueError):
-                bad.append(BadImage(file, "not a readable image"))
+            except (OSError, ValueError) as error:
+                why = f" ({error})" if isinstance(error, OSError) and error.errno is None else ""
+                bad.append(BadImage(file, f"not a readable image{why}"))
                 continue
             answer = Turn("assistant", (labels.answers[group.name],))
             rows.append(Conversation(labels.task, (Turn("user", (picture, labels.question)), answer)))

@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from aris.checkpoints.writing import write_whole
 from aris.errors import DataError
 from aris.model import MedGemma
 from aris.prompting import Tokenizer
@@ -32,7 +33,7 @@ from aris.tuning.metrics import METRICS, is_better
 from aris.tuning.offload import HostStore
 from aris.tuning.recipe import Recipe
 from aris.tuning.repeatable import fingerprint, repeatable
-from aris.tuning.resume import Curve, copy_into, load_state, save_state, write_whole
+from aris.tuning.resume import Curve, copy_into, load_state, save_state
 from aris.tuning.rows import TokenRow
 from aris.tuning.schedule import warmup_cosine
 from aris.tuning.tower_cache import TowerCache
@@ -94,6 +95,7 @@ class Loop:
         team: the processes that share the run; model and parameters are as `distributed.shard` leaves them.
         tokenizer: needed for metrics of the recipe that read answers.
         follow: receives every line of the curve, such as `tensorboard.Board.add`.
+        inputs: of the base and the images (`repeatable.inputs_of`); a state of other ones is not gone on with.
 
     Raises:
         DataError: the rows do not fit the recipe.
@@ -112,6 +114,7 @@ class Loop:
         team: Team | None = None,
         tokenizer: Tokenizer | None = None,
         follow: Callable[[dict[str, Any]], None] | None = None,
+        inputs: str = "",
     ) -> None:
         self.team = team or Team()
         if not self.team.leads:
@@ -127,7 +130,7 @@ class Loop:
         held = 0 if pictures is None else len(pictures)
         if any(picture >= held for row in [*train, *self.validation] for picture in row.all_pictures()):
             raise DataError(f"rows: they point past the {held} pictures given; build rows and pictures together")
-        self.follow = follow
+        self.follow, self.inputs = follow, inputs
         self.examination = self._examination(train, tokenizer)
         self.fingerprint = fingerprint(recipe, train, self.validation)
         self.optimizer = make_optimizer(trained, recipe, sharded=self.team.sharded)
@@ -160,6 +163,9 @@ class Loop:
         """
         try:
             return self._run()
+        except KeyboardInterrupt:
+            self.say(f"stopped at step {self.step}. {self._left()}")
+            raise
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -220,11 +226,19 @@ class Loop:
             measure = "validation loss" if self.recipe.best == "loss" else self.recipe.best
             self.say(f"no better {measure} since step {self.best_step}: ended at step {self.step}")
         self.team.wait()
-        best = safetensors.torch.load_file(self.out / BEST, device=str(self.model.device))
-        copy_into(self.trained, best, self.out / BEST)
+        self.take_best()
         if self.team.leads:
             draw_curves(Curve.read(self.out / CURVE), self.out / PICTURE)
         return Result(self.best_step, self.best_loss, self.recipe.best, self.best_value, self.first_value)
+
+    def take_best(self) -> None:
+        """Put the best weights so far, which are on the disk, into the model.
+
+        Raises:
+            DataError: they are of another model.
+        """
+        best = safetensors.torch.load_file(self.out / BEST, device=str(self.model.device))
+        copy_into(self.trained, best, self.out / BEST)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, dict[str, float]]:
@@ -369,6 +383,7 @@ class Loop:
     def _save(self) -> None:
         state = {
             "fingerprint": self.fingerprint,
+            "inputs": self.inputs,
             "step": self.step,
             "best_step": self.best_step,
             "best_loss": self.best_loss,
@@ -384,7 +399,7 @@ class Loop:
 
     def _resume(self) -> None:
         path = self.out / STATE
-        state = load_state(path, self.fingerprint, self.model.device)
+        state = load_state(path, self.fingerprint, self.model.device, self.inputs)
         if state is None:
             return
         copy_into(self.trained, state["trained"], path)

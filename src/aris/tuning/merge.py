@@ -14,12 +14,12 @@ from aris.checkpoints.checkpoint import load_model
 from aris.checkpoints.gguf_out import save_gguf
 from aris.checkpoints.hf_out import save_folder
 from aris.checkpoints.names import our_name
-from aris.checkpoints.peft import CONFIG, WEIGHTS, load_adapter
+from aris.checkpoints.peft import CONFIG, TRAINED, WEIGHTS, load_adapter, require_whole
 from aris.errors import CheckpointError
 from aris.model import LoRALinear, MedGemma, merge_lora
 from aris.tuning.adapters import TunedLinear
 from aris.tuning.base import open_base
-from aris.tuning.run import ADAPTER, TRAINED
+from aris.tuning.run import ADAPTER
 
 
 def apply_run(model: MedGemma, run: Path) -> int:
@@ -29,13 +29,15 @@ def apply_run(model: MedGemma, run: Path) -> int:
         run: the folder that `tune` wrote, or an adapter's own folder.
 
     Raises:
-        CheckpointError: there is nothing to put on, or it does not fit.
+        CheckpointError: there is nothing to put on, it does not fit, or `run` is an adapter that is no whole.
     """
     changed = 0
     folder = run / ADAPTER if (run / ADAPTER).is_dir() else run
+    if folder == run:
+        require_whole(folder)
     if (folder / CONFIG).is_file():
         dora = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("use_dora")
-        changed += _load_dora(model, folder) if dora else load_adapter(model, folder).applied
+        changed += _load_dora(model, folder) if dora else load_adapter(model, folder, alone=False).applied
     if (run / TRAINED).is_file():
         values = load_file(run / TRAINED)
         parameters = dict(model.named_parameters())
@@ -47,6 +49,16 @@ def apply_run(model: MedGemma, run: Path) -> int:
     if not changed:
         raise CheckpointError(f"{run}: holds no adapter and no {TRAINED}; give the --out of a finished run")
     return changed
+
+
+def base_named(run: Path) -> str:
+    """The base that a run's adapter says it was trained on, as `tune` was given it; "" if it says none."""
+    folder = run / ADAPTER if (run / ADAPTER).is_dir() else run
+    try:
+        named = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):  # whoever loads it says what is wrong
+        return ""
+    return named if isinstance(named, str) else ""
 
 
 def merged_model(base: str, run: Path, dtype: torch.dtype = torch.bfloat16) -> MedGemma:

@@ -1,4 +1,9 @@
-"""The images of a data set, each read once: as levels of grey or colour, or in the very bytes that a model sees."""
+"""The images of a data set, each read once: as levels of grey or colour, or in the very bytes that a model sees.
+
+Files are decoded by what decodes them for an answer later (`aris.imaging`): a model that learned from other pixels than
+it is shown would be worse without a word. So DICOM is windowed, more than 8 bits fill the range, a photograph stands
+upright as its EXIF says, and transparency lies over black.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +15,16 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import torch
 from torch import Tensor
 
+from aris.errors import ArisError
+from aris.imaging import dicom, raster, sniff
 from aris.prompting import Image, ImageProcessor
+
+# What is read for training beside what `aris.imaging` reads: data sets of photographs come so.
+_OTHERS = ("BMP", "WEBP", "GIF")
 
 
 class PictureBank:
@@ -31,6 +42,7 @@ class PictureBank:
         self._sources: list[Path | bytes] = []
         self._known: dict[Path | bytes, int] = {}
         self.digests: list[str] = []  # SHA-256 of what is kept of each
+        self.looks: list[str] = []  # SHA-256 of each at its full size
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -39,13 +51,15 @@ class PictureBank:
         """The index of the picture of a file, or of a file's contents.
 
         Raises:
-            OSError: it is not a readable image.
+            OSError: it is not a readable image; its words say why.
         """
         key = hashlib.sha256(source).digest() if isinstance(source, bytes) else source
         known = self._known.get(key)
         if known is None:
-            kept = self._read(source)
+            image = decoded(source)
+            kept = self.prepare(image)
             known = self._known[key] = len(self)
+            self.looks.append(hashlib.sha256(f"{image.size}{image.mode}".encode() + image.tobytes()).hexdigest())
             self.digests.append(hashlib.sha256(np.ascontiguousarray(kept).data).hexdigest())
             if self.keep:
                 self._images.append(kept)
@@ -54,11 +68,7 @@ class PictureBank:
         return known
 
     def _read(self, source: Path | bytes) -> np.ndarray:
-        try:
-            with PIL.Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-                return self.prepare(image)
-        except (PIL.Image.DecompressionBombError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise
-            raise OSError(str(error)) from None
+        return self.prepare(decoded(source))
 
     def prepare(self, image: PIL.Image.Image) -> np.ndarray:
         """What is kept of an image: uint8 (size, size), or (size, size, 3) in colour."""
@@ -78,6 +88,30 @@ class PictureBank:
         if not self._images:
             return torch.zeros(0, self.size, self.size, *([3] if self.colour else []), dtype=torch.uint8)
         return torch.from_numpy(np.stack(self._images))
+
+
+def decoded(source: Path | bytes) -> PIL.Image.Image:
+    """A file, or a file's contents, as the image that a model is shown of it.
+
+    Raises:
+        OSError: it is not a readable image; its words say why, without its name.
+    """
+    data = source if isinstance(source, bytes) else source.read_bytes()
+    kind = sniff.kind_of(data)
+    try:
+        if kind == "dicom":
+            return PIL.Image.fromarray(dicom.read(data, "image")[0])
+        if kind != "unknown":
+            return PIL.Image.fromarray(raster.read(data, kind, "image")[0])
+        with PIL.Image.open(io.BytesIO(data), formats=_OTHERS) as image:
+            image.load()
+            return PIL.Image.fromarray(Image.from_pil(PIL.ImageOps.exif_transpose(image)).pixels)
+    except ArisError as error:
+        raise OSError(str(error).removeprefix("image: ")) from None
+    except PIL.UnidentifiedImageError:
+        raise OSError(sniff.complaint(data)) from None
+    except (PIL.Image.DecompressionBombError, SyntaxError, ValueError):  # what Pillow's decoders raise
+        raise OSError("damaged, or too large") from None
 
 
 class ProcessedBank(PictureBank):

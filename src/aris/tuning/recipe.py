@@ -124,6 +124,8 @@ class Recipe:
                      "metric_rows", "folder_rows"):  # fmt: skip
             if getattr(self, name) < 0:
                 raise DataError(f"recipe: {name} must not be negative")
+        if self.seed >= 1 << 32:
+            raise DataError("recipe: seed must be below 2^32")
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 choices = " or ".join(repr(choice) for choice in known)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from aris.model import MedGemma
 from aris.tuning.recipe import Recipe
 from aris.tuning.rows import TokenRow
 
@@ -35,6 +36,22 @@ def fingerprint(recipe: Recipe, train: Sequence[TokenRow], validation: Sequence[
     for row in [*train, *validation]:
         digest.update(repr((row.task, row.spans(), row.all_pictures(), row.weight)).encode())
         digest.update(np.asarray(row.token_ids, dtype=np.int32).tobytes())
+    return digest.hexdigest()
+
+
+def inputs_of(model: MedGemma, images: Sequence[str]) -> str:
+    """Changes when the base or an image does: what a curve follows from beside its recipe and rows.
+
+    Args:
+        model: the base, before anything was put on it; of each of its tensors some values count.
+        images: a digest of each, in order of their indices.
+    """
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        flat = value.detach().flatten()
+        some = flat[:: max(1, len(flat) // 64)][:64].cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode() + some.view(torch.uint8).numpy().tobytes())
+    digest.update(" ".join(images).encode())
     return digest.hexdigest()
 
 

@@ -3,31 +3,52 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 import torch
 from torch import Tensor
 
+from aris.checkpoints.writing import write_whole
 from aris.errors import DataError
 from aris.tuning.distributed import like
 
+LOCK = ".lock"
+LOCK_WAIT_S = 10.0  # a run that was killed gives its memory back first, and then its lock
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file beside its place and move it there: a kill or a power cut leaves the old file or the new one."""
-    fresh = path.with_name(f".{path.name}.new")
+
+@contextmanager
+def sole_run(out: Path) -> Iterator[None]:
+    """Keep other runs out of a folder; the lock ends with the process, however that ends.
+
+    Raises:
+        DataError: another run is at work there: both would write the same state.
+    """
     try:
-        with fresh.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)  # on a full disk its half would take the room that the next try needs
-        raise
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / LOCK).open("wb") as file:
+        until = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise DataError(
+                        f"{out}: another run is at work there; wait for its end, or give another --out"
+                    ) from None
+                time.sleep(0.1)
+            except OSError:  # a file system without locks
+                break
+        yield
 
 
 class _Witness:
@@ -71,12 +92,15 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
     write_whole(path, write)
 
 
-def load_state(path: Path, fingerprint: str, device: torch.device) -> dict[str, Any] | None:
+def load_state(path: Path, fingerprint: str, device: torch.device, inputs: str = "") -> dict[str, Any] | None:
     """A state that `save_state` wrote, or None if there is none.
 
+    Args:
+        inputs: of the base and the images; "" if they are not known, as in states of older versions.
+
     Raises:
-        DataError: the file is damaged, or of a run whose recipe or rows differ: to go on from it would give a curve
-            that neither has.
+        DataError: the file is damaged, or of a run whose recipe, rows, base or images differ: to go on from it would
+            give a curve that neither has.
     """
     try:
         state = torch.load(path, map_location=device, weights_only=True)
@@ -87,6 +111,10 @@ def load_state(path: Path, fingerprint: str, device: torch.device) -> dict[str, 
     if not isinstance(state, dict) or state.get("fingerprint") != fingerprint:
         raise DataError(
             f"{path}: this state is of a run with another recipe or other rows; give another --out, or delete it"
+        )
+    if inputs and state.get("inputs", "") not in ("", inputs):
+        raise DataError(
+            f"{path}: this state is of a run on another base model or other images; give another --out, or delete it"
         )
     return state
 

@@ -4,38 +4,41 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from aris.checkpoints.checkpoint import load_model
-from aris.checkpoints.peft import save_adapter
-from aris.errors import DataError
+from aris.checkpoints.peft import CONFIG, TRAINED, WEIGHTS, save_adapter
+from aris.checkpoints.writing import write_whole
+from aris.errors import CheckpointError, DataError
 from aris.model import MedGemma
 from aris.prompting import PromptProcessor
 from aris.tuning.base import open_base
 from aris.tuning.conversations import BadRow, Pair, read_rows
-from aris.tuning.data_check import data_files
+from aris.tuning.data_check import data_files, file_splits
 from aris.tuning.distributed import Team, join, leave, shard, unshard
+from aris.tuning.endings import is_full_disk
 from aris.tuning.loop import Loop, Pictures, Result
 from aris.tuning.pictures import PictureBank, ProcessedBank
 from aris.tuning.preference import PreferenceLoop, pair_row
 from aris.tuning.recipe import Recipe
+from aris.tuning.repeatable import inputs_of
+from aris.tuning.resume import sole_run
 from aris.tuning.rows import Conversation, TokenRow, check_groups, tokenize
 from aris.tuning.splits import split_by_group
 from aris.tuning.tensorboard import Board
 from aris.tuning.tower_cache import TowerCache
 from aris.tuning.trainable import prepare
 
-# Weights that were trained beside adapters (projector, tower, or with the method "full" the decoder), by our names.
-TRAINED = "trained.safetensors"
 ADAPTER = "adapter"
 TOWER_CACHE, TENSORBOARD = "tower-cache", "tensorboard"
-_VALIDATION = ("validation", "valid", "val", "dev")
 _NO_LIMIT = 1 << 30
 
 
@@ -72,8 +75,9 @@ def tune(
     adapters was trained, the curve as JSON Lines and PNG, and the state to go on from.
 
     Args:
-        data: a file, which is split by group, or a folder with a training and a validation file (`train*.jsonl`,
-            `validation*.jsonl`), or with a folder of images for each class, where the recipe has a question for them.
+        data: a file, which is split by group, or a folder with a training and a validation file (`train.jsonl`,
+            `validation.jsonl`; a `test.jsonl` is left alone), or with a folder of images for each class, where the
+            recipe has a question for them.
         tower_cache: folder for the tower's features where the recipe caches them; in `out` by default.
         tensorboard: write the curve for TensorBoard too, to `out`.
 
@@ -81,8 +85,8 @@ def tune(
 
     Raises:
         DataError: a row is wrong or too long (each is told by `say` first), a group is in both splits, TensorBoard is
-            wanted and not installed, the disk has no room for the tower's features, or training met what is not a
-            number.
+            wanted and not installed, `out` cannot be written, the disk has no room for the tower's features, or
+            training met what is not a number. What was the best until then is in `out` as if the run had ended there.
         CheckpointError: the model is not there.
     """
     board = Board(out / TENSORBOARD) if tensorboard else None
@@ -95,6 +99,10 @@ def tune(
         result = _tune(recipe, model_name, data, out, torch_device, team, say, cache, follow)
         team.wait()  # for the one that writes
         return result
+    except OSError as error:
+        if is_full_disk(error):
+            raise DataError(f"{out}: the disk is full; make room and start the same command again") from None
+        raise DataError(f"training: {error.filename or out}: {error.strerror or error}") from None
     finally:
         leave(team)
         if board is not None:
@@ -129,12 +137,17 @@ def _tune(
         for row in train:
             shares[row.task] = shares.get(row.task, 0.0) + 1.0
         recipe = dataclasses.replace(recipe, mixture=shares)
+    for rows, what in ((train, "training"), (validation, "validation")):
+        if others := {row.task for row in rows} - set(recipe.mixture):
+            count = sum(row.task in others for row in rows)
+            say(f"{count} rows for {what} are left out: the mixture does not name {', '.join(sorted(others))}")
     dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
     # For NF4 the dense weights never meet the device as a whole: layers are quantised there one by one.
     early = torch.device("cpu") if recipe.method == "qlora" else torch_device
     model = load_model(base.checkpoint, dtype=dtype, device=early)
     if len(prepared) and model.vision_tower is None:
         raise DataError("rows: they hold images and the model has no vision tower; use a multimodal model")
+    inputs = inputs_of(model, prepared.digests)
     trained = prepare(model, recipe, torch_device)
     count = sum(parameter.numel() for parameter in trained.values())
     say(f"{len(train)} rows, {len(validation)} for validation, {len(prepared)} pictures")
@@ -147,17 +160,51 @@ def _tune(
     if team.world > 1:
         shards = "the decoder's weights, gradients and moments (float32) lie in shards"
         say(f"{team.world} processes; {shards if team.sharded else 'each holds the whole model'}")
-    result = kind(model, trained, recipe, train, validation, pictures, out, say, team,
-                  tokenizer=base.processor.tokenizer, follow=follow).run()  # fmt: skip
+    loop = kind(model, trained, recipe, train, validation, pictures, out, say, team,
+                tokenizer=base.processor.tokenizer, follow=follow, inputs=inputs)  # fmt: skip
+    with sole_run(out) if team.leads else nullcontext():
+        return _trained(loop, model, trained, recipe, out, team, say, model_name)
+
+
+def _trained(
+    loop: Loop,
+    model: MedGemma,
+    trained: dict[str, Tensor],
+    recipe: Recipe,
+    out: Path,
+    team: Team,
+    say: Callable[[str], None],
+    base: str,
+) -> Result:
+    """Run the loop, and write what came of it."""
+    try:
+        result = loop.run()
+    except DataError:
+        if team.world == 1 and loop.best_step > 0:
+            with suppress(DataError, CheckpointError, OSError, SafetensorError):  # the disk may be what is full
+                loop.take_best()
+                _write(model, trained, recipe, out, base)
+                say(f"the best weights, of step {loop.best_step}, were written as those of a run that ended")
+        raise
     trained = unshard(model, trained)
-    if not team.leads:
-        return result
+    if team.leads:
+        _write(model, trained, recipe, out, base)
+    return result
+
+
+def _write(model: MedGemma, trained: dict[str, Tensor], recipe: Recipe, out: Path, base: str) -> None:
+    """What a run leaves for use, and nothing of an earlier one."""
     if recipe.method != "full":
-        save_adapter(model, out / ADAPTER, base=model_name)
+        save_adapter(model, out / ADAPTER, base=base)
+    else:
+        for name in (CONFIG, WEIGHTS):
+            (out / ADAPTER / name).unlink(missing_ok=True)
     rest = {name: value.detach().cpu().contiguous() for name, value in trained.items() if "lora_" not in name}
     if rest:
-        safetensors.torch.save_file(rest, out / TRAINED)
-    return result
+        data = safetensors.torch.save(rest)
+        write_whole(out / TRAINED, lambda file: file.write(data))
+    else:
+        (out / TRAINED).unlink(missing_ok=True)
 
 
 def _pictures(
@@ -192,11 +239,13 @@ def _splits(
     wrong: list[BadRow] = []
     parts: dict[bool, list[Conversation | Pair]] = {False: [], True: []}
     wanted = Pair if recipe.objective == "preference" else Conversation
-    files = data_files(data)
-    for file in files:
+    for file, split in file_splits(data_files(data)).items():
+        if split == "test":
+            say(f"{file.name} is left out: no run touches a test split")
+            continue
         good, bad = read_rows(file, bank, labels=recipe.labels)
         wrong += bad
-        side = parts[len(files) > 1 and file.stem.startswith(_VALIDATION)]
+        side = parts[split == "validation"]
         for line, row in good:
             if isinstance(row, wanted):
                 side.append(row)

@@ -1,15 +1,41 @@
-"""Splits by group: all rows of one patient lie on one side, the same side every time."""
+"""Splits, by the names of files, or by group: all rows of one patient lie on one side, the same side every time."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
-from typing import TypeVar
+from pathlib import Path
+from typing import Literal, TypeVar
 
 from aris.errors import DataError
 from aris.tuning.rows import Grouped
 
 AnyRow = TypeVar("AnyRow", bound=Grouped)
+Split = Literal["train", "validation", "test"]
+# Words in the names of files and folders, as data sets on the Hugging Face hub have them.
+_WORDS: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval", "evaluation", "heldout", "holdout"),
+}
+
+
+def split_of(path: Path) -> Split | None:
+    """Which split a file's name says in a word of its own ("val", "chest-test-1"), or a folder's whole name.
+
+    Returns:
+        None if it says none.
+
+    Raises:
+        DataError: it says two.
+    """
+    name = path.name.removesuffix(path.suffix).lower()
+    words = {path.name.lower()} if path.is_dir() else set(re.split(r"[^a-z]+", name))
+    said = [split for split, known in _WORDS.items() if words & set(known)]
+    if len(said) > 1:
+        raise DataError(f"{path}: its name says {' and '.join(said)}; say one split")
+    return said[0] if said else None
 
 
 def split_by_group(rows: Sequence[AnyRow], share: float, seed: int = 0) -> tuple[list[AnyRow], list[AnyRow]]:
