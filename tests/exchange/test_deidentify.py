@@ -62,6 +62,55 @@ def test_pixels_stay_whatever_their_encoding(name: str) -> None:
     assert (data.pixel_array == wanted).all()
 
 
+def test_colours_stay_whatever_their_space() -> None:
+    path = Path(str(pydicom.data.get_testdata_file("SC_ybr_full_422_uncompressed.dcm")))
+    made = read(cleaner().clean(path.read_bytes()).data)
+    assert made.PhotometricInterpretation == "RGB"
+    assert len(made.PixelData) == 3 * made.Rows * made.Columns
+    wanted = pydicom.pixels.pixel_array(path)  # pydicom's own conversion to RGB
+    assert (made.pixel_array == wanted).all()
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("high", [11, 13, 15])
+def test_values_stay_wherever_they_lie_in_their_cells(high: int, signed: bool) -> None:
+    numbers = np.random.default_rng(high)
+    values = numbers.integers(-2048 if signed else 0, 2048, (16, 16))
+    others = numbers.integers(0, 1 << 16, (16, 16)) & ~(0xFFF << high - 11)  # what old files keep beside them
+    cells = ((values & 0xFFF) << high - 11 | others).astype("<u2")
+    original = image(
+        3, BitsAllocated=16, BitsStored=12, HighBit=high, PixelRepresentation=int(signed), PixelData=cells.tobytes()
+    )
+    original["PixelData"].VR = "OW"
+    made = read(cleaner().clean(as_bytes(original)).data)
+    assert made.HighBit == made.BitsStored - 1 == 11
+    assert (np.frombuffer(made.PixelData, "<i2").reshape(16, 16) == values).all()
+
+
+def test_images_of_one_bit_stay_images_of_one_bit() -> None:
+    bits = np.random.default_rng(1).integers(0, 2, (3, 5, 7), dtype=np.uint8)
+    packed = np.packbits(bits.ravel(), bitorder="little").tobytes()
+    original = image(
+        4, BitsAllocated=1, BitsStored=1, HighBit=0, Rows=5, Columns=7, NumberOfFrames=3,
+        PixelData=packed + b"\0" * (len(packed) % 2),
+    )  # fmt: skip
+    made = read(cleaner().clean(as_bytes(original)).data)
+    assert len(made.PixelData) == 14 and (made.pixel_array == bits).all()
+
+
+def test_of_drawings_over_the_image_nothing_stays() -> None:
+    path = Path(str(pydicom.data.get_testdata_file("examples_overlay.dcm")))
+    assert 0x60003000 in pydicom.dcmread(path)
+    made = read(cleaner().clean(path.read_bytes()).data)
+    assert not [element for element in made if element.tag.group >> 8 in (0x50, 0x60)]
+
+
+def test_segmentations_are_refused_as_their_names_would_go() -> None:
+    path = Path(str(pydicom.data.get_testdata_file("liver_1frame.dcm")))
+    with pytest.raises(RefusedError, match="segmentation"):
+        cleaner().clean(path.read_bytes())
+
+
 def test_a_stream_that_crashes_its_decoder_is_refused(tmp_path: Path) -> None:
     path = bad_files.damaged_lossless_jpeg(tmp_path)
     with pytest.raises(RefusedError, match="cannot be read whole"):

@@ -38,6 +38,8 @@ def refuse_kind(dataset: Any, source: str) -> None:
         raise RefusedError(f"{source}: refused: {kind} has no pixels; only images are de-identified")
     if text(dataset, "Modality") == "SM" or "Microscopy" in name:
         raise RefusedError(f"{source}: refused: slides carry labels, and are not de-identified here")
+    if text(dataset, "Modality") == "SEG":
+        raise RefusedError(f"{source}: refused: what names a segmentation's segments would go; only images are cleaned")
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         if not text(dataset, keyword):
             raise RefusedError(f"{source}: refused: it has no {keyword}")
