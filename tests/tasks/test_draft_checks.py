@@ -95,6 +95,9 @@ def test_lengths_need_a_scale(length: str) -> None:
     text = f"A nodule of {length}."
     assert "measurement" in failed(text)
     assert "measurement" not in failed(text, spacing="PixelSpacing")
+    alone = Facts(spacing="PixelSpacing of unknown calibration")
+    (check,) = check_draft(Sections(findings=text, impression="x"), alone)
+    assert "does not say whether its scale is calibrated" in check.message
     (check,) = check_draft(Sections(findings=text, impression="x"), Facts(spacing="ImagerPixelSpacing"))
     assert "detector plane, uncalibrated" in check.message
     assert "measurement" not in failed("T5 mild scoliosis, 3 nodules.")

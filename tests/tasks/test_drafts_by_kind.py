@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import pydicom.data
 import pytest
 
 import tiny_checkpoint
@@ -60,6 +61,14 @@ def test_ct_in_the_published_form_and_in_the_order_of_the_body(tmp_path: Path) -
     assert any("technique section of its own" in warning for warning in result.warnings)
     assert {each.check for each in result.checks} == set()
     assert "Cough" not in " ".join(said)
+
+
+def test_a_preamble_that_is_the_head_of_a_tiff_makes_no_picture_of_a_series(tmp_path: Path) -> None:
+    (path,) = write_series(tmp_path, Geometry(slices=1))
+    data = path.read_bytes()
+    path.write_bytes(b"II*\0" + data[4:])
+    assert as_case(path).kind == "ct"
+    assert as_case(Path(str(pydicom.data.get_testdata_file("CT_small.dcm")))).kind == "ct"  # pydicom's has one too
 
 
 def test_mr_and_slides(tmp_path: Path) -> None:

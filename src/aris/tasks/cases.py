@@ -53,8 +53,7 @@ class Case:
         film: where it is a film.
         modality, body_part: as the file says.
         header: what it says of the examination.
-        spacing: "PixelSpacing" where lengths can be measured, "ImagerPixelSpacing" where only at the detector,
-            "" where not.
+        spacing: "PixelSpacing" where lengths can be measured, "" where not; of a film its `spacing_attribute`.
         warnings: one line each.
     """
 
@@ -277,7 +276,8 @@ def _is_archive(path: Path) -> bool:
 def _dicom(path: Path) -> bool:
     head = _head(path)
     pictures = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
-    return not head.startswith(pictures)
+    # A DICOM file's preamble may be the head of a TIFF, so that both kinds of program read it (PS3.10 7.1).
+    return head[128:] == b"DICM" or not head.startswith(pictures)
 
 
 def _head(path: Path) -> bytes:
