@@ -38,8 +38,11 @@ def export(
     ] = None,
     image: Annotated[
         list[Path] | None,
-        typer.Option("--image", "-i", help="DICOM file that was read; may be repeated. By default the one that the draft names, of a series all."),
-    ] = None,
+        typer.Option(
+            "--image", "-i",
+            help="DICOM file that was read; may be repeated. By default the one that the draft names, of a series all.",
+        ),
+    ] = None,  # fmt: skip
     regions: Annotated[
         Path | None, typer.Option(help="JSON list of boxes: label, box [left, top, right, bottom] in pixels, ....")
     ] = None,
