@@ -39,10 +39,11 @@ def export(
     image: Annotated[
         list[Path] | None,
         typer.Option(
-            "--image", "-i",
+            "--image",
+            "-i",
             help="DICOM file that was read; may be repeated. By default the one that the draft names, of a series all.",
         ),
-    ] = None,  # fmt: skip
+    ] = None,
     regions: Annotated[
         Path | None, typer.Option(help="JSON list of boxes: label, box [left, top, right, bottom] in pixels, ....")
     ] = None,
