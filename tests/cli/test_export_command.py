@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 import zipfile
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,35 @@ def test_boxes_and_stdin(aris: Aris, draft: Path, tmp_path: Path) -> None:
     again = aris("export", draft, *arguments)
     assert again.exit_code == 1 and "--overwrite" in again.stderr
     assert aris("export", draft, *arguments, "--overwrite").exit_code == 0
+
+
+def test_a_document_stands_in_the_time_of_its_study(
+    aris: Aris, draft: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Content Date and Time have no offset and stand beside Study Date and Time: all are the place's own."""
+    monkeypatch.setenv("TZ", "XYZ-13:30")  # ahead of UTC by 13 hours and a half
+    time.tzset()
+    try:
+        before = datetime.now().replace(microsecond=0)
+        assert aris("export", draft, "-f", "sr", "-f", "fhir", "--out", tmp_path).exit_code == 0
+        after = datetime.now()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    made = pydicom.dcmread(tmp_path / "draft.sr.dcm")
+    for day, clock in (("ContentDate", "ContentTime"), ("InstanceCreationDate", "InstanceCreationTime")):
+        told = datetime.strptime(made[day].value + str(made[clock].value)[:6], "%Y%m%d%H%M%S")
+        assert before <= told <= after
+    reports = [read_report(tmp_path / f"draft.{name}") for name in ("sr.dcm", "fhir.json")]
+    assert reports[0] == reports[1] and reports[0].created.utcoffset() == timedelta(hours=13, minutes=30)
+
+
+def test_a_draft_that_is_urgent_says_so_in_every_document(aris: Aris, draft: Path, tmp_path: Path) -> None:
+    assert json.loads(draft.read_text())["priority"] == "urgent"
+    assert aris("export", draft, "-f", "sr", "-f", "fhir", "-f", "json", "-f", "text", "--out", tmp_path).exit_code == 0
+    for name in ("sr.dcm", "fhir.json", "report.json"):
+        assert "priority urgent: to be read before routine work" in read_report(tmp_path / f"draft.{name}").warnings
+    assert "! priority urgent" in (tmp_path / "draft.txt").read_text()
 
 
 @pytest.mark.parametrize("packed", [False, True])

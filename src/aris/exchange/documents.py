@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -19,7 +18,7 @@ from aris.exchange.headers import subject
 from aris.exchange.overlays import presentation_state, secondary_capture
 from aris.exchange.pdf import pdf
 from aris.exchange.plain import plain_text
-from aris.exchange.report import DocumentReference, ModelIdentity, Report, checked, report_of
+from aris.exchange.report import DocumentReference, ModelIdentity, Report, checked, local_now, report_of
 from aris.exchange.sr import structured_report
 from aris.exchange.sr_reading import read_structured_report
 from aris.imaging.sources import FileSource
@@ -146,7 +145,7 @@ def report_from_task(values: dict[str, Any], source: str, images: Sequence[Image
         where = ".".join(str(part) for part in first["loc"])
         raise ExchangeError(f"{source}: not a draft or findings of ours ({where}: {first['msg']})") from None
     identity = model_identity(draft.model, more.pop("revision", None), more.pop("prompt_version", None))
-    created = more.pop("created", None) or datetime.now(UTC)
+    created = more.pop("created", None) or local_now()
     if images:
         patient, study, references = subject([read_header(each) for each in images])
         more |= {"patient": patient, "study": study, "images": references}
