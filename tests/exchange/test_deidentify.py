@@ -105,6 +105,22 @@ def test_of_drawings_over_the_image_nothing_stays() -> None:
     assert not [element for element in made if element.tag.group >> 8 in (0x50, 0x60)]
 
 
+def test_colour_profiles_stay_unless_they_name_somebody() -> None:
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    colours = np.random.default_rng(5).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    pixels = {
+        "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0, "BitsAllocated": 8,
+        "BitsStored": 8, "HighBit": 7, "PixelData": colours.tobytes(), "PatientName": "Quastel^Ida",
+    }  # fmt: skip
+    kept = read(cleaner().clean(as_bytes(image(6, ICCProfile=profile, **pixels))).data)
+    assert kept.ICCProfile == profile and (kept.pixel_array == colours).all()
+    for text in (b"QUASTEL", "Quastel".encode("utf-16-be")):
+        made = cleaner().clean(as_bytes(image(6, ICCProfile=profile + text + bytes(len(text) % 2), **pixels))).data
+        assert "ICCProfile" not in read(made) and text.lower() not in made.lower()
+
+
 def test_segmentations_are_refused_as_their_names_would_go() -> None:
     path = Path(str(pydicom.data.get_testdata_file("liver_1frame.dcm")))
     with pytest.raises(RefusedError, match="segmentation"):

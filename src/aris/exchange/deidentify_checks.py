@@ -118,6 +118,10 @@ def _strings(dataset: Any, depth: int = 0) -> Iterator[tuple[str, str, str]]:
 def _holds(element: Any, identifiers: list[str]) -> bool:
     """Whether an element's value holds one of the identifiers as a word or number of its own."""
     vr = str(element.VR)
+    if element.keyword == "ICCProfile":
+        # Without it colours are others; its texts name devices, in ASCII or UTF-16 (ISO 15076-1 10.13, 10.24).
+        profile = bytes(element.value or b"").lower()
+        return any(each.encode(form, "ignore") in profile for each in identifiers for form in ("utf-8", "utf-16-be"))
     if vr in ("UI", "OB", "OW", "OF", "OD", "OL", "OV", "US", "SS", "FD", "FL", "UL", "SL", "UV", "SV", "AT"):
         return False  # numbers, and UIDs that were made anew
     held = str(element.value).lower()

@@ -34,7 +34,7 @@ _TEXTS = _names(
 _BYTES = _names(
     "PixelData FloatPixelData DoubleFloatPixelData LUTData RedPaletteColorLookupTableData "
     "GreenPaletteColorLookupTableData BluePaletteColorLookupTableData SegmentedRedPaletteColorLookupTableData "
-    "SegmentedGreenPaletteColorLookupTableData SegmentedBluePaletteColorLookupTableData"
+    "SegmentedGreenPaletteColorLookupTableData SegmentedBluePaletteColorLookupTableData ICCProfile"
 )
 # Codes and numbers that tell of a person, a place or who handled the object.
 _TELLING = _names(
