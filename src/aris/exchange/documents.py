@@ -158,7 +158,7 @@ def images_of_task(values: dict[str, Any]) -> list[FileSource]:
     A member of an archive is found in it. A series is looked for in its file's own folder and below.
 
     Raises:
-        ImageError: the folder or the archive cannot be searched.
+        ExchangeError: the folder or the archive cannot be searched.
     """
     from aris.imaging import find_studies
 
@@ -167,7 +167,10 @@ def images_of_task(values: dict[str, Any]) -> list[FileSource]:
         return []
     if values.get("kind") not in _OF_SERIES:
         return [source]
-    found = find_studies(source.path.parent if source.member is None else source.path)
+    try:
+        found = find_studies(source.path.parent if source.member is None else source.path)
+    except ImageError:  # its words name a place that nobody typed
+        raise ExchangeError("the draft's series cannot be found where it was; give its files with --image") from None
     for series in found.series:
         files = [instance.source for instance in series.instances]
         if any(_same(each, source) for each in files):
