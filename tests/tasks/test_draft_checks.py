@@ -148,6 +148,31 @@ def _finding(name: str, over: bool, present: bool | None) -> Finding:
     return Finding(name=name, probability=0.5, assessed=True, present=present, over=over)
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Acute pulmonary emboli in the right lower lobe.", "critical"),
+        ("Free intraperitoneal air under the diaphragm.", "critical"),
+        ("Subdural haematoma on the left.", "critical"),
+        ("Subarachnoid hemorrhage.", "critical"),
+        ("Extradural haematomas are not excluded.", "critical"),
+        ("Dissection of the aorta.", "critical"),
+        ("Small right-sided hydropneumothorax.", "critical"),
+        ("Acute infarct in the left MCA territory.", "critical"),
+        ("Multiple rib fractures.", "urgent"),
+        ("Bilateral masses.", "urgent"),
+        ("Pulmonary oedema.", "urgent"),
+        ("Acute appendicitis.", "urgent"),
+        ("Small bowel obstruction.", "urgent"),
+        ("No pulmonary emboli. No fractures. No mass effect or midline shift.", "routine"),
+        ("No acute fracture or dislocation. No pneumoperitoneum.", "routine"),
+        ("Massive amount of stool. A dislocated line.", "routine"),
+    ],
+)
+def test_priority_knows_how_findings_are_written(text: str, wanted: str) -> None:
+    assert priority([], text) == wanted
+
+
 def test_priority_is_only_raised() -> None:
     assert priority([], "The lungs are clear. No pneumothorax.") == "routine"
     assert priority([_finding("pneumonia", True, True)], "No pneumonia.") == "urgent"
