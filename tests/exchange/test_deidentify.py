@@ -161,6 +161,14 @@ def test_one_key_is_one_project() -> None:
     assert read(cleaner().clean(as_bytes(first)).data) == one  # the same each time
 
 
+def test_people_of_whom_nothing_is_known_are_not_one_person() -> None:
+    nobody = {"PatientID": "", "PatientName": "^", "IssuerOfPatientID": None}
+    first, other, again = (image(n, study=s, **nobody) for n, s in ((1, 1), (2, 2), (3, 1)))
+    one, two, three = (read(cleaner(dates="shift").clean(as_bytes(each)).data) for each in (first, other, again))
+    assert one.PatientID != two.PatientID and one.PatientID == three.PatientID
+    assert str(one.PatientName) == one.PatientID
+
+
 def test_references_follow_their_objects() -> None:
     first, second = image(1), image(2)
     item = pydicom.Dataset()

@@ -112,9 +112,11 @@ class Deidentifier:
         bits = bits & ~(0xF << 76) | 8 << 76
         return f"2.25.{bits & ~(0x3 << 62) | 2 << 62}"
 
-    def pseudonym(self, patient_id: str, issuer: str, name: str) -> str:
-        """The project's name for a patient; without an identifier the name takes its place."""
-        who = f"{issuer}\n{patient_id}" if patient_id else f"name\n{name}"
+    def pseudonym(self, patient_id: str, issuer: str, name: str, study: str = "") -> str:
+        """The project's name for a patient; without an identifier the name takes its place, and without both the study:
+        those of whom nothing is known are not one person."""
+        named = name.strip("^= ")
+        who = f"{issuer}\n{patient_id}" if patient_id else f"name\n{name}" if named else f"study\n{study}"
         return "ANON-" + base64.b32encode(self._mac("patient", who)[:10]).decode()
 
     def clean(self, data: bytes, source: str = "object") -> Deidentified:
@@ -145,8 +147,9 @@ class Deidentifier:
         refuse_kind(dataset, source)
         identifiers = identifying_values(dataset)
         patient = self.pseudonym(
-            text(dataset, "PatientID"), text(dataset, "IssuerOfPatientID"), text(dataset, "PatientName")
-        )
+            text(dataset, "PatientID"), text(dataset, "IssuerOfPatientID"), text(dataset, "PatientName"),
+            text(dataset, "StudyInstanceUID"),
+        )  # fmt: skip
         age = _age(dataset) if self.options.characteristics else ""
         searched = self._look_at_pixels(dataset, source)
         blanked = self._rewrite_pixels(dataset, source, searched)
