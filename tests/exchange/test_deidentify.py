@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -119,6 +121,19 @@ def test_colour_profiles_stay_unless_they_name_somebody() -> None:
     for text in (b"QUASTEL", "Quastel".encode("utf-16-be")):
         made = cleaner().clean(as_bytes(image(6, ICCProfile=profile + text + bytes(len(text) % 2), **pixels))).data
         assert "ICCProfile" not in read(made) and text.lower() not in made.lower()
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools is not installed")
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm", "693_J2KI.dcm", "examples_overlay.dcm"])
+def test_what_was_valid_stays_valid(name: str, tmp_path: Path) -> None:
+    path = Path(str(pydicom.data.get_testdata_file(name)))
+    (tmp_path / name).write_bytes(cleaner().clean(path.read_bytes()).data)
+
+    def errors(file: Path) -> set[str]:
+        done = subprocess.run(["dciodvfy", file], capture_output=True, text=True, errors="replace", check=False)
+        return {line for line in done.stderr.splitlines() if line.startswith("Error")}
+
+    assert errors(tmp_path / name) <= errors(path)
 
 
 def test_segmentations_are_refused_as_their_names_would_go() -> None:

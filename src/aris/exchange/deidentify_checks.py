@@ -15,6 +15,8 @@ _RISKY_MODALITIES = frozenset(
 )
 _NO_TEXT_MODALITIES = frozenset(["CT", "MR", "PT", "NM"])
 _ESSENTIAL = frozenset(["PatientName", "PatientID", "Modality", "PhotometricInterpretation", "SpecificCharacterSet"])
+# Of type 2 in images (PS3.3): empty where their values go.
+_EMPTIED = frozenset(["Manufacturer", "Laterality", "PatientOrientation", "InstanceNumber", "SeriesNumber"])
 # Attributes whose values identify; what they held must be nowhere in what is given out.
 _IDENTIFYING = re.compile(
     r"Patient.*ID|OtherPatient|Accession|Address|Telephone|BirthDate|Admission.*ID|MedicalRecord|Insurance|Institution|"
@@ -80,7 +82,10 @@ def drop_identifiers(dataset: Any, identifiers: list[str]) -> None:
             for item in element.value:
                 drop_identifiers(item, identifiers)
         elif element.keyword not in _ESSENTIAL and _holds(element, identifiers):
-            del dataset[tag]
+            if element.keyword in _EMPTIED:
+                element.value = None
+            else:
+                del dataset[tag]
 
 
 def leaks(data: bytes, identifiers: list[str]) -> bool:

@@ -20,7 +20,7 @@ def _names(text: str) -> frozenset[str]:
 # Type 1 and 2 attributes of images (PS3.3), kept empty: readers expect them to be there.
 EMPTIED = _names(
     "PatientBirthDate PatientSex StudyDate StudyTime StudyID AccessionNumber ReferringPhysicianName ContentDate "
-    "ContentTime ContrastBolusAgent"
+    "ContentTime ContrastBolusAgent PositionReferenceIndicator"
 )
 PSEUDONYMS = frozenset(["PatientName", "PatientID"])
 CHARACTERISTICS = frozenset(["PatientSex", "PatientAge", "PatientSize", "PatientWeight"])
