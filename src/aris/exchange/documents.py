@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aris import __version__
 from aris.errors import ExchangeError, ImageError
@@ -24,6 +24,10 @@ from aris.exchange.sr_reading import read_structured_report
 from aris.imaging.sources import FileSource
 from aris.store.objects import text
 from aris.tasks.private_files import write_private
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Format = Literal["sr", "fhir", "pdf", "text", "json", "gsps", "sc"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -263,8 +267,6 @@ def write(path: Path, data: bytes, *, overwrite: bool = False) -> None:
 
 def _captures(report: Report, headers: list[tuple[ImageFile, Any]]) -> dict[str, bytes]:
     """A capture of each image with regions; of each image, where none has any."""
-    from aris.imaging import read_film
-
     wanted = {region.image for region in report.regions}
     known = {each.uid for each in report.images}
     made: dict[str, bytes] = {}
@@ -272,10 +274,26 @@ def _captures(report: Report, headers: list[tuple[ImageFile, Any]]) -> dict[str,
         uid = text(header, "SOPInstanceUID")
         if uid in known and (not wanted or uid in wanted):
             number = f"{len(made) + 1}." if made else ""
-            made[f"{number}sc.dcm"] = _dicom(secondary_capture(report, header, read_film(path).pixels))
+            made[f"{number}sc.dcm"] = _dicom(secondary_capture(report, header, _picture(path)))
     if not made or len(made) < len(wanted):
         raise ExchangeError("a secondary capture needs the DICOM files that the report is about; give --image")
     return made
+
+
+def _picture(path: ImageFile) -> npt.NDArray[np.uint8]:
+    """An image as it is displayed: a film, or a photograph of one frame."""
+    from aris.imaging import read_film, read_stills
+
+    try:
+        return read_film(path).pixels
+    except ImageError as error:
+        try:
+            stills = read_stills(path)
+        except ImageError:
+            raise error from None
+    if stills.total > 1:
+        raise ExchangeError("a secondary capture is of a single image, and one of the report's has several frames")
+    return stills.frames[0]
 
 
 def _dicom(dataset: Any) -> bytes:
