@@ -20,6 +20,8 @@ struct uint4 { unsigned x, y, z, w; };
 struct float2 { float x, y; };
 struct float4 { float x, y, z, w; };
 
+struct Copy { unsigned char *to; const void *from; };
+
 // A thread. `shared` is its block's dynamic shared memory, `fixed` the block's static one; `state` 2 means that it ended.
 struct Fiber {
     ucontext_t at;
@@ -28,14 +30,24 @@ struct Fiber {
     unsigned char *shared, *fixed;
     int id, state;
     unsigned slot[6];  // what it hands to the others of its warp
+    std::vector<Copy> begun;  // of asynchronous copies
+    std::vector<std::vector<Copy>> flights;
 };
 static Fiber *me; static ucontext_t home; static dim3 gridDim; static int per_block, cluster_size;
 static std::vector<Fiber> fibers;
 #define threadIdx (me->thread)
 #define blockIdx (me->block)
 static void pass() { Fiber *own = me; swapcontext(&own->at, &home); me = own; }
+// All but the newest `left` groups of this thread's copies arrive.
+static void land(int left) {
+    auto &flights = me->flights;
+    while ((int)flights.size() > left) {
+        for (const Copy &copy : flights.front()) memcpy(copy.to, copy.from, 16);
+        flights.erase(flights.begin());
+    }
+}
 // Every one of a group of fibers, `from` to `to`, waits until all have come; a thread that has ended counts as come.
-static std::vector<int> rounds[3];
+static std::vector<int> rounds[4];
 static void meet(int kind, int from, int to) {
     const int mine = ++rounds[kind][me->id];
     for (;;) {

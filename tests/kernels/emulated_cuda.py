@@ -1,8 +1,8 @@
 """Runs this package's CUDA C++ kernels on a CPU, for tests without a GPU.
 
 Every thread is a fiber of its own that runs until it has to wait for others, so a missing barrier shows. The source is
-compiled by a C++ compiler, the few instructions that it uses replaced: the matrix unit's product, shuffles, barriers,
-asynchronous copies (done at once), a cluster's shared memory. Only what the kernels need is there.
+compiled by a C++ compiler, the few instructions that it uses replaced: the matrix units' products, shuffles, barriers,
+asynchronous copies (done as late as they may be), a cluster's shared memory. Only what the kernels need is there.
 """
 
 from __future__ import annotations
@@ -42,11 +42,12 @@ _REPLACED = {
     }""",
     "codes_of": "u32 codes_of(u32 word, u32 one) { return (word & 0x000f000fu) | one; }",
     "shared_address": "u32 shared_address(const void *p) { return address_of(p); }",
-    "fetch": "void fetch(u32 to, const void *from) { memcpy(shared_at(to), from, 16); }",
-    "fetched": "void fetched() {}",
-    "await": "template <int LEFT> void await() {}",
+    "fetch": "void fetch(u32 to, const void *from) { me->begun.push_back({shared_at(to), from}); }",
+    "fetched": "void fetched() { me->flights.push_back(me->begun); me->begun.clear(); }",
+    "await": "template <int LEFT> void await() { land(LEFT); }",
     "fetch_if": """void fetch_if(u32 to, const void *from, bool there) {
-        if (there) memcpy(shared_at(to), from, 16); else memset(shared_at(to), 0, 16);
+        static const unsigned char zeros[16] = {};
+        me->begun.push_back({shared_at(to), there ? from : zeros});
     }""",
     "remote": """float remote(const float *own, int rank) {
         const Fiber &there = fibers[rank * per_block];
@@ -56,6 +57,7 @@ _REPLACED = {
     }""",
 }
 
+_HOPPER = Path(__file__).with_name("emulated_hopper.h").read_text()
 _LAUNCH = Path(__file__).with_name("emulated_launch.h").read_text()
 
 
@@ -81,7 +83,7 @@ def _without(text: str, name: str, new: str) -> str:
 
 def _source(name: str) -> tuple[str, str]:
     """A kernel's source in C++, and the list of its parameters."""
-    text = (_FOLDER / name).read_text()
+    text = (_FOLDER / name).read_text().replace('#include "hopper.h"', _HOPPER)
     text = re.sub(r'^#include "([\w.]+)"$', lambda m: (_FOLDER / m[1]).read_text(), text, flags=re.M)
     for function, new in _REPLACED.items():
         text = _without(text, function, new)

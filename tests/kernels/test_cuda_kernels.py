@@ -9,11 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from aris.kernels.gpu import row_attention, tiles
+from aris.kernels.gpu import row_attention, tiles, tower_attention
 from aris.kernels.gpu.activation import gated_reference
 from aris.kernels.gpu.cuda_source import why_not
 from aris.kernels.gpu.matmul import dequantise
 from aris.kernels.gpu.tiles import Norm, parts_of, plan, tiled_product
+from aris.kernels.gpu.tower_attention import Plan
 from aris.kernels.gpu.weights import Weight, pack_tiles, stack
 from triton_interpreter import DEVICE
 
@@ -30,10 +31,11 @@ def device(monkeypatch: pytest.MonkeyPatch) -> None:
         return
     if emulated_cuda.compiler() is None:
         pytest.skip("no C++ compiler")
-    for module in (tiles, row_attention):
+    for module in (tiles, row_attention, tower_attention):
         monkeypatch.setattr(module, "kernel", emulated_cuda.kernel)
     monkeypatch.setattr(tiles, "_processors", lambda device: PROCESSORS)
     monkeypatch.setattr(tiles, "_depth", lambda device: 3)
+    monkeypatch.setattr(tiles, "_room", lambda device: 227 << 10)
     monkeypatch.setattr(row_attention, "clusters", lambda kv_heads, device: 2)
 
 
@@ -69,8 +71,8 @@ def test_tiles_hold_the_codes_and_scales_of_the_packed_format(group: int) -> Non
 @pytest.mark.parametrize(("split", "shape"), [(True, (3, 20)), (True, (40, 2)), (False, (3, 20)), (True, (80, 16))])
 def test_a_plan_covers_every_unit_and_counts_who_shares_a_tile(split: bool, shape: tuple[int, int]) -> None:
     count, spans = shape
-    cut = plan(count, spans, 2, split, True, 132, 3)
-    assert cut.blocks <= 132 and cut.shared < 227 << 10
+    cut = plan(count, spans, 2, split, True, 132, 3, 227 << 10)
+    assert cut is not None and cut.blocks <= 132 and cut.shared <= 227 << 10
     blocks = range(cut.blocks + 1)
     bounds = [b * count * spans // cut.blocks if split else b * count // cut.blocks * spans for b in blocks]
     assert bounds[0] == 0 and bounds[-1] == count * spans
@@ -83,6 +85,17 @@ def test_a_plan_covers_every_unit_and_counts_who_shares_a_tile(split: bool, shap
 )
 def test_products_of_few_rows(rows: int, shape: tuple[int, int], group: int) -> None:
     check_product(rows, shape, group)
+
+
+@pytest.mark.parametrize("rows", [1, 6])
+def test_products_where_there_is_little_shared_memory(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More blocks than processors, and fewer units ahead."""
+    room = 38 << 10 if rows == 1 else 45 << 10
+    monkeypatch.setattr(tiles, "_room", lambda device: room)
+    monkeypatch.setattr(tiles, "_processors", lambda device: 1)
+    cut = tiles._plan(192 // 32, 384 // 128, 2, True, rows == 1, 0)
+    assert cut is not None and cut.blocks == 2 and cut.depth == 2 and cut.shared <= room
+    check_product(rows, (192, 384), 64)
 
 
 @pytest.mark.parametrize(("rows", "shape", "group"), [(9, (128, 384), 64), (20, (64, 512), 32), (64, (64, 256), 128)])
@@ -181,3 +194,15 @@ def test_attention_of_one_row(local: bool, dim: int, heads: int, kv_heads: int, 
         assert not space[2].any()
     for mine, theirs in zip(pool, after, strict=True):
         assert apart(mine, theirs) < 1e-4
+
+
+@pytest.mark.parametrize("plan", [Plan(3, 3), Plan(2, 2), Plan(2, 3, overlap=True)])
+def test_attention_of_a_tower_with_heads_of_72(plan: Plan) -> None:
+    """More blocks of keys than buffers; with three groups the last of the queries' blocks is not full."""
+    if DEVICE == "cuda" and torch.cuda.get_device_capability() != (9, 0):
+        pytest.skip("for Hopper")
+    qkv = (1.5 * torch.randn(1, 512, 3, 2, 72, device=DEVICE)).bfloat16()
+    qkv[:, 200:, 1] += 0.5  # later keys score higher than all before
+    got = tower_attention.tower_attention(qkv, plan)
+    wanted = tower_attention.tower_attention_reference(qkv.double())
+    assert got.shape == wanted.shape and apart(got, wanted) < 4e-3

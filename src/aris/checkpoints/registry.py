@@ -125,7 +125,7 @@ _NANO = Scope(
         Use("draft", "chest film", "written from the calibrated score of pneumonia; its wording is not validated"),
         Use("findings", "chest film", "see the findings' own evidence"),
         Use("ask", "chest film", "VQA-RAD test, closed questions: see the model card"),
-        Use("evidence", "chest film", "insertion 0.962, deletion 0.724, random maps 0.875 and 0.878, on 64 films "
+        Use("evidence", "chest film", "insertion 0.938, deletion 0.662, random maps 0.822 and 0.833, on 302 films "
             "of chest_pediatric test; the maps are no outlines"),
     ),
     modalities=("CR", "DX", "RG"),

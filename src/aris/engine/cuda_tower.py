@@ -1,4 +1,4 @@
-"""The vision tower on CUDA: one product for q, k and v, GELU inside the product before it, attention by cuDNN."""
+"""The vision tower on CUDA: one product for q, k and v, GELU and residual sums inside the products."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from aris.kernels.gpu.layer_norm import norm_ahead
+from aris.kernels.gpu.tower_attention import can_attend, tower_attention
 from aris.model import MedGemma
 from aris.model.vision import VisionLayer
 
 # Images in one pass: more gain nothing, and their activations take memory.
 BATCH = 8
-# cuDNN's attention is the quickest at heads of 72; the others follow where it is missing.
+# cuDNN's attention is the quickest of PyTorch's at heads of 72; the others follow where it is missing.
 _ATTENTION = [SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
@@ -49,23 +51,26 @@ class CudaTower:
         tower, projector = self.model.vision_tower, self.model.multi_modal_projector
         assert tower is not None and projector is not None
         # The convolution leaves the patches last; every step after it is slower on that order.
-        x = tower.embeddings(pixels).contiguous()
-        images, patches, width = x.shape
+        patches = tower.embeddings(pixels).contiguous()
+        x = patches.view(-1, patches.shape[2])  # (N P, V), changed in place from here on
         for layer in self._layers:
-            module = layer.module
-            heads = module.self_attn.heads
-            qkv = F.linear(module.layer_norm1(x), layer.qkv, layer.qkv_bias)
-            query, key, value = (
-                part.view(images, patches, heads, -1).transpose(1, 2) for part in qkv.split(width, dim=-1)
-            )
-            with sdpa_kernel(_ATTENTION, set_priority=True):
-                out = F.scaled_dot_product_attention(query, key, value)
-            x = x + module.self_attn.out_proj(out.transpose(1, 2).reshape(x.shape))
-            fc1, fc2 = module.mlp.fc1, module.mlp.fc2
+            attention, mlp = layer.module.self_attn, layer.module.mlp
+            normed = norm_ahead(x, layer.module.layer_norm1, attention.out_proj.bias)
+            qkv = F.linear(normed, layer.qkv, layer.qkv_bias).view(*patches.shape[:2], 3, attention.heads, -1)
+            x.addmm_(_attend(qkv).view(x.shape), attention.out_proj.weight.t())
+            normed = norm_ahead(x, layer.module.layer_norm2, mlp.fc2.bias)
             # The product's epilogue is the tanh approximation, which is the tower's own.
-            inner = torch._addmm_activation(
-                fc1.bias, module.layer_norm2(x).view(-1, width), fc1.weight.t(), use_gelu=True
-            )
-            x = x + fc2(inner).view(x.shape)
-        soft: Tensor = projector(tower.post_layernorm(x))
+            inner = torch._addmm_activation(mlp.fc1.bias, normed, mlp.fc1.weight.t(), use_gelu=True)
+            x.addmm_(inner, mlp.fc2.weight.t())
+        soft: Tensor = projector(norm_ahead(x, tower.post_layernorm, None).view(patches.shape))
         return soft
+
+
+def _attend(qkv: Tensor) -> Tensor:
+    """(N, P, 3, H, D) to (N, P, H, D), contiguous."""
+    _, patches, _, _, head_dim = qkv.shape
+    if can_attend(patches, head_dim, qkv.dtype):
+        return tower_attention(qkv)
+    query, key, value = qkv.permute(2, 0, 3, 1, 4)
+    with sdpa_kernel(_ATTENTION, set_priority=True):
+        return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).contiguous()

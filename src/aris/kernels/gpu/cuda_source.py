@@ -67,7 +67,8 @@ def _driver() -> ctypes.CDLL:
 
 @functools.cache
 def _nvrtc() -> ctypes.CDLL:
-    major = str(torch.version.cuda).split(".")[0]
+    # Without CUDA in PyTorch nothing is launched, but a kernel may still be compiled, to see whether it can be.
+    major = str(torch.version.cuda or "13").split(".")[0]
     name = f"libnvrtc.so.{major}"
     folders = [Path(root) / "nvidia" for root in (*site.getsitepackages(), site.getusersitepackages())]
     folders.append(Path(torch.__file__).parent.parent / "nvidia")
@@ -78,6 +79,18 @@ def _nvrtc() -> ctypes.CDLL:
         except OSError:
             continue
     raise OSError(f"{name} was not found")
+
+
+def machine_code(source: str, capability: tuple[int, int], definitions: tuple[tuple[str, int], ...]) -> bytes:
+    """A source file of this folder compiled for processors of a compute capability, such as (9, 0).
+
+    Raises:
+        CudaSourceError: it does not compile.
+        OSError: NVRTC was not found.
+    """
+    own = "a" if capability == (9, 0) else ""  # with the instructions that only this processor has
+    architecture = f"--gpu-architecture=sm_{capability[0]}{capability[1]}{own}"
+    return _compile(_FOLDER / source, (architecture, "--std=c++17", *(f"-D{key}={n}" for key, n in definitions)))
 
 
 def _compile(source: Path, options: tuple[str, ...]) -> bytes:
@@ -132,9 +145,7 @@ class Kernel:
     """
 
     def __init__(self, source: str, name: str, definitions: tuple[tuple[str, int], ...]) -> None:
-        major, minor = torch.cuda.get_device_capability()
-        options = (f"--gpu-architecture=sm_{major}{minor}", "--std=c++17", *(f"-D{key}={n}" for key, n in definitions))
-        self._code = _compile(_FOLDER / source, options)  # the module refers to it
+        self._code = machine_code(source, torch.cuda.get_device_capability(), definitions)  # the module refers to it
         module, self._function = c_void_p(), c_void_p()
         torch.cuda.current_stream()  # the device has a context from here on
         _check(_driver().cuModuleLoadData(byref(module), self._code), f"{source} could not be loaded")

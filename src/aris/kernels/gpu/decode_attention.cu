@@ -8,6 +8,7 @@
 //
 // D  dimensions of a head: 128 or 256        G  query heads that share a key head        CLUSTERS  at most
 
+#include "common.h"
 #include "tiles.h"
 
 #define BATCH 4                  // keys of a lane at a time
@@ -108,8 +109,7 @@ extern "C" __global__ void __cluster_dims__(8, 1, 1) __launch_bounds__(8 * 32, 2
         turn.sine[i] = d < D / 2 ? -sines[d % (D / 2)] : sines[d % (D / 2)];
         norm[i] = 1.0f + low(q_norm[d]);
     }
-    asm volatile("griddepcontrol.wait;" ::: "memory");
-    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+    take_turns();
 
     float query[G][8];
 #pragma unroll

@@ -16,6 +16,7 @@
 //         each with a result (parts, rows, N) of its own GS     groups in 128 columns: 1, 2 or 4
 // WIDE    results are float32                            WARPS, DEPTH
 
+#include "common.h"
 #include "tiles.h"
 
 #define COLUMNS (ONE ? 1 : 8)
@@ -93,8 +94,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) product(
         pre_pair[i] = at < columns / 2 ? pre[at] : 0;
     }
 #endif
-    asm volatile("griddepcontrol.wait;" ::: "memory");
-    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+    take_turns();
 
 #if NORM
     {

@@ -1,19 +1,9 @@
 // What the kernels of int4 tiles share (see tiles.cu).
 
-typedef unsigned int u32;
-typedef unsigned short u16;
-
 #define THREADS (WARPS * 32)
 #define BLOCK_SCALES (8 * GS * 4)  // bytes of the scales of 8 rows and 128 columns
 #define CHUNKS (4 / GS)            // 32 columns each, of a group
 
-__device__ __forceinline__ float low(u32 pair) { return __uint_as_float(pair << 16); }
-__device__ __forceinline__ float high(u32 pair) { return __uint_as_float(pair & 0xffff0000u); }
-__device__ __forceinline__ u32 pack(float a, float b) {  // two bfloat16, a in the low half
-    u32 pair;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(b), "f"(a));
-    return pair;
-}
 __device__ __forceinline__ float rounded(float a) { return low(pack(a, a)); }
 
 __device__ __forceinline__ void multiply(float (&sum)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
@@ -25,15 +15,6 @@ __device__ __forceinline__ u32 codes_of(u32 word, u32 one) {  // the codes at bi
     u32 pair;
     asm("lop3.b32 %0, %1, 0x000f000f, %2, 0xea;" : "=r"(pair) : "r"(word), "r"(one));
     return pair;
-}
-
-__device__ __forceinline__ u32 shared_address(const void *p) { return (u32)__cvta_generic_to_shared(p); }
-__device__ __forceinline__ void fetch(u32 to, const void *from) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
-}
-__device__ __forceinline__ void fetched() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int LEFT> __device__ __forceinline__ void await() {
-    asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
 }
 
 __device__ __forceinline__ float gelu(float x) {

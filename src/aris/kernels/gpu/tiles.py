@@ -7,6 +7,7 @@ matrix units, or are multiplied outside of them at 5 instructions a weight. Here
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,6 +22,7 @@ MOST_ROWS = 64
 # Of `tiles.cu`: warps of a thread block, and units that a warp asks for ahead. Six units fill so much of an H100's
 # shared memory that a processor takes one block: blocks of two kernels side by side leave some with two of the same.
 _WARPS, _DEPTH, _SMALL_DEPTH = 8, 6, 3
+_SMALL_ROOM = 99 << 10  # bytes of shared memory for a thread block on cards for consumers (8.6, 8.9, 12.0)
 # Of `tiles_many.cu`: parts of the columns that a matrix of few rows is cut into.
 _MANY_DEPTH, _MANY_PARTS = 4, 4
 
@@ -48,22 +50,31 @@ class Plan:
     """How up to 8 rows times a matrix are cut up.
 
     Attributes:
-        blocks: thread blocks, one wave.
+        blocks: thread blocks, one wave if there is room.
         parts: results that have to be added up.
         slots: tiles that a warp has at most.
+        depth: units that a warp asks for ahead.
         shared: bytes of shared memory.
     """
 
     blocks: int
     parts: int
     slots: int
+    depth: int
     shared: int
 
 
 def can_tile(rows: int, columns: int, group_size: int) -> bool:
     """Whether a matrix can be laid out in tiles, and this machine has the kernels for them."""
     fits = rows % 64 == 0 and columns % 128 == 0 and group_size in (32, 64, 128)
-    return fits and torch.cuda.is_available() and _works(torch.cuda.current_device())
+    if not (fits and torch.cuda.is_available() and _works(device := torch.cuda.current_device())):
+        return False
+    shape = (rows // 32, columns // 128, 128 // group_size)
+    return all(_plan(*shape, split, one, device) is not None for split in (True, False) for one in (True, False))
+
+
+def _plan(tiles: int, spans: int, groups: int, split: bool, one: bool, device: int) -> Plan | None:
+    return plan(tiles, spans, groups, split, one, _processors(device), _depth(device), _room(device))
 
 
 @functools.cache
@@ -82,18 +93,43 @@ def _works(device: int) -> bool:
 
 @functools.cache
 def _depth(device: int) -> int:
-    # 8.0, 9.0 and 10.0 have 163 KiB and more for a block, the smaller cards of a generation 99.
-    return _DEPTH if torch.cuda.get_device_capability(device)[1] == 0 else _SMALL_DEPTH
+    return _DEPTH if _room(device) > _SMALL_ROOM else _SMALL_DEPTH
 
 
 @functools.cache
-def plan(tiles: int, spans: int, groups: int, split: bool, one: bool, processors: int, depth: int) -> Plan:
-    """Cut `tiles` tiles of 32 rows and `spans` spans of 128 columns; `split` ones may be cut inside too."""
+def _room(device: int) -> int:
+    """Bytes of shared memory that a thread block may take (CUDA C++ Programming Guide, compute capabilities)."""
+    return {(8, 0): 163 << 10, (8, 7): 163 << 10, (9, 0): 227 << 10, (10, 0): 227 << 10, (10, 3): 227 << 10}.get(
+        torch.cuda.get_device_capability(device), _SMALL_ROOM
+    )
+
+
+@functools.cache
+def plan(
+    tiles: int, spans: int, groups: int, split: bool, one: bool, processors: int, depth: int, room: int
+) -> Plan | None:
+    """Cut `tiles` tiles of 32 rows and `spans` spans of 128 columns; `split` ones may be cut inside too.
+
+    A block for each processor, or several where `room` bytes of shared memory are too few for so large ones; then with
+    fewer units asked for ahead. None if nothing fits.
+    """
     total = tiles * spans
-    blocks = min(processors, total if split else tiles)
-    starts = [(block * total // blocks if split else block * tiles // blocks * spans) for block in range(blocks + 1)]
+    for ahead, waves in itertools.product(range(depth, 1, -1), (1, 2, 3, 4, 6, 8, 12, 16, 32, 64)):
+        blocks = min(waves * processors, total if split else tiles)
+        starts = [block * total // blocks if split else block * tiles // blocks * spans for block in range(blocks + 1)]
+        runs = list(pairwise(starts))
+        slots, reach = _most(runs, spans)
+        shared = _WARPS * ahead * 4 * (512 + 8 * groups * 4) + _WARPS * slots * 32 * (1 if one else 8) * 4
+        shared += reach * (4 * 4 + 128 * 2) if one else reach * groups * 8 * 4
+        if shared <= room:
+            owners = [sum(first < (t + 1) * spans and past > t * spans for first, past in runs) for t in range(tiles)]
+            return Plan(blocks, max(owners) if split else 1, slots, ahead, shared)
+    return None
+
+
+def _most(runs: list[tuple[int, int]], spans: int) -> tuple[int, int]:
+    """Of all runs of units: the tiles that a warp meets at most, and the spans whose inputs a block needs at most."""
     slots = reach = 0
-    runs = list(pairwise(starts))
     for first, past in runs:
         units = past - first
         reach = max(reach, units if (past - 1) // spans == first // spans else spans)
@@ -101,10 +137,7 @@ def plan(tiles: int, spans: int, groups: int, split: bool, one: bool, processors
             begin, end = first + warp * units // _WARPS, first + (warp + 1) * units // _WARPS
             if end > begin:
                 slots = max(slots, (end - 1) // spans - begin // spans + 1)
-    owners = [sum(first < (tile + 1) * spans and past > tile * spans for first, past in runs) for tile in range(tiles)]
-    shared = _WARPS * depth * 4 * (512 + 8 * groups * 4) + _WARPS * slots * 32 * (1 if one else 8) * 4
-    shared += reach * (4 * 4 + 128 * 2) if one else reach * groups * 8 * 4
-    return Plan(blocks, max(owners) if split else 1, slots, shared)
+    return slots, reach
 
 
 @functools.cache
@@ -114,13 +147,14 @@ def _processors(device: int) -> int:
 
 def parts_of(weight: Weight, rows: int) -> int:
     """Parts of the columns into which `tiled_product` cuts a matrix, if it may, to keep all processors busy."""
-    processors = _processors(weight.data.device.index or 0)
+    device = weight.data.device.index or 0
     spans = weight.in_features // 128
     if rows <= 8:
-        tiles, groups = weight.out_features // 32, 128 // weight.group_size
-        return plan(tiles, spans, groups, True, rows == 1, processors, _DEPTH).parts
+        cut = _plan(weight.out_features // 32, spans, 128 // weight.group_size, True, rows == 1, device)
+        assert cut is not None, "see can_tile"
+        return cut.parts
     blocks = weight.out_features // 64
-    return max(1, min(_MANY_PARTS, spans, 2 * processors // blocks))
+    return max(1, min(_MANY_PARTS, spans, 2 * _processors(device) // blocks))
 
 
 def tiled_product(
@@ -156,12 +190,12 @@ def tiled_product(
         _many(weight, x, out, width, parts, shape, device, pdl=pdl)
         return
     one, tiles = rows == 1, weight.out_features // 32
-    depth = _depth(device)
-    cut = plan(tiles, columns // 128, shape["GS"], split, one, _processors(device), depth)
+    cut = _plan(tiles, columns // 128, shape["GS"], split, one, device)
+    assert cut is not None, "see can_tile"
     program = kernel(
         "tiles.cu", "product", device, ONE=int(one), NORM=int(norm is not None), SPLIT=int(split),
         BRANCH=0 if norm is None or norm.branch is None else len(norm.branch),
-        PAIRS=1 if norm is None else -(-columns // (2 * 32 * _WARPS)), WARPS=_WARPS, DEPTH=depth, **shape,
+        PAIRS=1 if norm is None else -(-columns // (2 * 32 * _WARPS)), WARPS=_WARPS, DEPTH=cut.depth, **shape,
     )  # fmt: skip
     made: tuple[Tensor | float | None, ...] = (None, None, None, None, None, 0.0)
     if norm is not None:

@@ -8,6 +8,7 @@
 // TILES   16s of output rows of a warp                   GS     groups in 128 columns: 1, 2 or 4
 // WIDE    results are float32                            WARPS, DEPTH
 
+#include "common.h"
 #include "tiles.h"
 
 #define CODES (2 * TILES * (512 + BLOCK_SCALES))  // bytes of a warp's step
@@ -79,8 +80,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) product(
 #pragma unroll
     for (int i = 0; i < DEPTH - 1; i++)
         if (from + i < past) ask_codes(i);
-    asm volatile("griddepcontrol.wait;" ::: "memory");
-    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+    take_turns();
 #pragma unroll
     for (int i = 0; i < DEPTH - 1; i++) {
         if (ahead < past) ask_inputs(i, ahead++);
