@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, false, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from aris.errors import StoreError
@@ -35,6 +35,7 @@ _COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
 }
 MATCHING_KEYS = (*_COLUMNS, "ModalitiesInStudy")
 _RANGES = ("StudyDate", "StudyTime", "PatientBirthDate")
+_LONGEST = 2048  # characters of a pattern: no text is kept that is as long, and databases refuse long ones
 LEVELS = ("studies", "series", "instances")
 
 
@@ -93,6 +94,8 @@ def _condition(level: str, keyword: str, value: str) -> ColumnElement[bool]:
     named = keyword.endswith("Name")
     if not named and not ("*" in value or "?" in value):
         return column == value
+    if len(value) > _LONGEST:
+        return false()
     # In a pattern the database's own wildcards stand for themselves.
     pattern = re.sub(r"([%_\\])", r"\\\1", value.lower()).replace("*", "%").replace("?", "_")
     if not named:
