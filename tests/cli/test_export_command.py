@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
+import zipfile
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 
 from aris.exchange.documents import FORMATS, read_report
+from aris.imaging.synthetic import Geometry, write_series
 from conftest import Aris
 from dicom_objects import as_bytes, image
 
@@ -77,6 +81,73 @@ def test_boxes_and_stdin(aris: Aris, draft: Path, tmp_path: Path) -> None:
     again = aris("export", draft, *arguments)
     assert again.exit_code == 1 and "--overwrite" in again.stderr
     assert aris("export", draft, *arguments, "--overwrite").exit_code == 0
+
+
+def test_a_document_stands_in_the_time_of_its_study(
+    aris: Aris, draft: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Content Date and Time have no offset and stand beside Study Date and Time: all are the place's own."""
+    monkeypatch.setenv("TZ", "XYZ-13:30")  # ahead of UTC by 13 hours and a half
+    time.tzset()
+    try:
+        before = datetime.now().replace(microsecond=0)
+        assert aris("export", draft, "-f", "sr", "-f", "fhir", "--out", tmp_path).exit_code == 0
+        after = datetime.now()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    made = pydicom.dcmread(tmp_path / "draft.sr.dcm")
+    for day, clock in (("ContentDate", "ContentTime"), ("InstanceCreationDate", "InstanceCreationTime")):
+        told = datetime.strptime(made[day].value + str(made[clock].value)[:6], "%Y%m%d%H%M%S")
+        assert before <= told <= after
+    reports = [read_report(tmp_path / f"draft.{name}") for name in ("sr.dcm", "fhir.json")]
+    assert reports[0] == reports[1] and reports[0].created.utcoffset() == timedelta(hours=13, minutes=30)
+
+
+def test_a_draft_that_is_urgent_says_so_in_every_document(aris: Aris, draft: Path, tmp_path: Path) -> None:
+    assert json.loads(draft.read_text())["priority"] == "urgent"
+    assert aris("export", draft, "-f", "sr", "-f", "fhir", "-f", "json", "-f", "text", "--out", tmp_path).exit_code == 0
+    for name in ("sr.dcm", "fhir.json", "report.json"):
+        assert "priority urgent: to be read before routine work" in read_report(tmp_path / f"draft.{name}").warnings
+    assert "! priority urgent" in (tmp_path / "draft.txt").read_text()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_series_is_named_whole(
+    aris: Aris, scripted: Callable[..., Any], tmp_path: Path, packed: bool
+) -> None:
+    """A draft names the first file of a series; its documents are about all of its slices and about no other."""
+    scripted()
+    folder = tmp_path / "study"
+    slices = [*write_series(folder / "a", Geometry(slices=4)), *write_series(folder / "a", Geometry(slices=2),
+              prefix="other")]  # fmt: skip
+    study = folder
+    if packed:
+        study = tmp_path / "study.zip"
+        with zipfile.ZipFile(study, "w") as archive:
+            for each in slices:
+                archive.write(each, str(each.relative_to(folder)))
+    drafts = aris("draft", study, "--json", "--force").stdout.splitlines()
+    wanted = {str(pydicom.dcmread(each).SOPInstanceUID) for each in slices[:4]}
+    named = []
+    for number, line in enumerate(drafts):
+        path = tmp_path / f"draft{number}.json"
+        path.write_text(line)
+        result = aris("export", path, "-f", "sr", "-f", "fhir", "--out", tmp_path)
+        assert result.exit_code == 0, result.stderr
+        made = pydicom.dcmread(tmp_path / f"draft{number}.sr.dcm")
+        named.append(_evidence(made))
+        assert {each.uid for each in read_report(tmp_path / f"draft{number}.fhir.json").images} == named[-1]
+    assert sorted(map(len, named)) == [2, 4] and wanted in named
+
+
+def _evidence(document: Any) -> set[str]:
+    return {
+        str(instance.ReferencedSOPInstanceUID)
+        for study in document.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    }
 
 
 def test_findings_alone_make_a_report(aris: Aris, scripted: Callable[..., Any], film: Path, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,84 @@ def test_pixels_stay_whatever_their_encoding(name: str) -> None:
     assert (data.pixel_array == wanted).all()
 
 
+def test_colours_stay_whatever_their_space() -> None:
+    path = Path(str(pydicom.data.get_testdata_file("SC_ybr_full_422_uncompressed.dcm")))
+    made = read(cleaner().clean(path.read_bytes()).data)
+    assert made.PhotometricInterpretation == "RGB"
+    assert len(made.PixelData) == 3 * made.Rows * made.Columns
+    wanted = pydicom.pixels.pixel_array(path)  # pydicom's own conversion to RGB
+    assert (made.pixel_array == wanted).all()
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("high", [11, 13, 15])
+def test_values_stay_wherever_they_lie_in_their_cells(high: int, signed: bool) -> None:
+    numbers = np.random.default_rng(high)
+    values = numbers.integers(-2048 if signed else 0, 2048, (16, 16))
+    others = numbers.integers(0, 1 << 16, (16, 16)) & ~(0xFFF << high - 11)  # what old files keep beside them
+    cells = ((values & 0xFFF) << high - 11 | others).astype("<u2")
+    original = image(
+        3, BitsAllocated=16, BitsStored=12, HighBit=high, PixelRepresentation=int(signed), PixelData=cells.tobytes()
+    )
+    original["PixelData"].VR = "OW"
+    made = read(cleaner().clean(as_bytes(original)).data)
+    assert made.HighBit == made.BitsStored - 1 == 11
+    assert (np.frombuffer(made.PixelData, "<i2").reshape(16, 16) == values).all()
+
+
+def test_images_of_one_bit_stay_images_of_one_bit() -> None:
+    bits = np.random.default_rng(1).integers(0, 2, (3, 5, 7), dtype=np.uint8)
+    packed = np.packbits(bits.ravel(), bitorder="little").tobytes()
+    original = image(
+        4, BitsAllocated=1, BitsStored=1, HighBit=0, Rows=5, Columns=7, NumberOfFrames=3,
+        PixelData=packed + b"\0" * (len(packed) % 2),
+    )  # fmt: skip
+    made = read(cleaner().clean(as_bytes(original)).data)
+    assert len(made.PixelData) == 14 and (made.pixel_array == bits).all()
+
+
+def test_of_drawings_over_the_image_nothing_stays() -> None:
+    path = Path(str(pydicom.data.get_testdata_file("examples_overlay.dcm")))
+    assert 0x60003000 in pydicom.dcmread(path)
+    made = read(cleaner().clean(path.read_bytes()).data)
+    assert not [element for element in made if element.tag.group >> 8 in (0x50, 0x60)]
+
+
+def test_colour_profiles_stay_unless_they_name_somebody() -> None:
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    colours = np.random.default_rng(5).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    pixels = {
+        "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0, "BitsAllocated": 8,
+        "BitsStored": 8, "HighBit": 7, "PixelData": colours.tobytes(), "PatientName": "Quastel^Ida",
+    }  # fmt: skip
+    kept = read(cleaner().clean(as_bytes(image(6, ICCProfile=profile, **pixels))).data)
+    assert kept.ICCProfile == profile and (kept.pixel_array == colours).all()
+    for text in (b"QUASTEL", "Quastel".encode("utf-16-be")):
+        made = cleaner().clean(as_bytes(image(6, ICCProfile=profile + text + bytes(len(text) % 2), **pixels))).data
+        assert "ICCProfile" not in read(made) and text.lower() not in made.lower()
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools is not installed")
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm", "693_J2KI.dcm", "examples_overlay.dcm"])
+def test_what_was_valid_stays_valid(name: str, tmp_path: Path) -> None:
+    path = Path(str(pydicom.data.get_testdata_file(name)))
+    (tmp_path / name).write_bytes(cleaner().clean(path.read_bytes()).data)
+
+    def errors(file: Path) -> set[str]:
+        done = subprocess.run(["dciodvfy", file], capture_output=True, text=True, errors="replace", check=False)
+        return {line for line in done.stderr.splitlines() if line.startswith("Error")}
+
+    assert errors(tmp_path / name) <= errors(path)
+
+
+def test_segmentations_are_refused_as_their_names_would_go() -> None:
+    path = Path(str(pydicom.data.get_testdata_file("liver_1frame.dcm")))
+    with pytest.raises(RefusedError, match="segmentation"):
+        cleaner().clean(path.read_bytes())
+
+
 def test_a_stream_that_crashes_its_decoder_is_refused(tmp_path: Path) -> None:
     path = bad_files.damaged_lossless_jpeg(tmp_path)
     with pytest.raises(RefusedError, match="cannot be read whole"):
@@ -94,6 +174,14 @@ def test_one_key_is_one_project() -> None:
     planted_uid = cleaner().uid("1.2.840.10008.19310507")  # in its root, but none of its own
     assert planted_uid.startswith("2.25.")
     assert read(cleaner().clean(as_bytes(first)).data) == one  # the same each time
+
+
+def test_people_of_whom_nothing_is_known_are_not_one_person() -> None:
+    nobody = {"PatientID": "", "PatientName": "^", "IssuerOfPatientID": None}
+    first, other, again = (image(n, study=s, **nobody) for n, s in ((1, 1), (2, 2), (3, 1)))
+    one, two, three = (read(cleaner(dates="shift").clean(as_bytes(each)).data) for each in (first, other, again))
+    assert one.PatientID != two.PatientID and one.PatientID == three.PatientID
+    assert str(one.PatientName) == one.PatientID
 
 
 def test_references_follow_their_objects() -> None:

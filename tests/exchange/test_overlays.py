@@ -14,11 +14,12 @@ import pytest
 from reports import SIGNER, full
 
 from aris.errors import ExchangeError
+from aris.exchange.documents import document
 from aris.exchange.headers import subject
 from aris.exchange.overlays import drawn, presentation_state, secondary_capture
 from aris.exchange.report import Report, sign
 from aris.tasks.results import Region
-from dicom_objects import image
+from dicom_objects import as_bytes, image
 from films import filmlike
 
 PIXELS = filmlike(300, 280)
@@ -123,3 +124,31 @@ def test_what_cannot_be_drawn_is_said() -> None:
     colour = film(SamplesPerPixel=3)
     with pytest.raises(ExchangeError, match="colour"):
         presentation_state(report, [colour])
+
+
+def photograph(**changes: Any) -> Any:
+    """A fundus photograph in colour."""
+    colours = np.random.default_rng(3).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    frames = int(changes.get("NumberOfFrames", 1))
+    made = image(side=60, **({"Modality": "OP", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.5.1"} | changes))
+    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
+    made.Rows, made.SamplesPerPixel, made.PhotometricInterpretation, made.PlanarConfiguration = 40, 3, "RGB", 0
+    made.BitsAllocated = made.BitsStored = 8
+    made.HighBit, made.PixelData = 7, colours.tobytes() * frames
+    made["PixelData"].VR = "OB"
+    made.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    return made
+
+
+def test_a_photograph_has_a_capture_too(tmp_path: Path) -> None:
+    path = tmp_path / "fundus.dcm"
+    header = photograph()
+    path.write_bytes(as_bytes(header))
+    made = document(report_on(header, (5, 6, 20, 30)), "sc", [path])
+    capture = pydicom.dcmread(io.BytesIO(made["sc.dcm"]))
+    banner = capture.Rows - 40
+    shown, own = capture.pixel_array[banner:], header.pixel_array
+    assert capture.Columns == 60 and (shown[:, 30:] == own[:, 30:]).mean() > 0.9 and (shown != own).any()
+    path.write_bytes(as_bytes(photograph(NumberOfFrames=2)))
+    with pytest.raises(ExchangeError, match="several frames"):
+        document(report_on(header), "sc", [path])

@@ -167,6 +167,22 @@ def test_planes_palettes_and_ybr_become_rgb(tmp_path: Path) -> None:
     assert np.array_equal(read_film(path).pixels, colours[rgb[..., 0]])
 
 
+@pytest.mark.parametrize(
+    ("elements", "worth"),
+    [
+        ({"PixelSpacing": [0.1, 0.1], "ImagerPixelSpacing": [0.14, 0.14]}, "PixelSpacing"),
+        ({"PixelSpacing": [0.14, 0.14], "ImagerPixelSpacing": [0.14, 0.14]}, "ImagerPixelSpacing"),
+        ({"PixelSpacing": [0.14, 0.14], "ImagerPixelSpacing": [0.14, 0.14], "PixelSpacingCalibrationType": "FIDUCIAL"},
+         "PixelSpacing"),
+        ({"PixelSpacing": [0.14, 0.14]}, "PixelSpacing of unknown calibration"),
+        ({"PixelSpacing": [0.14, 0.14], "PixelSpacingCalibrationType": "GEOMETRY"}, "PixelSpacing"),
+    ],
+)  # fmt: skip
+def test_what_a_spacing_is_worth(elements: dict[str, Any], worth: str, tmp_path: Path) -> None:
+    film = read_film(bad_files.dicom(tmp_path, RAMP, **elements))
+    assert (film.pixel_spacing_mm, film.spacing_attribute) == (tuple(elements["PixelSpacing"]), worth)
+
+
 def test_header_facts_are_kept_and_identity_is_not(tmp_path: Path) -> None:
     path = bad_files.dicom(
         tmp_path, RAMP, BodyPartExamined="CHEST", ViewPosition="PA", ImageLaterality="U", PatientAge="004Y",

@@ -129,3 +129,24 @@ def test_ybr_variants_are_the_same_picture() -> None:
         other = read_stills(str(pydicom.data.get_testdata_file(name))).frames[0].astype(int)
         # Lossy: some levels differ. YBR taken for RGB would differ by 80 on average.
         assert np.abs(rgb - other).mean() < 3 and (np.abs(rgb - other).max(axis=2) <= 6).mean() > 0.8
+
+
+def test_frames_of_bytes_in_big_endian_words_lie_in_their_order(tmp_path: Path) -> None:
+    from pydicom.uid import ExplicitVRBigEndian
+
+    grey = np.random.default_rng(2).integers(0, 256, (2, 4, 6), dtype=np.uint8)
+    path = loop(tmp_path)
+    dataset = pydicom.dcmread(path)
+    little = read_stills(path)
+    assert little.total > 1
+    dataset.NumberOfFrames, dataset.Rows, dataset.Columns = 2, 4, 6
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.WindowCenter, dataset.WindowWidth = 7, 128, 256
+    dataset.PixelData = grey.reshape(-1, 2)[:, ::-1].tobytes()
+    dataset["PixelData"].VR = "OW"
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    out = tmp_path / "big.dcm"
+    pydicom.dcmwrite(out, dataset, enforce_file_format=True, little_endian=False, implicit_vr=False)
+    assert (pydicom.dcmread(out).pixel_array == grey).all()
+    assert (np.stack(read_stills(out).frames) == grey).all()

@@ -145,6 +145,9 @@ def test_a_dicomdir_is_followed_and_its_tricks_are_not(tmp_path: Path) -> None:
     files.write(tmp_path / "media")
     (tmp_path / "media" / "stray.dcm").write_bytes(path.read_bytes())
     listed = tmp_path / "media" / "DICOMDIR"
+    # A disc as a whole: the list on it is no file that could not be read.
+    disc = find_studies(tmp_path / "media")
+    assert len(disc.series[0].instances) == 3 and [one.reason[:8] for one in disc.skipped] == ["the same"]
     assert np.array_equal(read_volume(listed).voxels, read_volume(tmp_path / "files").voxels)
     assert len(find_studies(listed).series[0].instances) == 3
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from aris.errors import ModelError
+from aris.kernels.gpu.weights import NF4_VALUES
 from aris.model import MedGemma
-from aris.model.quantized import quantize_model
+from aris.model.quantized import Codes, QuantizedEmbedding, QuantizedLinear, pack, quantize_model
 from aris.model.relevance import Target, patch_gradients, patch_relevance
 from tiny_checkpoint import IMAGE_SIZE, config, network
 
@@ -74,6 +75,44 @@ def test_coarser_weights_are_differentiated_in_float32(kind: str) -> None:
     assert found.dtype == torch.float32 and torch.isfinite(found).all()
     assert score == pytest.approx(other, abs=1.0)
     assert torch.corrcoef(torch.stack([found.flatten(), exact.flatten()]))[0, 1] > (0.5 if kind == "int4" else 0.9)
+
+
+def nf4(matrix: Tensor, group: int = 16) -> Codes:
+    """A matrix in NF4 as the QLoRA paper has it (arXiv 2305.14314, 3): the nearest of 16 values times the group's
+    largest."""
+    groups = matrix.detach().float().view(matrix.shape[0], -1, group)
+    scale = groups.abs().amax(2)
+    codes = (groups[..., None] / scale[:, :, None, None] - torch.tensor(NF4_VALUES)).abs().argmin(-1)
+    return Codes("nf4", pack(codes.to(torch.uint8).view(matrix.shape), group), scale, None, group)
+
+
+@pytest.mark.parametrize("kind", ["int8", "int4", "nf4"])
+def test_maps_of_quantised_weights_are_those_of_the_weights_they_stand_for(kind: str) -> None:
+    model = network()
+    dense = copy.deepcopy(model)
+    decoder = model.language_model
+    if kind == "nf4":  # as the checkpoints that bitsandbytes writes are read
+        for name, module in list(decoder.named_modules()):
+            if isinstance(module, nn.Linear):
+                decoder.set_submodule(name, QuantizedLinear.from_codes(nf4(module.weight)))
+        decoder.embed_tokens = QuantizedEmbedding.from_codes(nf4(decoder.embed_tokens.weight))
+    else:
+        quantize_model(model, kind, group_size=16, head=kind)
+    changed = 0
+    for name, module in model.named_modules():
+        if isinstance(module, QuantizedLinear | QuantizedEmbedding):
+            dense.get_submodule(name).weight.data = module.dequantized()
+            changed += 1
+    assert changed == 1 + 7 * len(dense.language_model.layers)
+    ids = prompt(model)
+    targets = [Target(len(ids) - 1, 20, 30), Target(len(ids) - 2, 11)]
+    _, found, score = patch_gradients(model, images(), ids, targets)
+    _, wanted, other = patch_gradients(dense, images(), ids, targets)
+    assert score == pytest.approx(other, abs=1e-4)
+    for one, reference in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, reference, rtol=1e-4, atol=1e-6)
+    # Not those of the weights before they were rounded.
+    assert abs(score - patch_gradients(network(), images(), ids, targets)[2]) > 1e-3
 
 
 def test_each_image_has_its_own_grid() -> None:

@@ -195,6 +195,22 @@ def test_searches(store: Store) -> None:
         store.search("studies", Query({"SOPInstanceUID": "1.2"}))
 
 
+def test_names_are_found_in_every_script_and_case(store: Store) -> None:
+    names = ("MÜLLER^ÉLODIE", "ИВАНОВ^Пётр", "Yamada^Tarou=山田^太郎=やまだ^たろう")
+    for number, name in enumerate(names, 1):
+        store.add(as_bytes(image(number, study=number, PatientName=name, SpecificCharacterSet="ISO_IR 192")))
+    found = {
+        ".1": ["MÜLLER^ÉLODIE", "müller^élodie", "Müller*", "*ÉLODIE", "M?LLER^*"],
+        ".2": ["ИВАНОВ^Пётр", "иванов^пётр", "Иванов*"],
+        ".3": ["Yamada^Tarou", "yamada*", "山田^太郎", "山田*", "やまだ^たろう^^", names[2]],
+    }
+    for study, spellings in found.items():
+        for each in spellings:
+            assert matching(store, PatientName=each) == [study], each
+    for other in ("Yamada", "山", "ller*", "Muller*", "Tarou", "%", "Yamada^Tarou=x", "M" * 60_000, "M*" * 30_000):
+        assert matching(store, PatientName=other) == [], other
+
+
 def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
     engine = open_database(f"sqlite:///{tmp_path / 'a.db'}")
     with engine.connect() as connection:

@@ -16,6 +16,7 @@ PRESENT = [
     "No effusion; pneumonia on the left.",
     "The lungs are not clear: pneumonia is present.",
     "No significant interval change in the pneumonia.",
+    "The lungs are not clear of pneumonia.",
     "No pneumothorax. Pneumonia is seen.",
     "Pneumonia of the middle lobe, without effusion.",
     "PNEUMONIA",
@@ -27,6 +28,8 @@ ABSENT = [
     "Neither effusion nor pneumonia.",
     "Pneumonia is not seen.",
     "The lungs are free of pneumonia.",
+    "The lungs are clear of effusion, pneumothorax or pneumonia.",
+    "No focal consolidation, suspicious opacity, effusion, or pneumonia.",
     "The film shows nothing that suggests pneumonia.",
     "There is no radiographic evidence of\npneumonia.".replace("\n", " "),
     "Negative for pneumonia.",
@@ -37,6 +40,7 @@ ABSENT = [
 ]
 UNCERTAIN = [
     "Possible pneumonia.",
+    "An opacity that is suspicious for pneumonia.",
     "Pneumonia cannot be excluded.",
     "Findings may represent pneumonia.",
     "Atelectasis versus pneumonia.",

@@ -121,6 +121,9 @@ def test_the_detector_plane_and_what_is_not_known_are_told() -> None:
     imager = child(pixel_spacing_mm=(0.2, 0.2), spacing_attribute="ImagerPixelSpacing")
     result = locate(medgemma(pieces=(BOX,)), imager, "lung")
     assert {each.note for each in result.regions[0].measurements} == {"at the detector plane, uncalibrated"}
+    alone = child(pixel_spacing_mm=(0.2, 0.2), spacing_attribute="PixelSpacing of unknown calibration")
+    told = locate(medgemma(pieces=(BOX,)), alone, "lung")
+    assert {each.note for each in told.regions[0].measurements} == {"not known to be calibrated"}
     assert any("sides of boxes are not known" in warning for warning in result.warnings) and result.sides == ("",)
     plain = locate(medgemma(pieces=(BOX,)), film(), "lung")
     assert plain.regions[0].measurements == () and any("how large a pixel" in each for each in plain.warnings)

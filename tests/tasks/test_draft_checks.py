@@ -95,6 +95,9 @@ def test_lengths_need_a_scale(length: str) -> None:
     text = f"A nodule of {length}."
     assert "measurement" in failed(text)
     assert "measurement" not in failed(text, spacing="PixelSpacing")
+    alone = Facts(spacing="PixelSpacing of unknown calibration")
+    (check,) = check_draft(Sections(findings=text, impression="x"), alone)
+    assert "does not say whether its scale is calibrated" in check.message
     (check,) = check_draft(Sections(findings=text, impression="x"), Facts(spacing="ImagerPixelSpacing"))
     assert "detector plane, uncalibrated" in check.message
     assert "measurement" not in failed("T5 mild scoliosis, 3 nodules.")
@@ -143,6 +146,31 @@ def test_repetition() -> None:
 
 def _finding(name: str, over: bool, present: bool | None) -> Finding:
     return Finding(name=name, probability=0.5, assessed=True, present=present, over=over)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Acute pulmonary emboli in the right lower lobe.", "critical"),
+        ("Free intraperitoneal air under the diaphragm.", "critical"),
+        ("Subdural haematoma on the left.", "critical"),
+        ("Subarachnoid hemorrhage.", "critical"),
+        ("Extradural haematomas are not excluded.", "critical"),
+        ("Dissection of the aorta.", "critical"),
+        ("Small right-sided hydropneumothorax.", "critical"),
+        ("Acute infarct in the left MCA territory.", "critical"),
+        ("Multiple rib fractures.", "urgent"),
+        ("Bilateral masses.", "urgent"),
+        ("Pulmonary oedema.", "urgent"),
+        ("Acute appendicitis.", "urgent"),
+        ("Small bowel obstruction.", "urgent"),
+        ("No pulmonary emboli. No fractures. No mass effect or midline shift.", "routine"),
+        ("No acute fracture or dislocation. No pneumoperitoneum.", "routine"),
+        ("Massive amount of stool. A dislocated line.", "routine"),
+    ],
+)
+def test_priority_knows_how_findings_are_written(text: str, wanted: str) -> None:
+    assert priority([], text) == wanted
 
 
 def test_priority_is_only_raised() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
+import pydicom.data
 import pytest
 
 import tiny_checkpoint
@@ -20,6 +22,7 @@ from aris.prompting import Image, Text
 from aris.tasks import Case, DraftStream, as_case, ask, draft, read_cases
 from dicom_objects import as_bytes, image
 from films import child, filmlike
+from nifti_files import body, nifti
 from scripted_backend import ScriptedBackend, nano
 
 TEXT = ("TECHNIQUE: CT with contrast.\nFINDINGS: The lungs are clear. ", "A nodule of 4 mm.\nIMPRESSION: No change.")
@@ -60,6 +63,38 @@ def test_ct_in_the_published_form_and_in_the_order_of_the_body(tmp_path: Path) -
     assert any("technique section of its own" in warning for warning in result.warnings)
     assert {each.check for each in result.checks} == set()
     assert "Cough" not in " ".join(said)
+
+
+def test_a_preamble_that_is_the_head_of_a_tiff_makes_no_picture_of_a_series(tmp_path: Path) -> None:
+    (path,) = write_series(tmp_path, Geometry(slices=1))
+    data = path.read_bytes()
+    path.write_bytes(b"II*\0" + data[4:])
+    assert as_case(path).kind == "ct"
+    assert as_case(Path(str(pydicom.data.get_testdata_file("CT_small.dcm")))).kind == "ct"  # pydicom's has one too
+
+
+@pytest.mark.parametrize("name", ["head.nii", "head.nii.gz"])
+def test_a_nifti_volume_is_what_its_series_is_once_its_kind_is_said(name: str, tmp_path: Path) -> None:
+    geometry = Geometry(slices=5)
+    write_series(tmp_path / "series", geometry)
+    folder = tmp_path / "volumes"
+    folder.mkdir()
+    data = nifti(*body(geometry))
+    (folder / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    model = medgemma()
+    assert draft(model, folder / name, kind="ct").kind == "ct"
+    shown = [part.pixels for part in model.prompts[-1][-1].content if isinstance(part, Image)]
+    wanted = as_case(tmp_path / "series").images
+    assert len(shown) == 5
+    for one, other in zip(shown, wanted, strict=True):
+        assert np.array_equal(one, other.pixels)
+    for path in (folder / name, folder):  # a folder of them too
+        assert [each.kind for each in read_cases(path, "mr") if isinstance(each, Case)] == ["mr"]
+        (skipped,) = read_cases(path)
+        assert isinstance(skipped, Skipped) and "does not say what it is of" in skipped.reason
+    (folder / name).write_bytes(data[:300])
+    (skipped,) = read_cases(folder / name, "ct")
+    assert isinstance(skipped, Skipped) and "\n" not in skipped.reason
 
 
 def test_mr_and_slides(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from aris.cli import options as o
 from aris.cli.kinds import KindOption, kind
+from aris.cli.letters import Letters, TextOption
 from aris.cli.maps import Maps
 from aris.cli.names import inside, without
 from aris.cli.outcome import FAILED, interruptible, report
@@ -36,6 +37,7 @@ def draft(
         Path | None, typer.Option("--calibration", metavar="FILE", help="A site's own, made by aris calibrate.")
     ] = None,
     evidence: o.EvidenceOption = None,
+    look_for_text: TextOption = False,
     model: o.ModelOption = "aris-nano",
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout a file, one a line.")] = False,
     force: o.ForceOption = False,
@@ -72,6 +74,7 @@ def draft(
     session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
     generation = generation_options(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     maps = Maps(evidence, session)
+    letters = Letters(look_for_text)
     from aris.imaging import Skipped
 
     failed = done = 0
@@ -83,6 +86,8 @@ def draft(
                     _refused(case, file, json=json)
                     continue
                 with_site = session.calibration(calibration)
+                with interruptible(INCOMPLETE, text=False), working(f"looking for text on {file}"):
+                    case = letters.on_case(case)
                 _one(
                     session, case, with_site, maps, json=json, force=force, options=generation, max_tokens=max_tokens
                 )

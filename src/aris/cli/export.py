@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from aris.cli.terminal import note, one_line, write, write_json
 from aris.errors import ExchangeError
 
 if TYPE_CHECKING:
+    from aris.exchange.documents import ImageFile
     from aris.exchange.report import Report
 
 _FORMATS = "sr, fhir, pdf, text, json, gsps, sc"
@@ -36,7 +38,11 @@ def export(
     ] = None,
     image: Annotated[
         list[Path] | None,
-        typer.Option("--image", "-i", help="DICOM file that was read; by default the one that the draft names."),
+        typer.Option(
+            "--image",
+            "-i",
+            help="DICOM file that was read; may be repeated. By default the one that the draft names, of a series all.",
+        ),
     ] = None,
     regions: Annotated[
         Path | None, typer.Option(help="JSON list of boxes: label, box [left, top, right, bottom] in pixels, ....")
@@ -89,7 +95,7 @@ def export(
 
 def _read(
     report: str, image: list[Path] | None, regions: Path | None, revision: str | None, prompt_version: str | None
-) -> tuple[Report, list[Path]]:
+) -> tuple[Report, Sequence[ImageFile]]:
     from aris.exchange import documents
     from aris.exchange.fhir_reading import read_bundle
 
@@ -100,7 +106,7 @@ def _read(
         data = sys.stdin.buffer.read() if report == "-" else Path(report).read_bytes()
         values = documents.read_json(data, "stdin" if report == "-" else report)
         if isinstance(values.get("model"), str):
-            images = image if image is not None else _named(values)
+            images = image if image is not None else documents.images_of_task(values)
             boxes = _boxes(regions)
             return documents.report_from_task(
                 values, report, images, regions=boxes, revision=revision, prompt_version=prompt_version
@@ -120,16 +126,6 @@ def _is_json(path: Path) -> bool:
             return file.read(64).lstrip().startswith(b"{")
     except OSError as error:
         raise ExchangeError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _named(values: dict[str, Any]) -> list[Path]:
-    """The film that a draft names, if it is a DICOM file that is still there."""
-    path = Path(str(values.get("file", "")))
-    try:
-        with path.open("rb") as file:
-            return [path] if file.read(132)[128:] == b"DICM" else []
-    except (OSError, ValueError):
-        return []
 
 
 def _boxes(path: Path | None) -> tuple[Any, ...]:

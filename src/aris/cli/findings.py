@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aris.cli import options as o
+from aris.cli.letters import Letters, TextOption
 from aris.cli.maps import Maps
 from aris.cli.outcome import FAILED, interruptible, report
 from aris.cli.session import Session
@@ -29,6 +30,7 @@ def findings(
         Path | None, typer.Option("--calibration", metavar="FILE", help="A site's own, made by aris calibrate.")
     ] = None,
     evidence: o.EvidenceOption = None,
+    look_for_text: TextOption = False,
     json: Annotated[bool, typer.Option("--json", help="JSON Lines on stdout, one a file, in order.")] = False,
     force: o.ForceOption = False,
     backend_url: o.BackendOption = None,
@@ -51,12 +53,13 @@ def findings(
     """
     session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
     maps = Maps(evidence, session)
+    letters = Letters(look_for_text)
     failed = 0
     done = 0
     with counting("findings", len(files)) as step:
         for file in files:
             with interruptible(f"{done} of {len(files)} files are done", text=False):
-                failed += not _one(session, file, finding, calibration, maps, json=json, force=force)
+                failed += not _one(session, file, finding, calibration, maps, letters, json=json, force=force)
             done += 1
             step()
     if failed:
@@ -69,6 +72,7 @@ def _one(
     names: list[str] | None,
     calibration: Path | None,
     maps: Maps,
+    letters: Letters,
     *,
     json: bool,
     force: bool,
@@ -77,7 +81,7 @@ def _one(
     from aris.imaging import read_film
 
     try:
-        film = read_film(file)
+        film = letters.on_film(read_film(file))
     except ImageError as error:
         if json:
             write_json({"file": file, "error": str(error)})

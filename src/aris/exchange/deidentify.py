@@ -32,6 +32,7 @@ from aris.store.objects import file_bytes, parse, text
 
 KEY_BYTES = 32
 _EXPLICIT = "1.2.840.10008.1.2.1"
+_DRAWN = (0x50, 0x60)  # curves (retired) and overlays, of repeating groups: without their data nothing of them stays
 _CODES = {
     "basic": Coded("113100", "DCM", "Basic Application Confidentiality Profile"),
     "pixels": Coded("113101", "DCM", "Clean Pixel Data Option"),
@@ -111,9 +112,11 @@ class Deidentifier:
         bits = bits & ~(0xF << 76) | 8 << 76
         return f"2.25.{bits & ~(0x3 << 62) | 2 << 62}"
 
-    def pseudonym(self, patient_id: str, issuer: str, name: str) -> str:
-        """The project's name for a patient; without an identifier the name takes its place."""
-        who = f"{issuer}\n{patient_id}" if patient_id else f"name\n{name}"
+    def pseudonym(self, patient_id: str, issuer: str, name: str, study: str = "") -> str:
+        """The project's name for a patient; without an identifier the name takes its place, and without both the study:
+        those of whom nothing is known are not one person."""
+        named = name.strip("^= ")
+        who = f"{issuer}\n{patient_id}" if patient_id else f"name\n{name}" if named else f"study\n{study}"
         return "ANON-" + base64.b32encode(self._mac("patient", who)[:10]).decode()
 
     def clean(self, data: bytes, source: str = "object") -> Deidentified:
@@ -144,8 +147,9 @@ class Deidentifier:
         refuse_kind(dataset, source)
         identifiers = identifying_values(dataset)
         patient = self.pseudonym(
-            text(dataset, "PatientID"), text(dataset, "IssuerOfPatientID"), text(dataset, "PatientName")
-        )
+            text(dataset, "PatientID"), text(dataset, "IssuerOfPatientID"), text(dataset, "PatientName"),
+            text(dataset, "StudyInstanceUID"),
+        )  # fmt: skip
         age = _age(dataset) if self.options.characteristics else ""
         searched = self._look_at_pixels(dataset, source)
         blanked = self._rewrite_pixels(dataset, source, searched)
@@ -186,7 +190,7 @@ class Deidentifier:
             if count is None:
                 raise RefusedError(f"{source}: refused: text in frame {number} of its pixels cannot be removed")
             blanked += count
-        raw = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        raw = _packed(array, int(dataset.BitsAllocated))
         dataset.PixelData = raw + b"\0" * (len(raw) % 2)
         dataset["PixelData"].VR = "OW" if int(dataset.BitsAllocated) > 8 else "OB"
         if int(dataset.get("SamplesPerPixel") or 1) == 3:
@@ -206,7 +210,7 @@ class Deidentifier:
                 del dataset[tag]
                 continue
             action = action_for(
-                keyword, str(element.VR), known, private=tag.is_private,
+                keyword, str(element.VR), known, private=tag.is_private or tag.group >> 8 in _DRAWN,
                 characteristics=self.options.characteristics,
             )  # fmt: skip
             if keyword == "PatientAge":
@@ -334,14 +338,23 @@ def _stored_pixels(dataset: Any) -> Any:
         with codecs.kept_child():
             decoded = [codecs.stored_values(frame) for frame in frames.split(dataset)]
         array = np.stack(decoded) if len(decoded) > 1 else np.array(decoded[0])
-        if array.ndim > 2 and int(dataset.SamplesPerPixel) == 3:
-            dataset.PhotometricInterpretation = "RGB"
         dataset["PixelData"].is_undefined_length = False
     else:
-        array = np.array(dataset.pixel_array)
+        array = np.array(codecs.stored_values(dataset))
+    if array.ndim > 2 and int(dataset.SamplesPerPixel) == 3:
+        dataset.PhotometricInterpretation = "RGB"
+    # The values begin at bit 0 now, wherever they lay in their cells.
+    dataset.HighBit = int(dataset.BitsStored) - 1
     meta.TransferSyntaxUID = _EXPLICIT
     dataset.set_original_encoding(False, True, dataset.original_character_set)
     return array
+
+
+def _packed(array: Any, bits: int) -> bytes:
+    """Stored values as Pixel Data in little endian; those of one bit eight to a byte (PS3.5 8.1.1)."""
+    if bits == 1:
+        return np.packbits(array.astype(np.uint8).ravel(), bitorder="little").tobytes()
+    return bytes(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
 
 
 def _without_unused_bits(array: Any, dataset: Any) -> Any:

@@ -15,6 +15,8 @@ _RISKY_MODALITIES = frozenset(
 )
 _NO_TEXT_MODALITIES = frozenset(["CT", "MR", "PT", "NM"])
 _ESSENTIAL = frozenset(["PatientName", "PatientID", "Modality", "PhotometricInterpretation", "SpecificCharacterSet"])
+# Of type 2 in images (PS3.3): empty where their values go.
+_EMPTIED = frozenset(["Manufacturer", "Laterality", "PatientOrientation", "InstanceNumber", "SeriesNumber"])
 # Attributes whose values identify; what they held must be nowhere in what is given out.
 _IDENTIFYING = re.compile(
     r"Patient.*ID|OtherPatient|Accession|Address|Telephone|BirthDate|Admission.*ID|MedicalRecord|Insurance|Institution|"
@@ -38,6 +40,8 @@ def refuse_kind(dataset: Any, source: str) -> None:
         raise RefusedError(f"{source}: refused: {kind} has no pixels; only images are de-identified")
     if text(dataset, "Modality") == "SM" or "Microscopy" in name:
         raise RefusedError(f"{source}: refused: slides carry labels, and are not de-identified here")
+    if text(dataset, "Modality") == "SEG":
+        raise RefusedError(f"{source}: refused: what names a segmentation's segments would go; only images are cleaned")
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         if not text(dataset, keyword):
             raise RefusedError(f"{source}: refused: it has no {keyword}")
@@ -78,7 +82,10 @@ def drop_identifiers(dataset: Any, identifiers: list[str]) -> None:
             for item in element.value:
                 drop_identifiers(item, identifiers)
         elif element.keyword not in _ESSENTIAL and _holds(element, identifiers):
-            del dataset[tag]
+            if element.keyword in _EMPTIED:
+                element.value = None
+            else:
+                del dataset[tag]
 
 
 def leaks(data: bytes, identifiers: list[str]) -> bool:
@@ -116,6 +123,10 @@ def _strings(dataset: Any, depth: int = 0) -> Iterator[tuple[str, str, str]]:
 def _holds(element: Any, identifiers: list[str]) -> bool:
     """Whether an element's value holds one of the identifiers as a word or number of its own."""
     vr = str(element.VR)
+    if element.keyword == "ICCProfile":
+        # Without it colours are others; its texts name devices, in ASCII or UTF-16 (ISO 15076-1 10.13, 10.24).
+        profile = bytes(element.value or b"").lower()
+        return any(each.encode(form, "ignore") in profile for each in identifiers for form in ("utf-8", "utf-16-be"))
     if vr in ("UI", "OB", "OW", "OF", "OD", "OL", "OV", "US", "SS", "FD", "FL", "UL", "SL", "UV", "SV", "AT"):
         return False  # numbers, and UIDs that were made anew
     held = str(element.value).lower()

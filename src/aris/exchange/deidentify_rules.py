@@ -20,7 +20,7 @@ def _names(text: str) -> frozenset[str]:
 # Type 1 and 2 attributes of images (PS3.3), kept empty: readers expect them to be there.
 EMPTIED = _names(
     "PatientBirthDate PatientSex StudyDate StudyTime StudyID AccessionNumber ReferringPhysicianName ContentDate "
-    "ContentTime ContrastBolusAgent"
+    "ContentTime ContrastBolusAgent PositionReferenceIndicator"
 )
 PSEUDONYMS = frozenset(["PatientName", "PatientID"])
 CHARACTERISTICS = frozenset(["PatientSex", "PatientAge", "PatientSize", "PatientWeight"])
@@ -34,7 +34,7 @@ _TEXTS = _names(
 _BYTES = _names(
     "PixelData FloatPixelData DoubleFloatPixelData LUTData RedPaletteColorLookupTableData "
     "GreenPaletteColorLookupTableData BluePaletteColorLookupTableData SegmentedRedPaletteColorLookupTableData "
-    "SegmentedGreenPaletteColorLookupTableData SegmentedBluePaletteColorLookupTableData"
+    "SegmentedGreenPaletteColorLookupTableData SegmentedBluePaletteColorLookupTableData ICCProfile"
 )
 # Codes and numbers that tell of a person, a place or who handled the object.
 _TELLING = _names(

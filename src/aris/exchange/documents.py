@@ -6,12 +6,11 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aris import __version__
-from aris.errors import ExchangeError
+from aris.errors import ExchangeError, ImageError
 from aris.exchange.fhir import bundle
 from aris.exchange.fhir_reading import read_bundle
 from aris.exchange.files import read_header
@@ -19,11 +18,16 @@ from aris.exchange.headers import subject
 from aris.exchange.overlays import presentation_state, secondary_capture
 from aris.exchange.pdf import pdf
 from aris.exchange.plain import plain_text
-from aris.exchange.report import DocumentReference, ModelIdentity, Report, checked, report_of
+from aris.exchange.report import DocumentReference, ModelIdentity, Report, checked, local_now, report_of
 from aris.exchange.sr import structured_report
 from aris.exchange.sr_reading import read_structured_report
+from aris.imaging.sources import FileSource
 from aris.store.objects import text
 from aris.tasks.private_files import write_private
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Format = Literal["sr", "fhir", "pdf", "text", "json", "gsps", "sc"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -32,10 +36,13 @@ _SUFFIXES: dict[Format, str] = {
     "sc": "sc.dcm",
 }  # fmt: skip
 SOFTWARE = f"Aris {__version__}"
+ImageFile = str | Path | FileSource
+# Drafts of these are about a whole series, of which they name one file.
+_OF_SERIES = ("ct", "mr", "pathology")
 _MAX_BYTES = 64 << 20
 
 
-def document(report: Report, form: Format, images: Sequence[str | Path] = ()) -> dict[str, bytes]:
+def document(report: Report, form: Format, images: Sequence[ImageFile] = ()) -> dict[str, bytes]:
     """The report in a format: file name endings, without a leading dot, and contents.
 
     Args:
@@ -110,7 +117,7 @@ def read_json(data: bytes, source: str) -> dict[str, Any]:
     return values
 
 
-def report_from_task(values: dict[str, Any], source: str, images: Sequence[str | Path], **more: Any) -> Report:
+def report_from_task(values: dict[str, Any], source: str, images: Sequence[ImageFile], **more: Any) -> Report:
     """The report of a task's JSON (`aris draft --json`, `aris findings --json`).
 
     Args:
@@ -142,11 +149,60 @@ def report_from_task(values: dict[str, Any], source: str, images: Sequence[str |
         where = ".".join(str(part) for part in first["loc"])
         raise ExchangeError(f"{source}: not a draft or findings of ours ({where}: {first['msg']})") from None
     identity = model_identity(draft.model, more.pop("revision", None), more.pop("prompt_version", None))
-    created = more.pop("created", None) or datetime.now(UTC)
+    created = more.pop("created", None) or local_now()
     if images:
         patient, study, references = subject([read_header(each) for each in images])
         more |= {"patient": patient, "study": study, "images": references}
     return report_of(draft, model=identity, created=created, **more)
+
+
+def images_of_task(values: dict[str, Any]) -> list[FileSource]:
+    """The DICOM files that a task's JSON is about, where they still are: a film, or all of a slice's or slide's series.
+
+    A member of an archive is found in it. A series is looked for in its file's own folder and below.
+
+    Raises:
+        ExchangeError: the folder or the archive cannot be searched.
+    """
+    from aris.imaging import find_studies
+
+    source = _source(str(values.get("file") or ""))
+    if source is None:
+        return []
+    if values.get("kind") not in _OF_SERIES:
+        return [source]
+    try:
+        found = find_studies(source.path.parent if source.member is None else source.path)
+    except ImageError:  # its words name a place that nobody typed
+        raise ExchangeError("the draft's series cannot be found where it was; give its files with --image") from None
+    for series in found.series:
+        files = [instance.source for instance in series.instances]
+        if any(_same(each, source) for each in files):
+            return files
+    return [source]
+
+
+def _source(name: str) -> FileSource | None:
+    """The DICOM file of this name, or the member of an archive; None if it is neither."""
+    ends = [len(name), *(index for index, letter in enumerate(name) if letter == ":")]
+    for end in ends:
+        source = FileSource(Path(name[:end]).expanduser(), name[end + 1 :] or None)
+        try:
+            if not source.path.is_file():
+                continue
+            if source.member is None:
+                with source.path.open("rb") as file:
+                    head = file.read(132)
+            else:
+                head = source.read()[:132]
+        except (OSError, ValueError, RuntimeError, ImageError):
+            continue
+        return source if head[128:] == b"DICM" else None
+    return None
+
+
+def _same(one: FileSource, other: FileSource) -> bool:
+    return one.member == other.member and one.path.resolve() == other.path.resolve()
 
 
 def model_identity(name: str, revision: str | None = None, prompt_version: str | None = None) -> ModelIdentity:
@@ -209,10 +265,8 @@ def write(path: Path, data: bytes, *, overwrite: bool = False) -> None:
         raise ExchangeError(f"{path}: cannot be written ({error.strerror or 'the path is not valid'})") from None
 
 
-def _captures(report: Report, headers: list[tuple[str | Path, Any]]) -> dict[str, bytes]:
+def _captures(report: Report, headers: list[tuple[ImageFile, Any]]) -> dict[str, bytes]:
     """A capture of each image with regions; of each image, where none has any."""
-    from aris.imaging import read_film
-
     wanted = {region.image for region in report.regions}
     known = {each.uid for each in report.images}
     made: dict[str, bytes] = {}
@@ -220,10 +274,26 @@ def _captures(report: Report, headers: list[tuple[str | Path, Any]]) -> dict[str
         uid = text(header, "SOPInstanceUID")
         if uid in known and (not wanted or uid in wanted):
             number = f"{len(made) + 1}." if made else ""
-            made[f"{number}sc.dcm"] = _dicom(secondary_capture(report, header, read_film(path).pixels))
+            made[f"{number}sc.dcm"] = _dicom(secondary_capture(report, header, _picture(path)))
     if not made or len(made) < len(wanted):
         raise ExchangeError("a secondary capture needs the DICOM files that the report is about; give --image")
     return made
+
+
+def _picture(path: ImageFile) -> npt.NDArray[np.uint8]:
+    """An image as it is displayed: a film, or a photograph of one frame."""
+    from aris.imaging import read_film, read_stills
+
+    try:
+        return read_film(path).pixels
+    except ImageError as error:
+        try:
+            stills = read_stills(path)
+        except ImageError:
+            raise error from None
+    if stills.total > 1:
+        raise ExchangeError("a secondary capture is of a single image, and one of the report's has several frames")
+    return stills.frames[0]
 
 
 def _dicom(dataset: Any) -> bytes:

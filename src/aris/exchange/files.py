@@ -6,19 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from aris.errors import ExchangeError
+from aris.imaging.sources import FileSource
 from aris.store.objects import parse
 
 
-def read_header(path: str | Path, *, pixels: bool = False) -> Any:
+def read_header(path: str | Path | FileSource, *, pixels: bool = False) -> Any:
     """A DICOM file's dataset.
 
     Args:
+        path: of a file, or a member of an archive.
         pixels: read them too.
 
     Raises:
         ExchangeError: it is not there.
+        ImageError: it cannot be read from its archive.
         StoreError: it is not DICOM, or damaged.
     """
+    if isinstance(path, FileSource):
+        return parse(path.read(), path.name, pixels=pixels)
     try:
         return parse(Path(path).read_bytes(), str(path), pixels=pixels)
     except OSError as error:

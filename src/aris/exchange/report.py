@@ -237,7 +237,7 @@ def report_of(
 
     Args:
         draft: what the task gave. Its file's path is left behind: paths may hold names.
-        created: now, if it is not given.
+        created: now, if it is not given. Documents tell its date and time as it stands, so it is the place's own time.
         regions: besides those of the draft's evidence maps.
 
     Raises:
@@ -252,18 +252,32 @@ def report_of(
         )
     return checked(
         model=model,
-        created=created or datetime.now(UTC),
+        created=created or local_now(),
         sections=draft.sections,
         findings=found,
         regions=(*regions, *evidence_of(draft)),
         measurements=measurements,
-        warnings=draft.warnings,
+        warnings=(*_hurry(draft), *draft.warnings),
         forced=draft.forced,
         complete=draft.complete,
         patient=patient or Patient(),
         study=study or Study(),
         images=images,
     )
+
+
+def local_now() -> datetime:
+    """Now, in the place's own time with its offset.
+
+    Content Date and Time stand beside the study's, which have no offset: in UTC a draft would be older than its images
+    wherever clocks are ahead of it.
+    """
+    return datetime.now(UTC).astimezone()
+
+
+def _hurry(draft: Draft) -> tuple[str, ...]:
+    """What the rules say of how soon the draft should be read, in words that every format carries."""
+    return () if draft.priority == "routine" else (f"priority {draft.priority}: to be read before routine work",)
 
 
 def sign(report: Report, signer: Signer) -> Report:

@@ -50,6 +50,7 @@ _MODALITIES = frozenset([
 
 Facts = dict[str, Any]
 _OLDEST = 130
+UNKNOWN_CALIBRATION = "PixelSpacing of unknown calibration"
 
 
 def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[str, ...]]:
@@ -257,11 +258,23 @@ def floats(dataset: Any, keyword: str) -> list[float]:
 
 
 def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, str | None]:
+    """The spacing of a projection radiograph's pixels, and what it is worth (PS3.3 10.7.1.3)."""
+    found: dict[str, tuple[float, float]] = {}
     for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         spacing = floats(dataset, name)
         if len(spacing) == 2 and all(0 < value < 1000 for value in spacing):
-            return (spacing[0], spacing[1]), name
-    return None, None
+            found[name] = (spacing[0], spacing[1])
+    if not found:
+        return None, None
+    name, value = next(iter(found.items()))
+    if name == "PixelSpacing" and code(dataset, "PixelSpacingCalibrationType") not in ("GEOMETRY", "FIDUCIAL"):
+        detector = found.get("ImagerPixelSpacing")
+        if detector is None:
+            return value, UNKNOWN_CALIBRATION
+        # Equal values say that nothing was corrected; others that something was.
+        if all(abs(one - other) <= 1e-3 * other for one, other in zip(value, detector, strict=True)):
+            return value, "ImagerPixelSpacing"
+    return value, name
 
 
 def _age(dataset: Any) -> float | None:

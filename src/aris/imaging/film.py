@@ -34,8 +34,9 @@ class Film:
         patient_orientation: (0020,0020), where the rows and columns point, as ("L", "F").
         patient_age_years: from Patient's Age (0010,1010), or birth date and study date.
         pixel_spacing_mm: between rows and between columns, in millimetres.
-        spacing_attribute: where the spacing is from: "PixelSpacing" (calibrated or at the patient),
-            "ImagerPixelSpacing" (at the detector) or "NominalScannedPixelSpacing".
+        spacing_attribute: where the spacing is from, by PS3.3 10.7.1.3: "PixelSpacing" (calibrated or corrected),
+            "ImagerPixelSpacing" (at the detector, also where Pixel Spacing only repeats it), "PixelSpacing of unknown
+            calibration" (it stands alone, and the file says no more) or "NominalScannedPixelSpacing".
         windows: every stored pair of Window Center and Window Width, in the units of the modality LUT's output; the
             first made the pixels, unless a VOI LUT Sequence did.
         burned_in_annotation: (0028,0301).

@@ -89,7 +89,9 @@ def _frame(dataset: Any, index: int, data: bytes, encapsulated: bool) -> Any:
             if keyword in item:
                 frame[keyword] = item[keyword]
     frame.file_meta = dataset.file_meta
-    frame.add_new("PixelData", "OB" if encapsulated or int(dataset.BitsAllocated) <= 8 else "OW", data)
+    # Bytes in words, as old files have them, are read by words: in big endian they lie the other way round.
+    words = int(dataset.BitsAllocated) > 8 or dataset["PixelData"].VR == "OW"
+    frame.add_new("PixelData", "OW" if words and not encapsulated else "OB", data)
     frame["PixelData"].is_undefined_length = encapsulated
     return frame
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from aris.errors import ImageError
@@ -119,7 +119,8 @@ def find_studies(path: str | Path) -> Studies:
                 continue
             source, data = item
             try:
-                found.append(_header(source, data))
+                if (one := _header(source, data)) is not None:
+                    found.append(one)
             except ImageError as error:
                 skipped.append(Skipped(source.name, str(error).removeprefix(f"{source.name}: ")))
     if not found:
@@ -199,10 +200,13 @@ def _read(source: FileSource, data: bytes | None, tags: list[str]) -> Any:
         raise ImageError("cannot be read") from None
 
 
-def _header(source: FileSource, data: bytes | None) -> tuple[Instance, dict[str, Any]]:
+def _header(source: FileSource, data: bytes | None) -> tuple[Instance, dict[str, Any]] | None:
+    """None for the list of files that lies on every disc beside them: the files themselves are looked at."""
     dataset = _read(source, data, _TAGS)
     try:
         if "DirectoryRecordSequence" in dataset:
+            if PurePosixPath((source.member or source.path.name).replace("\\", "/")).name.upper() == "DICOMDIR":
+                return None
             raise ImageError("a DICOMDIR, a list of files")
         rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
         if rows < 1 or columns < 1 or "BitsAllocated" not in dataset:

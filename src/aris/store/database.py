@@ -55,8 +55,16 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
             time.sleep(0.2 * 2**attempt)
 
 
+def _lower(text: Any) -> Any:
+    return text.lower() if isinstance(text, str) else text
+
+
 def _durable(connection: Any, _record: Any) -> None:
-    """SQLite: a commit waits for the disk, readers do not wait for writers, and writers wait for each other."""
+    """SQLite: a commit waits for the disk, readers do not wait for writers, and writers wait for each other.
+
+    Its own `lower` knows the letters of ASCII alone: by it a MÜLLER is found under no spelling.
+    """
+    connection.create_function("lower", 1, _lower, deterministic=True)
     cursor = connection.cursor()
     for pragma in ("busy_timeout=60000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")

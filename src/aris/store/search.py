@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, false, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from aris.errors import StoreError
@@ -35,6 +35,7 @@ _COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
 }
 MATCHING_KEYS = (*_COLUMNS, "ModalitiesInStudy")
 _RANGES = ("StudyDate", "StudyTime", "PatientBirthDate")
+_LONGEST = 2048  # characters of a pattern: no text is kept that is as long, and databases refuse long ones
 LEVELS = ("studies", "series", "instances")
 
 
@@ -90,14 +91,20 @@ def _condition(level: str, keyword: str, value: str) -> ColumnElement[bool]:
         parts = [column >= first] if first else []
         parts += [column <= last + "~"] if last else []
         return parts[0] if len(parts) == 1 else parts[0] & parts[1] if parts else column == column
-    if "*" in value or "?" in value:
-        # In a pattern the database's own wildcards stand for themselves.
-        pattern = re.sub(r"([%_\\])", r"\\\1", value).replace("*", "%").replace("?", "_")
-        return func.lower(column).like(pattern.lower(), escape="\\")
-    if keyword.endswith("Name"):
-        # A name that ends early matches names with empty components after it.
-        return or_(func.lower(column) == value.lower(), func.lower(column) == value.lower().rstrip("^"))
-    return column == value
+    named = keyword.endswith("Name")
+    if not named and not ("*" in value or "?" in value):
+        return column == value
+    if len(value) > _LONGEST:
+        return false()
+    # In a pattern the database's own wildcards stand for themselves.
+    pattern = re.sub(r"([%_\\])", r"\\\1", value.lower()).replace("*", "%").replace("?", "_")
+    if not named:
+        return func.lower(column).like(pattern, escape="\\")
+    # A name that ends early matches names with empty components after it; and each of a name's groups (Latin,
+    # ideographic and phonetic letters, PS3.5 6.2.1.1) is a name.
+    forms = {each: None for part in (pattern, pattern.rstrip("^")) for each in (part, f"{part}=%", f"%={part}",
+                                                                                f"%={part}=%")}  # fmt: skip
+    return or_(*(func.lower(column).like(each, escape="\\") for each in forms))
 
 
 def _level_of(column: InstrumentedAttribute[Any]) -> str:

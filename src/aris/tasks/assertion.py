@@ -31,13 +31,13 @@ _PSEUDO = re.compile(
 )
 _UNCERTAIN = re.compile(
     r"\b(?:possible|possibly|possibility|may|might|could|borderline|equivocal|indeterminate|uncertain|unclear|questionable"
-    r"|suspicious|suspicion|suspected|versus|vs|neither be shown nor excluded"
+    r"|suspicious (?:for|of)|suspicion|suspected|versus|vs|neither be shown nor excluded"
     r"|can(?:not| not) (?:be )?(?:excluded?|ruled? out)|not (?:been )?(?:excluded|ruled out)"
     r"|close to (?:its|the) threshold|query)\b|\?"
 )
 _BEFORE = re.compile(
-    r"\b(?:no|not|without|absence of|absent|free of|free from|negative for|denies|nothing|none|never|rather than"
-    r"|lack of|lacks|rules? out|ruled out|excludes?|excluding|resolved|resolution of|nor|neither)\b"
+    r"\b(?:no|not|without|absence of|absent|free of|free from|clear of|clear from|negative for|denies|nothing|none"
+    r"|never|rather than|lack of|lacks|rules? out|ruled out|excludes?|excluding|resolved|resolution of|nor|neither)\b"
 )
 _AFTER = re.compile(
     r"\b(?:(?:is|are|was|were|be|been) (?:not|absent|excluded|ruled out|unlikely|resolved|no longer)"

@@ -20,11 +20,13 @@ from aris.imaging import (
     PromptImage,
     Series,
     Skipped,
+    Volume,
     find_studies,
     open_slide,
     patches,
     read_film,
     read_header,
+    read_nifti,
     read_stills,
     read_volumes,
     slide_images,
@@ -39,6 +41,7 @@ from aris.tasks.scope import KIND_NAMES, Kind, is_chest
 _STILLS: dict[str, Kind] = {"OP": "fundus", "DM": "skin", "XC": "skin", "GM": "pathology"}
 _VOLUMES: dict[str, Kind] = {"CT": "ct", "MR": "mr"}
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+_NIFTI = (".nii", ".nii.gz")
 _SLIDES = (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif", ".svslide")
 
 
@@ -53,8 +56,7 @@ class Case:
         film: where it is a film.
         modality, body_part: as the file says.
         header: what it says of the examination.
-        spacing: "PixelSpacing" where lengths can be measured, "ImagerPixelSpacing" where only at the detector,
-            "" where not.
+        spacing: "PixelSpacing" where lengths can be measured, "" where not; of a film its `spacing_attribute`.
         warnings: one line each.
     """
 
@@ -117,6 +119,9 @@ def read_cases(path: str | Path, kind: Kind | None = None, *, version: str = "1.
             return
         if where.is_dir() or _is_archive(where):
             yield from _of_folder(where, kind, version)
+            return
+        if where.name.lower().endswith(_NIFTI):
+            yield _nifti_case(str(path), kind, version)
             return
         if where.suffix.lower() in _SLIDES:
             yield _slide_case(where, str(path))
@@ -204,10 +209,11 @@ def _slide_case(what: Path | Series, source: str) -> Case:
 
 
 def _of_folder(where: Path, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
-    """Every series of a folder or archive, study by study; then, of a folder, its PNGs and JPEGs."""
+    """Every series of a folder or archive, study by study; then, of a folder, its pictures and NIfTI volumes."""
     pictures: list[Path] = []
     if where.is_dir():
-        pictures = sorted(each for each in where.rglob("*") if each.suffix.lower() in _PICTURES and each.is_file())
+        wanted = (*_PICTURES, *_NIFTI)
+        pictures = sorted(each for each in where.rglob("*") if each.name.lower().endswith(wanted) and each.is_file())
         root = where.resolve()
         pictures = [each for each in pictures if each.resolve().is_relative_to(root)]
     try:
@@ -223,7 +229,9 @@ def _of_folder(where: Path, kind: Kind | None, version: str) -> Iterator[Case | 
         names = {str(each) for each in pictures}
         yield from (each for each in studies.skipped if each.source not in names)
     for each in pictures:
-        yield from _guarded(str(each), lambda each=each: [_picture(str(each), kind)])
+        volume = each.name.lower().endswith(_NIFTI)
+        read = (lambda p: _nifti_case(p, kind, version)) if volume else (lambda p: _picture(p, kind))
+        yield from _guarded(str(each), lambda read=read, each=each: [read(str(each))])
 
 
 def _of_series(series: Series, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
@@ -249,18 +257,27 @@ def _volume_cases(series: Series, version: str) -> Sequence[Case]:
         raise ImageError(f"modality {series.modality} has no form in MedGemma's prompts")
     header = read_header(series.instances[0].source)
     source = series.instances[0].source.name
-    cases = []
-    for volume in read_volumes(series):
-        images = volume_images(volume, "1.0" if version == "1.0" else "1.5")
-        notes = [*volume.warnings, *(f"a file of the series is left out: {each.reason}" for each in volume.skipped)]
-        if len(images) < len(volume.voxels):
-            notes.append(f"the model sees {len(images)} of {len(volume.voxels)} slices, evenly spaced")
-        kind = _VOLUMES[series.modality]
-        spacing = "PixelSpacing" if volume.spacing_mm and None not in volume.spacing_mm else ""
-        cases.append(
-            Case(kind, source, images, None, series.modality, volume.body_part, header, spacing, tuple(notes))
-        )
-    return cases
+    return [_volume_case(volume, series.modality, source, header, version) for volume in read_volumes(series)]
+
+
+def _nifti_case(path: str, kind: Kind | None, version: str) -> Case:
+    """A NIfTI volume, whose file does not say what it is of."""
+    modality = {each: name for name, each in _VOLUMES.items()}.get(kind or "film")
+    if modality is None:
+        raise ImageError(f"{printable(path)}: a NIfTI volume does not say what it is of; say its kind (ct, mr)")
+    volume = read_nifti(Path(path).expanduser(), "CT" if modality == "CT" else "MR")
+    return _volume_case(volume, modality, path, Header(), version)
+
+
+def _volume_case(volume: Volume, modality: str, source: str, header: Header, version: str) -> Case:
+    images = volume_images(volume, "1.0" if version == "1.0" else "1.5")
+    notes = [*volume.warnings, *(f"a file of the series is left out: {each.reason}" for each in volume.skipped)]
+    if len(images) < len(volume.voxels):
+        notes.append(f"the model sees {len(images)} of {len(volume.voxels)} slices, evenly spaced")
+    spacing = "PixelSpacing" if volume.spacing_mm and None not in volume.spacing_mm else ""
+    return Case(
+        _VOLUMES[modality], source, images, None, modality, volume.body_part, header, spacing, tuple(notes)
+    )
 
 
 def _guarded(name: str, read: object) -> Iterator[Case | Skipped]:
@@ -277,7 +294,8 @@ def _is_archive(path: Path) -> bool:
 def _dicom(path: Path) -> bool:
     head = _head(path)
     pictures = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
-    return not head.startswith(pictures)
+    # A DICOM file's preamble may be the head of a TIFF, so that both kinds of program read it (PS3.10 7.1).
+    return head[128:] == b"DICM" or not head.startswith(pictures)
 
 
 def _head(path: Path) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from aris.backends import Backend, GenerationOptions
 from aris.errors import ImageError
 from aris.imaging import Film
+from aris.imaging.dicom import UNKNOWN_CALIBRATION
 from aris.prompting.builders import boxes as boxes_prompt
 from aris.tasks.boxes import parse_boxes, source_box
 from aris.tasks.cases import Case, as_case
@@ -17,6 +18,7 @@ from aris.tasks.sides import side_of
 
 MAX_TOKENS = 1000
 DETECTOR_PLANE = "at the detector plane, uncalibrated"
+NOT_KNOWN = "not known to be calibrated"
 
 
 def locate(
@@ -95,11 +97,11 @@ def locate(
 
 
 def _sizes(box: tuple[float, float, float, float], film: Film | None) -> tuple[Measurement, ...]:
-    """Width and height where the file says what a pixel is; only Pixel Spacing is a length in the patient."""
+    """Width and height where the file says what a pixel is; only a calibrated one is a length in the patient."""
     if film is None or film.pixel_spacing_mm is None:
         return ()
     down, right = film.pixel_spacing_mm
-    note = "" if film.spacing_attribute == "PixelSpacing" else DETECTOR_PLANE
+    note = {"PixelSpacing": "", UNKNOWN_CALIBRATION: NOT_KNOWN}.get(film.spacing_attribute or "", DETECTOR_PLANE)
     values = (("width", (box[2] - box[0]) * right), ("height", (box[3] - box[1]) * down))
     return tuple(Measurement(name=name, value=round(value, 2), unit="mm", note=note) for name, value in values)
 

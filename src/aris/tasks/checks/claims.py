@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from aris.imaging.dicom import UNKNOWN_CALIBRATION
 from aris.tasks.checks.facts import Facts
 from aris.tasks.report_text import sentences
 
@@ -77,6 +78,8 @@ def measurement(text: str, facts: Facts) -> Iterator[str]:
     said = " ".join(found[0].split())
     if facts.spacing == "ImagerPixelSpacing":
         yield f"the draft gives a length ({said}): the file's scale is at the detector plane, uncalibrated"
+    elif facts.spacing == UNKNOWN_CALIBRATION:
+        yield f"the draft gives a length ({said}): the file does not say whether its scale is calibrated"
     else:
         yield f"the draft gives a length ({said}), but the file does not say how large a pixel is"
 

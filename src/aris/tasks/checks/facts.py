@@ -15,7 +15,7 @@ class Facts:
     kind: of the images.
     body_part: Body Part Examined; None where the file says nothing.
     laterality: "L" or "R" from Image Laterality or Laterality; None for both, none or unknown.
-    spacing: "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", or "" where lengths are not known.
+    spacing: as `Film.spacing_attribute`, "" where lengths are not known; only of "PixelSpacing" they are measured.
     has_prior: whether an earlier image was given too.
     words: scored findings and what the score says, as ("pneumonia", "not seen").
     header_text: what the header says, as the report quotes it.
