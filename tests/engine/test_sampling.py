@@ -86,6 +86,18 @@ def test_a_row_is_chosen_alike_alone_and_in_company() -> None:
         assert choose(logits[row : row + 1], [params[row]], [Draws(row)]) == [together[row]]
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 1e-45, 1e-39, 1e-30, 1e-6, 1e39, 1e300])
+@pytest.mark.parametrize("truncation", [{}, {"top_k": 5}, {"top_p": 0.9}, {"min_p": 0.1}])
+def test_a_temperature_beyond_float32_still_gives_a_token(temperature: float, truncation: dict[str, float]) -> None:
+    logits = torch.randn(3, 2000, generator=torch.Generator().manual_seed(5)) * 4 + torch.tensor([[-60.0], [0.0], [60]])
+    params = [SamplingParams(temperature=temperature, banned_token_ids=(7,), **truncation)] * 3  # type: ignore[arg-type]
+    chosen = [each.token for each in choose(logits, params, [Draws(row) for row in range(3)])]
+    assert all(0 <= token < 2000 and token != 7 for token in chosen)
+    if temperature < 1:
+        logits[:, 7] = float("-inf")
+        assert chosen == logits.argmax(dim=1).tolist()
+
+
 def test_masks_as_booleans_and_as_words_of_bits_leave_the_same() -> None:
     wanted = torch.rand(100, generator=torch.Generator().manual_seed(3)) < 0.3
     words = torch.zeros(4, dtype=torch.int64)

@@ -16,6 +16,9 @@ from aris.errors import ModelError
 
 # Truncation looks among this many of the likeliest tokens first; a full sort of 262k only if they do not settle it.
 _CANDIDATES = 1024
+# Below the one the likeliest token has all of the probability, above the other all have the same; and logits that are
+# divided by much less or more leave float32's range.
+_LEAST_TEMPERATURE, _MOST_TEMPERATURE = 1e-5, 1e30
 # A mask with bits in no more words than this is applied by token ids, otherwise over the whole vocabulary.
 _FEW_WORDS = 256
 
@@ -26,7 +29,8 @@ class SamplingParams:
 
     Attributes:
         max_tokens: tokens to generate at most, the stop token included; at least 1.
-        temperature: 0 is greedy, the default for clinical tasks; otherwise logits are divided by it.
+        temperature: 0 is greedy, the default for clinical tasks, and so is less than 1e-5; otherwise logits are divided
+            by it.
         top_k: keep the k most likely tokens; 0 keeps all.
         top_p: keep the fewest tokens whose probabilities reach this sum, in (0, 1] (arXiv 1904.09751).
         min_p: keep tokens at least this fraction as likely as the most likely one, in [0, 1] (arXiv 2407.01082).
@@ -65,7 +69,7 @@ class SamplingParams:
     @property
     def greedy(self) -> bool:
         """Whether the likeliest token is always chosen."""
-        return self.temperature == 0.0
+        return self.temperature < _LEAST_TEMPERATURE
 
     @property
     def wants_logprobs(self) -> bool:
@@ -191,7 +195,7 @@ def unpacked(mask: Tensor, vocabulary: int) -> Tensor:
 
 def _draw(scores: Tensor, params: SamplingParams, uniform: float) -> int:
     """The token at which the sum of the kept probabilities, likeliest first, passes `uniform` of the whole."""
-    scores = scores / params.temperature
+    scores = scores / min(params.temperature, _MOST_TEMPERATURE)
     if not params.top_k and params.top_p == 1.0 and params.min_p == 0.0:
         kept = scores.double().softmax(dim=0).cumsum(dim=0)
         return _at(kept, uniform)
