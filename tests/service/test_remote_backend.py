@@ -271,6 +271,39 @@ def test_thoughts_of_other_servers() -> None:
         assert (reply.thinking, reply.text, reply.finish_reason) == ("hm", "yes", "stop")
 
 
+def test_a_text_may_hold_signs_that_end_lines_elsewhere() -> None:
+    """JSON need not escape them, and pydantic, so our server and vLLM, does not."""
+    text = "one\u2028two\u2029three\x85four\x7f\u00e9"
+    body = json.dumps({"choices": [{"delta": {"content": text}, "finish_reason": "stop"}]}, ensure_ascii=False)
+    for end in ("\n\n", "\r\n\r\n", "\r\r"):
+        with endpoint((200, {}, f": ping{end}data: {body}{end}data: [DONE]{end}".encode())) as (url, _):
+            assert RemoteBackend(url).generate([aris.user("x")]).text == text
+
+
+def test_what_other_servers_call_the_end() -> None:
+    reasons = {"eos_token": "stop", "stop_sequence": "stop", "max_tokens": "length", "MAX_TOKENS": "length"}
+    for reason, ours in reasons.items():
+        with endpoint((200, {}, chunks({"content": "yes"}, finish=reason))) as (url, _):
+            assert RemoteBackend(url).generate([aris.user("x")]).finish_reason == ours
+    # Some say "" until there is one, and some end the stream without [DONE].
+    early = b'data: {"choices": [{"delta": {"content": "ye"}, "finish_reason": ""}]}\n\n'
+    whole = early + chunks({"content": "s"}, finish="length").removesuffix(b"data: [DONE]\n\n")
+    with endpoint((200, {}, whole)) as (url, _):
+        reply = RemoteBackend(url).generate([aris.user("x")])
+    assert (reply.text, reply.finish_reason) == ("yes", "length")
+    with endpoint((200, {}, early)) as (url, _), pytest.raises(ModelError, match="before it was complete"):
+        RemoteBackend(url).generate([aris.user("x")])
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "abort", "error"])
+def test_an_answer_that_was_cut_off_is_not_taken_for_whole(reason: str) -> None:
+    with endpoint((200, {}, chunks({"content": "No pneumo"}, finish=reason))) as (url, _):
+        stream = RemoteBackend(url).stream([aris.user("x")])
+        with pytest.raises(ModelError, match=f"cut the answer off \\({reason}"):
+            list(stream)
+    assert stream.reply.text == "No pneumo" and stream.reply.finish_reason == "aborted"
+
+
 def test_a_busy_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     monkeypatch.setattr("aris.backends.remote_client.time.sleep", pauses.append)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _BUSY = (429, 503)
 _CONNECT_S = 10.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 20.0
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class RemoteClient:
@@ -92,14 +94,15 @@ class RemoteClient:
             return found if isinstance(found, dict) else {}
 
     def events(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The events of a streamed response, up to [DONE]. Closing the iterator closes the connection.
+        """The events of a streamed response, up to [DONE], which not all servers send, or to its end. Closing the
+        iterator closes the connection.
 
         Raises:
             PromptError: the endpoint finds the request wrong (400, 413, 422).
             ModelError: it cannot be reached, is busy for too long, or fails.
         """
         with self._request("POST", path, body) as response:
-            for line in response.iter_lines():
+            for line in _lines(response.iter_bytes()):
                 if not line.startswith("data:"):
                     continue  # comments that keep the connection alive, event names
                 data = line[5:].strip()
@@ -114,7 +117,6 @@ class RemoteClient:
                 if event.get("error"):
                     raise ModelError(f"{self.url}: {_message(event)}")
                 yield event
-            raise ModelError(f"{self.url}: the answer ended before it was complete; try again")
 
     @contextmanager
     def _request(self, method: str, path: str, body: Mapping[str, Any] | None) -> Iterator[httpx2.Response]:
@@ -159,6 +161,17 @@ class RemoteClient:
         if status in _BUSY:
             return ModelError(f"{self.url}: busy (status {status}) after {self._retries + 1} attempts; try later")
         return ModelError(f"{self.url}: status {status}: {said}")
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Lines of an event stream. Only CR and LF end one (WHATWG HTML, 9.2.5): JSON may hold a U+2028 or U+0085 as it is,
+    which would end one in a text."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = _LINE_END.split(rest + chunk)
+        yield from (line.decode("utf-8", "replace") for line in lines)
+    if rest:
+        yield rest.decode("utf-8", "replace")
 
 
 def _message(body: Any) -> str:

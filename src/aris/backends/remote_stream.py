@@ -12,6 +12,10 @@ from aris.errors import ModelError
 from aris.prompting import Message, Segment, ThinkingSplitter
 from aris.prompting.messages import images_of
 
+# What endpoints call it: vLLM, SGLang, TGI, Mistral, Gemini, Azure and gateways before others.
+_LENGTH = {"length", "max_tokens", "model_length"}
+_CUT_OFF = {"content_filter", "safety", "abort", "aborted", "cancelled", "canceled", "error"}
+
 
 class RemoteStream(Iterator[str]):
     """A reply of a `RemoteBackend` while it is made (see `protocol.ReplyStream`).
@@ -98,12 +102,12 @@ class RemoteStream(Iterator[str]):
                 for segment in splitter.push(content):
                     yield self._record(segment)
             reason = choice.get("finish_reason")
-            if reason is not None:
-                finish = "length" if reason == "length" else "stop"
+            if reason:  # some send "" until there is one
+                finish = _finish_reason(str(reason), self._client.url)
         for segment in splitter.flush():
             yield self._record(segment)
         if finish is None:
-            raise ModelError(f"{self._client.url}: the answer ended without a reason; try again")
+            raise ModelError(f"{self._client.url}: the answer ended before it was complete; try again")
         self._last_s = time.perf_counter() - self._started
         self._finish = finish
 
@@ -124,6 +128,17 @@ class RemoteStream(Iterator[str]):
                 self._logprobs.append(TokenLogprob(str(token["token"]), float(token["logprob"]), top))
         except (KeyError, TypeError, ValueError, AttributeError):
             self._foreign = True
+
+
+def _finish_reason(reason: str, url: str) -> FinishReason:
+    """Ours for an endpoint's; unknown ones mean that the model or a stop string ended the answer ("eos", "tool_calls").
+
+    Raises:
+        ModelError: the answer was cut off, which is neither: nobody may take it for whole.
+    """
+    if reason.lower() in _CUT_OFF:
+        raise ModelError(f"{url}: the endpoint cut the answer off ({reason}); what came of it is not whole")
+    return "length" if reason.lower() in _LENGTH else "stop"
 
 
 def _first_choice(event: Mapping[str, Any]) -> Mapping[str, Any] | None:
