@@ -147,6 +147,17 @@ def test_greedy_is_exact_on_random_words(state: int, words: int) -> None:
     same_choice(scorer, x, tuple(range(0, words, 2)))
 
 
+@pytest.mark.parametrize("bits", [4, 5, 8])
+def test_greedy_is_exact_with_scales_below_zero(state: int, bits: int) -> None:
+    """As ggml's Q4_0 and Q5_0 have them."""
+    torch.manual_seed(bits)
+    codes = torch.randint(-(2 ** (bits - 1)), 2 ** (bits - 1), (4000, 64)).to(torch.int8)
+    scales = -(torch.rand(4000, 2) * 0.1 + 0.02).half()
+    same_choice(Scorer(state, pack_head(codes, scales)), torch.randn(40, 64))
+    signs = torch.where(torch.rand(scales.shape) < 0.5, -1, 1).half()
+    same_choice(Scorer(state, pack_head(codes, scales * signs)), torch.randn(10, 64))
+
+
 def test_clear_winners_are_found_without_scoring_the_rest(state: int) -> None:
     weight = torch.randn(20_000, 64)
     scorer = Scorer(state, pack_head(*quantize_groups(weight)))

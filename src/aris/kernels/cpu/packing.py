@@ -107,7 +107,7 @@ def pack_head(codes: Tensor, scales: Tensor) -> PackedHead:
     parts = torch.empty(padded // LANES, columns // GROUP, LANES, dtype=torch.uint8)
     for start in range(0, padded, _ROWS):
         part = codes[start : start + _ROWS].to(torch.int16)
-        own = scales[start : start + _ROWS].float()
+        own = scales[start : start + _ROWS].float().abs()  # ggml's formats have scales below zero, lengths are not
         rest = part & 15
         square = ((rest - 8).float() ** 2).view(len(part), -1, GROUP).sum(2)
         whole = (part.float() ** 2).view(len(part), -1, GROUP).sum(2)
