@@ -80,6 +80,24 @@ def test_cancelling_frees_everything_at_once(model: MedGemma, when: str) -> None
     assert list(sequence) == [] and list(sequence) == []
 
 
+def test_a_stream_cancelled_by_another_thread_ends_where_it_is_read(
+    model: MedGemma, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other thread comes between the reader's look at what is there and its step."""
+    running = em.engine(model)
+    sequence = running.submit(em.request(em.text(30, 1)))
+    step = running.step
+
+    def cancelled_first() -> bool:
+        other = threading.Thread(target=sequence.cancel)
+        other.start()
+        other.join()
+        return step()
+
+    monkeypatch.setattr(running, "step", cancelled_first)
+    assert list(sequence) == []
+
+
 def test_what_is_kept_of_a_cancelled_sequence_is_given_up_when_needed(model: MedGemma) -> None:
     engine = em.engine(model, slots=1, blocks=4)
     first = engine.submit(em.request(em.text(200, 1)))

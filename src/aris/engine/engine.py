@@ -359,7 +359,8 @@ class Engine:
         if not self._stepping.acquire(blocking=False):
             return 0.02  # whoever steps now may have all that it came for before this sequence has
         try:
-            if not sequence.has_steps and not self.step():
+            # Nothing to do is right if another thread has cancelled it between the two.
+            if not sequence.has_steps and not self.step() and not sequence.has_steps:
                 raise RuntimeError("the engine has nothing to do for a sequence that has not ended")
         finally:
             self._stepping.release()
