@@ -188,6 +188,7 @@ def test_markup_spelt_in_a_choice_is_text(compiler: GrammarCompiler, tokenizer: 
         (lambda: Grammar.choice(["a", ""]), "empty"),
         (lambda: Grammar.choice("yes"), "list"),
         (lambda: Grammar.choice(["\ud800"]), "surrogate"),
+        (lambda: Grammar.regex("a\udcff"), "surrogate"),
     ],
 )
 def test_a_bad_form_is_one_line_that_says_what_is_wrong(make: Any, said: str) -> None:

@@ -120,6 +120,28 @@ def test_several_answers_and_seeds(served: Served, client: openai.OpenAI) -> Non
     assert [pieces[0], pieces[1], pieces[2]] == first
 
 
+def test_several_answers_read_and_prepare_their_prompt_once(
+    served: Served, client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer's own copy of its images, as the tower reads them, would be n times their memory."""
+    submitted: list[Any] = []
+    submit = served.api.backend.engine.submit_all
+    monkeypatch.setattr(
+        served.api.backend.engine, "submit_all", lambda requests: submitted.append(requests) or submit(requests)
+    )
+    content = [{"type": "image_url", "image_url": {"url": picture(seed=31)}}, {"type": "text", "text": "lungs?"}]
+    made = client.chat.completions.create(
+        model=served.name, messages=[{"role": "user", "content": content}], n=4, max_tokens=3, seed=2**63 - 1
+    )
+    assert len(made.choices) == 4
+    (requests,) = submitted
+    assert len({id(image.pixels) for request in requests for image in request.images}) == 1
+    assert len({request.params.seed for request in requests}) == 4
+    submitted.clear()
+    client.completions.create(model=served.name, prompt=["Yes", "No"], n=2, max_tokens=2)
+    assert [len(requests) for requests in submitted] == [2, 2]
+
+
 @pytest.mark.parametrize("as_list", [False, True])
 def test_stop_strings(served: Served, client: openai.OpenAI, as_list: bool) -> None:
     text = client.chat.completions.create(model=served.name, **greedy(max_tokens=40)).choices[0].message.content

@@ -93,6 +93,10 @@ class Grammar:
         """
         from llguidance import LLMatcher
 
+        try:
+            pattern.encode()
+        except UnicodeEncodeError:
+            raise ModelError("regex: it holds half of a surrogate pair; decode it anew") from None
         source = LLMatcher.grammar_from_regex(pattern)
         return cls("regex", json.dumps(pattern), _checked(source, "regex"))
 

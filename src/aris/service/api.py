@@ -119,16 +119,18 @@ class Api:
         except ArisError as error:
             raise refused(error) from None
 
-    def opened(self, make: Callable[[GenerationOptions], Stream], options: GenerationOptions) -> Stream:
-        """A stream whose prompt and options were found good."""
-        stream = self.checked(lambda: make(options))
-        prompt = stream.reply.usage.prompt_tokens
+    def opened(
+        self, make: Callable[[GenerationOptions, int], Sequence[Stream]], options: GenerationOptions, choices: int
+    ) -> Sequence[Stream]:
+        """The streams of so many answers to one prompt, which is made once; it and the options were found good."""
+        streams = self.checked(lambda: make(options, choices))
+        prompt = streams[0].reply.usage.prompt_tokens
         if prompt >= self.context:
             raise bad_request(
                 f"the prompt has {prompt:,} tokens, this model reads {self.context - 1:,} at most; send less text or "
                 "fewer images", "messages", "context_length_exceeded",
             )  # fmt: skip
-        return stream
+        return streams
 
     def start(self, streams: Sequence[ReplyStream]) -> Generation:
         """Begin to read the streams."""

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 
 from aris.backends import Reply, ReplyStream
 from aris.service.api import FINGERPRINT, Api, new_id, usage_of, while_connected
-from aris.service.conversion import choice_options, conversation
+from aris.service.conversion import conversation
 from aris.service.failures import failure
 from aris.service.generation import Ended, Event, Generation, Piece
 from aris.service.logprobs import PromptLogprobs, chat_logprobs, prompt_logprobs
@@ -51,8 +51,7 @@ class _Prepared:
 def _prepare(api: Api, body: ChatRequest, choices: int, adapter: str | None) -> _Prepared:
     asked = conversation(body, api.limits, can_think=api.can_think)
     options = replace(asked.options, adapter=adapter)
-    make = partial(api.backend.stream, asked.messages, thoughts=True)
-    streams = [api.opened(make, choice_options(options, index)) for index in range(choices)]
+    streams = api.opened(partial(api.backend.streams, asked.messages, thoughts=True), options, choices)
     if body.prompt_logprobs is None:
         return _Prepared(streams, None)
     backend, top, start = api.backend.with_adapter(adapter), body.prompt_logprobs, body.logprob_start_len

@@ -14,7 +14,7 @@ from aris.backends import GenerationOptions, ReplyStream, TokenLogprob
 from aris.backends import Usage as BackendUsage
 from aris.errors import ArisError
 from aris.service.api import FINGERPRINT, Api, new_id, usage_of, while_connected
-from aris.service.conversion import choice_options, completion_options
+from aris.service.conversion import completion_options
 from aris.service.errors import bad_request, refused
 from aris.service.failures import failure
 from aris.service.generation import Ended, Generation
@@ -70,7 +70,7 @@ def _prepare(
     for prompt in prompts:
         token_ids = _token_ids(api, prompt)
         make = partial(continue_tokens, api.backend, token_ids)
-        streams += [api.opened(make, choice_options(options, index)) for index in range(per_prompt)]
+        streams += api.opened(make, options, per_prompt)
         echoes += [_echo(api, body, prompt, token_ids, options)] * per_prompt
     return _Prepared(streams, echoes)
 

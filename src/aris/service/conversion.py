@@ -27,7 +27,6 @@ from aris.service.settings import Limits
 
 # OpenAI's defaults where a request says nothing.
 TEMPERATURE, COMPLETION_TOKENS = 1.0, 16
-_SEEDS = 1 << 63
 
 
 @dataclass(frozen=True)
@@ -76,13 +75,6 @@ def completion_options(request: CompletionRequest, limits: Limits) -> Generation
     """Options of a legacy request; `max_tokens` of 0 becomes 1, for the caller to leave out."""
     asked = COMPLETION_TOKENS if request.max_tokens is None else max(1, request.max_tokens)
     return replace(_options(request, limits, asked), top_logprobs=request.logprobs)
-
-
-def choice_options(options: GenerationOptions, index: int) -> GenerationOptions:
-    """The options of the index-th of several answers: each has a seed of its own, which the request's determines."""
-    if options.seed is None or index == 0:
-        return options
-    return replace(options, seed=(options.seed + index) % _SEEDS)
 
 
 def _options(request: Sampling, limits: Limits, asked: int | None) -> GenerationOptions:

@@ -10,9 +10,11 @@ from aris.backends.streaming import NativeStream
 from aris.prompting import Prompt
 
 
-def continue_tokens(backend: NativeBackend, token_ids: Sequence[int], options: GenerationOptions) -> NativeStream:
-    """Go on after token ids as they stand."""
-    return backend.continue_prompt(Prompt("", list(token_ids), None, 0), options, thoughts=True)[0]
+def continue_tokens(
+    backend: NativeBackend, token_ids: Sequence[int], options: GenerationOptions, count: int
+) -> list[NativeStream]:
+    """Go on after token ids as they stand, in so many ways."""
+    return backend.continue_prompt(Prompt("", list(token_ids), None, 0), options, count, thoughts=True)
 
 
 def prompt_logprobs(backend: NativeBackend, token_ids: Sequence[int], top: int) -> tuple[TokenLogprob, ...]:
