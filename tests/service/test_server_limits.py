@@ -155,6 +155,25 @@ def test_busy_is_a_429_that_says_when_to_come_back(tight: Served) -> None:
     assert error_of(tight)[0] == 200
 
 
+@pytest.mark.parametrize("limit", ["image_bytes", "bodies_bytes"])
+def test_memory_of_all_requests_together_has_a_limit(backend: NativeBackend, limit: str) -> None:
+    """One alone is answered whatever it takes; another one beside it is refused until it has ended."""
+    with serving(backend, limits=Limits(**{limit: 1})) as up:
+        client = up.openai()
+        assert error_of(up, messages=user(picture(), "x"))[0] == 200
+        stream = client.chat.completions.create(
+            model=up.name, messages=user(picture(), "x"), max_tokens=2000, temperature=0, stream=True  # type: ignore[arg-type]
+        )
+        next(iter(stream))
+        status, error = error_of(up, messages=user(picture(seed=1), "x"))
+        assert (status, error["code"]) == (429, "engine_busy")
+        assert error_of(up)[0] == (200 if limit == "image_bytes" else 429)
+        assert up.api.dispatcher.active == 1  # nothing of what was refused goes on
+        stream.close()
+        wait_for(lambda: error_of(up, messages=user(picture(seed=1), "x"))[0] == 200)
+        assert up.api.backend.engine.stats()["waiting"] == 0
+
+
 def test_settings_are_checked() -> None:
     with pytest.raises(ArisError, match="sequences"):
         Limits(sequences=0)

@@ -16,8 +16,8 @@ from aris.backends import GenerationOptions, NativeBackend, ReplyStream
 from aris.backends import Usage as BackendUsage
 from aris.engine import ContextLengthError, EngineBusy
 from aris.errors import ArisError
-from aris.service.errors import ApiError, bad_request, busy, refused
-from aris.service.generation import RETRY_AFTER_S, Dispatcher, Generation
+from aris.service.errors import RETRY_AFTER_S, ApiError, bad_request, busy, refused
+from aris.service.generation import Dispatcher, Generation
 from aris.service.metrics import Metrics
 from aris.service.schemas import ModelCard, Usage
 from aris.service.settings import Settings
@@ -50,7 +50,7 @@ class Api:
         if self.name in backend.adapters:
             raise ArisError(f"serve: an adapter has the model's name, {self.name!r:.100}; give it another")
         self.metrics = Metrics(self.engine_facts)
-        self.dispatcher = Dispatcher(settings.limits.sequences, self.metrics)
+        self.dispatcher = Dispatcher(self.limits.sequences, self.limits.image_bytes, self.metrics)
         self._created = int(time.time())
 
     @property
@@ -132,9 +132,9 @@ class Api:
             )  # fmt: skip
         return streams
 
-    def start(self, streams: Sequence[ReplyStream]) -> Generation:
-        """Begin to read the streams."""
-        return self.dispatcher.start(streams)
+    def start(self, streams: Sequence[ReplyStream], image_bytes: int = 0) -> Generation:
+        """Begin to read the streams (see `Dispatcher.start`)."""
+        return self.dispatcher.start(streams, image_bytes)
 
     def engine_facts(self) -> dict[str, float]:
         """The engine's figures for the metrics."""

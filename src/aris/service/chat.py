@@ -32,7 +32,7 @@ async def answer_chat(api: Api, request: Request, body: ChatRequest) -> Response
     choices = body.n or 1
     api.require_choices(choices)
     prepared = await api.dispatcher.prepare(partial(_prepare, api, body, choices, adapter))
-    generation = api.start(prepared.streams)
+    generation = api.start(prepared.streams, prepared.image_bytes)
     answer = _Answer(api, body, prepared.prompt_logprobs)
     if body.stream:
         return EventStream(answer.stream(generation), generation.cancel)
@@ -45,6 +45,7 @@ async def answer_chat(api: Api, request: Request, body: ChatRequest) -> Response
 @dataclass(frozen=True)
 class _Prepared:
     streams: Sequence[ReplyStream]
+    image_bytes: int
     prompt_logprobs: PromptLogprobs | None
 
 
@@ -52,8 +53,10 @@ def _prepare(api: Api, body: ChatRequest, choices: int, adapter: str | None) -> 
     asked = conversation(body, api.limits, can_think=api.can_think)
     options = replace(asked.options, adapter=adapter)
     streams = api.opened(partial(api.backend.streams, asked.messages, thoughts=True), options, choices)
+    pixels = streams[0].prompt.pixel_values
+    image_bytes = 0 if pixels is None else pixels.nbytes
     if body.prompt_logprobs is None:
-        return _Prepared(streams, None)
+        return _Prepared(streams, image_bytes, None)
     backend, top, start = api.backend.with_adapter(adapter), body.prompt_logprobs, body.logprob_start_len
     try:
         tokens = api.checked(lambda: backend.prompt_logprobs(streams[0].prompt, top, start))
@@ -61,7 +64,7 @@ def _prepare(api: Api, body: ChatRequest, choices: int, adapter: str | None) -> 
         for stream in streams:
             stream.close()
         raise
-    return _Prepared(streams, prompt_logprobs(tokens, api.backend.tokenizer.id_to_token))
+    return _Prepared(streams, image_bytes, prompt_logprobs(tokens, api.backend.tokenizer.id_to_token))
 
 
 class _Answer:

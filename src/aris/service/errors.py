@@ -10,6 +10,8 @@ from starlette.responses import JSONResponse
 from aris.errors import ArisError, CheckpointError
 
 INVALID = "invalid_request_error"
+# Seconds after which a caller that was refused because of others may try again.
+RETRY_AFTER_S = 1
 
 
 class ApiError(Exception):

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from aris.backends import Reply, ReplyStream, TokenLogprob
-from aris.service.errors import busy
+from aris.service.errors import RETRY_AFTER_S, ApiError, busy
 from aris.service.metrics import Metrics
 
-RETRY_AFTER_S = 1
 _PREPARING = 4
 T = TypeVar("T")
 
@@ -132,10 +131,11 @@ def _fresh(stream: ReplyStream, told: int) -> tuple[TokenLogprob, ...]:
 
 
 class Dispatcher:
-    """Starts generations, up to a limit of sequences at once."""
+    """Starts generations, up to a limit of sequences and of images' bytes at once."""
 
-    def __init__(self, sequences: int, metrics: Metrics) -> None:
+    def __init__(self, sequences: int, image_bytes: int, metrics: Metrics) -> None:
         self._room = sequences
+        self._image_room, self._image_bytes = image_bytes, 0
         self._metrics = metrics
         self._active = 0
         self._lock = threading.Lock()
@@ -157,15 +157,28 @@ class Dispatcher:
         if self._active + sequences > self._room:
             raise busy(RETRY_AFTER_S)
 
-    def start(self, streams: Sequence[ReplyStream]) -> Generation:
+    def start(self, streams: Sequence[ReplyStream], image_bytes: int = 0) -> Generation:
         """Begin to read the streams. Call it in the event loop.
 
+        Args:
+            streams: the answers to one request.
+            image_bytes: that their images take until they have ended.
+
         Raises:
-            ApiError: 429, as many sequences as may be are in progress.
+            ApiError: 429, as many sequences or images as may be are in progress; the streams are closed.
         """
-        with self._lock:
-            self.require_room(len(streams))
-            self._active += len(streams)
+        try:
+            with self._lock:
+                self.require_room(len(streams))
+                others = self._image_bytes
+                if others and image_bytes and others + image_bytes > self._image_room:
+                    raise busy(RETRY_AFTER_S)
+                self._active += len(streams)
+                self._image_bytes += image_bytes
+        except ApiError:
+            for stream in streams:
+                stream.close()
+            raise
         generation = Generation(streams, self, self._metrics)
         self._generations.add(generation)
         left = [len(streams)]
@@ -178,6 +191,7 @@ class Dispatcher:
                     self._active -= 1
                     left[0] -= 1
                     if not left[0]:
+                        self._image_bytes -= image_bytes
                         self._generations.discard(generation)
 
         for choice in range(len(streams)):

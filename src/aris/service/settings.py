@@ -22,6 +22,10 @@ class Limits:
         output_tokens: of one answer, also where the request sets no limit.
         choices: answers in one request, over all its prompts (`n`, and several prompts of a completion).
         sequences: answers in progress or waiting; beyond them requests get status 429.
+        bodies_bytes: of all requests' bodies that are held at once, which they are until their answers have ended;
+            beyond them requests get status 429.
+        image_bytes: of the images of all answers in progress, as the tower reads them (896 pixels: 9.6 MB each and
+            for each crop); likewise. One request alone may take more of both.
         schema_bytes: of a JSON schema, a regular expression or a list of choices.
     """
 
@@ -32,6 +36,8 @@ class Limits:
     output_tokens: int = 4096
     choices: int = 16
     sequences: int = 256
+    bodies_bytes: int = 4 << 30
+    image_bytes: int = 8 << 30
     schema_bytes: int = 64 << 10
 
     def __post_init__(self) -> None:
