@@ -9,7 +9,8 @@ import openai
 import pytest
 from serving import Served
 
-from aris.backends import NativeBackend
+from aris.backends import NativeBackend, TokenLogprob
+from aris.service.logprobs import LegacyLogprobs
 
 
 def greedy(**changes: Any) -> dict[str, Any]:
@@ -61,6 +62,14 @@ def test_a_stream_is_the_same_in_pieces(served: Served, client: openai.OpenAI) -
     found = [piece.choices[0].logprobs for piece in pieces]
     assert [token for each in found if each for token in each.tokens or ()] == expected.tokens
     assert [offset for each in found if each for offset in each.text_offset or ()] == expected.text_offset
+
+
+def test_offsets_count_characters_that_are_spelt_in_bytes() -> None:
+    spelt = ["a", *(f"<0x{byte:02X}>" for byte in "\N{LUNGS}\N{SNOWMAN}".encode()), "▁b", "<0xF0>", "<eos>", "c"]
+    tokens = [TokenLogprob(token, -1.0) for token in spelt]
+    builder = LegacyLogprobs({"<eos>"}, 0)
+    offsets = [at for part in (tokens[:3], tokens[3:]) for at in builder.add(part).text_offset]
+    assert offsets == [0, 1, 1, 1, 1, 2, 2, 2, 3, 5, 6]  # of a\N{LUNGS}\N{SNOWMAN} b\ufffdc
 
 
 def test_echo_scores_the_prompt(served: Served, client: openai.OpenAI, backend: NativeBackend) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterable, Sequence, Set
 
@@ -75,6 +76,7 @@ class LegacyLogprobs:
         self._markup = markup
         self._top = top
         self._offset = 0
+        self._bytes = codecs.getincrementaldecoder("utf-8")("replace")
 
     def add(self, tokens: Sequence[TokenLogprob], *, prompt: Sequence[TokenLogprob] = ()) -> CompletionLogprobs:
         """The form of a prompt's tokens and of generated ones after them.
@@ -86,6 +88,9 @@ class LegacyLogprobs:
         for token in (*prompt, *(each for each in tokens if each.token not in self._markup)):
             text, raw = token_text(token.token)
             known = token.logprob == token.logprob  # not NaN
+            is_text, is_byte = token.token not in self._markup, _BYTE.match(token.token) is not None
+            if is_text and not is_byte:
+                self._offset += len(self._bytes.decode(b"", final=True))  # a character that was left incomplete
             out.tokens.append(text)
             out.token_logprobs.append(_finite(token.logprob) if known else None)
             out.text_offset.append(self._offset)
@@ -93,8 +98,9 @@ class LegacyLogprobs:
                 top = {token_text(name)[0]: _finite(value) for name, value in token.top}
                 # The token itself is always among them, as OpenAI has it.
                 out.top_logprobs.append({**top, text: _finite(token.logprob)} if known else None)
-            is_text = token.token not in self._markup and not (text.startswith("bytes:") and len(raw) == 1)
-            self._offset += len(text) if is_text else 0
+            if is_text:
+                # Of a character that is spelt in bytes the last one takes the text on.
+                self._offset += len(self._bytes.decode(bytes(raw))) if is_byte else len(text)
         return out
 
 
