@@ -189,6 +189,28 @@ def test_a_step_that_fails_ends_its_sequences_and_not_the_engine(
     assert em.tokens(engine.submit(em.request(em.text(10, 1)))) == em.plain(model, em.text(10, 1), 20)
 
 
+def test_a_step_that_fails_ends_those_that_only_got_copies_in_it(
+    model: MedGemma, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = em.engine(model, prefill_tokens=64)
+    engine.runner.prefill_chunk = engine._scheduler.prefill_chunk = 64  # type: ignore[misc]
+    beginning = em.text(100, 1)
+    list(engine.submit(em.request(beginning, params=em.greedy(2))))
+    engine.submit(em.request(em.text(300, 2)))  # whose chunk leaves no room for the other's
+    going_on = em.request([*beginning, *em.text(50, 3)[1:]], params=em.greedy(10))
+    sequence = engine.submit(going_on)
+
+    def broken(*_: int) -> None:
+        raise RuntimeError("device failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.runner, "copy_slot", broken)
+        assert engine.step()
+    with pytest.raises(RuntimeError, match="device failed"):
+        list(sequence)
+    assert em.tokens(engine.submit(going_on)) == em.plain(model, going_on.token_ids, 10)
+
+
 def test_a_mask_that_allows_nothing_fails_its_own_sequence(model: MedGemma) -> None:
     class Nothing:
         finished = False

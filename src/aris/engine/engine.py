@@ -273,7 +273,14 @@ class Engine:
                 # What was written is unknown, so nothing of it may be taken over by others.
                 failure = error if isinstance(error, Exception) else ModelError("the engine was interrupted")
                 with self._locked():
-                    for sequence in plan.sequences:
+                    # Some that were let in only got copies: they would go on from what was perhaps never made.
+                    made = {(copy.kind, copy.target) for copy in plan.copies}
+                    copied = [
+                        each
+                        for each in self._scheduler.running
+                        if not made.isdisjoint([("slot", each.slot), *(("block", block) for block in each.table)])
+                    ]
+                    for sequence in (*plan.sequences, *copied):
                         self._end(sequence, failure)
                     if bound.copies:
                         self._manager.forget()
