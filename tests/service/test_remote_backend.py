@@ -307,6 +307,10 @@ def test_an_answer_that_was_cut_off_is_not_taken_for_whole(reason: str) -> None:
 def test_a_busy_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     monkeypatch.setattr("aris.backends.remote_client.time.sleep", pauses.append)
+    odd = (503, {"Retry-After": "\xb2"}, b"{}")  # a digit to Python, and no number
+    with endpoint(odd, (200, {}, chunks({"content": "yes"}))) as (url, _):
+        assert RemoteBackend(url).generate([aris.user("x")]).text == "yes"
+    pauses.clear()
     busy = (429, {"Retry-After": "3"}, b"{}")
     with endpoint(busy, (503, {}, b""), (200, {}, chunks({"content": "yes"}))) as (url, asked):
         assert RemoteBackend(url).generate([aris.user("x")]).text == "yes"
@@ -322,6 +326,8 @@ def test_a_busy_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ((500, {}, b'{"error": {"message": "boom\\nboom"}}'), "boom boom"),
         ((200, {}, b"data: {\n\n"), "not JSON"),
+        ((200, {}, b"data: " + b"[" * 200_000 + b"\n\n"), "not JSON"),
+        ((500, {}, b"[" * 200_000), "no reason"),
         ((200, {}, b'data: {"error": {"message": "out"}}\n\ndata: [DONE]\n\n'), "out"),
         ((200, {}, b"<html></html>"), "before it was complete"),
         ((200, {}, chunks({"content": "a"})[:60]), "JSON|complete"),

@@ -77,7 +77,7 @@ class RemoteClient:
             try:
                 data = json.loads(response.read())["data"]
                 return [dict(card) for card in data if isinstance(card["id"], str)]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise ModelError(f"{self.url}: this is no OpenAI-compatible API; check the URL") from None
 
     def answer(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class RemoteClient:
         with self._request("POST", path, body) as response:
             try:
                 found = json.loads(response.read())
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise ModelError(f"{self.url}: the answer is not JSON") from None
             return found if isinstance(found, dict) else {}
 
@@ -110,7 +110,7 @@ class RemoteClient:
                     return
                 try:
                     event = json.loads(data)
-                except ValueError:
+                except (ValueError, RecursionError):
                     raise ModelError(f"{self.url}: an event of the stream is not JSON") from None
                 if not isinstance(event, dict):
                     raise ModelError(f"{self.url}: an event of the stream is no object")
@@ -150,7 +150,7 @@ class RemoteClient:
         status = response.status_code
         try:
             said = _message(json.loads(response.content))
-        except ValueError:
+        except (ValueError, RecursionError):
             said = "no reason was given"
         if status in (401, 403):
             return ModelError(f"{self.url}: refused with status {status}; set ARIS_BACKEND_API_KEY to its key")
@@ -186,6 +186,6 @@ def _message(body: Any) -> str:
 def _pause(attempt: int, retry_after: str | None) -> float:
     """Seconds to wait: what the server says, else doubling ones."""
     wanted = _FIRST_PAUSE_S * 2**attempt
-    if retry_after is not None and retry_after.strip().isdigit():
+    if retry_after is not None and retry_after.strip().isdecimal():
         wanted = max(float(retry_after), _FIRST_PAUSE_S)
     return min(wanted, _LONGEST_PAUSE_S)
