@@ -174,6 +174,28 @@ def test_memory_of_all_requests_together_has_a_limit(backend: NativeBackend, lim
         assert up.api.backend.engine.stats()["waiting"] == 0
 
 
+def test_a_text_far_too_long_is_refused_before_it_is_cut_into_tokens(
+    backend: NativeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which takes a minute and gigabytes for as much as a body may hold."""
+    with serving(backend) as up, up.http() as http:
+        encode, longest = backend.tokenizer.encode, backend.tokenizer.longest_token
+        seen: list[int] = []
+
+        def watched(text: str, add_bos: bool = False) -> list[int]:
+            seen.append(len(text))
+            return encode(text, add_bos)
+
+        monkeypatch.setattr(backend.tokenizer, "encode", watched)
+        text = "lung " * (backend.engine.max_tokens * longest // 5 + 1)
+        status, error = error_of(up, messages=user(text))
+        assert (status, error["code"]) == (400, "context_length_exceeded")
+        legacy = http.post("/v1/completions", json={"prompt": text, "max_tokens": 1})
+        assert (legacy.status_code, legacy.json()["error"]["code"]) == (400, "context_length_exceeded")
+        assert max(seen, default=0) < len(text)
+        assert error_of(up, messages=user("x" + " " * len(text)))[0] == 200  # white space at the ends is no part of it
+
+
 def test_settings_are_checked() -> None:
     with pytest.raises(ArisError, match="sequences"):
         Limits(sequences=0)

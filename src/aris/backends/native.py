@@ -13,7 +13,7 @@ from aris.backends.memory import memory_errors
 from aris.backends.protocol import GenerationOptions, Relevance, Reply, TokenLogprob
 from aris.backends.streaming import NativeStream
 from aris.checkpoints.registry import ModelSpec
-from aris.engine import Engine, EngineLimits, ImageInput, Prefix, Request, SamplingParams
+from aris.engine import ContextLengthError, Engine, EngineLimits, ImageInput, Prefix, Request, SamplingParams
 from aris.engine.scheduler import Proposer
 from aris.errors import ModelError, PromptError
 from aris.model import AdapterBank, MedGemma
@@ -322,7 +322,22 @@ class NativeBackend:
     ) -> Prompt:
         if not continue_final_message and (not messages or messages[-1].role != "user"):
             raise PromptError("conversation: it must end with a user's turn for the model to answer")
+        texts = [part.text for message in messages for part in message.content if isinstance(part, Text)]
+        self.require_length(sum(len(text.strip()) for text in texts))
         return self.prompts(messages, pan_and_scan=pan_and_scan, continue_final_message=continue_final_message)
+
+    def require_length(self, characters: int) -> None:
+        """Refuse a text that has too many tokens however it falls into them: before minutes and gigabytes go into that.
+
+        Raises:
+            ContextLengthError: it has.
+        """
+        most = self.engine.max_tokens
+        if characters > most and characters > most * self.tokenizer.longest_token:
+            raise ContextLengthError(
+                f"the prompt has {characters:,} characters, too many for the {most:,} tokens that are read at most; "
+                "send less text"
+            )
 
     def _choice_ids(self, choice: str) -> list[int]:
         """Token ids of an answer as the model would write it after the opening of its turn."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,6 +96,11 @@ class Tokenizer:
     def vocab_size(self) -> int:
         """Number of tokens, the soft token included: 262,145 for Gemma 3."""
         return self._inner.get_vocab_size(with_added_tokens=True)
+
+    @functools.cached_property
+    def longest_token(self) -> int:
+        """Characters that a token spells at most, so a text of n has n / this tokens at least."""
+        return max(map(len, self._inner.get_vocab(with_added_tokens=True)))
 
     def token_to_id(self, token: str) -> int | None:
         """The id of a token as it is spelt in the vocabulary ("▁" for a space), or None."""

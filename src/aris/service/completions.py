@@ -78,6 +78,8 @@ def _prepare(
 def _token_ids(api: Api, prompt: str | list[int]) -> list[int]:
     tokenizer = api.backend.tokenizer
     if isinstance(prompt, str):
+        text = prompt
+        api.checked(lambda: api.backend.require_length(len(text)))
         try:
             prompt = tokenizer.encode(prompt, add_bos=True)
         except ArisError as error:
