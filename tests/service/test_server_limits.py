@@ -8,13 +8,16 @@ import socket
 import time
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from serving import Served, picture, serving, user, wait_for
 
+import aris
 from aris.backends import NativeBackend
+from aris.engine import EngineLimits
 from aris.errors import ArisError
 from aris.service import Limits, Settings
 
@@ -194,6 +197,14 @@ def test_a_text_far_too_long_is_refused_before_it_is_cut_into_tokens(
         assert (legacy.status_code, legacy.json()["error"]["code"]) == (400, "context_length_exceeded")
         assert max(seen, default=0) < len(text)
         assert error_of(up, messages=user("x" + " " * len(text)))[0] == 200  # white space at the ends is no part of it
+
+
+def test_the_models_card_tells_what_this_machine_reads(endless_folder: Path) -> None:
+    small = aris.load(endless_folder, device="cpu", dtype="float32", limits=EngineLimits(max_tokens=300))
+    with serving(small) as up, up.http() as http:
+        assert http.get("/v1/models").json()["data"][0]["max_model_len"] == 300
+        status, error = error_of(up, messages=user("x" * 400))
+        assert (status, error["code"]) == (400, "context_length_exceeded")
 
 
 def test_settings_are_checked() -> None:

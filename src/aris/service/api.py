@@ -60,8 +60,8 @@ class Api:
 
     @property
     def context(self) -> int:
-        """Tokens that the model reads and writes at most."""
-        return self.backend.model.config.text.max_position_embeddings
+        """Tokens of one sequence, prompt and answer, at most: what the model and this machine's memory allow."""
+        return self.backend.engine.max_tokens
 
     @cached_property
     def markup(self) -> frozenset[str]:
