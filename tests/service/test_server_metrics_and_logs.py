@@ -84,7 +84,7 @@ def test_a_defect_is_a_plain_500(
 
     logging.getLogger("aris").propagate = True
     with caplog.at_level(logging.INFO), serving(backend) as up, up.http() as http:
-        monkeypatch.setattr(backend, "stream", broken)
+        monkeypatch.setattr(backend, "streams", broken)
         body = {"messages": user(SECRET), "max_tokens": 3}
         response = http.post("/v1/chat/completions", json=body)
         monkeypatch.undo()
@@ -103,10 +103,10 @@ def test_a_defect_is_a_plain_500(
 
 def test_a_failure_in_mid_stream_is_an_event(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = served.api.backend
-    real = backend.stream
+    real = backend.streams
 
     def failing(*args: Any, **keywords: Any) -> Any:
-        stream = real(*args, **keywords)
+        (stream,) = real(*args, **keywords)
         segments = stream.segments
 
         def some() -> Any:
@@ -116,9 +116,9 @@ def test_a_failure_in_mid_stream_is_an_event(served: Served, monkeypatch: pytest
                 yield segment
 
         stream.segments = some  # type: ignore[method-assign]
-        return stream
+        return [stream]
 
-    monkeypatch.setattr(backend, "stream", failing)
+    monkeypatch.setattr(backend, "streams", failing)
     with served.http() as http:
         body = {"messages": user("x"), "max_tokens": 2000, "temperature": 0, "stream": True}
         response = http.post("/v1/chat/completions", json=body)
