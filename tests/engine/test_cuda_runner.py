@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aris.engine.kv_pool import KVPool
-from aris.engine.runner import AdapterRunner, PrefillChunk, Rows, TorchRunner
+from aris.engine.runner import AdapterRunner, PrefillChunk, Rows, TorchRunner, make_runner
 from aris.engine.runner_cuda import CudaRunner
 from aris.model import AdapterBank, LowRank, MedGemma, MedGemmaConfig, TextConfig, VisionConfig, quantize_model
 from aris.model.relevance import Target, patch_relevance
@@ -227,3 +227,12 @@ def test_a_prompt_asked_for_its_last_tokens_gives_the_same() -> None:
     whole = runner.prefill(PrefillChunk(prompt, 0, 1, [1]))
     for count in (1, 3):
         same(runner.prefill(PrefillChunk(prompt, 0, 2, [2], outputs=count)), whole[-count:])
+
+
+def test_cards_before_8_0_run_the_model_s_own_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have no bfloat16, and 64 KiB of shared memory."""
+    model = tiny()
+    monkeypatch.setattr(MedGemma, "device", property(lambda self: torch.device("cuda", 0)))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    pool = KVPool(model.config.text, 4, 7, DEVICE, torch.float32)
+    assert type(make_runner(model, pool)) is TorchRunner

@@ -265,6 +265,8 @@ class AdapterRunner:
 def make_runner(model: MedGemma, pool: KVPool, adapters: AdapterBank | None = None) -> Runner:
     """The fastest runner for a model where it is, and for the adapters that its sequences may ask for."""
     if model.device.type == "cuda":
+        if torch.cuda.get_device_capability(model.device) < (8, 0):  # no bfloat16, and too little shared memory
+            return TorchRunner(model, pool, adapters=adapters)
         try:
             from aris.engine.runner_cuda import CudaRunner
         except ImportError:  # no Triton
