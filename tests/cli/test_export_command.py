@@ -62,6 +62,23 @@ def test_every_format_from_a_draft(aris: Aris, draft: Path, film: Path, tmp_path
     assert str(film) not in (out / "draft.report.json").read_text()  # a path may hold a name
 
 
+@pytest.mark.parametrize(("score", "present", "said"), [
+    (0.9, True, "present"), (0.1, False, "not seen"), (0.5, None, "no call"),
+])  # fmt: skip
+def test_documents_of_a_draft_say_what_was_called(
+    aris: Aris, scripted: Callable[..., Any], film: Path, tmp_path: Path, score: float, present: bool | None, said: str
+) -> None:
+    scripted(pneumonia=score)
+    path = tmp_path / "draft.json"
+    path.write_text(aris("draft", film, "--json", "--force").stdout)
+    assert aris("export", path, "-f", "sr,fhir,json,text", "--out", tmp_path / "out").exit_code == 0
+    for name in ("draft.sr.dcm", "draft.fhir.json", "draft.report.json"):
+        (finding,) = read_report(tmp_path / "out" / name).findings
+        assert finding.present is present and finding.assessed
+        assert ("too close" in finding.note) == (present is None)
+    assert f"pneumonia: {said}, probability" in (tmp_path / "out" / "draft.txt").read_text()
+
+
 def test_documents_can_be_turned_into_each_other(aris: Aris, draft: Path, tmp_path: Path) -> None:
     assert aris("export", draft, "-f", "sr,fhir,json", "--out", tmp_path / "a").exit_code == 0
     for name in ("draft.sr.dcm", "draft.fhir.json", "draft.report.json"):

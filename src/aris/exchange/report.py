@@ -247,7 +247,10 @@ def report_of(
         found = tuple(each.model_copy(update={"word": ""}) for each in draft.assessment.findings)
     else:
         found = tuple(
-            Finding(name=each.name, probability=each.probability, assessed=each.probability is not None)
+            Finding(
+                name=each.name, probability=each.probability, assessed=each.probability is not None,
+                present=each.present, note=each.note,
+            )  # fmt: skip
             for each in draft.findings
         )
     return checked(

@@ -203,7 +203,10 @@ class DraftStream(Iterator[str]):
             model=self._model.name,
             file=self.assessment.file,
             sections=sections,
-            findings=tuple(ScoredFinding(name=f.name, probability=f.probability) for f in self.assessment.findings),
+            findings=tuple(
+                ScoredFinding(name=f.name, probability=f.probability, present=f.present, note=f.note)
+                for f in self.assessment.findings
+            ),
             warnings=tuple(dict.fromkeys(warnings)),
             kind=self.case.kind,
             priority=priority(self.assessment.findings, "" if reply is None else said),

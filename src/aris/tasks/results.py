@@ -176,10 +176,17 @@ class Sections(Result):
 
 
 class ScoredFinding(Result):
-    """A finding's name and probability, None if it was not assessed."""
+    """A finding as a draft's JSON has it.
+
+    Attributes:
+        name, present, note: as of a `Finding`.
+        probability: 0 to 1; None if it was not assessed.
+    """
 
     name: str
     probability: float | None = Field(default=None, ge=0, le=1)
+    present: bool | None = None
+    note: str = ""
 
 
 class FailedCheck(Result):
