@@ -15,6 +15,7 @@ import tiny_checkpoint
 from aris.checkpoints.registry import REGISTRY, find
 from aris.errors import ImageError, ModelError, PromptError, ScopeError
 from aris.imaging import Header
+from aris.imaging.synthetic import Geometry, write_series
 from aris.prompting import Image, Text
 from aris.tasks import Case, classify, compare, locate
 from aris.tasks.cases import film_case
@@ -54,6 +55,22 @@ def test_options_are_scored_whole_and_normalised(tile: Path) -> None:
     assert text.text.splitlines()[:2] == [
         "What is the most likely tissue type shown in the histopathology image?", "A: adipose",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("modality", ["DX", "CR"])
+def test_a_film_is_no_histopathology(tmp_path: Path, modality: str) -> None:
+    path = tmp_path / "chest.dcm"
+    path.write_bytes(as_bytes(image(Modality=modality)))
+    model = medgemma(choices=lambda options: [-float(i) for i in range(len(options))])
+    with pytest.raises(ImageError, match=f"modality {modality} is no histopathology"):
+        classify(model, path)
+    with pytest.raises(ImageError, match="no histopathology"):
+        classify(model, film_case(child(modality=modality)))
+    with pytest.raises(ImageError, match="no histopathology"):
+        classify(model, write_series(tmp_path / "ct", Geometry(slices=3, rows=32, columns=32))[0].parent)
+    assert not model.prompts
+    assert classify(model, path, kind="pathology").choice == "adipose"
+    assert classify(model, path, ["yes", "no"], "Is it?", force=True).choice == "yes"
 
 
 def test_an_endpoint_without_log_probabilities_lets_the_model_write_and_says_so(tile: Path) -> None:

@@ -39,6 +39,7 @@ from aris.tasks.scope import KIND_NAMES, Kind, is_chest
 
 # Of which kind a still of a DICOM modality is: ophthalmic and dermoscopic photographs, photographs.
 _STILLS: dict[str, Kind] = {"OP": "fundus", "DM": "skin", "XC": "skin", "GM": "pathology"}
+_FILMS = ("CR", "DX", "DR", "RG")
 _VOLUMES: dict[str, Kind] = {"CT": "ct", "MR": "mr"}
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _NIFTI = (".nii", ".nii.gz")
@@ -77,6 +78,11 @@ class Case:
         if len(self.images) == 1:
             return [Image(self.images[0].pixels)]
         return [part for each in self.images for part in (Image(each.pixels), each.label)]
+
+
+def says_other_kind(modality: str | None) -> bool:
+    """Whether a DICOM modality tells that an image is no histopathology; those of captures, as SC, tell nothing."""
+    return modality in (*_FILMS, *_VOLUMES) or _STILLS.get(modality or "", "pathology") != "pathology"
 
 
 def as_case(what: Case | Film | str | Path, kind: Kind | None = None) -> Case:
