@@ -119,6 +119,9 @@ def test_calibrate_with_the_embedded_model_and_use_it(aris: Aris, tmp_path: Path
     data = json.loads(aris("findings", SAMPLES / "child-pneumonia.jpg", "--calibration", out, "--json").stdout)
     (finding,) = data["findings"]
     assert finding["note"] == "calibrated on the site's own labels" and finding["probability"] > 0.5
+    # Probabilities of these weights are none of others'.
+    other = aris("findings", SAMPLES / "child-normal.jpg", "--calibration", out, "--quantize", "int8", "--dtype=bf16")
+    assert other.exit_code == 1 and "other weights" in other.stderr and other.stdout == ""
     wrong = aris("findings", SAMPLES / "child-normal.jpg", "--calibration", labels)
     assert wrong.exit_code == 1 and wrong.stderr.count("\n") == 1
 
