@@ -158,6 +158,26 @@ def test_a_series_is_named_whole(
     assert sorted(map(len, named)) == [2, 4] and wanted in named
 
 
+def test_a_part_of_a_series_is_named_alone(aris: Aris, scripted: Callable[..., Any], tmp_path: Path) -> None:
+    """Two stacks in one series are two drafts, and the documents of each are about its own slices."""
+    scripted()
+    folder, uids = tmp_path / "study", {"series_uid": "1.2.826.7.1", "study_uid": "1.2.826.7"}
+    stacks = [
+        write_series(folder, Geometry(slices=4), prefix="a", **uids),
+        write_series(folder, Geometry(slices=2, orientation="sagittal"), prefix="b", numbers=[7, 8], **uids),
+    ]
+    wanted = [{str(pydicom.dcmread(each).SOPInstanceUID) for each in stack} for stack in stacks]
+    drafts = [json.loads(line) for line in aris("draft", folder, "--json", "--force").stdout.splitlines()]
+    assert len({each["file"] for each in drafts}) == 2
+    named = []
+    for number, each in enumerate(drafts):
+        path = tmp_path / f"draft{number}.json"
+        path.write_text(json.dumps(each))
+        assert aris("export", path, "-f", "sr", "--out", tmp_path).exit_code == 0
+        named.append(_evidence(pydicom.dcmread(tmp_path / f"draft{number}.sr.dcm")))
+    assert named == wanted
+
+
 def _evidence(document: Any) -> set[str]:
     return {
         str(instance.ReferencedSOPInstanceUID)

@@ -159,7 +159,8 @@ def report_from_task(values: dict[str, Any], source: str, images: Sequence[Image
 def images_of_task(values: dict[str, Any]) -> list[FileSource]:
     """The DICOM files that a task's JSON is about, where they still are: a film, or all of a slice's or slide's series.
 
-    A member of an archive is found in it. A series is looked for in its file's own folder and below.
+    A member of an archive is found in it. A series is looked for in its file's own folder and below; of one that
+    several drafts are about, each has its own `instances`.
 
     Raises:
         ExchangeError: the folder or the archive cannot be searched.
@@ -176,9 +177,10 @@ def images_of_task(values: dict[str, Any]) -> list[FileSource]:
     except ImageError:  # its words name a place that nobody typed
         raise ExchangeError("the draft's series cannot be found where it was; give its files with --image") from None
     for series in found.series:
-        files = [instance.source for instance in series.instances]
-        if any(_same(each, source) for each in files):
-            return files
+        if any(_same(each.source, source) for each in series.instances):
+            wanted = values.get("instances")
+            part = set(map(str, wanted)) if isinstance(wanted, list) else set()
+            return [each.source for each in series.instances if not part or each.sop_instance_uid in part]
     return [source]
 
 

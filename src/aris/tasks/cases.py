@@ -57,6 +57,7 @@ class Case:
         film: where it is a film.
         modality, body_part: as the file says.
         header: what it says of the examination.
+        instances: SOP Instance UIDs of the slices, where they are not the whole series; else empty.
         spacing: "PixelSpacing" where lengths can be measured, "" where not; of a film its `spacing_attribute`.
         warnings: one line each.
     """
@@ -70,6 +71,7 @@ class Case:
     header: Header = field(default_factory=Header)
     spacing: str = ""
     warnings: tuple[str, ...] = ()
+    instances: tuple[str, ...] = ()
 
     def parts(self) -> list[Part]:
         """The images as a prompt has them: one alone, several each with its label behind it."""
@@ -262,8 +264,14 @@ def _volume_cases(series: Series, version: str) -> Sequence[Case]:
     if series.modality not in _VOLUMES:
         raise ImageError(f"modality {series.modality} has no form in MedGemma's prompts")
     header = read_header(series.instances[0].source)
-    source = series.instances[0].source.name
-    return [_volume_case(volume, series.modality, source, header, version) for volume in read_volumes(series)]
+    made = []
+    for volume in read_volumes(series):
+        uids = {uid for uid, _ in volume.origins}
+        inside = [each for each in series.instances if each.sop_instance_uid in uids] or list(series.instances)
+        case = _volume_case(volume, series.modality, inside[0].source.name, header, version)
+        part = len(inside) < len(series.instances)
+        made.append(replace(case, instances=tuple(each.sop_instance_uid for each in inside)) if part else case)
+    return made
 
 
 def _nifti_case(path: str, kind: Kind | None, version: str) -> Case:

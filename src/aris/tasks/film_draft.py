@@ -213,6 +213,7 @@ class DraftStream(Iterator[str]):
             checks=failed,
             evidence=self._evidence,
             confidence=self._confidence,
+            instances=self.case.instances,
             timings={name: None if value is None else round(value, 4) for name, value in timings.items()},
             forced=self.assessment.forced,
             text=text,
