@@ -14,7 +14,7 @@ import pydicom
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
-from aris.exchange.documents import FORMATS, read_report
+from aris.exchange.documents import FORMATS, OTHER_IMAGES, read_report
 from aris.imaging.synthetic import Geometry, write_series
 from conftest import Aris
 from dicom_objects import as_bytes, image
@@ -77,6 +77,21 @@ def test_documents_of_a_draft_say_what_was_called(
         assert finding.present is present and finding.assessed
         assert ("too close" in finding.note) == (present is None)
     assert f"pneumonia: {said}, probability" in (tmp_path / "out" / "draft.txt").read_text()
+
+
+def test_boxes_and_images_that_do_not_fit_are_told(aris: Aris, draft: Path, tmp_path: Path) -> None:
+    boxes, other = tmp_path / "boxes.json", tmp_path / "other.dcm"
+    boxes.write_text(json.dumps([{"label": "pneumonia", "box": [10, 20, 301, 120]}]))
+    out = tmp_path / "out"
+    result = aris("export", draft, "-f", "sr", "--regions", boxes, "--out", out)
+    assert result.exit_code == 1 and "outside its image of 300 x 300 pixels" in result.stderr and not out.exists()
+    other.write_bytes(as_bytes(image(2, side=300)))
+    assert aris("export", draft, "-f", "json", "--out", out).exit_code == 0
+    assert aris("export", draft, "-f", "json", "--image", other, "--name", "other", "--out", out).exit_code == 0
+    own, wrong = (read_report(out / f"{name}.report.json").warnings for name in ("draft", "other"))
+    assert OTHER_IMAGES in wrong and OTHER_IMAGES not in own
+    assert aris("export", draft, "-f", "json", "--name", "../x", "--out", out).exit_code == 2
+    assert not (tmp_path / "x.report.json").exists()
 
 
 def test_documents_can_be_turned_into_each_other(aris: Aris, draft: Path, tmp_path: Path) -> None:
