@@ -33,7 +33,8 @@ from aris.imaging import (
     volume_images,
 )  # fmt: skip
 from aris.imaging.dicom import modality_word
-from aris.imaging.film import printable
+from aris.imaging.film import named, printable
+from aris.imaging.sources import named_in_zip
 from aris.prompting import Image, Part
 from aris.tasks.scope import KIND_NAMES, Kind, is_chest
 
@@ -43,6 +44,7 @@ _FILMS = ("CR", "DX", "DR", "RG")
 _VOLUMES: dict[str, Kind] = {"CT": "ct", "MR": "mr"}
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _NIFTI = (".nii", ".nii.gz")
+_ZIP = b"PK\x03\x04"
 _SLIDES = (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif", ".svslide")
 
 
@@ -171,7 +173,7 @@ def _film_file(path: str | FileSource, kind: Kind | None) -> Case:
     return film_case(film, kind, read_header(path) if film.format == "dicom" else None)
 
 
-def _picture(path: str, kind: Kind | None) -> Case:
+def _picture(path: str | FileSource, kind: Kind | None) -> Case:
     """A PNG, JPEG or TIFF."""
     if kind in (None, "chest film", "film"):
         return film_case(read_film(path), kind)
@@ -217,14 +219,16 @@ def _slide_case(what: Path | Series, source: str) -> Case:
 
 
 def _of_folder(where: Path, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
-    """Every series of a folder or archive, study by study; then, of a folder, its pictures and NIfTI volumes."""
-    pictures: list[Path] = []
+    """Every series of a folder or archive, study by study; then its pictures and NIfTI volumes."""
+    pictures: list[FileSource] = []
+    wanted = (*_PICTURES, *_NIFTI)
     if where.is_dir():
-        wanted = (*_PICTURES, *_NIFTI)
-        pictures = sorted(each for each in where.rglob("*") if each.name.lower().endswith(wanted) and each.is_file())
+        found = sorted(each for each in where.rglob("*") if each.name.lower().endswith(wanted) and each.is_file())
         root = where.resolve()
-        pictures = [each for each in pictures if each.resolve().is_relative_to(root)]
+        pictures = [FileSource(each) for each in found if each.resolve().is_relative_to(root)]
     try:
+        if _head(where)[:4] == _ZIP:
+            pictures = named_in_zip(where, wanted)
         studies = find_studies(where)
     except ImageError as error:
         if not pictures:
@@ -234,12 +238,13 @@ def _of_folder(where: Path, kind: Kind | None, version: str) -> Iterator[Case | 
         for study in studies.studies:
             for series in study.series:
                 yield from _of_series(series, kind, version)
-        names = {str(each) for each in pictures}
+        names = {each.name for each in pictures}
         yield from (each for each in studies.skipped if each.source not in names)
     for each in pictures:
         volume = each.name.lower().endswith(_NIFTI)
         read = (lambda p: _nifti_case(p, kind, version)) if volume else (lambda p: _picture(p, kind))
-        yield from _guarded(str(each), lambda read=read, each=each: [read(str(each))])
+        place = each if each.member is not None else str(each.path)
+        yield from _guarded(named(each), lambda read=read, place=place: [read(place)])
 
 
 def _of_series(series: Series, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
@@ -274,13 +279,14 @@ def _volume_cases(series: Series, version: str) -> Sequence[Case]:
     return made
 
 
-def _nifti_case(path: str, kind: Kind | None, version: str) -> Case:
+def _nifti_case(path: str | FileSource, kind: Kind | None, version: str) -> Case:
     """A NIfTI volume, whose file does not say what it is of."""
     modality = {each: name for name, each in _VOLUMES.items()}.get(kind or "film")
     if modality is None:
         raise ImageError(f"{printable(path)}: a NIfTI volume does not say what it is of; say its kind (ct, mr)")
-    volume = read_nifti(Path(path).expanduser(), "CT" if modality == "CT" else "MR")
-    return _volume_case(volume, modality, path, Header(), version)
+    place = path if isinstance(path, FileSource) else Path(path).expanduser()
+    volume = read_nifti(place, "CT" if modality == "CT" else "MR")
+    return _volume_case(volume, modality, named(path), Header(), version)
 
 
 def _volume_case(volume: Volume, modality: str, source: str, header: Header, version: str) -> Case:
@@ -302,7 +308,7 @@ def _guarded(name: str, read: object) -> Iterator[Case | Skipped]:
 
 
 def _is_archive(path: Path) -> bool:
-    return _head(path)[:4] == b"PK\x03\x04" or path.name.upper() == "DICOMDIR"
+    return _head(path)[:4] == _ZIP or path.name.upper() == "DICOMDIR"
 
 
 def _dicom(path: Path) -> bool:
