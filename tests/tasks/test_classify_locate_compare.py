@@ -12,6 +12,7 @@ import PIL.Image
 import pytest
 
 import tiny_checkpoint
+from aris.backends import GenerationOptions
 from aris.checkpoints.registry import REGISTRY, find
 from aris.errors import ImageError, ModelError, PromptError, ScopeError
 from aris.imaging import Header
@@ -209,3 +210,11 @@ def test_they_run_on_a_network_of_random_weights(tmp_path: Path, tile: Path) -> 
     assert any("declares no scope" in warning for warning in result.warnings)
     short = GenerationOptions(max_tokens=8)
     assert locate(backend, film(), "heart", options=short).answer != ""
+
+
+def test_a_comparison_takes_the_options_that_it_is_given() -> None:
+    one, other = (film_case(child()) for _ in range(2))
+    model = medgemma(pieces=("No change.",))
+    compare(model, one, other, options=GenerationOptions(max_tokens=7))
+    compare(model, one, other)
+    assert [each.max_tokens for each in model.options if each] == [7, 2000]
