@@ -89,6 +89,20 @@ def test_compare(aris: Aris, scripted: Scripted, film_png: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["classify", "locate", "compare"])
+def test_an_error_of_a_folder_names_no_file_in_it(
+    aris: Aris, scripted: Scripted, command: str, tmp_path: Path
+) -> None:
+    scripted(**V15)
+    from aris.imaging.synthetic import Geometry, write_series
+
+    folder = tmp_path / "study"
+    write_series(folder, Geometry(slices=3, rows=32, columns=32), prefix="Mustermann")
+    more = {"classify": [], "locate": ["heart"], "compare": [folder]}[command]
+    result = aris(command, folder, *more)
+    assert result.exit_code == 1 and "error: " in result.stderr and "Mustermann" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["classify", "locate", "compare"])
 def test_the_embedded_model_refuses_in_one_line(aris: Aris, command: str, film_png: Path) -> None:
     more = {"classify": [], "locate": ["heart"], "compare": [film_png]}[command]
     result = aris(command, film_png, *more)

@@ -11,6 +11,7 @@ from aris.backends import Backend, GenerationOptions
 from aris.errors import ImageError, ModelError, PromptError
 from aris.imaging import Film
 from aris.imaging.dicom import modality_word
+from aris.imaging.film import printable
 from aris.prompting import user
 from aris.prompting.builders import COLORECTAL_TISSUES, histology, lettered
 from aris.tasks.cases import Case, as_case, says_other_kind
@@ -109,8 +110,10 @@ def examination(what: Case | Film | str | Path, options: Sequence[str], kind: Ki
         return as_case(what, kind)
     case = as_case(what, "pathology")
     if case.kind != "pathology" or says_other_kind(case.modality):
+        # By the name that was typed: a file's name inside it may be a patient's.
+        name = f"{printable(what)}: " if isinstance(what, str | Path) else ""
         raise ImageError(
-            f"{case.source}: modality {modality_word(case.modality)} is no histopathology, of which the tissues are; "
+            f"{name}modality {modality_word(case.modality)} is no histopathology, of which the tissues are; "
             "give options and a question of your own, or say its kind"
         )
     return case

@@ -54,7 +54,7 @@ class ComparisonStream(Iterator[str]):
         first, second = as_case(one, kind), as_case(other, kind)
         for case in (first, second):
             if len(case.images) != 1:
-                raise ImageError(f"{case.source}: {len(case.images)} images; two single images are compared")
+                raise ImageError(f"an examination of {len(case.images)} images; two single images are compared")
         if first.header.patient and second.header.patient and first.header.patient != second.header.patient:
             raise ImageError("the two images are of different patients (Patient ID); give two of one patient")
         if first.kind != second.kind and not force:
