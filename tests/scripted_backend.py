@@ -51,6 +51,7 @@ class ScriptedBackend:
     name: str = "scripted"
     spec: ModelSpec | None = None
     calibration: Mapping[str, Any] = field(default_factory=dict)
+    changes: str = ""
     reads_images: bool = True
     scores: Answers = lambda question: (-1.0, -1.0)
     choices: Callable[[Sequence[str]], Sequence[float]] = lambda choices: [-1.0] * len(choices)

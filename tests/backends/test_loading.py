@@ -90,6 +90,7 @@ def test_an_adapter_is_applied_and_ends_the_calibration(folder: Path, tmp_path: 
     (calibrated / "calibration.json").write_text(json.dumps(contents))
     plain = aris.load(calibrated, dtype="float32")
     adapted = aris.load(calibrated, dtype="float32", adapter=tmp_path / "adapter")
+    assert adapted.changes.startswith("adapter ") and len(adapted.changes) == 20
     assert plain.calibration == contents and adapted.calibration == {}
     question = [aris.user("Is it?")]
     assert plain.score(question, ["Yes"]) != adapted.score(question, ["Yes"])

@@ -14,7 +14,7 @@ import pydicom
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
-from aris.exchange.documents import FORMATS, read_report
+from aris.exchange.documents import FORMATS, OTHER_IMAGES, read_report
 from aris.imaging.synthetic import Geometry, write_series
 from conftest import Aris
 from dicom_objects import as_bytes, image
@@ -60,6 +60,38 @@ def test_every_format_from_a_draft(aris: Aris, draft: Path, film: Path, tmp_path
     assert reports[0] == reports[1] == reports[2]
     assert reports[0].forced and reports[0].model.revision == "r7" and len(reports[0].model.prompt_version) == 12
     assert str(film) not in (out / "draft.report.json").read_text()  # a path may hold a name
+
+
+@pytest.mark.parametrize(("score", "present", "said"), [
+    (0.9, True, "present"), (0.1, False, "not seen"), (0.5, None, "no call"),
+])  # fmt: skip
+def test_documents_of_a_draft_say_what_was_called(
+    aris: Aris, scripted: Callable[..., Any], film: Path, tmp_path: Path, score: float, present: bool | None, said: str
+) -> None:
+    scripted(pneumonia=score)
+    path = tmp_path / "draft.json"
+    path.write_text(aris("draft", film, "--json", "--force").stdout)
+    assert aris("export", path, "-f", "sr,fhir,json,text", "--out", tmp_path / "out").exit_code == 0
+    for name in ("draft.sr.dcm", "draft.fhir.json", "draft.report.json"):
+        (finding,) = read_report(tmp_path / "out" / name).findings
+        assert finding.present is present and finding.assessed
+        assert ("too close" in finding.note) == (present is None)
+    assert f"pneumonia: {said}, probability" in (tmp_path / "out" / "draft.txt").read_text()
+
+
+def test_boxes_and_images_that_do_not_fit_are_told(aris: Aris, draft: Path, tmp_path: Path) -> None:
+    boxes, other = tmp_path / "boxes.json", tmp_path / "other.dcm"
+    boxes.write_text(json.dumps([{"label": "pneumonia", "box": [10, 20, 301, 120]}]))
+    out = tmp_path / "out"
+    result = aris("export", draft, "-f", "sr", "--regions", boxes, "--out", out)
+    assert result.exit_code == 1 and "outside its image of 300 x 300 pixels" in result.stderr and not out.exists()
+    other.write_bytes(as_bytes(image(2, side=300)))
+    assert aris("export", draft, "-f", "json", "--out", out).exit_code == 0
+    assert aris("export", draft, "-f", "json", "--image", other, "--name", "other", "--out", out).exit_code == 0
+    own, wrong = (read_report(out / f"{name}.report.json").warnings for name in ("draft", "other"))
+    assert OTHER_IMAGES in wrong and OTHER_IMAGES not in own
+    assert aris("export", draft, "-f", "json", "--name", "../x", "--out", out).exit_code == 2
+    assert not (tmp_path / "x.report.json").exists()
 
 
 def test_documents_can_be_turned_into_each_other(aris: Aris, draft: Path, tmp_path: Path) -> None:
@@ -139,6 +171,26 @@ def test_a_series_is_named_whole(
         named.append(_evidence(made))
         assert {each.uid for each in read_report(tmp_path / f"draft{number}.fhir.json").images} == named[-1]
     assert sorted(map(len, named)) == [2, 4] and wanted in named
+
+
+def test_a_part_of_a_series_is_named_alone(aris: Aris, scripted: Callable[..., Any], tmp_path: Path) -> None:
+    """Two stacks in one series are two drafts, and the documents of each are about its own slices."""
+    scripted()
+    folder, uids = tmp_path / "study", {"series_uid": "1.2.826.7.1", "study_uid": "1.2.826.7"}
+    stacks = [
+        write_series(folder, Geometry(slices=4), prefix="a", **uids),
+        write_series(folder, Geometry(slices=2, orientation="sagittal"), prefix="b", numbers=[7, 8], **uids),
+    ]
+    wanted = [{str(pydicom.dcmread(each).SOPInstanceUID) for each in stack} for stack in stacks]
+    drafts = [json.loads(line) for line in aris("draft", folder, "--json", "--force").stdout.splitlines()]
+    assert len({each["file"] for each in drafts}) == 2
+    named = []
+    for number, each in enumerate(drafts):
+        path = tmp_path / f"draft{number}.json"
+        path.write_text(json.dumps(each))
+        assert aris("export", path, "-f", "sr", "--out", tmp_path).exit_code == 0
+        named.append(_evidence(pydicom.dcmread(tmp_path / f"draft{number}.sr.dcm")))
+    assert named == wanted
 
 
 def _evidence(document: Any) -> set[str]:

@@ -89,6 +89,20 @@ def test_compare(aris: Aris, scripted: Scripted, film_png: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["classify", "locate", "compare"])
+def test_an_error_of_a_folder_names_no_file_in_it(
+    aris: Aris, scripted: Scripted, command: str, tmp_path: Path
+) -> None:
+    scripted(**V15)
+    from aris.imaging.synthetic import Geometry, write_series
+
+    folder = tmp_path / "study"
+    write_series(folder, Geometry(slices=3, rows=32, columns=32), prefix="Mustermann")
+    more = {"classify": [], "locate": ["heart"], "compare": [folder]}[command]
+    result = aris(command, folder, *more)
+    assert result.exit_code == 1 and "error: " in result.stderr and "Mustermann" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["classify", "locate", "compare"])
 def test_the_embedded_model_refuses_in_one_line(aris: Aris, command: str, film_png: Path) -> None:
     more = {"classify": [], "locate": ["heart"], "compare": [film_png]}[command]
     result = aris(command, film_png, *more)
@@ -119,6 +133,9 @@ def test_calibrate_with_the_embedded_model_and_use_it(aris: Aris, tmp_path: Path
     data = json.loads(aris("findings", SAMPLES / "child-pneumonia.jpg", "--calibration", out, "--json").stdout)
     (finding,) = data["findings"]
     assert finding["note"] == "calibrated on the site's own labels" and finding["probability"] > 0.5
+    # Probabilities of these weights are none of others'.
+    other = aris("findings", SAMPLES / "child-normal.jpg", "--calibration", out, "--quantize", "int8", "--dtype=bf16")
+    assert other.exit_code == 1 and "other weights" in other.stderr and other.stdout == ""
     wrong = aris("findings", SAMPLES / "child-normal.jpg", "--calibration", labels)
     assert wrong.exit_code == 1 and wrong.stderr.count("\n") == 1
 

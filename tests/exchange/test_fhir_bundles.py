@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 from hypothesis import HealthCheck, given, settings
+from pydantic import BaseModel
 from reports import full, plain, reports, states
 
 from aris.errors import ExchangeError
@@ -67,6 +68,32 @@ def test_the_validator_finds_what_is_wrong() -> None:
     of_kind(sent, "DiagnosticReport")[0]["issued"] = "yesterday"
     with pytest.raises(ValueError, match="issued"):
         Bundle.model_validate(sent)
+
+
+def misplaced(value: Any, kinds: dict[str, str], path: str = "") -> Iterator[str]:
+    """References to a resource of a kind that R4B does not allow there, which its own models do not check."""
+    if isinstance(value, list):
+        for each in value:
+            yield from misplaced(each, kinds, path)
+    elif isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            below = getattr(value, name)
+            allowed = (field.json_schema_extra or {}).get("enum_reference_types", ["Resource"])
+            for each in below if isinstance(below, list) else [below]:
+                kind = kinds.get(getattr(each, "reference", None) or "")
+                if kind is not None and not {kind, "Resource"} & set(allowed):
+                    yield f"{path}.{name}: {kind}"
+            yield from misplaced(below, kinds, f"{path}.{name}")
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_references_are_to_kinds_that_may_stand_there(name: str) -> None:
+    sent = as_sent(STATES[name])
+    kinds = {entry["fullUrl"]: entry["resource"]["resourceType"] for entry in sent["entry"]}
+    assert list(misplaced(Bundle.model_validate(sent), kinds)) == []
+    (main,) = of_kind(sent, "DiagnosticReport")
+    main["resultsInterpreter"] = [{"reference": next(url for url, kind in kinds.items() if kind == "Device")}]
+    assert len(list(misplaced(Bundle.model_validate(sent), kinds))) == 1
 
 
 @pytest.mark.parametrize("name", STATES)

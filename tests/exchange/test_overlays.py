@@ -65,6 +65,18 @@ def test_a_presentation_state_draws_the_boxes_and_its_state(signed: bool) -> Non
     assert str(state.PatientName) == "Müller^Ana1"
 
 
+def test_a_box_on_one_frame_is_drawn_on_no_other() -> None:
+    header = film(SOPClassUID="1.2.840.10008.5.1.4.1.1.7.3", NumberOfFrames=3)
+    report = report_on(header, (10, 20, 60, 80), (5, 5, 9, 9))
+    one, other = report.regions
+    report = report.model_copy(update={"regions": (one.model_copy(update={"frame": 2}), other)})
+    every, second = reread(presentation_state(report, [header])).GraphicAnnotationSequence
+    assert "ReferencedFrameNumber" not in every.ReferencedImageSequence[0] and len(every.GraphicObjectSequence) == 1
+    assert second.ReferencedImageSequence[0].ReferencedFrameNumber == 2
+    assert list(second.GraphicObjectSequence[0].GraphicData)[:2] == [10, 20]
+    assert [each.UnformattedTextValue for each in second.TextObjectSequence] == ["pneumonia 0.75"]
+
+
 def test_a_capture_shows_the_box_where_it_is() -> None:
     header = film()
     report = report_on(header, (100, 150, 160, 210))

@@ -112,6 +112,17 @@ def test_slope_and_intercept_come_before_the_window_in_a_signed_type(tmp_path: P
     assert np.array_equal(read_film(path).pixels, by_hand(stored * 2.0 - 500, "LINEAR", 40, 400))
 
 
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 1000, "WindowWidth": 1800}])
+def test_padding_of_an_inverted_film_is_dark(tmp_path: Path, window: dict[str, int]) -> None:
+    stored = np.full((4, 6), 0, dtype=np.uint16)
+    stored[:, 1:5] = [[100, 500, 1500, 1900]] * 4
+    film = read_film(
+        bad_files.dicom(tmp_path, stored, PhotometricInterpretation="MONOCHROME1", PixelPaddingValue=0, **window)
+    )
+    assert (film.pixels[:, [0, 5]] == 0).all()
+    assert (np.diff(film.pixels[:, 1:5].astype(int), axis=1) < 0).all() and film.pixels[0, 1] > 200
+
+
 def test_without_a_window_padding_does_not_count(tmp_path: Path) -> None:
     stored = np.full((40, 40), 1000, dtype=np.uint16)
     stored[10:30, 10:30] = np.linspace(1200, 2200, 400).reshape(20, 20).astype(np.uint16)

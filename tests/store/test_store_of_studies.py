@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -133,11 +134,34 @@ def test_a_killed_process_leaves_whole_objects_only(tmp_path: Path) -> None:
     said += [line.strip() for line in writer.stdout if line.endswith("\n")]
     writer.wait()
     with Store(tmp_path) as store:
-        store.files.clear_incoming()
+        assert store.files.clear_incoming() <= 1
         for uid in said:
             assert as_bytes(image(int(uid.rpartition(".")[2]), side=256)) == store.read(uid)
         assert not list((tmp_path / "objects" / "incoming").iterdir())
         assert store.counts()["instances"] >= len(said)
+
+
+def test_a_second_process_does_not_clear_what_the_first_is_writing(tmp_path: Path) -> None:
+    first = Store(tmp_path)
+    half = tmp_path / "objects" / "incoming" / "half"
+    half.write_bytes(b"x")
+    with Store(tmp_path) as second:
+        assert second.files.clear_incoming() == 0 and half.exists()
+        stop = threading.Event()
+
+        def clear() -> None:
+            while not stop.is_set():
+                second.files.clear_incoming()
+
+        clearing = threading.Thread(target=clear)
+        clearing.start()
+        try:
+            for number in range(1, 20):
+                assert first.add(as_bytes(image(number, side=256))).outcome == "stored"
+        finally:
+            stop.set()
+            clearing.join()
+    assert first.files.clear_incoming() == 1 and not half.exists()
 
 
 def test_what_is_no_object_is_refused(store: Store) -> None:

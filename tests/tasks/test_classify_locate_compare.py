@@ -12,9 +12,11 @@ import PIL.Image
 import pytest
 
 import tiny_checkpoint
+from aris.backends import GenerationOptions
 from aris.checkpoints.registry import REGISTRY, find
 from aris.errors import ImageError, ModelError, PromptError, ScopeError
 from aris.imaging import Header
+from aris.imaging.synthetic import Geometry, write_series
 from aris.prompting import Image, Text
 from aris.tasks import Case, classify, compare, locate
 from aris.tasks.cases import film_case
@@ -54,6 +56,22 @@ def test_options_are_scored_whole_and_normalised(tile: Path) -> None:
     assert text.text.splitlines()[:2] == [
         "What is the most likely tissue type shown in the histopathology image?", "A: adipose",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("modality", ["DX", "CR"])
+def test_a_film_is_no_histopathology(tmp_path: Path, modality: str) -> None:
+    path = tmp_path / "chest.dcm"
+    path.write_bytes(as_bytes(image(Modality=modality)))
+    model = medgemma(choices=lambda options: [-float(i) for i in range(len(options))])
+    with pytest.raises(ImageError, match=f"modality {modality} is no histopathology"):
+        classify(model, path)
+    with pytest.raises(ImageError, match="no histopathology"):
+        classify(model, film_case(child(modality=modality)))
+    with pytest.raises(ImageError, match="no histopathology"):
+        classify(model, write_series(tmp_path / "ct", Geometry(slices=3, rows=32, columns=32))[0].parent)
+    assert not model.prompts
+    assert classify(model, path, kind="pathology").choice == "adipose"
+    assert classify(model, path, ["yes", "no"], "Is it?", force=True).choice == "yes"
 
 
 def test_an_endpoint_without_log_probabilities_lets_the_model_write_and_says_so(tile: Path) -> None:
@@ -192,3 +210,11 @@ def test_they_run_on_a_network_of_random_weights(tmp_path: Path, tile: Path) -> 
     assert any("declares no scope" in warning for warning in result.warnings)
     short = GenerationOptions(max_tokens=8)
     assert locate(backend, film(), "heart", options=short).answer != ""
+
+
+def test_a_comparison_takes_the_options_that_it_is_given() -> None:
+    one, other = (film_case(child()) for _ in range(2))
+    model = medgemma(pieces=("No change.",))
+    compare(model, one, other, options=GenerationOptions(max_tokens=7))
+    compare(model, one, other)
+    assert [each.max_tokens for each in model.options if each] == [7, 2000]

@@ -201,3 +201,29 @@ def test_a_ct_series_through_a_network_of_random_weights(tmp_path: Path) -> None
     result = stream.draft
     assert "".join(pieces) == result.text and result.kind == "ct"
     assert any("declares no scope" in warning for warning in result.warnings)
+
+
+def test_pictures_and_volumes_in_an_archive_are_read(tmp_path: Path) -> None:
+    film, volume = tmp_path / "film.png", tmp_path / "head.nii.gz"
+    PIL.Image.fromarray(filmlike()).save(film)
+    volume.write_bytes(gzip.compress(nifti(*body(Geometry(slices=3)))))
+    place = tmp_path / "study.zip"
+    with zipfile.ZipFile(place, "w") as archive:
+        archive.writestr("chest.dcm", as_bytes(image(side=64)))
+        archive.write(film, "a/film.png")
+        archive.write(film, "../evil.png")
+        archive.write(volume, "a/head.nii.gz")
+        archive.writestr("notes.txt", "no image")
+        archive.writestr("broken.jpg", b"\xff\xd8\xff broken")
+    found = list(read_cases(place))
+    cases = {each.source.rpartition("/")[2]: each for each in found if isinstance(each, Case)}
+    left = sorted(each.source.partition(":")[2] for each in found if isinstance(each, Skipped))
+    assert set(cases) == {"study.zip:chest.dcm", "film.png"} and cases["film.png"].source == f"{place}:a/film.png"
+    assert np.array_equal(cases["film.png"].images[0].pixels[..., 0], filmlike())
+    # A NIfTI volume does not say what it is of.
+    assert left == ["../evil.png", "a/head.nii.gz", "broken.jpg", "notes.txt"]
+    assert [each.kind for each in read_cases(place, "ct") if isinstance(each, Case)].count("ct") >= 1
+    only = tmp_path / "only.zip"
+    with zipfile.ZipFile(only, "w") as archive:
+        archive.write(film, "film.png")
+    assert [each.kind for each in read_cases(only) if isinstance(each, Case)] == ["chest film"]

@@ -48,7 +48,9 @@ def test_a_draft_as_json_has_the_documented_keys() -> None:
     ]  # fmt: skip
     assert data["sections"]["findings"] == "Opacity on the right."
     assert data["sections"]["impression"] == "Pneumonia is likely."
-    assert data["findings"] == [{"name": "pneumonia", "probability": pytest.approx(0.9)}]
+    assert data["findings"] == [
+        {"name": "pneumonia", "probability": pytest.approx(0.9), "present": True, "note": ""}
+    ]  # fmt: skip
     assert data["draft"] is True and data["warnings"] == []
     assert set(data["timings"]) == {
         "read_s", "findings_s", "image_s", "prefill_s", "first_token_s", "decode_tokens_per_s", "confidence_s",

@@ -115,6 +115,8 @@ def test_a_saved_calibration_is_used_and_said(tmp_path: Path) -> None:
     assert outside.findings[0].probability is None
     with pytest.raises(CheckpointError, match="not with other"):
         load_calibration(path, "other", FINDING_QUESTION)
+    with pytest.raises(CheckpointError, match=r"other weights \(the model's own\), not with these \(int4\)"):
+        load_calibration(path, "tiny", FINDING_QUESTION, "int4")
     with pytest.raises(CheckpointError, match="wording"):
         load_calibration(path, "tiny", "Is it?")
     (tmp_path / "bad.json").write_text("{}")

@@ -13,7 +13,7 @@ from aris.backends.memory import give_back_freed, memory_errors
 from aris.backends.native import NativeBackend
 from aris.checkpoints.checkpoint import load_model, open_checkpoint
 from aris.checkpoints.entries import TokenizerSource
-from aris.checkpoints.peft import load_adapter, read_adapters
+from aris.checkpoints.peft import adapter_digest, load_adapter, read_adapters
 from aris.engine import EngineLimits
 from aris.engine.speculation import DraftModel
 from aris.errors import CheckpointError, ModelError
@@ -97,6 +97,9 @@ def load(
         if folder is not None:
             load_adapter(model, folder)
         bank = read_adapters(model, named) if named else None
+        changes = [] if rounding is None else [rounding]
+        if folder is not None:
+            changes.append(f"adapter {adapter_digest(folder)}")
     vision = checkpoint.config.vision
     processor = None
     if vision is not None:
@@ -118,6 +121,7 @@ def load(
             spec=checkpoint.spec,
             # An adapter or coarser weights change the scores, so what was calibrated without it holds no more.
             calibration=checkpoint.calibration if folder is None and rounding is None else {},
+            changes=" ".join(changes),
             load_s=time.perf_counter() - started,
             limits=limits,
             proposer=proposer,

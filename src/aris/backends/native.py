@@ -41,7 +41,7 @@ class NativeBackend:
     whoever reads any of them, or by the engine's own thread after `engine.start()`.
 
     Attributes:
-        name, spec, calibration, reads_images: as in `protocol.Backend`.
+        name, spec, calibration, changes, reads_images: as in `protocol.Backend`.
         model, engine, tokenizer, prompts: its parts.
         load_s: seconds that loading took, 0 if the parts were given.
         adapter: the one that this backend uses where nothing else is asked for (see `with_adapter`); None for none.
@@ -56,6 +56,7 @@ class NativeBackend:
         *,
         spec: ModelSpec | None = None,
         calibration: Mapping[str, Any] | None = None,
+        changes: str = "",
         load_s: float = 0.0,
         limits: EngineLimits | None = None,
         proposer: Proposer | None = None,
@@ -68,6 +69,7 @@ class NativeBackend:
             tokenizer: the model's.
             image_processor: the model's; None for a model without a vision tower.
             spec, calibration: what the model declares of itself, if anything.
+            changes: what was done to its weights, see `changes` of `protocol.Backend`.
             load_s: seconds that loading took.
             limits: what the engine may take.
             proposer: guesses how answers go on (see `engine.speculation`).
@@ -81,6 +83,7 @@ class NativeBackend:
         self.tokenizer = tokenizer
         self.spec = spec
         self.calibration: Mapping[str, Any] = calibration or {}
+        self.changes = changes
         self.reads_images = model.config.vision is not None and image_processor is not None
         self.prompts = PromptProcessor(
             tokenizer, image_processor if self.reads_images else None, model.config.mm_tokens_per_image

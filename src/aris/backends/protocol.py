@@ -173,6 +173,12 @@ class Backend(Protocol):
         ...
 
     @property
+    def changes(self) -> str:
+        """What was done to the weights of that name, as "int4" or "adapter 0123456789ab"; "" for nothing. Scores of
+        one are not those of another, so what is calibrated on them holds for it alone."""
+        ...
+
+    @property
     def reads_images(self) -> bool:
         """Whether the model has a vision tower."""
         ...

@@ -63,6 +63,8 @@ class RemoteBackend:
         self.spec: ModelSpec | None = find(declared if isinstance(declared, str) else self.name)
         calibration = own.get("calibration")
         self.calibration: Mapping[str, Any] = calibration if isinstance(calibration, Mapping) else {}
+        changes = own.get("changes")
+        self.changes = changes if isinstance(changes, str) else ""
         self._ours = bool(own)
         self._reads_back: bool | None = None  # whether it tells what prompts' tokens were given; not known yet
         reads = own.get("reads_images")

@@ -6,6 +6,7 @@ The format: `adapter_config.json` and `adapter_model.safetensors`, whose keys ar
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -257,6 +258,21 @@ def _config(folder: Path) -> dict[str, Any]:
             "(path_initial_model_for_weight_conversion of PEFT's save_pretrained)"
         )
     return config
+
+
+def adapter_digest(folder: Path) -> str:
+    """Which adapter a folder holds, by its weights and settings: 12 hexadecimal digits.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        for name in (CONFIG, WEIGHTS):
+            digest.update((folder / name).read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be read ({error.strerror}); export the adapter again") from None
+    return digest.hexdigest()[:12]
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:

@@ -93,7 +93,10 @@ def calibrate(
             note(f"not calibrated: {error}")
     if not fitted:
         raise DataError(f"{labels}: no finding could be calibrated; nothing was written")
-    save_calibration(out, fitted, model=backend.name, question=FINDING_QUESTION, extra={"left_out": len(left_out)})
+    save_calibration(
+        out, fitted, model=backend.name, changes=backend.changes, question=FINDING_QUESTION,
+        extra={"left_out": len(left_out)},
+    )  # fmt: skip
     if plot is not None:
         try:
             plot.write_bytes(reliability_png(fitted))

@@ -59,18 +59,15 @@ def classify(
         with interruptible(f"{done} of {len(files)} files are done", text=False):
             try:
                 with working(f"reading {file}"):
-                    from aris.tasks.cases import as_case
+                    from aris.prompting.builders import COLORECTAL_TISSUES
+                    from aris.tasks.classify import TISSUE_QUESTION, examination
 
-                    chosen = kind(image_kind)
-                    case = as_case(file, chosen if chosen or option else "pathology")
+                    options = option or COLORECTAL_TISSUES
+                    case = examination(file, options, kind(image_kind))
                 backend = session.backend
-                from aris.prompting.builders import COLORECTAL_TISSUES
                 from aris.tasks import classify as task
-                from aris.tasks.classify import TISSUE_QUESTION
 
-                result = task(
-                    backend, case, option or COLORECTAL_TISSUES, question or TISSUE_QUESTION, by=by, force=force
-                )
+                result = task(backend, case, options, question or TISSUE_QUESTION, by=by, force=force)
             except ImageError as error:
                 failed += 1
                 if json:

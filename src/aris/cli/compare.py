@@ -9,7 +9,7 @@ import typer
 from aris.cli import options as o
 from aris.cli.kinds import KindOption, kind
 from aris.cli.outcome import interruptible
-from aris.cli.session import Session, generation_options
+from aris.cli.session import Session
 from aris.cli.terminal import heading, one_line, working, write, write_json
 
 MARK = "DRAFT \u2014 not signed"
@@ -35,7 +35,6 @@ def compare(
         aris compare march.dcm june.dcm --model google/medgemma-1.5-4b-it
     """
     session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
-    generation = generation_options(temperature=0.0, top_k=0, top_p=1.0, min_p=0.0, seed=None)
     with interruptible("the comparison is not complete", text=not json):
         with working(f"reading {one} and {other}"):
             from aris.tasks.cases import as_case
@@ -44,7 +43,7 @@ def compare(
         backend = session.backend
         from aris.tasks import ComparisonStream
 
-        stream = ComparisonStream(backend, first, second, force=force, options=generation)
+        stream = ComparisonStream(backend, first, second, force=force)
         if not json:
             heading(f"{MARK} \u00b7 {backend.name} \u00b7 {stream.prior.source} then {stream.current.source}")
         for piece in stream:

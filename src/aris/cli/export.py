@@ -72,6 +72,9 @@ def export(
         if each not in FORMATS:
             raise typer.BadParameter(f"{each!r} is not one of {_FORMATS}", param_hint="--format")
     found, images = _read(report, image, regions, revision, prompt_version)
+    if name and Path(name).name != name:
+        raise typer.BadParameter("it is a part of a file's name, not a path; choose the folder with --out",
+                                 param_hint="--name")  # fmt: skip
     stem = name or ("report" if report == "-" else Path(report).name.split(".")[0]) or "report"
     # All are made before one is written: a format that cannot be had leaves no half of a set behind.
     made = {

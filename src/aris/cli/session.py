@@ -86,7 +86,7 @@ class Session:
             from aris.tasks import load_calibration
             from aris.tasks.prompts import FINDING_QUESTION
 
-            self._calibration = load_calibration(path, self.backend.name, FINDING_QUESTION)
+            self._calibration = load_calibration(path, self.backend.name, FINDING_QUESTION, self.backend.changes)
         return self._calibration
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from aris import __version__
-from aris.errors import ExchangeError, ImageError
+from aris.errors import ArisError, ExchangeError, ImageError
 from aris.exchange.fhir import bundle
 from aris.exchange.fhir_reading import read_bundle
 from aris.exchange.files import read_header
@@ -22,7 +22,7 @@ from aris.exchange.report import DocumentReference, ModelIdentity, Report, check
 from aris.exchange.sr import structured_report
 from aris.exchange.sr_reading import read_structured_report
 from aris.imaging.sources import FileSource
-from aris.store.objects import text
+from aris.store.objects import number, text
 from aris.tasks.private_files import write_private
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ ImageFile = str | Path | FileSource
 # Drafts of these are about a whole series, of which they name one file.
 _OF_SERIES = ("ct", "mr", "pathology")
 _MAX_BYTES = 64 << 20
+OTHER_IMAGES = "the images named here are not the file that the draft was made from"
 
 
 def document(report: Report, form: Format, images: Sequence[ImageFile] = ()) -> dict[str, bytes]:
@@ -151,15 +152,46 @@ def report_from_task(values: dict[str, Any], source: str, images: Sequence[Image
     identity = model_identity(draft.model, more.pop("revision", None), more.pop("prompt_version", None))
     created = more.pop("created", None) or local_now()
     if images:
-        patient, study, references = subject([read_header(each) for each in images])
+        headers = [read_header(each) for each in images]
+        patient, study, references = subject(headers)
         more |= {"patient": patient, "study": study, "images": references}
-    return report_of(draft, model=identity, created=created, **more)
+        if not _made_from(draft.file, headers):
+            draft = draft.model_copy(update={"warnings": (OTHER_IMAGES, *draft.warnings)})
+    made = report_of(draft, model=identity, created=created, **more)
+    if images:
+        _check_boxes(made, headers)
+    return made
+
+
+def _made_from(name: str, headers: Sequence[Any]) -> bool:
+    """Whether a draft's file, where it still is, is one of these images, or of the series of one."""
+    source = _source(name)
+    try:
+        own = None if source is None else read_header(source)
+    except (ArisError, OSError):  # gone or damaged by now
+        own = None
+    if own is None:
+        return True
+    kinds = ("SOPInstanceUID", "SeriesInstanceUID") if len(headers) > 1 else ("SOPInstanceUID",)
+    return any(text(own, kind) == text(each, kind) for kind in kinds for each in headers)
+
+
+def _check_boxes(report: Report, headers: Sequence[Any]) -> None:
+    sizes = {text(each, "SOPInstanceUID"): (number(each, "Columns"), number(each, "Rows")) for each in headers}
+    for region in report.regions:
+        columns, rows = sizes.get(region.image, (None, None))
+        if columns and rows and (region.box[2] > columns + 0.5 or region.box[3] > rows + 0.5):
+            raise ExchangeError(
+                f"a box lies outside its image of {columns} x {rows} pixels; give left, top, right, bottom in pixels "
+                "of the image that was read"
+            )
 
 
 def images_of_task(values: dict[str, Any]) -> list[FileSource]:
     """The DICOM files that a task's JSON is about, where they still are: a film, or all of a slice's or slide's series.
 
-    A member of an archive is found in it. A series is looked for in its file's own folder and below.
+    A member of an archive is found in it. A series is looked for in its file's own folder and below; of one that
+    several drafts are about, each has its own `instances`.
 
     Raises:
         ExchangeError: the folder or the archive cannot be searched.
@@ -176,9 +208,10 @@ def images_of_task(values: dict[str, Any]) -> list[FileSource]:
     except ImageError:  # its words name a place that nobody typed
         raise ExchangeError("the draft's series cannot be found where it was; give its files with --image") from None
     for series in found.series:
-        files = [instance.source for instance in series.instances]
-        if any(_same(each, source) for each in files):
-            return files
+        if any(_same(each.source, source) for each in series.instances):
+            wanted = values.get("instances")
+            part = set(map(str, wanted)) if isinstance(wanted, list) else set()
+            return [each.source for each in series.instances if not part or each.sop_instance_uid in part]
     return [source]
 
 

@@ -74,7 +74,8 @@ class _Writer:
             **self._subject(),
             **({"effectiveDateTime": _date(report.study.date)} if report.study.date else {}),
             "issued": (report.signer.signed_at if report.signer else report.created).isoformat(),
-            "performer": [self.device],
+            # A performer is a person or an organization; what wrote the draft stands in the Provenance.
+            **({"performer": [organization]} if organization else {}),
             **({"resultsInterpreter": [signer]} if signer else {}),
             **({"result": results} if results else {}),
             **({"imagingStudy": self.studies} if self.studies else {}),

@@ -47,9 +47,10 @@ class _Reader:
         studies = [self._at(each) for each in report.get("imagingStudy", [])]
         revised = [each["what"] for each in provenance.get("entity", []) if each["role"] == "revision"]
         state = _code(provenance["activity"])
+        author = next(each for each in provenance["agent"] if _code(each["type"]) == "author")
         return {
             "status": next(status for status, code in codes.STATES.items() if code.value == state),
-            "model": self._model(self._at(report["performer"][0])),
+            "model": self._model(self._at(author["who"])),
             "created": provenance["recorded"],
             "sections": sections,
             "findings": [_finding(each) for each in by_kind.get("finding", [])],

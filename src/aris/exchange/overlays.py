@@ -34,6 +34,11 @@ _SHOWN = (
     "VOILUTFunction", "VOILUTSequence",
 )  # fmt: skip
 
+_IN_GROUPS = {
+    "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
+    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
+}
+
 
 def presentation_state(report: Report, images: Sequence[Dataset]) -> Dataset:
     """The regions as graphics over the grey images that they lie on.
@@ -53,7 +58,7 @@ def presentation_state(report: Report, images: Sequence[Dataset]) -> Dataset:
     colour = highdicom("color").CIELabColor(80, 10, 80)
     layer = pr.GraphicLayer("ARIS", 1, "Regions of the report", display_color=colour)
     headers = [_header(report, each) for each in shown]
-    annotations = [_annotation(report, each, layer) for each in headers]
+    annotations = [annotation for each in headers for annotation in _annotations(report, each, layer)]
     inverse = text(headers[0], "PhotometricInterpretation") == "MONOCHROME1"
     shapes = highdicom("enum").PresentationLUTShapeValues
     state: Any = pr.GrayscaleSoftcopyPresentationState(
@@ -167,19 +172,57 @@ def _header(report: Report, image: Dataset) -> Any:
         for item in made.get(sequence, []):
             if "LUTExplanation" in item:
                 del item.LUTExplanation
+    if "NumberOfFrames" in image:
+        _put_groups(made, image)
     return made
 
 
-def _annotation(report: Report, header: Any, layer: Any) -> Any:
+def _put_groups(made: Any, image: Any) -> None:
+    """Rescale and window as functional groups, where highdicom looks for those of every image with frames."""
+    from pydicom import Dataset
+
+    def taken(group: Any) -> Dataset:
+        kept = Dataset()
+        for sequence, keywords in _IN_GROUPS.items():
+            for item in group.get(sequence, [])[:1]:
+                part = Dataset()
+                for keyword in keywords:
+                    if keyword in item:
+                        setattr(part, keyword, copy.deepcopy(item[keyword].value))
+                setattr(kept, sequence, [part])
+        return kept
+
+    if "SharedFunctionalGroupsSequence" in image:
+        made.SharedFunctionalGroupsSequence = [taken(image.SharedFunctionalGroupsSequence[0])]
+        frames = [taken(each) for each in image.get("PerFrameFunctionalGroupsSequence", [])]
+        if any("PixelValueTransformationSequence" in each for each in frames):
+            raise ExchangeError("a presentation state has one rescale, and the image has one for each of its frames")
+    else:
+        plain = Dataset()
+        for sequence, keywords in _IN_GROUPS.items():
+            if keywords[0] in image:
+                setattr(plain, sequence, [image])
+        made.SharedFunctionalGroupsSequence = [taken(plain)]
+        frames = [Dataset() for _ in range(int(image.NumberOfFrames or 1))]
+    made.PerFrameFunctionalGroupsSequence = frames
+
+
+def _annotations(report: Report, header: Any, layer: Any) -> list[Any]:
+    """The report's state and what lies on all frames of an image; then, frame by frame, what lies on that one alone."""
+    regions = [each for each in report.regions if each.image == str(header.SOPInstanceUID)]
+    return [
+        _annotation(report, header, layer, frame, [each for each in regions if each.frame == frame])
+        for frame in dict.fromkeys((None, *(each.frame for each in regions)))
+    ]
+
+
+def _annotation(report: Report, header: Any, layer: Any, frame: int | None, regions: list[Region]) -> Any:
     pr = highdicom("pr")
-    uid = str(header.SOPInstanceUID)
     pixel, display = pr.AnnotationUnitsValues.PIXEL, pr.AnnotationUnitsValues.DISPLAY
     # The state of the report stands on the screen, however far the image is zoomed.
-    words = [pr.TextObject(report.mark, display, bounding_box=(0.0, 0.0, 1.0, 0.05))]
+    words = [] if frame else [pr.TextObject(report.mark, display, bounding_box=(0.0, 0.0, 1.0, 0.05))]
     outlines = []
-    for region in report.regions:
-        if region.image != uid:
-            continue
+    for region in regions:
         left, top, right, bottom = region.box
         # As in a report, (0, 0) is the outer corner of the first pixel (PS3.3 C.10.5.1.2).
         corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
@@ -187,7 +230,9 @@ def _annotation(report: Report, header: Any, layer: Any) -> Any:
         outlines.append(pr.GraphicObject(pr.GraphicTypeValues.POLYLINE, outline, pixel))
         anchor = (float(outline[0, 0]), float(outline[0, 1]))
         words.append(pr.TextObject(_label(region)[:1024], pixel, anchor_point=anchor, anchor_point_visible=False))
-    return pr.GraphicAnnotation([header], layer, graphic_objects=outlines or None, text_objects=words)
+    return pr.GraphicAnnotation(
+        [header], layer, referenced_frame_number=frame, graphic_objects=outlines or None, text_objects=words
+    )
 
 
 def _label(region: Region) -> str:

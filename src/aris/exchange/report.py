@@ -246,10 +246,7 @@ def report_of(
     if draft.assessment is not None:
         found = tuple(each.model_copy(update={"word": ""}) for each in draft.assessment.findings)
     else:
-        found = tuple(
-            Finding(name=each.name, probability=each.probability, assessed=each.probability is not None)
-            for each in draft.findings
-        )
+        found = tuple(Finding(**each.model_dump(), assessed=each.probability is not None) for each in draft.findings)
     return checked(
         model=model,
         created=created or local_now(),

@@ -136,7 +136,8 @@ def display_pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tu
     shape = (_text(dataset.get("PresentationLUTShape")) or "").upper()
     # Inverted last: once for MONOCHROME1, whose Presentation LUT Shape is INVERSE (PS3.3 C.8.11.1.1.2).
     if interpretation == "MONOCHROME1" or shape == "INVERSE":
-        shown = 255 - shown
+        # Padding is no part of the image: it stays the dark that it is on other films, and does not glare around it.
+        shown = np.where(valid, 255 - shown, 0).astype(np.uint8) if valid.any() else 255 - shown
     return (shown if places is None else shown[places]), notes
 
 

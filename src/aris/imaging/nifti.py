@@ -18,6 +18,7 @@ import numpy.typing as npt
 from aris.errors import ImageError
 from aris.imaging.film import contents, printable
 from aris.imaging.geometry import Plane, plane
+from aris.imaging.sources import FileSource
 from aris.imaging.volume import MAX_VOXELS, Volume
 
 _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
@@ -25,14 +26,14 @@ _MAX_BYTES = 4 << 30
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-def read_nifti(path: str | Path, modality: Literal["CT", "MR"] | None = None) -> Volume:
+def read_nifti(path: str | Path | FileSource, modality: Literal["CT", "MR"] | None = None) -> Volume:
     """Read a volume and turn it so that its slices are as a scanner's: axial, feet to head, patient's right at left.
 
     Where the volume is oblique, the turn is to the nearest axes; nothing is interpolated. Scaled values beyond float32
     count as no numbers, and an orientation of such numbers as unknown.
 
     Args:
-        path: a .nii or .nii.gz file.
+        path: a .nii or .nii.gz file, or a member of an archive.
         modality: the format does not say it. CT values are Hounsfield units by custom.
 
     Raises:

@@ -131,37 +131,59 @@ def in_zip(path: Path) -> Iterator[tuple[FileSource, bytes] | Skipped]:
     Raises:
         ImageError: no zip archive, more than 100,000 members, or it would swell beyond what archives of images do.
     """
-    name = FileSource(path).name
-    try:
-        archive = zipfile.ZipFile(path)
-    except Exception:  # zipfile raises many kinds on a damaged directory
-        raise ImageError(f"{name}: the archive is damaged; pack or copy it again") from None
-    with archive:
-        # An entry without a name is none; zipfile itself stumbles over it.
-        infos = [info for info in archive.infolist() if info.filename and not info.is_dir()]
-        if len(infos) > MAX_FILES:
-            raise ImageError(f"{name}: more than {MAX_FILES:,} files; give a smaller archive")
-        unpacked = sum(info.file_size for info in infos)
-        packed = min(path.stat().st_size, sum(info.compress_size for info in infos))
-        swells = unpacked > _RATIO_FREE_BYTES and unpacked > MAX_ARCHIVE_RATIO * max(1, packed)
-        if unpacked > MAX_ARCHIVE_BYTES or swells:
-            raise ImageError(f"{name}: it unpacks to {unpacked / 1e9:.1f} GB, more than images would; refused")
-        seen: set[str] = set()
-        for info in sorted(infos, key=lambda one: one.filename):
-            source = FileSource(path, info.filename)
-            parts = PurePosixPath(info.filename.replace("\\", "/"))
-            if parts.name.lower() in _NOT_IMAGES or parts.name.startswith(".") or "__MACOSX" in parts.parts:
+    with _opened(path) as archive:
+        for each in _members(archive, path):
+            if isinstance(each, Skipped):
+                yield each
                 continue
-            if reason := _trick(info, parts):
-                yield Skipped(source.name, reason)
-            elif info.filename in seen:
-                yield Skipped(source.name, "the archive holds this name twice; the last was used")
-            else:
-                seen.add(info.filename)
-                try:
-                    yield source, read_member(archive, archive.getinfo(info.filename), source.name)
-                except ImageError as error:
-                    yield Skipped(source.name, _reason(error, source.name))
+            try:
+                yield each, read_member(archive, archive.getinfo(each.member or ""), each.name)
+            except ImageError as error:
+                yield Skipped(each.name, _reason(error, each.name))
+
+
+def named_in_zip(path: Path, endings: tuple[str, ...]) -> list[FileSource]:
+    """The members of an archive whose names end so, in small letters, as far as `in_zip` gives them; none is unpacked.
+
+    Raises:
+        ImageError: as for `in_zip`.
+    """
+    with _opened(path) as archive:
+        members = [each for each in _members(archive, path) if isinstance(each, FileSource)]
+    return [each for each in members if (each.member or "").lower().endswith(endings)]
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except Exception:  # zipfile raises many kinds on a damaged directory
+        raise ImageError(f"{FileSource(path).name}: the archive is damaged; pack or copy it again") from None
+
+
+def _members(archive: zipfile.ZipFile, path: Path) -> Iterator[FileSource | Skipped]:
+    name = FileSource(path).name
+    # An entry without a name is none; zipfile itself stumbles over it.
+    infos = [info for info in archive.infolist() if info.filename and not info.is_dir()]
+    if len(infos) > MAX_FILES:
+        raise ImageError(f"{name}: more than {MAX_FILES:,} files; give a smaller archive")
+    unpacked = sum(info.file_size for info in infos)
+    packed = min(path.stat().st_size, sum(info.compress_size for info in infos))
+    swells = unpacked > _RATIO_FREE_BYTES and unpacked > MAX_ARCHIVE_RATIO * max(1, packed)
+    if unpacked > MAX_ARCHIVE_BYTES or swells:
+        raise ImageError(f"{name}: it unpacks to {unpacked / 1e9:.1f} GB, more than images would; refused")
+    seen: set[str] = set()
+    for info in sorted(infos, key=lambda one: one.filename):
+        source = FileSource(path, info.filename)
+        parts = PurePosixPath(info.filename.replace("\\", "/"))
+        if parts.name.lower() in _NOT_IMAGES or parts.name.startswith(".") or "__MACOSX" in parts.parts:
+            continue
+        if reason := _trick(info, parts):
+            yield Skipped(source.name, reason)
+        elif info.filename in seen:
+            yield Skipped(source.name, "the archive holds this name twice; the last was used")
+        else:
+            seen.add(info.filename)
+            yield source
 
 
 def _trick(info: zipfile.ZipInfo, parts: PurePosixPath) -> str | None:

@@ -76,6 +76,7 @@ class Api:
             "spec": None if backend.spec is None else backend.spec.name,
             "reads_images": backend.reads_images,
             "calibration": dict(backend.calibration),
+            "changes": backend.changes,
         }
         parent = None if adapter is None else self.name
         return ModelCard(

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TextIO
 
 from aris.errors import StoreError
 
@@ -33,8 +34,15 @@ class FileStore:
         try:
             for each in (folder, self._incoming):
                 each.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Held, shared, as long as this store is open: who would clear what others are writing cannot have it alone.
+            self._open = (folder / "open.lock").open("a")
+            _lock(self._open, alone=False)
         except OSError as error:
             raise StoreError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
+
+    def close(self) -> None:
+        """Let others clear what is left of this one's writing. Files can still be read and added."""
+        self._open.close()
 
     def add(self, data: bytes) -> str:
         """Keep the bytes; when this returns, they are on the disk.
@@ -80,14 +88,18 @@ class FileStore:
         return data
 
     def clear_incoming(self) -> int:
-        """Remove what was being written when a process ended; only where no other process is adding.
+        """Remove what was being written when a process ended; nothing, where another has the folder open and may write.
 
         Returns:
-            how many files there were.
+            how many files were removed.
         """
-        left = list(self._incoming.iterdir())
-        for each in left:
-            each.unlink(missing_ok=True)
+        alone = _lock(self._open, alone=True)
+        try:
+            left = list(self._incoming.iterdir()) if alone else []
+            for each in left:
+                each.unlink(missing_ok=True)
+        finally:
+            _lock(self._open, alone=False)
         return len(left)
 
     def _write(self, data: bytes, place: Path) -> None:
@@ -105,6 +117,20 @@ class FileStore:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def _lock(file: TextIO, *, alone: bool) -> bool:
+    """Take a lock that goes with its process: shared, or at once and alone. Whether it is had.
+
+    Where a system or a disk has no such locks, nobody is known to be alone.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+    except (ImportError, OSError, ValueError):  # no such locks; held by others; closed
+        return False
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -78,8 +78,9 @@ class Store:
         self._writing = threading.Lock()
 
     def close(self) -> None:
-        """Give the database back."""
+        """Give the database and the folder back."""
         self._engine.dispose()
+        self.files.close()
 
     def __enter__(self) -> Store:
         return self

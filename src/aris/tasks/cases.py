@@ -33,15 +33,18 @@ from aris.imaging import (
     volume_images,
 )  # fmt: skip
 from aris.imaging.dicom import modality_word
-from aris.imaging.film import printable
+from aris.imaging.film import named, printable
+from aris.imaging.sources import named_in_zip
 from aris.prompting import Image, Part
 from aris.tasks.scope import KIND_NAMES, Kind, is_chest
 
 # Of which kind a still of a DICOM modality is: ophthalmic and dermoscopic photographs, photographs.
 _STILLS: dict[str, Kind] = {"OP": "fundus", "DM": "skin", "XC": "skin", "GM": "pathology"}
+_FILMS = ("CR", "DX", "DR", "RG")
 _VOLUMES: dict[str, Kind] = {"CT": "ct", "MR": "mr"}
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _NIFTI = (".nii", ".nii.gz")
+_ZIP = b"PK\x03\x04"
 _SLIDES = (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif", ".svslide")
 
 
@@ -56,6 +59,7 @@ class Case:
         film: where it is a film.
         modality, body_part: as the file says.
         header: what it says of the examination.
+        instances: SOP Instance UIDs of the slices, where they are not the whole series; else empty.
         spacing: "PixelSpacing" where lengths can be measured, "" where not; of a film its `spacing_attribute`.
         warnings: one line each.
     """
@@ -69,6 +73,7 @@ class Case:
     header: Header = field(default_factory=Header)
     spacing: str = ""
     warnings: tuple[str, ...] = ()
+    instances: tuple[str, ...] = ()
 
     def parts(self) -> list[Part]:
         """The images as a prompt has them: one alone, several each with its label behind it."""
@@ -77,6 +82,11 @@ class Case:
         if len(self.images) == 1:
             return [Image(self.images[0].pixels)]
         return [part for each in self.images for part in (Image(each.pixels), each.label)]
+
+
+def says_other_kind(modality: str | None) -> bool:
+    """Whether a DICOM modality tells that an image is no histopathology; those of captures, as SC, tell nothing."""
+    return modality in (*_FILMS, *_VOLUMES) or _STILLS.get(modality or "", "pathology") != "pathology"
 
 
 def as_case(what: Case | Film | str | Path, kind: Kind | None = None) -> Case:
@@ -163,7 +173,7 @@ def _film_file(path: str | FileSource, kind: Kind | None) -> Case:
     return film_case(film, kind, read_header(path) if film.format == "dicom" else None)
 
 
-def _picture(path: str, kind: Kind | None) -> Case:
+def _picture(path: str | FileSource, kind: Kind | None) -> Case:
     """A PNG, JPEG or TIFF."""
     if kind in (None, "chest film", "film"):
         return film_case(read_film(path), kind)
@@ -209,14 +219,16 @@ def _slide_case(what: Path | Series, source: str) -> Case:
 
 
 def _of_folder(where: Path, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
-    """Every series of a folder or archive, study by study; then, of a folder, its pictures and NIfTI volumes."""
-    pictures: list[Path] = []
+    """Every series of a folder or archive, study by study; then its pictures and NIfTI volumes."""
+    pictures: list[FileSource] = []
+    wanted = (*_PICTURES, *_NIFTI)
     if where.is_dir():
-        wanted = (*_PICTURES, *_NIFTI)
-        pictures = sorted(each for each in where.rglob("*") if each.name.lower().endswith(wanted) and each.is_file())
+        found = sorted(each for each in where.rglob("*") if each.name.lower().endswith(wanted) and each.is_file())
         root = where.resolve()
-        pictures = [each for each in pictures if each.resolve().is_relative_to(root)]
+        pictures = [FileSource(each) for each in found if each.resolve().is_relative_to(root)]
     try:
+        if _head(where)[:4] == _ZIP:
+            pictures = named_in_zip(where, wanted)
         studies = find_studies(where)
     except ImageError as error:
         if not pictures:
@@ -226,12 +238,13 @@ def _of_folder(where: Path, kind: Kind | None, version: str) -> Iterator[Case | 
         for study in studies.studies:
             for series in study.series:
                 yield from _of_series(series, kind, version)
-        names = {str(each) for each in pictures}
+        names = {each.name for each in pictures}
         yield from (each for each in studies.skipped if each.source not in names)
     for each in pictures:
         volume = each.name.lower().endswith(_NIFTI)
         read = (lambda p: _nifti_case(p, kind, version)) if volume else (lambda p: _picture(p, kind))
-        yield from _guarded(str(each), lambda read=read, each=each: [read(str(each))])
+        place = each if each.member is not None else str(each.path)
+        yield from _guarded(named(each), lambda read=read, place=place: [read(place)])
 
 
 def _of_series(series: Series, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
@@ -256,17 +269,24 @@ def _volume_cases(series: Series, version: str) -> Sequence[Case]:
     if series.modality not in _VOLUMES:
         raise ImageError(f"modality {series.modality} has no form in MedGemma's prompts")
     header = read_header(series.instances[0].source)
-    source = series.instances[0].source.name
-    return [_volume_case(volume, series.modality, source, header, version) for volume in read_volumes(series)]
+    made = []
+    for volume in read_volumes(series):
+        uids = {uid for uid, _ in volume.origins}
+        inside = [each for each in series.instances if each.sop_instance_uid in uids] or list(series.instances)
+        case = _volume_case(volume, series.modality, inside[0].source.name, header, version)
+        part = len(inside) < len(series.instances)
+        made.append(replace(case, instances=tuple(each.sop_instance_uid for each in inside)) if part else case)
+    return made
 
 
-def _nifti_case(path: str, kind: Kind | None, version: str) -> Case:
+def _nifti_case(path: str | FileSource, kind: Kind | None, version: str) -> Case:
     """A NIfTI volume, whose file does not say what it is of."""
     modality = {each: name for name, each in _VOLUMES.items()}.get(kind or "film")
     if modality is None:
         raise ImageError(f"{printable(path)}: a NIfTI volume does not say what it is of; say its kind (ct, mr)")
-    volume = read_nifti(Path(path).expanduser(), "CT" if modality == "CT" else "MR")
-    return _volume_case(volume, modality, path, Header(), version)
+    place = path if isinstance(path, FileSource) else Path(path).expanduser()
+    volume = read_nifti(place, "CT" if modality == "CT" else "MR")
+    return _volume_case(volume, modality, named(path), Header(), version)
 
 
 def _volume_case(volume: Volume, modality: str, source: str, header: Header, version: str) -> Case:
@@ -288,7 +308,7 @@ def _guarded(name: str, read: object) -> Iterator[Case | Skipped]:
 
 
 def _is_archive(path: Path) -> bool:
-    return _head(path)[:4] == b"PK\x03\x04" or path.name.upper() == "DICOMDIR"
+    return _head(path)[:4] == _ZIP or path.name.upper() == "DICOMDIR"
 
 
 def _dicom(path: Path) -> bool:

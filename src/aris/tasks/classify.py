@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from aris.backends import Backend, GenerationOptions
-from aris.errors import ModelError, PromptError
+from aris.errors import ImageError, ModelError, PromptError
 from aris.imaging import Film
+from aris.imaging.dicom import modality_word
+from aris.imaging.film import printable
 from aris.prompting import user
 from aris.prompting.builders import COLORECTAL_TISSUES, histology, lettered
-from aris.tasks.cases import Case, as_case
+from aris.tasks.cases import Case, as_case, says_other_kind
 from aris.tasks.options import parse_option
 from aris.tasks.results import Classification, Option
 from aris.tasks.scope import FORCED, Kind, permitted
@@ -47,7 +49,7 @@ def classify(
 
     Raises:
         ScopeError: outside the model's scope.
-        ImageError: a file cannot be read.
+        ImageError: a file cannot be read, or is none of the kind that the tissues are of.
         ModelError: the model reads no images, or `by` is "score" and the endpoint gives no log-probabilities.
         PromptError: the options are fewer than 2, more than 26, empty or not distinct.
     """
@@ -55,9 +57,7 @@ def classify(
     names = [option.strip() for option in options]
     if len({name.lower() for name in names}) < len(names):
         raise PromptError("options: two are the same; give each once")
-    if kind is None and tuple(names) == COLORECTAL_TISSUES:
-        kind = "pathology"
-    case = as_case(what, kind)
+    case = examination(what, names, kind)
     warnings = permitted(model, "classify", case.kind, force=force)
     warnings += case.warnings
     parts = case.parts()
@@ -98,6 +98,25 @@ def classify(
         warnings=tuple(dict.fromkeys(warnings)),
         forced=FORCED in warnings,
     )
+
+
+def examination(what: Case | Film | str | Path, options: Sequence[str], kind: Kind | None = None) -> Case:
+    """The examination that is classified: histopathology where nobody says its kind and the options are tissues.
+
+    Raises:
+        ImageError: it cannot be read, holds several examinations, or says that it is no histopathology.
+    """
+    if kind is not None or tuple(options) != COLORECTAL_TISSUES:
+        return as_case(what, kind)
+    case = as_case(what, "pathology")
+    if case.kind != "pathology" or says_other_kind(case.modality):
+        # By the name that was typed: a file's name inside it may be a patient's.
+        name = f"{printable(what)}: " if isinstance(what, str | Path) else ""
+        raise ImageError(
+            f"{name}modality {modality_word(case.modality)} is no histopathology, of which the tissues are; "
+            "give options and a question of your own, or say its kind"
+        )
+    return case
 
 
 def _normalised(scores: Sequence[float]) -> list[float]:

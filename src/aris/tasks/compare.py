@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -55,7 +54,7 @@ class ComparisonStream(Iterator[str]):
         first, second = as_case(one, kind), as_case(other, kind)
         for case in (first, second):
             if len(case.images) != 1:
-                raise ImageError(f"{case.source}: {len(case.images)} images; two single images are compared")
+                raise ImageError(f"an examination of {len(case.images)} images; two single images are compared")
         if first.header.patient and second.header.patient and first.header.patient != second.header.patient:
             raise ImageError("the two images are of different patients (Patient ID); give two of one patient")
         if first.kind != second.kind and not force:
@@ -72,7 +71,7 @@ class ComparisonStream(Iterator[str]):
             self.warnings.append("a file has no Patient ID: that both are of one patient is not checked")
         self._model = model
         messages = comparison(Image(self.prior.images[0].pixels), Image(self.current.images[0].pixels))
-        self._reply = model.stream(messages, replace(options or GenerationOptions(), max_tokens=MAX_TOKENS))
+        self._reply = model.stream(messages, options or GenerationOptions(max_tokens=MAX_TOKENS))
 
     def __iter__(self) -> ComparisonStream:
         return self

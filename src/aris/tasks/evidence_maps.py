@@ -56,7 +56,7 @@ def may_show(model: Backend, kind: Kind, *, force: bool) -> tuple[bool, tuple[st
 def require_one_image(case: Case) -> None:
     """Raise `ImageError` if an examination has more images than one: a map is of one."""
     if len(case.images) != 1:
-        raise ImageError(f"{case.source}: {len(case.images)} images; evidence is shown on one, choose it")
+        raise ImageError(f"an examination of {len(case.images)} images; evidence is shown on one, choose it")
 
 
 def finding_evidence(

@@ -203,13 +203,17 @@ class DraftStream(Iterator[str]):
             model=self._model.name,
             file=self.assessment.file,
             sections=sections,
-            findings=tuple(ScoredFinding(name=f.name, probability=f.probability) for f in self.assessment.findings),
+            findings=tuple(
+                ScoredFinding(name=f.name, probability=f.probability, present=f.present, note=f.note)
+                for f in self.assessment.findings
+            ),
             warnings=tuple(dict.fromkeys(warnings)),
             kind=self.case.kind,
             priority=priority(self.assessment.findings, "" if reply is None else said),
             checks=failed,
             evidence=self._evidence,
             confidence=self._confidence,
+            instances=self.case.instances,
             timings={name: None if value is None else round(value, 4) for name, value in timings.items()},
             forced=self.assessment.forced,
             text=text,

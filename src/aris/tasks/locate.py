@@ -48,7 +48,7 @@ def locate(
     """
     case = as_case(what, kind)
     if len(case.images) != 1:
-        raise ImageError(f"{case.source}: {len(case.images)} images; boxes are given on one, choose it")
+        raise ImageError(f"an examination of {len(case.images)} images; boxes are given on one, choose it")
     warnings = permitted(model, "locate", case.kind, force=force)
     warnings += case.warnings
     pixels = case.images[0].pixels

@@ -10,7 +10,7 @@ Priority = Literal["routine", "urgent", "critical"]
 
 
 class Result(BaseModel):
-    """Base of all results. `forced` appears in JSON only where it is true, `evidence` where it was asked for."""
+    """Base of all results. `forced` and `instances` appear in JSON only where they are, `evidence` where asked for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -21,6 +21,8 @@ class Result(BaseModel):
             del data["forced"]
         if data.get("evidence", ()) is None:
             del data["evidence"]
+        if "instances" in data and not data["instances"]:
+            del data["instances"]
         return data
 
 
@@ -176,10 +178,17 @@ class Sections(Result):
 
 
 class ScoredFinding(Result):
-    """A finding's name and probability, None if it was not assessed."""
+    """A finding as a draft's JSON has it.
+
+    Attributes:
+        name, present, note: as of a `Finding`.
+        probability: 0 to 1; None if it was not assessed.
+    """
 
     name: str
     probability: float | None = Field(default=None, ge=0, le=1)
+    present: bool | None = None
+    note: str = ""
 
 
 class FailedCheck(Result):
@@ -243,6 +252,7 @@ class Draft(Result):
         checks: which failed.
         evidence: where findings and words came from; None unless it was asked for.
         confidence: of each sentence; None where there is no text, or it was stopped.
+        instances: SOP Instance UIDs of what it is about, where that is a part of the file's series only; else empty.
         timings: seconds, and `decode_tokens_per_s`; see `backends.Timings`.
         text: what the model wrote, before it was parsed. Not in JSON.
         assessment: the scored findings in full. Not in JSON.
@@ -260,6 +270,7 @@ class Draft(Result):
     checks: tuple[FailedCheck, ...] = ()
     evidence: tuple[Evidence, ...] | None = None
     confidence: Confidence | None = None
+    instances: tuple[str, ...] = ()
     timings: dict[str, float | None] = Field(default_factory=dict)
     forced: bool = False
     text: str = Field(default="", exclude=True)

@@ -215,9 +215,15 @@ def save_calibration(
     *,
     model: str,
     question: str,
+    changes: str = "",
     extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a site's calibration, with what was measured of it.
+
+    Args:
+        model, changes: the backend that gave the scores (`Backend.name` and `Backend.changes`).
+        question: the wording that it was asked with.
+        extra: what to note besides.
 
     Raises:
         DataError: it cannot be written.
@@ -225,6 +231,7 @@ def save_calibration(
     contents = {
         "site": True,
         "model": model,
+        "changes": changes,
         "question": question,
         **(extra or {}),
         "findings": {each.name: _entry(each) for each in fitted},
@@ -256,12 +263,16 @@ def _numbers(figure: Figure) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else round(value, 4) for name, value in asdict(figure).items()}
 
 
-def load_calibration(path: str | Path, model: str, question: str) -> Calibration:
-    """A site's calibration, for the model and the question that it was made with. Findings that were no better than
-    chance are left out: they are then not assessed.
+def load_calibration(path: str | Path, model: str, question: str, changes: str = "") -> Calibration:
+    """A site's calibration, for the model, its weights and the question that it was made with. Findings that were no
+    better than chance are left out: they are then not assessed.
+
+    Args:
+        model, changes, question: as for `save_calibration`.
 
     Raises:
-        CheckpointError: it cannot be read, is no calibration of a site, or was made with another model or wording.
+        CheckpointError: it cannot be read, is no calibration of a site, or was made with another model, other weights
+            or another wording.
     """
     try:
         contents = json.loads(Path(path).read_bytes())
@@ -274,6 +285,9 @@ def load_calibration(path: str | Path, model: str, question: str) -> Calibration
     if contents.get("model") != model:
         made_with = contents.get("model")
         raise CheckpointError(f"{path}: made with {made_with!r:.80}, not with {model}; calibrate this model")
+    if contents.get("changes", "") != changes:
+        one, other = (str(each or "the model's own")[:80] for each in (contents.get("changes"), changes))
+        raise CheckpointError(f"{path}: made with other weights ({one}), not with these ({other}); calibrate again")
     if contents.get("question") != question:
         raise CheckpointError(f"{path}: made with another wording of the questions; calibrate again")
     made = read_calibration(contents)

@@ -145,8 +145,8 @@ class ModelCard(BaseModel):
     Attributes:
         max_model_len: tokens that it reads and writes at most (vLLM's field).
         parent: for an adapter, the model that it is on (vLLM's field).
-        aris: what Aris' own clients ask for besides: the registry's name of the model, whether it reads images, and
-            its calibration.
+        aris: what Aris' own clients ask for besides: the registry's name of the model, whether it reads images, its
+            calibration, and what was done to its weights.
     """
 
     id: str
