@@ -5,6 +5,8 @@ a file's path as the caller gave it is fine, its contents are not. The command l
 anything that is not an `ArisError` is a defect.
 """
 
+import errno
+
 
 class ArisError(Exception):
     """Base of every error that Aris raises on purpose."""
@@ -40,3 +42,8 @@ class StoreError(ArisError):
 
 class ExchangeError(ArisError):
     """A document cannot be written or read, an object cannot be de-identified, or a peer cannot be reached."""
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether the disk, a quota, or a limit on files left no room."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

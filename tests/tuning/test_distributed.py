@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
 from safetensors.torch import load_file
+from tiny_pictures import dark_and_bright
 from tiny_training import tiny_rows
 
 import tiny_checkpoint
@@ -57,9 +57,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Some rows have a picture and some have none, so that processes differ in what they see."""
     folder = tmp_path_factory.mktemp("data")
     lines = []
-    for number in range(24):
-        bright = number % 2
-        Image.fromarray(np.full((20, 30, 3), 40 + 170 * bright, np.uint8)).save(folder / f"{number}.png")
+    for number, bright in dark_and_bright(folder, 24):
         content: list[dict[str, str]] = [{"type": "text", "text": "Bright? " + "Look. " * (number % 5)}]
         if number % 3:
             content.insert(0, {"type": "image", "path": f"{number}.png"})

@@ -7,10 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tiny_pictures import dark_and_bright
 from tiny_training import IMAGE, SOFT, tiny_model, tiny_recipe
 
 import tiny_checkpoint
@@ -47,9 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Questions of yes and no, of lettered options, and of free text, some with a picture."""
     folder = tmp_path_factory.mktemp("data")
     lines = []
-    for number in range(24):
-        bright = number % 2
-        Image.fromarray(np.full((20, 30, 3), 40 + 170 * bright, np.uint8)).save(folder / f"{number}.png")
+    for number, bright in dark_and_bright(folder, 24):
         asked: dict[str, tuple[Any, str]] = {
             "bright": ([{"type": "image", "path": f"{number}.png"}, {"type": "text", "text": "Bright?"}],
                        "Yes" if bright else "No"),

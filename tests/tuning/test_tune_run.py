@@ -15,6 +15,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from tiny_pictures import dark_and_bright
 from typer.testing import CliRunner
 
 import aris
@@ -47,9 +48,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     lines = []
-    for number in range(24):
-        bright = number % 2
-        Image.fromarray(np.full((20, 30, 3), 40 + 170 * bright, np.uint8)).save(folder / f"{number}.png")
+    for number, bright in dark_and_bright(folder, 24):
         content = [{"type": "image", "path": f"{number}.png"}, {"type": "text", "text": "Bright?"}]
         messages = [{"role": "user", "content": content}, {"role": "assistant", "content": "Yes" if bright else "No"}]
         lines.append(json.dumps({"messages": messages, "group": f"p{number // 2}"}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -16,28 +15,19 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from aris.errors import CheckpointError
+from aris.errors import CheckpointError, is_full_disk
 
 SHARD = 4 * 1000**3  # bytes of tensors in a file, unless one tensor is larger
 _NAMES = {
     torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int8: "I8", torch.uint8: "U8",
 }  # fmt: skip
 _SPARE = 64 << 20  # bytes of disk for what is not a tensor
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file beside its place and move it there: a kill or a power cut leaves the old file or the new one."""
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        with fresh.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)  # on a full disk its half would take the room that the next try needs
-        raise
+    with _beside(path) as file:
+        write(file)
 
 
 @contextmanager
@@ -51,20 +41,30 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         raise CheckpointError(f"{path}: a folder; give the file to write")
     if not path.parent.is_dir():
         raise CheckpointError(f"{path.parent}: no such folder; make it first")
+    try:
+        with _beside(path) as file:
+            yield file
+    except OSError as error:
+        raise _unwritten(path, error) from None
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[BinaryIO]:
     fresh = path.with_name(f".{path.name}.new")
     try:
         with fresh.open("wb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         fresh.replace(path)
-    except OSError as error:
-        raise _unwritten(path, error) from None
-    finally:
+    except BaseException:
         with suppress(OSError):
-            fresh.unlink(missing_ok=True)
+            fresh.unlink(missing_ok=True)  # on a full disk its half would take the room that the next try needs
+        raise
 
 
 def _unwritten(path: Path, error: OSError) -> CheckpointError:
-    if error.errno in _FULL:
+    if is_full_disk(error):
         return CheckpointError(f"{path}: the disk is full; free some space or choose another place")
     return CheckpointError(f"{path}: cannot be written ({error.strerror}); check its permissions")
 

@@ -86,8 +86,9 @@ def draft(
                     _refused(case, file, json=json)
                     continue
                 with_site = session.calibration(calibration)
-                with interruptible(INCOMPLETE, text=False), working(f"looking for text on {file}"):
-                    case = letters.on_case(case)
+                if letters.wanted:
+                    with interruptible(INCOMPLETE, text=False), working(f"looking for text on {file}"):
+                        case = letters.on_case(case)
                 _one(
                     session, case, with_site, maps, json=json, force=force, options=generation, max_tokens=max_tokens
                 )

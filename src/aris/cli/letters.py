@@ -36,7 +36,7 @@ class Letters:
     """
 
     def __init__(self, wanted: bool) -> None:
-        self._wanted = wanted
+        self.wanted = wanted
         if wanted:
             from aris.errors import ExchangeError
             from aris.exchange.burned_in import trouble
@@ -58,7 +58,7 @@ class Letters:
         return replace(case, film=film, warnings=(*case.warnings, *notes))
 
     def _notes(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> tuple[str, ...]:
-        if not self._wanted:
+        if not self.wanted:
             return ()
         from aris.exchange.burned_in import legible
 

@@ -69,11 +69,9 @@ def find_text(pixels: npt.NDArray[Any]) -> list[TextBox]:
     for top in _starts(height):
         for left in _starts(width):
             tile = grey[top : top + _TILE, left : left + _TILE]
-            scale = 2 if max(tile.shape) <= _SMALL else 1
             # Letters in a bright or dark place differ little from it: there they stand out in the second look.
             for look, score in ((tile, _SCORE), (_evened(tile), _SURE)):
-                found = _read(look.repeat(scale, 0).repeat(scale, 1))
-                boxes += [_moved(box, left, top, scale) for box in found if box.score >= score]
+                boxes += [_moved(box, left, top) for box in _read(look) if box.score >= score]
     return boxes
 
 
@@ -93,9 +91,7 @@ def legible(pixels: npt.NDArray[Any]) -> int:
 
     picture = Image.fromarray(_levels(pixels))
     picture.thumbnail((_TILE, _TILE))
-    seen = np.asarray(picture)
-    scale = 2 if max(seen.shape) <= _SMALL else 1
-    return sum(box.score >= _SURE for box in _read(seen.repeat(scale, 0).repeat(scale, 1)))
+    return sum(box.score >= _SURE for box in _read(np.asarray(picture)))
 
 
 def blank(pixels: npt.NDArray[Any], boxes: list[TextBox]) -> None:
@@ -158,14 +154,14 @@ def _starts(length: int) -> list[int]:
     return [round(i * (length - _TILE) / (count - 1)) for i in range(count)]
 
 
-def _moved(box: TextBox, left: int, top: int, scale: int) -> TextBox:
-    return TextBox(
-        box.left // scale + left, box.top // scale + top, -(-box.right // scale) + left, -(-box.bottom // scale) + top,
-        box.score,
-    )  # fmt: skip
+def _moved(box: TextBox, left: int, top: int) -> TextBox:
+    return TextBox(box.left + left, box.top + top, box.right + left, box.bottom + top, box.score)
 
 
 def _read(tile: npt.NDArray[np.uint8]) -> list[TextBox]:
+    """Text in a tile, of which a small one is read at twice its size."""
+    scale = 2 if max(tile.shape) <= _SMALL else 1
+    tile = tile.repeat(scale, 0).repeat(scale, 1)
     found, _ = _reader()(np.ascontiguousarray(np.stack([tile] * 3, axis=-1)), use_cls=False)
     boxes = []
     for corners, text, score in found or ():
@@ -173,7 +169,10 @@ def _read(tile: npt.NDArray[np.uint8]) -> list[TextBox]:
         if float(score) < _SCORE or not letters or _MARKS.fullmatch(text.strip().upper()):
             continue
         x, y = [float(point[0]) for point in corners], [float(point[1]) for point in corners]
-        boxes.append(TextBox(int(min(x)), int(min(y)), int(max(x)) + 1, int(max(y)) + 1, float(score)))
+        right, bottom = int(max(x)) + 1, int(max(y)) + 1
+        boxes.append(
+            TextBox(int(min(x)) // scale, int(min(y)) // scale, -(-right // scale), -(-bottom // scale), float(score))
+        )
     return boxes
 
 

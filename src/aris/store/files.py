@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TextIO
 
-from aris.errors import StoreError
+from aris.errors import StoreError, is_full_disk
 
 RESERVE_BYTES = 256 << 20
 
@@ -64,7 +64,7 @@ class FileStore:
             # Also where the file was there: whoever put it there may not have come to this line.
             _sync_folder(place.parent)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if is_full_disk(error):
                 raise StoreFullError(f"{self._folder}: the disk is full; make room, then send again") from None
             raise StoreError(f"{self._folder}: cannot be written ({error.strerror})") from None
         return digest

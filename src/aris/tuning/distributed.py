@@ -118,6 +118,10 @@ def leave(team: Team) -> None:
         dist.destroy_process_group()
 
 
+def silent(line: str) -> None:
+    """Say nothing: only the first of several processes speaks."""
+
+
 def shard(model: MedGemma, trained: Mapping[str, Tensor], team: Team) -> dict[str, Tensor]:
     """Shard a prepared model over the team, if it is to be; the trained parameters by the same names, now as shards."""
     if not team.sharded:

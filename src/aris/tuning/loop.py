@@ -19,14 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from aris.checkpoints.writing import write_whole
-from aris.errors import DataError
+from aris.errors import DataError, is_full_disk
 from aris.model import MedGemma
 from aris.prompting import Tokenizer
 from aris.tuning.answering import Examination
 from aris.tuning.collate import Mixture, collate
 from aris.tuning.curves import draw_curves
-from aris.tuning.distributed import Team, clip, load_optimizer, whole, whole_state
-from aris.tuning.endings import is_full_disk, is_out_of_memory
+from aris.tuning.distributed import Team, clip, load_optimizer, silent, whole, whole_state
+from aris.tuning.endings import is_out_of_memory
 from aris.tuning.evaluating import measure_losses
 from aris.tuning.graphs import GraphedSteps, StaticBatch, roomy, static_batch, static_loss
 from aris.tuning.metrics import METRICS, is_better
@@ -118,7 +118,7 @@ class Loop:
     ) -> None:
         self.team = team or Team()
         if not self.team.leads:
-            say = _silent
+            say = silent
         recipe = recipe.with_metrics_of_each_task()
         self.model, self.trained, self.recipe, self.pictures, self.out, self.say = (
             model, trained, recipe, pictures, out, say
@@ -408,7 +408,3 @@ class Loop:
         self.best_value, self.first_value = state["best_value"], state["first_value"]
         self.window, self.saved_step = list(state["window"]), self.step
         self.say(f"going on from step {self.step} of {self.recipe.steps}")
-
-
-def _silent(line: str) -> None:
-    """Only the first of several processes speaks."""

@@ -17,14 +17,13 @@ from torch import Tensor
 from aris.checkpoints.checkpoint import load_model
 from aris.checkpoints.peft import CONFIG, TRAINED, WEIGHTS, save_adapter
 from aris.checkpoints.writing import write_whole
-from aris.errors import CheckpointError, DataError
+from aris.errors import CheckpointError, DataError, is_full_disk
 from aris.model import MedGemma
 from aris.prompting import PromptProcessor
 from aris.tuning.base import open_base
 from aris.tuning.conversations import BadRow, Pair, read_rows
 from aris.tuning.data_check import data_files, file_splits
-from aris.tuning.distributed import Team, join, leave, shard, unshard
-from aris.tuning.endings import is_full_disk
+from aris.tuning.distributed import Team, join, leave, shard, silent, unshard
 from aris.tuning.loop import Loop, Pictures, Result
 from aris.tuning.pictures import PictureBank, ProcessedBank
 from aris.tuning.preference import PreferenceLoop, pair_row
@@ -92,7 +91,7 @@ def tune(
     board = Board(out / TENSORBOARD) if tensorboard else None
     team, torch_device = join(torch.device(device), shards=recipe.shard)
     if not team.leads:
-        say = _nothing
+        say = silent
     try:
         follow = board.add if board is not None and team.leads else None
         cache = tower_cache or out / TOWER_CACHE
@@ -226,10 +225,6 @@ def _pictures(
     features = TowerCache(cache, model, bank.digests, bank.picture, see, settings)
     features.fill(say, team)
     return Pictures(bank.pixels(), lambda films, _: view(films), view, features)
-
-
-def _nothing(line: str) -> None:
-    """Only the first of several processes speaks."""
 
 
 def _splits(

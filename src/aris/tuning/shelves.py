@@ -94,10 +94,9 @@ def fill(rows: Sequence[TokenRow], shelves: Sequence[Shelf]) -> list[tuple[Shelf
         put.setdefault(_place(row), []).append(row)
     filled = []
     for place, own in sorted(put.items()):
-        shelf = of[place]
+        shelf, fewest = of[place], min(own, key=_answers)
         for start in range(0, len(own), shelf.rows):
             part = own[start : start + shelf.rows]
-            fewest = min(own, key=_answers)
             filled.append((shelf, part + [replace(fewest, weight=0.0)] * (shelf.rows - len(part))))
     return filled
 

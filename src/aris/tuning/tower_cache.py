@@ -24,10 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aris.errors import DataError
+from aris.errors import DataError, is_full_disk
 from aris.model import MedGemma
 from aris.tuning.distributed import Team
-from aris.tuning.endings import is_full_disk
 
 FORMAT = 1
 # Free space that filling the cache leaves on the disk.

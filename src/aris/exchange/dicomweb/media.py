@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -64,6 +65,11 @@ def accepted(header: str | None) -> list[MediaRange]:
         return [MediaRange("*/*")]
     ranges = [parse(each) for each in _COMMA.split(header[:_LONGEST]) if each.strip()]
     return sorted((each for each in ranges if each.quality > 0), key=lambda each: -each.quality)
+
+
+def takes_json(ranges: Iterable[MediaRange]) -> bool:
+    """Whether one of them takes DICOM JSON, under its own name or as any JSON."""
+    return any(each.takes(JSON) or each.takes("application/json") for each in ranges)
 
 
 def parse(text: str) -> MediaRange:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import logging
 import os
 import re
 import site
 import sys
 import tempfile
+from collections.abc import Callable
 from ctypes import POINTER, Structure, byref, c_char_p, c_float, c_int, c_size_t, c_uint, c_void_p
 from pathlib import Path
 
@@ -199,3 +201,13 @@ def _check(result: int, what: str) -> None:
 def kernel(source: str, name: str, device: int, **definitions: int) -> Kernel:
     """The kernel for a device, which is the current one; compiled when first asked for."""
     return Kernel(source, name, tuple(definitions.items()))
+
+
+def compiles(make: Callable[[], Kernel], otherwise: str) -> bool:
+    """Whether `make` gives its kernel; if not, a warning says what is used `otherwise`, and why."""
+    try:
+        make()
+    except CudaSourceError as error:
+        logging.getLogger(__name__).warning("%s: %s", otherwise, error)
+        return False
+    return True

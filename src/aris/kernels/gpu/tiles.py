@@ -7,15 +7,13 @@ matrix units, or are multiplied outside of them at 5 instructions a weight. Here
 from __future__ import annotations
 
 import functools
-import itertools
-import logging
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import torch
 from torch import Tensor
 
-from aris.kernels.gpu.cuda_source import CudaSourceError, kernel, why_not
+from aris.kernels.gpu.cuda_source import compiles, kernel, why_not
 from aris.kernels.gpu.device import SMALL_BLOCK_MEMORY, block_memory
 from aris.kernels.gpu.weights import Weight
 
@@ -83,12 +81,10 @@ def _works(device: int) -> bool:
     if why_not() or torch.cuda.get_device_capability(device) < (8, 0):
         return False
     shape = {"NORM": 0, "SPLIT": 0, "BRANCH": 0, "PAIRS": 1, "WARPS": _WARPS, "DEPTH": _depth(device)}
-    try:
-        kernel("tiles.cu", "product", device, ONE=1, **shape, GATED=0, GS=2, WIDE=0)
-    except CudaSourceError as error:
-        logging.getLogger(__name__).warning("int4 weights are read by Triton's kernels, which is slower: %s", error)
-        return False
-    return True
+    return compiles(
+        lambda: kernel("tiles.cu", "product", device, ONE=1, **shape, GATED=0, GS=2, WIDE=0),
+        "int4 weights are read by Triton's kernels, which is slower",
+    )
 
 
 def _depth(device: int) -> int:
@@ -105,7 +101,7 @@ def plan(
     fewer units asked for ahead. None if nothing fits.
     """
     total = tiles * spans
-    for ahead, waves in itertools.product(range(depth, 1, -1), (1, 2, 3, 4, 6, 8, 12, 16, 32, 64)):
+    for ahead, waves in product(range(depth, 1, -1), (1, 2, 3, 4, 6, 8, 12, 16, 32, 64)):
         blocks = min(waves * processors, total if split else tiles)
         starts = [block * total // blocks if split else block * tiles // blocks * spans for block in range(blocks + 1)]
         runs = list(pairwise(starts))
@@ -113,9 +109,13 @@ def plan(
         shared = _WARPS * ahead * 4 * (512 + 8 * groups * 4) + _WARPS * slots * 32 * (1 if one else 8) * 4
         shared += reach * (4 * 4 + 128 * 2) if one else reach * groups * 8 * 4
         if shared <= room:
-            owners = [sum(first < (t + 1) * spans and past > t * spans for first, past in runs) for t in range(tiles)]
-            return Plan(blocks, max(owners) if split else 1, slots, ahead, shared)
+            return Plan(blocks, _owners(runs, tiles, spans) if split else 1, slots, ahead, shared)
     return None
+
+
+def _owners(runs: list[tuple[int, int]], tiles: int, spans: int) -> int:
+    """Of all tiles: the runs of units that share one at most."""
+    return max(sum(first < (t + 1) * spans and past > t * spans for first, past in runs) for t in range(tiles))
 
 
 def _most(runs: list[tuple[int, int]], spans: int) -> tuple[int, int]:

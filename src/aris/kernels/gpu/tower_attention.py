@@ -7,7 +7,6 @@ only emulated, not yet on a GPU, so it is used where `ARIS_TOWER_ATTENTION` is s
 from __future__ import annotations
 
 import functools
-import logging
 import math
 import os
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aris.kernels.gpu.cuda_source import CudaSourceError, Kernel, kernel, why_not
+from aris.kernels.gpu.cuda_source import Kernel, compiles, kernel, why_not
 
 HEAD_DIM = 72
 _KEYS = 128  # of a block: an image's patches must be a multiple
@@ -52,12 +51,7 @@ def can_attend(patches: int, head_dim: int, dtype: torch.dtype) -> bool:
 def _works(device: int) -> bool:
     if why_not() or torch.cuda.get_device_capability(device) != (9, 0):
         return False
-    try:
-        _kernel(device, DEFAULT)
-    except CudaSourceError as error:
-        logging.getLogger(__name__).warning("the tower's attention is PyTorch's, which is slower: %s", error)
-        return False
-    return True
+    return compiles(lambda: _kernel(device, DEFAULT), "the tower's attention is PyTorch's, which is slower")
 
 
 def _kernel(device: int, plan: Plan) -> Kernel:

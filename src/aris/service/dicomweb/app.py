@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aris import __version__
 from aris.exchange.dicomweb import frames, multipart, rendering, retrieving, searching
-from aris.exchange.dicomweb.media import DICOM, JSON, MediaRange, accepted
+from aris.exchange.dicomweb.media import DICOM, JSON, MediaRange, accepted, takes_json
 from aris.exchange.dicomweb.problems import WebError, not_acceptable, not_found
 from aris.exchange.dicomweb.storing import Storing
 from aris.service.access_log import AccessLog
@@ -282,7 +282,7 @@ def _accepted(request: Request) -> list[MediaRange]:
 
 
 def _require_json(request: Request) -> None:
-    if not any(each.takes(JSON) or each.takes("application/json") for each in _accepted(request)):
+    if not takes_json(_accepted(request)):
         raise not_acceptable(f"this is given as {JSON}")
 
 

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from aris.exchange.dicomweb.media import DICOM, JSON, accepted, content_type
+from aris.exchange.dicomweb.media import DICOM, JSON, accepted, content_type, takes_json
 from aris.exchange.dicomweb.multipart import Part, PartReader
 from aris.exchange.dicomweb.problems import WebError, not_acceptable
 from aris.exchange.dicomweb.storing import Storing
@@ -63,9 +63,7 @@ class Uploads:
 
     def _checked(self, request: Request) -> tuple[bytearray | None, PartReader | None]:
         """What can be said before the body is read."""
-        if not any(
-            each.takes(JSON) or each.takes("application/json") for each in accepted(request.headers.get("accept"))
-        ):
+        if not takes_json(accepted(request.headers.get("accept"))):
             raise not_acceptable(f"what became of the objects is told as {JSON}")
         declared = request.headers.get("content-length", "0")
         if declared.isdigit() and int(declared) > self._limits.request_bytes:
@@ -78,7 +76,7 @@ class Uploads:
         else:
             reader = None
         if self._active >= self._limits.uploads:
-            raise WebError(503, "as many objects arrive as there is room for; try again", retry_after_s=BUSY_S)
+            raise _busy()
         return (bytearray() if reader is None else None), reader
 
     async def _chunks(
@@ -112,7 +110,7 @@ class Uploads:
                 self._held += now - held
                 held = now
                 if self._held > self._limits.held_bytes:
-                    raise WebError(503, "as many objects arrive as there is room for; try again", retry_after_s=BUSY_S)
+                    raise _busy()
             if reader is not None:
                 reader.finish()
             elif whole:
@@ -132,3 +130,7 @@ class Uploads:
 
     def _over(self) -> WebError:
         return WebError(413, f"the request is larger than {self._limits.request_bytes:,} bytes; send fewer objects")
+
+
+def _busy() -> WebError:
+    return WebError(503, "as many objects arrive as there is room for; try again", retry_after_s=BUSY_S)
