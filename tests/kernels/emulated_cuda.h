@@ -7,11 +7,13 @@
 #include <vector>
 #include <algorithm>
 #include <functional>
+#include <utility>
 using std::max; using std::min;
 #define __device__
 #define __forceinline__ inline
 #define __global__
 #define __restrict__
+#define __grid_constant__
 #define __launch_bounds__(...)
 #define __cluster_dims__(...)
 #define __align__(n) alignas(n)
@@ -69,6 +71,14 @@ template <class T> T __shfl_xor_sync(unsigned, T value, int step) {
     memcpy(&me->slot[0], &value, 4);
     meet_warp();
     T other; memcpy(&other, &fibers[warp_from() + (me->id % 32 ^ step)].slot[0], 4);
+    meet_warp();
+    return other;
+}
+template <class T> T __shfl_sync(unsigned, T value, int lane) {
+    static_assert(sizeof(T) == 4, "");
+    memcpy(&me->slot[0], &value, 4);
+    meet_warp();
+    T other; memcpy(&other, &fibers[warp_from() + lane % 32].slot[0], 4);
     meet_warp();
     return other;
 }

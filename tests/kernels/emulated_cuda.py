@@ -11,12 +11,14 @@ import ctypes
 import hashlib
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
 
 import torch
 
+_ATTRIBUTES = re.compile(r"__restrict__|const __grid_constant__")
 _FOLDER = Path(__file__).parents[2] / "src/aris/kernels/gpu"
 
 _PRELUDE = Path(__file__).with_suffix(".h").read_text()
@@ -118,13 +120,14 @@ class EmulatedKernel:
     def __init__(self, source: str, **definitions: int) -> None:
         text, signature = _source(source)
         name, parameters = signature.split("|")
-        kinds = [" ".join(part.replace("__restrict__", "").split()) for part in parameters.split(",")]
+        kinds = [" ".join(_ATTRIBUTES.sub("", part).split()) for part in parameters.split(",")]
         names = [re.search(r"(\w+)$", kind)[1] for kind in kinds]  # type: ignore[index]
         types = [kind[: -len(n)].strip() for kind, n in zip(kinds, names, strict=True)]
         held = "".join(f"static {kind} held_{n};\n" for kind, n in zip(types, names, strict=True))
         call = f"static void call() {{ {name}({', '.join('held_' + n for n in names)}); }}\n"
         setters = "".join(
-            f'extern "C" void set_{i}({"void *" if "*" in kind else kind} v) {{ held_{n} = ({kind})v; body = call; }}\n'
+            f'extern "C" void set_{i}({"void *" if "*" in kind or kind == "TensorMap" else kind} v) '
+            f"{{ held_{n} = {'*(TensorMap *)v' if kind == 'TensorMap' else f'({kind})v'}; body = call; }}\n"
             for i, (kind, n) in enumerate(zip(types, names, strict=True))
         )
         head = "".join(f"#define {key} {value}\n" for key, value in definitions.items())
@@ -148,8 +151,10 @@ class EmulatedKernel:
         self, grid: tuple[int, int, int], threads: int, shared: int, arguments: tuple[object, ...], *, pdl: bool
     ) -> None:
         for i, (kind, value) in enumerate(zip(self._types, arguments, strict=True)):
-            if isinstance(value, torch.Tensor):
-                given: object = ctypes.c_void_p(value.data_ptr())
+            if isinstance(value, bytes):
+                given: object = value
+            elif isinstance(value, torch.Tensor):
+                given = ctypes.c_void_p(value.data_ptr())
             elif value is None:
                 given = ctypes.c_void_p(0)
             else:
@@ -160,3 +165,10 @@ class EmulatedKernel:
 
 def kernel(source: str, name: str, device: int, **definitions: int) -> EmulatedKernel:
     return EmulatedKernel(source, **definitions)
+
+
+def tensor_map(matrix: torch.Tensor, box: tuple[int, int], *, swizzled: bool) -> bytes:
+    """What `TensorMap` of emulated_hopper.h holds, in place of the driver's."""
+    pitch = matrix.stride(0) * matrix.element_size()
+    assert matrix.stride(1) == 1 and pitch % 16 == 0 and matrix.data_ptr() % 16 == 0 and box[1] % 8 == 0
+    return struct.pack("QQiiiii4x", matrix.data_ptr(), pitch, *matrix.shape, *box, swizzled)

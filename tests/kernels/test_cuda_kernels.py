@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import emulated_cuda
@@ -14,7 +15,6 @@ from aris.kernels.gpu.activation import gated_reference
 from aris.kernels.gpu.cuda_source import why_not
 from aris.kernels.gpu.matmul import dequantise
 from aris.kernels.gpu.tiles import Norm, parts_of, plan, tiled_product
-from aris.kernels.gpu.tower_attention import Plan
 from aris.kernels.gpu.weights import Weight, pack_tiles, stack
 from triton_interpreter import DEVICE
 
@@ -33,7 +33,9 @@ def device(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("no C++ compiler")
     for module in (tiles, row_attention, tower_attention):
         monkeypatch.setattr(module, "kernel", emulated_cuda.kernel)
-    monkeypatch.setattr(tiles, "_processors", lambda device: PROCESSORS)
+    for module in (tiles, tower_attention):
+        monkeypatch.setattr(module, "processors", lambda device: PROCESSORS)
+    monkeypatch.setattr(tower_attention, "tensor_map", emulated_cuda.tensor_map)
     monkeypatch.setattr(tiles, "_depth", lambda device: 3)
     monkeypatch.setattr(tiles, "block_memory", lambda device: 227 << 10)
     monkeypatch.setattr(row_attention, "clusters", lambda kv_heads, device: 2)
@@ -92,7 +94,7 @@ def test_products_where_there_is_little_shared_memory(rows: int, monkeypatch: py
     """More blocks than processors, and fewer units ahead."""
     room = 38 << 10 if rows == 1 else 45 << 10
     monkeypatch.setattr(tiles, "block_memory", lambda device: room)
-    monkeypatch.setattr(tiles, "_processors", lambda device: 1)
+    monkeypatch.setattr(tiles, "processors", lambda device: 1)
     cut = tiles._plan(192 // 32, 384 // 128, 2, True, rows == 1, 0)
     assert cut is not None and cut.blocks == 2 and cut.depth == 2 and cut.shared <= room
     check_product(rows, (192, 384), 64)
@@ -196,13 +198,17 @@ def test_attention_of_one_row(local: bool, dim: int, heads: int, kv_heads: int, 
         assert apart(mine, theirs) < 1e-4
 
 
-@pytest.mark.parametrize("plan", [Plan(3, 3), Plan(2, 2), Plan(2, 3, overlap=True)])
-def test_attention_of_a_tower_with_heads_of_72(plan: Plan) -> None:
-    """More blocks of keys than buffers; with three groups the last of the queries' blocks is not full."""
+@pytest.mark.parametrize("early", [False, True])
+def test_attention_of_a_tower_with_heads_of_72(early: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More blocks of keys than buffers, more tiles than processors, and a head's last tile is not full."""
     if DEVICE == "cuda" and torch.cuda.get_device_capability() != (9, 0):
         pytest.skip("for Hopper")
-    qkv = (1.5 * torch.randn(1, 512, 3, 2, 72, device=DEVICE)).bfloat16()
-    qkv[:, 200:, 1] += 0.5  # later keys score higher than all before
-    got = tower_attention.tower_attention(qkv, plan)
-    wanted = tower_attention.tower_attention_reference(qkv.double())
+    if DEVICE == "cpu":
+        monkeypatch.setattr(tower_attention, "processors", lambda device: 2)
+        monkeypatch.setattr(tower_attention, "kernel", partial(emulated_cuda.kernel, EARLY=int(early)))
+    query = (1.5 * torch.randn(2, 640, 1, 72, device=DEVICE)).bfloat16()
+    key_value = (1.5 * torch.randn(2, 1, 72, 2, 640, device=DEVICE)).bfloat16()
+    key_value[0, ..., 200:] += 0.5  # later keys score higher than all before
+    got = tower_attention.tower_attention(query, key_value)
+    wanted = tower_attention.tower_attention_reference(query.double(), key_value.double())
     assert got.shape == wanted.shape and apart(got, wanted) < 4e-3

@@ -11,7 +11,7 @@ from torch import nn
 from aris.engine import cuda_tower
 from aris.engine.cuda_tower import CudaTower
 from aris.kernels.gpu import tower_attention
-from aris.kernels.gpu.layer_norm import norm_ahead, norm_ahead_reference
+from aris.kernels.gpu.layer_norm import shifted_norm, shifted_norm_reference
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
 from triton_interpreter import DEVICE
 
@@ -64,24 +64,25 @@ def test_heads_of_72_take_the_kernel_made_for_them(monkeypatch: pytest.MonkeyPat
     model = tiny(2, 144, 64, torch.bfloat16)
     pixels = torch.rand(1, 3, 64, 64, device=DEVICE) * 2 - 1
     calls = []
-    monkeypatch.setenv("ARIS_TOWER_ATTENTION", "1")
     if DEVICE == "cpu":
         if emulated_cuda.compiler() is None:
             pytest.skip("no C++ compiler")
         monkeypatch.setattr(tower_attention, "kernel", emulated_cuda.kernel)
+        monkeypatch.setattr(tower_attention, "tensor_map", emulated_cuda.tensor_map)
+        monkeypatch.setattr(tower_attention, "processors", lambda device: 3)
         monkeypatch.setattr(tower_attention, "_works", lambda device: True)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     elif not tower_attention.can_attend(256, 72, torch.bfloat16):
         pytest.skip("for Hopper")
 
-    def counted(qkv: torch.Tensor) -> torch.Tensor:
-        calls.append(tuple(qkv.shape))
-        return tower_attention.tower_attention(qkv)
+    def counted(query: torch.Tensor, key_value: torch.Tensor) -> torch.Tensor:
+        calls.append((tuple(query.shape), tuple(key_value.shape)))
+        return tower_attention.tower_attention(query, key_value)
 
     monkeypatch.setattr(cuda_tower, "tower_attention", counted)
     got = CudaTower(model)(pixels)
-    assert calls == [(1, 256, 3, 2, 72)] * 2
+    assert calls == [((1, 256, 2, 72), (2, 2, 72, 1, 256))] * 2
     # As near to float32 as the model's own modules in bfloat16 are.
     own = model.encode_images(pixels)
     exact = model.float().encode_images(pixels)
@@ -96,16 +97,16 @@ def test_what_the_kernel_does_not_take_is_left_to_pytorch(patches: int, head_dim
 
 
 @pytest.mark.parametrize("width", [48, 1152])
-def test_a_norm_that_adds_the_next_bias(width: int) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_norm_of_rows_that_lack_a_bias(width: int, dtype: torch.dtype) -> None:
     torch.manual_seed(1)
-    norm = nn.LayerNorm(width, eps=1e-6, device=DEVICE)
+    norm = nn.LayerNorm(width, eps=1e-6, device=DEVICE, dtype=dtype)
     with torch.no_grad():
         norm.weight.normal_()
         norm.bias.normal_()
-    x, ahead = torch.randn(5, width, device=DEVICE) * 3 + 20, torch.randn(width, device=DEVICE)
-    for bias in (ahead, None):
-        one, two = x.clone(), x.clone()
-        with torch.no_grad():
-            assert apart(norm_ahead(one, norm, bias), norm_ahead_reference(two, norm, bias)) < 1e-5
-        assert torch.equal(one, two)
-        assert torch.equal(one, x) == (bias is None)
+    x, shift = (torch.randn(5, width, device=DEVICE) * 3 + 20).to(dtype), torch.randn(width, device=DEVICE) * 4
+    kept = x.clone()
+    with torch.no_grad():
+        got, wanted = shifted_norm(x, shift, norm), shifted_norm_reference(x, shift, norm)
+        assert got.dtype == dtype and apart(got, wanted) < (1e-5 if dtype == torch.float32 else 8e-3)
+    assert torch.equal(x, kept)

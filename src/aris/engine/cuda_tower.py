@@ -1,4 +1,8 @@
-"""The vision tower on CUDA: one product for q, k and v, GELU and residual sums inside the products."""
+"""The vision tower on CUDA: products as large as they get, GELU and residual sums inside them, biases in the norms.
+
+The rows between layers are kept without the biases of the products that were added to them: these are the same for all
+rows, and every norm adds their sum so far (in float32). So a residual sum is one product with beta = 1.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from aris.kernels.gpu.layer_norm import norm_ahead
+from aris.kernels.gpu.layer_norm import shifted_norm
 from aris.kernels.gpu.tower_attention import can_attend, tower_attention
 from aris.model import MedGemma
 from aris.model.vision import VisionLayer
@@ -25,23 +29,42 @@ class _Layer:
     module: VisionLayer
     qkv: Tensor  # (3 V, V)
     qkv_bias: Tensor
+    shift1: Tensor  # (V,) float32: what the rows lack at the first norm
+    shift2: Tensor  # and at the second
 
 
 class CudaTower:
     """Encodes images with a model's tower and projector, whose q, k and v become views of one matrix."""
 
     def __init__(self, model: MedGemma) -> None:
-        assert model.vision_tower is not None
+        vision = model.config.vision
+        assert model.vision_tower is not None and vision is not None
         self.model = model
+        embedding = model.vision_tower.embeddings.patch_embedding
+        # The convolution as a product; rows of a multiple of 16 bytes.
+        assert embedding.bias is not None
+        taps = embedding.weight.data.flatten(1)
+        self._taps = F.pad(taps, (0, -taps.shape[1] % 8))  # (V, C K K and zeros)
+        # Whether attention is this package's kernel, which takes keys and values with the patches last.
+        self._own = can_attend(
+            vision.patches_per_side**2, vision.hidden_size // vision.num_attention_heads, model.dtype
+        )
+        shift = embedding.bias.data.float()
         self._layers: list[_Layer] = []
         for layer in model.vision_tower.encoder.layers:
             assert isinstance(layer, VisionLayer)
-            parts = (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj)
+            attention = layer.self_attn
+            parts = (attention.q_proj, attention.k_proj, attention.v_proj)
             whole = torch.cat([part.weight.data for part in parts])
             bias = torch.cat([part.bias.data for part in parts])
             for part, rows, offsets in zip(parts, whole.chunk(3), bias.chunk(3), strict=True):
                 part.weight.data, part.bias.data = rows, offsets
-            self._layers.append(_Layer(layer, whole, bias))
+            after = shift + attention.out_proj.bias.data
+            if self._own:  # the values' bias is added behind attention
+                after = after + attention.out_proj.weight.data.float() @ attention.v_proj.bias.data.float()
+            self._layers.append(_Layer(layer, whole, bias, shift, after))
+            shift = after + layer.mlp.fc2.bias.data
+        self._shift = shift
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Pixels (N, 3, S, S) to soft tokens (N, mm_tokens_per_image, W)."""
@@ -50,27 +73,54 @@ class CudaTower:
     def _encode(self, pixels: Tensor) -> Tensor:
         tower, projector = self.model.vision_tower, self.model.multi_modal_projector
         assert tower is not None and projector is not None
-        # The convolution leaves the patches last; every step after it is slower on that order.
-        patches = tower.embeddings(pixels).contiguous()
+        patches = self._embed(pixels)
         x = patches.view(-1, patches.shape[2])  # (N P, V), changed in place from here on
         for layer in self._layers:
             attention, mlp = layer.module.self_attn, layer.module.mlp
-            normed = norm_ahead(x, layer.module.layer_norm1, attention.out_proj.bias)
-            qkv = F.linear(normed, layer.qkv, layer.qkv_bias).view(*patches.shape[:2], 3, attention.heads, -1)
-            x.addmm_(_attend(qkv).view(x.shape), attention.out_proj.weight.t())
-            normed = norm_ahead(x, layer.module.layer_norm2, mlp.fc2.bias)
+            normed = shifted_norm(x, layer.shift1, layer.module.layer_norm1)
+            shape = (*patches.shape[:2], attention.heads, x.shape[1] // attention.heads)
+            attended = _own_attention(normed, layer, shape) if self._own else _attention(normed, layer, shape)
+            x.addmm_(attended.view(x.shape), attention.out_proj.weight.t())
+            normed = shifted_norm(x, layer.shift2, layer.module.layer_norm2)
             # The product's epilogue is the tanh approximation, which is the tower's own.
             inner = torch._addmm_activation(mlp.fc1.bias, normed, mlp.fc1.weight.t(), use_gelu=True)
             x.addmm_(inner, mlp.fc2.weight.t())
-        soft: Tensor = projector(norm_ahead(x, tower.post_layernorm, None).view(patches.shape))
+        soft: Tensor = projector(shifted_norm(x, self._shift, tower.post_layernorm).view(patches.shape))
         return soft
 
+    def _embed(self, pixels: Tensor) -> Tensor:
+        """Pixels (N, 3, S, S) to patches (N, P, V) with their positions, without the convolution's bias."""
+        assert self.model.vision_tower is not None
+        embeddings = self.model.vision_tower.embeddings
+        features: Tensor = embeddings.stem(pixels.to(self._taps.dtype))
+        images, channels, height, width = features.shape
+        kernel = embeddings.patch_embedding.kernel_size[0]
+        down, across = height // kernel, width // kernel
+        rows = features.new_zeros(images, down * across, self._taps.shape[1])
+        squares = features[:, :, : down * kernel, : across * kernel]
+        squares = squares.unflatten(3, (across, kernel)).unflatten(2, (down, kernel)).permute(0, 2, 4, 1, 3, 5)
+        rows[:, :, : channels * kernel * kernel].view(squares.shape).copy_(squares)
+        positions = embeddings.position_embedding.weight.expand(images, -1, -1)
+        return torch.baddbmm(positions, rows, self._taps.t().expand(images, -1, -1))
 
-def _attend(qkv: Tensor) -> Tensor:
-    """(N, P, 3, H, D) to (N, P, H, D), contiguous."""
-    _, patches, _, _, head_dim = qkv.shape
-    if can_attend(patches, head_dim, qkv.dtype):
-        return tower_attention(qkv)
+
+def _own_attention(rows: Tensor, layer: _Layer, shape: tuple[int, int, int, int]) -> Tensor:
+    """Rows (N P, V) to (N, P, H, D).
+
+    A bias of the keys adds the same to all scores of a query, which the softmax takes out again; that of the values is
+    added to every result, as weights sum to 1, and is in the layer's `shift2`. So neither is added here.
+    """
+    images, patches, heads, head_dim = shape
+    width = rows.shape[1]
+    query = F.linear(rows, layer.qkv[:width], layer.qkv_bias[:width])
+    key_value = layer.qkv[width:] @ rows.t()
+    return tower_attention(query.view(shape), key_value.view(2, heads, head_dim, images, patches))
+
+
+def _attention(rows: Tensor, layer: _Layer, shape: tuple[int, int, int, int]) -> Tensor:
+    """The same by PyTorch's attention."""
+    images, patches, heads, head_dim = shape
+    qkv = F.linear(rows, layer.qkv, layer.qkv_bias).view(images, patches, 3, heads, head_dim)
     query, key, value = qkv.permute(2, 0, 3, 1, 4)
     with sdpa_kernel(_ATTENTION, set_priority=True):
         return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).contiguous()

@@ -22,6 +22,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+Argument = Tensor | int | float | bytes | None
+
 _FOLDER = Path(__file__).parent
 _INCLUDE = re.compile(rb'^#include "([\w.]+)"$', re.MULTILINE)
 _MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
@@ -159,11 +161,13 @@ class Kernel:
         grid: tuple[int, int, int],
         threads: int,
         shared: int,
-        arguments: tuple[Tensor | int | float | None, ...],
+        arguments: tuple[Argument, ...],
         *,
         pdl: bool,
     ) -> None:
-        """Launch on the current stream. Tensors are passed as pointers, None as a null one, numbers as int and float.
+        """Launch on the current stream.
+
+        Tensors are passed as pointers, None as a null one, numbers as int and float, bytes as a structure.
 
         Args:
             shared: bytes of dynamic shared memory.
@@ -182,12 +186,23 @@ class Kernel:
         _check(_driver().cuLaunchKernelEx(byref(config), self._function, pointers, None), "a kernel was not launched")
 
 
-def _argument(value: Tensor | int | float | None) -> c_void_p | c_int | c_float:
+def _argument(value: Argument) -> c_void_p | c_int | c_float | ctypes.Array[ctypes.c_char]:
+    if isinstance(value, bytes):
+        return ctypes.create_string_buffer(value, len(value))
     if isinstance(value, Tensor):
         return c_void_p(value.data_ptr())
     if value is None:
         return c_void_p(0)
     return c_float(value) if isinstance(value, float) else c_int(value)
+
+
+def call_driver(function: str, what: str, *arguments: object) -> None:
+    """Call a function of the CUDA driver API.
+
+    Raises:
+        CudaSourceError: it did not succeed; the message begins with `what`.
+    """
+    _check(getattr(_driver(), function)(*arguments), what)
 
 
 def _check(result: int, what: str) -> None:

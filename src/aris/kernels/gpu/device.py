@@ -20,3 +20,9 @@ def block_memory(device: int | None) -> int:
     if device is None:
         return 1 << 30
     return _BLOCK_MEMORY.get(torch.cuda.get_device_capability(device), SMALL_BLOCK_MEMORY)
+
+
+@functools.cache
+def processors(device: int) -> int:
+    """Streaming multiprocessors of a device."""
+    return torch.cuda.get_device_properties(device).multi_processor_count

@@ -1,7 +1,7 @@
 // What Hopper's matrix units and asynchronous copies need, as functions (PTX ISA 8, sm_90a).
 //
-// Products are of one warp group of four warps: A (64, 16) lies in registers as mma.m16n8k16 has it, 16 rows a warp; B
-// (16, n) lies in shared memory in pieces of 8 x 8 numbers, 128 bytes each; D is in registers as that instruction has it.
+// Products are of one warp group of four warps: A (64, 16) lies in shared memory, or in registers as mma.m16n8k16 has it, 16
+// rows a warp; B (16, n) lies in shared memory; D is in registers as that instruction has it.
 
 typedef unsigned long long u64;
 
@@ -24,6 +24,24 @@ __device__ __forceinline__ void barrier_wait(u32 at, u32 parity) {
             : "memory");
 }
 
+// Arrives, and `bytes` that are copied on their own must have come too before the phase ends.
+__device__ __forceinline__ void barrier_expect(u32 at, u32 bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(at), "r"(bytes) : "memory");
+}
+
+// A matrix in global memory as the copy engine knows it (CUtensorMap of the CUDA driver API).
+struct alignas(64) TensorMap {
+    unsigned char opaque[128];
+};
+
+// Begins to copy the box of a matrix that starts at column x and row y; its bytes count for the barrier.
+__device__ __forceinline__ void fetch_box(u32 to, const TensorMap &map, int x, int y, u32 barrier) {
+    asm volatile(
+            "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(to),
+            "l"(&map), "r"(x), "r"(y), "r"(barrier)
+            : "memory");
+}
+
 // What this thread wrote to shared memory is seen by the matrix units from here on.
 __device__ __forceinline__ void fence_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
@@ -41,11 +59,16 @@ __device__ __forceinline__ void registers_more() {
 
 // ---- products
 
-// B without swizzling. For B with its second index (k) contiguous: `leading` bytes lie between neighbouring pieces along k,
-// `stride` along n. For B with its first index (n) contiguous: `leading` along k, `stride` along n too.
+// An operand in pieces of 8 x 8 numbers, 128 bytes each, k contiguous: `leading` bytes lie between neighbouring pieces along
+// k, `stride` along the other index.
 __device__ __forceinline__ u64 matrix(u32 at, u32 leading, u32 stride) {
     return (u64)((at & 0x3FFFF) >> 4) | (u64)(leading >> 4) << 16 | (u64)(stride >> 4) << 32;
 }
+
+// An operand in rows of 64 numbers, 128 bytes each, whose eight parts are permuted as the copy engine does ("128B swizzle"), from
+// a multiple of 1,024 bytes on. k contiguous: `stride` bytes lie between neighbouring eights of rows. The other index contiguous:
+// `stride` between eights along k, `leading` between 64s along the other.
+__device__ __forceinline__ u64 swizzled(u32 at, u32 leading, u32 stride) { return matrix(at, leading, stride) | 1ull << 62; }
 
 // Registers written before are ready for the products that follow.
 __device__ __forceinline__ void mma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -65,16 +88,16 @@ __device__ __forceinline__ void hold(float (&d)[n]) {
     for (int i = 0; i < n; i++) asm volatile("" : "+f"(d[i])::"memory");
 }
 
-// D (64, 128) = A B, or += if `add`; B has k contiguous.
-__device__ __forceinline__ void mma_64x128(float (&d)[64], const u32 (&a)[4], u64 b, int add) {
+// D (64, 128) = A B, or += if `add`; A is in shared memory with k contiguous, B has n contiguous.
+__device__ __forceinline__ void mma_64x128(float (&d)[64], u64 a, u64 b, int add) {
     asm volatile(
-            "{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"
+            "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
             "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
             "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
             "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
             "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
             "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
-            "}, {%64, %65, %66, %67}, %68, p, 1, 1, 0;\n}\n"
+            "}, %64, %65, p, 1, 1, 0, 1;\n}\n"
             : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]),
                 "+f"(d[6]), "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]),
                 "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]),
@@ -86,10 +109,10 @@ __device__ __forceinline__ void mma_64x128(float (&d)[64], const u32 (&a)[4], u6
                 "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]),
                 "+f"(d[54]), "+f"(d[55]), "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]),
                 "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63])
-            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
+            : "l"(a), "l"(b), "r"(add));
 }
 
-// D (64, 72) = A B, or += if `add`; B has n contiguous.
+// D (64, 72) = A B, or += if `add`; B has k contiguous.
 __device__ __forceinline__ void mma_64x72(float (&d)[36], const u32 (&a)[4], u64 b, int add) {
     asm volatile(
             "{\n.reg .pred p;\nsetp.ne.b32 p, %41, 0;\n"
@@ -97,7 +120,7 @@ __device__ __forceinline__ void mma_64x72(float (&d)[36], const u32 (&a)[4], u64
             "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
             "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
             "%32, %33, %34, %35"
-            "}, {%36, %37, %38, %39}, %40, p, 1, 1, 1;\n}\n"
+            "}, {%36, %37, %38, %39}, %40, p, 1, 1, 0;\n}\n"
             : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]),
                 "+f"(d[6]), "+f"(d[7]), "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]),
                 "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]), "+f"(d[16]), "+f"(d[17]),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from aris.kernels.gpu.cuda_source import compiles, kernel, why_not
-from aris.kernels.gpu.device import SMALL_BLOCK_MEMORY, block_memory
+from aris.kernels.gpu.device import SMALL_BLOCK_MEMORY, block_memory, processors
 from aris.kernels.gpu.weights import Weight
 
 MOST_ROWS = 64
@@ -72,7 +72,7 @@ def can_tile(rows: int, columns: int, group_size: int) -> bool:
 
 
 def _plan(tiles: int, spans: int, groups: int, split: bool, one: bool, device: int) -> Plan | None:
-    return plan(tiles, spans, groups, split, one, _processors(device), _depth(device), block_memory(device))
+    return plan(tiles, spans, groups, split, one, processors(device), _depth(device), block_memory(device))
 
 
 @functools.cache
@@ -131,11 +131,6 @@ def _most(runs: list[tuple[int, int]], spans: int) -> tuple[int, int]:
     return slots, reach
 
 
-@functools.cache
-def _processors(device: int) -> int:
-    return torch.cuda.get_device_properties(device).multi_processor_count
-
-
 def parts_of(weight: Weight, rows: int) -> int:
     """Parts of the columns into which `tiled_product` cuts a matrix, if it may, to keep all processors busy."""
     device = weight.data.device.index or 0
@@ -145,7 +140,7 @@ def parts_of(weight: Weight, rows: int) -> int:
         assert cut is not None, "see can_tile"
         return cut.parts
     blocks = weight.out_features // 64
-    return max(1, min(_MANY_PARTS, spans, 2 * _processors(device) // blocks))
+    return max(1, min(_MANY_PARTS, spans, 2 * processors(device) // blocks))
 
 
 def tiled_product(
@@ -202,7 +197,7 @@ def _many(
 ) -> None:
     eights = 2 if len(x) <= 16 else 4 if len(x) <= 32 else 8
     # 64 or 128 rows a thread block: 128 where there are enough, as inputs then serve more of them.
-    many = weight.out_features % 128 == 0 and weight.out_features // 128 >= _processors(device)
+    many = weight.out_features % 128 == 0 and weight.out_features // 128 >= processors(device)
     tiles = 2 if eights < 8 and many else 1
     warps = 4
     codes = 2 * tiles * (512 + 8 * shape["GS"] * 4)

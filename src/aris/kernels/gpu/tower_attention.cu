@@ -1,34 +1,23 @@
 // Attention of a vision tower on Hopper, for heads of 72 dimensions: softmax(Q K' / sqrt(72)) V over all patches of an image.
 //
 // Libraries compute such heads as if they had 128 dimensions. Here Q K' runs over 80 (five steps of 16, the last half zeros)
-// and P V over 72, which is a width that the matrix units know. One warp group copies keys and values, GROUPS others
-// have 64 queries each and take turns at the matrix units (after FlashAttention-3, arXiv 2407.08608).
+// and P V over 72, which is a width that the matrix units know. One warp group has keys and values copied, three others have
+// 64 queries each: while one computes a softmax, others keep the matrix units busy (after FlashAttention-3, arXiv 2407.08608).
 //
-// In shared memory a block of 128 keys or values lies as [8 dimensions][key][8 numbers]: pieces of 8 x 8 numbers are 128
-// bytes in a row both for K, whose dimensions are summed over, and for V, whose keys are. Sixteen bytes between the rows
-// of pieces keep copies of neighbouring dimensions on different banks.
+// Keys and values come with their patches contiguous, so that every copy is of whole lines of 128 bytes: with dimensions
+// contiguous, 144 bytes a patch, the requests to the L2 cache alone took longer than all the products.
 #include "common.h"
 #include "hopper.h"
 
-#ifndef GROUPS
-#define GROUPS 3
-#endif
-#ifndef OVERLAP
-#define OVERLAP 0
-#endif
-#ifndef STAGES
-#define STAGES 3
-#endif
-
-#define THREADS ((GROUPS + 1) * 128)
-
 namespace {
-constexpr int DIM = 72, KEYS = 128, CHUNKS = DIM / 8;
-constexpr u32 CHUNK = KEYS * 16 + 16;
-constexpr u32 K_BYTES = (CHUNKS + 1) * CHUNK, V_BYTES = CHUNKS * CHUNK, STAGE = K_BYTES + V_BYTES;
-constexpr u32 BARRIERS = STAGES * STAGE;  // where they begin; the whole takes 16 bytes a stage more
-static_assert(STAGES >= (OVERLAP ? 3 : 2), "a block is handed over when the next one was asked for");
-constexpr int QUERIES = 64 * GROUPS, TOGETHER = 128 / CHUNKS;
+constexpr int DIM = 72, KEYS = 128, CHUNKS = DIM / 8, GROUPS = 3, STAGES = 4, THREADS = (GROUPS + 1) * 128;
+// A block: twice 64 keys, 128 bytes for every dimension and eight of zeros; then the same of values without the zeros.
+constexpr u32 ROW = 128, K_HALF = (DIM + 8) * ROW, V_HALF = DIM * ROW, VALUES = 2 * K_HALF, STAGE = VALUES + 2 * V_HALF;
+// The queries of a group: [8 dimensions][query][8 numbers], with eight dimensions of zeros.
+constexpr u32 Q_CHUNK = 64 * 16, Q_BYTES = (CHUNKS + 1) * Q_CHUNK, QUERIES_AT = STAGES * STAGE;
+// Where the barriers begin; the whole takes 16 bytes more for every stage and group.
+constexpr u32 BARRIERS = QUERIES_AT + GROUPS * Q_BYTES;
+constexpr int QUERIES = 64 * GROUPS;
 
 // The softmax of two rows, block of keys by block (a thread has a quarter of each row): what was seen so far.
 struct Softmax {
@@ -52,9 +41,10 @@ struct Softmax {
             high[r] *= scale;
         }
 #pragma unroll
-        for (int n = 0; n < KEYS / 2; n++) {
+        for (int n = 0; n < KEYS / 2; n += 2) {
             d[n] = power_of_two(fmaf(d[n], scale, -high[n / 2 % 2]));
-            sum[n / 2 % 2] += d[n];
+            d[n + 1] = power_of_two(fmaf(d[n + 1], scale, -high[n / 2 % 2]));
+            sum[n / 2 % 2] += d[n] + d[n + 1];
         }
     }
 
@@ -64,11 +54,12 @@ struct Softmax {
     }
 };
 
-// d = Q K' for the block of keys at `k`, begun.
-__device__ __forceinline__ void scores(float (&d)[KEYS / 2], const u32 (&q)[5][4], u32 k) {
+// d = Q K' for the queries at `q` and the block of keys at `k`, begun.
+__device__ __forceinline__ void scores(float (&d)[KEYS / 2], u32 q, u32 k) {
     mma_fence();
 #pragma unroll
-    for (int t = 0; t < 5; t++) mma_64x128(d, q[t], matrix(k + t * 2 * CHUNK, CHUNK, 128), t > 0);
+    for (int t = 0; t < 5; t++)
+        mma_64x128(d, matrix(q + t * 2 * Q_CHUNK, Q_CHUNK, 128), swizzled(k + t * 16 * ROW, K_HALF, 8 * ROW), t > 0);
     mma_commit();
 }
 
@@ -76,7 +67,7 @@ __device__ __forceinline__ void scores(float (&d)[KEYS / 2], const u32 (&q)[5][4
 __device__ __forceinline__ void weighted(float (&o)[DIM / 2], const u32 (&p)[KEYS / 16][4], u32 v) {
     mma_fence();
 #pragma unroll
-    for (int t = 0; t < KEYS / 16; t++) mma_64x72(o, p[t], matrix(v + t * 256, 128, CHUNK), 1);
+    for (int t = 0; t < KEYS / 16; t++) mma_64x72(o, p[t], swizzled(v + t / 4 * V_HALF + t % 4 * 32, 0, 8 * ROW), 1);
     mma_commit();
 }
 
@@ -90,145 +81,130 @@ __device__ __forceinline__ void probabilities(u32 (&p)[KEYS / 16][4], const floa
 #pragma unroll
     for (int n = 0; n < KEYS / 4; n++) p[n / 4][n % 4] = pack(d[2 * n], d[2 * n + 1]);
 }
+
+// Tiles of QUERIES queries of one head of one image are numbered; a head's last one, if it is not full, comes after all
+// full ones, as it takes less time. `full` of a head are, `whole` of all.
+__device__ __forceinline__ int head_of(int tile, int full, int whole) { return tile < whole ? tile / full : tile - whole; }
+__device__ __forceinline__ int query_of(int tile, int full, int whole) {
+    return (tile < whole ? tile % full : full) * QUERIES;
+}
+
+// Barriers come in pairs of full and empty, of 8 bytes each; these are of round `i` of `n` pairs.
+__device__ __forceinline__ void wait_full(u32 pairs, u32 i, u32 n) { barrier_wait(pairs + i % n * 16, i / n & 1); }
+__device__ __forceinline__ void wait_empty(u32 pairs, u32 i, u32 n) { barrier_wait(pairs + i % n * 16 + 8, i / n & 1 ^ 1); }
 }  // namespace
 
-// qkv (images, patches, 3, heads, 72) and out (images, patches, heads, 72), bfloat16; a multiple of 128 patches.
-// scale: log2(e) / sqrt(72). Grid: (patches / QUERIES, images * heads); shared memory: STAGES * (STAGE + 16).
+// q (images, patches, heads, 72) in boxes of 64 x 8, kv (2, heads, 72, images, patches) in swizzled boxes of 72 x 64, and out
+// like q, bfloat16; a multiple of 128 patches. tiles: how many, and of them `whole` full ones, `full` of each head. scale:
+// log2(e) / sqrt(72). Shared memory: BARRIERS + 16 * (STAGES + GROUPS).
 extern "C" __global__ void __launch_bounds__(THREADS, 1) attend_tower(
-    const u16 *qkv, u16 *out, int patches, int heads, float scale) {
-    extern __shared__ __align__(128) unsigned char memory[];
-    const u32 base = shared_address(memory), full = base + BARRIERS, empty = full + 8 * STAGES;
-    const int thread = threadIdx.x % 128, group = threadIdx.x / 128, lane = thread % 32, warp = thread / 32;
-    const int head = blockIdx.y % heads, row = 3 * heads * DIM, blocks = patches / KEYS;
-    const u64 first = (u64)(blockIdx.y / heads) * patches;  // of the image's patches
-    const u16 *image = qkv + first * row;
+    const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap kv, u16 *out, int patches, int heads, int full,
+    int whole, int tiles, float scale) {
+    extern __shared__ __align__(1024) unsigned char memory[];
+    const u32 base = shared_address(memory), pairs = base + BARRIERS, query_pairs = pairs + 16 * STAGES;
+    const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32, blocks = patches / KEYS;
+    const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128, 0) - 1;  // the compiler is to see that it is a warp's
 
     if (threadIdx.x == 0) {
-        for (int s = 0; s < STAGES; s++) {
-            barrier_init(full + 8 * s, 128);
-            barrier_init(empty + 8 * s, 4 * GROUPS);
-        }
+        for (int s = 0; s < STAGES; s++) barrier_init(pairs + 16 * s, 1), barrier_init(pairs + 16 * s + 8, 4 * GROUPS);
+        for (int g = 0; g < GROUPS; g++) barrier_init(query_pairs + 16 * g, 1), barrier_init(query_pairs + 16 * g + 8, 4);
     }
-    // Dimensions 72 to 79 of the keys are zeros, once and for all.
-    for (int at = threadIdx.x; at < STAGES * (int)(CHUNK / 4); at += THREADS) {
-        const u32 stage = at / (CHUNK / 4), word = at % (CHUNK / 4);
-        *(u32 *)(memory + stage * STAGE + CHUNKS * CHUNK + 4 * word) = 0;
+    // Dimensions 72 to 79 are zeros, once and for all.
+    for (int at = threadIdx.x; at < 64 * (2 * STAGES + GROUPS); at += THREADS) {
+        const int which = at / 64, queries = which - 2 * STAGES;
+        const u32 to = queries < 0 ? which / 2 * STAGE + which % 2 * K_HALF + DIM * ROW
+                                   : QUERIES_AT + queries * Q_BYTES + CHUNKS * Q_CHUNK;
+        *(uint4 *)(memory + to + at % 64 * 16) = uint4{0, 0, 0, 0};
     }
     fence_async();
     __syncthreads();
 
-    if (group == 0) {
-        registers_less<GROUPS == 3 ? 32 : 40>();
-        // Nine neighbouring threads copy one key and its value, 126 of the 128 fourteen of each at once.
-        const int key = thread / CHUNKS, chunk = thread % CHUNKS;
-        const bool copies = key < TOGETHER, last = key < KEYS % TOGETHER;
-        const u16 *from = image + (heads + head) * DIM + key * row + chunk * 8;
-        const int to_values = heads * DIM, further = TOGETHER * row;
-        const u32 own = base + chunk * CHUNK + key * 16;
-        for (int i = 0; i < blocks; i++, from += KEYS % TOGETHER * row) {
-            const int s = i % STAGES;
-            const u32 to = own + s * STAGE;
-            barrier_wait(empty + 8 * s, (i / STAGES & 1) ^ 1);
-#pragma unroll
-            for (int n = 0; n < KEYS / TOGETHER; n++, from += further) {
-                if (copies) fetch(to + n * TOGETHER * 16, from);
-                if (copies) fetch(to + n * TOGETHER * 16 + K_BYTES, from + to_values);
+    if (group < 0) {
+        registers_less<32>();
+        if (thread > 0) return;
+        u32 block = 0, round = 0;
+        for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x, round++) {
+            const int head = head_of(tile, full, whole) % heads, first = head_of(tile, full, whole) / heads * patches;
+            for (int g = 0; g < GROUPS; g++) {
+                wait_empty(query_pairs + 16 * g, round, 1);
+                barrier_expect(query_pairs + 16 * g, CHUNKS * Q_CHUNK);
+                const u32 to = base + QUERIES_AT + g * Q_BYTES, patch = first + query_of(tile, full, whole) + 64 * g;
+                for (int c = 0; c < CHUNKS; c++)
+                    fetch_box(to + c * Q_CHUNK, q, head * DIM + 8 * c, patch, query_pairs + 16 * g);
             }
-            if (last) fetch(to + KEYS / TOGETHER * TOGETHER * 16, from);
-            if (last) fetch(to + KEYS / TOGETHER * TOGETHER * 16 + K_BYTES, from + to_values);
-            fetched();
-            if (i > 0) {  // the block before this one is there while this one is on its way
-                await<1>();
-                fence_async();
-                barrier_arrive(full + 8 * ((i - 1) % STAGES));
+            for (int i = 0; i < blocks; i++, block++) {
+                const u32 to = base + block % STAGES * STAGE, barrier = pairs + block % STAGES * 16;
+                wait_empty(pairs, block, STAGES);
+                barrier_expect(barrier, 4 * V_HALF);
+                for (int half = 0; half < 2; half++) {
+                    const int patch = first + i * KEYS + half * 64;
+                    fetch_box(to + half * K_HALF, kv, patch, head * DIM, barrier);
+                    fetch_box(to + VALUES + half * V_HALF, kv, patch, (heads + head) * DIM, barrier);
+                }
             }
         }
-        await<0>();
-        fence_async();
-        barrier_arrive(full + 8 * ((blocks - 1) % STAGES));
         return;
     }
 
-    registers_more<GROUPS == 3 ? 160 : 232>();
-    const int query = blockIdx.x * QUERIES + (group - 1) * 64 + warp * 16 + lane / 4;
-    const bool idle = blockIdx.x * QUERIES + (group - 1) * 64 >= patches;
-
-    u32 q[5][4];
-#pragma unroll
-    for (int t = 0; t < 5; t++) {
-#pragma unroll
-        for (int part = 0; part < 4; part++) {  // rows 0 and 8 at dimension 0, then both at dimension 8
-            const int dim = 16 * t + 8 * (part / 2) + 2 * (lane % 4), patch = query + 8 * (part % 2);
-            const bool there = dim < DIM && !idle;
-            q[t][part] = there ? *(const u32 *)(image + (u64)patch * row + head * DIM + dim) : 0;
+    registers_more<160>();
+    const u32 queries = base + QUERIES_AT + group * Q_BYTES, own_pair = query_pairs + 16 * group;
+    u32 block = 0, round = 0;
+    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x, round++) {
+        const int query = query_of(tile, full, whole) + group * 64;
+        const u32 end = block + blocks;
+        wait_full(own_pair, round, 1);
+        if (query >= patches) {  // there is nothing to do, but buffers go round
+            if (lane == 0) barrier_arrive(own_pair + 8);
+            for (; block < end; block++) {
+                wait_full(pairs, block, STAGES);
+                if (lane == 0) barrier_arrive(pairs + block % STAGES * 16 + 8);
+            }
+            continue;
         }
-    }
 
-    float d[KEYS / 2], o[DIM / 2], factor[2];
-    u32 p[KEYS / 16][4];
-    Softmax softmax{scale};
+        float d[KEYS / 2], o[DIM / 2], factor[2];
+        u32 p[KEYS / 16][4];
+        Softmax softmax{scale};
 #pragma unroll
-    for (int n = 0; n < DIM / 2; n++) o[n] = 0.0f;
+        for (int n = 0; n < DIM / 2; n++) o[n] = 0.0f;
 
-#if OVERLAP  // a block's P V runs beside the next one's Q K' and softmax
-    barrier_wait(full, 0);
-    if (!idle) {
-        scores(d, q, base);
+        wait_full(pairs, block, STAGES);
+        scores(d, queries, base + block % STAGES * STAGE);
         mma_wait<0>();
         hold(d);
         softmax.next(d, factor);
         probabilities(p, d);
-    }
-    for (int i = 1; i < blocks; i++) {
-        const int s = i % STAGES, before = (i - 1) % STAGES;
-        barrier_wait(full + 8 * s, i / STAGES & 1);
-        if (!idle) {
-            scores(d, q, base + s * STAGE);
-            weighted(o, p, base + before * STAGE + K_BYTES);
+        // A block's P V runs beside the next one's Q K' and, as far as the compiler lets it, its softmax.
+        for (block++; block < end; block++) {
+            wait_full(pairs, block, STAGES);
+            scores(d, queries, base + block % STAGES * STAGE);
+            weighted(o, p, base + (block - 1) % STAGES * STAGE + VALUES);
             mma_wait<1>();
             hold(d);
             softmax.next(d, factor);
             mma_wait<0>();
             hold(o);
-        }
-        if (lane == 0) barrier_arrive(empty + 8 * before);
-        if (!idle) {
+            if (lane == 0) barrier_arrive(pairs + (block - 1) % STAGES * 16 + 8);
             rescale(o, factor);
             probabilities(p, d);
         }
-    }
-    if (!idle) {
-        weighted(o, p, base + (blocks - 1) % STAGES * STAGE + K_BYTES);
+        if (lane == 0) barrier_arrive(own_pair + 8);
+        weighted(o, p, base + (block - 1) % STAGES * STAGE + VALUES);
         mma_wait<0>();
         hold(o);
-    }
-#else
-    for (int i = 0; i < blocks; i++) {
-        barrier_wait(full + 8 * (i % STAGES), i / STAGES & 1);
-        if (!idle) {
-            scores(d, q, base + i % STAGES * STAGE);
-            mma_wait<0>();
-            hold(d);
-            softmax.next(d, factor);
-            rescale(o, factor);
-            probabilities(p, d);
-            weighted(o, p, base + i % STAGES * STAGE + K_BYTES);
-            mma_wait<0>();
-            hold(o);
-        }
-        if (lane == 0) barrier_arrive(empty + 8 * (i % STAGES));
-    }
-#endif
-    if (idle) return;
+        if (lane == 0) barrier_arrive(pairs + (block - 1) % STAGES * 16 + 8);
 
+        const int head = head_of(tile, full, whole) % heads, first = head_of(tile, full, whole) / heads * patches;
 #pragma unroll
-    for (int r = 0; r < 2; r++) {
-        const float share = 1.0f / softmax.total(r);
-        u16 *to = out + (first + query + 8 * r) * heads * DIM + head * DIM;
+        for (int r = 0; r < 2; r++) {
+            const float share = 1.0f / softmax.total(r);
+            const int patch = first + query + warp * 16 + lane / 4 + 8 * r;
+            u16 *to = out + ((u64)patch * heads + head) * DIM;
 #pragma unroll
-        for (int n = 0; n < CHUNKS; n++) {
-            const u32 both = pack(o[4 * n + 2 * r] * share, o[4 * n + 2 * r + 1] * share);
-            *(u32 *)(to + 8 * n + 2 * (lane % 4)) = both;
+            for (int n = 0; n < CHUNKS; n++) {
+                const u32 both = pack(o[4 * n + 2 * r] * share, o[4 * n + 2 * r + 1] * share);
+                *(u32 *)(to + 8 * n + 2 * (lane % 4)) = both;
+            }
         }
     }
 }

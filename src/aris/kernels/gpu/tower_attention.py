@@ -1,83 +1,71 @@
 """Attention of a vision tower with heads of 72 dimensions, by a CUDA C++ kernel for Hopper (`tower_attention.cu`).
 
-Of SigLIP's heads libraries compute 128 dimensions; here it is 80 for the scores and 72 for the values. The kernel ran
-only emulated, not yet on a GPU, so it is used where `ARIS_TOWER_ATTENTION` is set to 1 and nowhere else.
+Of SigLIP's heads libraries compute 128 dimensions; here it is 80 for the scores and 72 for the values.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-import os
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from aris.kernels.gpu.cuda_source import Kernel, compiles, kernel, why_not
+from aris.kernels.gpu.device import processors
+from aris.kernels.gpu.tensor_map import tensor_map
 
 HEAD_DIM = 72
-_KEYS = 128  # of a block: an image's patches must be a multiple
-_STAGE = (HEAD_DIM // 8 * 2 + 1) * (_KEYS * 16 + 16)  # bytes of a block of keys and values
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a thread block works.
-
-    Attributes:
-        groups: warp groups that compute, 2 or 3, each 64 queries.
-        stages: blocks of keys and values in shared memory, at least 3 with `overlap`.
-        overlap: each group multiplies one block's values beside the next one's scores; else groups overlap each other.
-    """
-
-    groups: int = 3
-    stages: int = 3
-    overlap: bool = False
-
-
-DEFAULT = Plan()
+# As in the CUDA source: keys of a block (an image's patches must be a multiple), warp groups, blocks in shared memory.
+_KEYS, _GROUPS, _STAGES = 128, 3, 4
+_QUERIES = 64 * _GROUPS  # of a tile
+_SHARED = _STAGES * (2 * (2 * HEAD_DIM + 8) * 128 + 16) + _GROUPS * ((HEAD_DIM + 8) * 64 * 2 + 16)  # bytes
 
 
 def can_attend(patches: int, head_dim: int, dtype: torch.dtype) -> bool:
-    """Whether the kernel takes such a tower, is asked for, and this machine has it."""
+    """Whether the kernel takes such a tower and this machine has it."""
     fits = head_dim == HEAD_DIM and patches % _KEYS == 0 and dtype == torch.bfloat16
-    wanted = os.environ.get("ARIS_TOWER_ATTENTION") == "1"
-    return fits and wanted and torch.cuda.is_available() and _works(torch.cuda.current_device())
+    return fits and torch.cuda.is_available() and _works(torch.cuda.current_device())
 
 
 @functools.cache
 def _works(device: int) -> bool:
     if why_not() or torch.cuda.get_device_capability(device) != (9, 0):
         return False
-    return compiles(lambda: _kernel(device, DEFAULT), "the tower's attention is PyTorch's, which is slower")
+    return compiles(lambda: _kernel(device), "the tower's attention is PyTorch's, which is slower")
 
 
-def _kernel(device: int, plan: Plan) -> Kernel:
-    definitions = {"GROUPS": plan.groups, "STAGES": plan.stages, "OVERLAP": int(plan.overlap)}
-    return kernel("tower_attention.cu", "attend_tower", device, **definitions)
+def _kernel(device: int) -> Kernel:
+    return kernel("tower_attention.cu", "attend_tower", device)
 
 
-def tower_attention(qkv: Tensor, plan: Plan = DEFAULT) -> Tensor:
+def tower_attention(query: Tensor, key_value: Tensor) -> Tensor:
     """Full self-attention of every image over its patches, scores times 72 ** -0.5.
 
     Args:
-        qkv: (N, P, 3, H, 72) bfloat16, contiguous; P is a multiple of 128.
+        query: (N, P, H, 72) bfloat16, contiguous; P is a multiple of 128.
+        key_value: (2, H, 72, N, P) bfloat16, contiguous: patches last, as a product of weights and rows has them.
 
     Returns:
         (N, P, H, 72) bfloat16.
     """
-    images, patches, _, heads, _ = qkv.shape
-    out = qkv.new_empty(images, patches, heads, HEAD_DIM)
-    grid = (-(-patches // (64 * plan.groups)), images * heads, 1)
-    arguments = (qkv, out, patches, heads, math.log2(math.e) / math.sqrt(HEAD_DIM))
-    shared = plan.stages * (_STAGE + 16)
-    _kernel(qkv.device.index or 0, plan).launch(grid, 128 * (plan.groups + 1), shared, arguments, pdl=False)
+    images, patches, heads, _ = query.shape
+    device = query.device.index or 0
+    out = torch.empty_like(query)
+    rows = images * patches
+    queries = tensor_map(query.view(rows, heads * HEAD_DIM), (64, 8), swizzled=False)
+    keys = tensor_map(key_value.view(2 * heads * HEAD_DIM, rows), (HEAD_DIM, 64), swizzled=True)
+    full = patches // _QUERIES
+    tiles = images * heads * -(-patches // _QUERIES)
+    sizes = (patches, heads, full, images * heads * full, tiles)
+    arguments = (queries, keys, out, *sizes, math.log2(math.e) / math.sqrt(HEAD_DIM))
+    grid = (min(tiles, processors(device)), 1, 1)
+    _kernel(device).launch(grid, 128 * (_GROUPS + 1), _SHARED, arguments, pdl=False)
     return out
 
 
-def tower_attention_reference(qkv: Tensor) -> Tensor:
+def tower_attention_reference(query: Tensor, key_value: Tensor) -> Tensor:
     """The same in plain PyTorch."""
-    query, key, value = qkv.permute(2, 0, 3, 1, 4)
-    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+    key, value = key_value.permute(0, 3, 1, 4, 2)
+    return F.scaled_dot_product_attention(query.transpose(1, 2), key, value).transpose(1, 2)
