@@ -132,6 +132,12 @@ def batch(engine: Engine, bandwidth: float, count: int = 32, new: int = 128) -> 
     return Figure(f"{count} answers", made / spent, "tokens/s", count * bandwidth / nbytes)
 
 
+def product_speed() -> float:
+    """Operations a second of a large bfloat16 product."""
+    a, b = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    return 2 * 8192**3 / timed(lambda: torch.matmul(a, b))
+
+
 def prefill(engine: Engine) -> Figure:
     runner = engine.runner
     chunk = PrefillChunk(prompt(8192), 0, 1, list(range(1, 130)), outputs=1)
@@ -151,8 +157,7 @@ def prefill(engine: Engine) -> Figure:
             for w in (layer.qkv, layer.o, layer.gate_up, layer.down)
         )
     )
-    a, b = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-    speed = 2 * 8192**3 / timed(lambda: torch.matmul(a, b))
+    speed = product_speed()
     print(f"prefill 8192: {alone * 1e3:.1f} ms on the device, {statistics.median(times) * 1e3:.1f} ms to the first token; "
           f"products alone {flop / 1e12:.1f} TFLOP, {flop / speed * 1e3:.1f} ms at the {speed / 1e12:.0f} TFLOP/s of a large one")  # fmt: skip
     return Figure("prompt of 8,192", alone * 1e3, "ms", flop / speed * 1e3)
@@ -167,9 +172,16 @@ def tower(engine: Engine) -> Figure:
         apart = torch.nn.functional.cosine_similarity(
             engine.encode_images(pixels).float(), engine.model.encode_images(pixels).float(), dim=-1
         ).min()
-    print(f"tower: {eight * 1e3:.2f} ms an image in eights ({5.46 / eight:.0f} TFLOP/s), {one * 1e3:.2f} ms alone; plain modules "
-          f"{plain * 1e3:.2f}; least cosine between them {float(apart):.5f}")  # fmt: skip
-    return Figure("an image of 8", eight * 1e3, "ms")
+    vision = engine.model.config.vision
+    assert vision is not None
+    width, patches = vision.hidden_size, vision.patches_per_side**2
+    products = 2 * patches * width * (4 * width + 2 * vision.intermediate_size)
+    flop = vision.num_hidden_layers * (products + 4 * patches**2 * width)
+    speed = product_speed()
+    print(f"tower: {eight * 1e3:.2f} ms an image in eights, {one * 1e3:.2f} ms alone; {flop / 1e12:.2f} TFLOP, "
+          f"{flop / speed * 1e3:.2f} ms at the {speed / 1e12:.0f} TFLOP/s of a large product; plain modules {plain * 1e3:.2f} ms, "
+          f"least cosine between them {float(apart):.5f}")  # fmt: skip
+    return Figure("an image of 8", eight * 1e3, "ms", flop / speed * 1e3)
 
 
 def ttft(engine: Engine) -> Figure:
