@@ -1,8 +1,8 @@
 """Gemma 3 270M on a CPU from one Q4_K_M file: ours and llama.cpp in turn, with what the memory allows, from one run.
 
-    python benchmarks/cpu_270m.py MODEL.gguf --peer-python VENV/bin/python [--data DATA] [--rounds 5] [--threads 2]
+    python benchmarks/cpu_270m.py [MODEL.gguf] --peer-python VENV/bin/python [--data DATA] [--rounds 5] [--threads 2]
 
-The peer's Python has llama-cpp-python; it runs as a process of its own and waits while ours is timed, as ours does while
+Without a file it is the one that comes with aris-nano, put together from its parts in a temporary folder. The peer's Python has llama-cpp-python; it runs as a process of its own and waits while ours is timed, as ours does while
 it is. A round is a prompt of 512 tokens and 128 greedy tokens after a prompt of 16. With --data the perplexity of MedQuAD
 answers is measured too, ours and by the float32 numbers that the file stands for.
 """
@@ -15,6 +15,7 @@ import itertools
 import json
 import statistics
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -42,13 +43,31 @@ for line in sys.stdin:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model")
+    parser.add_argument("model", nargs="?", type=Path)
     parser.add_argument("--peer-python")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--new", type=int, default=128)
     args = parser.parse_args()
+    if args.model is not None and not args.model.is_file():
+        parser.error(f"{args.model}: no such file")
+    with tempfile.TemporaryDirectory() as folder:
+        args.model = str(args.model or embedded(Path(folder)))
+        measure(args)
+
+
+def embedded(folder: Path) -> Path:
+    """The file that comes with aris-nano, whole."""
+    from aris.checkpoints.embedded import language_weights
+
+    space = language_weights().space
+    path = folder / "gemma-3-270m-q4_k_m.gguf"
+    path.write_bytes(space.read(0, space.size))
+    return path
+
+
+def measure(args: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(args.threads)
@@ -77,13 +96,16 @@ def main() -> None:
     peer = None
     if args.peer_python:
         command = [args.peer_python, "-c", PEER, args.model, str(args.threads)]
-        peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def theirs() -> tuple[float, float]:
         assert peer is not None and peer.stdin is not None and peer.stdout is not None
-        peer.stdin.write(json.dumps([ids, args.new]) + "\n")
-        peer.stdin.flush()
-        read, decode = json.loads(peer.stdout.readline())
+        try:
+            peer.stdin.write(json.dumps([ids, args.new]) + "\n")
+            peer.stdin.flush()
+            read, decode = json.loads(peer.stdout.readline())
+        except (BrokenPipeError, json.JSONDecodeError):
+            raise SystemExit(f"llama.cpp ended: {peer.communicate()[1].strip()[-500:]}") from None
         return read, decode
 
     found: dict[str, list[tuple[float, float]]] = {"ours": [], "llama.cpp": []}
