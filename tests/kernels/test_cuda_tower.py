@@ -70,10 +70,8 @@ def test_heads_of_72_take_the_kernel_made_for_them(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(tower_attention, "kernel", emulated_cuda.kernel)
         monkeypatch.setattr(tower_attention, "tensor_map", emulated_cuda.tensor_map)
         monkeypatch.setattr(tower_attention, "processors", lambda device: 3)
-        monkeypatch.setattr(tower_attention, "_works", lambda device: True)
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    elif not tower_attention.can_attend(256, 72, torch.bfloat16):
+        monkeypatch.setattr(cuda_tower, "can_attend", lambda *_: True)
+    elif not tower_attention.can_attend(256, 72, torch.bfloat16, model.device):
         pytest.skip("for Hopper")
 
     def counted(query: torch.Tensor, key_value: torch.Tensor) -> torch.Tensor:
@@ -89,11 +87,16 @@ def test_heads_of_72_take_the_kernel_made_for_them(monkeypatch: pytest.MonkeyPat
     assert apart(got, exact) < max(1.5 * apart(own, exact), 1e-2)
 
 
-@pytest.mark.parametrize(("patches", "head_dim", "dtype"), [
-    (250, 72, torch.bfloat16), (256, 64, torch.bfloat16), (256, 72, torch.float32),
+@pytest.mark.parametrize(("patches", "head_dim", "dtype", "device", "takes"), [
+    (256, 72, torch.bfloat16, "cuda:0", True), (250, 72, torch.bfloat16, "cuda:0", False),
+    (256, 64, torch.bfloat16, "cuda:0", False), (256, 72, torch.float32, "cuda:0", False),
+    (256, 72, torch.bfloat16, "cpu", False),
 ])  # fmt: skip
-def test_what_the_kernel_does_not_take_is_left_to_pytorch(patches: int, head_dim: int, dtype: torch.dtype) -> None:
-    assert not tower_attention.can_attend(patches, head_dim, dtype)
+def test_what_the_kernel_does_not_take_is_left_to_pytorch(
+    patches: int, head_dim: int, dtype: torch.dtype, device: str, takes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tower_attention, "_works", lambda device: True)
+    assert tower_attention.can_attend(patches, head_dim, dtype, torch.device(device)) == takes
 
 
 @pytest.mark.parametrize("width", [48, 1152])

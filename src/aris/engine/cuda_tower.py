@@ -46,9 +46,8 @@ class CudaTower:
         taps = embedding.weight.data.flatten(1)
         self._taps = F.pad(taps, (0, -taps.shape[1] % 8))  # (V, C K K and zeros)
         # Whether attention is this package's kernel, which takes keys and values with the patches last.
-        self._own = can_attend(
-            vision.patches_per_side**2, vision.hidden_size // vision.num_attention_heads, model.dtype
-        )
+        head_dim = vision.hidden_size // vision.num_attention_heads
+        self._own = can_attend(vision.patches_per_side**2, head_dim, model.dtype, model.device)
         shift = embedding.bias.data.float()
         self._layers: list[_Layer] = []
         for layer in model.vision_tower.encoder.layers:

@@ -23,17 +23,18 @@ _QUERIES = 64 * _GROUPS  # of a tile
 _SHARED = _STAGES * (2 * (2 * HEAD_DIM + 8) * 128 + 16) + _GROUPS * ((HEAD_DIM + 8) * 64 * 2 + 16)  # bytes
 
 
-def can_attend(patches: int, head_dim: int, dtype: torch.dtype) -> bool:
-    """Whether the kernel takes such a tower and this machine has it."""
-    fits = head_dim == HEAD_DIM and patches % _KEYS == 0 and dtype == torch.bfloat16
-    return fits and torch.cuda.is_available() and _works(torch.cuda.current_device())
+def can_attend(patches: int, head_dim: int, dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether the kernel takes such a tower and this device has it."""
+    fits = head_dim == HEAD_DIM and patches % _KEYS == 0 and dtype == torch.bfloat16 and device.type == "cuda"
+    return fits and _works(device.index if device.index is not None else torch.cuda.current_device())
 
 
 @functools.cache
 def _works(device: int) -> bool:
     if why_not() or torch.cuda.get_device_capability(device) != (9, 0):
         return False
-    return compiles(lambda: _kernel(device), "the tower's attention is PyTorch's, which is slower")
+    with torch.cuda.device(device):
+        return compiles(lambda: _kernel(device), "the tower's attention is PyTorch's, which is slower")
 
 
 def _kernel(device: int) -> Kernel:
