@@ -2,9 +2,10 @@
 
     python benchmarks/cpu_270m.py [MODEL.gguf] --peer-python VENV/bin/python [--data DATA] [--rounds 5] [--threads 2]
 
-Without a file it is the one that comes with aris-nano, put together from its parts in a temporary folder. The peer's Python has llama-cpp-python; it runs as a process of its own and waits while ours is timed, as ours does while
-it is. A round is a prompt of 512 tokens and 128 greedy tokens after a prompt of 16. With --data the perplexity of MedQuAD
-answers is measured too, ours and by the float32 numbers that the file stands for.
+Without a file it is the one that comes with aris-nano, put together from its parts in a temporary folder. The peer's
+Python has llama-cpp-python; it runs as a process of its own and waits while ours is timed, as ours does while it is. A
+round is a prompt of 512 tokens and 128 greedy tokens after a prompt of 16. With --data the perplexity of MedQuAD answers
+is measured too, ours and by the float32 numbers that the file stands for.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 PEER = """
 import json, sys, time
@@ -52,9 +54,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.model is not None and not args.model.is_file():
         parser.error(f"{args.model}: no such file")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as complaints:
         args.model = str(args.model or embedded(Path(folder)))
-        measure(args)
+        measure(args, complaints)
 
 
 def embedded(folder: Path) -> Path:
@@ -67,7 +69,7 @@ def embedded(folder: Path) -> Path:
     return path
 
 
-def measure(args: argparse.Namespace) -> None:
+def measure(args: argparse.Namespace, complaints: IO[bytes]) -> None:
     import torch
 
     torch.set_num_threads(args.threads)
@@ -96,7 +98,7 @@ def measure(args: argparse.Namespace) -> None:
     peer = None
     if args.peer_python:
         command = [args.peer_python, "-c", PEER, args.model, str(args.threads)]
-        peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True)
 
     def theirs() -> tuple[float, float]:
         assert peer is not None and peer.stdin is not None and peer.stdout is not None
@@ -105,7 +107,8 @@ def measure(args: argparse.Namespace) -> None:
             peer.stdin.flush()
             read, decode = json.loads(peer.stdout.readline())
         except (BrokenPipeError, json.JSONDecodeError):
-            raise SystemExit(f"llama.cpp ended: {peer.communicate()[1].strip()[-500:]}") from None
+            complaints.seek(0)
+            raise SystemExit(f"llama.cpp ended: {complaints.read().decode(errors='replace').strip()[-500:]}") from None
         return read, decode
 
     found: dict[str, list[tuple[float, float]]] = {"ours": [], "llama.cpp": []}

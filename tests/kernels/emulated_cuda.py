@@ -1,8 +1,9 @@
 """Runs this package's CUDA C++ kernels on a CPU, for tests without a GPU.
 
-Every thread is a fiber of its own that runs until it has to wait for others, so a missing barrier shows. The source is
-compiled by a C++ compiler, the few instructions that it uses replaced: the matrix units' products, shuffles, barriers,
-asynchronous copies (done as late as they may be), a cluster's shared memory. Only what the kernels need is there.
+Every thread is a fiber of its own that runs until it has to wait for others, so a missing barrier shows; a product of
+the matrix units is done at once, so a missing wait or fence for those does not. The source is compiled by a C++
+compiler, the few instructions that it uses replaced: the matrix units' products, shuffles, barriers, asynchronous
+copies (done as late as they may be), a cluster's shared memory. Only what the kernels need is there.
 """
 
 from __future__ import annotations

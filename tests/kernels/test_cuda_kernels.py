@@ -198,17 +198,22 @@ def test_attention_of_one_row(local: bool, dim: int, heads: int, kv_heads: int, 
         assert apart(mine, theirs) < 1e-4
 
 
-@pytest.mark.parametrize("early", [False, True])
-def test_attention_of_a_tower_with_heads_of_72(early: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More blocks of keys than buffers, more tiles than processors, and a head's last tile is not full."""
+@pytest.mark.parametrize(("early", "images", "patches", "heads", "blocks"), [
+    (False, 2, 640, 1, 2), (True, 2, 640, 1, 2), (False, 2, 384, 2, 1), (True, 3, 128, 3, 2), (False, 9, 128, 16, 1),
+])  # fmt: skip
+def test_attention_of_a_tower_with_heads_of_72(
+    early: bool, images: int, patches: int, heads: int, blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More blocks of keys than buffers, more tiles than processors, and last tiles of a head that are not full."""
     if DEVICE == "cuda" and torch.cuda.get_device_capability() != (9, 0):
         pytest.skip("for Hopper")
     if DEVICE == "cpu":
-        monkeypatch.setattr(tower_attention, "processors", lambda device: 2)
+        images, heads = min(images, 3), min(heads, 3)
+        monkeypatch.setattr(tower_attention, "processors", lambda device: blocks)
         monkeypatch.setattr(tower_attention, "kernel", partial(emulated_cuda.kernel, EARLY=int(early)))
-    query = (1.5 * torch.randn(2, 640, 1, 72, device=DEVICE)).bfloat16()
-    key_value = (1.5 * torch.randn(2, 1, 72, 2, 640, device=DEVICE)).bfloat16()
-    key_value[0, ..., 200:] += 0.5  # later keys score higher than all before
+    query = (1.5 * torch.randn(images, patches, heads, 72, device=DEVICE)).bfloat16()
+    key_value = (1.5 * torch.randn(2, heads, 72, images, patches, device=DEVICE)).bfloat16()
+    key_value[0, ..., patches // 3 :] += 0.5  # later keys score higher than all before
     got = tower_attention.tower_attention(query, key_value)
     wanted = tower_attention.tower_attention_reference(query.double(), key_value.double())
     assert got.shape == wanted.shape and apart(got, wanted) < 4e-3

@@ -28,15 +28,15 @@ def tanh(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch, "_addmm_activation", activated)
 
 
-def tiny(heads: int, width: int, side: int, dtype: torch.dtype) -> MedGemma:
-    """Two layers over (side / 4) squared patches; biases as large as the rest."""
+def tiny(heads: int, width: int, side: int, dtype: torch.dtype, patch: int = 4) -> MedGemma:
+    """Two layers over (side / patch) squared patches; biases as large as the rest."""
     torch.manual_seed(3)
     text = TextConfig(
         vocab_size=320, hidden_size=64, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
         num_key_value_heads=1, head_dim=32, query_pre_attn_scalar=32, sliding_window=16,
         layer_types=("full_attention",), max_position_embeddings=4096,
     )  # fmt: skip
-    vision = VisionConfig(width, 2 * width, 2, heads, image_size=side, patch_size=4)
+    vision = VisionConfig(width, 2 * width, 2, heads, image_size=side, patch_size=patch)
     model = MedGemma(MedGemmaConfig(text, vision, mm_tokens_per_image=16)).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -57,6 +57,14 @@ def test_more_images_than_a_pass_takes_equal_the_model_s_own(monkeypatch: pytest
     kept = pixels.clone()
     assert apart(CudaTower(model)(pixels), model.encode_images(pixels)) < 1e-5
     assert torch.equal(pixels, kept)
+
+
+@torch.inference_mode()
+def test_patches_of_an_odd_width_that_do_not_cover_the_image() -> None:
+    """147 numbers a patch, which the product pads to 152; two columns and rows of pixels are left over."""
+    model = tiny(2, 48, 30, torch.float32, patch=7)
+    pixels = torch.rand(2, 3, 30, 30, device=DEVICE) * 2 - 1
+    assert apart(CudaTower(model)(pixels), model.encode_images(pixels)) < 1e-5
 
 
 @torch.inference_mode()

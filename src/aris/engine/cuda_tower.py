@@ -34,7 +34,10 @@ class _Layer:
 
 
 class CudaTower:
-    """Encodes images with a model's tower and projector, whose q, k and v become views of one matrix."""
+    """Encodes images with a model's tower and projector, whose q, k and v become views of one matrix.
+
+    Biases and the convolution are kept as copies: the model's weights are not to be changed afterwards.
+    """
 
     def __init__(self, model: MedGemma) -> None:
         vision = model.config.vision
@@ -91,12 +94,11 @@ class CudaTower:
         """Pixels (N, 3, S, S) to patches (N, P, V) with their positions, without the convolution's bias."""
         assert self.model.vision_tower is not None
         embeddings = self.model.vision_tower.embeddings
-        features: Tensor = embeddings.stem(pixels.to(self._taps.dtype))
-        images, channels, height, width = features.shape
+        images, channels, height, width = pixels.shape
         kernel = embeddings.patch_embedding.kernel_size[0]
         down, across = height // kernel, width // kernel
-        rows = features.new_zeros(images, down * across, self._taps.shape[1])
-        squares = features[:, :, : down * kernel, : across * kernel]
+        rows = self._taps.new_zeros(images, down * across, self._taps.shape[1])
+        squares = pixels[:, :, : down * kernel, : across * kernel]
         squares = squares.unflatten(3, (across, kernel)).unflatten(2, (down, kernel)).permute(0, 2, 4, 1, 3, 5)
         rows[:, :, : channels * kernel * kernel].view(squares.shape).copy_(squares)
         positions = embeddings.position_embedding.weight.expand(images, -1, -1)

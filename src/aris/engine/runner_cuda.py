@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -32,13 +32,16 @@ BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64)
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
+def _current(device: torch.device) -> AbstractContextManager[object]:
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
 def _on_device(method: Method) -> Method:
     """Run a method with the model's device as the current one, which is where Triton launches."""
 
     @wraps(method)
     def run(self: CudaRunner, *arguments: Any, **options: Any) -> Any:
-        device = self.model.device
-        with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        with _current(self.model.device):
             return method(self, *arguments, **options)
 
     return cast(Method, run)
@@ -47,8 +50,8 @@ def _on_device(method: Method) -> Method:
 class CudaRunner:
     """Runs a bfloat16 model, its weights dense or quantised, on one CUDA device (see `runner.Runner`).
 
-    The model's layers are joined in place (see `cuda_weights`); it still runs by itself afterwards. Graphs are captured
-    when a batch size is first seen.
+    The model's layers are joined in place (see `cuda_weights`); it still runs by itself afterwards, but its weights are
+    not to be changed, as some are kept as copies. Graphs are captured when a batch size is first seen.
     """
 
     def __init__(
@@ -85,6 +88,11 @@ class CudaRunner:
     @classmethod
     def wrap(cls, model: MedGemma, pool: KVPool, *, prefill_chunk: int = 8192) -> CudaRunner | None:
         """A runner for the model; None if the kernels do not take it (another dtype, adapters that are not merged)."""
+        with _current(model.device):
+            return cls._wrap(model, pool, prefill_chunk)
+
+    @classmethod
+    def _wrap(cls, model: MedGemma, pool: KVPool, prefill_chunk: int) -> CudaRunner | None:
         table = torch.tensor(NF4_VALUES, device=model.device)
         weights = decoder_weights(model, table)
         head = weight_of(model.language_model.embed_tokens)

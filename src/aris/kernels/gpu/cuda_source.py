@@ -1,7 +1,7 @@
 """CUDA C++ kernels of this package: compiled on first use by NVRTC, which PyTorch brings along, and launched.
 
-They are optional. Where NVRTC cannot be had, `why_not()` says why and the Triton kernels compute instead. What was
-compiled is kept in the user's cache. No compiler, header or Python package beyond PyTorch's own is needed.
+They are optional. Where NVRTC cannot be had, `why_not()` says why and Triton's kernels or PyTorch compute instead. What
+was compiled is kept in the user's cache. No compiler, header or Python package beyond PyTorch's own is needed.
 """
 
 from __future__ import annotations
@@ -194,6 +194,11 @@ def _argument(value: Argument) -> c_void_p | c_int | c_float | ctypes.Array[ctyp
     if value is None:
         return c_void_p(0)
     return c_float(value) if isinstance(value, float) else c_int(value)
+
+
+def driver_has(function: str) -> bool:
+    """Whether the CUDA driver is new enough for a function of its API."""
+    return hasattr(_driver(), function)
 
 
 def call_driver(function: str, what: str, *arguments: object) -> None:

@@ -13,7 +13,7 @@ namespace {
 constexpr int DIM = 72, KEYS = 128, CHUNKS = DIM / 8, GROUPS = 3, STAGES = 4, THREADS = (GROUPS + 1) * 128;
 // A block: twice 64 keys, 128 bytes for every dimension and eight of zeros; then the same of values without the zeros.
 constexpr u32 ROW = 128, K_HALF = (DIM + 8) * ROW, V_HALF = DIM * ROW, VALUES = 2 * K_HALF, STAGE = VALUES + 2 * V_HALF;
-// The queries of a group: [8 dimensions][query][8 numbers], with eight dimensions of zeros.
+// The queries of a group: [eight dimensions of 80][query][8 numbers], the last eight dimensions zeros.
 constexpr u32 Q_CHUNK = 64 * 16, Q_BYTES = (CHUNKS + 1) * Q_CHUNK, QUERIES_AT = STAGES * STAGE;
 // Where the barriers begin; the whole takes 16 bytes more for every stage and group.
 constexpr u32 BARRIERS = QUERIES_AT + GROUPS * Q_BYTES;

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aris.kernels.gpu.cuda_source import Kernel, compiles, kernel, why_not
+from aris.kernels.gpu.cuda_source import Kernel, compiles, driver_has, kernel, why_not
 from aris.kernels.gpu.device import processors
 from aris.kernels.gpu.tensor_map import tensor_map
 
@@ -31,7 +31,7 @@ def can_attend(patches: int, head_dim: int, dtype: torch.dtype, device: torch.de
 
 @functools.cache
 def _works(device: int) -> bool:
-    if why_not() or torch.cuda.get_device_capability(device) != (9, 0):
+    if why_not() or torch.cuda.get_device_capability(device) != (9, 0) or not driver_has("cuTensorMapEncodeTiled"):
         return False
     with torch.cuda.device(device):
         return compiles(lambda: _kernel(device), "the tower's attention is PyTorch's, which is slower")
