@@ -36,20 +36,20 @@ def main() -> None:
     prompts = [prompt(20 + 7 * i, i) for i in range(options.streams)]
     if "bf16" in options.only:
         model = random_model(config_of("4b"))
-        coded_or_not("bf16", model, model, prompts, options.streams)
+        against_plain("bf16", model, model, prompts, options.streams)
         del model
     if "int4" in options.only:
         made = []
         for _ in range(2):  # the engine packs what it is given
             torch.manual_seed(0)
             made.append(random_packed_model(config_of("4b"), "int4", "int8"))
-        coded_or_not("int4", made[0], made[1], prompts, options.streams)
+        against_plain("int4", made[0], made[1], prompts, options.streams)
         del made
     if "fp32" in options.only:
         float32(random_model(config_of("4b")), prompts, options)
 
 
-def coded_or_not(kind: str, model: MedGemma, same: MedGemma, prompts: list[list[int]], streams: int) -> None:
+def against_plain(kind: str, model: MedGemma, same: MedGemma, prompts: list[list[int]], streams: int) -> None:
     """The engine on a model against the plain path of the same one, and memory."""
     engine = Engine(model, EngineLimits(max_running=streams, kept_prompts=0, cache_bytes=12 << 30))
     began = time.perf_counter()

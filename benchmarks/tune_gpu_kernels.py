@@ -208,9 +208,7 @@ def time_prefill(
     return graph_time(work)
 
 
-def time_tower(
-    tile: dict | None, backend: SDPBackend | None = None, once: bool = False
-) -> float:
+def time_tower(tile: dict | None, backend: SDPBackend | None = None, once: bool = False) -> float:
     from aris.kernels.gpu.prefill_attention import prefill_attention
     from aris.kernels.gpu.tower_attention import tower_attention, tower_attention_reference
 

@@ -49,8 +49,8 @@ class CudaTower:
         taps = embedding.weight.data.flatten(1)
         self._taps = F.pad(taps, (0, -taps.shape[1] % 8))  # (V, C K K and zeros)
         # Whether attention is this package's kernel, which takes keys and values with the patches last.
-        head_dim = vision.hidden_size // vision.num_attention_heads
-        self._own = can_attend(vision.patches_per_side**2, head_dim, model.dtype, model.device)
+        self._heads = vision.num_attention_heads, vision.hidden_size // vision.num_attention_heads
+        self._own = can_attend(vision.patches_per_side**2, self._heads[1], model.dtype, model.device)
         shift = embedding.bias.data.float()
         self._layers: list[_Layer] = []
         for layer in model.vision_tower.encoder.layers:
@@ -77,11 +77,11 @@ class CudaTower:
         assert tower is not None and projector is not None
         patches = self._embed(pixels)
         x = patches.view(-1, patches.shape[2])  # (N P, V), changed in place from here on
+        attend, shape = _own_attention if self._own else _attention, (*patches.shape[:2], *self._heads)
         for layer in self._layers:
             attention, mlp = layer.module.self_attn, layer.module.mlp
             normed = shifted_norm(x, layer.shift1, layer.module.layer_norm1)
-            shape = (*patches.shape[:2], attention.heads, x.shape[1] // attention.heads)
-            attended = _own_attention(normed, layer, shape) if self._own else _attention(normed, layer, shape)
+            attended = attend(normed, layer, shape)
             x.addmm_(attended.view(x.shape), attention.out_proj.weight.t())
             normed = shifted_norm(x, layer.shift2, layer.module.layer_norm2)
             # The product's epilogue is the tanh approximation, which is the tower's own.

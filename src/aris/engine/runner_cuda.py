@@ -89,18 +89,14 @@ class CudaRunner:
     def wrap(cls, model: MedGemma, pool: KVPool, *, prefill_chunk: int = 8192) -> CudaRunner | None:
         """A runner for the model; None if the kernels do not take it (another dtype, adapters that are not merged)."""
         with _current(model.device):
-            return cls._wrap(model, pool, prefill_chunk)
-
-    @classmethod
-    def _wrap(cls, model: MedGemma, pool: KVPool, prefill_chunk: int) -> CudaRunner | None:
-        table = torch.tensor(NF4_VALUES, device=model.device)
-        weights = decoder_weights(model, table)
-        head = weight_of(model.language_model.embed_tokens)
-        if weights is None or head is None:
-            return None
-        if head.format != "dense":
-            model.language_model.embed_tokens = PackedEmbedding(head, table)
-        return cls(model, pool, weights, head, table, prefill_chunk=prefill_chunk)
+            table = torch.tensor(NF4_VALUES, device=model.device)
+            weights = decoder_weights(model, table)
+            head = weight_of(model.language_model.embed_tokens)
+            if weights is None or head is None:
+                return None
+            if head.format != "dense":
+                model.language_model.embed_tokens = PackedEmbedding(head, table)
+            return cls(model, pool, weights, head, table, prefill_chunk=prefill_chunk)
 
     @_on_device
     def encode_images(self, pixels: Tensor) -> Tensor:

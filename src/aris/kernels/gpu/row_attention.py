@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from aris.kernels.gpu.cuda_source import kernel, why_not
+from aris.kernels.gpu.device import processors
 
 _SHARED = 8 * 3 * 4 * 1024
 
@@ -26,7 +27,7 @@ def can_attend(head_dim: int, heads: int, kv_heads: int, dtype: torch.dtype) -> 
 @functools.cache
 def clusters(kv_heads: int, device: int) -> int:
     """Clusters of 8 thread blocks a key head, at most: as many as keep the device busy with long contexts."""
-    return max(1, torch.cuda.get_device_properties(device).multi_processor_count // (8 * kv_heads))
+    return max(1, processors(device) // (8 * kv_heads))
 
 
 def workspace(heads: int, kv_heads: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
