@@ -61,7 +61,8 @@ class VisionConfig:
     """The vision tower (SigLIP). `image_size` and `patch_size` in pixels.
 
     `stem_channels` is empty for SigLIP, whose patches come from one convolution. `aris-nano` puts one stride-2
-    convolution stage for each entry before it (see `stem.py`).
+    convolution stage for each entry before it (see `stem.py`). `mobile_stem` puts inverted residual blocks of stride 16
+    before it instead (see `mobile_stem.py`).
     """
 
     hidden_size: int
@@ -73,6 +74,7 @@ class VisionConfig:
     num_channels: int = 3
     layer_norm_eps: float = 1e-6
     stem_channels: tuple[int, ...] = ()
+    mobile_stem: bool = False
 
     @property
     def patches_per_side(self) -> int:
@@ -173,6 +175,8 @@ class MedGemmaConfig:
         }
         if vision.stem_channels:
             vision_dict["stem_channels"] = list(vision.stem_channels)
+        if vision.mobile_stem:
+            vision_dict["mobile_stem"] = True
         return {
             "model_type": "gemma3",
             "architectures": ["Gemma3ForConditionalGeneration"],
@@ -259,4 +263,5 @@ def _vision_from_dict(config: Mapping[str, Any]) -> VisionConfig:
         num_channels=int(config.get("num_channels", 3)),
         layer_norm_eps=float(config.get("layer_norm_eps", 1e-6)),
         stem_channels=tuple(int(c) for c in config.get("stem_channels", ())),
+        mobile_stem=bool(config.get("mobile_stem", False)),
     )
