@@ -171,7 +171,7 @@ def test_without_the_library_the_plain_runner_serves(monkeypatch: pytest.MonkeyP
 def test_a_compiler_that_fails_is_told_of_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("CXX", "false")
-    monkeypatch.setattr(lib, "_NEEDED", ())
+    monkeypatch.setattr(lib, "VARIANTS", (lib.Variant("any", (), ()),))
     lib._opened.cache_clear()
     try:
         assert lib.library() is None and "could not be built" in lib.why_not()

@@ -23,10 +23,21 @@ from aris.kernels.cpu.packing import (
 pytestmark = pytest.mark.skipif(lib.library() is None, reason=f"no compiled kernels here: {lib.why_not()}")
 
 
+@pytest.fixture(autouse=True, params=lib.variants() or ("",))
+def variant(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Every instruction set that this processor has."""
+    monkeypatch.setenv("ARIS_CPU_KERNELS", request.param)
+    lib._opened.cache_clear()
+    yield request.param
+    monkeypatch.undo()
+    lib._opened.cache_clear()
+
+
 @pytest.fixture(params=[1, 3])
-def state(request: pytest.FixtureRequest) -> Iterator[int]:
+def state(request: pytest.FixtureRequest, variant: str) -> Iterator[int]:
     """Of one thread, and of more than there are cores to spare."""
     found = lib.library()
+    assert found is not None, lib.why_not()
     opened = found.aris_open(request.param)
     yield opened
     found.aris_close(opened)
