@@ -23,15 +23,21 @@ inline void norm(const float* x, const float* weight, int64_t width, float eps, 
   for (int64_t k = 0; k < width; k += 16) store(out + k, mul(mul(load(x + k), root), load(weight + k)));
 }
 
-// RoPE on one head in place, times `scale`; dim a multiple of 32.
+// RoPE on one head in place, times `scale`; dim a multiple of 2.
 inline void turn(float* x, const float* cosines, int64_t dim, float scale) {
   const int64_t half = dim / 2;
   const f32x16 factor = all(scale);
-  for (int64_t k = 0; k < half; k += 16) {
+  int64_t k = 0;
+  for (; k + 16 <= half; k += 16) {
     f32x16 a = mul(load(x + k), factor), b = mul(load(x + half + k), factor);
     f32x16 c = load(cosines + k), s = load(cosines + half + k);
     store(x + k, fnma(b, s, mul(a, c)));
     store(x + half + k, fma(a, s, mul(b, c)));
+  }
+  for (; k < half; ++k) {
+    const float a = x[k] * scale, b = x[half + k] * scale, c = cosines[k], s = cosines[half + k];
+    x[k] = std::fma(-b, s, a * c);
+    x[half + k] = std::fma(a, s, b * c);
   }
 }
 
