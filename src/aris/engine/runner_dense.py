@@ -8,6 +8,7 @@ images go through it one at a time.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ from aris.engine.kv_pool import KVPool
 from aris.engine.runner_cpu import CpuRunner, takes
 from aris.kernels.cpu import library as lib
 from aris.model import AdapterBank, MedGemma
+from aris.model.adapter_bank import LowRank
+from aris.model.adapters import LoRALinear
 from aris.model.decoder import DecoderLayer
 
 _LANES = 16  # every size is a multiple of it
@@ -27,15 +30,28 @@ _NAMES = {
 }  # fmt: skip
 
 
+# Names an adapter that was put on the model, so that every row has it.
+_ATTACHED = "attached"
+
+
 class DenseRunner(CpuRunner):
-    """Runs a decoder of plain linear layers; `wrap` makes it. The model's modules stay as they are."""
+    """Runs a decoder of linear layers, with or without an adapter on them; `wrap` makes it. Modules stay as they are."""
+
+    _always: str | None = None  # the adapter of every row
 
     @classmethod
     def wrap(cls, model: MedGemma, pool: KVPool, adapters: AdapterBank | None = None) -> DenseRunner | None:
         """A runner on a model's own weights; None if the kernels cannot run them."""
-        if lib.library() is None or not takes(adapters) or not _fits(model):
+        if lib.library() is None or not _fits(model):
             return None
-        return cls(model, pool, [], None, adapters)
+        attached = _attached(model)
+        if attached is not None and adapters is not None:
+            return None
+        if not takes(adapters or attached):
+            return None
+        runner = cls(model, pool, [], None, adapters or attached)
+        runner._always = None if attached is None else _ATTACHED
+        return runner
 
     @property
     def nbytes(self) -> int:
@@ -65,6 +81,19 @@ class DenseRunner(CpuRunner):
         self._library.aris_dense(self._state, ctypes.byref(dense), x.data_ptr(), len(x), out.data_ptr())
         return out if bias is None else out + bias.float()
 
+    def _run(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        slots: Sequence[int],
+        tables: Tensor,
+        starts: Sequence[int],
+        last: Tensor | None,
+        names: Sequence[str | None],
+    ) -> None:
+        every = [self._always] * len(x) if self._always else names
+        super()._run(x, positions, slots, tables, starts, last, every)
+
     def _describe_weights(self, place: lib.Layer, index: int) -> None:
         layer = self.model.language_model.layers[index]
         dense = lib.DenseLayer()
@@ -83,6 +112,20 @@ def _dense(weight: Tensor) -> lib.Dense:
     return lib.Dense(weight.data_ptr(), *weight.shape, int(weight.dtype == torch.bfloat16))
 
 
+def _attached(model: MedGemma) -> AdapterBank | None:
+    """The adapter on a model's own layers, if it has one."""
+    layers = {
+        f"language_model.{name}": LowRank(each.lora_A.weight.detach(), each.lora_B.weight.detach(), each.scale)
+        for name, each in model.language_model.named_modules()
+        if isinstance(each, LoRALinear)
+    }
+    if not layers:
+        return None
+    bank = AdapterBank()
+    bank.add(_ATTACHED, layers)
+    return bank
+
+
 def _fits(model: MedGemma) -> bool:
     """Whether a model is dense, on the CPU, and of sizes that the kernels take."""
     text = model.config.text
@@ -92,7 +135,7 @@ def _fits(model: MedGemma) -> bool:
     layers = [layer for layer in model.language_model.layers if isinstance(layer, DecoderLayer)]
     linear = [layer.get_submodule(path) for layer in layers for path in _NAMES.values()]
     return len(layers) == len(model.language_model.layers) and all(
-        type(each) is nn.Linear
+        type(each) in (nn.Linear, LoRALinear)
         and each.bias is None
         and each.weight.dtype in (torch.float32, torch.bfloat16)
         and each.weight.is_contiguous()
