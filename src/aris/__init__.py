@@ -12,6 +12,7 @@ Names are imported when they are first used: `import aris` alone loads neither P
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from aris.prompting import Image, Message, Text, assistant, system, user
 
 __version__ = "0.1.0"
+
+# OpenMP's threads (PyTorch's) wait awake for milliseconds, on cores that others could use: let them sleep after some
+# microseconds. The library reads this when PyTorch is first imported.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __all__ = [
     "ArisError",

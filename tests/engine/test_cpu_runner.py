@@ -12,8 +12,9 @@ from aris.checkpoints.embedded import language_weights
 from aris.engine.kv_pool import KVPool
 from aris.engine.runner import PrefillChunk, Rows, TorchRunner, make_runner
 from aris.engine.runner_cpu import CpuRunner
+from aris.engine.runner_dense import DenseRunner
 from aris.kernels.cpu import library as lib
-from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig, quantize_model
+from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig, attach_lora, quantize_model
 
 needs_library = pytest.mark.skipif(lib.library() is None, reason=f"no compiled kernels here: {lib.why_not()}")
 BOI, EOI, SOFT = 308, 309, 310
@@ -171,7 +172,7 @@ def test_without_the_library_the_plain_runner_serves(monkeypatch: pytest.MonkeyP
 def test_a_compiler_that_fails_is_told_of_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("CXX", "false")
-    monkeypatch.setattr(lib, "_NEEDED", ())
+    monkeypatch.setattr(lib, "VARIANTS", (lib.Variant("any", (), ()),))
     lib._opened.cache_clear()
     try:
         assert lib.library() is None and "could not be built" in lib.why_not()
@@ -179,3 +180,49 @@ def test_a_compiler_that_fails_is_told_of_and_leaves_nothing(monkeypatch: pytest
     finally:
         monkeypatch.undo()
         lib._opened.cache_clear()
+
+
+def dense(dtype: torch.dtype) -> MedGemma:
+    torch.manual_seed(3)
+    made = MedGemma(model().config).eval().requires_grad_(False)
+    for parameter in made.parameters():
+        parameter.normal_(std=0.15)
+    return made.to(dtype)
+
+
+@needs_library
+@pytest.mark.parametrize("attached", [False, True], ids=["", "with an adapter on the model"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dense_weights_are_those_of_the_modules(dtype: torch.dtype, attached: bool) -> None:
+    made = dense(dtype)
+    if attached:
+        attach_lora(made.language_model, lambda name: "q_proj" in name or "down_proj" in name, 4, 8.0)
+        for name, parameter in made.language_model.named_parameters():
+            if "lora" in name:
+                parameter.requires_grad_(False).normal_(std=0.2)
+    plain, ours = TorchRunner(made, pool_of(made)), DenseRunner.wrap(made, pool_of(made))
+    assert ours is not None and isinstance(make_runner(made, pool_of(made)), DenseRunner)
+    ids = [*text(150, 0), *IMAGE, *text(60, 1)[1:]]  # beyond the window, with an image
+    soft = made.encode_images(torch.rand(1, 3, 16, 16).to(dtype))
+    found: list[list[torch.Tensor]] = [[], []]
+    for runner, states in zip((plain, ours), found, strict=True):
+        states.append(runner.prefill(PrefillChunk(ids[:130], 0, 3, [4, 2, 9, 5])))
+        states.append(runner.prefill(PrefillChunk(ids[130:], 130, 3, [4, 2, 9, 5], soft)))
+        states.append(runner.decode(Rows([7, 8], [len(ids), len(ids) + 1], [3, 3], [[4, 2, 9, 5]] * 2)))
+        states.append(runner.logits(states[-1]))
+        words = runner.greedy(states[2], torch.tensor([9]))
+        assert torch.equal(words, states[3].index_fill(1, torch.tensor([9]), float("-inf")).argmax(1))
+    for one, other in zip(*found, strict=True):
+        if dtype == torch.float32:
+            torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-3)
+        else:
+            assert F.cosine_similarity(other, one.float()).min() > 0.998
+
+
+@needs_library
+def test_what_the_dense_kernels_cannot_run_goes_to_the_modules_in_groups() -> None:
+    made = dense(torch.float32)
+    q = made.language_model.layers[0].self_attn.q_proj
+    q.bias = torch.nn.Parameter(torch.zeros(q.out_features))
+    runner = make_runner(made, pool_of(made))
+    assert isinstance(runner, TorchRunner) and runner.group

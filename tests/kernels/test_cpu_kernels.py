@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -20,13 +22,26 @@ from aris.kernels.cpu.packing import (
     unpack_matrix,
 )
 
+SAME_EVERYWHERE = "c84c490d4d97bd247b5c0d00a04e00f8"
+
 pytestmark = pytest.mark.skipif(lib.library() is None, reason=f"no compiled kernels here: {lib.why_not()}")
 
 
+@pytest.fixture(autouse=True, params=lib.variants() or ("",))
+def variant(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Every instruction set that this processor has."""
+    monkeypatch.setenv("ARIS_CPU_KERNELS", request.param)
+    lib._opened.cache_clear()
+    yield request.param
+    monkeypatch.undo()
+    lib._opened.cache_clear()
+
+
 @pytest.fixture(params=[1, 3])
-def state(request: pytest.FixtureRequest) -> Iterator[int]:
+def state(request: pytest.FixtureRequest, variant: str) -> Iterator[int]:
     """Of one thread, and of more than there are cores to spare."""
     found = lib.library()
+    assert found is not None, lib.why_not()
     opened = found.aris_open(request.param)
     yield opened
     found.aris_close(opened)
@@ -178,3 +193,52 @@ def test_greedy_is_exact_where_sketches_mislead(state: int) -> None:
     assert first.greedy(x[:1].abs(), torch.tensor([0, 1], dtype=torch.int64))[0][0] == 2  # the first of equals
     wild = torch.randint(-128, 128, (640, 64)).to(torch.int8)
     same_choice(Scorer(state, pack_head(wild, torch.rand(640, 2).mul(100).half())), x * 1e3)
+
+
+def numbers(*shape: int, step: int) -> Tensor:
+    """Numbers of either sign that no library's rounding has a part in."""
+    count = torch.arange(torch.Size(shape).numel(), dtype=torch.int64)
+    return ((count * step % 2003 - 1001).float() / 997).view(shape)
+
+
+def test_every_variant_gives_the_bits_that_all_do(state: int) -> None:
+    """Those of AVX2 on a Zen 3 processor: another instruction set, or another compiler, must give them too."""
+    x = numbers(11, 192, step=7919)
+    parts = [product(state, *quantize_groups(numbers(80, 192, step=613)), x)]
+    scorer = Scorer(state, pack_head(*quantize_groups(numbers(333, 192, step=389))))
+    parts += [scorer.scores(x), scorer.greedy(x, torch.tensor([3], dtype=torch.int64))[0].float()]
+    weight = numbers(77, 192, step=1481)
+    parts += [dense(state, weight, x), dense(state, weight.bfloat16(), x)]
+    digest = hashlib.sha256(b"".join(part.contiguous().numpy().tobytes() for part in parts)).hexdigest()
+    assert digest[:32] == SAME_EVERYWHERE
+
+
+def dense(state: int, weight: Tensor, x: Tensor) -> Tensor:
+    matrix = lib.Dense(weight.data_ptr(), *weight.shape, int(weight.dtype == torch.bfloat16))
+    out = torch.empty(len(x), len(weight))
+    lib.library().aris_dense(state, ctypes.byref(matrix), x.data_ptr(), len(x), out.data_ptr())
+    return out
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("rows", "outputs", "columns"), [(1, 1, 16), (5, 7, 48), (70, 130, 2064)])
+def test_dense_products(state: int, dtype: torch.dtype, rows: int, outputs: int, columns: int) -> None:
+    weight, x = torch.randn(outputs, columns).to(dtype), torch.randn(rows, columns)
+    found = dense(state, weight, x)
+    wanted = x.double() @ weight.double().T
+    assert ((found - wanted).abs() <= 2e-6 * (x.double().abs() @ weight.double().abs().T)).all()
+    for row in {0, rows // 2, rows - 1}:
+        assert torch.equal(dense(state, weight, x[row : row + 1].clone())[0], found[row])
+
+
+def test_a_thread_that_waits_sleeps() -> None:
+    """Threads that have nothing to do take no processor time, between calls and while another works."""
+    found = lib.library()
+    opened = found.aris_open(4)
+    try:
+        product(opened, *quantize_groups(torch.randn(640, 640)), torch.randn(64, 640))
+        began = time.process_time()
+        time.sleep(0.5)
+        assert time.process_time() - began < 0.25  # four threads awake would have taken what the machine has
+    finally:
+        found.aris_close(opened)

@@ -65,7 +65,10 @@ class SlotView:
 
 
 class RowsView:
-    """Rows, each of a sequence of its own or of the same one as its neighbour (see `runner.Rows`)."""
+    """Rows, each of a sequence of its own or of the same one as its neighbour (see `runner.Rows`).
+
+    The first `real` of them count; the others, of the scratch slot and block, are padding and attend to nothing.
+    """
 
     def __init__(
         self,
@@ -73,8 +76,10 @@ class RowsView:
         positions: Sequence[int],
         slots: Sequence[int],
         block_tables: Sequence[Sequence[int]],
+        real: int | None = None,
     ) -> None:
         self._pool = pool
+        self._real = len(positions) if real is None else real
         device = pool.device
         self._positions = torch.tensor(list(positions), device=device)
         self._slots = torch.tensor(list(slots), device=device)
@@ -95,20 +100,28 @@ class RowsView:
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, visible: Visible
     ) -> Tensor:
         """Write all rows, then attend each over its own range: (R, H, 1, D)."""
-        keys, values = self._pool.keys[layer], self._pool.values[layer]
-        local = self._pool.local[layer]
-        page, size = (self._slots, self._pool.ring) if local else (self._blocks, BLOCK)
+        self.put(layer, key, value)
+        out = torch.zeros_like(query)
+        for row in range(self._real):
+            out[row] = attend_all(query[row : row + 1], *self.kept(layer, row), scale)[0]
+        return out
+
+    def put(self, layer: int, key: Tensor, value: Tensor) -> None:
+        """Write the rows' keys and values (R, K, 1, D)."""
+        page, size = (self._slots, self._pool.ring) if self._pool.local[layer] else (self._blocks, BLOCK)
         where = (page, self._positions % size)
-        keys[where] = key[:, :, 0]
-        values[where] = value[:, :, 0]
-        out = []
-        for row in range(query.shape[0]):
-            if local:
-                seen_key, seen_value = self._ring(keys, row), self._ring(values, row)
-            else:
-                seen_key, seen_value = self._page(keys, row), self._page(values, row)
-            out.append(attend_all(query[row : row + 1], seen_key, seen_value, scale))
-        return torch.cat(out)
+        self._pool.keys[layer][where] = key[:, :, 0]
+        self._pool.values[layer][where] = value[:, :, 0]
+
+    def kept(self, layer: int, row: int) -> tuple[Tensor, Tensor]:
+        """Keys and values (1, K, S, D) that a row sees, its own the last in order of position."""
+        keys, values = self._pool.keys[layer], self._pool.values[layer]
+        seen = self._ring if self._pool.local[layer] else self._page
+        return seen(keys, row), seen(values, row)
+
+    def position(self, row: int) -> int:
+        """Where a row stands."""
+        return self._rings[row][1]
 
     def before(self, layer: int) -> tuple[Tensor, Tensor, Tensor]:
         """Never called: `attends` is true."""
@@ -122,14 +135,14 @@ class RowsView:
         """Nothing to count: the engine does."""
 
     def _ring(self, held: Tensor, row: int) -> Tensor:
-        """The window of a row in its ring: (1, K, S, D), in the ring's order."""
+        """The window of a row in its ring: (1, K, S, D), in order of position."""
         slot, position = self._rings[row]
         ring = self._pool.ring
         first = max(0, position - self._pool.window + 1)
         start, stop = first % ring, position % ring + 1
         if start < stop:
             return _heads_first(held[slot, start:stop])
-        return _heads_first(torch.cat((held[slot, :stop], held[slot, start:])))
+        return _heads_first(torch.cat((held[slot, start:], held[slot, :stop])))
 
     def _page(self, held: Tensor, row: int) -> Tensor:
         """All that a row sees of its blocks: (1, K, position + 1, D)."""

@@ -13,12 +13,14 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from aris.engine.invariant import AlignedSlotView, RowGroups
+from aris.engine.invariant import AlignedRowsView, AlignedSlotView, RowGroups, encode_alone
 from aris.engine.kv_pool import BLOCK, KVPool
 from aris.engine.pool_views import RowsView, SlotView
 from aris.model import AdapterBank, MedGemma
 
 T = TypeVar("T")
+# Rows of a product on a CPU without compiled kernels: the fewest at which MKL takes about the time of one row.
+CPU_GROUP = 16
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,8 @@ class TorchRunner:
         model: in eval mode.
         pool: of the same device and dtype.
         group: 0 computes all rows at once. Any other number makes products of so many rows each (see `invariant`):
-            a sequence then gets the same bits alone and in company. In float32 the differences without it are
-            rounding, in bfloat16 they can flip a token.
+            a sequence then gets the same bits alone and in company, however its prompt is cut and whatever of it was
+            taken over. Without it the differences are rounding, which can flip a token.
         adapters: those that sequences may ask for; they are put on the model's layers.
     """
 
@@ -170,13 +172,14 @@ class TorchRunner:
         """See `Runner.encode_images`."""
         if not self.group:
             return self.model.encode_images(pixels)
-        return torch.cat([self.model.encode_images(image[None]) for image in pixels])
+        return encode_alone(self.model, pixels)
 
     def decode(self, rows: Rows) -> Tensor:
         """See `Runner.decode`."""
         more = [0] * (-len(rows) % self.group if self.group else 0)  # rows of the scratch slot and block
         tables = [*rows.block_tables, *([0] for _ in more)]
-        view = RowsView(self.pool, [*rows.positions, *more], [*rows.slots, *more], tables)
+        made = AlignedRowsView if self.group else RowsView
+        view = made(self.pool, [*rows.positions, *more], [*rows.slots, *more], tables, real=len(rows))
         ids = torch.tensor([*rows.token_ids, *more], device=self.model.device)[:, None]
         with self._grouped(), self._adapted([*rows.adapters, *([None] * len(more))] if rows.adapters else ()):
             return self.model.hidden_states(ids, None, view)[: len(rows), 0]
@@ -276,8 +279,8 @@ def make_runner(model: MedGemma, pool: KVPool, adapters: AdapterBank | None = No
             return fast if adapters is None else AdapterRunner(fast, TorchRunner(model, pool, adapters=adapters))
     elif model.device.type == "cpu":
         from aris.engine.runner_cpu import CpuRunner
+        from aris.engine.runner_dense import DenseRunner
 
-        fast = CpuRunner.wrap(model, pool, adapters)
-        if fast is not None:
-            return fast
+        fast = CpuRunner.wrap(model, pool, adapters) or DenseRunner.wrap(model, pool, adapters)
+        return fast or TorchRunner(model, pool, group=CPU_GROUP, adapters=adapters)
     return TorchRunner(model, pool, adapters=adapters)

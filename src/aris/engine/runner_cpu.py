@@ -1,7 +1,8 @@
-"""The runner on CPUs with AVX512-VNNI: int8 weights in groups of 32, activations rounded to int8 before each product.
+"""The runner on the compiled kernels: int8 weights in groups of 32, activations rounded to int8 before each product.
 
 Every number depends on its own sequence alone (see kernels/cpu/products.h and attention.h), so tokens are the same
-alone and in company, however a prompt is cut, and whatever of it was taken over.
+alone and in company, however a prompt is cut, and whatever of it was taken over. `runner_dense` is the same for weights
+of float32 and bfloat16.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
+from aris.engine.invariant import encode_alone
 from aris.engine.kv_pool import BLOCK, KVPool
 from aris.engine.runner import PrefillChunk, Rows
 from aris.kernels.cpu import library as lib
@@ -91,7 +93,7 @@ class CpuRunner:
     @classmethod
     def wrap(cls, model: MedGemma, pool: KVPool, adapters: AdapterBank | None = None) -> CpuRunner | None:
         """A runner on a model's weights, whose layers become views of the packed ones; None if it cannot run them."""
-        if lib.library() is None or not _takes(adapters):
+        if lib.library() is None or not takes(adapters):
             return None
         before = model.language_model.embed_tokens
         if isinstance(before, _PackedEmbedding):  # of another engine on the same model
@@ -119,7 +121,7 @@ class CpuRunner:
         """See `Runner.prefill`."""
         count = len(chunk.token_ids)
         ids = torch.tensor(chunk.token_ids)
-        x = self.embed(ids.clamp(max=self.head.words - 1))
+        x = self.embed(ids.masked_fill(ids == self.model.config.image_token_index, 0))
         positions = torch.arange(chunk.start, chunk.start + count)
         last = positions
         if chunk.image_embeddings is not None:
@@ -134,7 +136,7 @@ class CpuRunner:
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """See `Runner.encode_images`; one image at a time, so that each is the same alone and in company."""
-        return torch.cat([self.model.encode_images(image[None]) for image in pixels])
+        return encode_alone(self.model, pixels)
 
     def decode(self, rows: Rows) -> Tensor:
         """See `Runner.decode`."""
@@ -203,11 +205,10 @@ class CpuRunner:
 
     def _describe(self) -> lib.Model:
         text, decoder, pool = self.model.config.text, self.model.language_model, self.pool
-        layers = (lib.Layer * len(self.layers))()
-        for index, (place, packed, layer) in enumerate(zip(layers, self.layers, decoder.layers, strict=True)):
+        layers = (lib.Layer * len(decoder.layers))()
+        for index, (place, layer) in enumerate(zip(layers, decoder.layers, strict=True)):
             assert isinstance(layer, DecoderLayer)
-            for name, matrix in packed.items():
-                setattr(place, name, self._matrix(matrix))
+            self._describe_weights(place, index)
             place.input_norm = self._norm(layer.input_layernorm)
             place.q_norm, place.k_norm = self._norm(layer.self_attn.q_norm), self._norm(layer.self_attn.k_norm)
             place.post_attention_norm = self._norm(layer.post_attention_layernorm)
@@ -215,25 +216,32 @@ class CpuRunner:
             place.post_feedforward_norm = self._norm(layer.post_feedforward_layernorm)
             place.keys, place.values = pool.keys[index].data_ptr(), pool.values[index].data_ptr()
             place.local = int(pool.local[index])
-        head = self.head
         scale = torch.tensor(text.hidden_size**0.5, dtype=self.model.dtype).item()  # rounded as the embedding does
         self._layers = layers
         return lib.Model(
             text.hidden_size, text.num_attention_heads, text.num_key_value_heads, text.head_dim,
-            self.layers[0]["down"].columns, len(self.layers), pool.ring, pool.window, BLOCK,
+            text.intermediate_size, len(layers), pool.ring, pool.window, BLOCK,
             text.rms_norm_eps, text.query_pre_attn_scalar**-0.5, scale, int(pool.dtype == torch.bfloat16),
             layers, self._norm(decoder.norm),
             self._frequencies(text.rope_theta, text.rope_factor), self._frequencies(text.rope_local_base_freq, 1.0),
-            lib.Head(
-                head.upper.data_ptr(), head.lower.data_ptr(), head.scales.data_ptr(), head.bounds.data_ptr(),
-                head.parts.data_ptr(), head.units.data_ptr(),
-                head.words, len(head.bounds), head.columns,
-            ),
+            self._describe_head(),
+        )  # fmt: skip
+
+    def _describe_weights(self, place: lib.Layer, index: int) -> None:
+        for name, packed in self.layers[index].items():
+            matrix = lib.Matrix(packed.codes.data_ptr(), packed.scales.data_ptr(), packed.outputs, packed.columns)
+            setattr(place, name, matrix)
+
+    def _describe_head(self) -> lib.Head:
+        head = self.head
+        return lib.Head(
+            head.upper.data_ptr(), head.lower.data_ptr(), head.scales.data_ptr(), head.bounds.data_ptr(),
+            head.parts.data_ptr(), head.units.data_ptr(), head.words, len(head.bounds), head.columns,
         )  # fmt: skip
 
     def _describe_adapters(self, bank: AdapterBank) -> ctypes.Array[lib.LowRank]:
         """The library's table of adapters, in float32: A (r, in), and B with its factor as (r, out)."""
-        count = len(self.layers)
+        count = len(self.model.language_model.layers)
         table = (lib.LowRank * (len(bank.names) * count * len(_PLACES)))()
         for at, layers in enumerate(bank.layers.values()):
             for name, pair in layers.items():
@@ -243,9 +251,6 @@ class CpuRunner:
                 row = (at * count + int(index)) * len(_PLACES) + _PLACES.index(place)
                 table[row] = lib.LowRank(low.data_ptr(), high.data_ptr(), len(low))
         return table
-
-    def _matrix(self, packed: PackedMatrix) -> lib.Matrix:
-        return lib.Matrix(packed.codes.data_ptr(), packed.scales.data_ptr(), packed.outputs, packed.columns)
 
     def _norm(self, norm: RMSNorm) -> int:
         self._kept.append(1.0 + norm.weight.detach().float())
@@ -310,7 +315,7 @@ def _fits(model: MedGemma) -> bool:
     )
 
 
-def _takes(adapters: AdapterBank | None) -> bool:
+def takes(adapters: AdapterBank | None) -> bool:
     """Whether the kernels have room for all adapters' ranks."""
     layers = () if adapters is None else adapters.layers.values()
     return all(len(pair.low) <= _MOST_RANK for each in layers for pair in each.values())

@@ -1,1 +1,1 @@
-"""The decoder's steps on CPUs with AVX512-VNNI, in C++, built on the machine that runs them (see `library`)."""
+"""The decoder's steps on x86-64 CPUs, in C++, built on the machine that runs them (see `library`)."""

@@ -31,24 +31,6 @@ struct Head {
   int64_t words, padded, columns;
 };
 
-inline void planes(const uint8_t* at, __m512i* out) {
-  const __m512i low = _mm512_set1_epi8(15);
-  for (int i = 0; i < 4; ++i) {
-    __m512i v = _mm512_loadu_si512(at + 64 * i);
-    out[i] = _mm512_and_si512(v, low);
-    out[4 + i] = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
-  }
-}
-
-inline __m512i dot8(const __m512i* v, const int8_t* c, __m512i sum) {
-  __m512i other = _mm512_setzero_si512();
-  for (int i = 0; i < 8; i += 2) {
-    sum = _mm512_dpbusd_epi32(sum, v[i], quad(c + 4 * i));
-    other = _mm512_dpbusd_epi32(other, v[i + 1], quad(c + 4 * i + 4));
-  }
-  return _mm512_add_epi32(sum, other);
-}
-
 // Scores of a block's 16 words for R rows; whole or sketch.
 template <int R, bool WHOLE>
 inline void head_block(const Head& m, int64_t block, const Codes& x, int64_t first, f32x16* out) {
@@ -56,21 +38,20 @@ inline void head_block(const Head& m, int64_t block, const Codes& x, int64_t fir
   const uint8_t* upper = m.upper + block * groups * 256;
   const uint8_t* lower = m.lower + block * groups * 256;
   const uint16_t* s = m.scales + block * groups * LANES;
-  for (int r = 0; r < R; ++r) out[r] = _mm512_setzero_ps();
+  const int8_t* codes[R];
+  for (int r = 0; r < R; ++r) {
+    codes[r] = x.codes + (first + r) * m.columns;
+    out[r] = zero();
+  }
   for (int64_t group = 0; group < groups; ++group, upper += 256, lower += 256, s += LANES) {
-    __m512i h[8], l[8];
-    planes(upper, h);
-    if (WHOLE) planes(lower, l);
-    f32x16 scale = scales16(s);
+    int32_t totals[R];
+    for (int r = 0; r < R; ++r) totals[r] = x.sums[(first + r) * groups + group];
+    i32x16 dots[R];
+    plane_dots<R, WHOLE>(upper, lower, codes, totals, dots);
+    const f32x16 scale = from_half(s);
     for (int r = 0; r < R; ++r) {
-      const int8_t* c = x.codes + (first + r) * m.columns + group * GROUP;
-      const int32_t total = x.sums[(first + r) * groups + group];
-      // sum of 16 h x (+ l x, or + 8 x for the sketch), h stored plus 8.
-      __m512i sum = _mm512_slli_epi32(dot8(h, c, _mm512_setzero_si512()), 4);
-      sum = _mm512_add_epi32(sum, _mm512_set1_epi32((WHOLE ? -128 : -120) * total));
-      if (WHOLE) sum = dot8(l, c, sum);
-      f32x16 factor = _mm512_mul_ps(scale, _mm512_set1_ps(x.scales[(first + r) * groups + group]));
-      out[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, out[r]);
+      out[r] = fma(to_floats(dots[r]), mul(scale, all(x.scales[(first + r) * groups + group])), out[r]);
+      codes[r] += GROUP;
     }
   }
 }
@@ -79,9 +60,7 @@ template <bool WHOLE>
 inline void head_rows(const Head& m, int64_t block, const Codes& x, int64_t rows, float* scores, int64_t stride) {
   f32x16 out[4];
   auto put = [&](int64_t row, f32x16 value) {
-    int64_t left = m.words - block * LANES;
-    __mmask16 live = left >= LANES ? 0xffff : (1u << left) - 1;
-    _mm512_mask_storeu_ps(scores + row * stride + block * LANES, live, value);
+    store_first(scores + row * stride + block * LANES, value, m.words - block * LANES);
   };
   int64_t row = 0;
   for (; row + 4 <= rows; row += 4) {
@@ -161,13 +140,11 @@ inline int64_t head_greedy(
     const float length = float(std::sqrt(square)) * 1.0001f;
     // At most, what a block's words score.
     auto closer = [&](int64_t block) {
-      f32x16 sum = _mm512_setzero_ps();
+      f32x16 sum = zero();
       const uint8_t* part = m.parts + block * groups * LANES;
-      for (int64_t group = 0; group < groups; ++group, part += LANES) {
-        f32x16 value = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)part)));
-        sum = _mm512_fmadd_ps(value, _mm512_set1_ps(lengths[group]), sum);
-      }
-      return _mm512_fmadd_ps(sum, _mm512_loadu_ps(m.units + block * LANES), _mm512_loadu_ps(own + block * LANES));
+      for (int64_t group = 0; group < groups; ++group, part += LANES)
+        sum = fma(from_bytes(part), all(lengths[group]), sum);
+      return fma(sum, load(m.units + block * LANES), load(own + block * LANES));
     };
     float best = NONE;
     int64_t best_word = -1;
@@ -179,7 +156,7 @@ inline int64_t head_greedy(
         for (int64_t i = begin; i < end; ++i) {
           f32x16 out;
           head_block<1, true>(m, chosen[i], one, 0, &out);
-          _mm512_storeu_ps(values.data() + i * LANES, out);
+          store(values.data() + i * LANES, out);
         }
       });
       scored += int64_t(chosen.size());
@@ -194,7 +171,7 @@ inline int64_t head_greedy(
     // The best sketches first: their whole scores are what all others have to beat.
     std::vector<std::pair<float, int64_t>> tops;
     for (int64_t block = 0; block < blocks; ++block) {
-      float top = _mm512_reduce_max_ps(_mm512_loadu_ps(own + block * LANES));
+      float top = largest(load(own + block * LANES));
       if (tops.size() < 8 || top > tops.front().first) {
         tops.emplace_back(top, block);
         std::push_heap(tops.begin(), tops.end(), std::greater<>());
@@ -210,11 +187,10 @@ inline int64_t head_greedy(
     score(chosen);
     std::vector<int64_t> others;
     for (int64_t block = 0; block < blocks; ++block) {
-      f32x16 upper = _mm512_fmadd_ps(
-          _mm512_loadu_ps(m.bounds + block * LANES), _mm512_set1_ps(length), _mm512_loadu_ps(own + block * LANES));
+      f32x16 upper = fma(load(m.bounds + block * LANES), all(length), load(own + block * LANES));
       // A NaN is not less than anything: such words are scored, as the full head would.
-      if (!_mm512_cmp_ps_mask(upper, _mm512_set1_ps(best), _CMP_NLT_UQ)) continue;
-      if (!_mm512_cmp_ps_mask(closer(block), _mm512_set1_ps(best), _CMP_NLT_UQ)) continue;
+      if (!any_not_less(upper, all(best))) continue;
+      if (!any_not_less(closer(block), all(best))) continue;
       if (std::find(chosen.begin(), chosen.end(), block) == chosen.end()) others.push_back(block);
     }
     score(others);

@@ -20,15 +20,14 @@ inline void add_low_rank(const LowRank& pair, const float* x, int64_t columns, f
   float inner[MOST_RANK];
   for (int64_t j = 0; j < pair.rank; ++j) {
     const float* row = pair.low + j * columns;
-    f32x16 sum = _mm512_setzero_ps();
-    for (int64_t k = 0; k < columns; k += 16) sum = _mm512_fmadd_ps(_mm512_loadu_ps(row + k), _mm512_loadu_ps(x + k), sum);
-    inner[j] = _mm512_reduce_add_ps(sum);
+    f32x16 products = zero();
+    for (int64_t k = 0; k < columns; k += 16) products = fma(load(row + k), load(x + k), products);
+    inner[j] = sum(products);
   }
   for (int64_t k = 0; k < outputs; k += 16) {
-    f32x16 sum = _mm512_setzero_ps();
-    for (int64_t j = 0; j < pair.rank; ++j)
-      sum = _mm512_fmadd_ps(_mm512_set1_ps(inner[j]), _mm512_loadu_ps(pair.high + j * outputs + k), sum);
-    _mm512_storeu_ps(out + k, _mm512_add_ps(_mm512_loadu_ps(out + k), sum));
+    f32x16 more = zero();
+    for (int64_t j = 0; j < pair.rank; ++j) more = fma(all(inner[j]), load(pair.high + j * outputs + k), more);
+    store(out + k, add(load(out + k), more));
   }
 }
 

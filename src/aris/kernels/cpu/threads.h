@@ -1,10 +1,15 @@
-// A pool of threads for short phases: a step has hundreds of them, so waiting threads spin before they sleep.
+// A pool of threads for short phases: a step has hundreds of them, so whoever waits spins for some microseconds, no
+// longer than the next phase mostly takes to come, and then sleeps until it is woken (futex, Linux).
 #pragma once
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <atomic>
-#include <condition_variable>
+#include <chrono>
+#include <climits>
 #include <cstdint>
-#include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
 #if defined(__x86_64__)
@@ -13,25 +18,45 @@
 
 namespace aris {
 
+constexpr double SPIN_SECONDS = 30e-6;
+
 inline void pause_briefly() {
 #if defined(__x86_64__)
   _mm_pause();
 #endif
 }
 
+// Sleeps while `word` is `value`; may return early.
+inline void sleep_while(std::atomic<uint32_t>& word, uint32_t value) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
+}
+
+inline void wake(std::atomic<uint32_t>& word, int sleepers) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_PRIVATE, sleepers, nullptr, nullptr, 0);
+}
+
+// How many pauses fill SPIN_SECONDS: a pause is 10 to 150 cycles long, by processor.
+inline int pauses_to_spin() {
+  constexpr int TRIED = 200;
+  double least = 1;
+  for (int again = 0; again < 3; ++again) {
+    const auto began = std::chrono::steady_clock::now();
+    for (int i = 0; i < TRIED; ++i) pause_briefly();
+    least = std::min(least, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+  }
+  return std::max(1, int(SPIN_SECONDS * TRIED / std::max(least, 1e-7)));
+}
+
 class Pool {
  public:
-  explicit Pool(int threads) : threads_(threads < 1 ? 1 : threads) {
+  explicit Pool(int threads) : threads_(threads < 1 ? 1 : threads), spins_(pauses_to_spin()) {
     for (int i = 1; i < threads_; ++i) workers_.emplace_back([this] { work(); });
   }
 
   ~Pool() {
-    {
-      std::lock_guard<std::mutex> hold(lock_);
-      stop_ = true;
-      phase_.fetch_add(1);
-    }
-    wake_.notify_all();
+    stop_ = true;
+    phase_.fetch_add(1);
+    wake(phase_, INT_MAX);
     for (auto& worker : workers_) worker.join();
   }
 
@@ -53,23 +78,19 @@ class Pool {
     grain_ = grain;
     next_.store(0, std::memory_order_relaxed);
     gate_.store(OPEN);
-    if (sleeping_.load() > 0) {
-      std::lock_guard<std::mutex> hold(lock_);
-      phase_.fetch_add(1);
-      wake_.notify_all();
-    } else {
-      phase_.fetch_add(1);
-      if (sleeping_.load() > 0) {
-        std::lock_guard<std::mutex> hold(lock_);
-        wake_.notify_all();
-      }
-    }
+    phase_.fetch_add(1);
+    // Whoever counts itself as a sleeper after this look finds that the phase has changed, and does not sleep.
+    if (sleeping_.load() > 0) wake(phase_, INT_MAX);
     take();
     // Whoever has not come in by now is not waited for: on a busy machine it may not even be running.
     gate_.fetch_and(~OPEN);
-    for (int spins = 0; gate_.load(std::memory_order_acquire) > 0; ++spins) {
-      if (spins > 4000) std::this_thread::yield();
-      else pause_briefly();
+    for (int spins = 0; gate_.load(std::memory_order_acquire) & INSIDE; ++spins) {
+      if (spins < spins_) {
+        pause_briefly();
+        continue;
+      }
+      const uint32_t gate = gate_.fetch_or(WAITED_FOR) | WAITED_FOR;
+      if (gate & INSIDE) sleep_while(gate_, gate);
     }
   }
 
@@ -84,17 +105,15 @@ class Pool {
   }
 
   void work() {
-    uint64_t seen = 0;
+    uint32_t seen = 0;
     for (;;) {
-      int spins = 0;
-      while (phase_.load(std::memory_order_acquire) == seen) {
-        if (++spins < 20000) {
+      for (int spins = 0; phase_.load(std::memory_order_acquire) == seen; ++spins) {
+        if (spins < spins_) {
           pause_briefly();
           continue;
         }
-        std::unique_lock<std::mutex> hold(lock_);
         sleeping_.fetch_add(1);
-        wake_.wait(hold, [&] { return phase_.load() != seen; });
+        sleep_while(phase_, seen);
         sleeping_.fetch_sub(1);
       }
       seen = phase_.load();
@@ -103,25 +122,25 @@ class Pool {
       while (gate & OPEN) {
         if (!gate_.compare_exchange_weak(gate, gate + 1)) continue;
         take();
-        gate_.fetch_sub(1, std::memory_order_release);
+        const uint32_t before = gate_.fetch_sub(1, std::memory_order_acq_rel);
+        if ((before & WAITED_FOR) && (before & INSIDE) == 1) wake(gate_, 1);
         break;
       }
     }
   }
 
-  const int threads_;
+  const int threads_, spins_;
   std::vector<std::thread> workers_;
-  std::atomic<uint64_t> phase_{0};
-  static constexpr uint32_t OPEN = 1u << 31;
-  std::atomic<uint32_t> gate_{0};  // OPEN while parts may be taken, and how many workers are taking them
+  std::atomic<uint32_t> phase_{0};
+  // OPEN while parts may be taken, WAITED_FOR while the caller sleeps, and how many workers are inside.
+  static constexpr uint32_t OPEN = 1u << 31, WAITED_FOR = 1u << 30, INSIDE = WAITED_FOR - 1;
+  std::atomic<uint32_t> gate_{0};
   std::atomic<int> sleeping_{0};
   std::atomic<int64_t> next_{0};
   void (*call_)(const void*, int64_t, int64_t) = nullptr;
   const void* what_ = nullptr;
   int64_t count_ = 0, grain_ = 1;
   std::atomic<bool> stop_{false};
-  std::mutex lock_;
-  std::condition_variable wake_;
 };
 
 }  // namespace aris
