@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 import aris
-from aris.checkpoints import cache, embedded, registry
+from aris.checkpoints import cache, registry
 from aris.checkpoints.cache import Array, CacheEntry
 from aris.checkpoints.checkpoint import Checkpoint, read_json
 from aris.checkpoints.sources import source_files

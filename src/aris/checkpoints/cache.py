@@ -51,7 +51,7 @@ class Array:
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """An entry that was found: what was stored with it, and its arrays, views of the mapped file (private, writable)."""
+    """An entry that was found: what was stored with it, and its arrays, writable views of the file's private map."""
 
     meta: dict[str, Any]
     arrays: dict[str, Array]
@@ -134,7 +134,7 @@ def write(key: str, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> boo
                 put(bytes(place - file.tell()))
                 flat = array.data.reshape(-1)
                 for start in range(0, len(flat), _BLOCK):
-                    put(memoryview(np.ascontiguousarray(flat[start : start + _BLOCK])))
+                    put(np.ascontiguousarray(flat[start : start + _BLOCK]).data)
         partial.replace(path)
         partial = None
         _mark_whole(path, digest.hexdigest(), path.stat())

@@ -367,7 +367,8 @@ def packed_parts(model: MedGemma) -> tuple[list[dict[str, PackedMatrix]], Packed
     embedding = model.language_model.embed_tokens
     if not isinstance(embedding, _PackedEmbedding) or embedding.packed is None:
         return None
-    return [_packed(layer) for layer in model.language_model.layers if isinstance(layer, DecoderLayer)], embedding.packed
+    layers = [_packed(layer) for layer in model.language_model.layers if isinstance(layer, DecoderLayer)]
+    return layers, embedding.packed
 
 
 def place_packed(model: MedGemma, layers: list[dict[str, PackedMatrix]], head: PackedHead) -> None:

@@ -83,7 +83,8 @@ def rebuild(about: Mapping[str, Any], tensors: Callable[[str], Tensor], names: f
             for index, layer in enumerate(about["packed"])
         ]
         words, columns = about["head"]
-        place_packed(model, layers, PackedHead(*(take(f"head.{name}") for name in _HEAD_PARTS), words, columns))
+        head = PackedHead(**{name: take(f"head.{name}") for name in _HEAD_PARTS}, words=words, columns=columns)
+        place_packed(model, layers, head)
     for name, (class_name, kind, group) in about["quantized"].items():
         above, _, leaf = name.rpartition(".")
         minimum = take(f"{name}.minimum") if f"{name}.minimum" in names else None

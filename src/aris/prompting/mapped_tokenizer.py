@@ -113,10 +113,10 @@ class MappedTokenizer:
 
     def __init__(self, given: Mapping[str, npt.NDArray[Any]]) -> None:
         self._source = given["source"]
-        self._text = memoryview(given["text"])
+        self._text = given["text"].data
         # Views of memory: `bisect` on them is quicker than NumPy on one value.
         self._ends, self._hashes, self._hashed, self._pairs, self._ranks, self._joined = (
-            memoryview(given[name]) for name in ("ends", "hashes", "hashed", "pairs", "ranks", "joined")
+            given[name].data for name in ("ends", "hashes", "hashed", "pairs", "ranks", "joined")
         )
         self._pair_table = given["pairs"]
         self._count = len(self._ends) - 1
