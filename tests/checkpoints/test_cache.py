@@ -1,4 +1,4 @@
-"""The cache of models in the form in which they run: what is damaged, foreign or too much is as if it were not there."""
+"""The cache of models as they run: what is damaged, foreign or too much is as if it were not there."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_the_size_is_bounded_and_the_longest_unused_goes_first(place: Path, monk
     assert {each.key for each in cache.entries()} == {"b", "c"}
     assert cache.read("b") is not None  # used now
     assert cache.write("d", {"what": "d"}, arrays(size=1 << 20))
-    assert [each.what for each in cache.entries()][0] == "d" and {each.key for each in cache.entries()} == {"b", "d"}
+    assert cache.entries()[0].what == "d" and {each.key for each in cache.entries()} == {"b", "d"}
     assert not cache.write("e", {}, arrays(size=3 << 20))  # larger than all
     assert {each.key for each in cache.entries()} == {"b", "d"}
 

@@ -17,7 +17,8 @@ from aris.prompting import Tokenizer, mapped_tokenizer
 from aris.prompting.mapped_tokenizer import MappedTokenizer, tables
 
 PIECES = (
-    "<", ">", "<unused", "9", "4", " ", "  ", "   a", "\n", "\n\n", "\t", "▁", "▁▁", "the", "Opacity", "ß", "日本", "🫁",
+    "<", ">", "<unused", "9", "4", " ", "  ", "   a", "\n", "\n\n", "\t", "▁", "▁▁", "the", "Opacity", "ß", "日本",
+    "🫁",
     "\x00", "\x7f", "e\u0301", "<td>", "</table>", "[toxicity]", "<start_of_turn>", "<bos>", "<0x41>", "<unused94>",
     "pleural effusion, ", "costophrenic", "12,5 mg/dl", "\u200b", "\ufeff", "\ufffd",
 )  # fmt: skip

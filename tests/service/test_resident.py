@@ -1,4 +1,4 @@
-"""Commands that use the user's resident server: the same answers as from a model of their own, whatever happens to it."""
+"""Commands that use the user's resident server: the same answers as from a model of their own, come what may."""
 
 from __future__ import annotations
 
@@ -288,7 +288,9 @@ def test_a_client_that_talks_nonsense_harms_nothing(server: ResidentServer, want
     assert find_server(wanted, never) is not None
 
 
-def test_a_command_imports_no_pytorch(server: ResidentServer, runtime: Path, tmp_path: Path, endless_folder: Path) -> None:
+def test_a_command_imports_no_pytorch(
+    server: ResidentServer, runtime: Path, tmp_path: Path, endless_folder: Path
+) -> None:
     import PIL.Image
 
     film = tmp_path / "film.png"
