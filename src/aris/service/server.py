@@ -70,6 +70,7 @@ def serve(
     """
     configure_logs()
     share_arenas()
+    backend.tokenizer.prepare()
     listening = listen(settings)
     server = Server(config(backend, settings))
     started(url_of(settings.host, listening), settings.model_name or served_name(backend))
