@@ -19,7 +19,6 @@ import tokenizers
 import torch
 from torch import Tensor
 
-import aris
 from aris.checkpoints import cache, registry
 from aris.checkpoints.cache import Array, CacheEntry
 from aris.checkpoints.checkpoint import Checkpoint, read_json
@@ -144,7 +143,7 @@ def keep_tokenizer(key: str | None, tokenizer: Tokenizer, name: str) -> None:
 
 
 def _key(*parts: Any) -> str:
-    whole = json.dumps([aris.__version__, _code(), *parts], sort_keys=True, default=str)
+    whole = json.dumps([_code(), *parts], sort_keys=True, default=str)
     return hashlib.sha256(whole.encode()).hexdigest()[:40]
 
 
@@ -152,7 +151,7 @@ def _key(*parts: Any) -> str:
 def _code() -> str:
     """The digest of the code that decides what is kept."""
     digest = hashlib.sha256()
-    package = Path(aris.__file__).parent
+    package = Path(__file__).parents[1]
     for part in _CODE:
         place = package / part
         paths = [place] if place.is_file() else sorted(each for each in place.glob("*") if each.suffix in (".py", ".h"))

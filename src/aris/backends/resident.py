@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import aris
 from aris.checkpoints import cache
 from aris.checkpoints.sources import source_files
 from aris.errors import ArisError
@@ -60,8 +59,8 @@ class Wanted:
 @functools.cache
 def build() -> str:
     """Names this installation of Aris and its Python, as it is on the disk now."""
-    package = Path(aris.__file__).parent
-    states = [f"{aris.__version__} {sys.prefix} {sys.version}"]
+    package = Path(__file__).parents[1]
+    states = [f"{sys.prefix} {sys.version}"]
     for folder, _, names in os.walk(package):
         for name in sorted(names):
             if name.endswith(_SUFFIXES):
