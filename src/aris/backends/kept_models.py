@@ -22,7 +22,7 @@ from torch import Tensor
 from aris.checkpoints import cache, registry
 from aris.checkpoints.cache import Array, CacheEntry
 from aris.checkpoints.checkpoint import Checkpoint, read_json
-from aris.checkpoints.sources import source_files
+from aris.checkpoints.sources import files_beside, source_files
 from aris.engine.stored_model import describe, rebuild
 from aris.errors import CheckpointError
 from aris.model import MedGemma
@@ -53,11 +53,18 @@ class Keys:
     tokenizer: str | None = None
 
 
-def keys(name: str, *, revision: str | None, settings: dict[str, Any], weights: bool) -> Keys:
+def keys(
+    name: str,
+    *,
+    revision: str | None,
+    settings: dict[str, Any],
+    weights: bool,
+    mmproj: str | Path | None = None,
+) -> Keys:
     """The keys under which a model and its tokenizer are kept.
 
     Args:
-        name, revision: as for `load`.
+        name, revision, mmproj: as for `load`.
         settings: whatever else changes the weights.
         weights: whether weights may be kept at all; dense ones of a Hugging Face folder never are: they are mapped as
             they are.
@@ -65,12 +72,14 @@ def keys(name: str, *, revision: str | None, settings: dict[str, Any], weights: 
     if cache.folder() is None:
         return Keys()
     try:
-        files = source_files(name, revision=revision)
+        files = source_files(name, revision=revision, mmproj=mmproj)
         of_tokenizer = [path for path in files if path.name == "tokenizer.json"] or list(files)
         tokenizer = _key("tokenizer", cache.content_digest(of_tokenizer), TABLES_FORMAT, tokenizers.__version__)
         if not (weights and _costs(files, settings)):
             return Keys(None, tokenizer)
-        facts = [[path.name for path in files], cache.content_digest(files), settings, torch.__version__]
+        # A change of what lies beside may change which of them is read.
+        beside = [cache.state_of(path) for path in files_beside(name)]
+        facts = [beside, [path.name for path in files], cache.content_digest(files), settings, torch.__version__]
         # The name is a part of it: what a named model is for is no property of its files.
         return Keys(_key("model", name, *facts), tokenizer)
     except (CheckpointError, OSError):  # said where the model is opened
@@ -79,7 +88,7 @@ def keys(name: str, *, revision: str | None, settings: dict[str, Any], weights: 
 
 def _costs(files: tuple[Path, ...], settings: dict[str, Any]) -> bool:
     """Whether these files are not what runs: read by blocks, rounded, or packed."""
-    if settings["quantize"] in ("int8", "int4") or any(".gguf" in path.name for path in files):
+    if settings["quantize"] in ("int8", "int4") or any(".gguf" in path.name.lower() for path in files):
         return True
     config = next((path for path in files if path.name == "config.json"), None)
     coded = config is not None and "quantization_config" in read_json(config)
@@ -106,6 +115,7 @@ def keep_model(key: str | None, checkpoint: Checkpoint, model: MedGemma) -> None
         return
     try:
         about, tensors = describe(model)
+        rebuild(about, tensors.__getitem__, frozenset(tensors))  # what cannot be read back is not worth writing
         arrays = {name: _array(tensor) for name, tensor in tensors.items()}
         meta = {
             "what": Path(checkpoint.name).name,

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from aris.checkpoints import cache
-from aris.checkpoints.sources import source_files
+from aris.checkpoints.sources import files_beside, source_files
 from aris.errors import ArisError
 
 ENVIRONMENT = "ARIS_SERVER"
@@ -42,17 +42,18 @@ class Wanted:
     device: str = "auto"
     adapter: str | None = None
     quantize: str | None = None
+    mmproj: str | None = None
 
     def terms(self) -> dict[str, Any] | None:
         """What must be equal at both ends; None if the model is not on this machine."""
         try:
-            files = list(source_files(self.name))
+            files = [*source_files(self.name, mmproj=self.mmproj), *files_beside(self.name)]
             if self.adapter is not None:
                 files += sorted(path for path in Path(self.adapter).expanduser().iterdir() if path.is_file())
             states = hashlib.sha256("\n".join(map(cache.state_of, files)).encode()).hexdigest()
         except (ArisError, OSError):
             return None
-        own = asdict(self) | {"name": states, "adapter": self.adapter is not None}
+        own = asdict(self) | {"name": states, "adapter": self.adapter is not None, "mmproj": self.mmproj is not None}
         return own | {"build": build(), "environment": [os.environ.get(name) for name in _COUNTS]}
 
 
