@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def settings(**changes: Any) -> NodeSettings:
-    return NodeSettings(**({"port": 0, "timeout_s": 10.0} | changes))
+    return NodeSettings(**({"port": 0, "timeout_s": 120.0} | changes))
 
 
 def peer(node: Node) -> Peer:
@@ -56,7 +56,7 @@ def peer(node: Node) -> Peer:
 
 def associate(port: int, title: str = "SENDER", contexts: Any = None) -> Any:
     entity = AE(ae_title=title)
-    entity.acse_timeout = entity.dimse_timeout = 10
+    entity.acse_timeout = entity.dimse_timeout = 120
     return entity.associate("127.0.0.1", port, contexts or [build_context(DX), build_context(CT)])
 
 
@@ -71,7 +71,7 @@ def save(folder: Path, count: int, **keywords: Any) -> list[Path]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < end, "it never came to hold"
         time.sleep(0.01)

@@ -14,9 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from torch import Tensor
-
 from aris.errors import ModelError
 from aris.prompting import Tokenizer
 from aris.prompting.thinking import BEGIN_THOUGHT, END_THOUGHT
@@ -24,6 +21,7 @@ from aris.prompting.thinking import BEGIN_THOUGHT, END_THOUGHT
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
     from llguidance._lib import JsonCompileOptions
+    from torch import Tensor
 
 # White space between the parts of a document as `json.dumps` writes it, and nowhere else: what a schema bounds is
 # then bounded in the answer too, and the model cannot wander off in blanks.
@@ -203,6 +201,8 @@ class GrammarCompiler:
         begin, end = (self._tokenizer.token_to_id(marker) for marker in (BEGIN_THOUGHT, END_THOUGHT))
         if begin is None or end is None:
             return None
+        import torch
+
         words = self._tokenizer.token_bytes()
         inside = torch.zeros(-(-len(words) // 32) * 32, dtype=torch.bool)
         inside[: len(words)] = torch.tensor([bool(word) for word in words])
@@ -282,6 +282,8 @@ class GrammarMask:
         """
         if self._thinking and self._thought is not None:
             return self._thought.inside
+        import torch
+
         words = torch.frombuffer(bytearray(self._matcher.compute_bitmask()), dtype=torch.int32)
         self._check()
         if self._thought is not None and not self._begun:
@@ -317,5 +319,7 @@ class GrammarMask:
 
 def packed(mask: Tensor) -> Tensor:
     """A mask (32 n,) bool as (n,) int32 words, lowest bit first."""
+    import torch
+
     bits = mask.view(-1, 32).to(torch.int64) << torch.arange(32, device=mask.device)
     return bits.sum(dim=1).to(torch.int32)  # wraps into the sign bit

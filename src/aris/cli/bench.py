@@ -28,7 +28,7 @@ def bench(
 
     Close other programs first; figures of a busy machine say little.
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize)
+    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, here=True)
     with interruptible("nothing was measured", text=False):
         backend = session.backend
         with working("measuring"):

@@ -20,22 +20,25 @@ from aris.errors import ArisError
 
 FAILED, INTERRUPTED = 1, 130
 DEBUG = "--debug"
+NO_SERVER = "--no-server"
 
 
 class _State:
     debug = False
     interrupted = False
+    no_server = False
 
 
 class Group(TyperGroup):
     """The `aris` command, which turns every exception of a subcommand into one line and an exit code."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        # --debug may stand anywhere before "--": whoever needs it has just seen a command fail, and appends it.
+        # These may stand anywhere before "--": whoever needs one has just seen a command fail, and appends it.
         end = args.index("--") if "--" in args else len(args)
         _State.debug = DEBUG in args[:end] or bool(os.environ.get("ARIS_DEBUG"))
         _State.interrupted = False
-        args = [arg for arg in args[:end] if arg != DEBUG] + args[end:]
+        _State.no_server = NO_SERVER in args[:end]
+        args = [arg for arg in args[:end] if arg not in (DEBUG, NO_SERVER)] + args[end:]
         return super().parse_args(ctx, args)
 
     def make_context(self, *args: Any, **keywords: Any) -> Any:
@@ -45,6 +48,11 @@ class Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         with one_line_endings():
             return super().invoke(ctx)
+
+
+def servers_are_off() -> bool:
+    """Whether the command was told to use no resident server."""
+    return _State.no_server
 
 
 @contextmanager

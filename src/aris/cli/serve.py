@@ -93,7 +93,8 @@ def serve(
         drain_s=drain_seconds,
     )
     folder, named = o.named_adapters(adapter)
-    session = Session(model, dtype=dtype, device=device, adapter=folder, adapters=named)
+    session = Session(model, dtype=dtype, device=device, adapter=folder, adapters=named, here=True)
+    terms = session.wanted.terms()  # before the files are read: what changes meanwhile is another model
     backend = session.backend
     assert isinstance(backend, NativeBackend)  # a session without a backend's URL loads one
 
@@ -105,5 +106,5 @@ def serve(
         note(f"! {session.caution}")
         note("Ctrl-C stops it")
 
-    if run(backend, settings, started) == signal.SIGINT:
+    if run(backend, settings, started, terms) == signal.SIGINT:
         raise typer.Exit(INTERRUPTED)

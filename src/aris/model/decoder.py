@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from aris.model.attention import Visible, attend
 from aris.model.cache import Cache
 from aris.model.config import LOCAL, TextConfig
+from aris.model.embedding import embedding
 from aris.model.norms import RMSNorm
 from aris.model.quantized import CodedEmbedding
 from aris.model.rope import rope_tables, rotate
@@ -130,7 +131,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         # Tied: the head scores with it too. `quantized.quantize_model` may put a QuantizedEmbedding in its place.
-        self.embed_tokens: nn.Embedding | CodedEmbedding = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.embed_tokens: nn.Embedding | CodedEmbedding = embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(DecoderLayer(config, index) for index in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.gradient_checkpointing = False

@@ -12,18 +12,19 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
-import torch
-from torch import Tensor
 
 from aris.errors import PromptError
 from aris.prompting import normalize
 from aris.prompting.messages import Image, Pixels
 from aris.prompting.normalize import Equalization
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Fit = Literal["stretch", "pad"]
 Box = tuple[int, int, int, int]
@@ -127,6 +128,8 @@ class ImageProcessor:
         if pixels.ndim == 3 and self.grayscale:
             pixels = np.asarray(PIL.Image.fromarray(pixels).convert("L"))
         views = [pixels[top:bottom, left:right] for left, top, right, bottom in self._boxes(pixels, pan_and_scan)]
+        import torch
+
         return torch.from_numpy(np.stack([self._pixel_values(view) for view in views]))
 
     def many(self, images: Sequence[Image], *, pan_and_scan: bool | None = None) -> list[Tensor]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from aris.errors import PromptError
 from aris.prompting import chat
@@ -14,6 +12,9 @@ from aris.prompting.gguf_vocabulary import IMAGE_SOFT_TOKEN
 from aris.prompting.messages import Message, images_of
 from aris.prompting.processor import ImageProcessor
 from aris.prompting.tokenizer import END_OF_IMAGE, START_OF_IMAGE, Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,11 @@ class PromptProcessor:
         text = self._expand(rendered, [len(view) for view in views])
         token_ids = self.tokenizer.encode(text)
         self._check(token_ids, sum(len(view) for view in views), trusted)
-        pixels = torch.cat(list(views)) if views else None
+        pixels = None
+        if views:
+            import torch
+
+            pixels = torch.cat(list(views))
         return Prompt(text, token_ids, pixels, sum(len(view) for view in views))
 
     def views(self, messages: Sequence[Message], *, pan_and_scan: bool | None = None) -> list[Tensor]:

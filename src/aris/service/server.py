@@ -6,6 +6,7 @@ import contextlib
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -14,6 +15,7 @@ from aris.backends.memory import share_arenas
 from aris.service.api import served_name
 from aris.service.app import create_app
 from aris.service.logs import configure_logs
+from aris.service.resident import ResidentServer
 from aris.service.settings import Settings
 from aris.service.sockets import listen, url_of
 
@@ -46,7 +48,10 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    backend: NativeBackend, settings: Settings, started: Callable[[str, str], None] = lambda *_: None
+    backend: NativeBackend,
+    settings: Settings,
+    started: Callable[[str, str], None] = lambda *_: None,
+    terms: dict[str, Any] | None = None,
 ) -> int | None:
     """Serve a model until SIGINT or SIGTERM. Call it in the main thread.
 
@@ -54,6 +59,8 @@ def serve(
         backend: the model.
         settings: where, for whom, and how much.
         started: is called once with the server's URL and the model's name there, when it can be reached.
+        terms: what the user's own commands must agree to, to use the model as if they had loaded it
+            (`backends.resident.Wanted.terms`); None serves no commands.
 
     Returns:
         The signal that ended it.
@@ -63,10 +70,16 @@ def serve(
     """
     configure_logs()
     share_arenas()
+    backend.tokenizer.prepare()
     listening = listen(settings)
     server = Server(config(backend, settings))
     started(url_of(settings.host, listening), settings.model_name or served_name(backend))
-    server.run(sockets=[listening])
+    resident = ResidentServer(backend, terms)
+    resident.start()
+    try:
+        server.run(sockets=[listening])
+    finally:
+        resident.close()
     return server.stopped_by
 
 
