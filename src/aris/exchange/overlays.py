@@ -6,6 +6,7 @@ for viewers that know no presentation states. Each says on the picture whether i
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from aris.errors import ExchangeError
 from aris.exchange.plain import finding_line, probability
 from aris.exchange.report import Report
 from aris.exchange.sr import evidence, fill_patient_and_study, highdicom, instance_of, settle
+from aris.imaging.dicom import patient_orientation
+from aris.imaging.turning import STORED, Turn
 from aris.store.objects import text
 from aris.tasks.results import Region
 
@@ -82,24 +85,27 @@ def presentation_state(report: Report, images: Sequence[Dataset]) -> Dataset:
     return state
 
 
-def secondary_capture(report: Report, image: Dataset, pixels: npt.NDArray[np.uint8]) -> Dataset:
+def secondary_capture(
+    report: Report, image: Dataset, pixels: npt.NDArray[np.uint8], turn: Turn = STORED
+) -> Dataset:
     """A picture of one image with its regions, its scores and the report's state burned in.
 
     Args:
         image: the header of one of the report's images.
         pixels: uint8 (H, W) or (H, W, 3), as `imaging.read_film` gives it, at the image's own size.
+        turn: from the stored pixels, on which the regions are, to these.
 
     Raises:
         ExchangeError: the pixels are of another size than the image.
     """
     evidence(report)
-    if pixels.shape[:2] != (int(image.Rows), int(image.Columns)):
+    if turn.reversed(pixels).shape[:2] != (int(image.Rows), int(image.Columns)):
         raise ExchangeError("the pixels are not of the image's own size; regions would lie elsewhere")
     sc = highdicom("sc")
     uid = text(image, "SOPInstanceUID")
     arguments = instance_of(report, f"{SECONDARY_CAPTURE} {uid}")
     capture: Any = sc.SCImage(
-        pixel_array=drawn(report, uid, pixels),
+        pixel_array=drawn(report, uid, pixels, turn),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
@@ -113,7 +119,8 @@ def secondary_capture(report: Report, image: Dataset, pixels: npt.NDArray[np.uin
         content_time=report.created.time(),
     )
     fill_patient_and_study(capture, report)
-    capture.PatientOrientation = image.get("PatientOrientation") or None
+    lying = patient_orientation(image)
+    capture.PatientOrientation = None if lying is None else list(turn.letters(lying))
     capture.Laterality = text(image, "Laterality")  # type 2C: empty where it is not known
     capture.InstanceNumber = 1 + [each.uid for each in report.images].index(uid)
     capture.DateOfSecondaryCapture = report.created.strftime("%Y%m%d")
@@ -125,8 +132,14 @@ def secondary_capture(report: Report, image: Dataset, pixels: npt.NDArray[np.uin
     return capture
 
 
-def drawn(report: Report, uid: str, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The picture of one image: uint8 (H + banner, W, 3), a banner with state and scores above the image."""
+def drawn(
+    report: Report, uid: str, pixels: npt.NDArray[np.uint8], turn: Turn = STORED
+) -> npt.NDArray[np.uint8]:
+    """The picture of one image: uint8 (H + banner, W, 3), a banner with state and scores above the image.
+
+    Args:
+        turn: from the stored pixels, on which the regions are, to `pixels`.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
     height, width = pixels.shape[:2]
@@ -143,7 +156,7 @@ def drawn(report: Report, uid: str, pixels: npt.NDArray[np.uint8]) -> npt.NDArra
         pen.text((size // 2, size // 2 + number * step), fitted, fill=_COLOUR if number == 0 else (255,) * 3, font=font)
     for region in report.regions:
         if region.image == uid:
-            left, top, right, bottom = region.box
+            left, top, right, bottom = turn.to_shown(region.box, height, width)
             box = (left, top + banner, right - 1, bottom + banner - 1)
             pen.rectangle(box, outline=_COLOUR, width=max(1, size // 6))
             above = max(banner, top + banner - step)
@@ -167,7 +180,9 @@ def _header(report: Report, image: Dataset) -> Any:
     made = next(each for each in evidence(report) if each.SOPInstanceUID == text(image, "SOPInstanceUID"))
     for keyword in _SHOWN:
         if keyword in image:
-            setattr(made, keyword, copy.deepcopy(image[keyword].value))
+            # A rescale or window that cannot be read is none for whoever shows the image.
+            with contextlib.suppress(Exception):  # pydicom converts on access and raises many kinds
+                setattr(made, keyword, copy.deepcopy(image[keyword].value))
     for sequence in ("ModalityLUTSequence", "VOILUTSequence"):
         for item in made.get(sequence, []):
             if "LUTExplanation" in item:

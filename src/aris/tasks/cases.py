@@ -163,8 +163,8 @@ def film_case(film: Film, kind: Kind | None = None, header: Header | None = None
     pixels = _rgb(film.pixels)
     attribute = film.spacing_attribute or ""
     return Case(
-        kind, film.source, (PromptImage(pixels, "IMAGE 1", 0),), film, film.modality, film.body_part,
-        header or Header(), attribute, film.warnings,
+        kind, film.source, (PromptImage(pixels, "IMAGE 1", 0, film.turn, film.shown_orientation),), film,
+        film.modality, film.body_part, header or Header(), attribute, film.warnings,
     )  # fmt: skip
 
 
@@ -188,7 +188,7 @@ def _still_case(path: str | FileSource, kind: Kind | None) -> Case:
             f"{printable(stills.source)}: nothing says what this picture shows; say its kind ({', '.join(KIND_NAMES)})"
         )
     images = tuple(
-        PromptImage(_rgb(frame), f"FRAME {number}", index)
+        PromptImage(_rgb(frame), f"FRAME {number}", index, stills.turn, stills.orientation)
         for number, (frame, index) in enumerate(zip(stills.frames, stills.indices, strict=True), 1)
     )
     warnings = list(stills.warnings)
