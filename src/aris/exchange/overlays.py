@@ -6,7 +6,6 @@ for viewers that know no presentation states. Each says on the picture whether i
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,10 @@ from aris.exchange.plain import finding_line, probability
 from aris.exchange.report import Report
 from aris.exchange.sr import evidence, fill_patient_and_study, highdicom, instance_of, settle
 from aris.imaging.dicom import patient_orientation
+from aris.imaging.rescale import rescale_for_display
 from aris.imaging.turning import STORED, Turn
+from aris.imaging.values import numbers
+from aris.imaging.voi import window_pairs
 from aris.store.objects import text
 from aris.tasks.results import Region
 
@@ -178,11 +180,8 @@ def _with_regions(report: Report, images: Sequence[Dataset]) -> list[Dataset]:
 def _header(report: Report, image: Dataset) -> Any:
     """An image's header as a presentation state needs it, its texts in UTF-8."""
     made = next(each for each in evidence(report) if each.SOPInstanceUID == text(image, "SOPInstanceUID"))
-    for keyword in _SHOWN:
-        if keyword in image:
-            # A rescale or window that cannot be read is none for whoever shows the image.
-            with contextlib.suppress(Exception):  # pydicom converts on access and raises many kinds
-                setattr(made, keyword, copy.deepcopy(image[keyword].value))
+    for keyword in (each for each in _SHOWN if each in image and each not in _unused(image)):
+        _copy(made, image, keyword)
     for sequence in ("ModalityLUTSequence", "VOILUTSequence"):
         for item in made.get(sequence, []):
             if "LUTExplanation" in item:
@@ -190,6 +189,34 @@ def _header(report: Report, image: Dataset) -> Any:
     if "NumberOfFrames" in image:
         _put_groups(made, image)
     return made
+
+
+def _unused(image: Any) -> tuple[str, ...]:
+    """What no viewer is to use of an image: a rescale that cannot be read or is not for display, and then its windows.
+
+    highdicom takes over each part of a rescale or a window only with the others.
+    """
+    rescale = rescale_for_display(image)
+    unused: tuple[str, ...] = ()
+    if not rescale.stated:
+        unused = ("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence")
+    if not rescale.known:
+        unused += ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")
+    elif any(None in pair for pair in window_pairs(image)):
+        unused += ("WindowCenter", "WindowWidth", "VOILUTFunction")
+    return unused
+
+
+def _copy(made: Any, source: Any, keyword: str) -> None:
+    """Copy a value, a number that has a comma as that number; not one that cannot be read."""
+    try:
+        value = copy.deepcopy(source[keyword].value)
+    except Exception:  # pydicom converts on access and raises many kinds
+        read = numbers(source, keyword)
+        if not read or None in read:
+            return
+        value = list(read) if len(read) > 1 else read[0]
+    setattr(made, keyword, value)
 
 
 def _put_groups(made: Any, image: Any) -> None:
@@ -201,10 +228,11 @@ def _put_groups(made: Any, image: Any) -> None:
         for sequence, keywords in _IN_GROUPS.items():
             for item in group.get(sequence, [])[:1]:
                 part = Dataset()
-                for keyword in keywords:
-                    if keyword in item:
-                        setattr(part, keyword, copy.deepcopy(item[keyword].value))
-                setattr(kept, sequence, [part])
+                unused = _unused(item)
+                for keyword in (each for each in keywords if each in item and each not in unused):
+                    _copy(part, item, keyword)
+                if len(part):
+                    setattr(kept, sequence, [part])
         return kept
 
     if "SharedFunctionalGroupsSequence" in image:

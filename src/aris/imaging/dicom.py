@@ -223,6 +223,8 @@ def _levels(stored: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.
 def decoded(dataset: Any, source: str) -> npt.NDArray[Any]:
     """The stored values, signed as the file says; colours as RGB."""
     ensure_syntax(dataset)
+    if one_number(dataset, "NumberOfFrames") in (0, 1):
+        del dataset.NumberOfFrames  # of one frame: decoders would stumble over "1,0"
     try:
         return codecs.stored_values(dataset)
     except codecs.DecodeError:
