@@ -24,22 +24,18 @@ TURNS = [Turn(*flags) for flags in itertools.product([False, True], repeat=3)]
 GEOMETRY = Geometry(slices=5, rows=24, columns=32, spacing_mm=(20, 12, 12))
 
 
-def restore(paths: list[Path], geometry: Geometry, turn: Turn, backwards: bool = False) -> None:
-    """Store the same slices turned, each saying so; and numbered against their order."""
+def restore(paths: list[Path], geometry: Geometry, turn: Turn) -> None:
+    """Store the same slices turned, each saying so."""
     row, column, _ = geometry.directions
     _, down, right = geometry.spacing_mm
     for path in paths:
         dataset = pydicom.dcmread(path)
         view = dataset.pixel_array
-        stored = turn.reversed(view)
-        height, width = view.shape
-        # Where each stored corner lies in the view, and so in the patient.
-        def at(r: int, c: int, stored: Any = stored, height: int = height, width: int = width) -> np.ndarray:
-            left, top, _, _ = turn.to_shown((c, r, c + 1, r + 1), height, width)
-            return geometry_position + left * right * row + top * down * column
-
-        geometry_position = np.array([float(each) for each in dataset.ImagePositionPatient])
-        origin, along, below = at(0, 0), at(0, 1), at(1, 0)
+        stored, (height, width) = turn.reversed(view), view.shape
+        first = np.array([float(each) for each in dataset.ImagePositionPatient])
+        # Where a stored pixel lies in the view, and so in the patient.
+        places = [turn.to_shown((c, r, c + 1, r + 1), height, width)[:2] for r, c in ((0, 0), (0, 1), (1, 0))]
+        origin, along, below = (first + left * right * row + top * down * column for left, top in places)
         dataset.Rows, dataset.Columns = stored.shape
         dataset.ImagePositionPatient = origin.tolist()
         step, fall = along - origin, below - origin

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from aris.errors import ImageError
 from aris.imaging import dicom, raster, sniff
-from aris.imaging.sources import FileSource
+from aris.imaging.sources import FileSource, HeldFile
 from aris.imaging.turning import STORED, Turn
 
 Pixels = npt.NDArray[np.uint8]
@@ -80,12 +80,13 @@ def read_film(path: str | Path | FileSource) -> Film:
     """
     source = printable(path)
     data = contents(path, source)
-    kind = sniff.kind_of(data)
+    kind = path.kind if isinstance(path, HeldFile) else sniff.kind_of(data)
     warnings = []
     suffix = Path((path.member or path.path) if isinstance(path, FileSource) else path).suffix.lower()
     facts: dict[str, Any] = {}
     if kind == "dicom":
-        pixels, facts, more = dicom.read(data, source)
+        dataset = path.dataset() if isinstance(path, HeldFile) else None
+        pixels, facts, more = dicom.read(data, source) if dataset is None else dicom.read_parsed(dataset, source)
     elif kind in ("png", "jpeg", "tiff"):
         pixels, more = raster.read(data, kind, source)
     else:
@@ -97,6 +98,8 @@ def read_film(path: str | Path | FileSource) -> Film:
 
 def named(path: str | Path | FileSource) -> str:
     """A path as it was given; an archive's member as "archive:member"."""
+    if isinstance(path, HeldFile):
+        return path.given
     if isinstance(path, FileSource):
         return str(path.path) if path.member is None else f"{path.path}:{path.member}"
     return str(path)
@@ -110,6 +113,7 @@ def printable(path: str | Path | FileSource) -> str:
 
 def contents(name: str | Path | FileSource, source: str) -> bytes:
     """A regular file's bytes, or those of an archive's member."""
+    held = name if isinstance(name, HeldFile) else None
     if isinstance(name, FileSource):
         if name.member is not None:
             return name.read()
@@ -127,7 +131,7 @@ def contents(name: str | Path | FileSource, source: str) -> bytes:
             raise ImageError(f"{source}: the file is empty (0 bytes); copy it again")
         if status.st_size > _MAX_BYTES:
             raise ImageError(f"{source}: {status.st_size / 1e9:.1f} GB is too large for a radiograph (1 GB at most)")
-        return path.read_bytes()
+        return path.read_bytes() if held is None else held.read()
     except FileNotFoundError:
         raise ImageError(f"{source}: no such file; check the path") from None
     except PermissionError:

@@ -13,7 +13,6 @@ from aris.errors import ImageError
 from aris.imaging import codecs, frames
 from aris.imaging.dicom import code, decoded, floats, patient_orientation, several, valid_pixels
 from aris.imaging.geometry import Plane, orientation_name, plane
-from aris.imaging.parsing import parse
 from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
 from aris.imaging.rescale import Rescale, rescale_of
@@ -88,15 +87,14 @@ class Slice:
     notes: tuple[str, ...] = ()
 
 
-def read_slices(data: bytes, source: str) -> Iterator[Slice]:
-    """Each frame of one file.
+def slices_of(dataset: Any, source: str) -> Iterator[Slice]:
+    """Each frame of one file, parsed with its pixels.
 
     Raises:
-        ImageError: damaged, coloured, too large, or in an encoding that is not read.
+        ImageError: damaged, coloured, too large, a mosaic, or in an encoding that is not read.
     """
     with quiet_pydicom():
         try:
-            dataset = parse(data, source)
             _check(dataset, source)
             if frames.count(dataset) == 1 and "PerFrameFunctionalGroupsSequence" not in dataset:
                 yield _slice(dataset, dataset, 0, source)

@@ -19,7 +19,7 @@ from aris.imaging.parsing import parse
 from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
 from aris.imaging.sampling import slice_indices
-from aris.imaging.sources import FileSource
+from aris.imaging.sources import FileSource, HeldFile
 from aris.imaging.turning import STORED, Letters, Turn, turn_of_film
 from aris.imaging.values import unreadable
 
@@ -95,27 +95,18 @@ def read_stills(path: str | Path | FileSource, limit: int = MAX_FRAMES) -> Still
     """
     source = printable(path)
     data = contents(path, source)
-    kind = sniff.kind_of(data)
+    kind = path.kind if isinstance(path, HeldFile) else sniff.kind_of(data)
     if kind in ("png", "jpeg", "tiff"):
         pixels, notes = raster.read(data, kind, source)
         return Stills((pixels,), (0,), 1, None, None, None, None, (), named(path), notes)
     if kind != "dicom":
         raise ImageError(f"{source}: {sniff.complaint(data)}")
-    return _from_dicom(data, source, named(path), limit)
-
-
-def _from_dicom(data: bytes, source: str, path: str, limit: int) -> Stills:
     with quiet_pydicom():
-        return read_parsed(parse(data, source), source, path, limit)
+        dataset = path.dataset() if isinstance(path, HeldFile) else parse(data, source)
+    return _from_dicom(dataset, source, named(path), limit)
 
 
-def read_parsed(dataset: Any, source: str, path: str, limit: int = MAX_FRAMES) -> Stills:
-    """As `read_stills`, of a data set that was parsed with its pixels.
-
-    Args:
-        source: for errors.
-        path: for `Stills.source`.
-    """
+def _from_dicom(dataset: Any, source: str, path: str, limit: int) -> Stills:
     with quiet_pydicom(), codecs.kept_child():
         try:
             modality = dicom.code(dataset, "Modality")

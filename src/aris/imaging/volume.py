@@ -19,7 +19,7 @@ import numpy.typing as npt
 from aris.errors import ImageError
 from aris.imaging.codecs import kept_child
 from aris.imaging.geometry import SAME_PLACE_MM, Plane, Spread, orientation_name, same_orientation, spread
-from aris.imaging.slices import ACQUISITION_NAMES, Slice, read_slices
+from aris.imaging.slices import ACQUISITION_NAMES, Slice, slices_of
 from aris.imaging.sources import FileSource, Skipped
 from aris.imaging.studies import Series, find_studies
 from aris.imaging.turning import STORED, Letters, Turn, across, known_letters, plane_letters
@@ -98,8 +98,8 @@ def read_volumes(series: Series) -> tuple[Volume, ...]:
 
     Slices that differ in size, spacing, orientation or unit are stacks of their own, and so are echoes, inversion
     times, b values, time points, MR images of several kinds (magnitude and phase) and CT acquisitions that overlap.
-    Where several still lie at one place they are told apart by stack, acquisition number, time and the like; where nothing
-    tells them apart, the first is kept and the rest reported. Scouts are left out unless there is nothing else.
+    Where several still lie at one place they are told apart by stack, acquisition number, time and the like; where
+    nothing tells them apart, the first is kept and the rest reported. Scouts are left out unless there is nothing else.
 
     Raises:
         ImageError: too large, or no slice can be decoded.
@@ -114,7 +114,7 @@ def read_volumes(series: Series) -> tuple[Volume, ...]:
         for instance in series.instances:
             name = instance.source.name
             try:
-                slices += list(read_slices(instance.source.read(), name))
+                slices += slices_of(instance.source.dataset(), name)
             except ImageError as error:
                 skipped.append(Skipped(name, str(error).removeprefix(f"{name}: ")))
     if not slices:
