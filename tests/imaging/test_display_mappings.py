@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,8 +17,10 @@ from pydicom.sequence import Sequence
 
 import bad_files
 from aris.errors import ImageError
+from aris.exchange.dicomweb.rendering import Rendering, render
 from aris.imaging import find_studies, read_film, read_stills, read_volume, read_volumes, volume_images
 from aris.imaging.synthetic import Geometry, write_series
+from unreadable import rewrite
 
 RAMP = np.tile(np.array([0, 64, 128, 192, 255], dtype=np.uint8), (80, 20))
 XA = "1.2.840.10008.5.1.4.1.1.12.1"
@@ -174,3 +177,36 @@ def test_each_pet_slices_own_slope_is_followed(tmp_path: Path) -> None:
         dataset.save_as(path)
     volume = read_volume(tmp_path)
     assert volume.unit == "BQML" and volume.voxels[:, 0, 0].tolist() == [12, 24, 48]
+
+
+def test_mr_slices_of_another_scale_are_not_put_among_the_rest(tmp_path: Path) -> None:
+    paths = write_series(tmp_path, Geometry(slices=5), modality="MR", RescaleSlope=2, RescaleIntercept=0)
+    for path in paths[:2]:
+        dataset = pydicom.dcmread(path)
+        del dataset.RescaleSlope, dataset.RescaleIntercept
+        dataset.save_as(path)
+    (series,) = find_studies(tmp_path).series
+    assert sorted(len(volume.voxels) for volume in read_volumes(series)) == [2, 3]
+
+
+def test_echo_times_that_jitter_are_one_volume(tmp_path: Path) -> None:
+    paths = write_series(tmp_path, Geometry(slices=4), modality="MR")
+    for index, path in enumerate(paths):
+        dataset = pydicom.dcmread(path)
+        dataset.EchoTime = f"2.4{index}"
+        dataset.save_as(path)
+    assert len(read_volume(tmp_path).voxels) == 4
+
+
+def test_a_rendered_frame_of_a_loop_has_the_loops_mapping(tmp_path: Path) -> None:
+    wanted = Rendering(kind="image/png")
+    dataset = pydicom.dcmread(loop(tmp_path))
+    shown = [np.asarray(Image.open(io.BytesIO(render(dataset, index, wanted)))) for index in range(3)]
+    assert [int(frame.max()) for frame in shown] == [64, 128, 255]
+
+
+def test_a_window_that_is_asked_for_is_used_where_the_rescale_cannot_be_read(tmp_path: Path) -> None:
+    path = rewrite(bad_files.dicom(tmp_path, RAMP, RescaleSlope=1, RescaleIntercept=0), RescaleIntercept="?")
+    dataset = pydicom.dcmread(path)
+    wanted = Rendering(window=(128.0, 257.0, "LINEAR"), kind="image/png")
+    assert np.asarray(Image.open(io.BytesIO(render(dataset, 0, wanted))))[0, :2].tolist() == [0, 64]

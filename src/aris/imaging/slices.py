@@ -60,6 +60,7 @@ class Slice:
         localizer: whether it is a scout.
         unit: "HU" where the file has the rescale that makes Hounsfield units, of PET its Units; else None.
         known: False where the file has a rescale that cannot be read.
+        scale: unit, and what else the numbers are of; slices of one volume have the same.
         inverted: whether low values are to be shown bright (MONOCHROME1).
         modality, body_part: facts for the volume.
         orientation: where rows and columns point, by Patient Orientation; None where it is absent.
@@ -80,6 +81,7 @@ class Slice:
     localizer: bool
     unit: str | None
     known: bool
+    scale: tuple[Any, ...]
     inverted: bool
     modality: str | None
     body_part: str | None
@@ -188,6 +190,7 @@ def _slice(dataset: Any, frame: Any, index: int, source: str) -> Slice:
         localizer="LOCALIZER" in _words(dataset.get("ImageType")),
         unit=unit,
         known=rescale.known,
+        scale=(unit, rescale.known, rescale.stated, code(frame, "RescaleType") or "US" if rescale.stated else ""),
         inverted=code(dataset, "PhotometricInterpretation") == "MONOCHROME1",
         modality=modality,
         body_part=code(dataset, "BodyPartExamined"),

@@ -163,7 +163,7 @@ def _fits(one: Slice, other: Slice) -> bool:
     if one.values.shape != other.values.shape or (one.spacing is None) != (other.spacing is None):
         return False
     # Values of two units, or of an unknown one, are no one scale; nor are negatives and positives of arbitrary ones.
-    if (one.unit, one.known) != (other.unit, other.known):
+    if one.scale != other.scale and not one.unit == other.unit == "HU":
         return False
     if one.unit != "HU" and one.inverted != other.inverted:
         return False
@@ -193,7 +193,8 @@ _OTHER_IMAGES = ("EchoNumbers", "EchoTime", "InversionTime", "DiffusionBValue", 
 def _acquisitions(stack: list[Slice]) -> list[list[Slice]]:
     names = (*_OTHER_IMAGES, "ImageType") if stack[0].modality == "MR" else _OTHER_IMAGES
     parts = _grouped(stack, [ACQUISITION_NAMES.index(name) for name in names])
-    if len(parts) == 1:
+    # A value that differs from slice to slice, as echo times of some scanners do by a little, is no other image.
+    if len(parts) == 1 or (any(len(part) == 1 for part in parts) and not _crowded(stack)):
         parts = _overlapping(stack) if stack[0].modality == "CT" else [stack]
     return [each for part in parts for each in _apart(part)]
 
