@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from aris.imaging.turning import Turn
+
 Format = Literal["sr", "fhir", "pdf", "text", "json", "gsps", "sc"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 _SUFFIXES: dict[Format, str] = {
@@ -307,18 +309,19 @@ def _captures(report: Report, headers: list[tuple[ImageFile, Any]]) -> dict[str,
         uid = text(header, "SOPInstanceUID")
         if uid in known and (not wanted or uid in wanted):
             number = f"{len(made) + 1}." if made else ""
-            made[f"{number}sc.dcm"] = _dicom(secondary_capture(report, header, _picture(path)))
+            made[f"{number}sc.dcm"] = _dicom(secondary_capture(report, header, *_picture(path)))
     if not made or len(made) < len(wanted):
         raise ExchangeError("a secondary capture needs the DICOM files that the report is about; give --image")
     return made
 
 
-def _picture(path: ImageFile) -> npt.NDArray[np.uint8]:
-    """An image as it is displayed: a film, or a photograph of one frame."""
+def _picture(path: ImageFile) -> tuple[npt.NDArray[np.uint8], Turn]:
+    """An image as it is displayed: a film, or a photograph of one frame; and the turn that leads there."""
     from aris.imaging import read_film, read_stills
 
     try:
-        return read_film(path).pixels
+        film = read_film(path)
+        return film.pixels, film.turn
     except ImageError as error:
         try:
             stills = read_stills(path)
@@ -326,7 +329,7 @@ def _picture(path: ImageFile) -> npt.NDArray[np.uint8]:
             raise error from None
     if stills.total > 1:
         raise ExchangeError("a secondary capture is of a single image, and one of the report's has several frames")
-    return stills.frames[0]
+    return stills.frames[0], stills.turn
 
 
 def _dicom(dataset: Any) -> bytes:

@@ -6,7 +6,7 @@ from aris.imaging.nifti import read_nifti
 from aris.imaging.prompt_images import PromptImage, volume_images
 from aris.imaging.sampling import slice_indices
 from aris.imaging.slides import Level, Patch, Slide, open_slide, patches, slide_images
-from aris.imaging.sources import FileSource, Skipped
+from aris.imaging.sources import FileSource, HeldFile, Skipped
 from aris.imaging.stills import Region, Stills, read_stills
 from aris.imaging.studies import Instance, Series, Studies, Study, find_studies
 from aris.imaging.volume import Volume, read_volume, read_volumes
@@ -17,6 +17,7 @@ __all__ = [
     "FileSource",
     "Film",
     "Header",
+    "HeldFile",
     "Instance",
     "Level",
     "Patch",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from aris.errors import ImageError
 from aris.imaging.parsing import parse
 from aris.imaging.quiet import quiet_pydicom
 
@@ -52,6 +53,16 @@ def kind_of(data: bytes) -> Kind:
     if not any(data[at : at + len(magic)] == magic for at, magic, _ in _FOREIGN) and _is_bare_dicom(data):
         return "dicom"
     return "unknown"
+
+
+def only_dicom(head: bytes) -> None:
+    """Check that a file's first bytes are those of DICOM.
+
+    Raises:
+        ImageError: they are not; it says what the file is.
+    """
+    if kind_of(head) != "dicom":
+        raise ImageError(complaint(head))
 
 
 def complaint(data: bytes) -> str:
