@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aris.imaging.codecs import DecodeError
+from aris.imaging.concatenations import concatenation
 
 # The Image Pixel, Modality LUT and VOI LUT modules: what turns one frame's bytes into what is shown.
 _KEPT = (
@@ -49,6 +50,10 @@ def group(dataset: Any, index: int, name: str) -> Any | None:
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or ()
     shared = dataset.get("SharedFunctionalGroupsSequence") or ()
     found: Any
+    if len(per_frame) > count(dataset):
+        # A part of a concatenation has the groups of its own frames; some writers leave all of the object's in each.
+        part = concatenation(dataset)
+        index += (part.offset or 0) if part is not None else 0
     for item in (*per_frame[index : index + 1], *shared[:1]):
         found = item.get(name)
         if found:

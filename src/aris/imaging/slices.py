@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from aris.errors import ImageError
 from aris.imaging import codecs, frames, voi
+from aris.imaging.concatenations import concatenation
 from aris.imaging.dicom import code, decoded, floats, valid_pixels
 from aris.imaging.geometry import Plane, plane
 from aris.imaging.parsing import parse
@@ -44,6 +45,8 @@ class Slice:
         spacing: between rows and columns, millimetres; None if unknown.
         thickness: millimetres; None if unknown.
         number: Instance Number, else None. frame: from 1.
+        whole: Concatenation UID, where the file is a part of an object; else "".
+        before: frames of the object in the parts before this one, as it says.
         uid: SOP Instance UID.
         acquisition: one entry for each of the table above; None where it is absent.
         localizer: whether it is a scout.
@@ -65,6 +68,8 @@ class Slice:
     hounsfield: bool
     modality: str | None
     body_part: str | None
+    whole: str = ""
+    before: int = 0
 
 
 def read_slices(data: bytes, source: str) -> Iterator[Slice]:
@@ -122,6 +127,7 @@ def _slice(dataset: Any, frame: Any, index: int, source: str) -> Slice:
     thickness = floats(measures, "SliceThickness")
     sized = len(spacing) == 2 and all(0 < value < 1000 for value in spacing)
     numbers = floats(dataset, "InstanceNumber")
+    part = concatenation(dataset)
     return Slice(
         values=values,
         least=least,
@@ -137,6 +143,8 @@ def _slice(dataset: Any, frame: Any, index: int, source: str) -> Slice:
         hounsfield=ct and _hounsfield(frame),
         modality=code(dataset, "Modality"),
         body_part=code(dataset, "BodyPartExamined"),
+        whole="" if part is None else part.uid,
+        before=0 if part is None else part.offset or part.number or 0,
     )
 
 
