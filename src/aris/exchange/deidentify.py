@@ -182,7 +182,11 @@ class Deidentifier:
 
     def _rewrite_pixels(self, dataset: Any, source: str, searched: bool) -> int:
         """Decode the pixels and write them anew, so that nothing rides along; blank text. Gives how many boxes."""
-        array = _without_unused_bits(_stored_pixels(dataset), dataset)
+        # An image has one of the three, and nobody looks at the others.
+        for keyword in ("FloatPixelData", "DoubleFloatPixelData"):
+            if keyword in dataset:
+                del dataset[keyword]
+        array = _stored_pixels(dataset)
         several = array.reshape((-1, *array.shape[1:])) if _frames(dataset) > 1 else array[None]
         blanked = 0
         for number, frame in enumerate(several, 1):
@@ -197,7 +201,7 @@ class Deidentifier:
             dataset.PlanarConfiguration = 0
         return blanked
 
-    def _walk(self, dataset: Any, patient: str, days: int) -> None:
+    def _walk(self, dataset: Any, patient: str, days: int, *, nested: bool = False) -> None:
         """Apply the rules to a dataset and what is nested in it, in place."""
         from pydicom.datadict import dictionary_VR, keyword_for_tag
 
@@ -213,8 +217,8 @@ class Deidentifier:
                 keyword, str(element.VR), known, private=tag.is_private or tag.group >> 8 in _DRAWN,
                 characteristics=self.options.characteristics,
             )  # fmt: skip
-            if keyword == "PatientAge":
-                action = "remove"  # written anew, with 90 and over as one
+            if keyword == "PatientAge" or (nested and keyword.endswith("PixelData")):
+                action = "remove"  # written anew, with 90 and over as one; pixels that nobody has looked at
             if action == "date":
                 value = _shifted(element.value, days) if self.options.dates == "shift" else ""
                 action = "remove" if not value and keyword not in ("StudyDate", "ContentDate") else "keep"
@@ -227,7 +231,7 @@ class Deidentifier:
                 element.value = patient
             elif action == "recurse":
                 for item in element.value:
-                    self._walk(item, patient, days)
+                    self._walk(item, patient, days, nested=True)
                 kept = [item for item in element.value if len(item) and _public(item)]
                 element.value = kept
                 action = "keep" if kept else "remove"
@@ -355,14 +359,6 @@ def _packed(array: Any, bits: int) -> bytes:
     if bits == 1:
         return np.packbits(array.astype(np.uint8).ravel(), bitorder="little").tobytes()
     return bytes(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
-
-
-def _without_unused_bits(array: Any, dataset: Any) -> Any:
-    """Zero what lies above the stored bits, where old objects keep drawings (PS3.5 8.1.1)."""
-    stored, allocated = int(dataset.BitsStored), int(dataset.BitsAllocated)
-    if stored < allocated and array.dtype.kind == "u":
-        return array & np.array((1 << stored) - 1, dtype=array.dtype)
-    return array
 
 
 def _encoded(dataset: Any) -> bytes:

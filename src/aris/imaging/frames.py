@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from aris.imaging import fragments
 from aris.imaging.codecs import DecodeError
 from aris.imaging.concatenations import concatenation
 
@@ -118,24 +119,21 @@ def _native(dataset: Any, wanted: list[int], total: int) -> Iterator[tuple[bytes
 
 
 def _encapsulated(dataset: Any, wanted: list[int], total: int) -> Iterator[tuple[bytes, bool]]:
-    from pydicom.encaps import encapsulate, generate_frames
+    from pydicom.encaps import encapsulate
 
-    table = dataset.get("ExtendedOffsetTable")
-    lengths = dataset.get("ExtendedOffsetTableLengths")
-    extended = (table, lengths) if table is not None and lengths is not None else None
-    rest = iter(wanted)
-    index = next(rest, None)
     if dataset.PixelData.count(_ITEM) > _MAX_FRAGMENTS:
         raise DecodeError
     try:
-        streams = generate_frames(dataset.PixelData, number_of_frames=total, extended_offsets=extended)
-        for number, stream in enumerate(streams):
-            if index is None:
-                return
-            if number == index:
-                yield encapsulate([stream], has_bot=False), True
-                index = next(rest, None)
-    except (ValueError, KeyError, IndexError, TypeError, OSError):
+        spans = fragments.frames(dataset.PixelData, total, offset_tables(dataset))
+    except ValueError:
         raise DecodeError from None
-    if index is not None:
-        raise DecodeError
+    for index in wanted:
+        if index >= len(spans):
+            raise DecodeError
+        yield encapsulate([fragments.joined(dataset.PixelData, spans[index])], has_bot=False), True
+
+
+def offset_tables(dataset: Any) -> tuple[bytes, bytes] | None:
+    """Extended Offset Table and its Lengths, where both are there."""
+    table, lengths = dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths")
+    return (table, lengths) if isinstance(table, bytes) and isinstance(lengths, bytes) else None
