@@ -15,7 +15,7 @@ import re
 import secrets
 import warnings
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ from aris.errors import ExchangeError
 from aris.exchange import burned_in
 from aris.exchange.codes import Coded
 from aris.exchange.deidentify_checks import RefusedError, drop_identifiers, identifying_values, leaks, refuse_kind, risk
-from aris.exchange.deidentify_rules import PUBLIC_SCHEMES, action_for, wellformed
+from aris.exchange.deidentify_rules import EMPTIED, PUBLIC_SCHEMES, action_for, shifted, wellformed, zone
 from aris.imaging import codecs, frames
 from aris.store.objects import file_bytes, parse, text
 
@@ -46,7 +46,8 @@ class Options:
     """How to de-identify.
 
     Attributes:
-        dates: "remove" them, or "shift" all of a patient's by one secret number of days (an option of the profile).
+        dates: "remove" them, or "shift" all of a patient's by one secret number of whole days, so that times of day and
+            all intervals stay (an option of the profile: Retain Longitudinal Temporal Information Modified Dates).
         characteristics: keep sex, age (90 and over as 90), size and weight (an option of the profile).
         pixels: "ocr" looks for text in all pixels and blanks it; "auto" does so where an OCR library is installed, and
             refuses images that may carry text where none is; "reviewed": a person has looked at all images, and none
@@ -219,10 +220,15 @@ class Deidentifier:
             )  # fmt: skip
             if keyword == "PatientAge" or (nested and keyword.endswith("PixelData")):
                 action = "remove"  # written anew, with 90 and over as one; pixels that nobody has looked at
-            if action == "date":
-                value = _shifted(element.value, days) if self.options.dates == "shift" else ""
-                action = "remove" if not value and keyword not in ("StudyDate", "ContentDate") else "keep"
+            if action in ("date", "time", "zone"):
+                # Times of day and zones tell when as dates do, and go or stay with them (Table E.1-1).
+                value: Any = ""
+                if self.options.dates == "shift":
+                    value = zone(element.value) if action == "zone" else shifted(str(element.VR), element.value, days)
+                action = "keep" if _any(value) or keyword in EMPTIED else "remove"
                 element.value = value
+            elif action == "label":
+                element.value = _each(element.value, self._label)
             elif action == "uid":
                 element.value = _each(element.value, self.uid)
             elif action == "empty":
@@ -260,6 +266,11 @@ class Deidentifier:
         if "pixels" in used:
             dataset.BurnedInAnnotation = "NO"
         dataset.SpecificCharacterSet = "ISO_IR 192"
+
+    def _label(self, text: str) -> str:
+        """The project's name for a text of which only equality matters; a number names nobody."""
+        short = re.fullmatch("[0-9]{1,4}", text, re.ASCII)
+        return text if short else base64.b32encode(self._mac("label", text)[:5]).decode()
 
     def _days(self, patient: str) -> int:
         """The days by which all dates of a patient move: one to ten years back."""
@@ -303,14 +314,8 @@ def _each(value: Any, change: Any) -> Any:
     return change(str(value)) if value else value
 
 
-def _shifted(value: Any, days: int) -> Any:
-    def move(each: str) -> str:
-        try:
-            return (datetime.strptime(each[:8], "%Y%m%d") + timedelta(days)).strftime("%Y%m%d") + each[8:26]
-        except (ValueError, OverflowError):
-            return ""
-
-    return _each(value, move)
+def _any(value: Any) -> bool:
+    return any(value) if isinstance(value, list) else bool(value)
 
 
 def _age(dataset: Any) -> str:
