@@ -16,7 +16,7 @@ from aris.store.objects import byte_order
 DECODED_BYTES = 2 << 30
 _FLOATS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 _LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91",
-          "1.2.840.10008.1.2.4.93", "1.2.840.10008.1.2.4.203")  # fmt: skip
+          "1.2.840.10008.1.2.4.93", "1.2.840.10008.1.2.4.112", "1.2.840.10008.1.2.4.203")  # fmt: skip
 
 
 def count(dataset: Any) -> int:
