@@ -438,6 +438,8 @@ SYNTAXES = [
 
 def odd_object(number: int, sop_class: str = DX, syntax: str = "") -> Any:
     made = image(number, SOPClassUID=sop_class)
+    if number == 1:
+        made.SOPInstanceUID = f"{ROOT}.007"  # PS3.5 9.1 does not allow it, archives have it
     if syntax:
         made.PixelData = pydicom.encaps.encapsulate([b"any codec's stream"])
         made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
