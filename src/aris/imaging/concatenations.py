@@ -94,11 +94,11 @@ def groups(parts: Sequence[P]) -> list[list[P]]:
     found: dict[object, list[P]] = {}
     for part in parts:
         said = part.concatenation
-        key = id(part) if said is None else said.uid or ("", said.total)
+        key: object = id(part) if said is None else said.uid or ("", said.total)
         found.setdefault(key, []).append(part)
     made: list[list[P]] = []
-    for key, group in found.items():
-        same = isinstance(key, tuple) and len({(_number(part), _offset(part)) for part in group}) < len(group)
+    for named, group in found.items():
+        same = isinstance(named, tuple) and len({(_number(part), _offset(part)) for part in group}) < len(group)
         made += [[part] for part in group] if same else [group]
     return made
 

@@ -191,8 +191,8 @@ class _Tiles:
                         self._places.setdefault((top, left), (part, index))
         wanted = -(-self.width // parts[0].columns) * -(-self.height // parts[0].rows)
         if not any(one.sparse for one in parts) and not self.notes and len(self._places) < wanted:
-            absent = wanted - len(self._places)
-            self.notes.append(f"{absent} of {wanted} tiles are missing: they are shown as glass")
+            lacking = wanted - len(self._places)
+            self.notes.append(f"{lacking} of {wanted} tiles are missing: they are shown as glass")
         if len(paths) > 1:
             self.notes.append(f"{len(paths)} optical paths are stored: the first is shown")
         if again:

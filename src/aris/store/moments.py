@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, func
+from sqlalchemy import ColumnElement, SQLColumnExpression, String, func
 
 # Times are compared as HHMMSS.FFFFFF; what a value leaves out is filled from one of these.
 _FIRST, _LAST = "000000.000000", "235959.999999"
@@ -19,7 +19,7 @@ class MomentError(ValueError):
     """No date, no time, or no range of them."""
 
 
-def day_condition(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
+def day_condition(column: SQLColumnExpression[Any], value: str) -> ColumnElement[bool]:
     """Dates that a single date or a range matches; an absent date is in no range.
 
     Raises:
@@ -29,7 +29,7 @@ def day_condition(column: ColumnElement[Any], value: str) -> ColumnElement[bool]
     return (func.length(column) == 8) & column.between(low or _LEAST_DAY, high or _GREATEST_DAY)
 
 
-def time_condition(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
+def time_condition(column: SQLColumnExpression[Any], value: str) -> ColumnElement[bool]:
     """Times of day that a single time or a range matches. "0915" means all of that minute at the end of a range and
     alone, and its beginning at the start of one; a stored "0915" is its beginning.
 
@@ -41,7 +41,7 @@ def time_condition(column: ColumnElement[Any], value: str) -> ColumnElement[bool
 
 
 def combined_condition(
-    day: ColumnElement[Any], time: ColumnElement[Any], days: str, times: str
+    day: SQLColumnExpression[Any], time: SQLColumnExpression[Any], days: str, times: str
 ) -> ColumnElement[bool]:
     """Moments from the first date and time to the last (Combined Datetime Matching, PS3.4 C.2.2.2.5, which PS3.18 asks
     of QIDO-RS): "20260101-20260103" with "1000-1200" is two days and two hours, not two hours of three days.
@@ -98,7 +98,7 @@ def _time(text: str, last: bool) -> str:
     return known + (_LAST if last else _FIRST)[len(known) :]
 
 
-def _padded(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def _padded(column: SQLColumnExpression[Any]) -> ColumnElement[Any]:
     """A stored time, with or without minutes, seconds, fraction and the colons of old files, in one form."""
     digits = func.replace(func.trim(column), ":", "", type_=String)
     padded: ColumnElement[Any] = digits + func.substr(_FIRST, func.length(digits) + 1, type_=String)

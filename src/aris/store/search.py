@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, exists, false, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from aris.errors import StoreError
@@ -122,7 +122,7 @@ def _listed(value: str) -> list[str]:
     return list(dict.fromkeys(part for each in re.split(r"[\\,]", value) if (part := each.strip())))
 
 
-def _number(keyword: str, column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
+def _number(keyword: str, column: SQLColumnExpression[Any], value: str) -> ColumnElement[bool]:
     """A whole number, however it is written: "7" is "07" and "+7"."""
     if not re.fullmatch(r"[+-]?[0-9]{1,12}", value, re.ASCII):
         raise QueryError(f"{keyword}: not a whole number; there are no wildcards or ranges of numbers")
@@ -133,7 +133,7 @@ def _number(keyword: str, column: ColumnElement[Any], value: str) -> ColumnEleme
     return bare == str(number) if number > 0 else func.replace(func.trim(column), "-0", "-") == str(number)
 
 
-def _text(column: ColumnElement[Any], value: str, on_sqlite: bool) -> ColumnElement[bool]:
+def _text(column: SQLColumnExpression[Any], value: str, on_sqlite: bool) -> ColumnElement[bool]:
     """A text, in its case; "*" and "?" stand for any letters and for any one (PS3.4 C.2.2.2.4)."""
     if not ("*" in value or "?" in value):
         return column == value
@@ -143,7 +143,7 @@ def _text(column: ColumnElement[Any], value: str, on_sqlite: bool) -> ColumnElem
     return column.like(_pattern(value), escape="\\")
 
 
-def _name(column: ColumnElement[Any], value: str) -> ColumnElement[bool]:
+def _name(column: SQLColumnExpression[Any], value: str) -> ColumnElement[bool]:
     """A name, in any case. Each of its groups (Latin, ideographic, phonetic letters; PS3.5 6.2.1.1) is a name.
 
     A key with several groups, as "=山田*", matches each against its own. Empty components at the end say nothing.
