@@ -133,3 +133,21 @@ def test_a_unit_that_there_is_not_and_a_scale_that_is_no_number(tmp_path: Path) 
     # As nibabel writes what is not scaled.
     path.write_bytes(nifti(hu, affine, scale=(np.nan, np.nan)))
     assert read_nifti(path, "CT").unit == "HU"
+def test_a_gzip_file_of_several_members_is_one_volume(tmp_path: Path) -> None:
+    hu, affine = body(Geometry(slices=3))
+    good = nifti(hu, affine)
+    path = tmp_path / "volume.nii.gz"
+    cuts = [good[at : at + 9000] for at in range(0, len(good), 9000)]
+    members = [gzip.compress(each) for each in cuts]
+    end = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # bgzip's last, empty member
+    for data in (b"".join(members), b"".join(members) + end, b"".join(members) + bytes(512), gzip.compress(good)):
+        path.write_bytes(data)
+        assert np.array_equal(read_nifti(path).voxels, hu.transpose(2, 1, 0))
+    for words, data in {
+        "gzip file is truncated": b"".join(members)[:-5],
+        "truncated": b"".join(members[:-1]),  # whole members, of which the last is missing: the volume is cut short
+        "gzip file is damaged": members[0] + members[1][:-8] + bytes(8) + members[2],  # a wrong check sum
+    }.items():
+        path.write_bytes(data)
+        with pytest.raises(ImageError, match=words):
+            read_nifti(path)

@@ -53,6 +53,15 @@ def test_bodies(tight: Served) -> None:
         assert http.get("/healthz").json() == {"status": "ok"}
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, identity"])
+def test_a_compressed_body_is_refused_as_such(tight: Served, encoding: str) -> None:
+    packed = zlib.compress(json.dumps({"messages": user("x")}).encode())
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    with tight.http() as http:
+        answer = http.post("/v1/chat/completions", content=packed, headers=headers)
+    assert answer.status_code == 415 and answer.json()["error"]["param"] == "Content-Encoding"
+
+
 def test_a_body_that_does_not_come(tight: Served) -> None:
     host, port = tight.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:

@@ -21,6 +21,7 @@ from aris.exchange.plain import plain_text
 from aris.exchange.report import DocumentReference, ModelIdentity, Report, checked, local_now, report_of
 from aris.exchange.sr import structured_report
 from aris.exchange.sr_reading import read_structured_report
+from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.sources import FileSource
 from aris.store.objects import number, text
 from aris.tasks.private_files import write_private
@@ -45,6 +46,7 @@ _MAX_BYTES = 64 << 20
 OTHER_IMAGES = "the images named here are not the file that the draft was made from"
 
 
+@quiet_pydicom()  # its warnings quote values
 def document(report: Report, form: Format, images: Sequence[ImageFile] = ()) -> dict[str, bytes]:
     """The report in a format: file name endings, without a leading dot, and contents.
 
@@ -77,6 +79,7 @@ def report_json(report: Report) -> bytes:
     return _json({"mark": report.mark, **report.model_dump(mode="json")})
 
 
+@quiet_pydicom()
 def read_report(path: str | Path) -> Report:
     """A report from JSON, a FHIR bundle or a DICOM SR that Aris wrote; the contents decide, not the name.
 
@@ -120,6 +123,7 @@ def read_json(data: bytes, source: str) -> dict[str, Any]:
     return values
 
 
+@quiet_pydicom()
 def report_from_task(values: dict[str, Any], source: str, images: Sequence[ImageFile], **more: Any) -> Report:
     """The report of a task's JSON (`aris draft --json`, `aris findings --json`).
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from aris.imaging import fragments
 from aris.imaging.codecs import DecodeError
+from aris.imaging.concatenations import concatenation
 from aris.imaging.values import numbers
 
 # The Image Pixel, Modality LUT and VOI LUT modules: what turns one frame's bytes into what is shown.
@@ -47,6 +49,10 @@ def group(dataset: Any, index: int, name: str) -> Any | None:
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or ()
     shared = dataset.get("SharedFunctionalGroupsSequence") or ()
     found: Any
+    if len(per_frame) > count(dataset):
+        # A part of a concatenation has the groups of its own frames; some writers leave all of the object's in each.
+        part = concatenation(dataset)
+        index += (part.offset or 0) if part is not None else 0
     for item in (*per_frame[index : index + 1], *shared[:1]):
         found = item.get(name)
         if found:
@@ -125,24 +131,21 @@ def _native(dataset: Any, wanted: list[int], total: int) -> Iterator[tuple[bytes
 
 
 def _encapsulated(dataset: Any, wanted: list[int], total: int) -> Iterator[tuple[bytes, bool]]:
-    from pydicom.encaps import encapsulate, generate_frames
+    from pydicom.encaps import encapsulate
 
-    table = dataset.get("ExtendedOffsetTable")
-    lengths = dataset.get("ExtendedOffsetTableLengths")
-    extended = (table, lengths) if table is not None and lengths is not None else None
-    rest = iter(wanted)
-    index = next(rest, None)
     if dataset.PixelData.count(_ITEM) > _MAX_FRAGMENTS:
         raise DecodeError
     try:
-        streams = generate_frames(dataset.PixelData, number_of_frames=total, extended_offsets=extended)
-        for number, stream in enumerate(streams):
-            if index is None:
-                return
-            if number == index:
-                yield encapsulate([stream], has_bot=False), True
-                index = next(rest, None)
-    except (ValueError, KeyError, IndexError, TypeError, OSError):
+        spans = fragments.frames(dataset.PixelData, total, offset_tables(dataset))
+    except ValueError:
         raise DecodeError from None
-    if index is not None:
-        raise DecodeError
+    for index in wanted:
+        if index >= len(spans):
+            raise DecodeError
+        yield encapsulate([fragments.joined(dataset.PixelData, spans[index])], has_bot=False), True
+
+
+def offset_tables(dataset: Any) -> tuple[bytes, bytes] | None:
+    """Extended Offset Table and its Lengths, where both are there."""
+    table, lengths = dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths")
+    return (table, lengths) if isinstance(table, bytes) and isinstance(lengths, bytes) else None

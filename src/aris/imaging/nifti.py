@@ -27,6 +27,9 @@ _MAX_BYTES = 4 << 30
 # Units of space in xyzt_units (nifti1.h), in millimetres: unknown, which by custom are millimetres, metres,
 # millimetres, micrometres.
 _MILLIMETRES = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+_GZIP = b"\x1f\x8b"
+_MAX_MEMBERS = 100_000  # bgzip makes one of each 64 KiB
+_PIECE = 1 << 14  # what follows a member is copied, so that it must not be all of the file
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -84,18 +87,31 @@ def read_nifti(path: str | Path | FileSource, modality: Literal["CT", "MR"] | No
 
 
 def _inflated(data: bytes, source: str) -> bytes:
-    if not data.startswith(b"\x1f\x8b"):
+    """A gzip file's content: of all its members, one after another (RFC 1952 2.2), as bgzip and `cat` make them."""
+    if not data.startswith(_GZIP):
         return data
-    try:
+    parts: list[bytes] = []
+    view, at, left = memoryview(data), 0, _MAX_BYTES
+    for _ in range(_MAX_MEMBERS):
         inflating = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        out = inflating.decompress(data, _MAX_BYTES + 1)
-    except (zlib.error, gzip.BadGzipFile, EOFError):
-        raise ImageError(f"{source}: the gzip file is damaged; copy it again") from None
-    if len(out) > _MAX_BYTES:
-        raise ImageError(f"{source}: it unpacks to more than 4 GB; give a smaller volume")
-    if not inflating.eof:
-        raise ImageError(f"{source}: the gzip file is truncated; copy it again")
-    return out
+        while not inflating.eof:
+            if at >= len(data):
+                raise ImageError(f"{source}: the gzip file is truncated; copy it again")
+            try:
+                parts.append(inflating.decompress(view[at : at + _PIECE], left + 1))
+            except (zlib.error, gzip.BadGzipFile, EOFError):
+                raise ImageError(f"{source}: the gzip file is damaged; copy it again") from None
+            at += _PIECE
+            left -= len(parts[-1])
+            if left < 0:
+                raise ImageError(f"{source}: it unpacks to more than 4 GB; give a smaller volume")
+        at = min(at, len(data)) - len(inflating.unused_data)
+        # Zeros behind the last member are padding, and what is no member either is not looked at, as gzip itself does.
+        while data[at : at + 1] == b"\0":
+            at += 1
+        if not data.startswith(_GZIP, at):
+            return b"".join(parts)
+    raise ImageError(f"{source}: the gzip file has too many parts; compress it anew")
 
 
 class _Header:

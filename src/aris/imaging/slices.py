@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from aris.errors import ImageError
 from aris.imaging import codecs, frames
+from aris.imaging.concatenations import concatenation
 from aris.imaging.dicom import code, decoded, floats, patient_orientation, several, valid_pixels
 from aris.imaging.geometry import Plane, orientation_name, plane
 from aris.imaging.quiet import quiet_pydicom
@@ -55,6 +56,8 @@ class Slice:
         spacing: between rows and columns, millimetres; None if unknown.
         thickness: millimetres; None if unknown.
         number: Instance Number, else None. frame: from 1.
+        whole: Concatenation UID, where the file is a part of an object; else "".
+        before: frames of the object in the parts before this one, as it says.
         uid: SOP Instance UID.
         acquisition: one entry for each of the table above; None where it is absent.
         localizer: whether it is a scout.
@@ -87,6 +90,8 @@ class Slice:
     body_part: str | None
     orientation: tuple[str, str] | None = None
     notes: tuple[str, ...] = ()
+    whole: str = ""
+    before: int = 0
 
 
 def slices_of(dataset: Any, source: str) -> Iterator[Slice]:
@@ -175,6 +180,7 @@ def _slice(dataset: Any, frame: Any, index: int, source: str) -> Slice:
     turn = turn_of_slice_letters(lying) if placed is None else turn_of_plane(placed)
     if placed is not None and orientation_name(placed) == "oblique" and nearest_turn(placed.row, placed.column):
         notes.append(NOT_CUSTOMARY)
+    part = concatenation(dataset)
     return Slice(
         values=values,
         least=least,
@@ -196,6 +202,8 @@ def _slice(dataset: Any, frame: Any, index: int, source: str) -> Slice:
         body_part=code(dataset, "BodyPartExamined"),
         orientation=lying,
         notes=tuple(notes),
+        whole="" if part is None else part.uid,
+        before=0 if part is None else part.offset or part.number or 0,
     )
 
 

@@ -5,7 +5,8 @@ Colours as they were meant: YBR variants and palettes become RGB, an ICC profile
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import numpy.typing as npt
 
 from aris.errors import ImageError
 from aris.imaging import codecs, dicom, frames, raster, sniff
+from aris.imaging.concatenations import concatenation, joined, missing
 from aris.imaging.film import contents, named, printable
 from aris.imaging.parsing import parse
 from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
 from aris.imaging.sampling import slice_indices
 from aris.imaging.sources import FileSource, HeldFile
+from aris.imaging.studies import Instance
 from aris.imaging.turning import STORED, Letters, Turn, turn_of_film
 from aris.imaging.values import unreadable
 
@@ -106,7 +109,49 @@ def read_stills(path: str | Path | FileSource, limit: int = MAX_FRAMES) -> Still
     return _from_dicom(dataset, source, named(path), limit)
 
 
-def _from_dicom(dataset: Any, source: str, path: str, limit: int) -> Stills:
+def read_recording(parts: Sequence[Instance], limit: int = MAX_FRAMES) -> Stills:
+    """Read a loop that was cut into several files (a concatenation, PS3.3 C.7.6.16.2.2.4) as the one that it is.
+
+    Args:
+        parts: of one recording, in any order.
+        limit: frames at most, evenly spaced over all of it.
+
+    Raises:
+        ImageError: as for `read_stills`; or a part does not say where it lies.
+    """
+    try:
+        ordered = joined(parts)
+    except ValueError:
+        source = parts[0].source.name
+        raise ImageError(f"{source}: it is a part of a recording and does not say which; export it again") from None
+    every = sorted({before + index for part, before in ordered for index in range(part.frames)})
+    chosen = [every[index] for index in slice_indices(len(every), limit)]
+    read: list[Stills] = []
+    for part, before in ordered:
+        local = tuple(index - before for index in chosen if before <= index < before + part.frames)
+        chosen = [index for index in chosen if not before <= index < before + part.frames]
+        if local:
+            source = part.source.name
+            with quiet_pydicom():
+                dataset = parse(contents(part.source, source), source)
+            made = _from_dicom(dataset, source, named(part.source), limit, local)
+            read.append(replace(made, indices=tuple(before + index for index in made.indices)))
+    notes = dict.fromkeys(note for each in read for note in each.warnings)
+    if absent := missing(parts):
+        notes[f"of the recording {absent}"] = None
+    if len(every) > limit:
+        notes[f"{limit} of {len(every)} frames, evenly spaced"] = None
+    return replace(
+        read[0], frames=tuple(frame for each in read for frame in each.frames),
+        indices=tuple(index for each in read for index in each.indices),
+        total=max(before + part.frames for part, before in ordered), warnings=tuple(notes),
+    )  # fmt: skip
+
+
+def _from_dicom(
+    dataset: Any, source: str, path: str, limit: int, wanted: tuple[int, ...] | None = None
+) -> Stills:
+    """A file's frames: evenly spaced ones, or those that are wanted because the file is a part of what is read."""
     with quiet_pydicom(), codecs.kept_child():
         try:
             modality = dicom.code(dataset, "Modality")
@@ -122,13 +167,17 @@ def _from_dicom(dataset: Any, source: str, path: str, limit: int) -> Stills:
                 raise ImageError(f"{source}: its Number of Frames is damaged and no number; export it again")
             dicom.ensure_syntax(dataset)
             total = frames.count(dataset)
-            chosen = slice_indices(total, limit)
+            chosen = slice_indices(total, limit) if wanted is None else wanted
             shown, notes = _shown(dataset, chosen, total, source)
             times = dicom.floats(dataset, "FrameTime")
             if unreadable(dataset, "FrameTime"):
                 notes = (*notes, "Frame Time cannot be read as a number: the time between frames is not known")
             burned = {"YES": True, "NO": False}.get(dicom.code(dataset, "BurnedInAnnotation") or "")
-            if total > len(chosen):
+            part = concatenation(dataset) if wanted is None else None
+            if part is not None:
+                which = f"part {part.number}" + (f" of {part.total}" if part.total else "") if part.number else "a part"
+                notes = (*notes, f"the file is {which} of a longer recording: the rest lies in other files")
+            if wanted is None and total > len(chosen):
                 notes = (*notes, f"{len(chosen)} of {total} frames, evenly spaced")
             body_part = dicom.code(dataset, "BodyPartExamined")
             lying = dicom.patient_orientation(dataset)

@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from aris.errors import ImageError
-from aris.imaging import sniff
+from aris.imaging import concatenations, sniff
+from aris.imaging.concatenations import Concatenation
 from aris.imaging.dicom import code, sop_class
 from aris.imaging.parsing import parse, parse_header
 from aris.imaging.quiet import quiet_pydicom
@@ -18,7 +19,7 @@ SeriesKind = Literal["film", "mammogram", "volume", "slide", "stills", "other"]
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "BodyPartExamined",
     "SeriesNumber", "InstanceNumber", "NumberOfFrames", "Rows", "Columns", "ImageType", "StudyDate", "StudyTime",
-    "DirectoryRecordSequence", "BitsAllocated",
+    "DirectoryRecordSequence", "BitsAllocated", "SpecimenLabelInImage", *concatenations.TAGS,
 ]  # fmt: skip
 _KINDS: dict[str, SeriesKind] = {
     **dict.fromkeys(("CR", "DX", "DR", "RG"), "film"), "MG": "mammogram",
@@ -37,6 +38,8 @@ class Instance:
         number: Instance Number; None where it has none. Not an order: see `Volume`.
         frames, rows, columns: its size.
         image_type: Image Type (0008,0008), as ("ORIGINAL", "PRIMARY", "AXIAL").
+        concatenation: of a file that holds some of an object's frames, which ones; else None.
+        shows_label: whether a slide's label is in the picture (Specimen Label in Image).
     """
 
     source: FileSource
@@ -47,6 +50,8 @@ class Instance:
     rows: int
     columns: int
     image_type: tuple[str, ...]
+    concatenation: Concatenation | None = None
+    shows_label: bool = False
 
 
 @dataclass(frozen=True)
@@ -232,6 +237,8 @@ def _header(source: FileSource, data: bytes | None) -> tuple[Instance, dict[str,
             rows,
             columns,
             _image_type(dataset),
+            concatenations.concatenation(dataset),
+            code(dataset, "SpecimenLabelInImage") == "YES",
         )
         facts = {
             "study_uid": str(dataset.get("StudyInstanceUID") or ""),

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aris.errors import ImageError
+from aris.imaging import concatenations
 from aris.imaging.codecs import kept_child
 from aris.imaging.geometry import SAME_PLACE_MM, Plane, Spread, orientation_name, same_orientation, spread
 from aris.imaging.slices import ACQUISITION_NAMES, Slice, slices_of
@@ -121,6 +122,8 @@ def read_volumes(series: Series) -> tuple[Volume, ...]:
         raise ImageError(f"series: none of its {len(skipped)} files can be read; the first: {skipped[0].reason}")
     total = len(series.instances)
     notes = [f"{len(skipped)} of {total} files could not be read: slices are missing"] if skipped else []
+    lacking = filter(None, map(concatenations.missing, concatenations.groups(series.instances)))
+    notes += [f"of an object in several files {absent}: slices may be missing at any place" for absent in lacking]
     kept = [one for one in slices if not one.localizer] or slices
     if len(kept) < len(slices):
         notes.append(f"{len(slices) - len(kept)} scout images were left out")
@@ -294,7 +297,16 @@ def _volume(part: list[Slice], skipped: list[Skipped], general: list[str]) -> Vo
 
 def _ordered(part: list[Slice]) -> tuple[list[Slice], int]:
     """By position, one slice a place; by number and frame where there are no positions. And how many were dropped."""
-    part = sorted(part, key=lambda one: (one.number is None, one.number or 0, one.frame))
+    # The parts of one object have its place in the series, and their own order.
+    first: dict[str, int] = {}
+    for one in part:
+        first[one.whole] = min(one.number or 0, first.get(one.whole, one.number or 0))
+    part = sorted(
+        part,
+        key=lambda one: (
+            one.number is None, first[one.whole] if one.whole else one.number or 0, one.whole, one.before, one.frame
+        ),
+    )  # fmt: skip
     depths = _depths(part)
     if not depths:
         return part, 0

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from aris.model.attention import attend_all
 from aris.model.config import MedGemmaConfig, VisionConfig
-from aris.model.mobile_stem import STRIDE, MobileStem
 from aris.model.embedding import embedding
+from aris.model.mobile_stem import STRIDE, MobileStem
 from aris.model.norms import RMSNorm
 from aris.model.stem import StemStage
 

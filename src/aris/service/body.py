@@ -45,6 +45,9 @@ class BodyLimit:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise ApiError(415, "the Content-Type must be application/json", param="Content-Type")
+        if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            # RFC 9110 15.5.16. What it would unpack to is not known beforehand.
+            raise ApiError(415, "the body is compressed; send it as it is", param="Content-Encoding")
         parts: list[bytes] = []
         try:
             async with asyncio.timeout(self._limits.body_s):

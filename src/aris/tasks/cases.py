@@ -18,6 +18,7 @@ from aris.imaging import (
     Film,
     Header,
     HeldFile,
+    Instance,
     PromptImage,
     Series,
     Skipped,
@@ -28,11 +29,13 @@ from aris.imaging import (
     read_film,
     read_header,
     read_nifti,
+    read_recording,
     read_stills,
     read_volumes,
     slide_images,
     volume_images,
 )  # fmt: skip
+from aris.imaging.concatenations import groups
 from aris.imaging.dicom import modality_word
 from aris.imaging.film import named, printable
 from aris.imaging.sources import named_in_zip
@@ -194,12 +197,15 @@ def _picture(path: str | FileSource, kind: Kind | None) -> Case:
     return _still_case(path, kind)
 
 
-def _still_case(path: str | FileSource, kind: Kind | None) -> Case:
-    if not isinstance(path, HeldFile) and (isinstance(path, str) or path.member is None):
+def _still_case(what: str | FileSource | list[Instance], kind: Kind | None) -> Case:
+    """A picture or a loop; of a loop in several files, all of it."""
+    parts = what if isinstance(what, list) else []
+    path = parts[0].source if isinstance(what, list) else what
+    if len(parts) < 2 and not isinstance(path, HeldFile) and (isinstance(path, str) or path.member is None):
         place = Path(path).expanduser() if isinstance(path, str) else path.path
         with HeldFile(place, path if isinstance(path, str) else None) as held:
             return _still_case(held, kind)
-    stills = read_stills(path)
+    stills = read_recording(parts) if len(parts) > 1 else read_stills(path)
     known = kind or _STILLS.get(stills.modality or "")
     if known is None:
         raise ImageError(
@@ -275,8 +281,8 @@ def _of_series(series: Series, kind: Kind | None, version: str) -> Iterator[Case
     elif series.kind == "slide":
         yield from _guarded(name, lambda: [_slide_case(series, name)])
     elif series.kind == "stills":
-        for instance in series.instances:
-            yield from _guarded(instance.source.name, lambda i=instance: [_still_case(i.source, kind)])
+        for parts in groups(series.instances):
+            yield from _guarded(parts[0].source.name, lambda p=parts: [_still_case(p, kind)])
     elif series.kind == "mammogram":
         yield Skipped(name, "a mammogram; MedGemma was not trained on mammograms")
     else:
