@@ -166,9 +166,7 @@ def config(file: GGUFFile, mmproj: GGUFFile | None) -> MedGemmaConfig:
 
     def build() -> MedGemmaConfig:
         whole = MedGemmaConfig(text_config(file))
-        stop = file.metadata.get("tokenizer.ggml.eos_token_id")
-        if isinstance(stop, int):
-            whole = replace(whole, eos_token_ids=tuple(dict.fromkeys((stop, *whole.eos_token_ids))))
+        whole = replace(whole, eos_token_ids=tuple(dict.fromkeys((*_stops(file), *whole.eos_token_ids))))
         if mmproj is None:
             return whole
         vision = vision_config(mmproj)
@@ -188,16 +186,37 @@ def config(file: GGUFFile, mmproj: GGUFFile | None) -> MedGemmaConfig:
 def vocabulary(file: GGUFFile) -> tuple[list[str], list[float], list[int]]:
     """Tokens, scores and types of the tokenizer in a file.
 
+    Scores that a file leaves out are all 0, which means that its pieces stand in their order, as Gemma 3's do; types
+    are then all 1 (a word), as the pieces that are none are known by name (see `prompting.gguf_vocabulary`).
+
     Raises:
-        CheckpointError: they are missing or do not fit each other.
+        CheckpointError: they are missing, do not fit each other, or are of another kind of tokenizer.
     """
-    tokens, scores, types = (_field(file, f"tokenizer.ggml.{part}") for part in ("tokens", "scores", "token_type"))
+    where = file.space.name
+    model = file.metadata.get("tokenizer.ggml.model", "llama")
+    if model != "llama":
+        raise CheckpointError(
+            f"{where}: its tokenizer is {model!r:.40}; Gemma 3's is 'llama' (SentencePiece), convert the model again"
+        )
+    tokens = _field(file, "tokenizer.ggml.tokens")
+    if not isinstance(tokens, list):
+        raise CheckpointError(f"{where}: the vocabulary is no list; get the file again")
+    scores = file.metadata.get("tokenizer.ggml.scores") or [0.0] * len(tokens)
+    types = file.metadata.get("tokenizer.ggml.token_type") or [1] * len(tokens)
     kinds = ((tokens, str), (scores, float), (types, int))
     if not all(isinstance(part, list) and part and isinstance(part[0], kind) for part, kind in kinds) or not (
         len(tokens) == len(scores) == len(types)  # an array's elements are of one type, so its first tells
     ):
-        raise CheckpointError(f"{file.space.name}: the vocabulary's parts do not fit each other; get the file again")
+        raise CheckpointError(f"{where}: the vocabulary's parts do not fit each other; get the file again")
     return tokens, scores, types
+
+
+def _stops(file: GGUFFile) -> tuple[int, ...]:
+    """Ids that end an answer by the file's metadata; those that its vocabulary does not have are left out."""
+    tokens = file.metadata.get("tokenizer.ggml.tokens")
+    count = len(tokens) if isinstance(tokens, list) else 0
+    named = (file.metadata.get(f"tokenizer.ggml.{kind}_token_id") for kind in ("eos", "eot", "eom"))
+    return tuple(stop for stop in named if type(stop) is int and 0 <= stop < count)
 
 
 def entries(file: GGUFFile, mmproj: GGUFFile | None = None) -> Iterator[Entry]:

@@ -11,8 +11,8 @@ import tokenizers
 from tokenizers import AddedToken
 
 from aris.errors import CheckpointError, PromptError
-from aris.prompting import gguf_vocabulary
-from aris.prompting.gguf_vocabulary import IMAGE_SOFT_TOKEN
+from aris.prompting import gguf_vocabulary, tokenizer_state
+from aris.prompting.pieces import IMAGE_SOFT_TOKEN
 
 BOS = "<bos>"
 START_OF_TURN = "<start_of_turn>"
@@ -37,6 +37,7 @@ class Tokenizer:
         Raises:
             CheckpointError: it is not Gemma's.
         """
+        inner = tokenizer_state.put_right(inner)
         if inner.token_to_id(IMAGE_SOFT_TOKEN) is None:
             inner.add_special_tokens([AddedToken(IMAGE_SOFT_TOKEN, normalized=False, special=True)])
         self._inner = inner
@@ -67,7 +68,9 @@ class Tokenizer:
             raise CheckpointError(f"{path}: not found; a checkpoint needs its tokenizer.json")
         try:
             inner = tokenizers.Tokenizer.from_file(str(path))
-        except Exception:  # tokenizers raises bare Exception, with a message of many lines
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException:  # tokenizers raises bare Exception, with a message of many lines, or Rust's panics
             raise CheckpointError(f"{path}: not a readable tokenizer.json; download it again") from None
         return cls(inner)
 

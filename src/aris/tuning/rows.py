@@ -12,7 +12,7 @@ from typing import Protocol
 from aris.errors import DataError
 from aris.prompting import PromptProcessor
 from aris.prompting.chat import neutralize
-from aris.prompting.gguf_vocabulary import IMAGE_SOFT_TOKEN
+from aris.prompting.pieces import IMAGE_SOFT_TOKEN
 from aris.prompting.tokenizer import BOS, END_OF_IMAGE, END_OF_TURN, START_OF_IMAGE, START_OF_TURN
 
 
