@@ -10,9 +10,8 @@ import pytest
 from gguf_writing import small_model, write_gguf
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-import tiny_checkpoint
-
 import aris
+import tiny_checkpoint
 from aris.backends.protocol import GenerationOptions
 from aris.checkpoints import gguf_gemma
 from aris.checkpoints.checkpoint import open_checkpoint

@@ -14,7 +14,6 @@ from tokenizers import AddedToken, models, normalizers, pre_tokenizers, processo
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import tiny_checkpoint
-
 from aris.errors import CheckpointError, PromptError
 from aris.prompting import PromptProcessor, Tokenizer, user
 from aris.prompting.prompt import Prompt
