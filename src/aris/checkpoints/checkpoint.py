@@ -15,7 +15,7 @@ from aris.checkpoints import embedded, gguf_gemma, hf, pull, registry
 from aris.checkpoints.configs import read_config
 from aris.checkpoints.entries import Entry, TokenizerSource
 from aris.checkpoints.gguf import GGUFFile
-from aris.checkpoints.names import EMBEDDING
+from aris.checkpoints.names import EMBEDDING, HEAD
 from aris.checkpoints.peft import LoRAMatrices, read_adapter
 from aris.errors import CheckpointError
 from aris.model import (
@@ -268,7 +268,7 @@ def load_model(
         parent, _, leaf = entry.name.rpartition(".")
         codes: Codes | None = None
         if is_quantizable(entry.name, parts[entry.name]):
-            is_head = entry.name == EMBEDDING
+            is_head = entry.name in (EMBEDDING, HEAD)
             if quantize is not None:
                 codes = quantize_matrix(entry.read(dtype), "int8" if is_head else quantize, None, place)
                 entry.release()
@@ -282,6 +282,6 @@ def load_model(
             setattr(model.get_submodule(parent), leaf, value)
         else:
             above, _, name = parent.rpartition(".")
-            kind = QuantizedEmbedding if entry.name == EMBEDDING else QuantizedLinear
+            kind = QuantizedEmbedding if entry.name in (EMBEDDING, HEAD) else QuantizedLinear
             setattr(model.get_submodule(above), name, kind.from_codes(codes))
     return model.eval()

@@ -17,6 +17,7 @@ from torch import Tensor
 from aris.checkpoints.configs import MAX_LAYERS, guarded
 from aris.checkpoints.entries import Entry
 from aris.checkpoints.gguf import GGUFFile
+from aris.checkpoints.names import HEAD
 from aris.errors import CheckpointError
 from aris.model import Codes, MedGemmaConfig, TextConfig, VisionConfig, quantize_matrix
 from aris.model.config import GLOBAL, GLOBAL_EVERY, LOCAL
@@ -60,12 +61,10 @@ _VISION_TOP = {
     "mm.input_projection.weight": "multi_modal_projector.mm_input_projection_weight",
     "mm.soft_emb_norm.weight": "multi_modal_projector.mm_soft_emb_norm.weight",
 }
-# The tied head written out again; the embedding serves for both.
-_HEAD = "output.weight"
+# The head, where a file has one: mostly the embedding written out again, which then serves for both.
+OUTPUT = "output.weight"
 # Layers of 4B, the smallest model with scaled RoPE and a window of 1,024, and of 27B (Gemma 3 report, table 1).
 _LAYERS_4B, _LAYERS_27B = 34, 62
-# Relative error between two quantisations of one matrix: Q3_K's own is about 0.2, unrelated matrices are at 1.4.
-_QUANTISATION_ERROR = 0.35
 
 
 def _field(file: GGUFFile, key: str, default: Any = None) -> Any:
@@ -119,6 +118,7 @@ def text_config(file: GGUFFile) -> TextConfig:
         rope_factor=_rope_factor(file, large=large),
         rms_norm_eps=float(_field(file, "gemma3.attention.layer_norm_rms_epsilon", 1e-6)),
         max_position_embeddings=int(_field(file, "gemma3.context_length", 131_072)),
+        tie_word_embeddings=_is_tied(file),
     )
 
 
@@ -226,13 +226,12 @@ def entries(file: GGUFFile, mmproj: GGUFFile | None = None) -> Iterator[Entry]:
         CheckpointError: a tensor that Gemma 3 does not have.
     """
     for name, info in file.tensors.items():
-        if name == _HEAD:
-            _require_tied(file)
-        else:
-            ours = _text_name(file, name)
-            read = _reader(file, name, one_plus=ours.endswith("norm.weight"))
-            coarse = info.format.values > 1 and len(info.shape) == 2 and info.shape[1] % BLOCK_COLUMNS == 0
-            yield Entry(ours, info.shape, read, blocks=_blocks(file, name) if coarse else None)
+        if name == OUTPUT and _is_tied(file):
+            continue
+        ours = HEAD if name == OUTPUT else _text_name(file, name)
+        read = _reader(file, name, one_plus=ours.endswith("norm.weight"))
+        coarse = info.format.values > 1 and len(info.shape) == 2 and info.shape[1] % BLOCK_COLUMNS == 0
+        yield Entry(ours, info.shape, read, blocks=_blocks(file, name) if coarse else None)
     if mmproj is None:
         return
     width = vision_config(mmproj).hidden_size
@@ -262,17 +261,14 @@ def _blocks(file: GGUFFile, name: str) -> Callable[[], Codes]:
     return blocks
 
 
-def _require_tied(file: GGUFFile) -> None:
-    """Refuse a head that is not the embedding. Quantised in another format it may differ by their two errors."""
-    head, embedding = file.tensors[_HEAD], file.tensors["token_embd.weight"]
-    tied = head.shape == embedding.shape
-    if tied and head.format == embedding.format:
-        tied = file.same_bytes(_HEAD, "token_embd.weight")
-    elif tied:
-        ours, theirs = (file.rows(name, 4096) for name in ("token_embd.weight", _HEAD))
-        tied = bool((ours - theirs).norm() < _QUANTISATION_ERROR * ours.norm())
-    if not tied:
-        raise CheckpointError(f"{file.space.name}: its head (output.weight) is not its embedding; Gemma 3 ties the two")
+def _is_tied(file: GGUFFile) -> bool:
+    """Whether the file has no head, or only the embedding's bytes again; a head in another format is one of its own."""
+    head, embedding = file.tensors.get(OUTPUT), file.tensors["token_embd.weight"]
+    if head is None:
+        return True
+    return (head.shape, head.format) == (embedding.shape, embedding.format) and file.same_bytes(
+        OUTPUT, "token_embd.weight"
+    )
 
 
 def _text_name(file: GGUFFile, name: str) -> str:

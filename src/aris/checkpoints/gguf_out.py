@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from aris.checkpoints.checkpoint import Checkpoint
-from aris.checkpoints.gguf_gemma import BLOCK, TOP
+from aris.checkpoints.gguf_gemma import BLOCK, OUTPUT, TOP
+from aris.checkpoints.names import HEAD
 from aris.checkpoints.writing import new_file
 from aris.errors import CheckpointError
 from aris.model import MedGemma
@@ -74,7 +75,7 @@ def save_gguf(model: MedGemma, source: Checkpoint, path: Path, dtype: torch.dtyp
     if template:
         fields["tokenizer.chat_template"] = (_STRING, template)
     state = {name: value for name, value in model.state_dict().items() if name.startswith("language_model.")}
-    ours = {our: their for their, our in TOP.items()}
+    ours = {our: their for their, our in TOP.items()} | {HEAD: OUTPUT}
     blocks = {our: their for their, our in BLOCK.items()}
     plan: list[tuple[str, Tensor, torch.dtype]] = []
     for name, value in state.items():

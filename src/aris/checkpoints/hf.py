@@ -9,6 +9,7 @@ import json
 import math
 import mmap
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor
 from aris.checkpoints import bnb, packed
 from aris.checkpoints.configs import read_config
 from aris.checkpoints.entries import Entry
-from aris.checkpoints.names import EMBEDDING, is_dropped, is_head, our_name
+from aris.checkpoints.names import EMBEDDING, HEAD, is_dropped, is_head, our_name
 from aris.errors import CheckpointError
 
 _DTYPES = {
@@ -180,6 +181,17 @@ class HFFolder:
         self.processor = self._json("preprocessor_config.json")
         self.tokenizer_path = path / "tokenizer.json"
         self._files = self._open()
+        self._tied = self._is_tied()
+        if not self._tied:
+            text = replace(self.config.text, tie_word_embeddings=False)
+            self.config = replace(self.config, text=text)
+        elif not self.config.text.tie_word_embeddings:
+            if not any(is_head(name) for name in self._files):
+                raise CheckpointError(
+                    f"{path}: its head is not the embedding (tie_word_embeddings is false) and lm_head.weight is "
+                    "missing; get it again"
+                )
+            self.config = replace(self.config, text=replace(self.config.text, tie_word_embeddings=True))
 
     def _json(self, name: str, *, required: bool = False) -> dict[str, Any]:
         path = self.path / name
@@ -225,7 +237,7 @@ class HFFolder:
         """Every parameter of the model under our name, dequantised where the file is quantised.
 
         Raises:
-            CheckpointError: a quantised tensor's statistics are missing or of another kind, or the head is not tied.
+            CheckpointError: a quantised tensor's statistics are missing or of another kind.
         """
         for name, file in self._files.items():
             if is_dropped(name) or bnb.is_statistic(name):
@@ -236,8 +248,7 @@ class HFFolder:
                     continue
                 if packed.is_statistic(name, self._files):
                     continue
-            if is_head(name):
-                self._require_tied(name)
+            if self._tied and is_head(name):
                 continue
             four_bit = bnb.find(name, self._files)
             ours, release = our_name(name), partial(file.release, name)
@@ -247,13 +258,15 @@ class HFFolder:
                 codes = four_bit.codes_reader()
                 yield Entry(ours, four_bit.shape, four_bit.read, codes=codes, release=release)
 
-    def _require_tied(self, head: str) -> None:
-        for name, file in self._files.items():
-            if our_name(name) == EMBEDDING and self._files[head].equals(head, file, name):
-                return
-        raise CheckpointError(
-            f"{self.path}: {head} is not the embedding; Gemma 3 ties the two, so this fine-tune of its head cannot run"
-        )
+    def _is_tied(self) -> bool:
+        """Whether there is no head, or only the embedding written out again."""
+        heads = [name for name in self._files if our_name(name).startswith(HEAD.removesuffix("weight"))]
+        if not heads:
+            return True
+        if not all(is_head(name) for name in heads):
+            return False  # quantised: of our own folders, which write it only where it differs
+        embeddings = [name for name in self._files if our_name(name) == EMBEDDING]
+        return any(self._files[head].equals(head, self._files[name], name) for head in heads for name in embeddings)
 
 
 def _require_readable(quantization: Any, path: Path) -> None:

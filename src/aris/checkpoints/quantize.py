@@ -20,7 +20,7 @@ from aris.checkpoints import packed
 from aris.checkpoints.checkpoint import Checkpoint, checked_entries, is_quantizable, meta_model
 from aris.checkpoints.entries import Entry
 from aris.checkpoints.layerwise import calibrated_layers
-from aris.checkpoints.names import EMBEDDING
+from aris.checkpoints.names import EMBEDDING, HEAD
 from aris.checkpoints.writing import SHARD, SafetensorsWriter, new_folder
 from aris.errors import CheckpointError, ModelError
 from aris.model import Codes, quantize_matrix
@@ -37,7 +37,7 @@ class Rounding:
     Attributes:
         format: "int8" or "int4", of the decoder's layers.
         group_size: columns that share a scale; None is 64 for int4 and whole rows for int8.
-        head: "int8", "int4" or "keep", of the tied embedding.
+        head: "int8", "int4" or "keep", of the embedding, and of the head where it is not tied to it.
     """
 
     format: str
@@ -46,7 +46,7 @@ class Rounding:
 
     def of(self, name: str) -> tuple[str, int | None] | None:
         """Format and group of a matrix; None if it is kept."""
-        if name != EMBEDDING:
+        if name not in (EMBEDDING, HEAD):
             return self.format, self.group_size
         return None if self.head == "keep" else (self.head, self.group_size if self.head == self.format else None)
 

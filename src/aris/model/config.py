@@ -39,6 +39,8 @@ class TextConfig:
     rope_factor: float = 1.0
     rms_norm_eps: float = 1e-6
     max_position_embeddings: int = 131_072
+    # Gemma 3 scores words with the embedding; a fine-tune that trained the two apart has a head of its own.
+    tie_word_embeddings: bool = True
 
     def __post_init__(self) -> None:
         if len(self.layer_types) != self.num_hidden_layers:
@@ -114,7 +116,9 @@ class MedGemmaConfig:
         try:
             if kind == "gemma3_text":
                 return cls(text=_text_from_dict(config), eos_token_ids=_eos_ids(config, {}))
-            text = config["text_config"]
+            text = dict(config["text_config"])
+            if config.get("tie_word_embeddings") is not None:
+                text["tie_word_embeddings"] = config["tie_word_embeddings"]
             vision = config.get("vision_config")
             return cls(
                 text=_text_from_dict(text),
@@ -153,7 +157,7 @@ class MedGemmaConfig:
             "rms_norm_eps": text.rms_norm_eps,
             "max_position_embeddings": text.max_position_embeddings,
             "hidden_activation": "gelu_pytorch_tanh",
-            "tie_word_embeddings": True,
+            "tie_word_embeddings": text.tie_word_embeddings,
         }
         if self.vision is None:
             return text_dict | {"architectures": ["Gemma3ForCausalLM"], "eos_token_id": list(self.eos_token_ids)}
@@ -175,6 +179,7 @@ class MedGemmaConfig:
             vision_dict["stem_channels"] = list(vision.stem_channels)
         return {
             "model_type": "gemma3",
+            "tie_word_embeddings": text.tie_word_embeddings,
             "architectures": ["Gemma3ForConditionalGeneration"],
             "text_config": text_dict,
             "vision_config": vision_dict,
@@ -245,6 +250,7 @@ def _text_from_dict(given: Mapping[str, Any]) -> TextConfig:
         rope_factor=float(rope.get("factor", 1.0)),
         rms_norm_eps=float(config.get("rms_norm_eps", 1e-6)),
         max_position_embeddings=int(config.get("max_position_embeddings", 131_072)),
+        tie_word_embeddings=config.get("tie_word_embeddings", True) is not False,
     )
 
 

@@ -25,7 +25,11 @@ SPECIAL_TOKENS = (
 )
 _UNUSED = 6_400  # Gemma 3 has <unused0> to <unused6241>
 _LONGEST_RUN = 31  # of newlines, tabs and spaces
-_TAGS = ["table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "strong", "em", "b", "i", "u", "s", "sub", "sup", "code", "a", "html", "body", "img", "span", "bbox", "ul", "li", "div", "iframe", "footer"]
+_TAGS = [
+    "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote",
+    "strong", "em", "b", "i", "u", "s", "sub", "sup", "code", "a", "html", "body", "img", "span", "bbox", "ul", "li",
+    "div", "iframe", "footer",
+]  # fmt: skip
 # Markup, white space and the like: whole pieces in every text, and visible in decoded text.
 USER_DEFINED = (
     "[multimodal]",
