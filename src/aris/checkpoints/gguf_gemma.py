@@ -67,6 +67,18 @@ OUTPUT = "output.weight"
 _LAYERS_4B, _LAYERS_27B = 34, 62
 
 
+# Fields of the decoder that are read, or that tell nothing which the tensors do not.
+_KNOWN = frozenset({
+    "block_count", "context_length", "embedding_length", "feed_forward_length", "vocab_size", "tensor_data_layout",
+    "attention.head_count", "attention.head_count_kv", "attention.key_length", "attention.value_length",
+    "attention.key_length_swa", "attention.value_length_swa", "attention.layer_norm_rms_epsilon",
+    "attention.sliding_window", "attention.sliding_window_pattern", "attention.causal", "rope.freq_base",
+    "rope.freq_base_swa", "rope.scaling.type", "rope.scaling.factor", "rope.scale_linear", "rope.scaling.finetuned",
+    "rope.scaling.original_context_length", "rope.local.freq_base", "rope.global.freq_base", "rope.dimension_count",
+    "rope.dimension_count_swa", "mm.tokens_per_image", "expert_count", "expert_used_count",
+})  # fmt: skip
+
+
 def _field(file: GGUFFile, key: str, default: Any = None) -> Any:
     value = file.metadata.get(key, default)
     if value is None:
@@ -86,12 +98,29 @@ def text_config(file: GGUFFile) -> TextConfig:
         raise CheckpointError(f"{file.space.name}: a vision tower alone (mmproj); give the model's own file beside it")
     if architecture != "gemma3":
         raise CheckpointError(f"{file.space.name}: this is {architecture!r:.40}; Aris runs Gemma 3 and MedGemma")
+    for key, value in metadata.items():
+        name = key.removeprefix("gemma3.")
+        if name != key and name not in _KNOWN and value not in (None, False, 0, "", []):
+            raise CheckpointError(
+                f"{file.space.name}: the metadata sets {key:.60} to {value!r:.40}, which might change what the network "
+                "computes and is not supported; convert the model again"
+            )
     layers = int(_field(file, "gemma3.block_count"))
     if not 0 < layers <= MAX_LAYERS:
         raise CheckpointError(f"{file.space.name}: the metadata gives {layers} layers, which cannot be; get it again")
     heads = int(_field(file, "gemma3.attention.head_count"))
     width = int(_field(file, "gemma3.embedding_length"))
     head_dim = int(_field(file, "gemma3.attention.key_length", 256))
+    same = ("attention.value_length", "attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count",
+            "rope.dimension_count_swa")  # fmt: skip
+    for name in same:
+        if metadata.get(f"gemma3.{name}", head_dim) != head_dim:
+            raise CheckpointError(
+                f"{file.space.name}: gemma3.{name} is {metadata[f'gemma3.{name}']!r:.20} and heads are {head_dim} "
+                "wide, which is not supported; convert the model again"
+            )
+    if metadata.get("gemma3.attention.causal", True) is not True:
+        raise CheckpointError(f"{file.space.name}: its attention is not causal, so it writes no text; use a Gemma 3")
     embedding = file.tensors.get("token_embd.weight")
     if embedding is None or len(embedding.shape) != 2:
         raise CheckpointError(f"{file.space.name}: no token_embd.weight; give the model's own file, not its mmproj")

@@ -158,7 +158,8 @@ class HFFolder:
 
     Attributes:
         config: the model's shape.
-        processor: contents of `preprocessor_config.json`, empty if it is not there.
+        processor: how images are prepared: `image_processor` of `processor_config.json` (transformers 5), else the
+            contents of `preprocessor_config.json`; empty if neither is there.
         tokenizer_path: where `tokenizer.json` is or should be.
         quantization: `quantization_config` of `config.json`, empty if there is none.
 
@@ -169,16 +170,17 @@ class HFFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         raw = self._json("config.json", required=True)
-        # Fine-tunes may stop on tokens that only this file names.
-        stops = self._json("generation_config.json").get("eos_token_id")
-        if raw.get("eos_token_id") is None and stops is not None:
-            raw["eos_token_id"] = stops
+        # Fine-tunes may stop on tokens that only the second file names.
+        stops = [*_ids(self._json("generation_config.json")), *_ids(raw)]
+        if not stops and isinstance(raw.get("text_config"), dict):
+            stops = _ids(raw["text_config"])
+        raw["eos_token_id"] = list(dict.fromkeys(stops)) or None
         self.config = read_config(raw, str(path))
         quantization = raw.get("quantization_config")
         _require_readable(quantization, path)
         self.quantization: dict[str, Any] = quantization if isinstance(quantization, dict) else {}
         self._packed = self.quantization.get("quant_method") == packed.METHOD
-        self.processor = self._json("preprocessor_config.json")
+        self.processor = self._processor()
         self.tokenizer_path = path / "tokenizer.json"
         self._files = self._open()
         self._tied = self._is_tied()
@@ -192,6 +194,17 @@ class HFFolder:
                     "missing; get it again"
                 )
             self.config = replace(self.config, text=replace(self.config.text, tie_word_embeddings=True))
+
+    def _processor(self) -> dict[str, Any]:
+        whole = self._json("processor_config.json")
+        tokens = whole.get("image_seq_length")
+        if tokens is not None and self.config.vision is not None and tokens != self.config.mm_tokens_per_image:
+            raise CheckpointError(
+                f"{self.path}: processor_config.json gives {tokens!r:.20} tokens an image, config.json "
+                f"{self.config.mm_tokens_per_image}; use the checkpoint's own files"
+            )
+        inner = whole.get("image_processor")
+        return inner if isinstance(inner, dict) else self._json("preprocessor_config.json")
 
     def _json(self, name: str, *, required: bool = False) -> dict[str, Any]:
         path = self.path / name
@@ -269,6 +282,12 @@ class HFFolder:
         return any(self._files[head].equals(head, self._files[name], name) for head in heads for name in embeddings)
 
 
+def _ids(config: dict[str, Any]) -> list[Any]:
+    """Token ids that end an answer, in a configuration's `eos_token_id`."""
+    ids = config.get("eos_token_id")
+    return [] if ids is None else ids if isinstance(ids, list) else [ids]
+
+
 def _require_readable(quantization: Any, path: Path) -> None:
     """Refuse a way of quantising that we do not undo."""
     if quantization is None:
@@ -278,5 +297,5 @@ def _require_readable(quantization: Any, path: Path) -> None:
         return
     if method != "bitsandbytes":
         raise CheckpointError(f"{path}: quantised by {method!r:.40}, which is not supported; bitsandbytes is")
-    if quantization.get("load_in_8bit"):
+    if quantization.get("load_in_8bit") or quantization.get("_load_in_8bit"):
         raise CheckpointError(f"{path}: quantised to 8 bits by bitsandbytes; only its nf4 and fp4 are supported")

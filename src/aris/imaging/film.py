@@ -45,7 +45,7 @@ class Film:
 
     pixels: Pixels
     source: str
-    format: Literal["dicom", "png", "jpeg", "tiff"]
+    format: Literal["dicom", "png", "jpeg", "tiff", "webp"]
     modality: str | None = None
     body_part: str | None = None
     view_position: str | None = None
@@ -61,7 +61,7 @@ class Film:
 
 
 def read_film(path: str | Path | FileSource) -> Film:
-    """Read a radiograph from DICOM, PNG, JPEG or TIFF; the contents decide, not the name.
+    """Read a radiograph from DICOM, PNG, JPEG, WebP or TIFF; the contents decide, not the name.
 
     Args:
         path: of a file, or a member of an archive.
@@ -77,7 +77,7 @@ def read_film(path: str | Path | FileSource) -> Film:
     facts: dict[str, Any] = {}
     if kind == "dicom":
         pixels, facts, more = dicom.read(data, source)
-    elif kind in ("png", "jpeg", "tiff"):
+    elif kind in ("png", "jpeg", "tiff", "webp"):
         pixels, more = raster.read(data, kind, source)
     else:
         raise ImageError(f"{source}: {sniff.complaint(data)}")
