@@ -163,6 +163,37 @@ def test_a_tower_of_another_model_is_refused(tmp_path: Path) -> None:
         open_checkpoint(str(tmp_path / "model.gguf"))
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["mmproj.gguf", "mmproj-model-f16.gguf", "model.mmproj-Q8_0.gguf", "google_medgemma-4b-it-mmproj-bf16.GGUF",
+     "MMPROJ-F32.gguf", "medgemma-vision.gguf", "clip.gguf"],
+)  # fmt: skip
+def test_a_tower_is_found_by_any_usual_name(name: str, tmp_path: Path) -> None:
+    model = small_model(vision=True)
+    write_gguf(model, tmp_path / "model.gguf")
+    write_gguf(small_model(vision=False), tmp_path / "another-model.gguf")
+    write_mmproj(model, tmp_path / name)
+    vision = open_checkpoint(str(tmp_path / "model.gguf")).config.vision
+    assert vision is not None and vision.hidden_size == model.config.vision.hidden_size
+
+
+def test_of_several_towers_one_is_chosen(tmp_path: Path) -> None:
+    model = small_model(vision=True)
+    write_gguf(model, tmp_path / "model.gguf")
+    write_mmproj(model, tmp_path / "mmproj-f16.gguf", width=2560)
+    write_mmproj(model, tmp_path / "x.mmproj.gguf")
+    with pytest.raises(CheckpointError, match=r"2 mmproj files \(mmproj-f16.gguf, x.mmproj.gguf\).*--mmproj FILE"):
+        open_checkpoint(str(tmp_path / "model.gguf"))
+    chosen = open_checkpoint(str(tmp_path / "model.gguf"), mmproj=tmp_path / "x.mmproj.gguf")
+    assert chosen.config.vision is not None
+    with pytest.raises(CheckpointError, match="width 2560"):
+        open_checkpoint(str(tmp_path / "model.gguf"), mmproj=tmp_path / "mmproj-f16.gguf")
+    with pytest.raises(CheckpointError, match=r"missing|no such|not found|cannot be read"):
+        open_checkpoint(str(tmp_path / "model.gguf"), mmproj=tmp_path / "absent.gguf")
+    with pytest.raises(CheckpointError, match=r"go with a \.gguf model"):
+        open_checkpoint(str(tmp_path), mmproj=tmp_path / "x.mmproj.gguf")
+
+
 PEAK = """
 import sys, torch
 from aris.checkpoints import load_model, open_checkpoint

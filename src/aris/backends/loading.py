@@ -43,6 +43,7 @@ def load(
     limits: EngineLimits | None = None,
     speculation: str | Path | None = None,
     quantize: str | None = None,
+    mmproj: str | Path | None = None,
 ) -> NativeBackend:
     """Load a model and make it ready to run.
 
@@ -61,6 +62,7 @@ def load(
             is no dense copy at any time. A checkpoint that is quantised already (`aris models quantize`, bitsandbytes'
             NF4) stays as it is, unless this is "none", which makes it dense. int4 pays on CUDA; a CPU has no product
             for it, so it saves memory there and costs time. Calibrated probabilities hold for the dense weights only.
+        mmproj: of a `.gguf` file, the file of its vision tower; by default the one that lies beside it.
         limits: what the engine may take; by default 64 answers at once, and half of the free memory for their cache.
         speculation: "prompt" guesses how an answer goes on where it or its prompt repeats itself, as far as that pays;
             "off" guesses nothing; any other name is that of a small model of the same vocabulary, which guesses. None
@@ -74,7 +76,7 @@ def load(
     started = time.perf_counter()
     place = resolve_device(device)
     kind = resolve_dtype(dtype, place)
-    checkpoint = open_checkpoint(str(name), revision=revision)
+    checkpoint = open_checkpoint(str(name), revision=revision, mmproj=mmproj)
     folder = None if adapter is None else Path(adapter).expanduser()
     named = {name: Path(each).expanduser() for name, each in (adapters or {}).items()}
     if folder is not None and named:

@@ -60,13 +60,17 @@ class Checkpoint:
     quantization: dict[str, Any] = field(default_factory=dict)
 
 
-def open_checkpoint(name_or_path: str, *, revision: str | None = None) -> Checkpoint:
+def open_checkpoint(
+    name_or_path: str, *, revision: str | None = None, mmproj: str | Path | None = None
+) -> Checkpoint:
     """Open a checkpoint without reading its weights.
 
     Args:
         name_or_path: a name of the registry ("aris-nano", "medgemma-4b-it"), a hub id ("google/medgemma-4b-it"), a
-            folder in Hugging Face layout, or a `.gguf` file; an `mmproj*.gguf` beside it gives the vision tower.
+            folder in Hugging Face layout, or a `.gguf` file; a GGUF file beside it that holds a vision tower (named
+            `mmproj` somewhere, as a rule) gives it eyes.
         revision: of a hub id; by default the registry's or the one that was pulled.
+        mmproj: the file of a GGUF model's vision tower, where it lies elsewhere or there are several.
 
     Raises:
         CheckpointError: nothing of this name, or its files are missing, damaged or of another family.
@@ -75,8 +79,10 @@ def open_checkpoint(name_or_path: str, *, revision: str | None = None) -> Checkp
     path = Path(name_or_path).expanduser()
     if spec is not None and spec.name == embedded.NAME:
         return open_nano()
-    if spec is None and path.suffix == ".gguf":
-        return _open_gguf(path)
+    if spec is None and path.suffix.lower() == ".gguf":
+        return _open_gguf(path, None if mmproj is None else Path(mmproj).expanduser())
+    if mmproj is not None:
+        raise CheckpointError(f"{name_or_path}: mmproj files go with a .gguf model; leave --mmproj out")
     if spec is None and path.is_dir():
         return _open_folder(name_or_path, path, None)
     if spec is None and path.is_file():
@@ -105,12 +111,17 @@ def _open_folder(name: str, path: Path, spec: registry.ModelSpec | None) -> Chec
     )
 
 
-def _open_gguf(path: Path) -> Checkpoint:
+def _open_gguf(path: Path, tower: Path | None) -> Checkpoint:
     file = GGUFFile(path)
-    beside = sorted(path.parent.glob("mmproj*.gguf")) if path.parent.is_dir() else []
-    if len(beside) > 1:
-        raise CheckpointError(f"{path.parent}: {len(beside)} mmproj files; keep the one that belongs to {path.name}")
-    mmproj = GGUFFile(beside[0]) if beside and beside[0] != path else None
+    if tower is None:
+        beside = [] if gguf_gemma.names_a_tower(path) else gguf_gemma.towers_beside(path)
+        if len(beside) > 1:
+            raise CheckpointError(
+                f"{path.parent}: {len(beside)} mmproj files ({', '.join(each.name for each in beside)}); name the one "
+                f"that belongs to {path.name}: --mmproj FILE, or aris.load(..., mmproj=FILE)"
+            )
+        tower = beside[0] if beside else None
+    mmproj = None if tower is None else GGUFFile(tower)
     return Checkpoint(
         str(path),
         gguf_gemma.config(file, mmproj),

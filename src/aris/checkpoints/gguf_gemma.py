@@ -7,8 +7,11 @@ Norm weights are stored as 1 + w there, and read back as w in float32. A vision 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,6 +70,7 @@ OUTPUT = "output.weight"
 _LAYERS_4B, _LAYERS_27B = 34, 62
 
 
+_TOWER = b"general.architecture" + struct.pack("<IQ", 8, 4) + b"clip"
 # Fields of the decoder that are read, or that tell nothing which the tensors do not.
 _KNOWN = frozenset({
     "block_count", "context_length", "embedding_length", "feed_forward_length", "vocab_size", "tensor_data_layout",
@@ -184,6 +188,23 @@ def vision_config(file: GGUFFile) -> VisionConfig:
         patch_size=int(_field(file, "clip.vision.patch_size")),
         layer_norm_eps=float(_field(file, "clip.vision.attention.layer_norm_epsilon", 1e-6)),
     )
+
+
+def names_a_tower(path: Path) -> bool:
+    """Whether a file's name says that it holds a vision tower: `mmproj-model-f16.gguf`, `X.mmproj-Q8_0.gguf`, ..."""
+    return "mmproj" in path.name.lower()
+
+
+def towers_beside(path: Path) -> list[Path]:
+    """The files in a model's folder that hold vision towers, by their names or by their first bytes, sorted."""
+    found = []
+    for other in sorted(path.parent.iterdir()) if path.parent.is_dir() else ():
+        if other.suffix.lower() == ".gguf" and other != path and other.is_file():
+            with suppress(OSError), other.open("rb") as file:
+                # "general.architecture" is the first field that writers put down: a string (8) of 4 bytes.
+                if names_a_tower(other) or _TOWER in file.read(4096):
+                    found.append(other)
+    return found
 
 
 def config(file: GGUFFile, mmproj: GGUFFile | None) -> MedGemmaConfig:

@@ -31,18 +31,21 @@ class Session:
         adapter: str | None,
         adapters: dict[str, str] | None = None,
         quantize: str | None = None,
+        mmproj: str | None = None,
         backend_url: str | None = None,
     ) -> None:
         self.name = model
         self._dtype, self._device, self._adapter, self._quantize = dtype, device, adapter, quantize
         self._adapters = adapters
+        self._mmproj = mmproj
         self._url = backend_url
         self._backend: Backend | None = None
         self._calibration: Calibration | None = None
-        own = adapter is not None or quantize is not None or (dtype, device) != ("auto", "auto")
+        own = any((adapter, quantize, mmproj)) or (dtype, device) != ("auto", "auto")
         if backend_url is not None and own:
             raise typer.BadParameter(
-                "--adapter, --quantize, --dtype and --device are the server's to choose", param_hint="--backend"
+                "--adapter, --quantize, --mmproj, --dtype and --device are the server's to choose",
+                param_hint="--backend",
             )
         # The default is this machine's; an endpoint has its own.
         self._remote_model = None if isinstance(model, DefaultName) else str(model)
@@ -70,7 +73,7 @@ class Session:
 
                 self._backend = load(
                     self.name, dtype=self._dtype, device=self._device, adapter=self._adapter, adapters=self._adapters,
-                    quantize=self._quantize,
+                    quantize=self._quantize, mmproj=self._mmproj,
                 )  # fmt: skip
         return self._backend
 

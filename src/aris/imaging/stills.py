@@ -74,7 +74,7 @@ class Region:
 
 
 def read_stills(path: str | Path | FileSource, limit: int = MAX_FRAMES) -> Stills:
-    """Read a picture or a loop from DICOM, PNG, JPEG, WebP or TIFF; of a long loop evenly spaced frames, first and last too.
+    """Read a picture or a loop from DICOM, PNG, JPEG, WebP or TIFF; of a long loop frames at even steps, both ends too.
 
     Args:
         path: of the file, or a member of an archive.
