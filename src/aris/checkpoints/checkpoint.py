@@ -171,7 +171,7 @@ def read_json(path: Path, *, missing_ok: bool = False) -> dict[str, Any]:
         if missing_ok:
             return {}
         raise CheckpointError(f"{path}: missing; the checkpoint is incomplete, get it again") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         raise CheckpointError(f"{path}: not readable as JSON; the file is damaged, get it again") from None
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: not a JSON object; the file is damaged, get it again")
@@ -248,6 +248,20 @@ def is_quantizable(name: str, shape: tuple[int, ...]) -> bool:
     return name.startswith("language_model.") and name.endswith(".weight") and len(shape) == 2
 
 
+def require_finite(checkpoint: Checkpoint, name: str, value: Tensor) -> None:
+    """Raise `CheckpointError` if a parameter, or the scales of its codes, holds NaN or an infinity.
+
+    One pass over the values, at the speed of memory; such a model answers every question with the same token.
+    """
+    if value.numel() and value.is_floating_point():
+        low, high = torch.aminmax(value)  # a NaN anywhere makes both NaN
+        if not bool(low.isfinite()) or not bool(high.isfinite()):
+            raise CheckpointError(
+                f"{checkpoint.name}: tensor {name} holds values that are no numbers (NaN or infinity); its training "
+                "failed, or the file is damaged: get it again"
+            )
+
+
 def load_model(
     checkpoint: Checkpoint,
     *,
@@ -268,7 +282,7 @@ def load_model(
         packed: leave matrices that the checkpoint holds in 8 or 4 bits as they are; else they are made dense.
 
     Raises:
-        CheckpointError: a tensor is missing, unknown, or of another shape than the configuration says.
+        CheckpointError: a tensor is missing, unknown, of another shape than the configuration says, or not finite.
         ModelError: the dtype or the format is not supported.
     """
     require_supported_dtype(dtype)
@@ -290,8 +304,12 @@ def load_model(
                 entry.release()
         if codes is None:
             value = nn.Parameter(entry.read(dtype).to(place), requires_grad=False)
+            require_finite(checkpoint, entry.name, value.detach())
             setattr(model.get_submodule(parent), leaf, value)
         else:
+            for part in (codes.scale, codes.minimum):
+                if part is not None:
+                    require_finite(checkpoint, entry.name, part)
             above, _, name = parent.rpartition(".")
             kind = QuantizedEmbedding if entry.name in (EMBEDDING, HEAD) else QuantizedLinear
             setattr(model.get_submodule(above), name, kind.from_codes(codes))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from aris.checkpoints import packed
-from aris.checkpoints.checkpoint import Checkpoint, checked_entries, is_quantizable, meta_model
+from aris.checkpoints.checkpoint import Checkpoint, checked_entries, is_quantizable, meta_model, require_finite
 from aris.checkpoints.entries import Entry
 from aris.checkpoints.layerwise import calibrated_layers
 from aris.checkpoints.names import EMBEDDING, HEAD
@@ -141,7 +141,7 @@ def quantize_checkpoint(
 
                 def read(name: str) -> Tensor:
                     entry = rest.pop(name)
-                    value = _read(entry, digests).clone()
+                    value = _read(checkpoint, entry, digests).clone()
                     entry.release()
                     return value
 
@@ -153,7 +153,7 @@ def quantize_checkpoint(
                         writer.write(name, codes)
             for name in list(rest):
                 entry = rest.pop(name)
-                value = _read(entry, digests)
+                value = _read(checkpoint, entry, digests)
                 form = rounding.of(name) if is_quantizable(name, entry.shape) else None
                 if form is None:
                     writer.write(name, value)
@@ -217,8 +217,9 @@ def _kept_dtype(entry: Entry) -> torch.dtype:
     return torch.float32 if len(entry.shape) == 1 else torch.bfloat16
 
 
-def _read(entry: Entry, digests: dict[str, str]) -> Tensor:
+def _read(checkpoint: Checkpoint, entry: Entry, digests: dict[str, str]) -> Tensor:
     value = entry.read(_kept_dtype(entry))
+    require_finite(checkpoint, entry.name, value)
     flat = value.contiguous().view(-1).view(torch.uint8).numpy()
     digests[entry.name] = hashlib.sha256(flat.data).hexdigest()
     return value
