@@ -13,7 +13,6 @@ from test_hf_folders import save
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import tiny_checkpoint
-
 from aris.checkpoints import load_model, open_checkpoint
 from aris.checkpoints.checkpoint import read_json
 from aris.checkpoints.quantize import Rounding, quantize_checkpoint

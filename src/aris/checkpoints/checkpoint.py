@@ -126,7 +126,7 @@ def _open_gguf(path: Path, tower: Path | None) -> Checkpoint:
         str(path),
         gguf_gemma.config(file, mmproj),
         lambda: gguf_gemma.entries(file, mmproj),
-        TokenizerSource(vocabulary=gguf_gemma.vocabulary(file)),
+        TokenizerSource(vocabulary=gguf_gemma.vocabulary(file), chat_template=gguf_gemma.chat_template(file)),
     )
 
 
@@ -151,7 +151,7 @@ def open_nano(folder: Path | None = None) -> Checkpoint:
         embedded.NAME,
         read_config(read_json(files / "config.json"), str(files)),
         entries,
-        TokenizerSource(vocabulary=gguf_gemma.vocabulary(base)),
+        TokenizerSource(vocabulary=gguf_gemma.vocabulary(base), chat_template=gguf_gemma.chat_template(base)),
         processor=read_json(files / "preprocessor_config.json"),
         spec=registry.find(embedded.NAME),
         adapters=(files / "adapter",),

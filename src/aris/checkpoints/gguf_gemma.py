@@ -142,8 +142,7 @@ def text_config(file: GGUFFile) -> TextConfig:
         num_attention_heads=heads,
         num_key_value_heads=int(_field(file, "gemma3.attention.head_count_kv")),
         head_dim=head_dim,
-        # The metadata does not hold it. 27B, with 62 layers, scales by width / heads = 168, the others by head_dim.
-        query_pre_attn_scalar=width / heads if layers == _LAYERS_27B else head_dim,
+        query_pre_attn_scalar=attention_scalar(layers, width, heads, head_dim),
         sliding_window=int(_field(file, "gemma3.attention.sliding_window", 1024 if large else 512)),
         layer_types=types,
         rope_theta=float(_field(file, "gemma3.rope.freq_base", 1e6)),
@@ -153,6 +152,11 @@ def text_config(file: GGUFFile) -> TextConfig:
         max_position_embeddings=int(_field(file, "gemma3.context_length", 131_072)),
         tie_word_embeddings=_is_tied(file),
     )
+
+
+def attention_scalar(layers: int, width: int, heads: int, head_dim: int) -> float:
+    """The query scale, which no field holds: 27B, with 62 layers, has width / heads = 168, the others head_dim."""
+    return width / heads if layers == _LAYERS_27B else head_dim
 
 
 def _rope_factor(file: GGUFFile, *, large: bool) -> float:
@@ -259,6 +263,12 @@ def vocabulary(file: GGUFFile) -> tuple[list[str], list[float], list[int]]:
     ):
         raise CheckpointError(f"{where}: the vocabulary's parts do not fit each other; get the file again")
     return tokens, scores, types
+
+
+def chat_template(file: GGUFFile) -> str:
+    """The jinja chat template in a file's metadata, "" without."""
+    template = file.metadata.get("tokenizer.chat_template")
+    return template if isinstance(template, str) else ""
 
 
 def _stops(file: GGUFFile) -> tuple[int, ...]:

@@ -24,11 +24,16 @@ import numpy as np
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
+from aris.checkpoints.pieces import (
+    CONTROL,
+    IMAGE_SOFT_TOKEN,
+    NORMAL,
+    SPECIAL_TOKENS,
+    UNKNOWN,
+    USER_DEFINED,
+    kind_of,
+)
 from aris.errors import CheckpointError
-from aris.prompting.pieces import IMAGE_SOFT_TOKEN, SPECIAL_TOKENS, WHOLE, is_byte
-
-# Piece types, from sentencepiece_model.proto (and gguf's TokenType).
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 
 # Changes when the same vocabulary would give another tokenizer, so that old cache entries are not read.
 _FORMAT = b"gemma-bpe-2"
@@ -50,17 +55,6 @@ def _merges(pieces: Sequence[str], scores: Sequence[float], vocabulary: dict[str
         # Longest first lets a run of spaces grow to 31 from its left end, as SentencePiece's longest match does.
         cuts.sort(key=lambda cut: (-len(cut[0]), -len(cut[1])))
         yield from cuts
-
-
-def kind_of(token: str, kind: int) -> int:
-    """The type of a piece: what Gemma 3 has under that name, whatever a file calls it; of other names, the file's."""
-    if token in WHOLE or (len(token) > 1 and _SPACES.fullmatch(token)):
-        if token in SPECIAL_TOKENS or token.startswith("<unused"):
-            return UNKNOWN if token == "<unk>" else CONTROL
-        return USER_DEFINED
-    if is_byte(token):
-        return BYTE
-    return NORMAL if kind in (UNKNOWN, BYTE) else kind
 
 
 def build(tokens: Sequence[str], scores: Sequence[float], types: Sequence[int]) -> tokenizers.Tokenizer:

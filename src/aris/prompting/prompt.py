@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aris.checkpoints.pieces import IMAGE_SOFT_TOKEN
 from aris.errors import PromptError
 from aris.prompting import chat
 from aris.prompting.messages import Message, images_of
-from aris.prompting.pieces import IMAGE_SOFT_TOKEN
 from aris.prompting.processor import ImageProcessor
 from aris.prompting.tokenizer import END_OF_IMAGE, END_OF_TURN, START_OF_IMAGE, START_OF_TURN, Tokenizer
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import tokenizers
 from tokenizers import AddedToken
 
+from aris.checkpoints.pieces import IMAGE_SOFT_TOKEN
 from aris.errors import CheckpointError, PromptError
 from aris.prompting import gguf_vocabulary, tokenizer_state
-from aris.prompting.pieces import IMAGE_SOFT_TOKEN
 
 BOS = "<bos>"
 START_OF_TURN = "<start_of_turn>"

@@ -12,8 +12,8 @@ import json
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
+from aris.checkpoints import pieces
 from aris.errors import CheckpointError
-from aris.prompting import pieces
 
 # Far above Gemma's 262,145; an id beyond is damage, and tables by id would take the memory.
 _MOST_IDS = 1 << 20

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from aris.checkpoints.pieces import IMAGE_SOFT_TOKEN
 from aris.errors import DataError
 from aris.prompting import PromptProcessor
 from aris.prompting.chat import CONTROL_TOKEN, neutralize
-from aris.prompting.pieces import IMAGE_SOFT_TOKEN
 from aris.prompting.thinking import BEGIN_THOUGHT, END_THOUGHT
 from aris.prompting.tokenizer import BOS, END_OF_IMAGE, END_OF_TURN, START_OF_IMAGE, START_OF_TURN
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 
+# Piece types, from sentencepiece_model.proto (and gguf's TokenType).
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+
 IMAGE_SOFT_TOKEN = "<image_soft_token>"
 # Special tokens leave decoded text. The `<unusedN>` are added tokens but not special in Gemma's tokenizer.json, so
 # the thinking markers <unused94> and <unused95> stay visible in it.
@@ -31,7 +34,7 @@ _TAGS = [
     "div", "iframe", "footer",
 ]  # fmt: skip
 # Markup, white space and the like: whole pieces in every text, and visible in decoded text.
-USER_DEFINED = (
+USER_DEFINED_PIECES = (
     "[multimodal]",
     *("\n" * count for count in range(1, _LONGEST_RUN + 1)),
     *("\t" * count for count in range(1, _LONGEST_RUN + 1)),
@@ -40,10 +43,22 @@ USER_DEFINED = (
     *(f"</{tag}>" for tag in _TAGS),
 )
 UNUSED_TOKENS = tuple(f"<unused{index}>" for index in range(_UNUSED))
-WHOLE = frozenset((*SPECIAL_TOKENS, *USER_DEFINED, *UNUSED_TOKENS))
-_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+WHOLE = frozenset((*SPECIAL_TOKENS, *USER_DEFINED_PIECES, *UNUSED_TOKENS))
+_SPACES = re.compile(" +")
+_BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
 def is_byte(piece: str) -> bool:
     """Whether a piece stands for one byte of a character outside the vocabulary."""
-    return len(piece) == 6 and _BYTE.fullmatch(piece) is not None
+    return len(piece) == 6 and _BYTE_PIECE.fullmatch(piece) is not None
+
+
+def kind_of(token: str, kind: int) -> int:
+    """The type of a piece: what Gemma 3 has under that name, whatever a file calls it; of other names, the file's."""
+    if token in WHOLE or (len(token) > 1 and _SPACES.fullmatch(token)):
+        if token in SPECIAL_TOKENS or token.startswith("<unused"):
+            return UNKNOWN if token == "<unk>" else CONTROL
+        return USER_DEFINED
+    if is_byte(token):
+        return BYTE
+    return NORMAL if kind in (UNKNOWN, BYTE) else kind
