@@ -73,12 +73,13 @@ def test_runs_of_spaces_are_written_as_spaces(tmp_path: Path) -> None:
     inner = json.loads(tiny_checkpoint.tokenizer().to_str())
     size = len(inner["model"]["vocab"])
     inner["model"]["vocab"] |= {"▁▁": size, "▁▁▁": size + 1}
-    inner["model"]["merges"] = [["▁", "▁"], ["▁▁", "▁"], *inner["model"]["merges"]]
+    inner["model"]["merges"] = [["▁▁", "▁"], ["▁", "▁"], *inner["model"]["merges"]]
     (tmp_path / "tokenizer.json").write_text(json.dumps(inner))
     source = replace(_source(tmp_path / "m"), tokenizer=TokenizerSource(path=tmp_path / "tokenizer.json"))
     tokens, _, types = vocabulary_of(source, size + 2)
     assert tokens[-2:] == ["  ", "   "] and types[-2:] == [4, 4] and "▁" in tokens
-    ours, again = Tokenizer.from_file(tmp_path / "tokenizer.json"), Tokenizer.from_gguf(*vocabulary_of(source, size + 2))
+    ours = Tokenizer.from_file(tmp_path / "tokenizer.json")
+    again = Tokenizer.from_gguf(*vocabulary_of(source, size + 2))
     for text in ("  Yes", "a   b", "     ", "Yes  \n"):
         assert again.encode(text) == ours.encode(text)
     assert ours.encode("  Yes")[0] == size

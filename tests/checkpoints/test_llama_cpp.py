@@ -35,7 +35,8 @@ pytestmark = pytest.mark.skipif(
 )
 TEXTS = [
     "  a", " a", "a  b", "   leading", "trailing   ", " ", "  ", " " * 31, " " * 33, " " * 70 + "x", "a\n\n\nb",
-    "\n" * 40, "\t\tx\t", "\r\n", "x \n y", "  \n  ", "<start_of_turn>user\nHeart?<end_of_turn>\n<start_of_turn>model\n",
+    "\n" * 40, "\t\tx\t", "\r\n", "x \n y", "  \n  ",
+    "<start_of_turn>user\nHeart?<end_of_turn>\n<start_of_turn>model\n",
     "<unused94>thought\nx<unused95>y", "<table><tr> <td>1</td></tr></table>", "<eos><bos><pad>", "[multimodal] x",
     "<start_of_image> <end_of_image>", "< end_of_turn >", "Herzgröße Größe µ²", "肺炎 がある。", "🫁🫀 \U000e0100",
     "é e\u0301 ﬁ", "1234567.89 % 10^3", "pneumonia Pneumonia PNEUMONIA", "don't  can't", "﷽ ابجد",

@@ -77,7 +77,7 @@ def _put_right_tokens(inner: tokenizers.Tokenizer, *, anew: bool) -> None:
         raise CheckpointError(f"tokenizer: an added token has an id above {_MOST_IDS:,}; the file is damaged")
     own = {name for name in pieces.WHOLE if name in added or inner.token_to_id(name) is not None}
     wanted = []
-    for name in sorted(own, key=inner.token_to_id):
+    for name in sorted(own, key=lambda name: inner.token_to_id(name) or 0):
         special, token = name in pieces.SPECIAL_TOKENS, added.get(name)
         flags = token and (token.special, token.normalized, token.lstrip, token.rstrip, token.single_word)
         if anew or flags != (special, False, False, False, False):
