@@ -13,6 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from test_hf_folders import save
 
+import aris
+import tiny_checkpoint
+from aris.backends.protocol import GenerationOptions
 from aris.checkpoints import load_adapter, load_model, open_checkpoint
 from aris.checkpoints.gguf_out import save_gguf
 from aris.checkpoints.hf_out import save_folder
@@ -20,6 +23,7 @@ from aris.checkpoints.peft import read_adapters
 from aris.checkpoints.quantize import Calibration, Rounding, quantize_checkpoint
 from aris.errors import CheckpointError
 from aris.model import MedGemma, QuantizedEmbedding, merge_lora, quantize_model
+from aris.tuning.merge import export_gguf, merge
 
 peft = pytest.importorskip("peft")
 transformers = pytest.importorskip("transformers")
@@ -208,3 +212,30 @@ def test_parts_that_do_not_fit_are_refused(
     with pytest.raises(CheckpointError, match=said):
         load_adapter(model, tmp_path / "adapter")
     assert torch.equal(logits(model), before)
+
+
+@pytest.mark.parametrize("way", ["notebook", "dora", "rows"])
+def test_the_whole_way_from_a_notebooks_adapter(way: str, tmp_path: Path) -> None:
+    """Loaded beside its base, merged into a folder, exported to GGUF: one model."""
+    base = tiny_checkpoint.save(tmp_path / "base", vision=False)
+    network = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    theirs = peft.get_peft_model(network, peft.LoraConfig(task_type="CAUSAL_LM", **WAYS[way]))
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            if parameter.requires_grad:
+                parameter += torch.randn(parameter.shape, generator=generator) * 0.1
+    theirs.eval().save_pretrained(tmp_path / "adapter")
+    wanted = logits(theirs)
+    merge(str(base), tmp_path / "adapter", tmp_path / "merged", dtype=torch.float32)
+    export_gguf(str(base), tmp_path / "adapter", tmp_path / "m.gguf", dtype=torch.float32)
+    backends = [
+        aris.load(base, adapter=tmp_path / "adapter", dtype="float32"),
+        aris.load(tmp_path / "merged", dtype="float32"),
+        aris.load(tmp_path / "m.gguf", dtype="float32"),
+    ]
+    options = GenerationOptions(max_tokens=10)
+    replies = {backend.generate([aris.user("Is there pneumonia?")], options).text for backend in backends}
+    assert len(replies) == 1
+    for backend in backends:
+        assert (logits(backend.model) - wanted).abs().max() < 2e-4

@@ -197,14 +197,17 @@ class HFFolder:
 
     def _processor(self) -> dict[str, Any]:
         whole = self._json("processor_config.json")
-        tokens = whole.get("image_seq_length")
-        if tokens is not None and self.config.vision is not None and tokens != self.config.mm_tokens_per_image:
-            raise CheckpointError(
-                f"{self.path}: processor_config.json gives {tokens!r:.20} tokens an image, config.json "
-                f"{self.config.mm_tokens_per_image}; use the checkpoint's own files"
-            )
         inner = whole.get("image_processor")
-        return inner if isinstance(inner, dict) else self._json("preprocessor_config.json")
+        if not isinstance(inner, dict):
+            inner = self._json("preprocessor_config.json")
+        for name, part in (("processor_config.json", whole), ("its image processor", inner)):
+            tokens = part.get("image_seq_length")
+            if tokens is not None and self.config.vision is not None and tokens != self.config.mm_tokens_per_image:
+                raise CheckpointError(
+                    f"{self.path}: {name} gives {tokens!r:.20} tokens an image, config.json "
+                    f"{self.config.mm_tokens_per_image}; use the checkpoint's own files"
+                )
+        return inner
 
     def _json(self, name: str, *, required: bool = False) -> dict[str, Any]:
         path = self.path / name

@@ -56,7 +56,8 @@ _PLAIN_STARTS = (True, False, None, "true", "false", "gaussian", "orthogonal", "
 
 @dataclass(frozen=True)
 class AdapterReport:
-    """How many of an adapter's pairs of matrices found their layer; always all of them, or loading fails."""
+    """How many of an adapter's parts (pairs of matrices, whole modules, rows) found their place; always all of them,
+    or loading fails."""
 
     applied: int
     total: int
@@ -83,7 +84,9 @@ class LoRAMatrices:
 
     def merged(self, weight: Tensor) -> Tensor:
         """The weight (out, in) with the adapter folded in: the arithmetic of `LoRALinear.merged`."""
-        low, high = self.low.to(weight.device, weight.dtype), self.high.to(weight.device, weight.dtype)
+        # DoRA's lengths are of the adapter as it was trained; without, the sum is rounded as the layer's is.
+        dtype = weight.dtype if self.magnitude is None else torch.float32
+        low, high = self.low.to(weight.device, dtype), self.high.to(weight.device, dtype)
         whole = weight.float() + self.scale * (high.float() @ low.float())
         if self.magnitude is not None:
             whole *= (self.magnitude.to(weight.device).float() / whole.norm(dim=1))[:, None]
@@ -248,7 +251,8 @@ def load_adapter(model: MedGemma, folder: Path, *, alone: bool = True) -> Adapte
             linear.weight = nn.Parameter(weight, requires_grad=False)
         parent, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(parent), leaf, adapted)
-    return AdapterReport(len(plan), len(plan))
+    count = len(plan) + len(parts.saved) + len(parts.base) + (parts.rows is not None)
+    return AdapterReport(count, count)
 
 
 def read_adapters(model: MedGemma, folders: Mapping[str, Path]) -> AdapterBank:
