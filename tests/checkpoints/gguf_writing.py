@@ -93,12 +93,15 @@ def write_gguf(
     _finish(writer)
 
 
-def write_mmproj(model: MedGemma, path: Path, *, swapped: bool = False, width: int | None = None) -> None:
+def write_mmproj(
+    model: MedGemma, path: Path, *, swapped: bool = False, width: int | None = None, mean: list[float] | None = None
+) -> None:
     """Tower and projector.
 
     Args:
         swapped: names the two layers of each MLP as the first converters did.
         width: of the tokens, as the metadata tells it.
+        mean: of the images' channels, as the metadata tells it.
     """
     vision = model.config.vision
     assert vision is not None
@@ -118,6 +121,8 @@ def write_mmproj(model: MedGemma, path: Path, *, swapped: bool = False, width: i
         writer.add_uint32("clip.vision.projector.scale_factor", pooled)
     writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-6)
     writer.add_string("clip.projector_type", "gemma3")
+    if mean is not None:
+        writer.add_array("clip.vision.image_mean", mean)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.MMPROJ, vision.num_hidden_layers)
     for name, tensor in model.state_dict().items():
         if name.startswith("language_model."):

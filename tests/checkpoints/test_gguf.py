@@ -177,6 +177,16 @@ def test_a_tower_is_found_by_any_usual_name(name: str, tmp_path: Path) -> None:
     assert vision is not None and vision.hidden_size == model.config.vision.hidden_size
 
 
+def test_the_towers_own_mean_is_used(tmp_path: Path) -> None:
+    model = small_model(vision=True)
+    write_gguf(model, tmp_path / "model.gguf")
+    write_mmproj(model, tmp_path / "mmproj.gguf", mean=[0.25, 0.5, 0.75])
+    assert open_checkpoint(str(tmp_path / "model.gguf")).processor == {"image_mean": [0.25, 0.5, 0.75]}
+    write_mmproj(model, tmp_path / "mmproj.gguf", mean=[0.5])
+    with pytest.raises(CheckpointError, match="image_mean is not three"):
+        open_checkpoint(str(tmp_path / "model.gguf"))
+
+
 def test_of_several_towers_one_is_chosen(tmp_path: Path) -> None:
     model = small_model(vision=True)
     write_gguf(model, tmp_path / "model.gguf")

@@ -177,6 +177,42 @@ def test_an_adapter_on_a_quantised_base(kind: str, tmp_path: Path) -> None:
     assert (logits(model) - logits(theirs)).norm() < 0.2 * logits(theirs).norm()
 
 
+def test_dora_on_a_quantised_base_is_refused(tmp_path: Path) -> None:
+    tuned("text", tmp_path, WAYS["dora"])
+    model = ours(tmp_path / "base")
+    quantize_model(model, "int8", group_size=16)
+    with pytest.raises(CheckpointError, match="DoRA needs dense weights"):
+        load_adapter(model, tmp_path / "adapter")
+
+
+def test_a_projector_that_was_trained_whole(tmp_path: Path) -> None:
+    theirs = tuned("multimodal", tmp_path, {"target_modules": ["q_proj"], "modules_to_save": ["multi_modal_projector"]})
+    model = ours(tmp_path / "base")
+    pixels = torch.rand(1, 3, 28, 28)
+    with torch.no_grad():
+        before = model.encode_images(pixels)
+        load_adapter(model, tmp_path / "adapter")
+        after, reference = model.encode_images(pixels), theirs.get_image_features(pixels).pooler_output
+    assert torch.allclose(after, reference, atol=1e-4) and not torch.allclose(after, before, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "older"),
+    [("model.language_model.", "language_model.model."), ("lm_head.", "language_model.lm_head.")],
+)
+def test_tables_under_the_names_of_older_wrappers(theirs: str, older: str, tmp_path: Path) -> None:
+    reference = tuned("multimodal", tmp_path, NOTEBOOK)
+    path = tmp_path / "adapter" / "adapter_model.safetensors"
+    saved = {key: value.clone() for key, value in load_file(path).items()}
+    start = "base_model.model."
+    renamed = {key.replace(start + theirs, start + older, 1): value for key, value in saved.items()}
+    assert renamed.keys() != saved.keys()
+    save_file(renamed, path)
+    model = ours(tmp_path / "base")
+    load_adapter(model, tmp_path / "adapter")
+    assert (logits(reference) - logits(model)).abs().max() < 1e-4
+
+
 def test_adapters_that_take_turns_are_low_rank_alone(tmp_path: Path) -> None:
     tuned("text", tmp_path, NOTEBOOK)
     with pytest.raises(CheckpointError, match=r"language_model\.(lm_head|embed_tokens)\.weight.*cannot take turns"):

@@ -127,6 +127,7 @@ def _open_gguf(path: Path, tower: Path | None) -> Checkpoint:
         gguf_gemma.config(file, mmproj),
         lambda: gguf_gemma.entries(file, mmproj),
         TokenizerSource(vocabulary=gguf_gemma.vocabulary(file), chat_template=gguf_gemma.chat_template(file)),
+        processor=gguf_gemma.processor(mmproj),
     )
 
 

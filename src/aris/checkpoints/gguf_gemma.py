@@ -180,6 +180,8 @@ def vision_config(file: GGUFFile) -> VisionConfig:
     kind = metadata.get("clip.projector_type", metadata.get("clip.vision.projector_type"))
     if metadata.get("general.architecture") != "clip" or kind != "gemma3":
         raise CheckpointError(f"{file.space.name}: not the mmproj file of a Gemma 3 model (projector {kind!r:.40})")
+    if metadata.get("clip.use_silu") is True:
+        raise CheckpointError(f"{file.space.name}: its tower has SiLU where Gemma 3 has GELU; convert it again")
     layers = int(_field(file, "clip.vision.block_count"))
     if not 0 < layers <= MAX_LAYERS:
         raise CheckpointError(f"{file.space.name}: the metadata gives {layers} layers, which cannot be; get it again")
@@ -209,6 +211,23 @@ def towers_beside(path: Path) -> list[Path]:
                 if names_a_tower(other) or _TOWER in file.read(4096):
                     found.append(other)
     return found
+
+
+def processor(mmproj: GGUFFile | None) -> dict[str, Any]:
+    """What an `mmproj` file says of the preparation of images, in `preprocessor_config.json`'s words.
+
+    Raises:
+        CheckpointError: a mean or a deviation is not three numbers.
+    """
+    made: dict[str, Any] = {}
+    for name in ("image_mean", "image_std"):
+        values = None if mmproj is None else mmproj.metadata.get(f"clip.vision.{name}")
+        if values is None or mmproj is None:
+            continue
+        if not isinstance(values, list) or len(values) != 3 or not all(isinstance(each, float) for each in values):
+            raise CheckpointError(f"{mmproj.space.name}: clip.vision.{name} is not three numbers; convert it again")
+        made[name] = values
+    return made
 
 
 def config(file: GGUFFile, mmproj: GGUFFile | None) -> MedGemmaConfig:
