@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from aris.backends.json_schemas import without_idle_keywords
 from aris.errors import ModelError
 from aris.prompting import Tokenizer
 from aris.prompting.thinking import BEGIN_THOUGHT, END_THOUGHT
@@ -51,8 +52,9 @@ class Grammar:
     def json_schema(cls, schema: Mapping[str, Any] | bool | str) -> Grammar:
         """A JSON document that a schema describes, laid out as `json.dumps` does.
 
-        The schema's keywords are those of JSON Schema 2020-12 that llguidance knows. A length is only bounded where
-        the schema bounds it; properties that it does not name are allowed unless it sets `additionalProperties`.
+        The schema's keywords are those of JSON Schema 2020-12 that llguidance knows; annotations, formats that are
+        none of its own, and keywords with values that allow everything may stand beside them. A length is only bounded
+        where the schema bounds it; properties that it does not name are allowed unless it sets `additionalProperties`.
 
         Args:
             schema: as an object or as its JSON text.
@@ -72,7 +74,8 @@ class Grammar:
             raise ModelError("JSON schema: it must be an object, such as {\"type\": \"object\", ...}")
         try:
             definition = json.dumps(schema, ensure_ascii=False)
-            source = LLMatcher.grammar_from_json_schema(definition, overrides=_JSON_LAYOUT)
+            bound = json.dumps(without_idle_keywords(schema), ensure_ascii=False)
+            source = LLMatcher.grammar_from_json_schema(bound, overrides=_JSON_LAYOUT)
         except (TypeError, ValueError, RecursionError):
             raise ModelError("JSON schema: it holds what JSON has no form for, or is nested too deep") from None
         return cls("json_schema", definition, _checked(source, "JSON schema"))

@@ -44,6 +44,7 @@ def load(
     limits: EngineLimits | None = None,
     speculation: str | Path | None = None,
     quantize: str | None = None,
+    mmproj: str | Path | None = None,
 ) -> NativeBackend:
     """Load a model and make it ready to run.
 
@@ -62,6 +63,7 @@ def load(
             is no dense copy at any time. A checkpoint that is quantised already (`aris models quantize`, bitsandbytes'
             NF4) stays as it is, unless this is "none", which makes it dense. int4 pays on CUDA; a CPU has no product
             for it, so it saves memory there and costs time. Calibrated probabilities hold for the dense weights only.
+        mmproj: of a `.gguf` file, the file of its vision tower; by default the one that lies beside it.
         limits: what the engine may take; by default 64 answers at once, and half of the free memory for their cache.
         speculation: "prompt" guesses how an answer goes on where it or its prompt repeats itself, as far as that pays;
             "off" guesses nothing; any other name is that of a small model of the same vocabulary, which guesses. None
@@ -92,12 +94,13 @@ def load(
     compiled = place.type == "cpu" and cpu_kernels() is not None
     blocks = quantize is None and dtype == "auto" and compiled
     settings = {"dtype": str(kind), "quantize": quantize, "blocks": blocks, "compiled": compiled}
-    kept_as = kept_models.keys(
-        str(name), revision=revision, settings=settings, weights=place.type == "cpu" and folder is None and not named
-    )
+    weights = place.type == "cpu" and folder is None and not named
+    kept_as = kept_models.keys(str(name), revision=revision, settings=settings, weights=weights, mmproj=mmproj)
     kept = kept_models.find_model(kept_as.model)
     tokenizer = kept_models.find_tokenizer(kept_as.tokenizer)
-    checkpoint = open_checkpoint(str(name), revision=revision) if kept is None or tokenizer is None else None
+    checkpoint = None
+    if kept is None or tokenizer is None:
+        checkpoint = open_checkpoint(str(name), revision=revision, mmproj=mmproj)
     bank = None
     changes = [] if rounding is None else [rounding]
     if kept is not None:

@@ -15,7 +15,7 @@ from aris.backends.streaming import NativeStream
 from aris.checkpoints.registry import ModelSpec
 from aris.engine import ContextLengthError, Engine, EngineLimits, ImageInput, Prefix, Request, SamplingParams
 from aris.engine.scheduler import Proposer
-from aris.errors import ModelError, PromptError
+from aris.errors import CheckpointError, ModelError, PromptError
 from aris.model import AdapterBank, MedGemma
 from aris.model.relevance import METHOD, Target, patch_relevance
 from aris.prompting import ImageProcessor, Message, Prompt, PromptProcessor, Text, Tokenizer, with_thinking
@@ -85,6 +85,11 @@ class NativeBackend:
         self.calibration: Mapping[str, Any] = calibration or {}
         self.changes = changes
         self.reads_images = model.config.vision is not None and image_processor is not None
+        if self.reads_images and tokenizer.image_token_id != model.config.image_token_index:
+            raise CheckpointError(
+                f"{name}: the tokenizer's image token is {tokenizer.image_token_id}, the configuration's "
+                f"{model.config.image_token_index}; use the checkpoint's own files"
+            )
         self.prompts = PromptProcessor(
             tokenizer, image_processor if self.reads_images else None, model.config.mm_tokens_per_image
         )

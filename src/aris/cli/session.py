@@ -34,6 +34,7 @@ class Session:
         adapter: str | None,
         adapters: dict[str, str] | None = None,
         quantize: str | None = None,
+        mmproj: str | None = None,
         backend_url: str | None = None,
         here: bool = False,
     ) -> None:
@@ -41,14 +42,16 @@ class Session:
         self._here = here  # never by way of a server
         self._dtype, self._device, self._adapter, self._quantize = dtype, device, adapter, quantize
         self._adapters = adapters
+        self._mmproj = mmproj
         self._url = backend_url
         self._backend: Backend | None = None
         self._gradients = False
         self._calibration: Calibration | None = None
-        own = adapter is not None or quantize is not None or (dtype, device) != ("auto", "auto")
+        own = any((adapter, quantize, mmproj)) or (dtype, device) != ("auto", "auto")
         if backend_url is not None and own:
             raise typer.BadParameter(
-                "--adapter, --quantize, --dtype and --device are the server's to choose", param_hint="--backend"
+                "--adapter, --quantize, --mmproj, --dtype and --device are the server's to choose",
+                param_hint="--backend",
             )
         # The default is this machine's; an endpoint has its own.
         self._remote_model = None if isinstance(model, DefaultName) else str(model)
@@ -80,7 +83,7 @@ class Session:
         """The model with its settings, as a resident server compares them."""
         from aris.backends.resident import Wanted
 
-        return Wanted(str(self.name), self._dtype, self._device, self._adapter, self._quantize)
+        return Wanted(str(self.name), self._dtype, self._device, self._adapter, self._quantize, self._mmproj)
 
     def need_gradients(self) -> None:
         """Say that an endpoint, which gives none, will not do."""
@@ -91,7 +94,7 @@ class Session:
 
         return load(
             self.name, dtype=self._dtype, device=self._device, adapter=self._adapter, adapters=self._adapters,
-            quantize=self._quantize,
+            quantize=self._quantize, mmproj=self._mmproj,
         )  # fmt: skip
 
     def _served(self) -> Backend | None:
@@ -105,7 +108,7 @@ class Session:
             from aris.backends.served import find_server
 
             return find_server(self.wanted, self._load)
-        plain = self._adapter is None and self._quantize is None and (self._dtype, self._device) == ("auto", "auto")
+        plain = not any((self._adapter, self._quantize, self._mmproj)) and (self._dtype, self._device) == ("auto", "auto")
         if not plain or self._gradients:
             return None
         from aris.backends.remote import RemoteBackend

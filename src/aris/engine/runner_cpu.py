@@ -303,6 +303,8 @@ def _fits(model: MedGemma) -> bool:
     if model.device.type != "cpu" or any(size % GROUP for size in sizes) or text.head_dim % 32:
         return False
     embedding = model.language_model.embed_tokens
+    if model.language_model.lm_head is not None:
+        return False  # the kernels score with the embedding
     if not isinstance(embedding, QuantizedEmbedding) or embedding.format != "int8":
         return False
     layers = [layer for layer in model.language_model.layers if isinstance(layer, DecoderLayer)]

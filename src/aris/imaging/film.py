@@ -48,7 +48,7 @@ class Film:
 
     pixels: Pixels
     source: str
-    format: Literal["dicom", "png", "jpeg", "tiff"]
+    format: Literal["dicom", "png", "jpeg", "tiff", "webp"]
     modality: str | None = None
     body_part: str | None = None
     view_position: str | None = None
@@ -70,7 +70,7 @@ class Film:
 
 
 def read_film(path: str | Path | FileSource) -> Film:
-    """Read a radiograph from DICOM, PNG, JPEG or TIFF; the contents decide, not the name.
+    """Read a radiograph from DICOM, PNG, JPEG, WebP or TIFF; the contents decide, not the name.
 
     Args:
         path: of a file, or a member of an archive.
@@ -87,7 +87,7 @@ def read_film(path: str | Path | FileSource) -> Film:
     if kind == "dicom":
         dataset = path.dataset() if isinstance(path, HeldFile) else None
         pixels, facts, more = dicom.read(data, source) if dataset is None else dicom.read_parsed(dataset, source)
-    elif kind in ("png", "jpeg", "tiff"):
+    elif kind in ("png", "jpeg", "tiff", "webp"):
         pixels, more = raster.read(data, kind, source)
     else:
         raise ImageError(f"{source}: {sniff.complaint(data)}")

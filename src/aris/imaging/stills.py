@@ -86,7 +86,7 @@ class Region:
 
 
 def read_stills(path: str | Path | FileSource, limit: int = MAX_FRAMES) -> Stills:
-    """Read a picture or a loop from DICOM, PNG, JPEG or TIFF; of a long loop evenly spaced frames, first and last too.
+    """Read a picture or a loop from DICOM, PNG, JPEG, WebP or TIFF; of a long loop frames at even steps, both ends too.
 
     Args:
         path: of the file, or a member of an archive.
@@ -99,7 +99,7 @@ def read_stills(path: str | Path | FileSource, limit: int = MAX_FRAMES) -> Still
     source = printable(path)
     data = contents(path, source)
     kind = path.kind if isinstance(path, HeldFile) else sniff.kind_of(data)
-    if kind in ("png", "jpeg", "tiff"):
+    if kind in ("png", "jpeg", "tiff", "webp"):
         pixels, notes = raster.read(data, kind, source)
         return Stills((pixels,), (0,), 1, None, None, None, None, (), named(path), notes)
     if kind != "dicom":

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Fit = Literal["stretch", "pad"]
+# Steps that a file may switch on: Gemma 3's own. Images are RGB here in any case.
+_STEPS = ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb", "do_pan_and_scan")
 Box = tuple[int, int, int, int]
 
 
@@ -98,6 +100,9 @@ class ImageProcessor:
         for step in ("do_resize", "do_rescale", "do_normalize"):
             if config.get(step) is False:
                 raise PromptError(f"preprocessor_config: {step} is false; Gemma 3 needs it, use the model's own file")
+        for name, value in config.items():
+            if name.startswith("do_") and value is True and name not in _STEPS:
+                raise PromptError(f"preprocessor_config: {name} is true, which Gemma 3 does not do; use its own file")
         size = config.get("size", cls.size)
         if isinstance(size, Mapping):
             size = size.get("height") if size.get("height") == size.get("width") else None

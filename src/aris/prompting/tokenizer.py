@@ -10,9 +10,9 @@ from pathlib import Path
 import tokenizers
 from tokenizers import AddedToken
 
+from aris.checkpoints.pieces import IMAGE_SOFT_TOKEN
 from aris.errors import CheckpointError, PromptError
-from aris.prompting import gguf_vocabulary
-from aris.prompting.gguf_vocabulary import IMAGE_SOFT_TOKEN
+from aris.prompting import gguf_vocabulary, tokenizer_state
 from aris.prompting.mapped_tokenizer import MappedTokenizer
 
 BOS = "<bos>"
@@ -38,6 +38,8 @@ class Tokenizer:
         Raises:
             CheckpointError: it is not Gemma's.
         """
+        if isinstance(inner, tokenizers.Tokenizer):
+            inner = tokenizer_state.put_right(inner)
         if isinstance(inner, tokenizers.Tokenizer) and inner.token_to_id(IMAGE_SOFT_TOKEN) is None:
             inner.add_special_tokens([AddedToken(IMAGE_SOFT_TOKEN, normalized=False, special=True)])
         self._inner = inner
@@ -68,7 +70,9 @@ class Tokenizer:
             raise CheckpointError(f"{path}: not found; a checkpoint needs its tokenizer.json")
         try:
             inner = tokenizers.Tokenizer.from_file(str(path))
-        except Exception:  # tokenizers raises bare Exception, with a message of many lines
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException:  # tokenizers raises bare Exception, with a message of many lines, or Rust's panics
             raise CheckpointError(f"{path}: not a readable tokenizer.json; download it again") from None
         return cls(inner)
 

@@ -46,7 +46,7 @@ from aris.tasks.scope import KIND_NAMES, Kind, is_chest
 _STILLS: dict[str, Kind] = {"OP": "fundus", "DM": "skin", "XC": "skin", "GM": "pathology"}
 _FILMS = ("CR", "DX", "DR", "RG")
 _VOLUMES: dict[str, Kind] = {"CT": "ct", "MR": "mr"}
-_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _NIFTI = (".nii", ".nii.gz")
 _ZIP = b"PK\x03\x04"
 _SLIDES = (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif", ".svslide")
@@ -191,7 +191,7 @@ def _film_file(path: FileSource, kind: Kind | None) -> Case:
 
 
 def _picture(path: str | FileSource, kind: Kind | None) -> Case:
-    """A PNG, JPEG or TIFF."""
+    """A PNG, JPEG, WebP or TIFF."""
     if kind in (None, "chest film", "film"):
         return film_case(read_film(path), kind)
     return _still_case(path, kind)
