@@ -1,12 +1,13 @@
 """The engine: takes token ids and images, yields token ids. Knows no text and no clinic."""
 
 from aris.engine.engine import Engine, Prefix
-from aris.engine.limits import ContextLengthError, EngineBusy, EngineLimits
+from aris.engine.limits import ConstraintError, ContextLengthError, EngineBusy, EngineLimits
 from aris.engine.sampling import SamplingParams
 from aris.engine.sequence import Request, Sequence, Step, TokenMask
 from aris.engine.vision import ImageInput
 
 __all__ = [
+    "ConstraintError",
     "ContextLengthError",
     "Engine",
     "EngineBusy",

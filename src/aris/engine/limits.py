@@ -15,6 +15,16 @@ class ContextLengthError(ModelError):
     """A prompt is longer than the model or the engine's limits allow."""
 
 
+class ConstraintError(ModelError):
+    """The form that an answer must have cannot be met or followed: the request's fault, whenever it comes to light.
+
+    Attributes:
+        callers_fault: whoever asked is told, and nobody else: the message may quote the form.
+    """
+
+    callers_fault = True
+
+
 @dataclass(frozen=True)
 class EngineLimits:
     """Bounds of an engine. What does not fit waits or is refused; nothing runs out of memory for it.
