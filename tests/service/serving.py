@@ -19,6 +19,7 @@ import PIL.Image
 from aris.backends import NativeBackend
 from aris.service import Settings
 from aris.service.api import Api
+from aris.service.connections import Connections
 from aris.service.server import make_server
 from aris.service.sockets import listen
 
@@ -29,6 +30,7 @@ class Served:
 
     url: str
     api: Api
+    connections: Connections
 
     @property
     def name(self) -> str:
@@ -56,7 +58,7 @@ def serving(backend: NativeBackend, **changes: Any) -> Iterator[Served]:
     thread.start()
     wait_for(lambda: server.started)
     try:
-        yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", server.config.app.state.api)  # type: ignore[union-attr]
+        yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", server.config.app.state.api, server.connections)  # type: ignore[union-attr]
     finally:
         server.should_exit = True
         thread.join(100)

@@ -45,11 +45,9 @@ class Bodies:
         """
         own = _Held(self)
         try:
-            try:
-                data = await self._read(request, own)
-            except ApiError as error:
-                error.headers["Connection"] = "close"  # the rest of the body is not read
-                raise
+            # Where it is refused, what is still to come is passed over for a moment (see `connections`): a connection
+            # that is closed with bytes unread is reset, and its caller never reads why.
+            data = await self._read(request, own)
             work = partial(_parsed, data, kind)
             del data
             body = await asyncio.get_running_loop().run_in_executor(self._parsers, work)

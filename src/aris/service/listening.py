@@ -29,21 +29,21 @@ class ListeningServer(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
-        self._table = connections
+        self.connections = connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
-        self._table.fit_open_files()
+        self.connections.fit_open_files()
 
         def connection() -> asyncio.Protocol:
-            return self._table.protocol(
+            return self.connections.protocol(
                 config=self.config, server_state=self.server_state, app_state=self.lifespan.state
             )
 
         acceptors: list[Any] = [
-            Acceptor(each, connection, self._table, self.config.ssl) for each in sockets or ()
+            Acceptor(each, connection, self.connections, self.config.ssl) for each in sockets or ()
         ]
         self.servers = acceptors
         self.started = True

@@ -6,11 +6,18 @@ import asyncio
 import logging
 import os
 import sys
+import threading
 import time
 from collections import OrderedDict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aris.faults import places
+from aris.faults import described, places
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+log = logging.getLogger("aris.service")
 
 # Of one kind of line so many in a row, and then so many a second; how many were left out is said.
 _BURST, _A_SECOND = 200, 20.0
@@ -75,6 +82,18 @@ class Sparing(logging.Filter):
         return passes
 
 
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """In place of Python's, which prints a traceback with the exception's words."""
+    if failed.exc_value is not None:
+        log.error("a thread failed: %s", described(failed.exc_value))
+
+
+def _not_raised(failed: UnraisableHookArgs) -> None:
+    """Likewise, of an exception that nobody could be told of."""
+    if failed.exc_value is not None:
+        log.error("while something was freed: %s", described(failed.exc_value))
+
+
 def configure_logs() -> None:
     """Logs go to stderr, one line each; other libraries' only where something is wrong, and without their words."""
     # A descriptor of its own: image decoders silence number 2 for as long as they work.
@@ -84,6 +103,8 @@ def configure_logs() -> None:
     handler.addFilter(_not_a_cut)
     handler.addFilter(Sparing())
     logging.captureWarnings(True)  # Python's own would be printed with their words
+    threading.excepthook = _thread_failed
+    sys.unraisablehook = _not_raised
     logging.raiseExceptions = False  # a record that cannot be formatted would be printed with its arguments
     for name, level in (("aris", logging.INFO), ("uvicorn", logging.ERROR), ("", logging.ERROR)):
         logger = logging.getLogger(name)
