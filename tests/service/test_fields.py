@@ -65,7 +65,7 @@ def test_json_objects_by_each_name(served: Served) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_penalties_and_biases_change_the_answer(served: Served, backend: NativeBackend, path: str) -> None:
     plain = text_of(served, path, max_tokens=30)
-    for field in ({"repetition_penalty": 2.0}, {"frequency_penalty": 2.0}, {"presence_penalty": -2.0}):
+    for field in ({"repetition_penalty": 2.0}, {"frequency_penalty": 2.0}, {"presence_penalty": 2.0}):
         assert text_of(served, path, max_tokens=30, **field) != plain, field
     (snow,) = backend.tokenizer.encode("Q")
     assert text_of(served, path, max_tokens=3, logit_bias={str(snow): 100}) == "QQQ"

@@ -120,7 +120,7 @@ def test_where_all_are_busy_one_more_is_told_so(backend: NativeBackend) -> None:
 
 
 def test_a_body_that_trickles_is_cut(backend: NativeBackend) -> None:
-    with serving(backend, limits=Limits(body_s=0.5, body_bytes_per_s=1000)) as up, closing(connected(up)) as connection:
+    with serving(backend, limits=Limits(body_s=1, body_bytes_per_s=1000)) as up, closing(connected(up)) as connection:
         connection.sendall(head("/v1/chat/completions", 10_000) + b"{")
         done = threading.Event()
 

@@ -57,7 +57,7 @@ def script(monkeypatch: pytest.MonkeyPatch, backend: NativeBackend, *scripts: Se
 def events(served: Served, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
     with served.http() as http:
         text = http.post(path, json=body | {"stream": True, "stream_options": {"include_usage": True}}).text
-    lines = [line[6:] for line in text.splitlines() if line.startswith("data: ")]
+    lines = [line[6:] for line in text.split("\n") if line.startswith("data: ")]
     assert lines[-1] == "[DONE]"
     return [json.loads(line) for line in lines[:-1]]
 

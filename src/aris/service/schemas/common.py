@@ -44,7 +44,7 @@ class Request(BaseModel):
 
 def _refusal(name: object, why: str) -> PydanticCustomError:
     field = "".join(sign for sign in str(name) if sign.isprintable())[:60]
-    return PydanticCustomError(REFUSED_FIELD, f"{{field}} {why}; leave it out", {"field": field})  # type: ignore[arg-type]
+    return PydanticCustomError(REFUSED_FIELD, f"{{field}} {why}; leave it out", {"field": field})
 
 
 class StreamOptions(Request):
