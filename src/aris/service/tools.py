@@ -70,21 +70,37 @@ def call_grammar(tools: Sequence[Tool], *, must: bool, parallel: bool) -> Gramma
     Raises:
         ConstraintError: a function's parameters are no schema, or one that is not supported.
     """
-    rules = ['start: calls | "```json\\n" calls "\\n```" | "```tool_code\\n" calls "\\n```"']
-    if must:
-        rules = ["start: calls"]
-    else:
-        rules[0] += " | text"
-        rules.append(f"text: /{_not_beginning([fence + opening for fence in _FENCES for opening in _OPENINGS])}/")
-    rules.append('calls: call | "[" call (", " call)* "]"' if parallel else "calls: call")
-    rules.append("call: " + " | ".join(f"call{index}" for index in range(len(tools))))
+    rules: list[str] = []
+    openings = []
     for index, tool in enumerate(tools):
         schema = _parameters(tool)
         Grammar.json_schema(schema)  # tells which of its keywords are not supported
-        opening = f'{{"name": {json.dumps(tool.function.name)}, "parameters": '
-        rules.append(f"call{index}: {json.dumps(opening)} parameters{index} {json.dumps('}')}")
+        openings.append(f'{{"name": {json.dumps(tool.function.name)}, "parameters": ')
         rules.append(f"parameters{index}: %json {json.dumps({**schema, 'x-guidance': _LAYOUT})}")
+    rules.append("call: " + _alternatives("", openings, "}"))
+    ways = []
+    for number, fence in enumerate(_FENCES[:1] if must else _FENCES):
+        # What an answer begins with is one lexeme up to where it is no other text any more: llguidance's lexer takes
+        # the longest, and would take a bracket alone for text.
+        end = "\n```" if fence else ""
+        ways.append(f"single{number}")
+        rules.append(f"single{number}: " + _alternatives(fence, openings, "}" + end))
+        if parallel:
+            ways.append(f"several{number}")
+            first = _alternatives(fence + "[", openings, "}")
+            rules.append(f'several{number}: ({first}) (", " call)* {json.dumps("]" + end)}')
+    if not must:
+        ways.append("text")
+        rules.append(f"text: /{_not_beginning([fence + opening for fence in _FENCES for opening in _OPENINGS])}/")
+    rules.insert(0, "start: " + " | ".join(ways))
     return Grammar.lark("\n".join(rules))
+
+
+def _alternatives(before: str, openings: Sequence[str], end: str) -> str:
+    """A call of each function as alternatives of a rule, with what stands before it and at its end."""
+    return " | ".join(
+        f"{json.dumps(before + opening)} parameters{index} {json.dumps(end)}" for index, opening in enumerate(openings)
+    )
 
 
 def _parameters(tool: Tool) -> dict[str, Any]:
