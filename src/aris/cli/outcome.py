@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -17,6 +16,7 @@ from typer.core import TyperGroup
 
 from aris.cli.terminal import note, write
 from aris.errors import ArisError
+from aris.faults import places
 
 FAILED, INTERRUPTED = 1, 130
 DEBUG = "--debug"
@@ -89,8 +89,8 @@ def report(error: ArisError) -> None:
 def defect(error: BaseException) -> None:
     """Print an unexpected error as one line: its kind and place. Its words may quote a header or a name."""
     _trace()
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if "aris" in Path(each.filename).parts]
-    where = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    found = places(error)
+    where = f" in {found[0].rpartition('(')[2].rstrip(')')}" if found else ""
     note(f"error: {type(error).__name__}{where}; this is a defect; run with {DEBUG}")
 
 

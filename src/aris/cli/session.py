@@ -108,7 +108,8 @@ class Session:
             from aris.backends.served import find_server
 
             return find_server(self.wanted, self._load)
-        plain = not any((self._adapter, self._quantize, self._mmproj)) and (self._dtype, self._device) == ("auto", "auto")
+        own = any((self._adapter, self._quantize, self._mmproj))
+        plain = not own and (self._dtype, self._device) == ("auto", "auto")
         if not plain or self._gradients:
             return None
         from aris.backends.remote import RemoteBackend

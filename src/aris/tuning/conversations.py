@@ -130,9 +130,8 @@ def _raw_rows(path: Path) -> Iterator[tuple[int, Any]]:
                 for row in batch.to_pylist():
                     number += 1
                     yield number, _without_nulls(row)
-        except (OSError, ValueError) as error:
-            first = (str(error).splitlines() or [""])[0]
-            raise DataError(f"{path}: not readable as Parquet ({first:.80}); write it again") from None
+        except (OSError, ValueError) as error:  # whose words may quote a row
+            raise DataError(f"{path}: not readable as Parquet ({type(error).__name__}); write it again") from None
         return
     try:
         lines = path.read_bytes().split(b"\n")
