@@ -12,6 +12,7 @@ from aris.cli.names import inside, without
 from aris.cli.outcome import FAILED
 from aris.cli.terminal import counting, note, one_line, write, write_json
 from aris.errors import ArisError, ExchangeError
+from aris.regular import read_regular
 
 
 def deidentify(
@@ -69,7 +70,7 @@ def deidentify(
     with counting("de-identifying", len(files)) as step:
         for typed, path in files:
             try:
-                made = cleaner.clean(path.read_bytes(), str(path))
+                made = cleaner.clean(read_regular(path), str(path))
                 place = out / made.patient / made.study.removeprefix("2.25.") / f"{made.uid}.dcm"
                 _folder(place.parent)
                 write_file(place, made.data, overwrite=True)

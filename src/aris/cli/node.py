@@ -6,7 +6,9 @@ import contextlib
 import fnmatch
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +23,7 @@ from aris.errors import ExchangeError
 if TYPE_CHECKING:
     import ssl
 
+    from aris.exchange.node import Node
     from aris.store.store import Added, Store
 
 app = typer.Typer(
@@ -32,6 +35,8 @@ app = typer.Typer(
 )
 _SECURITY = "Security"
 _WEB = "DICOMweb"
+# After a signal; service managers kill after ten.
+_END_S = 9.0
 
 StoreOption = Annotated[
     Path | None,
@@ -149,14 +154,19 @@ def serve(
     def stop(number: int, _frame: object) -> None:
         by.append(number)
         stopped.set()
+        if len(by) == 1:
+            # Whatever hangs then: what was acknowledged is on the disk.
+            threading.Thread(target=_end_in_time, args=(number,), daemon=True).start()
 
     def received(added: Added, source: str) -> None:
         if json:
             write_json({"uid": added.uid, "source": source, "outcome": added.outcome})
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
     with open_store(store, reserve_mb << 20) as kept:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        if opened := kept.tighten(every=True):
+            note(f"! {opened} files of the store were open to other users of this machine, and are no more")
         kept.files.clear_incoming()
         with Node(kept, settings, received) as node:
             note(f"{ae_title} listens at {host}:{node.port}; objects go to {kept.folder}")
@@ -171,8 +181,24 @@ def serve(
                     note(f"DICOMweb at {server.url}; {'callers need the key' if api_key else 'no key is needed'}")
                 note("Ctrl-C stops it")
                 stopped.wait()
+                others.callback(_ending(node).join)
     if by[0] == signal.SIGINT:
         raise typer.Exit(INTERRUPTED)
+
+
+def _ending(node: Node) -> threading.Thread:
+    """The node's end, beside that of the others."""
+    thread = threading.Thread(target=node.stop, daemon=True)
+    thread.start()
+    return thread
+
+
+def _end_in_time(number: int) -> None:
+    time.sleep(_END_S)
+    note("stopped: not all had ended in time; what was acknowledged is stored")
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(INTERRUPTED if number == signal.SIGINT else 0)
 
 
 @app.command()

@@ -1,8 +1,8 @@
 """Associations over pynetdicom that hold no more memory, time or places than they are given.
 
-pynetdicom reads whatever a peer declares, for as long as it takes, and queues what it has read. Here each PDU is checked
-(`pdus`) and has a deadline; a message is read when the one before it is being answered; what all associations hold of
-messages on their way is counted; and timers go by the monotonic clock.
+pynetdicom reads whatever a peer declares, for as long as it takes, and queues what it has read. Here each PDU is
+checked (`pdus`) and has a deadline; a message is read when the one before it is being answered; what all associations
+hold of messages on their way is counted; and timers go by the monotonic clock.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from aris.exchange.codes import Coded
 from aris.exchange.deidentify_checks import RefusedError, drop_identifiers, identifying_values, leaks, refuse_kind, risk
 from aris.exchange.deidentify_rules import PUBLIC_SCHEMES, action_for, wellformed
 from aris.imaging import codecs, frames
+from aris.regular import read_regular
 from aris.store.objects import file_bytes, parse, text
 
 KEY_BYTES = 32
@@ -277,7 +278,7 @@ def read_key(path: Path, *, new: bool = False) -> bytes:
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(key.hex().encode() + b"\n")
             return key
-        return bytes.fromhex(path.read_text().strip())
+        return bytes.fromhex(read_regular(path, 4096).decode().strip())
     except FileExistsError:
         raise ExchangeError(f"{path}: there is a key already; use it without --new-key") from None
     except FileNotFoundError:

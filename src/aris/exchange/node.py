@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from aris.errors import ExchangeError, StoreError
 from aris.exchange.peers import TRANSFER_SYNTAXES, is_ae_title, network
+from aris.exchange.repeats import Repeats
 from aris.store.files import StoreFullError
 from aris.store.objects import MismatchError, ObjectError, file_bytes
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from aris.store.store import Added, Store
 
 log = logging.getLogger("aris.node")
+log.addFilter(Repeats())
 
 # PS3.4 table B.2-1, and PS3.7 annex C.
 SUCCESS, FULL, MISMATCH, NOT_UNDERSTOOD, FAILED = 0x0000, 0xA700, 0xA900, 0xC000, 0x0110

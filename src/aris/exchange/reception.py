@@ -26,7 +26,7 @@ from aris.exchange.pdus import HEADER, PduError, check_request, length_of
 
 log = logging.getLogger("aris.node")
 
-# A-ABORT of the service provider, reason not specified; and A-ASSOCIATE-RJ, transient, local limit exceeded (PS3.8 9.3).
+# A-ABORT of the service provider, reason not specified; A-ASSOCIATE-RJ, transient, local limit exceeded (PS3.8 9.3).
 _ABORT = b"\x07\0\0\0\0\4\0\0\2\0"
 _BUSY = b"\x03\0\0\0\0\4\0\2\3\2"
 _LINGER_S = 2.0

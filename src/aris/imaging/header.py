@@ -17,6 +17,7 @@ from aris.imaging.dicom import code, floats, several
 from aris.imaging.parsing import is_deflated, parse, parse_header
 from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.sources import FileSource
+from aris.regular import open_regular
 
 _TAGS = [
     "SOPClassUID", "Modality", "StudyDescription", "SeriesDescription", "ProtocolName", "BodyPartExamined",
@@ -60,7 +61,7 @@ def read_header(source: str | Path | FileSource) -> Header:
     source = source if isinstance(source, FileSource) else FileSource(Path(source).expanduser())
     try:
         if source.member is None:
-            with source.path.open("rb") as file:
+            with open_regular(source.path) as file:
                 head = file.read(4096)
         else:
             head = source.read()

@@ -24,6 +24,7 @@ from aris.imaging.raster import check_size
 from aris.imaging.sampling import slice_indices
 from aris.imaging.sources import FileSource
 from aris.imaging.studies import Series, find_studies
+from aris.regular import read_regular
 
 Pixels = npt.NDArray[np.uint8]
 PATCH = 896
@@ -106,8 +107,7 @@ def open_slide(what: str | Path | Series) -> Slide:
     path = Path(what).expanduser()
     source = printable(path)
     try:
-        with path.open("rb") as file:
-            head = file.read(132)
+        head = read_regular(path, 132)
     except IsADirectoryError:
         head = b""
     except (OSError, ValueError):

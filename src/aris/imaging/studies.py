@@ -13,6 +13,7 @@ from aris.imaging.dicom import code, sop_class
 from aris.imaging.parsing import is_deflated, parse, parse_header
 from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.sources import FileSource, Skipped, in_folder, in_zip
+from aris.regular import read_regular
 
 SeriesKind = Literal["film", "mammogram", "volume", "slide", "stills", "other"]
 _TAGS = [
@@ -136,8 +137,7 @@ def _contents(path: Path) -> Iterator[tuple[FileSource, bytes | None] | Skipped]
             for one in in_folder(path):
                 yield one if isinstance(one, Skipped) else (one, None)
             return
-        with path.open("rb") as file:
-            head = file.read(4)
+        head = read_regular(path, 4)
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file or folder; check the path") from None
     except (OSError, ValueError):
@@ -186,11 +186,7 @@ def _listed(path: Path) -> list[tuple[FileSource, bytes | None] | Skipped] | Non
 def _read(source: FileSource, data: bytes | None, tags: list[str]) -> Any:
     """The header, without pixels."""
     try:
-        if data is None:
-            with source.path.open("rb") as file:
-                head = file.read(4096)
-        else:
-            head = data[:4096]
+        head = read_regular(source.path, 4096) if data is None else data[:4096]
         if sniff.kind_of(head) != "dicom":
             raise ImageError(sniff.complaint(head))
         if data is None and not is_deflated(head):
