@@ -74,20 +74,30 @@ def _inflated(data: bytes, source: str) -> bytes:
         return data
     try:
         inflating = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        out = inflating.decompress(data, _MAX_BYTES + 1)
+        head = inflating.decompress(data, 540)
+        limit = _justified(head, source)
+        out = head + inflating.decompress(inflating.unconsumed_tail, limit + 1)
     except (zlib.error, gzip.BadGzipFile, EOFError):
         raise ImageError(f"{source}: the gzip file is damaged; copy it again") from None
-    if len(out) > _MAX_BYTES:
-        raise ImageError(f"{source}: it unpacks to more than 4 GB; give a smaller volume")
+    if len(out) > limit:
+        raise ImageError(f"{source}: it unpacks to more than its header says; export it again")
     if not inflating.eof:
         raise ImageError(f"{source}: the gzip file is truncated; copy it again")
     return out
 
 
+def _justified(head: bytes, source: str) -> int:
+    """Bytes that a file may unpack to: its voxels, and what may stand before and behind them."""
+    if len(head) < 540:
+        return _MAX_BYTES
+    header = _Header(head, source, whole=False)
+    return min(_MAX_BYTES, header.offset + header.count * np.dtype(_TYPES[header.datatype]).itemsize + (16 << 20))
+
+
 class _Header:
     """What both versions' headers say."""
 
-    def __init__(self, data: bytes, source: str) -> None:
+    def __init__(self, data: bytes, source: str, *, whole: bool = True) -> None:
         first = data[:4]
         self.order = "<" if first in (b"\x5c\1\0\0", b"\x1c\2\0\0") else ">"
         self.version = 1 if first in (b"\x5c\1\0\0", b"\0\0\1\x5c") else 2
@@ -111,9 +121,9 @@ class _Header:
         self.qform, self.sform = field("2h", 252, 344, "2i")
         self.quatern = field("6f", 256, 352, "6d")
         self.srow = field("12f", 280, 400, "12d")
-        self._check(data, source)
+        self._check(data, source, whole=whole)
 
-    def _check(self, data: bytes, source: str) -> None:
+    def _check(self, data: bytes, source: str, *, whole: bool) -> None:
         dim = self.dim
         if not 2 <= dim[0] <= 7 or any(n < 1 for n in dim[1 : dim[0] + 1]):
             raise ImageError(f"{source}: the NIfTI header's dimensions are damaged; export it again")
@@ -123,7 +133,7 @@ class _Header:
             raise ImageError(f"{source}: voxels of NIfTI type {self.datatype} are not read; save int16 or float32")
         if self.count > MAX_VOXELS:
             raise ImageError(f"{source}: {self.count / 1e9:.1f} billion voxels are too many; give a smaller volume")
-        if self.offset < 0 or len(data) < self.offset + self.count * np.dtype(_TYPES[self.datatype]).itemsize:
+        if self.offset < 0 or (whole and len(data) < self.offset + self.count * np.dtype(_TYPES[self.datatype]).itemsize):
             raise ImageError(f"{source}: the NIfTI file is truncated; copy it again")
 
     @property

@@ -221,6 +221,7 @@ def _parsed(
                 )
                 end = reader.tell()
             dataset.filename = str(path)
+            dataset.header_end = end
         else:
             dataset = dcmread(reader, force=True, stop_before_pixels=not pixels, specific_tags=tags)
             end = size
@@ -327,9 +328,13 @@ def _walk(dataset: Any, budget: _Budget) -> None:
     from pydicom.filereader import read_sequence
 
     for tag in list(dataset.keys()):
-        element = dataset.get_item(tag)
+        element = dataset.get_item(tag, keep_deferred=True)
         known = dictionary_VR(tag) if dictionary_has_tag(tag) else ""
         vr = known if element.VR in (None, "UN") and known else element.VR
+        if is_deferred(element):
+            if vr in _BULK and vr != "SQ":
+                continue
+            element = dataset.get_item(tag)
         if isinstance(element, RawDataElement):
             if vr == "SQ" and element.value:
                 # What is coded as UN is implicit (PS3.5 6.2.2).

@@ -35,6 +35,7 @@ class FileStore:
         self._folder = folder
         self._incoming = folder / "incoming"
         self._reserve = reserve_bytes
+        self._verified: dict[str, tuple[int, int, int, int]] = {}
         try:
             for each in (folder, self._incoming):
                 make_folder(each)
@@ -134,6 +135,29 @@ class FileStore:
         if hashlib.sha256(data).hexdigest() != digest:
             raise StoreError(f"{self.path(digest)}: its contents have changed on the disk; restore it from a backup")
         return data
+
+    def verified(self, digest: str) -> Path:
+        """The file of this digest, whose contents are what they were: compared once, and again if it is touched.
+
+        Raises:
+            StoreError: it is gone or its contents have changed.
+        """
+        path = self.path(digest)
+        try:
+            status = path.stat()
+            seen = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            if self._verified.get(digest) == seen:
+                return path
+            with path.open("rb") as file:
+                whole = hashlib.file_digest(file, "sha256").hexdigest() == digest
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read ({error.strerror}); restore it") from None
+        if not whole:
+            raise StoreError(f"{path}: its contents have changed on the disk; restore it from a backup")
+        if len(self._verified) >= 4096:
+            self._verified.clear()
+        self._verified[digest] = seen
+        return path
 
     def clear_incoming(self) -> int:
         """Remove what was being written when a process ended; nothing, where another has the folder open and may write.

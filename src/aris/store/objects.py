@@ -70,6 +70,16 @@ def parse_file(path: Path, source: str, *, pixels: bool = False, defer: int | No
     return dataset
 
 
+def read_located(path: Path, source: str, *, defer: int) -> tuple[Any, int | None]:
+    """As `parse_file` without pixels; also where in the file the header ends, None for a deflated one.
+
+    Raises:
+        ObjectError, StoreError: as `parse_file`.
+    """
+    dataset = parse_file(path, source, defer=defer)
+    return dataset, getattr(dataset, "header_end", None)
+
+
 def _restore_syntax(dataset: Any, head: bytes) -> None:
     """What was parsed as if it were not deflated is said to be so again."""
     from pydicom.uid import DeflatedExplicitVRLittleEndian

@@ -9,19 +9,22 @@ from typing import Any
 import numpy as np
 
 from aris.exchange.dicomweb.problems import not_found
+from aris.imaging.parsing import is_deferred
 from aris.store.objects import byte_order
 
 # Binary values up to this size are within the JSON.
 INLINE_BYTES = 1024
+_BINARY = ("OB", "OW", "OF", "OD", "OL", "OV", "UN")
 _WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 
-def to_json(dataset: Any, bulkdata: str, syntax: str) -> dict[str, Any]:
+def to_json(dataset: Any, bulkdata: str, syntax: str, place: Any = None) -> dict[str, Any]:
     """A dataset as DICOM JSON. An element that cannot be read is left out.
 
     Args:
         bulkdata: the URL below which its binary values are fetched; "" leaves them out.
         syntax: the transfer syntax that it is stored in.
+        place: of pixels that were left in the file (`opened.Place`).
     """
     paths = {id(element): path for path, element in binary(dataset)}
 
@@ -31,6 +34,10 @@ def to_json(dataset: Any, bulkdata: str, syntax: str) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for tag in list(dataset.keys()):
         try:
+            if left := left_in_file(dataset, tag):
+                if bulkdata:
+                    made[f"{int(tag):08X}"] = {"vr": left, "BulkDataURI": f"{bulkdata}/{int(tag):08X}"}
+                continue
             element = dataset[tag]
             if not bulkdata and id(element) in paths and len(element.value) > INLINE_BYTES:
                 continue
@@ -38,6 +45,8 @@ def to_json(dataset: Any, bulkdata: str, syntax: str) -> dict[str, Any]:
             made[f"{int(tag):08X}"] = _finite(element.to_json_dict(elsewhere, INLINE_BYTES * 4 // 3))
         except Exception:  # pydicom raises many kinds on damaged elements
             continue
+    if place is not None and bulkdata:
+        made[tag_of(place.keyword)] = {"vr": place.vr, "BulkDataURI": f"{bulkdata}/{tag_of(place.keyword)}"}
     # JSON is UTF-8, whatever the file was.
     made["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
     made["00083002"] = {"vr": "UI", "Value": [syntax]}  # Available Transfer Syntax UID
@@ -54,6 +63,8 @@ def binary(dataset: Any, path: str = "", big: bool | None = None) -> Iterator[tu
     for tag in list(dataset.keys()):
         here = f"{path}{int(tag):08X}"
         try:
+            if left_in_file(dataset, tag):
+                continue
             element = dataset[tag]
             if element.VR == "SQ":
                 for number, item in enumerate(element.value, 1):
@@ -64,6 +75,19 @@ def binary(dataset: Any, path: str = "", big: bool | None = None) -> Iterator[tu
                 yield here, element
         except Exception:  # pydicom raises many kinds on damaged elements
             continue
+
+
+def left_in_file(dataset: Any, tag: Any) -> str:
+    """The VR of a large binary value that was left in its file; "" of any other element."""
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+    raw = dataset.get_item(tag, keep_deferred=True)
+    if not is_deferred(raw):
+        return ""
+    vr = str(raw.VR or "UN")
+    if vr == "UN" and dictionary_has_tag(tag):
+        vr = dictionary_VR(tag).split(" or ")[-1]
+    return vr if vr in _BINARY else ""
 
 
 def width(dataset: Any, element: Any) -> int:
@@ -112,6 +136,13 @@ def described(keyword: str, value: Any) -> tuple[str, dict[str, Any]]:
     if values:
         made["Value"] = values
     return f"{tag:08X}", made
+
+
+def tag_of(keyword: str) -> str:
+    """An attribute's tag, as eight hexadecimal digits."""
+    from pydicom.datadict import tag_for_keyword
+
+    return f"{tag_for_keyword(keyword) or 0:08X}"
 
 
 def _finite(element: dict[str, Any]) -> dict[str, Any]:
