@@ -133,7 +133,8 @@ class _Header:
             raise ImageError(f"{source}: voxels of NIfTI type {self.datatype} are not read; save int16 or float32")
         if self.count > MAX_VOXELS:
             raise ImageError(f"{source}: {self.count / 1e9:.1f} billion voxels are too many; give a smaller volume")
-        if self.offset < 0 or (whole and len(data) < self.offset + self.count * np.dtype(_TYPES[self.datatype]).itemsize):
+        end = self.offset + self.count * np.dtype(_TYPES[self.datatype]).itemsize
+        if self.offset < 0 or (whole and len(data) < end):
             raise ImageError(f"{source}: the NIfTI file is truncated; copy it again")
 
     @property
