@@ -93,3 +93,46 @@ def test_tls_proves_who_calls(aris: Aris, tmp_path: Path) -> None:
         for arguments in (bad, ["--tls-ca", ours], []):
             result = aris("node", "echo", to, *arguments)
             assert result.exit_code == 1 and "cannot be reached" in result.stderr
+
+
+def test_a_lost_index_is_made_anew(aris: Aris, tmp_path: Path) -> None:
+    with Store(tmp_path / "s") as store:
+        store.add(as_bytes(image(1)))
+        damaged = tmp_path / "s" / "objects"
+    (tmp_path / "s" / "aris.db").write_bytes(b"")
+    lost = aris("node", "studies", "--store", tmp_path / "s")
+    assert lost.exit_code == 1 and "aris node rebuild" in lost.stderr and len(lost.stderr.splitlines()) == 1
+    made = aris("node", "rebuild", "--store", tmp_path / "s")
+    assert made.exit_code == 0 and made.stdout.startswith("1 objects indexed")
+    assert f"{ROOT}.1" in aris("node", "studies", "--store", tmp_path / "s").stdout
+    (path,) = damaged.rglob("*.dcm")
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    made = aris("node", "rebuild", "--store", tmp_path / "s")
+    assert made.exit_code == 1 and path.name in made.stdout and "1 objects are damaged" in made.stderr
+
+
+def test_two_patients_under_one_study_are_shown(aris: Aris, tmp_path: Path) -> None:
+    with Store(tmp_path / "s") as store:
+        store.add(as_bytes(image(1, PatientID="P1", PatientName="Doe^Ana")))
+        store.add(as_bytes(image(2, PatientID="P2", PatientName="Zqsecret^Eva")))
+    shown = aris("node", "studies", "--store", tmp_path / "s")
+    first, second = shown.stdout.splitlines()
+    assert "P1" in first and "KEPT" not in first and "P2" in second and "KEPT APART" in second
+    assert "1 objects are kept apart" in shown.stderr and "P2" not in shown.stderr and "Zq" not in shown.stderr
+    listed = aris("node", "studies", "--store", tmp_path / "s", "--json").stdout
+    rows = [json.loads(line) for line in listed.splitlines()]
+    assert [(row["PatientID"], row.get("KeptApart")) for row in rows] == [("P1", None), ("P2", True)]
+    only = aris("node", "studies", "--store", tmp_path / "s", "--match", "PatientID=P1")
+    assert len(only.stdout.splitlines()) == 1 and "apart" not in only.stderr
+
+
+def test_nothing_in_a_header_makes_a_line_of_its_own(aris: Aris, tmp_path: Path) -> None:
+    forged = "CT\n20260101  CT         1 objects  P9  1.2.3\x1b[2J\u202e"
+    for number, keyword in enumerate(("Modality", "PatientID", "StudyDate"), 1):
+        made = image(1, study=number)
+        made.add_new(keyword, "UT", forged)
+        with Store(tmp_path / "s") as store:
+            store.add(as_bytes(made))
+    shown = aris("node", "studies", "--store", tmp_path / "s").stdout
+    assert len(shown.splitlines()) == 3
+    assert not any(each in shown for each in ("\x1b", "\u202e"))

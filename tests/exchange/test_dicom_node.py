@@ -386,8 +386,8 @@ def test_another_content_under_a_known_uid_is_kept_beside_the_first(store: Store
     heard: list[str] = []
     with Node(store, settings(), lambda added, _: heard.append(added.outcome)) as node:
         association = associate(node.port)
-        for comment in ("first", "first", "second"):
-            assert association.send_c_store(image(1, ImageComments=comment)).Status == 0
+        for comment, status in (("first", 0), ("first", 0), ("second", 0xB00E)):
+            assert association.send_c_store(image(1, ImageComments=comment)).Status == status
         association.release()
     assert heard == ["stored", "known", "kept beside"]
     assert store.counts()["instances"] == 1 and store.counts()["copies"] == 2

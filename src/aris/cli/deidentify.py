@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, cast
@@ -12,6 +13,7 @@ from aris.cli.names import inside, without
 from aris.cli.outcome import FAILED
 from aris.cli.terminal import counting, note, one_line, write, write_json
 from aris.errors import ArisError, ExchangeError
+from aris.regular import read_regular
 
 
 def deidentify(
@@ -65,14 +67,22 @@ def deidentify(
     cleaner = Deidentifier(read_key(key, new=new_key), options)
     if pixels == "auto" and not cleaner.searches_pixels:
         note(f"! images that may carry text are refused: {trouble()}")
-    refused = blanked = searched = 0
+    refused = blanked = searched = same = beside = 0
+    written: dict[Path, bytes] = {}
     with counting("de-identifying", len(files)) as step:
         for typed, path in files:
             try:
-                made = cleaner.clean(path.read_bytes(), str(path))
-                place = out / made.patient / made.study.removeprefix("2.25.") / f"{made.uid}.dcm"
-                _folder(place.parent)
-                write_file(place, made.data, overwrite=True)
+                made = cleaner.clean(read_regular(path), str(path))
+                folder = out / made.patient / made.study.removeprefix("2.25.")
+                digest = hashlib.sha256(made.data).digest()
+                place, again = _place(folder, made.uid, digest, written)
+                if again:
+                    same += 1
+                else:
+                    _folder(folder)
+                    write_file(place, made.data, overwrite=True)
+                    beside += place.name != f"{made.uid}.dcm"
+                    written[place] = digest
                 blanked += made.blanked > 0
                 searched += made.searched
                 if json:
@@ -90,8 +100,12 @@ def deidentify(
                     write(f"not written: {one_line(str(path))}: {one_line(said)}\n")
                 note(f"error: {inside(f'{path}: {said}', str(path), str(typed))}")
             step()
-    done = len(files) - refused
+    done = len(written)
     note(f"{done} written, {refused} refused; pixels of {searched} were searched for text, which {blanked} had")
+    if same:
+        note(f"{same} were given twice, with the same contents, and are written once")
+    if beside:
+        note(f"! {beside} have the SOP Instance UID of another file but other contents; both are written (UID.2.dcm)")
     if done and searched:
         note("! no OCR finds all text: look at the images before they leave the house")
     if refused:
@@ -109,6 +123,16 @@ def _files(paths: list[Path]) -> Iterator[tuple[Path, Path]]:
             yield path, path
         else:
             raise ExchangeError(f"{path}: no such file or folder; check the path")
+
+
+def _place(folder: Path, uid: str, digest: bytes, written: dict[Path, bytes]) -> tuple[Path, bool]:
+    """Where an object goes, and whether the same one is there already; another one under its UID is never replaced."""
+    number = 1
+    while True:
+        place = folder / (f"{uid}.dcm" if number == 1 else f"{uid}.{number}.dcm")
+        if place not in written or written[place] == digest:
+            return place, place in written
+        number += 1
 
 
 def _folder(folder: Path) -> None:

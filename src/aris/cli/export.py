@@ -12,6 +12,7 @@ import typer
 
 from aris.cli.terminal import note, one_line, write, write_json
 from aris.errors import ExchangeError
+from aris.regular import read_regular
 
 if TYPE_CHECKING:
     from aris.exchange.documents import ImageFile
@@ -106,7 +107,7 @@ def _read(
         values: dict[str, Any] = {}
         found = documents.read_report(report)
     else:
-        data = sys.stdin.buffer.read() if report == "-" else Path(report).read_bytes()
+        data = sys.stdin.buffer.read() if report == "-" else read_regular(report)
         values = documents.read_json(data, "stdin" if report == "-" else report)
         if isinstance(values.get("model"), str):
             images = image if image is not None else documents.images_of_task(values)
@@ -125,8 +126,7 @@ def _read(
 
 def _is_json(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return file.read(64).lstrip().startswith(b"{")
+        return read_regular(path, 64).lstrip().startswith(b"{")
     except OSError as error:
         raise ExchangeError(f"{path}: cannot be read ({error.strerror})") from None
 
@@ -139,7 +139,7 @@ def _boxes(path: Path | None) -> tuple[Any, ...]:
     if path is None:
         return ()
     try:
-        return TypeAdapter(tuple[Region, ...]).validate_python(jsonlib.loads(path.read_bytes()))
+        return TypeAdapter(tuple[Region, ...]).validate_python(jsonlib.loads(read_regular(path)))
     except OSError as error:
         raise ExchangeError(f"{path}: cannot be read ({error.strerror})") from None
     except ValidationError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aris.errors import ModelError
+from aris.regular import read_regular
 
 if TYPE_CHECKING:
     from aris.backends import Grammar
@@ -47,7 +48,7 @@ def grammar(json_schema: str | None, regex: str | None, choice: list[str] | None
 
     if json_schema is not None:
         try:
-            text = Path(json_schema).expanduser().read_text(encoding="utf-8")
+            text = read_regular(Path(json_schema).expanduser()).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
             raise ModelError(f"{json_schema}: {reason}; give the file of a JSON schema") from None

@@ -5,6 +5,8 @@ Stderr is what ends in logs. A file inside a folder, an archive or a DICOMDIR is
 
 from __future__ import annotations
 
+from aris.cli.terminal import one_line
+
 
 def inside(message: str, name: str, typed: str) -> str:
     """A message about a file for stderr.
@@ -21,4 +23,15 @@ def inside(message: str, name: str, typed: str) -> str:
 
 def without(message: str, name: str) -> str:
     """A message without the name of the file that it is about."""
-    return message.removeprefix(f"{name}: ").replace(name, "it")
+    for form in _forms(name):
+        message = message.removeprefix(f"{form}: ").replace(form, "it")
+    return message
+
+
+def _forms(name: str) -> list[str]:
+    """A name in every form in which a message may have it: as it is, made printable in either way, and without its
+    folder. Bytes that are no UTF-8 are written otherwise by each of them."""
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+    whole = dict.fromkeys([name, shown, one_line(name), name.encode("utf-8", "replace").decode(), ascii(name)[1:-1]])
+    ends = dict.fromkeys(each.rpartition("/")[2] for each in whole)
+    return [each for each in (*whole, *ends) if len(each) > 2]

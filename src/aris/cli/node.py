@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 import signal
+import sys
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +23,7 @@ from aris.errors import ExchangeError
 if TYPE_CHECKING:
     import ssl
 
+    from aris.exchange.node import Node
     from aris.store.store import Added, Store
 
 app = typer.Typer(
@@ -30,6 +35,8 @@ app = typer.Typer(
 )
 _SECURITY = "Security"
 _WEB = "DICOMweb"
+# After a signal; service managers kill after ten.
+_END_S = 9.0
 
 StoreOption = Annotated[
     Path | None,
@@ -147,14 +154,19 @@ def serve(
     def stop(number: int, _frame: object) -> None:
         by.append(number)
         stopped.set()
+        if len(by) == 1:
+            # Whatever hangs then: what was acknowledged is on the disk.
+            threading.Thread(target=_end_in_time, args=(number,), daemon=True).start()
 
     def received(added: Added, source: str) -> None:
         if json:
             write_json({"uid": added.uid, "source": source, "outcome": added.outcome})
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
     with open_store(store, reserve_mb << 20) as kept:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        if opened := kept.tighten(every=True):
+            note(f"! {opened} files of the store were open to other users of this machine, and are no more")
         kept.files.clear_incoming()
         with Node(kept, settings, received) as node:
             note(f"{ae_title} listens at {host}:{node.port}; objects go to {kept.folder}")
@@ -169,8 +181,24 @@ def serve(
                     note(f"DICOMweb at {server.url}; {'callers need the key' if api_key else 'no key is needed'}")
                 note("Ctrl-C stops it")
                 stopped.wait()
+                others.callback(_ending(node).join)
     if by[0] == signal.SIGINT:
         raise typer.Exit(INTERRUPTED)
+
+
+def _ending(node: Node) -> threading.Thread:
+    """The node's end, beside that of the others."""
+    thread = threading.Thread(target=node.stop, daemon=True)
+    thread.start()
+    return thread
+
+
+def _end_in_time(number: int) -> None:
+    time.sleep(_END_S)
+    note("stopped: not all had ended in time; what was acknowledged is stored")
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(INTERRUPTED if number == signal.SIGINT else 0)
 
 
 @app.command()
@@ -280,15 +308,61 @@ def studies(
         from aris.store.search import Query
 
         found = kept.search("studies", Query(wanted, limit))
-    for row in found:
+        apart = [row for row in kept.apart() if _matches(row, wanted)]
+    for row in (*found, *apart):
         if json:
             write_json(row)
         else:
-            what = "/".join(row["ModalitiesInStudy"])
-            write(
-                f"{row['StudyDate'] or '--------'}  {what:6}  {row['NumberOfStudyRelatedInstances']:5} objects  "
-                f"{one_line(row['PatientID'])}  {row['StudyInstanceUID']}\n"
-            )
+            write(_line(row))
+    if apart:
+        note(
+            f"! {sum(row['NumberOfStudyRelatedInstances'] for row in apart)} objects are kept apart: they name another "
+            "patient than the study of their UIDs does, and no search or retrieval of that study gives them out"
+        )
+
+
+def _line(row: dict[str, Any]) -> str:
+    """A study on one line. All in it is a sender's, and may hold anything."""
+    what = one_line("/".join(row["ModalitiesInStudy"]))
+    mark = "  KEPT APART: another patient under this study's UID" if row.get("KeptApart") else ""
+    return (
+        f"{one_line(row['StudyDate']) or '--------'}  {what:6}  {row['NumberOfStudyRelatedInstances']:5} objects  "
+        f"{one_line(row['PatientID'])}  {one_line(row['StudyInstanceUID'])}{mark}\n"
+    )
+
+
+def _matches(row: dict[str, Any], wanted: dict[str, str]) -> bool:
+    """Whether what is kept apart may be meant: a key that it does not have leaves it in."""
+    return all(
+        fnmatch.fnmatchcase(str(row[keyword]).casefold(), value.casefold())
+        for keyword, value in wanted.items()
+        if isinstance(row.get(keyword), str) and value and "-" not in value
+    )
+
+
+@app.command()
+def rebuild(store: StoreOption = None) -> None:
+    """Make the index of the store anew from its objects, where it was lost, emptied or damaged.
+
+    The old index is put aside, and what it still tells (who sent what, and when) is taken over. No object is changed;
+    one whose contents are no longer what they were is named, and gets no place.
+
+    Example:
+
+        aris node rebuild --store /srv/aris
+    """
+    folder = _folder(store)
+    with _store_installed():
+        from aris.store.rebuild import rebuild as make_anew
+    made = make_anew(folder)
+    write(f"{made.indexed} objects indexed, {made.apart} of them kept apart; the sender of {made.senders} is known\n")
+    if made.kept is not None:
+        note(f"the old index is in {made.kept.parent}")
+    for digest in made.damaged:
+        write(f"damaged: {digest}.dcm\n")
+    if made.damaged:
+        note(f"error: {len(made.damaged)} objects are damaged; restore them from a backup or have them sent again")
+        raise typer.Exit(FAILED)
 
 
 def open_store(folder: Path | None, reserve_bytes: int | None = None) -> Store:
@@ -298,20 +372,36 @@ def open_store(folder: Path | None, reserve_bytes: int | None = None) -> Store:
         ExchangeError: SQLAlchemy or alembic is not installed.
         StoreError: it cannot be opened.
     """
+    with _store_installed():
+        from aris.store.files import RESERVE_BYTES
+        from aris.store.store import Store
+    return Store(_folder(folder), reserve_bytes=RESERVE_BYTES if reserve_bytes is None else reserve_bytes)
+
+
+@contextlib.contextmanager
+def _store_installed() -> Iterator[None]:
+    """Within this what the store needs is imported.
+
+    Raises:
+        ExchangeError: it is not installed.
+    """
     try:
         import alembic  # noqa: F401
 
-        from aris.store.files import RESERVE_BYTES
-        from aris.store.store import Store
+        yield
     except ImportError:
         raise ExchangeError(
             "the store needs SQLAlchemy and alembic, which are not installed; pip install 'aris-medgemma[dicom]'"
         ) from None
-    if folder is None:
-        from platformdirs import user_data_dir
 
-        folder = Path(os.environ.get("ARIS_HOME") or user_data_dir("aris")) / "store"
-    return Store(folder, reserve_bytes=RESERVE_BYTES if reserve_bytes is None else reserve_bytes)
+
+def _folder(folder: Path | None) -> Path:
+    """The store's folder, or the user's own."""
+    if folder is not None:
+        return folder
+    from platformdirs import user_data_dir
+
+    return Path(os.environ.get("ARIS_HOME") or user_data_dir("aris")) / "store"
 
 
 def _deliver(files: list[Path], to: object, ae_title: str, tls: ssl.SSLContext | None, *, json: bool) -> bool:

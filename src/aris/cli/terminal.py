@@ -23,6 +23,9 @@ _HARMLESS: dict[int, str] = {
     **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
     # Bidirectional embeddings, overrides and isolates; the plain marks of right-to-left scripts stay.
     **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd"),
+    # What is not seen: zero-width spaces, byte order marks, annotations, tags (of which whole texts can be made).
+    **dict.fromkeys([0x200B, *range(0x2060, 0x2065), *range(0x206A, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC)], "\ufffd"),
+    **dict.fromkeys(range(0xE0000, 0xE0080), "\ufffd"),
     # Lone surrogates stand for bytes of a file name that is not UTF-8.
     **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
     0x2028: "\n",

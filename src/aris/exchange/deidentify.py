@@ -25,9 +25,19 @@ from aris import __version__
 from aris.errors import ExchangeError
 from aris.exchange import burned_in
 from aris.exchange.codes import Coded
-from aris.exchange.deidentify_checks import RefusedError, drop_identifiers, identifying_values, leaks, refuse_kind, risk
-from aris.exchange.deidentify_rules import EMPTIED, PUBLIC_SCHEMES, action_for, shifted, wellformed, zone
+from aris.exchange.deidentify_checks import (
+    RefusedError,
+    drop_identifiers,
+    holds,
+    identifying_values,
+    leaks,
+    refuse_kind,
+    risk,
+)
+from aris.exchange.deidentify_rules import EMPTIED, PUBLIC_SCHEMES, action_for, many, shifted, wellformed, zone
+from aris.exchange.deidentify_tables import clean_tables
 from aris.imaging import codecs, frames
+from aris.regular import read_regular
 from aris.store.objects import file_bytes, parse, text
 
 KEY_BYTES = 32
@@ -152,6 +162,8 @@ class Deidentifier:
             text(dataset, "StudyInstanceUID"),
         )  # fmt: skip
         age = _age(dataset) if self.options.characteristics else ""
+        if "ICCProfile" in dataset and holds(dataset["ICCProfile"], identifiers):
+            del dataset.ICCProfile
         searched = self._look_at_pixels(dataset, source)
         blanked = self._rewrite_pixels(dataset, source, searched)
         dataset.decode()
@@ -195,6 +207,7 @@ class Deidentifier:
             if count is None:
                 raise RefusedError(f"{source}: refused: text in frame {number} of its pixels cannot be removed")
             blanked += count
+        clean_tables(dataset, array)
         raw = _packed(array, int(dataset.BitsAllocated))
         dataset.PixelData = raw + b"\0" * (len(raw) % 2)
         dataset["PixelData"].VR = "OW" if int(dataset.BitsAllocated) > 8 else "OB"
@@ -241,7 +254,7 @@ class Deidentifier:
                 kept = [item for item in element.value if len(item) and _public(item)]
                 element.value = kept
                 action = "keep" if kept else "remove"
-            elif action == "keep" and not wellformed(str(element.VR), element.value):
+            elif action == "keep" and (many(element) or not wellformed(str(element.VR), element.value)):
                 action = "remove"
             if action == "remove":
                 del dataset[tag]
@@ -292,7 +305,7 @@ def read_key(path: Path, *, new: bool = False) -> bytes:
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(key.hex().encode() + b"\n")
             return key
-        return bytes.fromhex(path.read_text().strip())
+        return bytes.fromhex(read_regular(path, 4096).decode().strip())
     except FileExistsError:
         raise ExchangeError(f"{path}: there is a key already; use it without --new-key") from None
     except FileNotFoundError:

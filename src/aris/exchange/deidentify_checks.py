@@ -81,7 +81,7 @@ def drop_identifiers(dataset: Any, identifiers: list[str]) -> None:
         if element.VR == "SQ":
             for item in element.value:
                 drop_identifiers(item, identifiers)
-        elif element.keyword not in _ESSENTIAL and _holds(element, identifiers):
+        elif element.keyword not in _ESSENTIAL and holds(element, identifiers):
             if element.keyword in _EMPTIED:
                 element.value = None
             else:
@@ -94,7 +94,7 @@ def leaks(data: bytes, identifiers: list[str]) -> bool:
 
     def inside(part: Any) -> bool:
         return any(
-            any(inside(item) for item in element.value) if element.VR == "SQ" else _holds(element, identifiers)
+            any(inside(item) for item in element.value) if element.VR == "SQ" else holds(element, identifiers)
             for element in part
         )
 
@@ -120,7 +120,7 @@ def _strings(dataset: Any, depth: int = 0) -> Iterator[tuple[str, str, str]]:
             continue
 
 
-def _holds(element: Any, identifiers: list[str]) -> bool:
+def holds(element: Any, identifiers: list[str]) -> bool:
     """Whether an element's value holds one of the identifiers as a word or number of its own."""
     vr = str(element.VR)
     if element.keyword == "ICCProfile":

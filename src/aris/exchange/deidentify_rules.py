@@ -75,6 +75,8 @@ _SEQUENCES = _names(
 PUBLIC_SCHEMES = _names("DCM SCT SRT SNM3 LN UCUM UMLS FMA RADLEX NCIt MDC ACR BI NDC ICD10 ICD10CM UBERON")
 
 NUMBERS = frozenset(["DS", "IS", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"])
+_BINARY_NUMBERS = frozenset(["US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"])
+_MOST_NUMBERS = 64
 _BYTE_VRS = frozenset(["OB", "OW", "OF", "OD", "OL", "OV", "UN"])
 _CODE = re.compile(r"[A-Z0-9_ ]{0,16}")
 # Hours alone, or with minutes, seconds and a fraction; with colons as ACR-NEMA wrote them (PS3.5 6.2).
@@ -125,6 +127,11 @@ def action_for(keyword: str, vr: str, dictionary_vr: str, *, private: bool, char
     if vr in _BYTE_VRS:
         return "keep" if keyword in _BYTES else "remove"
     return "keep" if keyword in _TEXTS else "remove"
+
+
+def many(element: Any) -> bool:
+    """Whether an element has so many binary numbers that they may be bytes of a text. LUTs are cleaned elsewhere."""
+    return str(element.VR) in _BINARY_NUMBERS and element.VM > _MOST_NUMBERS and element.keyword != "LUTData"
 
 
 def shifted(vr: str, value: Any, days: int) -> Any:

@@ -23,6 +23,7 @@ from aris.exchange.sr import structured_report
 from aris.exchange.sr_reading import read_structured_report
 from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.sources import FileSource
+from aris.regular import read_regular
 from aris.store.objects import number, text
 from aris.tasks.private_files import write_private
 
@@ -229,11 +230,7 @@ def _source(name: str) -> FileSource | None:
         try:
             if not source.path.is_file():
                 continue
-            if source.member is None:
-                with source.path.open("rb") as file:
-                    head = file.read(132)
-            else:
-                head = source.read()[:132]
+            head = read_regular(source.path, 132) if source.member is None else source.read()[:132]
         except (OSError, ValueError, RuntimeError, ImageError):
             continue
         return source if head[128:] == b"DICM" else None
@@ -350,7 +347,7 @@ def _contents(path: str | Path) -> bytes:
     try:
         if Path(path).stat().st_size > _MAX_BYTES:
             raise ExchangeError(f"{path}: too large for a report")
-        return Path(path).read_bytes()
+        return read_regular(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "the path is not valid"
         raise ExchangeError(f"{path}: cannot be read ({reason})") from None

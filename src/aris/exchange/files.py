@@ -7,6 +7,7 @@ from typing import Any
 
 from aris.errors import ExchangeError
 from aris.imaging.sources import FileSource
+from aris.regular import read_regular
 from aris.store.objects import parse
 
 
@@ -25,6 +26,6 @@ def read_header(path: str | Path | FileSource, *, pixels: bool = False) -> Any:
     if isinstance(path, FileSource):
         return parse(path.read(), path.name, pixels=pixels)
     try:
-        return parse(Path(path).read_bytes(), str(path), pixels=pixels)
+        return parse(read_regular(path), str(path), pixels=pixels)
     except OSError as error:
         raise ExchangeError(f"{path}: cannot be read ({error.strerror or 'the path is not valid'})") from None

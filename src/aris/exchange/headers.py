@@ -10,6 +10,7 @@ from typing import Any, Literal
 from aris.errors import ExchangeError
 from aris.exchange.report import ImageReference, Patient, Study
 from aris.store.objects import text
+from aris.store.patients import Patient as Named
 
 _SEXES: dict[str, Literal["M", "F", "O"]] = {"M": "M", "F": "F", "O": "O"}
 
@@ -23,8 +24,8 @@ def subject(datasets: Sequence[Any]) -> tuple[Patient, Study, tuple[ImageReferen
     if not datasets:
         raise ExchangeError("no image was given; name the DICOM files that were read")
     first = datasets[0]
-    who = {(text(each, "PatientID"), text(each, "PatientName").rstrip("^")) for each in datasets}
-    if len(who) > 1:
+    named = Named.of(first)
+    if any(named.conflicts(Named.of(each)) for each in datasets):
         raise ExchangeError("the images are of different patients; a report is about one")
     patient = Patient(
         identifier=text(first, "PatientID"),

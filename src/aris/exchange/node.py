@@ -2,13 +2,13 @@
 
 C-STORE is answered with success only when the object's file and row are on the disk (`Store.add`). Whoever has no such
 answer sends again, which stores nothing twice. More associations than allowed are refused as transient (PS3.8 9.3.4),
-so that senders wait and retry; each association carries one object at a time.
+so that senders wait and retry; each association carries one object at a time. What connects is bounded in time, bytes
+and number before it is an association (`reception`), and as one (`associations`).
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,18 +16,26 @@ from typing import TYPE_CHECKING, Any
 from aris.errors import ExchangeError, StoreError
 from aris.exchange import contexts
 from aris.exchange.peers import TRANSFER_SYNTAXES, is_ae_title, network
+from aris.exchange.repeats import Repeats
 from aris.store.files import StoreFullError
 from aris.store.objects import MismatchError, ObjectError, file_bytes
 
 if TYPE_CHECKING:
     import ssl
 
+    from aris.exchange.reception import Reception
     from aris.store.store import Added, Store
 
 log = logging.getLogger("aris.node")
+log.addFilter(Repeats())
 
 # PS3.4 table B.2-1, and PS3.7 annex C.
 SUCCESS, FULL, MISMATCH, NOT_UNDERSTOOD, FAILED = 0x0000, 0xA700, 0xA900, 0xC000, 0x0110
+# Warnings of our own in the range of warnings (Bxxx: the object is stored), the same in STOW-RS: another content came
+# under a UID that is taken; and the object names another patient than the study or object of its UIDs does.
+KEPT_BESIDE, KEPT_APART = 0xB00E, 0xB00F
+# Within ten seconds of a signal it has ended: an object that is being stored has so long to be stored.
+_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,13 @@ class NodeSettings:
         associations: at once; more are refused as transient.
         object_bytes: of one object; an association that sends more is aborted.
         tls: the server's side; None for none.
-        timeout_s: of silence, until an association is aborted.
+        timeout_s: of silence, until an association is aborted; also for each PDU. An object must then have come with
+            4 KiB a second.
+        waiting: connections at once that have not asked for an association yet; of more, the first are cut.
+        waiting_of_one: likewise, of one address.
+        request_s: seconds in which a connection must have asked for an association, TLS included.
+        idle_s: seconds of silence after which an association makes room for another, where all are taken.
+        held_bytes: of objects on their way, over all associations; beyond, an association waits for the others.
     """
 
     ae_title: str = "ARIS"
@@ -54,6 +68,11 @@ class NodeSettings:
     object_bytes: int = 2 << 30
     tls: ssl.SSLContext | None = None
     timeout_s: float = 60.0
+    waiting: int = 64
+    waiting_of_one: int = 32
+    request_s: float = 15.0
+    idle_s: float = 10.0
+    held_bytes: int = 1 << 30
 
     def __post_init__(self) -> None:
         for title in (self.ae_title, *self.allowed):
@@ -85,13 +104,11 @@ class Node:
         self.settings = settings or NodeSettings()
         self._store = store
         self._received = received
-        self._server: Any = None
-        self._counts: dict[int, int] = {}
-        self._lock = threading.Lock()
+        self._reception: Reception | None = None
         pynetdicom = network()
         contexts.take_everything()
         entity = pynetdicom.AE(ae_title=self.settings.ae_title)
-        entity.maximum_associations = self.settings.associations
+        entity.maximum_associations = 1 << 20  # the reception counts them
         entity.maximum_pdu_size = 1 << 17  # larger ones are fewer, and each is held in memory
         entity.network_timeout = entity.dimse_timeout = self.settings.timeout_s
         entity.acse_timeout = 30
@@ -105,7 +122,8 @@ class Node:
     @property
     def port(self) -> int:
         """Where the node listens."""
-        return int(self._server.server_address[1])
+        assert self._reception is not None
+        return self._reception.port
 
     def start(self) -> None:
         """Listen, in threads of its own.
@@ -113,30 +131,32 @@ class Node:
         Raises:
             ExchangeError: the address cannot be used.
         """
+        from aris.exchange.reception import Reception, Room
+
         events = network().evt
         handlers = [
             (events.EVT_REQUESTED, contexts.on_request),
             (events.EVT_C_ECHO, lambda _: SUCCESS),
             (events.EVT_C_STORE, self._on_store),
-            (events.EVT_DATA_RECV, self._on_data),
-            (events.EVT_DIMSE_RECV, self._on_message),
-            (events.EVT_CONN_CLOSE, self._on_close),
         ]
         settings = self.settings
+        room = Room(
+            settings.associations, settings.waiting, settings.waiting_of_one, settings.request_s, settings.idle_s,
+            settings.object_bytes, settings.held_bytes, settings.timeout_s,
+        )  # fmt: skip
+        reception = Reception(self._entity, handlers, room, settings.tls)
         try:
-            self._server = self._entity.start_server(
-                (settings.host, settings.port), block=False, evt_handlers=handlers, ssl_context=settings.tls
-            )
+            reception.listen(settings.host, settings.port)
         except OSError as error:
             reason = error.strerror or "the address cannot be used"
             raise ExchangeError(f"node: {settings.host} port {settings.port}: {reason}; choose another") from None
+        self._reception = reception
 
     def stop(self) -> None:
-        """Stop listening. Associations in progress are aborted: what they had no answer for is sent again."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._entity.shutdown()
-            self._server = None
+        """Stop listening, within seconds. Associations are aborted: what they had no answer for is sent again."""
+        if self._reception is not None:
+            self._reception.stop(_PATIENCE_S)
+            self._reception = None
 
     def __enter__(self) -> Node:
         self.start()
@@ -169,29 +189,17 @@ class Node:
             # The type alone: a message may quote the object.
             log.error("C-STORE from %s failed: %s", source, type(error).__name__)
             return FAILED
+        status = SUCCESS
         if added.outcome == "kept beside":
             log.warning("C-STORE from %s: another content under a known UID; both are kept", source)
+            status = KEPT_BESIDE
+        elif added.outcome == "kept apart":
+            log.warning("C-STORE from %s: another patient under a known UID; the object is kept apart", source)
+            status = KEPT_APART
+        elif added.outcome == "repaired":
+            log.warning("C-STORE from %s: the object was damaged on the disk, and is whole again", source)
         try:
             self._received(added, source)
         except Exception as error:
             log.error("what follows a stored object failed: %s", type(error).__name__)
-        return SUCCESS
-
-    def _on_data(self, event: Any) -> None:
-        """Count an association's bytes since its last message; end it when there are too many."""
-        key = id(event.assoc)
-        with self._lock:
-            self._counts[key] = self._counts.get(key, 0) + len(event.data)
-            over = self._counts[key] > self.settings.object_bytes
-        if over:
-            log.warning("an object of over %d bytes: its association is aborted", self.settings.object_bytes)
-            # Not by a message that waits its turn behind the object's own.
-            event.assoc.dul.socket.close()
-
-    def _on_message(self, event: Any) -> None:
-        with self._lock:
-            self._counts[id(event.assoc)] = 0
-
-    def _on_close(self, event: Any) -> None:
-        with self._lock:
-            self._counts.pop(id(event.assoc), None)
+        return status

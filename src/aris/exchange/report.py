@@ -18,13 +18,18 @@ from aris.tasks.results import Draft, Finding, Measurement, Region, Sections
 
 DRAFT_MARK = "DRAFT \u2014 not signed"
 Status = Literal["draft", "signed", "addended", "corrected"]
-# What neither DICOM text (PS3.5 6.1.3) nor XML and FHIR strings can hold, and lone surrogates.
-_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# What neither DICOM text (PS3.5 6.1.3) nor XML and FHIR strings can hold, lone surrogates; and what reorders or hides
+# text where it is shown: bidirectional embeddings, overrides and isolates, annotations, tags, byte order marks. The
+# plain marks of right-to-left scripts, and the joiners of others, stay.
+_NOT_TEXT = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff"
+    "\u202a-\u202e\u2066-\u2069\u206a-\u206f\u200b\u2060\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_LINE_ENDS = re.compile("\r\n|[\r\x85\u2028\u2029]")
 
 
 def _clean(text: str) -> str:
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _NOT_TEXT.sub("", text).strip()
+    return _NOT_TEXT.sub("", _LINE_ENDS.sub("\n", text)).strip()
 
 
 def _clean_line(text: str) -> str:
@@ -68,7 +73,9 @@ Date = Annotated[str, AfterValidator(_date)]
 Time = Annotated[str, AfterValidator(_time)]
 Text = Annotated[str, AfterValidator(_clean)]
 Line = Annotated[str, AfterValidator(_clean_line)]
-PersonName = Annotated[str, AfterValidator(_clean_line), AfterValidator(_name)]
+# Of an attribute of one value: a backslash would make two of it (PS3.5 6.4), in a name too.
+OneValue = Annotated[str, AfterValidator(_clean_line), AfterValidator(lambda text: text.replace("\\", "/"))]
+PersonName = Annotated[OneValue, AfterValidator(_name)]
 Uid = Annotated[str, AfterValidator(_uid)]
 Moment = Annotated[AwareDatetime, AfterValidator(_seconds)]
 
@@ -87,8 +94,8 @@ class Patient(_Part):
         sex: "M", "F", "O" or "".
     """
 
-    identifier: Line = ""
-    issuer: Line = ""
+    identifier: OneValue = ""
+    issuer: OneValue = ""
     name: PersonName = ""
     birth_date: Date = ""
     sex: Literal["M", "F", "O", ""] = ""
@@ -98,11 +105,11 @@ class Study(_Part):
     """The imaging study. `date` is YYYYMMDD and `time` HHMMSS, in the place's own time, as DICOM has them."""
 
     uid: Uid = ""
-    identifier: Line = ""
-    accession: Line = ""
+    identifier: OneValue = ""
+    accession: OneValue = ""
     date: Date = ""
     time: Time = ""
-    description: Line = ""
+    description: OneValue = ""
     referrer: PersonName = ""
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import ssl
 from pathlib import Path
 
-from aris.errors import ExchangeError
+from aris.errors import ArisError, ExchangeError
+from aris.regular import read_regular
+
+log = logging.getLogger("aris.node")
 
 
 def server_context(certificate: Path | None, key: Path | None, authority: Path | None) -> ssl.SSLContext | None:
@@ -19,6 +24,7 @@ def server_context(certificate: Path | None, key: Path | None, authority: Path |
             raise ExchangeError("TLS: a node that listens needs its own certificate; give --tls-cert and --tls-key")
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    _close_to_others(key or certificate)
     _load(context, certificate, key, authority)
     if authority is not None:
         context.verify_mode = ssl.CERT_REQUIRED
@@ -38,6 +44,25 @@ def client_context(certificate: Path | None, key: Path | None, authority: Path |
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
     _load(context, certificate, key, authority)
     return context
+
+
+def _close_to_others(key: Path) -> None:
+    """Take from everybody else what they may do with a key of ours; a group that has it (as ssl-cert) keeps it.
+
+    Raises:
+        ExchangeError: everybody may read it, and it is another user's.
+    """
+    try:
+        status = key.stat()
+        if os.name != "posix" or not status.st_mode & 0o007 or b"PRIVATE KEY" not in read_regular(key, 1 << 20):
+            return
+        if status.st_uid == os.geteuid():
+            key.chmod(status.st_mode & 0o770)
+            log.warning("TLS: the key was open to every user of this machine; it is not any more")
+            return
+    except (OSError, ArisError):
+        return  # said when it is loaded
+    raise ExchangeError("TLS: every user of this machine may read the key, which is another user's; chmod 600 it")
 
 
 def _load(context: ssl.SSLContext, certificate: Path | None, key: Path | None, authority: Path | None) -> None:

@@ -14,6 +14,7 @@ from aris.errors import ImageError
 from aris.imaging import dicom, raster, sniff
 from aris.imaging.sources import FileSource, HeldFile
 from aris.imaging.turning import STORED, Turn
+from aris.regular import read_regular
 
 Pixels = npt.NDArray[np.uint8]
 # Larger files are no radiographs, and reading them whole would fill the memory.
@@ -131,7 +132,7 @@ def contents(name: str | Path | FileSource, source: str) -> bytes:
             raise ImageError(f"{source}: the file is empty (0 bytes); copy it again")
         if status.st_size > _MAX_BYTES:
             raise ImageError(f"{source}: {status.st_size / 1e9:.1f} GB is too large for a radiograph (1 GB at most)")
-        return path.read_bytes() if held is None else held.read()
+        return read_regular(path) if held is None else held.read()
     except FileNotFoundError:
         raise ImageError(f"{source}: no such file; check the path") from None
     except PermissionError:

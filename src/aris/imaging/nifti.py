@@ -28,6 +28,7 @@ _MAX_BYTES = 4 << 30
 # millimetres, micrometres.
 _MILLIMETRES = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 _GZIP = b"\x1f\x8b"
+_HEADER = 540  # bytes of the longer of the two headers
 _MAX_MEMBERS = 100_000  # bgzip makes one of each 64 KiB
 _PIECE = 1 << 14  # what follows a member is copied, so that it must not be all of the file
 
@@ -91,20 +92,24 @@ def _inflated(data: bytes, source: str) -> bytes:
     if not data.startswith(_GZIP):
         return data
     parts: list[bytes] = []
-    view, at, left = memoryview(data), 0, _MAX_BYTES
+    view, at, made = memoryview(data), 0, 0
+    limit: int | None = None
     for _ in range(_MAX_MEMBERS):
         inflating = zlib.decompressobj(16 + zlib.MAX_WBITS)
         while not inflating.eof:
             if at >= len(data):
                 raise ImageError(f"{source}: the gzip file is truncated; copy it again")
             try:
-                parts.append(inflating.decompress(view[at : at + _PIECE], left + 1))
+                parts.append(inflating.decompress(view[at : at + _PIECE], _MAX_BYTES + 1 - made))
             except (zlib.error, gzip.BadGzipFile, EOFError):
                 raise ImageError(f"{source}: the gzip file is damaged; copy it again") from None
             at += _PIECE
-            left -= len(parts[-1])
-            if left < 0:
-                raise ImageError(f"{source}: it unpacks to more than 4 GB; give a smaller volume")
+            made += len(parts[-1])
+            if limit is None and made >= _HEADER:
+                parts = [b"".join(parts)]
+                limit = _justified(parts[0][:_HEADER], source)
+            if limit is not None and made > limit:
+                raise ImageError(f"{source}: it unpacks to more than its header says; export it again")
         at = min(at, len(data)) - len(inflating.unused_data)
         # Zeros behind the last member are padding, and what is no member either is not looked at, as gzip itself does.
         while data[at : at + 1] == b"\0":
@@ -114,10 +119,16 @@ def _inflated(data: bytes, source: str) -> bytes:
     raise ImageError(f"{source}: the gzip file has too many parts; compress it anew")
 
 
+def _justified(head: bytes, source: str) -> int:
+    """Bytes that a file may unpack to: its voxels, and what may stand before and behind them."""
+    header = _Header(head, source, whole=False)
+    return min(_MAX_BYTES, header.offset + header.count * np.dtype(_TYPES[header.datatype]).itemsize + (16 << 20))
+
+
 class _Header:
     """What both versions' headers say."""
 
-    def __init__(self, data: bytes, source: str) -> None:
+    def __init__(self, data: bytes, source: str, *, whole: bool = True) -> None:
         first = data[:4]
         self.order = "<" if first in (b"\x5c\1\0\0", b"\x1c\2\0\0") else ">"
         self.version = 1 if first in (b"\x5c\1\0\0", b"\0\0\1\x5c") else 2
@@ -143,9 +154,9 @@ class _Header:
         self.srow = field("12f", 280, 400, "12d")
         (units,) = field("B", 123, 500, "i")
         self.names_unit, self.unit = bool(units & 7), _MILLIMETRES.get(units & 7)
-        self._check(data, source)
+        self._check(data, source, whole=whole)
 
-    def _check(self, data: bytes, source: str) -> None:
+    def _check(self, data: bytes, source: str, *, whole: bool) -> None:
         dim = self.dim
         if not 2 <= dim[0] <= 7 or any(n < 1 for n in dim[1 : dim[0] + 1]):
             raise ImageError(f"{source}: the NIfTI header's dimensions are damaged; export it again")
@@ -155,7 +166,8 @@ class _Header:
             raise ImageError(f"{source}: voxels of NIfTI type {self.datatype} are not read; save int16 or float32")
         if self.count > MAX_VOXELS:
             raise ImageError(f"{source}: {self.count / 1e9:.1f} billion voxels are too many; give a smaller volume")
-        if self.offset < 0 or len(data) < self.offset + self.count * np.dtype(_TYPES[self.datatype]).itemsize:
+        end = self.offset + self.count * np.dtype(_TYPES[self.datatype]).itemsize
+        if self.offset < 0 or (whole and len(data) < end):
             raise ImageError(f"{source}: the NIfTI file is truncated; copy it again")
 
     @property

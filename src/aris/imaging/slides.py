@@ -21,6 +21,7 @@ from aris.imaging.prompt_images import PromptImage
 from aris.imaging.raster import check_size
 from aris.imaging.sampling import slice_indices
 from aris.imaging.studies import Series, find_studies
+from aris.regular import read_regular
 
 PATCH = 896
 MAX_PATCHES = 126  # MedGemma 1.5, model card
@@ -87,8 +88,7 @@ def open_slide(what: str | Path | Series) -> Slide:
     path = Path(what).expanduser()
     source = printable(path)
     try:
-        with path.open("rb") as file:
-            head = file.read(132)
+        head = read_regular(path, 132)
     except IsADirectoryError:
         head = b""
     except (OSError, ValueError):

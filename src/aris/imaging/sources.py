@@ -16,6 +16,7 @@ from aris.errors import ImageError
 from aris.imaging import sniff
 from aris.imaging.parsing import parse
 from aris.imaging.quiet import quiet_pydicom
+from aris.regular import open_regular, read_regular
 
 MAX_FILE_BYTES = 1 << 30
 MAX_FILES = 100_000
@@ -54,8 +55,8 @@ class FileSource:
             if self.member is None:
                 if self.path.stat().st_size > MAX_FILE_BYTES:
                     raise ImageError(f"{self.name}: larger than 1 GB; split it")
-                return self.path.read_bytes()
-            with zipfile.ZipFile(self.path) as archive:
+                return read_regular(self.path)
+            with _opened(self.path) as archive:
                 return read_member(archive, archive.getinfo(self.member), self.name)
         except ImageError:
             raise
@@ -101,7 +102,7 @@ class HeldFile(FileSource):
     @cached_property
     def _file(self) -> BinaryIO | None:
         try:
-            return self.path.open("rb") if stat.S_ISREG(self.path.stat().st_mode) else None
+            return open_regular(self.path)
         except (OSError, ValueError):
             return None
 
@@ -240,7 +241,8 @@ def named_in_zip(path: Path, endings: tuple[str, ...]) -> list[FileSource]:
 
 def _opened(path: Path) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(path)
+        with open_regular(path):  # zipfile would wait for a pipe
+            return zipfile.ZipFile(path)
     except Exception:  # zipfile raises many kinds on a damaged directory
         raise ImageError(f"{FileSource(path).name}: the archive is damaged; pack or copy it again") from None
 

@@ -14,6 +14,7 @@ from aris.imaging.dicom import code, sop_class
 from aris.imaging.parsing import parse, parse_header
 from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.sources import FileSource, HeldFile, Skipped, in_folder, in_zip
+from aris.regular import read_regular
 
 SeriesKind = Literal["film", "mammogram", "volume", "slide", "stills", "other"]
 _TAGS = [
@@ -143,8 +144,7 @@ def _contents(path: Path) -> Iterator[tuple[FileSource, bytes | None] | Skipped]
             for one in in_folder(path):
                 yield one if isinstance(one, Skipped) else (one, None)
             return
-        with path.open("rb") as file:
-            head = file.read(4)
+        head = read_regular(path, 4)
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file or folder; check the path") from None
     except (OSError, ValueError):

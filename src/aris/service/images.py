@@ -6,16 +6,23 @@ import base64
 import binascii
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import PIL.Image
 
 from aris.errors import ImageError
 from aris.imaging import dicom, raster, sniff
+from aris.imaging.memory_budget import DECODING, MemoryBusyError
+from aris.imaging.parsing import parse
+from aris.imaging.quiet import quiet_pydicom
 from aris.prompting import Image
 from aris.prompting.messages import Pixels
-from aris.service.errors import bad_request, too_large
+from aris.service.errors import RETRY_AFTER_S, bad_request, busy, too_large
 from aris.service.settings import Limits
 
+# That decoding and displaying one takes, at most.
+_BYTES_A_PIXEL = 12
 _DATA_URI = re.compile(r"data:(?P<type>[^,;]{0,100})(?P<parameters>(?:;[^,;]{0,100}){0,4}),", re.IGNORECASE)
 
 
@@ -45,14 +52,16 @@ class ImageReader:
     def _pixels_of(self, data: bytes, param: str) -> Pixels:
         kind = sniff.kind_of(data)
         if kind == "dicom":
-            pixels, _, _ = dicom.read(data, param)
-            self._count(pixels.shape[1], pixels.shape[0], param)
-            return pixels
+            width, height = _dicom_size(data, param)
+            self._count(width, height, param)
+            with _room(_BYTES_A_PIXEL * width * height + len(data)):
+                return dicom.read(data, param)[0]
         if kind == "unknown":
             raise bad_request(f"{param}: {sniff.complaint(data)}", param, "invalid_image")
-        self._count(*_size(data, kind, param), param)
-        pixels, _ = raster.read(data, kind, param)
-        return pixels
+        width, height = _size(data, kind, param)
+        self._count(width, height, param)
+        with _room(_BYTES_A_PIXEL * width * height + len(data)):
+            return raster.read(data, kind, param)[0]
 
     def _count(self, width: int, height: int, param: str) -> None:
         self._pixels += width * height
@@ -61,6 +70,32 @@ class ImageReader:
                 f"{param}: the request's images have more than {self._limits.image_pixels:,} pixels; send them smaller",
                 param,
             )
+
+
+@contextmanager
+def _room(size: int) -> Iterator[None]:
+    """Within this there is memory for so many bytes, of what all requests share.
+
+    Raises:
+        ApiError: 429, none became free in time.
+    """
+    try:
+        with DECODING.holding(size):
+            yield
+    except MemoryBusyError:
+        raise busy(RETRY_AFTER_S) from None
+
+
+def _dicom_size(data: bytes, param: str) -> tuple[int, int]:
+    """Width and height from the header; nothing of the pixels is inflated or decoded for it."""
+    try:
+        with quiet_pydicom():
+            header = parse(data, param, pixels=False)
+            return int(header.get("Columns") or 0), int(header.get("Rows") or 0)
+    except ImageError as error:
+        raise bad_request(str(error), param, "invalid_image") from None
+    except Exception:  # said when it is read
+        return 0, 0
 
 
 def _size(data: bytes, kind: str, param: str) -> tuple[int, int]:

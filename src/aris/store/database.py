@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from aris.errors import StoreError
+from aris.store.private import make_file
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -25,15 +26,33 @@ def open_database(url: str) -> Engine:
     try:
         engine = create_engine(url, pool_pre_ping=True)
         if engine.dialect.name == "sqlite":
+            if engine.url.database and engine.url.database != ":memory:":
+                # SQLite gives its -wal and -shm files the mode of the database.
+                make_file(Path(engine.url.database))
             event.listen(engine, "connect", _durable)
         upgrade(engine)
     except CommandError:
         raise StoreError("the store was made by a newer version of Aris; update Aris") from None
     except ModuleNotFoundError as error:
         raise StoreError(f"the database's driver is not installed ({error.name}); install it") from None
+    except DatabaseError as error:
+        if "sqlite" in url and type(error) is DatabaseError:  # not a database, or malformed
+            raise StoreError("the store's index is damaged; `aris node rebuild` makes it anew") from None
+        raise StoreError(f"the store's database cannot be opened ({type(error).__name__}); check its path") from None
     except (SQLAlchemyError, OSError) as error:
         raise StoreError(f"the store's database cannot be opened ({type(error).__name__}); check its path") from None
     return engine
+
+
+def is_sound(engine: Engine) -> bool:
+    """Whether SQLite finds nothing wrong with its file; True for other databases, which look after themselves."""
+    if engine.dialect.name != "sqlite":
+        return True
+    try:
+        with engine.connect() as connection:
+            return connection.scalar(text("PRAGMA quick_check(1)")) == "ok"
+    except SQLAlchemyError:
+        return False
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
@@ -66,6 +85,7 @@ def _durable(connection: Any, _record: Any) -> None:
     """
     connection.create_function("lower", 1, _lower, deterministic=True)
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=60000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    pragmas = ("busy_timeout=60000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
+    for pragma in pragmas:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

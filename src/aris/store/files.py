@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from aris.errors import StoreError, is_full_disk
+from aris.store.private import FILE, make_file, make_folder
 
 RESERVE_BYTES = 256 << 20
 
@@ -31,9 +35,11 @@ class FileStore:
         self._folder = folder
         self._incoming = folder / "incoming"
         self._reserve = reserve_bytes
+        self._verified: dict[str, tuple[int, int, int, int]] = {}
         try:
             for each in (folder, self._incoming):
-                each.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_folder(each)
+            make_file(folder / "open.lock")
             # Held, shared, as long as this store is open: who would clear what others are writing cannot have it alone.
             self._open = (folder / "open.lock").open("a")
             _lock(self._open, alone=False)
@@ -54,10 +60,19 @@ class FileStore:
             StoreFullError: no room; nothing is left behind.
             StoreError: the folder cannot be written.
         """
+        return self.keep(data)[0]
+
+    def keep(self, data: bytes) -> tuple[str, bool]:
+        """As `add`; also whether it was written: False where a file with these very contents was there.
+
+        Raises:
+            StoreFullError, StoreError: as `add`.
+        """
         digest = hashlib.sha256(data).hexdigest()
         place = self.path(digest)
         try:
-            if not (place.exists() and place.stat().st_size == len(data)):
+            whole = place.exists() and self.is_whole(digest)
+            if not whole:
                 if shutil.disk_usage(self._folder).free < len(data) + self._reserve:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self._write(data, place)
@@ -67,7 +82,41 @@ class FileStore:
             if is_full_disk(error):
                 raise StoreFullError(f"{self._folder}: the disk is full; make room, then send again") from None
             raise StoreError(f"{self._folder}: cannot be written ({error.strerror})") from None
-        return digest
+        return digest, not whole
+
+    def is_whole(self, digest: str) -> bool:
+        """Whether the file of this digest is there and its contents are what they were. Little of it is in memory."""
+        try:
+            with self.path(digest).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == digest
+        except OSError:
+            return False
+
+    def any(self) -> bool:
+        """Whether there is a file."""
+        return next(self.digests(), None) is not None
+
+    def digests(self) -> Iterator[str]:
+        """The digest of every file."""
+        for folder in sorted(each for each in self._folder.iterdir() if re.fullmatch("[0-9a-f]{2}", each.name)):
+            for file in folder.iterdir():
+                if re.fullmatch(r"[0-9a-f]{64}\.dcm", file.name):
+                    yield file.stem
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder so that nobody else has it open.
+
+        Raises:
+            StoreError: somebody has.
+        """
+        if not _lock(self._open, alone=True):
+            _lock(self._open, alone=False)
+            raise StoreError(f"{self._folder.parent}: the store is in use; stop the node first")
+        try:
+            yield
+        finally:
+            _lock(self._open, alone=False)
 
     def path(self, digest: str) -> Path:
         """Where the file of this digest is, or would be."""
@@ -87,6 +136,29 @@ class FileStore:
             raise StoreError(f"{self.path(digest)}: its contents have changed on the disk; restore it from a backup")
         return data
 
+    def verified(self, digest: str) -> Path:
+        """The file of this digest, whose contents are what they were: compared once, and again if it is touched.
+
+        Raises:
+            StoreError: it is gone or its contents have changed.
+        """
+        path = self.path(digest)
+        try:
+            status = path.stat()
+            seen = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            if self._verified.get(digest) == seen:
+                return path
+            with path.open("rb") as file:
+                whole = hashlib.file_digest(file, "sha256").hexdigest() == digest
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read ({error.strerror}); restore it") from None
+        if not whole:
+            raise StoreError(f"{path}: its contents have changed on the disk; restore it from a backup")
+        if len(self._verified) >= 4096:
+            self._verified.clear()
+        self._verified[digest] = seen
+        return path
+
     def clear_incoming(self) -> int:
         """Remove what was being written when a process ended; nothing, where another has the folder open and may write.
 
@@ -104,12 +176,14 @@ class FileStore:
 
     def _write(self, data: bytes, place: Path) -> None:
         fresh = not place.parent.exists()
-        place.parent.mkdir(exist_ok=True, mode=0o700)
+        make_folder(place.parent)
         if fresh:
             _sync_folder(self._folder)
         handle, name = tempfile.mkstemp(dir=self._incoming)  # for the owner alone
         try:
             with os.fdopen(handle, "wb") as file:
+                if hasattr(os, "fchmod"):
+                    os.fchmod(handle, FILE)  # a umask takes away, also from the owner
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

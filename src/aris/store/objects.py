@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aris.errors import ImageError, StoreError
@@ -31,13 +32,10 @@ def parse(data: bytes, source: str, *, pixels: bool = True) -> Any:
     Raises:
         ObjectError: they are not a DICOM file, damaged, or inflated larger than any object is.
     """
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
-
     with quiet_pydicom():
         try:
             dataset = parsing.parse(data, source, pixels=pixels)
-            if parsing.is_deflated(data):
-                dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+            _restore_syntax(dataset, data[:4096])
             known = "SOPClassUID" in dataset and "SOPInstanceUID" in dataset
         except ImageError as error:
             raise ObjectError(str(error)) from None
@@ -46,6 +44,48 @@ def parse(data: bytes, source: str, *, pixels: bool = True) -> Any:
     if not known:
         raise ObjectError(f"{source}: not a DICOM object, or damaged; send or export it again")
     return dataset
+
+
+def parse_file(path: Path, source: str, *, pixels: bool = False, defer: int | None = None) -> Any:
+    """As `parse`, of a file of which no more is read than is wanted; see `parsing.parse_file`.
+
+    Raises:
+        ObjectError: as `parse`.
+        StoreError: it cannot be read.
+    """
+    with quiet_pydicom():
+        try:
+            dataset = parsing.parse_file(path, source, pixels=pixels, defer=defer)
+            with path.open("rb") as file:
+                _restore_syntax(dataset, file.read(4096))
+            known = "SOPClassUID" in dataset and "SOPInstanceUID" in dataset
+        except ImageError as error:
+            raise ObjectError(str(error)) from None
+        except OSError as error:
+            raise StoreError(f"{source}: cannot be read ({error.strerror}); restore it") from None
+        except Exception:  # pydicom raises many kinds on damaged files
+            known = False
+    if not known:
+        raise ObjectError(f"{source}: not a DICOM object, or damaged; send or export it again")
+    return dataset
+
+
+def read_located(path: Path, source: str, *, defer: int) -> tuple[Any, int | None]:
+    """As `parse_file` without pixels; also where in the file the header ends, None for a deflated one.
+
+    Raises:
+        ObjectError, StoreError: as `parse_file`.
+    """
+    dataset = parse_file(path, source, defer=defer)
+    return dataset, getattr(dataset, "header_end", None)
+
+
+def _restore_syntax(dataset: Any, head: bytes) -> None:
+    """What was parsed as if it were not deflated is said to be so again."""
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    if parsing.is_deflated(head):
+        dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
 
 
 def text(dataset: Any, keyword: str, longest: int = 10_000) -> str:
@@ -64,12 +104,13 @@ def text(dataset: Any, keyword: str, longest: int = 10_000) -> str:
 
 
 def number(dataset: Any, keyword: str) -> int | None:
-    """An element's value as a whole number; None where there is none."""
+    """An element's value as a whole number; None where there is none, or none that an index holds (32 bits)."""
     try:
         value = dataset.get(keyword)
-        return None if value is None or value == "" else int(value)
-    except Exception:
+        found = None if value is None or value == "" else int(value)
+    except Exception:  # pydicom converts on access and raises many kinds
         return None
+    return found if found is not None and abs(found) < 1 << 31 else None
 
 
 def file_bytes(encoded: bytes, sop_class: str, uid: str, transfer_syntax: str) -> bytes:

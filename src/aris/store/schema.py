@@ -36,6 +36,7 @@ class StudyRow(Base):
     patient_name: Mapped[str] = mapped_column(String(512), index=True)
     birth_date: Mapped[str] = mapped_column(String(8))
     sex: Mapped[str] = mapped_column(String(16))
+    issuer: Mapped[str] = mapped_column(String(256), server_default="")
     received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     series: Mapped[list[SeriesRow]] = relationship(back_populates="study")
 
@@ -89,3 +90,27 @@ class CopyRow(Base):
     source: Mapped[str] = mapped_column(String(64))
     received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     instance: Mapped[InstanceRow] = relationship(back_populates="copies")
+
+
+class ApartRow(Base):
+    """An object that names another patient than the study or the object of its UIDs does. A person decides on it."""
+
+    __tablename__ = "apart"
+    __table_args__ = (UniqueConstraint("uid", "digest"), Index("ix_apart_study", "study"))
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[str] = mapped_column(String(64))
+    sop_class: Mapped[str] = mapped_column(String(64))
+    series: Mapped[str] = mapped_column(String(64))
+    study: Mapped[str] = mapped_column(String(64))
+    transfer_syntax: Mapped[str] = mapped_column(String(64))
+    modality: Mapped[str] = mapped_column(String(16))
+    study_date: Mapped[str] = mapped_column(String(8))
+    digest: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int] = mapped_column(BigInteger)
+    patient_id: Mapped[str] = mapped_column(String(256))
+    issuer: Mapped[str] = mapped_column(String(256))
+    patient_name: Mapped[str] = mapped_column(String(512))
+    birth_date: Mapped[str] = mapped_column(String(8))
+    sex: Mapped[str] = mapped_column(String(16))
+    source: Mapped[str] = mapped_column(String(64))
+    received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

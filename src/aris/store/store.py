@@ -2,30 +2,46 @@
 
 An object counts as received when `Store.add` returns: then its file and its row are both on the disk. What comes
 before (half a file, a file without a row) is swept away or simply found again when it is sent again.
+
+An object that names another patient than the study or object of its UIDs does is kept apart: no search and no
+retrieval of the study gives it out, and a person is told (`Store.apart`). Asked for by all its UIDs it is given out.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from aris.errors import StoreError
+from aris.imaging.quiet import quiet_pydicom
 from aris.store import search
-from aris.store.database import open_database
+from aris.store.database import is_sound, open_database
 from aris.store.files import RESERVE_BYTES, FileStore, StoreFullError
 from aris.store.moments import plain_day
-from aris.store.objects import MismatchError, identity, number, parse, text
-from aris.store.schema import CopyRow, InstanceRow, SeriesRow, StudyRow
+from aris.store.objects import Identity, MismatchError, identity, number, parse, text
+from aris.store.patients import Patient
+from aris.store.private import claim, make_file, tighten
+from aris.store.schema import ApartRow, CopyRow, InstanceRow, SeriesRow, StudyRow
 from aris.store.search import Query
+
+DATABASE, OBJECTS = "aris.db", "objects"
+# Is there once anything was indexed: an index without an entry is lost then, not new.
+INDEXED = "indexed"
+# Checked at each start up to this size, which takes a second.
+_CHECKED_BYTES = 256 << 20
+
+_REBUILD = "`aris node rebuild` makes it anew from them"
+
+Outcome = Literal["stored", "known", "repaired", "kept beside", "kept apart"]
 
 
 @dataclass(frozen=True)
@@ -35,13 +51,15 @@ class Added:
     Attributes:
         uid: its SOP Instance UID.
         digest: of its file.
-        outcome: "stored"; "known" (the very same object was here before); or "kept beside" (another content came
-            under a UID that is taken: it is kept, and the first one stays the instance).
+        outcome: "stored"; "known" (the very same object was here before); "repaired" (likewise, but its file was
+            damaged or gone, and is whole again); "kept beside" (another content came under a UID that is taken: it is
+            kept, and the first one stays the instance); or "kept apart" (it names another patient than the study or
+            object of its UIDs does).
     """
 
     uid: str
     digest: str
-    outcome: Literal["stored", "known", "kept beside"]
+    outcome: Outcome
 
 
 @dataclass(frozen=True)
@@ -73,10 +91,69 @@ class Store:
     def __init__(self, folder: str | Path, *, url: str | None = None, reserve_bytes: int = RESERVE_BYTES) -> None:
         folder = Path(folder).expanduser()
         self.folder = folder
-        self.files = FileStore(folder / "objects", reserve_bytes)
-        self._engine = open_database(url or f"sqlite:///{(folder / 'aris.db').absolute()}")
+        try:
+            claim(folder, (DATABASE, OBJECTS))
+        except OSError as error:
+            raise StoreError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
+        self.files = FileStore(folder / OBJECTS, reserve_bytes)
+        self._mark = folder / OBJECTS / INDEXED
+        database = folder / DATABASE
+        try:
+            # Before the database is opened: to root SQLite's side files would be the database owner's.
+            self.tighten()
+            if url is None:
+                self._require_database(database)
+        except StoreError:
+            self.files.close()
+            raise
+        try:
+            self._engine = open_database(url or f"sqlite:///{database.absolute()}")
+        except StoreError:
+            self.files.close()
+            raise
         # One writer at a time, so that no two of ours run into each other in the database.
         self._writing = threading.Lock()
+        if url is None:
+            self._require_index(database)
+
+    def tighten(self, *, every: bool = False) -> int:
+        """See that nobody else may read the store's files: of very many, only some, unless `every`.
+
+        Returns:
+            how many were open to others, and are no more.
+
+        Raises:
+            StoreError: something in it is another user's.
+        """
+        try:
+            return tighten(self.folder, every=every)
+        except OSError as error:
+            raise StoreError(f"{self.folder}: cannot be looked through ({error.strerror})") from None
+
+    def _require_database(self, database: Path) -> None:
+        """An index that is gone or empty, beside objects, is no new store."""
+        lost = not database.exists() or database.stat().st_size == 0
+        if lost and self.files.any():
+            raise StoreError(f"{self.folder}: the index ({DATABASE}) is lost, the objects are there; {_REBUILD}")
+
+    def _require_index(self, database: Path) -> None:
+        try:
+            if database.stat().st_size < _CHECKED_BYTES and not is_sound(self._engine):
+                raise StoreError(f"{self.folder}: the index ({DATABASE}) is damaged; {_REBUILD}")
+            with self._reading() as session:
+                known = any(session.scalar(select(row.id).limit(1)) is not None for row in (InstanceRow, ApartRow))
+            if not known and self._mark.exists() and self.files.any():
+                raise StoreError(f"{self.folder}: the index ({DATABASE}) has been emptied; {_REBUILD}")
+        except StoreError:
+            self.close()
+            raise
+        if known:
+            self._mark_indexed()
+
+    def _mark_indexed(self) -> None:
+        if not self._mark.exists():
+            with suppress(OSError):
+                make_file(self._mark)
 
     def close(self) -> None:
         """Give the database and the folder back."""
@@ -109,35 +186,80 @@ class Store:
         found = identity(dataset, name)
         if expect is not None and expect != (found.uid, found.sop_class):
             raise MismatchError(f"{name}: not the object that was announced; its sender is at fault")
-        digest = self.files.add(data)
+        digest, written = self.files.keep(data)
+        outcome = self.index(dataset, found, digest, len(data), source)
+        return Added(found.uid, digest, "repaired" if written and outcome == "known" else outcome)
+
+    def index(
+        self, dataset: Any, found: Identity, digest: str, size: int, source: str, received: datetime | None = None
+    ) -> Outcome:
+        """Give a file that is there its place in the index.
+
+        Args:
+            dataset: its header.
+            found: its UIDs.
+            size: in bytes.
+            received: when; now by default.
+
+        Raises:
+            StoreFullError: no room.
+            StoreError: it cannot be written.
+        """
         for attempt in (1, 2, 3):
             try:
-                with self._writing, Session(self._engine) as session:
-                    outcome = _index(session, dataset, digest, len(data), source)
+                with self._writing, quiet_pydicom(), Session(self._engine) as session:
+                    outcome = _index(session, dataset, found, digest, size, source, received or datetime.now(UTC))
                     session.commit()
-                return Added(found.uid, digest, outcome)
+                self._mark_indexed()
+                return outcome
             except IntegrityError:
                 # Another process put the same study, series or object in between.
                 if attempt == 3:
-                    raise StoreError(f"{name}: cannot be indexed; send it again") from None
+                    raise StoreError("object: cannot be indexed; send it again") from None
             except SQLAlchemyError as error:
                 if "full" in str(getattr(error, "orig", "")):
                     raise StoreFullError(f"{self.folder}: the disk is full; make room, then send again") from None
-                raise StoreError(f"{self.folder}: the database cannot be written ({type(error).__name__})") from None
+                raise self._database_error("written", error) from None
         raise AssertionError
 
     def find(self, uid: str) -> Stored | None:
         """The instance of this SOP Instance UID; None if there is none."""
         with self._reading() as session:
             row = session.scalar(select(InstanceRow).where(InstanceRow.uid == uid))
-            return None if row is None else self._stored(row)
+            if row is not None:
+                return self._stored(row)
+            apart = session.scalar(select(ApartRow).where(ApartRow.uid == uid).order_by(ApartRow.id))
+            return None if apart is None else self._stored_apart(apart)
 
     def instances(self, study: str = "", series: str = "", uid: str = "") -> list[Stored]:
-        """The instances of a study, of a series, or one; in the order of their arrival."""
+        """The instances of a study, of a series, or one; in the order of their arrival. One alone may be kept apart."""
         given = {"StudyInstanceUID": study, "SeriesInstanceUID": series, "SOPInstanceUID": uid}
         matches = {key: value for key, value in given.items() if value}
         with self._reading() as session:
-            return [self._stored(row) for row in search.run(session, "instances", Query(matches))]
+            found = [self._stored(row) for row in search.run(session, "instances", Query(matches))]
+            if found or not (study and series and uid):
+                return found
+            apart = select(ApartRow).where(ApartRow.uid == uid, ApartRow.study == study, ApartRow.series == series)
+            return [self._stored_apart(row) for row in session.scalars(apart.order_by(ApartRow.id).limit(1))]
+
+    def apart(self) -> list[dict[str, Any]]:
+        """What is kept apart, by study and patient: as `search` gives studies, with `KeptApart` (always True).
+
+        An object is there because it names another patient than its study does; the study's own row names the other.
+        """
+        with self._reading() as session:
+            groups: dict[tuple[str, Patient], dict[str, Any]] = {}
+            for row in session.scalars(select(ApartRow).order_by(ApartRow.id)):
+                patient = Patient(row.patient_id, row.issuer, row.patient_name, row.birth_date, row.sex)
+                group = groups.setdefault((row.study, patient), {
+                    "StudyInstanceUID": row.study, "StudyDate": row.study_date, "PatientID": row.patient_id,
+                    "PatientName": row.patient_name, "PatientBirthDate": row.birth_date, "PatientSex": row.sex,
+                    "ModalitiesInStudy": [], "NumberOfStudyRelatedInstances": 0, "KeptApart": True,
+                })  # fmt: skip
+                group["NumberOfStudyRelatedInstances"] += 1
+                if row.modality not in ("", *group["ModalitiesInStudy"]):
+                    group["ModalitiesInStudy"].append(row.modality)
+            return list(groups.values())
 
     def search(self, level: str, query: Query) -> list[dict[str, Any]]:
         """What matches at a level: DICOM keywords and values, and of studies and series how much is in them.
@@ -184,7 +306,18 @@ class Store:
             with Session(self._engine) as session:
                 yield session
         except SQLAlchemyError as error:
-            raise StoreError(f"{self.folder}: the database cannot be read ({type(error).__name__})") from None
+            raise self._database_error("read", error) from None
+
+    def _database_error(self, done: str, error: SQLAlchemyError) -> StoreError:
+        damaged = type(error) is DatabaseError and self._engine.dialect.name == "sqlite"
+        hint = f"; {_REBUILD}" if damaged else ""
+        return StoreError(f"{self.folder}: the database cannot be {done} ({type(error).__name__}){hint}")
+
+    def _stored_apart(self, row: ApartRow) -> Stored:
+        return Stored(
+            row.uid, row.sop_class, row.series, row.study, row.transfer_syntax, row.digest,
+            self.files.path(row.digest), row.source,
+        )  # fmt: skip
 
     def _stored(self, row: InstanceRow) -> Stored:
         first = min(row.copies, key=lambda copy: copy.id)
@@ -195,20 +328,28 @@ class Store:
 
 
 def _index(
-    session: Session, dataset: Any, digest: str, size: int, source: str
-) -> Literal["stored", "known", "kept beside"]:
-    found = identity(dataset, "object")
-    now = datetime.now(UTC)
+    session: Session, dataset: Any, found: Identity, digest: str, size: int, source: str, now: datetime
+) -> Outcome:
+    patient = Patient.of(dataset)
     instance = session.scalar(select(InstanceRow).where(InstanceRow.uid == found.uid))
-    outcome: Literal["stored", "known", "kept beside"]
+    outcome: Outcome = "stored" if instance is None else "kept beside"
     if instance is not None:
         if any(copy.digest == digest for copy in instance.copies):
             return "known"
-        outcome = "kept beside"
+        study: StudyRow | None = instance.series.study
     else:
-        outcome = "stored"
+        study = session.scalar(select(StudyRow).where(StudyRow.uid == found.study))
+    if study is not None:
+        named = Patient(study.patient_id, study.issuer, study.patient_name, study.birth_date, study.sex)
+        if named.conflicts(patient):
+            return _apart(session, dataset, found, digest, size, source, now, patient)
+        if instance is None:
+            _name(study, named.completed(patient))
+    if instance is None:
         instance = InstanceRow(
-            series=_series(session, dataset, found.study, found.series, now),
+            series=_series(
+                session, dataset, study or _study(session, dataset, found.study, patient, now), found.series
+            ),
             uid=found.uid,
             sop_class=found.sop_class,
             number=text(dataset, "InstanceNumber", 16),
@@ -230,25 +371,48 @@ def _index(
     return outcome
 
 
-def _series(session: Session, dataset: Any, study_uid: str, series_uid: str, now: datetime) -> SeriesRow:
-    study = session.scalar(select(StudyRow).where(StudyRow.uid == study_uid))
-    if study is None:
-        study = StudyRow(
-            uid=study_uid,
-            study_id=text(dataset, "StudyID", 64),
-            accession=text(dataset, "AccessionNumber", 64),
-            date=plain_day(text(dataset, "StudyDate", 10))[:8],
-            time=text(dataset, "StudyTime", 16),
-            description=text(dataset, "StudyDescription", 256),
-            referrer=text(dataset, "ReferringPhysicianName", 512),
-            patient_id=text(dataset, "PatientID", 256),
-            patient_name=text(dataset, "PatientName", 512),
-            birth_date=plain_day(text(dataset, "PatientBirthDate", 10))[:8],
-            sex=text(dataset, "PatientSex", 16),
-            received_at=now,
-        )
-        session.add(study)
-        session.flush()
+def _apart(
+    session: Session, dataset: Any, found: Identity, digest: str, size: int, source: str, now: datetime,
+    patient: Patient,
+) -> Outcome:  # fmt: skip
+    known = select(ApartRow.id).where(ApartRow.uid == found.uid, ApartRow.digest == digest)
+    if session.scalar(known) is None:
+        session.add(
+            ApartRow(
+                uid=found.uid, sop_class=found.sop_class, series=found.series, study=found.study,
+                transfer_syntax=found.transfer_syntax, modality=text(dataset, "Modality", 16),
+                study_date=plain_day(text(dataset, "StudyDate", 10))[:8], digest=digest, size=size,
+                patient_id=patient.identifier, issuer=patient.issuer, patient_name=patient.name, birth_date=patient.birth_date, sex=patient.sex,
+                source=source[:64], received_at=now,
+            )
+        )  # fmt: skip
+    return "kept apart"
+
+
+def _name(study: StudyRow, patient: Patient) -> None:
+    """A study is of the patient whom its objects name together: one may leave out what the next says."""
+    study.patient_id, study.issuer, study.patient_name = patient.identifier, patient.issuer, patient.name
+    study.birth_date, study.sex = patient.birth_date, patient.sex
+
+
+def _study(session: Session, dataset: Any, uid: str, patient: Patient, now: datetime) -> StudyRow:
+    study = StudyRow(
+        uid=uid,
+        study_id=text(dataset, "StudyID", 64),
+        accession=text(dataset, "AccessionNumber", 64),
+        date=plain_day(text(dataset, "StudyDate", 10))[:8],
+        time=text(dataset, "StudyTime", 16),
+        description=text(dataset, "StudyDescription", 256),
+        referrer=text(dataset, "ReferringPhysicianName", 512),
+        received_at=now,
+    )
+    _name(study, patient)
+    session.add(study)
+    session.flush()
+    return study
+
+
+def _series(session: Session, dataset: Any, study: StudyRow, series_uid: str) -> SeriesRow:
     known = select(SeriesRow).where(SeriesRow.study_pk == study.id, SeriesRow.uid == series_uid)
     series = session.scalar(known)
     if series is None:

@@ -40,6 +40,7 @@ from aris.imaging.dicom import modality_word
 from aris.imaging.film import named, printable
 from aris.imaging.sources import named_in_zip
 from aris.prompting import Image, Part
+from aris.regular import read_regular
 from aris.tasks.scope import KIND_NAMES, Kind, is_chest
 
 # Of which kind a still of a DICOM modality is: ophthalmic and dermoscopic photographs, photographs.
@@ -350,7 +351,6 @@ def _dicom(file: HeldFile) -> bool:
 
 def _head(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(132)
+        return read_regular(path, 132)
     except (OSError, ValueError):
         return b""

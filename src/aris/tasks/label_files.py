@@ -12,6 +12,7 @@ from aris.backends import Backend
 from aris.errors import DataError, ImageError
 from aris.imaging import read_film
 from aris.prompting import Image, user
+from aris.regular import read_regular
 from aris.tasks.calibration import read_calibration
 from aris.tasks.film_checks import not_a_film
 from aris.tasks.film_findings import require_images
@@ -46,7 +47,7 @@ def read_labels(path: str | Path, root: str | Path | None = None) -> tuple[tuple
     """
     source = Path(path).expanduser()
     try:
-        text = source.read_text(encoding="utf-8-sig")
+        text = read_regular(source).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}; give a CSV file") from None
     reader = csv.reader(text.splitlines())

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aris.errors import CheckpointError, DataError
+from aris.regular import read_regular
 from aris.tasks.calibration import Calibration, ScoreCalibration, read_calibration
 from aris.tasks.reliability import Bools, Figure, Floats, auc, bins, bootstrap, brier, ece, sensitivity, specificity
 
@@ -275,7 +276,7 @@ def load_calibration(path: str | Path, model: str, question: str, changes: str =
             or another wording.
     """
     try:
-        contents = json.loads(Path(path).read_bytes())
+        contents = json.loads(read_regular(path))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); give a file of aris calibrate") from None
     except (ValueError, RecursionError):

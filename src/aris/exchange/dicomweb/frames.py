@@ -27,13 +27,37 @@ def count(dataset: Any) -> int:
     """
     if not any(name in dataset for name in ("PixelData", *_FLOATS)):
         raise not_found()
+    return total(dataset)
+
+
+def total(dataset: Any) -> int:
+    """How many frames an object with pixels has.
+
+    Raises:
+        WebError: 406, its number is wrong.
+    """
     try:
         return frames.count(dataset)
     except codecs.DecodeError:
         raise not_acceptable("the object's number of frames is wrong") from None
 
 
-def numbers(text: str, total: int) -> list[int]:
+def bits_of_frame(dataset: Any, keyword: str) -> int:
+    """Bits of one uncompressed frame."""
+    bits = _FLOATS.get(keyword) or int(dataset.BitsAllocated)
+    length = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel") or 1) * bits
+    return length // 3 * 2 if str(dataset.get("PhotometricInterpretation")) == "YBR_FULL_422" else length
+
+
+def shifted(data: bytes, first: int, bits: int) -> bytes:
+    """So many bits, from a first one on: frames of single bits follow each other without a gap (PS3.5 8.1.1)."""
+    if first == 0 and bits % 8 == 0:
+        return data
+    cut = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")[first : first + bits]
+    return np.packbits(cut, bitorder="little").tobytes()
+
+
+def numbers(text: str, most: int) -> list[int]:
     """Frame numbers of a path, as "1,2,5", from 1; here from 0.
 
     Raises:
@@ -43,7 +67,7 @@ def numbers(text: str, total: int) -> list[int]:
     if not all(part.isascii() and part.isdigit() and len(part) < 8 for part in parts) or len(parts) > 100_000:
         raise WebError(400, "frames are numbers from 1 on, separated by commas")
     found = [int(part) - 1 for part in parts]
-    if not all(0 <= each < total for each in found):
+    if not all(0 <= each < most for each in found):
         raise not_found()
     return found
 
@@ -117,6 +141,15 @@ def decoded(dataset: Any, index: int) -> np.ndarray[Any, Any]:
         raise not_acceptable("the image is too large to be decoded; ask for it with transfer-syntax=*")
     (frame,) = frames.split(dataset, [index])
     return codecs.stored_values(frame)
+
+
+def memory(dataset: Any) -> int:
+    """Bytes that decoding or displaying one frame takes, or about so many."""
+    try:
+        cells = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel") or 1)
+    except (AttributeError, TypeError, ValueError):
+        return 1 << 20
+    return 12 * cells + (1 << 20)
 
 
 def little_endian(values: np.ndarray[Any, Any]) -> bytes:

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 
 from aris.exchange.dicomweb.problems import not_found
+from aris.imaging.parsing import is_deferred
 from aris.imaging.values import numbers
 from aris.store.objects import byte_order
 
 # Binary values up to this size are within the JSON.
 INLINE_BYTES = 1024
+_BINARY = ("OB", "OW", "OF", "OD", "OL", "OV", "UN")
 _WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 
-def to_json(dataset: Any, bulkdata: str, syntax: str) -> dict[str, Any]:
+def to_json(dataset: Any, bulkdata: str, syntax: str, place: Any = None) -> dict[str, Any]:
     """A dataset as DICOM JSON. An element that cannot be read is there without its value (PS3.18 F.2.5).
 
     A number with a comma for its point is that number; of several values those that are no number are null. Left out,
@@ -26,8 +28,11 @@ def to_json(dataset: Any, bulkdata: str, syntax: str) -> dict[str, Any]:
     Args:
         bulkdata: the URL below which its binary values are fetched; "" leaves them out.
         syntax: the transfer syntax that it is stored in.
+        place: of pixels that were left in the file (`opened.Place`).
     """
     made = _object(dataset, {id(element): path for path, element in binary(dataset)}, bulkdata)
+    if place is not None and bulkdata:
+        made[tag_of(place.keyword)] = {"vr": place.vr, "BulkDataURI": f"{bulkdata}/{tag_of(place.keyword)}"}
     # JSON is UTF-8, whatever the file was.
     made["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
     made["00083002"] = {"vr": "UI", "Value": [syntax]}  # Available Transfer Syntax UID
@@ -50,6 +55,8 @@ def _object(dataset: Any, paths: dict[int, str], bulkdata: str) -> dict[str, Any
 def _element(dataset: Any, tag: Any, paths: dict[int, str], bulkdata: str) -> dict[str, Any] | None:
     """One element; None for a binary value that is left out."""
     try:
+        if left := left_in_file(dataset, tag):
+            return {"vr": left, "BulkDataURI": f"{bulkdata}/{int(tag):08X}"} if bulkdata else None
         element = dataset[tag]
         if element.VR == "SQ":
             items = [_object(item, paths, bulkdata) for item in element.value or ()]
@@ -89,6 +96,8 @@ def binary(dataset: Any, path: str = "", big: bool | None = None) -> Iterator[tu
     for tag in list(dataset.keys()):
         here = f"{path}{int(tag):08X}"
         try:
+            if left_in_file(dataset, tag):
+                continue
             element = dataset[tag]
             if element.VR == "SQ":
                 for number, item in enumerate(element.value, 1):
@@ -99,6 +108,19 @@ def binary(dataset: Any, path: str = "", big: bool | None = None) -> Iterator[tu
                 yield here, element
         except Exception:  # pydicom raises many kinds on damaged elements
             continue
+
+
+def left_in_file(dataset: Any, tag: Any) -> str:
+    """The VR of a large binary value that was left in its file; "" of any other element."""
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+    raw = dataset.get_item(tag, keep_deferred=True)
+    if not is_deferred(raw):
+        return ""
+    vr = str(raw.VR or "UN")
+    if vr == "UN" and dictionary_has_tag(tag):
+        vr = dictionary_VR(tag).split(" or ")[-1]
+    return vr if vr in _BINARY else ""
 
 
 def width(dataset: Any, element: Any) -> int:
@@ -147,6 +169,13 @@ def described(keyword: str, value: Any) -> tuple[str, dict[str, Any]]:
     if values:
         made["Value"] = values
     return f"{tag:08X}", made
+
+
+def tag_of(keyword: str) -> str:
+    """An attribute's tag, as eight hexadecimal digits."""
+    from pydicom.datadict import tag_for_keyword
+
+    return f"{tag_for_keyword(keyword) or 0:08X}"
 
 
 def _finite(element: dict[str, Any]) -> dict[str, Any]:

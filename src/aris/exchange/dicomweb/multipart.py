@@ -137,16 +137,19 @@ def new_boundary() -> str:
     return f"aris{secrets.token_hex(20)}"
 
 
-def write(parts: Iterable[tuple[dict[str, str], bytes]], boundary: str) -> Iterator[bytes]:
+def write(parts: Iterable[tuple[dict[str, str], bytes | Iterable[bytes]]], boundary: str) -> Iterator[bytes]:
     """A body, in pieces.
 
     Args:
-        parts: headers and content of each.
+        parts: headers and content of each, whole or in pieces.
     """
     start = b""
     for headers, data in parts:
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         yield start + f"--{boundary}\r\n{lines}\r\n".encode("latin-1")
-        yield data
+        if isinstance(data, bytes):
+            yield data
+        else:
+            yield from data
         start = b"\r\n"
     yield start + f"--{boundary}--\r\n".encode("ascii")

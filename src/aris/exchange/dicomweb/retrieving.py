@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aris.exchange.dicomweb import frames, metadata
 from aris.exchange.dicomweb.media import COMPRESSED, DICOM, EXPLICIT, IMPLICIT, OCTETS, MediaRange
+from aris.exchange.dicomweb.opened import PIECE, Opened, deferred, opened
 from aris.exchange.dicomweb.problems import WebError, not_acceptable, not_found
 from aris.imaging import codecs
-from aris.store.objects import canonical, identity, parse
+from aris.imaging.memory_budget import DECODING
+from aris.store.objects import canonical, identity, parse, parse_file
 
 if TYPE_CHECKING:
     from aris.store.store import Store, Stored
@@ -74,19 +78,43 @@ def form(ranges: list[MediaRange], instances: list[Stored]) -> Form:
     )
 
 
-def objects(store: Store, instances: list[Stored], form: Form) -> Iterator[tuple[Headers, bytes]]:
-    """Each object as a file (PS3.10) and its headers. One at a time is in memory.
+def objects(store: Store, instances: list[Stored], form: Form) -> Iterator[tuple[Headers, bytes | Iterable[bytes]]]:
+    """Each object as a file (PS3.10) and its headers. As it is stored it comes in pieces; converted, one is in memory.
 
     Raises:
         StoreError: a file is gone or damaged.
         WebError: 406, pixels that cannot be decoded as asked.
     """
     for each in instances:
-        data = store.files.read(each.digest)
         syntax = each.transfer_syntax
+        path = store.files.verified(each.digest)
         if _is_converted(syntax, form.transfer_syntax):
-            data, syntax = explicit(data, strict=form.transfer_syntax == EXPLICIT)
-        yield {"Content-Type": f"{DICOM}; transfer-syntax={syntax}"}, data
+            with DECODING.holding(_conversion_bytes(path, syntax)):
+                data, syntax = explicit(store.files.read(each.digest), strict=form.transfer_syntax == EXPLICIT)
+            yield {"Content-Type": f"{DICOM}; transfer-syntax={syntax}"}, data
+        else:
+            yield {"Content-Type": f"{DICOM}; transfer-syntax={syntax}"}, in_pieces(path)
+
+
+def in_pieces(path: Path) -> Iterator[bytes]:
+    """A file's bytes."""
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
+
+
+def _conversion_bytes(path: Path, syntax: str) -> int:
+    """Memory that a conversion takes: of the file, of what its header says is decoded, and of what is written."""
+    size = path.stat().st_size
+    if syntax in _OFF_THE_WEB:
+        return 5 * size
+    try:
+        header = parse_file(path, "object")
+        cells = int(header.Rows) * int(header.Columns) * int(header.get("SamplesPerPixel") or 1)
+        decoded = cells * frames.total(header) * max(1, int(header.BitsAllocated) // 8)
+    except Exception:  # said when it is converted
+        decoded = 0
+    return 2 * size + 4 * max(decoded, size)
 
 
 def explicit(data: bytes, *, strict: bool) -> tuple[bytes, str]:
@@ -126,14 +154,19 @@ def explicit(data: bytes, *, strict: bool) -> tuple[bytes, str]:
         return data, known.transfer_syntax
 
 
-def metadata_of(store: Store, instances: list[Stored], base: str) -> Iterator[dict[str, Any]]:
-    """Each object's header as DICOM JSON, with the addresses of its bulk data."""
+def metadata_of(store: Store, instances: list[Stored], base: str) -> Iterator[str]:
+    """Each object's header as DICOM JSON, written out, with the addresses of its bulk data."""
     for each in instances:
-        dataset = parse(store.files.read(each.digest), "object")
-        yield metadata.to_json(dataset, f"{address(base, each)}/bulkdata", each.transfer_syntax)
+        with DECODING.holding(min(8 * store.files.path(each.digest).stat().st_size, 1 << 30)):
+            made = _described(opened(store, each), f"{address(base, each)}/bulkdata", each.transfer_syntax)
+        yield made
 
 
-def frame_parts(dataset: Any, indices: list[int], kind: str, syntax: str) -> Iterator[tuple[Headers, bytes]]:
+def _described(one: Opened, bulkdata: str, syntax: str) -> str:
+    return json.dumps(metadata.to_json(one.dataset, bulkdata, syntax, one.place), allow_nan=False)
+
+
+def frame_parts(one: Opened, indices: list[int], kind: str, syntax: str) -> Iterator[tuple[Headers, bytes]]:
     """Frames, each with its headers; see `frames.form` for kind and syntax.
 
     Raises:
@@ -141,24 +174,28 @@ def frame_parts(dataset: Any, indices: list[int], kind: str, syntax: str) -> Ite
     """
     get = frames.plain_frame if syntax == EXPLICIT else frames.stored_frame
     for index in indices:
-        yield {"Content-Type": f"{kind}; transfer-syntax={syntax}"}, get(dataset, index)
+        with DECODING.holding(frames.memory(one.dataset)):
+            data = get(*one.frame(index))
+        yield {"Content-Type": f"{kind}; transfer-syntax={syntax}"}, data
 
 
-def bulk_parts(dataset: Any, path: str, ranges: list[MediaRange]) -> tuple[bool, Iterator[tuple[Headers, bytes]]]:
+def bulk_parts(
+    one: Opened, path: str, ranges: list[MediaRange]
+) -> tuple[bool, Iterator[tuple[Headers, bytes | Iterable[bytes]]]]:
     """A binary value: whether as multipart, and its parts. Compressed pixels come frame by frame.
 
     Raises:
         WebError: 404, there is no such value; 406, in no accepted form.
     """
-    stored = str(dataset.file_meta.TransferSyntaxUID)
+    stored = str(one.dataset.file_meta.TransferSyntaxUID)
     if path.upper() == "7FE00010" and stored not in _NATIVE:
-        total = frames.count(dataset)
-        kind, syntax, multipart = frames.form(ranges, stored, total > 1)
-        return multipart, frame_parts(dataset, list(range(total)), kind, syntax)
+        if not one.has_pixels:
+            raise not_found()
+        kind, syntax, multipart = frames.form(ranges, stored, one.total > 1)
+        return multipart, iter(frame_parts(one, list(range(one.total)), kind, syntax))
     for each in ranges:
         if each.takes(OCTETS) and each.transfer_syntax in (None, "*", EXPLICIT, IMPLICIT):
-            value = metadata.value_at(dataset, path)
-            return each.multipart or each.kind == "*/*", iter([({"Content-Type": OCTETS}, value)])
+            return each.multipart or each.kind == "*/*", iter([({"Content-Type": OCTETS}, _value(one, path))])
     raise not_acceptable(f"bulk data are given as {OCTETS}")
 
 
@@ -167,13 +204,19 @@ def address(base: str, each: Stored) -> str:
     return f"{base}/studies/{each.study}/series/{each.series}/instances/{each.uid}"
 
 
-def dataset_of(store: Store, each: Stored) -> Any:
-    """An instance with its pixels.
+def _value(one: Opened, path: str) -> bytes | Iterable[bytes]:
+    """A binary value: in pieces where it lies in the file.
 
     Raises:
-        StoreError: its file is gone or damaged.
+        WebError: 404, there is none.
     """
-    return parse(store.files.read(each.digest), "object")
+    if one.place is not None and path.upper() == metadata.tag_of(one.place.keyword) and one.place.length >= 0:
+        return one.slice(one.place.start, one.place.length)
+    if "/" not in path and int(path, 16) in one.dataset and metadata.left_in_file(one.dataset, int(path, 16)):
+        raw = deferred(one.dataset, int(path, 16))
+        if raw is not None and raw.length != 0xFFFFFFFF:
+            return one.slice(raw.value_tell, raw.length)
+    return metadata.value_at(one.dataset, path)
 
 
 def _can_be_explicit(syntax: str) -> bool:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aris.exchange.dicomweb.metadata import described, to_json
+from aris.exchange.dicomweb.opened import opened
 from aris.exchange.dicomweb.problems import WebError
-from aris.store.objects import parse
 from aris.store.search import MATCHING_KEYS, Query, QueryError
 
 if TYPE_CHECKING:
@@ -120,7 +120,10 @@ def _result(store: Store, asked: Search, row: dict[str, Any], base: str) -> dict
     made |= dict([described("RetrieveURL", at), described("InstanceAvailability", "ONLINE")])
     # What the index does not have is in the object itself; of a study or series no one object speaks.
     if asked.level == "instances" and asked.include - made.keys():
-        dataset = parse(store.read(row["SOPInstanceUID"]), "object", pixels=False)
+        stored = store.find(row["SOPInstanceUID"])
+        if stored is None:  # gone meanwhile
+            return dict(sorted(made.items()))
+        dataset = opened(store, stored).dataset
         header = to_json(dataset, "", row["AvailableTransferSyntaxUID"])
         made |= {
             tag: value for tag, value in header.items() if tag not in made and (everything or tag in asked.include)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aris.errors import StoreError
 from aris.exchange.dicomweb.media import DICOM, content_type
 from aris.exchange.dicomweb.multipart import Part
+from aris.exchange.repeats import Repeats
 from aris.store.files import StoreFullError
 from aris.store.objects import Identity, MismatchError, ObjectError, canonical, identity, parse
 
@@ -16,12 +17,18 @@ if TYPE_CHECKING:
     from aris.store.store import Added, Store, Stored
 
 log = logging.getLogger("aris.dicomweb")
+log.addFilter(Repeats())
 
 # PS3.18 I.2.2, whose codes are those of C-STORE (PS3.4 B.2.3).
 FULL, MISMATCH, NOT_UNDERSTOOD, FAILED = 0xA700, 0xA900, 0xC000, 0x0110
-# A warning of our own in the range of warnings: another content came under a UID that is taken. Both are kept, and
-# the first stays the instance.
-KEPT_BESIDE = 0xB00E
+# Warnings of our own in the range of warnings, the node's too: another content came under a UID that is taken (both are
+# kept, and the first stays the instance); the object names another patient than the study or object of its UIDs does
+# (it is kept apart from them).
+KEPT_BESIDE, KEPT_APART = 0xB00E, 0xB00F
+_WARNINGS = {
+    "kept beside": (KEPT_BESIDE, "another content under a known UID; both are kept"),
+    "kept apart": (KEPT_APART, "another patient under a known UID; the object is kept apart"),
+}
 RETRY_AFTER_S = 60
 
 
@@ -109,14 +116,17 @@ class Storing:
             place = self.store.find(known.uid) or known
         at = f"{self.base}/studies/{place.study}/series/{place.series}/instances/{known.uid}"
         item = _reference(known) | {"00081190": _uri(at)}
-        if added.outcome == "kept beside":
-            log.warning("STOW-RS: another content under a known UID; both are kept")
-            item["00081196"] = _code(KEPT_BESIDE)
+        if added.outcome in _WARNINGS:
+            code, said = _WARNINGS[added.outcome]
+            log.warning(f"STOW-RS: {said}")
+            item["00081196"] = _code(code)
             self._warned = True
+        elif added.outcome == "repaired":
+            log.warning("STOW-RS: an object was damaged on the disk, and is whole again")
         self._stored.append(item)
 
     def _fail(self, known: Identity | None, reason: int, why: str) -> None:
-        log.log(logging.ERROR if reason in (FULL, FAILED) else logging.WARNING, "STOW-RS: an object refused: %s", why)
+        log.log(logging.ERROR if reason in (FULL, FAILED) else logging.WARNING, f"STOW-RS: an object refused: {why}")
         if known is None:
             self._unknown.append(reason)
         else:

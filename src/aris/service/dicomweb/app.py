@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aris import __version__
 from aris.exchange.dicomweb import frames, multipart, rendering, retrieving, searching
 from aris.exchange.dicomweb.media import DICOM, JSON, MediaRange, accepted, takes_json
+from aris.exchange.dicomweb.opened import Opened, opened
 from aris.exchange.dicomweb.problems import WebError, not_acceptable, not_found
 from aris.exchange.dicomweb.storing import Storing
+from aris.imaging.memory_budget import DECODING, MemoryBusyError
 from aris.service.access_log import AccessLog
 from aris.service.dicomweb.settings import PREFIX, DicomwebSettings
 from aris.service.dicomweb.uploads import Uploads
@@ -28,6 +32,8 @@ from aris.service.settings import is_loopback
 
 if TYPE_CHECKING:
     from aris.store.store import Added, Store, Stored
+
+log = logging.getLogger("aris.dicomweb")
 
 _UID = re.compile(r"[0-9.]{1,64}")
 _BUSY_S = 2
@@ -59,6 +65,7 @@ def create_app(
 
     _error_handlers(app)
     # The last one added is the outermost.
+    app.add_middleware(Unread, silence_s=settings.limits.silence_s)
     app.add_middleware(AtOnce, most=settings.limits.requests)
     app.add_middleware(Guard, api_key=settings.api_key, origins=settings.origins)
     if settings.origins:
@@ -88,6 +95,28 @@ class AtOnce:
             await self._app(scope, receive, send)
         finally:
             self._active -= 1
+
+
+class Unread:
+    """Ends an answer that its caller does not read: each piece of it must be taken in time."""
+
+    def __init__(self, app: ASGIApp, silence_s: float) -> None:
+        self._app = app
+        self._silence_s = silence_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def timely(message: Message) -> None:
+            async with asyncio.timeout(self._silence_s):
+                await send(message)
+
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, timely)
+        except* TimeoutError:
+            log.warning("an answer is ended: its caller does not read it")
+            # Nothing more is sent, so that the server closes the connection.
 
 
 def _router(store: Store, uploads: Uploads) -> APIRouter:
@@ -200,28 +229,30 @@ def _object_routes(router: APIRouter, store: Store) -> None:
         """A binary value of an object."""
         if not re.fullmatch("[0-9A-Fa-f]{8}(/[0-9]{1,6}/[0-9A-Fa-f]{8}){0,16}", path):
             raise not_found()
-        dataset = retrieving.dataset_of(store, _one(store, study, series, instance))
-        several, parts = retrieving.bulk_parts(dataset, path, _accepted(request))
+        one = opened(store, _one(store, study, series, instance))
+        several, parts = retrieving.bulk_parts(one, path, _accepted(request))
         return _parts(parts, None, whole=not several)
 
 
 def _pixel_routes(router: APIRouter, store: Store) -> None:
     def picture(request: Request, found: Stored, numbers: str = "1", *, thumbnail: bool = False) -> Response:
         wanted = rendering.rendering(request.query_params, _accepted(request), thumbnail=thumbnail)
-        dataset = retrieving.dataset_of(store, found)
-        indices = frames.numbers(numbers, frames.count(dataset))
+        one = opened(store, found)
+        indices = frames.numbers(numbers, _total(one))
         if len(indices) > 1:
             raise not_acceptable("one frame is rendered at a time")
-        return Response(rendering.render(dataset, indices[0], wanted), media_type=wanted.kind)
+        with DECODING.holding(frames.memory(one.dataset)):
+            made = rendering.render(*one.frame(indices[0]), wanted)
+        return Response(made, media_type=wanted.kind)
 
     @router.get(_INSTANCE + "/frames/{numbers}")
     def pixel_frames(request: Request, study: str, series: str, instance: str, numbers: str) -> Response:
         """Frames, as they are stored or as plain bytes."""
         found = _one(store, study, series, instance)
-        dataset = retrieving.dataset_of(store, found)
-        indices = frames.numbers(numbers, frames.count(dataset))
+        one = opened(store, found)
+        indices = frames.numbers(numbers, _total(one))
         kind, syntax, several = frames.form(_accepted(request), found.transfer_syntax, len(indices) > 1)
-        return _parts(retrieving.frame_parts(dataset, indices, kind, syntax), kind, whole=not several)
+        return _parts(retrieving.frame_parts(one, indices, kind, syntax), kind, whole=not several)
 
     @router.get(_INSTANCE + "/rendered")
     def rendered(request: Request, study: str, series: str, instance: str) -> Response:
@@ -267,6 +298,12 @@ def _one(store: Store, study: str, series: str, instance: str) -> Stored:
     return retrieving.found(store, _uid(study), _uid(series), _uid(instance))[0]
 
 
+def _total(one: Opened) -> int:
+    if not one.has_pixels:
+        raise not_found()
+    return one.total
+
+
 def _base(request: Request) -> str:
     """The service's URL, as the caller reached it."""
     url = request.base_url
@@ -286,12 +323,16 @@ def _require_json(request: Request) -> None:
         raise not_acceptable(f"this is given as {JSON}")
 
 
-def _parts(parts: Iterable[tuple[dict[str, str], bytes]], kind: str | None, *, whole: bool) -> Response:
+def _parts(
+    parts: Iterable[tuple[dict[str, str], bytes | Iterable[bytes]]], kind: str | None, *, whole: bool
+) -> Response:
     """A multipart response, or the one part alone. What the first part raises is still an error of its own."""
     arriving = iter(parts)
     headers, data = next(arriving)
     if whole:
-        return Response(data, media_type=headers["Content-Type"])
+        if isinstance(data, bytes):
+            return Response(data, media_type=headers["Content-Type"])
+        return StreamingResponse(data, media_type=headers["Content-Type"])
     boundary = multipart.new_boundary()
     body = multipart.write(itertools.chain([(headers, data)], arriving), boundary)
     # The type as the request asks for it, without parameters (RFC 2387).
@@ -299,16 +340,16 @@ def _parts(parts: Iterable[tuple[dict[str, str], bytes]], kind: str | None, *, w
     return StreamingResponse(body, media_type=f'multipart/related; type="{inner}"; boundary={boundary}')
 
 
-def _array(items: Iterator[dict[str, Any]]) -> Response:
-    """A JSON array, item by item."""
+def _array(items: Iterator[str]) -> Response:
+    """A JSON array of items that are written out, item by item."""
     first = next(items)
 
     def pieces() -> Iterator[str]:
         yield "["
-        yield json.dumps(first, allow_nan=False)
+        yield first
         for each in items:
             yield ","
-            yield json.dumps(each, allow_nan=False)
+            yield each
         yield "]"
 
     return StreamingResponse(pieces(), media_type=JSON)
@@ -328,6 +369,10 @@ def _error_handlers(app: FastAPI) -> None:
         if request.method == "POST":
             made.headers["Connection"] = "close"  # the rest of the body is not read
         return made.response()
+
+    @app.exception_handler(MemoryBusyError)
+    async def busy(_: Request, __: MemoryBusyError) -> Response:
+        return _error(WebError(503, "no memory is free for this now; try again", retry_after_s=_BUSY_S)).response()
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> Response:

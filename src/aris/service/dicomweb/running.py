@@ -45,7 +45,7 @@ class DicomwebServer:
             server_header=False,
             lifespan="off",
             ws="none",
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=4,
             timeout_keep_alive=30,
         )
         connections = Connections(self.settings.connections)
@@ -76,7 +76,7 @@ class DicomwebServer:
         """Stop listening; requests in progress have a few seconds to end."""
         if self._thread is not None:
             self._server.should_exit = True
-            self._thread.join(15)
+            self._thread.join(8)
             self._thread = None
 
     def __enter__(self) -> DicomwebServer:

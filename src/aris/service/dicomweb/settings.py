@@ -23,7 +23,9 @@ class DicomwebLimits:
         held_bytes: of objects on their way over all requests; beyond, a request is told to come again (503).
         uploads: store requests at once; more are told to come again (503).
         requests: of all kinds at once; more are told to come again (503).
-        silence_s: seconds that a body may pause (408).
+        silence_s: seconds that a body may pause (408), and that a caller may take for a piece of an answer; after as
+            many a body must have come with 1 KiB a second.
+        parts: of one store request (413).
     """
 
     object_bytes: int = 2 << 30
@@ -32,6 +34,7 @@ class DicomwebLimits:
     uploads: int = 8
     requests: int = 64
     silence_s: float = 60.0
+    parts: int = 20_000
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from aris.store.store import Added
 
 BUSY_S = 5
+# Bytes a second.
+LEAST_RATE = 1024
 log = logging.getLogger("aris.dicomweb")
 
 
@@ -51,10 +54,19 @@ class Uploads:
         whole, reader = self._checked(request)
         self._active += 1
         try:
+            parts = 0
             async with aclosing(self._chunks(request, reader, whole)) as chunks:
                 async for chunk in chunks:
                     for part in chunk:
-                        await run_in_threadpool(self._keep, storing, part)
+                        parts += 1
+                        if parts > self._limits.parts:
+                            raise WebError(413, f"more than {self._limits.parts:,} parts; send fewer objects at a time")
+                        if part.data:
+                            await run_in_threadpool(self._keep, storing, part)
+                        else:
+                            storing.add(part)
+                            # A million empty parts must not keep others from being answered.
+                            await asyncio.sleep(0)
         finally:
             self._active -= 1
         status, made, retry_after = storing.answer()
@@ -87,9 +99,11 @@ class Uploads:
     ) -> AsyncGenerator[Iterator[Part], None]:
         """The parts that each piece of the body completes."""
         size = held = 0
+        took = 0.0
         arriving = request.stream().__aiter__()
         try:
             while True:
+                began = time.monotonic()
                 try:
                     async with asyncio.timeout(self._limits.silence_s):
                         piece = await anext(arriving, None)
@@ -100,6 +114,9 @@ class Uploads:
                 if piece is None:
                     break
                 size += len(piece)
+                took += time.monotonic() - began
+                if took > self._limits.silence_s + size / LEAST_RATE:
+                    raise WebError(408, "the body comes too slowly; send it again over a faster line")
                 if size > self._limits.request_bytes:
                     raise self._over()
                 if reader is not None:

@@ -1,0 +1,278 @@
+"""A stored object, opened: its header in memory, its pixels and other large values in their file until asked for.
+
+What is read of a file is what an answer needs: of a thousand frames one. Deflated files and those in big endian, which
+cannot be cut, are read whole, within the budget that all requests share.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aris.exchange.dicomweb import frames
+from aris.exchange.dicomweb.problems import not_acceptable
+from aris.imaging.codecs import DecodeError
+from aris.imaging.memory_budget import DECODING
+from aris.imaging.parsing import is_deferred
+from aris.store.objects import byte_order, parse, read_located
+
+if TYPE_CHECKING:
+    from aris.store.store import Store, Stored
+
+# Values of more bytes stay in the file.
+DEFERRED = 64 << 10
+PIECE = 1 << 20
+_PIXELS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
+_LONG = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN")
+_ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+_MOST_FRAGMENTS = 1_000_000
+_UNDEFINED = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the pixels lie in a file.
+
+    Attributes:
+        keyword: of their element.
+        vr: as the file has it; "OW" where it does not say.
+        start: of the value's first byte.
+        length: of the value; -1 for compressed pixels, which end with a delimiter.
+    """
+
+    keyword: str
+    vr: str
+    start: int
+    length: int
+
+
+@dataclass
+class Opened:
+    """A stored object. Used in one thread at a time.
+
+    Attributes:
+        dataset: its header. Once `frame` was called it has that frame's pixels, as if it had no others.
+        path: its file.
+        place: of its pixels; None where it has none, or where the dataset holds them all.
+    """
+
+    dataset: Any
+    path: Path
+    place: Place | None
+    digest: str
+    _per_frame: Any = field(default=None, repr=False)
+    _total: int = 0
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether it has pixels."""
+        return self.place is not None or any(name in self.dataset for name in _PIXELS.values())
+
+    @property
+    def total(self) -> int:
+        """How many frames it has.
+
+        Raises:
+            WebError: 406, their number is wrong.
+        """
+        if not self._total:
+            self._total = frames.total(self.dataset)
+        return self._total
+
+    def frame(self, index: int) -> tuple[Any, int]:
+        """A dataset that holds a frame, and the frame's index in it.
+
+        Raises:
+            WebError: 406, it cannot be cut out.
+        """
+        if self.place is None:
+            return self.dataset, index
+        if not self.total or self._per_frame is None:
+            self._per_frame = self.dataset.get("PerFrameFunctionalGroupsSequence") or ()
+        try:
+            data = self._compressed(index) if self.place.length < 0 else self._plain(index)
+        except (DecodeError, OSError, ValueError, TypeError, AttributeError, struct.error):
+            raise not_acceptable("the object's pixels are damaged, or in an encoding that is not read") from None
+        made = self.dataset
+        made.add_new(self.place.keyword, self.place.vr, data)
+        made[self.place.keyword].is_undefined_length = self.place.length < 0
+        if "NumberOfFrames" in made:
+            made.NumberOfFrames = 1
+        if self._per_frame:
+            made.PerFrameFunctionalGroupsSequence = self._per_frame[index : index + 1]
+        for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+            if name in made:
+                del made[name]
+        return made, 0
+
+    def slice(self, start: int, length: int) -> Iterator[bytes]:
+        """Bytes of the file, piece by piece."""
+        with self.path.open("rb") as file:
+            file.seek(start)
+            while length > 0 and (piece := file.read(min(PIECE, length))):
+                length -= len(piece)
+                yield piece
+
+    def _plain(self, index: int) -> bytes:
+        assert self.place is not None
+        bits = frames.bits_of_frame(self.dataset, self.place.keyword)
+        first, last = index * bits, (index + 1) * bits
+        if last > self.place.length * 8:
+            raise DecodeError
+        with self.path.open("rb") as file:
+            file.seek(self.place.start + first // 8)
+            data = file.read((last + 7) // 8 - first // 8)
+        data = frames.shifted(data, first % 8, bits)
+        return data + b"\0" * (len(data) % 2)
+
+    def _compressed(self, index: int) -> bytes:
+        from pydicom.encaps import encapsulate
+
+        assert self.place is not None
+        table = _table(self.digest, self.path, self.place.start)
+        chosen = _fragments_of(table, index, self.total, self.dataset, self.path)
+        with self.path.open("rb") as file:
+            parts = []
+            for start, length in chosen:
+                file.seek(start)
+                parts.append(file.read(length))
+        return encapsulate([b"".join(parts)], has_bot=False)
+
+
+def opened(store: Store, each: Stored) -> Opened:
+    """Open a stored object.
+
+    Raises:
+        StoreError: its file is gone or damaged.
+        MemoryBusyError: it must be read whole, and there is no memory for it in time.
+    """
+    path = store.files.verified(each.digest)
+    with DECODING.holding(min(8 * path.stat().st_size, 1 << 30)):
+        dataset, end = read_located(path, "object", defer=DEFERRED)
+    if end is None or byte_order(dataset) == ">":
+        with DECODING.holding(4 * path.stat().st_size):
+            return Opened(parse(path.read_bytes(), "object"), path, None, each.digest)
+    return Opened(dataset, path, _place(path, end, implicit=bool(dataset.original_encoding[0])), each.digest)
+
+
+def deferred(dataset: Any, tag: int) -> Any | None:
+    """The element as it was left in the file: its `VR`, `length` and `value_tell`; None where it is in memory."""
+    raw = dataset.get_item(tag, keep_deferred=True)
+    return raw if is_deferred(raw) else None
+
+
+def _place(path: Path, end: int, *, implicit: bool) -> Place | None:
+    with path.open("rb") as file:
+        file.seek(end)
+        head = file.read(12)
+    if len(head) < 8:
+        return None
+    group, element = struct.unpack_from("<HH", head)
+    keyword = _PIXELS.get(group << 16 | element)
+    if keyword is None:
+        return None
+    if implicit:
+        vr, start, (length,) = "OW", end + 8, struct.unpack_from("<I", head, 4)
+    elif head[4:6] in _LONG and len(head) == 12:
+        vr, start, (length,) = head[4:6].decode("ascii"), end + 12, struct.unpack_from("<I", head, 8)
+    else:
+        return None
+    return Place(keyword, vr, start, -1 if length == _UNDEFINED else min(length, max(0, path.stat().st_size - start)))
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The items of compressed pixels: the basic offset table, and where each fragment starts and how long it is."""
+
+    offsets: array[int]
+    starts: array[int]
+    lengths: array[int]
+
+
+_TABLES: OrderedDict[str, _Table] = OrderedDict()
+_TABLES_LOCK = threading.Lock()
+
+
+def _table(digest: str, path: Path, start: int) -> _Table:
+    """The items, read once of an object: its file never changes."""
+    with _TABLES_LOCK:
+        if digest in _TABLES:
+            _TABLES.move_to_end(digest)
+            return _TABLES[digest]
+    found = _read_table(path, start)
+    with _TABLES_LOCK:
+        _TABLES[digest] = found
+        while len(_TABLES) > 16:
+            _TABLES.popitem(last=False)
+    return found
+
+
+def _read_table(path: Path, start: int) -> _Table:
+    offsets, starts, lengths = array("Q"), array("Q"), array("Q")
+    with path.open("rb") as file:
+        file.seek(start)
+        at, first = start, True
+        while True:
+            head = file.read(8)
+            if head[:4] != _ITEM or len(head) < 8:
+                if head[:4] == _END or not first:
+                    break
+                raise DecodeError
+            (length,) = struct.unpack_from("<I", head, 4)
+            if first:
+                if length % 4 or length > 4 * _MOST_FRAGMENTS:
+                    raise DecodeError
+                offsets.extend(struct.unpack(f"<{length // 4}I", file.read(length)))
+            else:
+                starts.append(at + 8)
+                lengths.append(length)
+                if len(starts) > _MOST_FRAGMENTS:
+                    raise DecodeError
+            at += 8 + length
+            file.seek(at)
+            first = False
+    return _Table(offsets, starts, lengths)
+
+
+def _fragments_of(table: _Table, index: int, total: int, dataset: Any, path: Path) -> list[tuple[int, int]]:
+    """The fragments of a frame: one each, or as an offset table says, or as the streams themselves begin.
+
+    Raises:
+        DecodeError: it is not to be told.
+    """
+    count = len(table.starts)
+    every = list(zip(table.starts, table.lengths, strict=True)) if total == 1 else []
+    if not count or count < total:
+        raise DecodeError
+    if total == 1:
+        return every
+    if count == total:
+        return [(table.starts[index], table.lengths[index])]
+    offsets = list(table.offsets)
+    extended = dataset.get("ExtendedOffsetTable")
+    if extended is not None:
+        offsets = list(struct.unpack(f"<{len(extended) // 8}Q", extended))
+    base = table.starts[0] - 8
+    begins = {each - 8 - base: number for number, each in enumerate(table.starts)}
+    if len(offsets) == total and len(set(offsets)) == total and all(each in begins for each in offsets):
+        firsts = [begins[each] for each in offsets]
+    else:
+        # Where no table helps: a stream of JPEG, JPEG-LS or JPEG 2000 shows where it begins.
+        firsts = []
+        with path.open("rb") as file:
+            for number, start in enumerate(table.starts):
+                file.seek(start)
+                if file.read(4).startswith((b"\xff\xd8\xff", b"\xff\x4f\xff\x51")):
+                    firsts.append(number)
+    if len(firsts) != total or firsts != sorted(firsts) or firsts[0] != 0:
+        raise DecodeError
+    last = firsts[index + 1] if index + 1 < total else count
+    return [(table.starts[each], table.lengths[each]) for each in range(firsts[index], last)]
+
+

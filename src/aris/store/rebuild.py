@@ -1,0 +1,140 @@
+"""The index made anew from the objects, where it was lost, emptied or damaged. The old one is put aside."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aris.errors import StoreError
+from aris.store.files import FileStore
+from aris.store.objects import ObjectError, identity, parse_file
+from aris.store.private import claim, make_folder
+from aris.store.store import DATABASE, INDEXED, OBJECTS, Store
+
+
+@dataclass
+class Rebuilt:
+    """What came of it.
+
+    Attributes:
+        indexed: objects that have their place again.
+        apart: of these, objects of another patient than their study's.
+        senders: of how many it is still known who sent them.
+        damaged: digests of files that are no longer what they were; they are left where they are, without a place.
+        kept: the old index's file; None where there was none.
+    """
+
+    indexed: int = 0
+    apart: int = 0
+    senders: int = 0
+    damaged: list[str] = field(default_factory=list)
+    kept: Path | None = None
+
+
+def rebuild(folder: Path, step: Callable[[int], None] = lambda _: None) -> Rebuilt:
+    """Make a store's index anew from its objects, in the order in which they came.
+
+    Args:
+        step: is called with the number of objects, first, then with 0 after each of them.
+
+    Raises:
+        StoreError: there is no store, or somebody uses it.
+    """
+    folder = folder.expanduser()
+    if not (folder / OBJECTS).is_dir():
+        raise StoreError(f"{folder}: no store; name its folder with --store")
+    claim(folder, (DATABASE, OBJECTS))
+    fresh = folder / f"{DATABASE}.rebuilding"
+    with _alone(folder):
+        known = _history(folder / DATABASE)
+        _remove(fresh)
+    made = Rebuilt()
+    with Store(folder, url=f"sqlite:///{fresh.absolute()}") as store:
+        paths = {digest: store.files.path(digest) for digest in store.files.digests()}
+        # As they came: the first under a UID is the instance, and the first of a study names its patient.
+        order = sorted(
+            paths, key=lambda each: (known[each][0] if each in known else len(known), paths[each].stat().st_mtime)
+        )
+        step(len(order))
+        for digest in order:
+            _index(store, digest, known.get(digest), made)
+            step(0)
+    with _alone(folder):
+        made.kept = _put_aside(folder)
+        fresh.replace(folder / DATABASE)
+        _remove(fresh)
+        if not made.indexed:
+            (folder / OBJECTS / INDEXED).unlink(missing_ok=True)
+    Store(folder).close()
+    return made
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    files = FileStore(folder / OBJECTS)
+    try:
+        with files.alone():
+            yield
+    finally:
+        files.close()
+
+
+def _remove(database: Path) -> None:
+    for ending in ("", "-wal", "-shm"):
+        database.with_name(database.name + ending).unlink(missing_ok=True)
+
+
+def _index(store: Store, digest: str, before: tuple[int, str, datetime | None] | None, made: Rebuilt) -> None:
+    path = store.files.path(digest)
+    if not store.files.is_whole(digest):
+        made.damaged.append(digest)
+        return
+    try:
+        dataset = parse_file(path, "object")
+        found = identity(dataset, "object")
+    except ObjectError:
+        made.damaged.append(digest)
+        return
+    source, received = (before[1], before[2]) if before else ("", None)
+    received = received or datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    outcome = store.index(dataset, found, digest, path.stat().st_size, source, received)
+    made.indexed += 1
+    made.apart += outcome == "kept apart"
+    made.senders += bool(source)
+
+
+def _history(database: Path) -> dict[str, tuple[int, str, datetime | None]]:
+    """What an old index can still tell: of each digest its place in the order of arrival, its sender, and when."""
+    rows: list[tuple[str, str, str]] = []
+    if database.exists() and database.stat().st_size:
+        for table in ("copies", "apart"):
+            with suppress(sqlite3.Error), closing(sqlite3.connect(database)) as old:
+                # Row by row: a damaged file gives what lies before the damage.
+                found = old.execute(f"SELECT digest, source, received_at FROM {table} ORDER BY id")
+                rows.extend(row for row in found if all(isinstance(each, str) for each in row))
+    rows.sort(key=lambda row: row[2])
+    return {digest: (place, source[:64], _moment(at)) for place, (digest, source, at) in enumerate(rows)}
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _put_aside(folder: Path) -> Path | None:
+    """Move the database and its side files to a folder of their own."""
+    if not (folder / DATABASE).exists():
+        return None
+    aside = folder / f"index-before-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+    make_folder(aside)
+    for ending in ("", "-wal", "-shm"):
+        path = folder / f"{DATABASE}{ending}"
+        if path.exists():
+            path.replace(aside / path.name)
+    return aside / DATABASE
