@@ -7,6 +7,7 @@ from typing import Any
 
 from aris.backends import GenerationOptions, Grammar
 from aris.errors import ArisError
+from aris.imaging import Film
 from aris.prompting import Image, Message, Text
 from aris.prompting.messages import Role
 from aris.service.errors import bad_request, refused, too_large
@@ -31,10 +32,11 @@ TEMPERATURE, COMPLETION_TOKENS = 1.0, 16
 
 @dataclass(frozen=True)
 class Conversation:
-    """A chat request as a backend takes it."""
+    """A chat request as a backend takes it; `films` are its images in order, with what their files say of them."""
 
     messages: list[Message]
     options: GenerationOptions
+    films: tuple[Film, ...] = ()
 
 
 def conversation(request: ChatRequest, limits: Limits, *, can_think: bool) -> Conversation:
@@ -68,7 +70,7 @@ def conversation(request: ChatRequest, limits: Limits, *, can_think: bool) -> Co
         continue_final_message=request.continue_final_message,
         pan_and_scan=None if request.mm_processor_kwargs is None else request.mm_processor_kwargs.do_pan_and_scan,
     )
-    return Conversation(messages, options)
+    return Conversation(messages, options, tuple(reader.films))
 
 
 def completion_options(request: CompletionRequest, limits: Limits) -> GenerationOptions:
