@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +15,9 @@ from aris.cli.kinds import KindOption, kind
 from aris.cli.outcome import FAILED, interruptible
 from aris.cli.session import Session, generation_options
 from aris.cli.terminal import note, one_line, working, write, write_json
+
+if TYPE_CHECKING:
+    from aris.tasks import AnswerStream
 
 INCOMPLETE = "the answer is not complete"
 
@@ -51,7 +53,7 @@ def ask(
 
     An image outside the model's declared scope, or a question that it cannot answer, is not answered: the reason
     is printed, and the exit code is 1. With --force the model answers, and the answer is marked. What a reader must
-    know of the image or the answer stands before it, in lines that begin with "!".
+    know of an image is said before the answer, on stderr.
 
     Examples:
 
@@ -84,7 +86,7 @@ def ask(
             stream = AnswerStream(backend, question, cases, options=generation, force=force)
     with interruptible(INCOMPLETE, text=not json):
         if not json:
-            tell(stream.warnings, images=bool(cases))
+            tell(stream)
         for piece in stream:
             if not json:
                 write(piece)
@@ -93,16 +95,18 @@ def ask(
             write_json(answer.model_dump(mode="json"))
         else:
             write("" if answer.answer.endswith("\n") else "\n")
-            tell([each for each in answer.warnings if each not in stream.warnings], images=False)
+            for warning in answer.warnings:
+                if warning not in stream.warnings:
+                    note(f"! {warning}")
             note(session.caution)
     if not answer.answered:
         raise typer.Exit(FAILED)
 
 
-def tell(warnings: Iterable[str], *, images: bool) -> None:
-    """Print what must be known of an answer: beside it on stdout where it is about images, else on stderr."""
-    for warning in warnings:
-        if images:
+def tell(stream: AnswerStream) -> None:
+    """Print what must be known before an answer: on stderr, and a forced answer's mark beside it on stdout."""
+    for warning in stream.warnings:
+        if stream.judgement.forced:
             write(f"! {one_line(warning)}\n", raw=True)
         else:
             note(f"! {warning}")

@@ -162,7 +162,7 @@ class Conversation:
             earlier=self._shown,
         )  # fmt: skip
         if not self._json:
-            tell(stream.warnings, images=bool(stream.shown))
+            tell(stream)
         for piece in stream:
             if not self._json:
                 write(piece)
@@ -171,7 +171,9 @@ class Conversation:
             write_json(answer.model_dump(mode="json"))
         else:
             write("" if answer.answer.endswith("\n") else "\n")
-            tell([each for each in answer.warnings if each not in stream.warnings], images=False)
+            for warning in answer.warnings:
+                if warning not in stream.warnings:
+                    note(f"! {warning}")
         self._history, self._cases, self._shown = stream.history, [], stream.shown
 
 

@@ -45,7 +45,8 @@ def export(
         ),
     ] = None,
     regions: Annotated[
-        Path | None, typer.Option(help="JSON list of boxes: label, box [left, top, right, bottom] in pixels, ....")
+        Path | None,
+        typer.Option(help="JSON list of boxes, each with a label and a box: left, top, right, bottom in pixels."),
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Revision of the model, if it is not the known one.")] = None,
     prompt_version: Annotated[
@@ -94,6 +95,8 @@ def export(
         else:
             write(f"{one_line(str(path))}\n")
     note(found.mark)
+    if found.caution:
+        note(found.caution)
 
 
 def _read(

@@ -46,7 +46,7 @@ def findings(
     """Probabilities of findings on each film, inside the model's declared scope; "not assessed" outside it.
 
     A file that cannot be read gets an error, the others go on, and the exit code is 1. "Not assessed" is a result:
-    a film outside the scope leaves the exit code 0. What must be known of a film stands before its numbers.
+    a film outside the scope leaves the exit code 0, and is counted in a line on stderr.
 
     Examples:
 
@@ -70,7 +70,7 @@ def findings(
             refused += found is False
             done += 1
             step()
-    if len(files) > 1:
+    if len(files) > 1 and refused:
         note(f"{len(files) - failed - refused} assessed, {refused} not assessed, {failed} not read")
     if failed < len(files) and not json:
         note(session.caution)
@@ -118,8 +118,6 @@ def _one(
 
 def _print(result: FilmFindings) -> None:
     write(f"{one_line(result.file)}\n", raw=True)
-    for warning in result.warnings:
-        write(f"  ! {one_line(warning)}\n", raw=True)
     width = max((len(each.name) for each in result.findings), default=0)
     for each in result.findings:
         name = one_line(each.name).ljust(width)
@@ -128,3 +126,5 @@ def _print(result: FilmFindings) -> None:
             continue
         limits = f"  ({one_line(each.note)})" if each.note else ""
         write(f"  {name}  {probability(each.probability)}  {each.word}{limits}\n", raw=True)
+    for warning in result.warnings:
+        write(f"  ! {one_line(warning)}\n", raw=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from aris.backends import Backend
-from aris.checkpoints.registry import ModelSpec, Scope, Use
+from aris.checkpoints.registry import ModelSpec, Scope, Use, find
 from aris.errors import ModelError, ScopeError
 from aris.imaging import Film
 from aris.imaging.dicom import modality_word
@@ -25,7 +25,8 @@ _CHEST = ("CHEST", "THORA", "TORAX", "LUNG", "RIB")
 
 def not_for_patients(spec: ModelSpec | None) -> str:
     """What every document of a model says that is for trying and testing only; "" for other models."""
-    if spec is None or spec.patient_care:
+    # The registry's word holds for what goes by a name of it.
+    if spec is None or (find(spec.name) or spec).patient_care:
         return ""
     return f"{spec.name} is for trying and testing only, never for patient care."
 
