@@ -109,7 +109,7 @@ def draft(
             report(error)
             left = len(files) - number + 1  # the next file would meet the same
             break
-    if done + failed + refused + left > len(files) or (refused or left) and len(files) > 1:
+    if done + failed + refused + left > len(files) or ((refused or left) and len(files) > 1):
         drafts = "1 draft" if done == 1 else f"{done} drafts"
         outside = f", {refused} outside the model's scope" if refused else ""
         given_up = f", {left} of {len(files)} paths not finished" if left else ""

@@ -135,6 +135,9 @@ def check(
 ) -> None:
     """Check tuning data before the first step: every wrong row, lengths, leaks between splits, and one example.
 
+    What a run would refuse of the whole is told too, as a split that leaves no row to validate on: by the recipe that
+    is named, or by what the package's recipes have in common.
+
     Exits with 1 if anything is wrong. What carries loss is green where the terminal has colours.
 
     Example:
@@ -155,8 +158,9 @@ def check(
     pairs = None if settings is None else settings.objective == "preference"
     with working(f"reading {data}"):
         report = check_data(
-            data, open_base(str(model)).processor, max_tokens=max_tokens, labels=labels, pairs=pairs
-        )
+            data, open_base(str(model)).processor, max_tokens=max_tokens, labels=labels, pairs=pairs, recipe=settings,
+            whole=True,
+        )  # fmt: skip
     if json:
         write_json(report.to_dict())
     else:
@@ -194,6 +198,8 @@ def _print_report(report: DataReport) -> None:
             write(f"{one_line(str(row))}\n")
     elif not sum(report.rows.values()):
         heading("there are no rows")
+    for each in report.refused:
+        heading(f"a run would refuse this: {one_line(each)}")
     if report.leaks:
         heading(f"{report.leaks} groups lie in more than one split; split by patient")
     for count, what in ((report.shared_images, "images"), (report.shared_rows, "conversations")):

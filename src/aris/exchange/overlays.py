@@ -65,8 +65,7 @@ def presentation_state(report: Report, images: Sequence[Dataset]) -> Dataset:
         referenced_images=headers,
         series_number=9902,
         **instance_of(report, GSPS),
-        # CS and LO: 16 and 64 characters.
-        content_label="NOT FOR PATIENTS" if report.caution else "ARIS DRAFT" if report.is_draft else "ARIS",
+        content_label="ARIS DRAFT" if report.is_draft else "ARIS",
         content_description=described(report.mark, report)[:64],
         content_creator_name=report.signer.name if report.signer else None,
         graphic_annotations=annotations,
@@ -147,7 +146,8 @@ def drawn(report: Report, uid: str, pixels: npt.NDArray[np.uint8]) -> npt.NDArra
     pen = ImageDraw.Draw(picture)
     for number, line in enumerate(lines):
         fitted = _fitting(line, lambda part: pen.textlength(part, font), width - size)
-        pen.text((size // 2, size // 2 + number * step), fitted, fill=_COLOUR if number < len(top) else (255,) * 3, font=font)
+        colour = _COLOUR if number < len(top) else (255, 255, 255)
+        pen.text((size // 2, size // 2 + number * step), fitted, fill=colour, font=font)
     for region in report.regions:
         if region.image == uid:
             left, top, right, bottom = region.box
@@ -227,9 +227,10 @@ def _annotation(report: Report, header: Any, layer: Any, frame: int | None, regi
     pr = highdicom("pr")
     pixel, display = pr.AnnotationUnitsValues.PIXEL, pr.AnnotationUnitsValues.DISPLAY
     # The state of the report stands on the screen, however far the image is zoomed.
-    top = heading(report)
-    box = (0.0, 0.0, 1.0, 0.05 * len(top))
-    words = [] if frame else [pr.TextObject("\r\n".join(top), display, bounding_box=box)]
+    words = [] if frame else [
+        pr.TextObject(line, display, bounding_box=(0.0, 0.05 * place, 1.0, 0.05 * (place + 1)))
+        for place, line in enumerate(heading(report))
+    ]
     outlines = []
     for region in regions:
         left, top, right, bottom = region.box

@@ -44,7 +44,7 @@ def plain_text(report: Report) -> str:
         lines += ["WARNINGS", *(f"! {text}" for text in (*forced, *report.warnings)), ""]
     lines += _origin(report)
     if report.is_draft:
-        lines += ["", CAUTION, *heading(report)]
+        lines += ["", CAUTION, *heading(report)[::-1]]
     elif report.caution:
         lines += ["", report.caution]
     return "\n".join(lines) + "\n"

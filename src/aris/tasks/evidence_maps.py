@@ -180,7 +180,7 @@ def _evidence(
         "assessed": True,
         "peak": peak(relevance),
         "regions": tuple(Region(label=label, box=each.box, note=NO_OUTLINE) for each in hot),
-        "sides": tuple(side_of(each.box, width, orientation) or "" for each in hot),
+        "sides": tuple(side_of(each.box, width, orientation, whole=True) or "" for each in hot),
         "shares": tuple(round(each.share, 4) for each in hot),
         "in_mask": None if mask is None else round(float(relevance[mask.astype(bool)].sum()), 4),
         "warnings": tuple(warnings),
