@@ -6,6 +6,7 @@ calibrated findings need a server that tells its calibration, which ours does.
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -239,4 +240,6 @@ def _choose(cards: Sequence[Mapping[str, Any]], wanted: str | None, url: str) ->
     for card, name in zip(cards, names, strict=True):
         if name == wanted or (spec is not None and find(name) is spec):
             return card
-    raise ModelError(f"{url}: it does not serve {wanted!r:.100}, but {listed or 'nothing'}")
+    near = difflib.get_close_matches(wanted, names, n=1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    raise ModelError(f"{url}: it does not serve {wanted!r:.100}, but {listed or 'nothing'}{meant}")

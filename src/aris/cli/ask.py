@@ -61,7 +61,7 @@ def ask(
 
         aris ask "What does blunting of the costophrenic angle suggest?"
 
-        aris ask -i chest.dcm "Is the heart enlarged?" --model google/medgemma-1.5-4b-it
+        aris ask -i chest.dcm "Is the heart enlarged?" --model medgemma-1.5-4b-it
 
         aris ask -i chest.dcm --choice yes --choice no "Is there pneumonia?"
     """

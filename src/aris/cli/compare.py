@@ -32,7 +32,7 @@ def compare(
 
     Examples:
 
-        aris compare march.dcm june.dcm --model google/medgemma-1.5-4b-it
+        aris compare march.dcm june.dcm --model medgemma-1.5-4b-it
     """
     session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
     with interruptible("the comparison is not complete", text=not json):

@@ -31,7 +31,7 @@ INCOMPLETE = "the draft is not complete"
 
 def draft(
     files: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Films, pictures, slides, series; folders and zips of them.")
+        list[str], typer.Argument(metavar="PATH", help="Films, pictures, slides, series; folders and zips of them.")
     ],
     image_kind: KindOption = None,
     calibration: Annotated[
@@ -66,11 +66,11 @@ def draft(
 
         aris draft chest.dcm
 
-        aris draft study.zip --model google/medgemma-1.5-4b-it --json > drafts.jsonl
+        aris draft study.zip --model medgemma-1.5-4b-it --json > drafts.jsonl
 
         aris draft chest.png --json | jq .sections.impression
 
-        aris draft chest.dcm --model google/medgemma-1.5-4b-it
+        aris draft chest.dcm --model medgemma-1.5-4b-it
 
         aris draft chest.dcm --evidence maps --json | aris export - -f sr
     """

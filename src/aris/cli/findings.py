@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def findings(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Films: DICOM, PNG, JPEG or TIFF.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Films: DICOM, PNG, JPEG or TIFF.")],
     model: o.ModelOption = "aris-nano",
     finding: Annotated[
         list[str] | None,

@@ -15,6 +15,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from aris.cli.helptext import readable
 from aris.cli.terminal import note, write
 from aris.errors import ArisError
 
@@ -37,6 +38,9 @@ class Group(TyperGroup):
         _State.interrupted = False
         args = [arg for arg in args[:end] if arg != DEBUG] + args[end:]
         return super().parse_args(ctx, args)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return readable(super().get_command(ctx, cmd_name))
 
     def make_context(self, *args: Any, **keywords: Any) -> Any:
         with one_line_endings():
