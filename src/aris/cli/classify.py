@@ -48,8 +48,8 @@ def classify(
 
         aris classify tile.png --model medgemma-1.5-4b-it
 
-        aris classify lesion.jpg --kind skin -o nevus -o melanoma -q "What is it?" \\
-            --model medgemma-4b-it
+        aris classify lesion.jpg --kind skin -o nevus -o melanoma \\
+            -q "What is it?" --model medgemma-4b-it
     """
     one_of(by, _BY, param="--by")
     if option and question is None:

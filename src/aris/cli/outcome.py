@@ -42,6 +42,10 @@ class Group(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return readable(super().get_command(ctx, cmd_name))
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        readable(self)
+        super().format_help(ctx, formatter)
+
     def make_context(self, *args: Any, **keywords: Any) -> Any:
         with one_line_endings():
             return super().make_context(*args, **keywords)

@@ -26,6 +26,7 @@ from aris.tasks.scope import FORCED, Kind, evidence_warning, refusal
 from aris.tasks.sides import side_of
 
 NO_OUTLINE = "evidence of the model, no outline"
+DIFFUSE = "the evidence is spread over the image: no box is drawn"
 UNKNOWN_SIDE = "the file does not say how the patient lies on the image: the side of the evidence is not known"
 # Sentences of a draft without scored findings that get a map, at most: each takes as long as reading the prompt anew.
 MOST_SENTENCES = 4
@@ -170,6 +171,8 @@ def _evidence(
             {**about, **values, "assessed": False, "note": "no part of the image speaks for it: there is no map"}
         )
     hot = hot_regions(relevance) if regions else ()
+    if regions and not hot:
+        warnings.append(DIFFUSE)
     orientation = None if case.film is None else case.film.patient_orientation
     label = str(about["about"])[:200]
     if hot and orientation is None:
