@@ -1,10 +1,11 @@
-"""What a new user meets: help that can be read, names that are suggested, facts told of pictures, counts that are right."""
+"""What a new user meets: help that can be read, names that are suggested, facts told of pictures, right counts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,15 @@ from scripted_backend import ScriptedBackend, spec
 Aris = Callable[..., Any]
 Scripted = Callable[..., ScriptedBackend]
 COMMANDS = [
-    "", "draft", "findings", "classify", "locate", "compare", "calibrate", "ask", "export", "deidentify", "chat", "serve",
-    "bench", "models", "models show", "models quantize", "tune", "tune run", "tune check", "tune merge", "tune export",
+    "", "draft", "findings", "classify", "locate", "compare", "calibrate", "ask", "export", "deidentify", "chat",
+    "serve", "bench", "models", "models show", "models quantize", "tune", "tune run", "tune check", "tune merge", "tune export",
     "node", "node serve", "node return", "node studies",
 ]  # fmt: skip
 
 
 def shown(command: str, width: int) -> str:
-    result = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": str(width), "TERMINAL_WIDTH": str(width)})
+    wide = {"COLUMNS": str(width), "TERMINAL_WIDTH": str(width)}
+    result = CliRunner().invoke(app, [*command.split(), "--help"], env=wide)
     assert result.exit_code == 0
     return str(result.output)
 
@@ -45,7 +47,7 @@ def test_help_is_wrapped_by_the_terminal_and_not_by_the_source(command: str) -> 
         assert max(map(len, text.splitlines())) <= width
         prose = text.partition("Examples:")[0].partition("╭")[0].splitlines()
         # A line that ends early is the end of its paragraph: the next one is empty.
-        for line, after in zip(prose, prose[1:], strict=False):
+        for line, after in pairwise(prose):
             first = after.strip().partition(" ")[0]
             if line.strip() and first and not line.strip().startswith("Usage"):
                 assert len(line.rstrip()) + 1 + len(first) >= width - 1, (command, line, after)
@@ -129,12 +131,12 @@ def test_results_of_a_model_not_for_patients_say_so(aris: Aris, scripted: Script
 def test_a_folder_counts_and_names_each_file_once(aris: Aris, scripted: Scripted, tmp_path: Path) -> None:
     scripted()
     PIL.Image.fromarray(filmlike()).save(tmp_path / "good.png")
-    coloured = np.full((128, 128, 3), (200, 60, 160), dtype=np.uint8) - np.arange(128, dtype=np.uint8)[:, None, None] // 4
-    PIL.Image.fromarray(coloured).save(tmp_path / "tile.png")
+    shade = np.arange(128, dtype=np.uint8)[:, None, None] // 4
+    PIL.Image.fromarray(np.full((128, 128, 3), (200, 60, 160), dtype=np.uint8) - shade).save(tmp_path / "tile.png")
     (tmp_path / "bad.png").write_bytes(b"\x89PNG broken")
     result = aris("draft", tmp_path)
     assert result.exit_code == 1 and result.output.count("bad.png") == 1
-    assert result.stderr.strip().splitlines()[-2:] and "1 draft, 1 outside the model's scope, 1 not read" in result.stderr
+    assert "1 draft, 1 outside the model's scope, 1 not read" in result.stderr
 
 
 def test_a_question_that_is_not_answered_ends_with_1(aris: Aris, scripted: Scripted, tmp_path: Path) -> None:

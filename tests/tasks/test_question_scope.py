@@ -90,8 +90,8 @@ def test_a_declared_finding_is_answered_by_its_score(question: str, probability:
 @pytest.mark.parametrize(
     "question",
     [
-        "Is the heart enlarged?", "Is there no pneumonia?", "Which lobe has the pneumonia?", "Is the pneumonia viral?",
-        "Is pneumonia absent?", "Is there a fracture?", "Wo ist das Herz?", "Yes or no?", "Is there pneumonia or edema?",
+        "Is the heart enlarged?", "Is there no pneumonia?", "Which lobe has the pneumonia?", "Is pneumonia absent?",
+        "Is the pneumonia viral?", "Is there a fracture?", "Wo ist das Herz?", "Yes or no?", "Pneumonia or edema?",
     ],
 )  # fmt: skip
 def test_what_scores_cannot_answer_is_not_answered(question: str) -> None:
