@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from pydicom.data import get_testdata_file
-from reports import SIGNER, full
+from reports import IMAGE, SIGNER, full
 
 from aris.exchange.documents import document, read_report, report_from_task
 from aris.exchange.overlays import drawn
@@ -84,11 +83,7 @@ def test_sr_says_it_first_and_all_read_back(report: Report, tmp_path: Path) -> N
             assert said and said[0].ConceptNameCodeSequence[0].CodeMeaning == "Never for patient care"
 
 
-def test_overlays_say_it_on_the_picture(tmp_path: Path) -> None:
-    from reports import IMAGE
-
-    source = pydicom.dcmread(str(get_testdata_file("RG1_UNCR.dcm", read=True) or get_testdata_file("CT_small.dcm")))
-    source.SOPInstanceUID, source.SOPClassUID = IMAGE.uid, IMAGE.sop_class
+def test_overlays_say_it_on_the_picture() -> None:
     made = full(regions=())
     pixels = np.zeros((200, 90), dtype=np.uint8)
     narrow, other = drawn(made, IMAGE.uid, pixels), drawn(made.model_copy(update={"caution": ""}), IMAGE.uid, pixels)
