@@ -223,11 +223,11 @@ def test_the_command_lists_every_wrong_row_and_exits_with_1(tmp_path: Path) -> N
     assert result.exit_code == 1
     assert f"{data}:2: not an object" in result.stdout and f"{data}:3: " in result.stdout
     assert "[[Yes<end_of_turn>]]" in result.stdout
-    write(data, *(chat(f"one {index}", "Yes") for index in range(40)))
+    write(data, *(chat(f"one {index}", "Yes") for index in range(100)))
     result = CliRunner().invoke(app, ["tune", "check", str(data), "--model", str(model), "--json"])
     assert result.exit_code == 0
     found = json.loads(result.stdout)
-    assert found["good"] and found["rows"] == {"d.jsonl": 40} and found["refused"] == []
+    assert found["good"] and found["rows"] == {"d.jsonl": 100} and found["refused"] == []
 
 
 def test_what_a_run_would_refuse_of_the_whole_is_refused_here(tmp_path: Path, processor: PromptProcessor) -> None:
@@ -245,7 +245,7 @@ def test_what_a_run_would_refuse_of_the_whole_is_refused_here(tmp_path: Path, pr
     write(folder / "validation.jsonl", chat("another", "No"))
     assert refused() == refused("records") == []
     assert "no rows" in refused("records", mixture={"other": 1.0})[0]
-    assert "validation row of the task" in refused("records", best="accuracy of x", metrics={"x": ("accuracy",)})[0]
+    assert "no task of the rows" in refused("records", best="accuracy of x", metrics={"x": ("accuracy",)})[0]
     assert "augment_strength" in refused("records", augment_strength=0.5)[0]
     (folder / "train.jsonl").unlink()
     write(folder / "train.jsonl", {"prompt": "p", "chosen": "a", "rejected": "b"}, chat("q", "Yes"))
