@@ -24,7 +24,9 @@ from aris.service.images import ImageReader
 from aris.tuning.conversations import Pair, read_conversations, read_rows
 from aris.tuning.data_check import check_data, data_files, file_splits, pieces
 from aris.tuning.pictures import PictureBank, ProcessedBank
+from aris.tuning.recipe import Recipe
 from aris.tuning.rows import Conversation, Turn, tokenize
+from aris.tuning.run import find_recipe
 from aris.tuning.splits import split_by_group
 from dicom_objects import as_bytes
 from dicom_objects import image as dicom_image
@@ -221,11 +223,33 @@ def test_the_command_lists_every_wrong_row_and_exits_with_1(tmp_path: Path) -> N
     assert result.exit_code == 1
     assert f"{data}:2: not an object" in result.stdout and f"{data}:3: " in result.stdout
     assert "[[Yes<end_of_turn>]]" in result.stdout
-    write(data, chat("one", "Yes"))
+    write(data, *(chat(f"one {index}", "Yes") for index in range(100)))
     result = CliRunner().invoke(app, ["tune", "check", str(data), "--model", str(model), "--json"])
     assert result.exit_code == 0
     found = json.loads(result.stdout)
-    assert found["good"] and found["rows"] == {"d.jsonl": 1}
+    assert found["good"] and found["rows"] == {"d.jsonl": 100} and found["refused"] == []
+
+
+def test_what_a_run_would_refuse_of_the_whole_is_refused_here(tmp_path: Path, processor: PromptProcessor) -> None:
+    def refused(recipe: str | None = None, **changes: Any) -> list[str]:
+        settings = Recipe.from_file(find_recipe(recipe), **changes) if recipe else None
+        report = check_data(folder, processor, recipe=settings, whole=True)
+        assert report.good is not bool(report.refused)
+        return list(report.refused)
+
+    folder = tmp_path / "d"
+    folder.mkdir()
+    write(folder / "train.jsonl", *(chat(f"q {index}", "Yes") for index in range(3)))
+    (said,) = refused()
+    assert "one side empty" in said and refused("records") == [said]
+    write(folder / "validation.jsonl", chat("another", "No"))
+    assert refused() == refused("records") == []
+    assert "no rows" in refused("records", mixture={"other": 1.0})[0]
+    assert "no task of the rows" in refused("records", best="accuracy of x", metrics={"x": ("accuracy",)})[0]
+    assert "augment_strength" in refused("records", augment_strength=0.5)[0]
+    (folder / "train.jsonl").unlink()
+    write(folder / "train.jsonl", {"prompt": "p", "chosen": "a", "rejected": "b"}, chat("q", "Yes"))
+    assert "one kind" in refused()[0]
 
 
 def test_on_a_terminal_what_is_learned_is_green_and_nothing_else(

@@ -11,7 +11,7 @@ from test_tune_run import base, data, run  # noqa: F401
 
 from aris.checkpoints import load_model, open_checkpoint
 from aris.tuning.base import open_base
-from aris.tuning.merge import export_gguf, merged_model
+from aris.tuning.merge import export_gguf, merge, merged_model
 
 gguf: Any = pytest.importorskip("gguf")
 
@@ -35,3 +35,17 @@ def test_the_export_gives_the_same_logits_and_tokens(base: Path, data: Path, tmp
     assert names["blk.0.ffn_up.weight"] == (32, 48) and len(names) == 2 + 13 * 6
     norm = next(tensor for tensor in reader.tensors if tensor.name == "output_norm.weight")
     torch.testing.assert_close(torch.from_numpy(norm.data.copy()), tuned.language_model.norm.weight.detach() + 1)
+
+
+def test_a_base_from_gguf_merges_into_a_folder_that_opens(base: Path, data: Path, tmp_path: Path) -> None:  # noqa: F811
+    run(base, data, tmp_path / "run")
+    path = tmp_path / "base.gguf"
+    export_gguf(str(base), tmp_path / "run", path, dtype=torch.float32)
+    merge(str(path), tmp_path / "run", tmp_path / "merged", dtype=torch.float32)
+    ids = torch.arange(2, 150)[None]
+    with torch.no_grad():
+        merged = load_model(open_checkpoint(str(tmp_path / "merged")), dtype=torch.float32)
+        assert (merged_model(str(path), tmp_path / "run", torch.float32)(ids) - merged(ids)).abs().max() < 1e-4
+    for text in ("Yes, pneumonia in both lungs.\n\nNo é", "<start_of_turn>user\nlungs<end_of_turn>"):
+        tokenizers = [open_base(str(each)).processor.tokenizer for each in (path, tmp_path / "merged")]
+        assert tokenizers[0].encode(text) == tokenizers[1].encode(text)

@@ -6,6 +6,7 @@ calibrated findings need a server that tells its calibration, which ours does.
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +32,7 @@ class RemoteBackend:
         spec: the registry's entry of that name, if it has one; its scope then holds for the remote model too.
         calibration: what the endpoint tells of it; {} where it tells nothing.
         reads_images: whether the model has a tower, as far as is known; True where it is not.
+        adapter: its name, where it is one that the endpoint serves beside its base; else None.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class RemoteBackend:
         changes = own.get("changes")
         self.changes = changes if isinstance(changes, str) else ""
         self._ours = bool(own)
+        # An adapter beside the model it was put on: nothing is declared of what it can answer.
+        self.adapter: str | None = self.name if card.get("parent") else None
         self._reads_back: bool | None = None  # whether it tells what prompts' tokens were given; not known yet
         reads = own.get("reads_images")
         if isinstance(reads, bool):
@@ -97,7 +101,7 @@ class RemoteBackend:
             raise PromptError(f"conversation: it must end with the {role}'s turn for the model to go on from")
         if options.thinking and self.spec is not None and not self.spec.thinking:
             raise ModelError(f"{self.name}: this model was not trained to think first; leave thinking out")
-        body = request_body(options.adapter or self.name, messages, options)
+        body = request_body(options.adapter or self.name, messages, options) | self._own_fields()
         return RemoteStream(self._client, body, options, messages, thoughts=thoughts, started=time.perf_counter())
 
     def generate(self, messages: Sequence[Message], options: GenerationOptions | None = None) -> Reply:
@@ -153,6 +157,10 @@ class RemoteBackend:
             for question, choices in questions
         ]
 
+    def _own_fields(self) -> dict[str, Any]:
+        """Our own server's field: the tasks on this side look at the model's scope themselves, with what files say."""
+        return {"ignore_scope": True} if self._ours else {}
+
     def _other(self, messages: Sequence[Message], choice: str, prompt_tokens: int) -> float:
         """The log-probability of an answer that is not among the likeliest."""
         found = self._read(messages, choice, prompt_tokens) if self._reads_back is not False else None
@@ -173,7 +181,7 @@ class RemoteBackend:
         options = GenerationOptions(max_tokens=1, continue_final_message=True)
         body = request_body(self.name, [*messages, assistant(choice)], options)
         body = {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
-        body |= {"prompt_logprobs": 0}
+        body |= {"prompt_logprobs": 0} | self._own_fields()
         if self._ours:  # what comes before is not asked for, and then need not be read again
             body |= {"logprob_start_len": prompt_tokens}
         try:
@@ -195,7 +203,8 @@ class RemoteBackend:
     def _forced(self, messages: Sequence[Message], choice: str) -> float:
         """The log-probability of an answer that the endpoint is made to write."""
         options = GenerationOptions(max_tokens=4 * len(choice.encode()) + 8, top_logprobs=0)
-        body = request_body(self.name, messages, options) | {"structured_outputs": {"choice": [choice]}}
+        body = request_body(self.name, messages, options) | self._own_fields()
+        body |= {"structured_outputs": {"choice": [choice]}}
         stream = RemoteStream(self._client, body, options, messages, thoughts=False, started=time.perf_counter())
         try:
             written = "".join(stream)
@@ -235,4 +244,6 @@ def _choose(cards: Sequence[Mapping[str, Any]], wanted: str | None, url: str) ->
     for card, name in zip(cards, names, strict=True):
         if name == wanted or (spec is not None and find(name) is spec):
             return card
-    raise ModelError(f"{url}: it does not serve {wanted!r:.100}, but {listed or 'nothing'}")
+    near = difflib.get_close_matches(wanted, names, n=1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    raise ModelError(f"{url}: it does not serve {wanted!r:.100}, but {listed or 'nothing'}{meant}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,26 +19,39 @@ from aris.model import MedGemma
 SHARD_BYTES = 4 << 30
 
 
-def save_folder(model: MedGemma, source: Checkpoint, out: Path, dtype: torch.dtype = torch.bfloat16) -> None:
+def save_folder(
+    model: MedGemma,
+    source: Checkpoint,
+    out: Path,
+    dtype: torch.dtype = torch.bfloat16,
+    beside: Callable[[Path], None] | None = None,
+) -> None:
     """Write weights in shards under the official names, and beside them the source's tokenizer and settings.
+
+    A tower with a stem, as aris-nano's, is written in the same layout, which Aris opens and transformers does not know.
 
     Args:
         out: a new folder, which appears whole or not at all.
+        beside: writes the tokenizer and what else goes with the weights, for a source that is no Hugging Face folder.
 
     Raises:
-        CheckpointError: the source is no Hugging Face folder, whose tokenizer could be copied, or its tower has a
-            stem, which transformers does not know; or `out` is there already or cannot be written.
+        CheckpointError: the source is no Hugging Face folder, whose tokenizer could be copied, and nothing writes one;
+            or `out` is there already or cannot be written.
     """
     tokenizer = source.tokenizer.path
-    if tokenizer is None:
+    if tokenizer is None and beside is None:
         raise CheckpointError(f"{source.name}: only a model in Hugging Face layout can be merged; export it to GGUF")
-    if source.config.vision is not None and source.config.vision.stem_channels:
-        raise CheckpointError(f"{source.name}: its tower has a stem that transformers does not know")
     with suppress(OSError):
         out.parent.mkdir(parents=True, exist_ok=True)
     state = {_official_name(name, model): tensor for name, tensor in model.state_dict().items()}
     with new_folder(out) as folder:
-        for file in sorted(tokenizer.parent.iterdir()):
+        if tokenizer is None:
+            assert beside is not None
+            (folder / "config.json").write_text(json.dumps(source.config.to_dict()), encoding="utf-8")
+            if source.processor:
+                (folder / "preprocessor_config.json").write_text(json.dumps(source.processor), encoding="utf-8")
+            beside(folder)
+        for file in () if tokenizer is None else sorted(tokenizer.parent.iterdir()):
             if file.suffix in (".json", ".model", ".jinja") and not file.name.endswith(".index.json"):
                 shutil.copyfile(file, folder / file.name)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

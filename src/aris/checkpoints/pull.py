@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aris.checkpoints import digests
-from aris.checkpoints.registry import ModelSpec
+from aris.checkpoints.registry import ModelSpec, did_you_mean
 from aris.errors import CheckpointError
 
 # What a checkpoint needs; pickles are never fetched.
@@ -29,7 +29,9 @@ def local_folder(name: str, spec: ModelSpec | None, *, revision: str | None = No
     """
     repo = spec.repo if spec is not None else name
     if repo.count("/") != 1 or repo.startswith((".", "/", "~")) or repo.endswith("/"):
-        raise CheckpointError(f"{name}: no such model, folder or .gguf file; see: aris models list")
+        raise CheckpointError(
+            f"{name}: no such model, folder or .gguf file; see: aris models list{did_you_mean(name)}"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -37,7 +39,8 @@ def local_folder(name: str, spec: ModelSpec | None, *, revision: str | None = No
     try:
         return Path(snapshot_download(repo, revision=wanted, local_files_only=True, allow_patterns=_PATTERNS))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError):
-        raise CheckpointError(f"{name}: not on this machine; run: aris models pull {name}") from None
+        meant = "" if spec is not None else did_you_mean(name)
+        raise CheckpointError(f"{name}: not on this machine; run: aris models pull {name}{meant}") from None
 
 
 def pull(name: str, spec: ModelSpec | None, *, revision: str | None = None) -> Path:
@@ -50,7 +53,7 @@ def pull(name: str, spec: ModelSpec | None, *, revision: str | None = None) -> P
     if not repo:
         raise CheckpointError(f"{name}: comes with the package; there is nothing to pull")
     if repo.count("/") != 1:
-        raise CheckpointError(f"{name}: no such model; see: aris models list")
+        raise CheckpointError(f"{name}: no such model; see: aris models list{did_you_mean(name)}")
     from huggingface_hub import HfApi, snapshot_download
 
     wanted = revision or (spec.revision if spec is not None else None)

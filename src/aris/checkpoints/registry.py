@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
 
 
@@ -39,6 +40,8 @@ class Scope:
         views: DICOM View Position (0018,5101) codes; empty for no declared limit.
         age_years: lowest and highest patient age, inclusive; None for no declared limit.
         findings: those with validated probabilities.
+        free_answers: whether its own words to a question about an image are given; False where they are known to rest
+            on the question and not on the image, so that only the findings' scores answer.
         note: limits in words.
     """
 
@@ -48,6 +51,7 @@ class Scope:
     views: tuple[str, ...] = ()
     age_years: tuple[float, float] | None = None
     findings: tuple[FindingScope, ...] = ()
+    free_answers: bool = True
     note: str = ""
 
 
@@ -66,6 +70,7 @@ class ModelSpec:
         thinking: whether it was trained to think first when asked to.
         context: tokens it reads at most.
         instruction_tuned: whether it follows a conversation.
+        patient_care: False for a model that is for trying and testing only; all that it writes says so.
         scope: what it may be asked.
     """
 
@@ -79,6 +84,7 @@ class ModelSpec:
     thinking: bool = False
     context: int = 131_072
     instruction_tuned: bool = True
+    patient_care: bool = True
     scope: Scope = field(default_factory=Scope)
 
 
@@ -124,7 +130,7 @@ _NANO = Scope(
     uses=(
         Use("draft", "chest film", "written from the calibrated score of pneumonia; its wording is not validated"),
         Use("findings", "chest film", "see the findings' own evidence"),
-        Use("ask", "chest film", "VQA-RAD test, closed questions: see the model card"),
+        Use("ask", "chest film", "only what the findings' scores answer"),
         Use("evidence", "chest film", "insertion 0.938, deletion 0.662, random maps 0.822 and 0.833, on 302 films "
             "of chest_pediatric test; the maps are no outlines"),
     ),
@@ -138,6 +144,8 @@ _NANO = Scope(
             "centre; the best of three pixel baselines 0.910",
         ),
     ),
+    # With another question's image or none its yes and no are as good (model card, "What rests on the image").
+    free_answers=False,
     note="Frontal chest films of children (training: one centre, about 1 to 5 years). For trying, testing and "
     "continuous integration only; never for patient care.",
 )
@@ -164,6 +172,7 @@ def _gemma(size: str, revision: str | None, *, tuned: bool) -> ModelSpec:
         multimodal=not small,
         context=32_768 if small else 131_072,
         instruction_tuned=tuned,
+        patient_care=False,
         scope=Scope(tasks=("ask",), note="A general model without medical tuning."),
     )
 
@@ -171,7 +180,7 @@ def _gemma(size: str, revision: str | None, *, tuned: bool) -> ModelSpec:
 REGISTRY: tuple[ModelSpec, ...] = (
     ModelSpec(
         "aris-nano", "", None, "270M + 7M", False, "Gemma terms of use (NOTICE in the package)", True,
-        context=32_768, scope=_NANO,
+        context=32_768, patient_care=False, scope=_NANO,
     ),
     _medgemma("medgemma-4b-it", "290cda5eeccbee130f987c4ad74a59ae6f196408", "4B"),
     _medgemma("medgemma-4b-pt", None, "4B", instruction_tuned=False),
@@ -196,6 +205,22 @@ REGISTRY: tuple[ModelSpec, ...] = (
     _gemma("27b", "9fe3c4ebc93fbadb14913801536d022054ef11cc", tuned=False),
     _gemma("27b", "005ad3404e59d6023443cb575daa05336842228a", tuned=True),
 )  # fmt: skip
+
+
+def similar(name: str) -> tuple[str, ...]:
+    """Names of the registry that somebody may have meant, the likeliest first; at most three, empty if none is near."""
+    wanted = name.strip().lower().rpartition("/")[2]
+    names = [spec.name for spec in REGISTRY]
+    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
+    # What was left out of a name, as in "nano" or "medgemma-27b".
+    near += [each for each in names if wanted and len(wanted) > 2 and (wanted in each or each in wanted)]
+    return tuple(dict.fromkeys(near))[:3]
+
+
+def did_you_mean(name: str) -> str:
+    """" did you mean ...?" for the end of a message about a name that is not known; "" if nothing is near."""
+    near = similar(name)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def find(name: str) -> ModelSpec | None:

@@ -63,7 +63,8 @@ def aris(
 
     Nothing that a model writes is a diagnosis. Every draft is for a clinician to check and sign.
 
-    Exit codes: 0 done, 1 failed, 2 misused, 130 stopped by Ctrl-C.
+    Exit codes: 0 done; 1 failed: something could not be read, made or answered; 2 misused; 130 stopped by Ctrl-C. What
+    `draft` and `findings` do not assess, as it is outside the model's scope, is a result that says so, and leaves 0.
     """
 
 

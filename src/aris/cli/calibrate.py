@@ -10,6 +10,7 @@ import typer
 from aris.cli import options as o
 from aris.cli.session import Session
 from aris.cli.terminal import counting, note, one_line, write, write_json
+from aris.cli.words import one_of
 from aris.errors import DataError
 
 _METHODS = "platt|temperature|isotonic"
@@ -24,7 +25,9 @@ def calibrate(
     root: Annotated[
         Path | None, typer.Option("--root", metavar="DIR", help="What paths are relative to; default: the CSV's.")
     ] = None,
-    method: Annotated[str, typer.Option("--method", metavar=_METHODS, help="How to calibrate.")] = "platt",
+    method: Annotated[
+        str, typer.Option("--method", metavar="METHOD", help="How to calibrate: platt, temperature or isotonic.")
+    ] = "platt",
     sensitivity: Annotated[
         float | None, typer.Option("--sensitivity", min=0.0, max=1.0, help="The operating point reaches at least this.")
     ] = None,
@@ -46,12 +49,11 @@ def calibrate(
 
     Examples:
 
-        aris calibrate labels.csv --out site.json --plot reliability.png --sensitivity 0.95
+        aris calibrate labels.csv --out site.json --sensitivity 0.95
 
         aris findings film.dcm --calibration site.json
     """
-    if method not in _METHODS.split("|"):
-        raise typer.BadParameter(f"{method!r} is not one of {_METHODS}", param_hint="--method")
+    one_of(method, _METHODS.split("|"), param="--method")
     if sensitivity is not None and specificity is not None:
         raise typer.BadParameter("give one of --sensitivity and --specificity", param_hint="--specificity")
     from aris.tasks.label_files import film_logits, read_labels

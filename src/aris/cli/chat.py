@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aris.cli import facts as known
 from aris.cli import options as o
+from aris.cli.ask import tell
+from aris.cli.kinds import KindOption, kind
 from aris.cli.outcome import INTERRUPTED, forget_interrupt, report
 from aris.cli.session import Session, generation_options
 from aris.cli.terminal import note, write, write_json
@@ -16,8 +19,10 @@ from aris.errors import ArisError
 
 if TYPE_CHECKING:
     from aris.backends import GenerationOptions
-    from aris.imaging import Film
     from aris.prompting import Message
+    from aris.tasks import Case
+    from aris.tasks.film_facts import Facts
+    from aris.tasks.scope import Kind
 
 HELP = "/image FILE adds an image to the next question, /clear starts anew, /quit ends (or Ctrl-D)"
 
@@ -27,8 +32,12 @@ def chat(
         list[str] | None,
         typer.Option("--image", "-i", metavar="FILE", help="An image of the first question; may be repeated."),
     ] = None,
+    image_kind: KindOption = None,
+    age: known.AgeOption = None,
+    view: known.ViewOption = None,
     model: o.ModelOption = "aris-nano",
     mmproj: o.MmprojOption = None,
+    force: o.ForceOption = False,
     json: Annotated[bool, typer.Option("--json", help="JSON Lines on stdout, one an answer.")] = False,
     system: Annotated[str | None, typer.Option("--system", help="Instructions before the conversation.")] = None,
     max_tokens: o.MaxTokensOption = None,
@@ -45,6 +54,9 @@ def chat(
 ) -> None:
     """Talk with a model: one line, one question. In the conversation: /image FILE, /clear, /help, /quit.
 
+    Images are asked about inside the model's declared scope only, those of earlier questions too: what it cannot answer
+    it says, with the reason. --age and --view hold for all images of the conversation whose files say neither.
+
     Examples:
 
         aris chat -i chest.dcm
@@ -57,7 +69,9 @@ def chat(
     generation = generation_options(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, max_tokens=max_tokens
     )
-    conversation = Conversation(session, generation, system, json=json)
+    conversation = Conversation(
+        session, generation, system, json=json, kind=kind(image_kind), facts=known.told(age, view), force=force
+    )
     for file in image or ():
         conversation.add_image(file)
     typing = sys.stdin.isatty()
@@ -85,18 +99,30 @@ def chat(
 class Conversation:
     """What was said so far, and the images that wait for the next question."""
 
-    def __init__(self, session: Session, options: GenerationOptions, system: str | None, *, json: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        options: GenerationOptions,
+        system: str | None,
+        *,
+        json: bool,
+        kind: Kind | None,
+        facts: Facts,
+        force: bool,
+    ) -> None:
         self._session = session
         self._options = options
         self._system = system
         self._json = json
-        self._films: list[Film] = []
+        self._kind, self._facts, self._force = kind, facts, force
+        self._cases: list[Case] = []
+        self._shown: tuple[Case, ...] = ()
         self._history: list[Message] = []
         self.clear()
 
     def clear(self) -> None:
         """Forget what was said."""
-        self._films = []
+        self._cases, self._shown = [], ()
         self._history = []
         if self._system:
             from aris.prompting import system
@@ -109,12 +135,13 @@ class Conversation:
         Raises:
             ImageError: it cannot be read.
         """
-        from aris.imaging import read_film
+        from aris.tasks.cases import as_case
+        from aris.tasks.film_facts import with_facts
 
-        film = read_film(file)
-        for warning in film.warnings:
+        case = with_facts(as_case(file, self._kind), self._facts)
+        for warning in case.warnings:
             note(f"! {warning}")
-        self._films.append(film)
+        self._cases.append(case)
 
     def take(self, line: str) -> None:
         """Do what a line says: a command or a question."""
@@ -133,7 +160,12 @@ class Conversation:
     def _answer(self, question: str) -> None:
         from aris.tasks import AnswerStream
 
-        stream = AnswerStream(self._session.backend, question, self._films, self._history, options=self._options)
+        stream = AnswerStream(
+            self._session.backend, question, self._cases, self._history, options=self._options, force=self._force,
+            earlier=self._shown,
+        )  # fmt: skip
+        if not self._json:
+            tell(stream)
         for piece in stream:
             if not self._json:
                 write(piece)
@@ -143,8 +175,9 @@ class Conversation:
         else:
             write("" if answer.answer.endswith("\n") else "\n")
             for warning in answer.warnings:
-                note(f"! {warning}")
-        self._history, self._films = stream.history, []
+                if warning not in stream.warnings:
+                    note(f"! {warning}")
+        self._history, self._cases, self._shown = stream.history, [], stream.shown
 
 
 def _read_line(typing: bool) -> str | None:

@@ -12,13 +12,14 @@ from aris.cli.kinds import KindOption, kind
 from aris.cli.outcome import FAILED, interruptible, report
 from aris.cli.session import Session
 from aris.cli.terminal import note, one_line, probability, working, write, write_json
+from aris.cli.words import one_of
 from aris.errors import ImageError
 
 _BY: tuple[Literal["auto", "score", "answer"], ...] = ("auto", "score", "answer")
 
 
 def classify(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Images, slides or series.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Images, slides or series.")],
     option: Annotated[
         list[str] | None,
         typer.Option("--option", "-o", metavar="TEXT", help="One option; repeated. Default: nine colorectal tissues."),
@@ -46,12 +47,12 @@ def classify(
 
     Examples:
 
-        aris classify tile.png --model google/medgemma-1.5-4b-it
+        aris classify tile.png --model medgemma-1.5-4b-it
 
-        aris classify lesion.jpg --kind skin -o nevus -o melanoma -q "What is it?" --model medgemma-4b-it
+        aris classify lesion.jpg --kind skin -o nevus -o melanoma \\
+            -q "What is it?" --model medgemma-4b-it
     """
-    if by not in _BY:
-        raise typer.BadParameter(f"{by!r} is not one of {', '.join(_BY)}", param_hint="--by")
+    one_of(by, _BY, param="--by")
     if option and question is None:
         raise typer.BadParameter("say with --question what the options answer", param_hint="--option")
     session = Session(
@@ -80,11 +81,14 @@ def classify(
         if json:
             write_json(result.model_dump(mode="json"))
             continue
+        if result.forced:
+            for warning in result.warnings:
+                write(f"! {one_line(warning)}\n", raw=True)
         write(f"{one_line(file)}: {one_line(result.choice or 'no option')} ({result.scored_by})\n", raw=True)
         for each in sorted(result.options, key=lambda each: -(each.logprob or 0)):
             if each.logprob is not None:
                 write(f"  {probability(math.exp(each.logprob))}  {one_line(each.text)}\n", raw=True)
-        for warning in result.warnings:
+        for warning in () if result.forced else result.warnings:
             write(f"  ! {one_line(warning)}\n", raw=True)
     if failed < len(files):
         note(session.caution)

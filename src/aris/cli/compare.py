@@ -33,7 +33,7 @@ def compare(
 
     Examples:
 
-        aris compare march.dcm june.dcm --model google/medgemma-1.5-4b-it
+        aris compare march.dcm june.dcm --model medgemma-1.5-4b-it
     """
     session = Session(
         model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url

@@ -17,7 +17,7 @@ from aris.regular import read_regular
 
 
 def deidentify(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="DICOM files, or folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="DICOM files, or folders of them.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to: patient/study/object.dcm.")],
     key: Annotated[
         Path,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aris.cli import facts as known
 from aris.cli import options as o
 from aris.cli.kinds import KindOption, kind
 from aris.cli.letters import Letters, TextOption
@@ -30,7 +31,7 @@ INCOMPLETE = "the draft is not complete"
 
 def draft(
     files: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Films, pictures, slides, series; folders and zips of them.")
+        list[str], typer.Argument(metavar="PATH", help="Films, pictures, slides, series; folders and zips of them.")
     ],
     image_kind: KindOption = None,
     calibration: Annotated[
@@ -38,6 +39,8 @@ def draft(
     ] = None,
     evidence: o.EvidenceOption = None,
     look_for_text: TextOption = False,
+    age: known.AgeOption = None,
+    view: known.ViewOption = None,
     model: o.ModelOption = "aris-nano",
     mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout a file, one a line.")] = False,
@@ -57,18 +60,18 @@ def draft(
     """Draft a report of each examination: gate and scored findings first, then the text as it is written.
 
     A folder or archive is sorted into studies, which come one after another; what cannot be read stops nothing, and
-    the exit code is then 1. What is outside the model's declared scope gets no text. Nothing here is ever more than a
-    draft.
+    the exit code is then 1. What is outside the model's declared scope gets no text, which leaves the exit code 0: the
+    summary counts it. Nothing here is ever more than a draft.
 
     Examples:
 
         aris draft chest.dcm
 
-        aris draft study.zip --model google/medgemma-1.5-4b-it --json > drafts.jsonl
+        aris draft study.zip --model medgemma-1.5-4b-it --json > drafts.jsonl
 
         aris draft chest.png --json | jq .sections.impression
 
-        aris draft chest.dcm --model google/medgemma-1.5-4b-it
+        aris draft chest.dcm --model medgemma-1.5-4b-it
 
         aris draft chest.dcm --evidence maps --json | aris export - -f sr
     """
@@ -79,35 +82,42 @@ def draft(
     maps = Maps(evidence, session)
     letters = Letters(look_for_text)
     from aris.imaging import Skipped
+    from aris.tasks.film_facts import with_facts
 
-    failed = done = 0
-    for file in files:
+    failed = done = refused = left = 0
+    facts = known.told(age, view)
+    for number, file in enumerate(files, 1):
         try:
             for case in _cases(session, file, image_kind):
                 if isinstance(case, Skipped):
                     failed += 1
                     _refused(case, file, json=json)
                     continue
+                case = with_facts(case, facts)
                 with_site = session.calibration(calibration)
                 if letters.wanted:
                     with interruptible(INCOMPLETE, text=False), working(f"looking for text on {file}"):
                         case = letters.on_case(case)
-                _one(
+                written = _one(
                     session, case, with_site, maps, json=json, force=force, options=generation, max_tokens=max_tokens
                 )
-                done += 1
+                done += written
+                refused += not written
         except ImageError as error:
             failed += 1
             if json:
                 write_json({"file": file, "error": str(error)})
             report(error)
         except ArisError as error:
-            failed += 1
             report(error)
-            break  # the next file would meet the same
-    if done + failed > len(files):
-        note(f"{done} drafts, {failed} not read")
-    if failed:
+            left = len(files) - number + 1  # the next file would meet the same
+            break
+    if done + failed + refused + left > len(files) or ((refused or left) and len(files) > 1):
+        drafts = "1 draft" if done == 1 else f"{done} drafts"
+        outside = f", {refused} outside the model's scope" if refused else ""
+        given_up = f", {left} of {len(files)} paths not finished" if left else ""
+        note(f"{drafts}{outside}, {failed} not read{given_up}")
+    if failed or left:
         raise typer.Exit(FAILED)
 
 
@@ -125,12 +135,13 @@ def _cases(session: Session, file: str, image_kind: str | None) -> Iterator[Case
 
 
 def _refused(skipped: Skipped, file: str, *, json: bool) -> None:
-    """One line for what could not be read."""
+    """One line for what could not be read; of what lies inside what was typed on stdout, as it may name a patient."""
     reason = without(skipped.reason, skipped.source)
     if json:
         write_json({"file": skipped.source, "error": reason})
     elif skipped.source != file:
         write(f"not read: {one_line(skipped.source)}: {one_line(reason)}\n", raw=True)
+        return
     report(ImageError(inside(f"{skipped.source}: {reason}", skipped.source, file)))
 
 
@@ -144,7 +155,8 @@ def _one(
     force: bool,
     options: GenerationOptions,
     max_tokens: int | None,
-) -> None:
+) -> bool:
+    """Draft one examination and print it; whether a text was written, which one outside the scope does not get."""
     file = case.source
     with interruptible(INCOMPLETE, text=False):
         backend = session.backend
@@ -164,16 +176,21 @@ def _one(
                 draft = draft.model_copy(update={"evidence": maps.save(draft.evidence, case)})
             finally:  # a full disk costs the maps and not the draft
                 write_json(draft.model_dump(mode="json"))
-            return
+            return bool(draft.text)
         heading(f"{MARK} \u00b7 {backend.name} \u00b7 {file}")
+        heading(session.caution)
+        before = stream.assessment.warnings
+        for warning in before:
+            write(f"! {one_line(warning)}\n", raw=True)
         write(_scores(stream.assessment))
         for piece in stream:
             write(piece)
         draft = stream.draft
-        _end(draft)
+        _end(draft, before)
         maps.tell(maps.save(draft.evidence, case))
         heading(f"{MARK}. {session.caution}")
         _took(draft)
+        return bool(draft.text)
 
 
 def _scores(assessment: FilmFindings) -> str:
@@ -188,17 +205,18 @@ def _scores(assessment: FilmFindings) -> str:
     return "".join([*lines, "\n"]) if lines else ""
 
 
-def _end(draft: Draft) -> None:
-    """What stands under the text: the warnings."""
+def _end(draft: Draft, before: Sequence[str]) -> None:
+    """What stands under the text: the warnings that did not stand before it."""
     text = draft.text
     if text:
         write("\n" if text.endswith("\n") else "\n\n")
     _uncertain(draft)
     if draft.priority != "routine":
         write(f"PRIORITY: {draft.priority}\n")
-    for warning in draft.warnings:
+    more = [each for each in draft.warnings if each not in before]
+    for warning in more:
         write(f"! {one_line(warning)}\n", raw=True)
-    if draft.warnings:
+    if more or draft.priority != "routine":
         write("\n")
 
 

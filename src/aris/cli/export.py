@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aris.cli.terminal import note, one_line, write, write_json
+from aris.cli.words import one_of
 from aris.errors import ExchangeError
 from aris.regular import read_regular
 
@@ -46,7 +47,8 @@ def export(
         ),
     ] = None,
     regions: Annotated[
-        Path | None, typer.Option(help="JSON list of boxes: label, box [left, top, right, bottom] in pixels, ....")
+        Path | None,
+        typer.Option(help="JSON list of boxes, each with a label and a box: left, top, right, bottom in pixels."),
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Revision of the model, if it is not the known one.")] = None,
     prompt_version: Annotated[
@@ -61,7 +63,7 @@ def export(
 
     Examples:
 
-        aris draft chest.dcm --json | aris export - -f sr -f fhir -f pdf --name chest
+        aris draft chest.dcm --json | aris export - -f sr,fhir,pdf
 
         aris export chest.sr.dcm -f text --out texts
     """
@@ -70,8 +72,7 @@ def export(
 
     chosen = list(dict.fromkeys(part.strip() for each in formats for part in each.split(",")))
     for each in chosen:
-        if each not in FORMATS:
-            raise typer.BadParameter(f"{each!r} is not one of {_FORMATS}", param_hint="--format")
+        one_of(each, FORMATS, param="--format")
     found, images = _read(report, image, regions, revision, prompt_version)
     if name and Path(name).name != name:
         raise typer.BadParameter("it is a part of a file's name, not a path; choose the folder with --out",
@@ -95,6 +96,8 @@ def export(
         else:
             write(f"{one_line(str(path))}\n")
     note(found.mark)
+    if found.caution:
+        note(found.caution)
 
 
 def _read(

@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aris.cli import facts as known
 from aris.cli import options as o
 from aris.cli.letters import Letters, TextOption
 from aris.cli.maps import Maps
 from aris.cli.outcome import FAILED, interruptible, report
 from aris.cli.session import Session
-from aris.cli.terminal import counting, one_line, probability, write, write_json
+from aris.cli.terminal import counting, note, one_line, probability, write, write_json
 from aris.errors import ImageError
 
 if TYPE_CHECKING:
     from aris.tasks import FilmFindings
+    from aris.tasks.film_facts import Facts
 
 
 def findings(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Films: DICOM, PNG, JPEG or TIFF.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Films: DICOM, PNG, JPEG or TIFF.")],
     model: o.ModelOption = "aris-nano",
     mmproj: o.MmprojOption = None,
     finding: Annotated[
@@ -32,6 +34,8 @@ def findings(
     ] = None,
     evidence: o.EvidenceOption = None,
     look_for_text: TextOption = False,
+    age: known.AgeOption = None,
+    view: known.ViewOption = None,
     json: Annotated[bool, typer.Option("--json", help="JSON Lines on stdout, one a file, in order.")] = False,
     force: o.ForceOption = False,
     backend_url: o.BackendOption = None,
@@ -42,7 +46,8 @@ def findings(
 ) -> None:
     """Probabilities of findings on each film, inside the model's declared scope; "not assessed" outside it.
 
-    A file that cannot be read gets an error, the others go on, and the exit code is 1.
+    A file that cannot be read gets an error, the others go on, and the exit code is 1. "Not assessed" is a result:
+    a film outside the scope leaves the exit code 0, and is counted in a line on stderr.
 
     Examples:
 
@@ -57,14 +62,21 @@ def findings(
     )
     maps = Maps(evidence, session)
     letters = Letters(look_for_text)
-    failed = 0
-    done = 0
+    failed = refused = done = 0
     with counting("findings", len(files)) as step:
         for file in files:
             with interruptible(f"{done} of {len(files)} files are done", text=False):
-                failed += not _one(session, file, finding, calibration, maps, letters, json=json, force=force)
+                found = _one(
+                    session, file, finding, calibration, maps, letters, known.told(age, view), json=json, force=force
+                )
+            failed += found is None
+            refused += found is False
             done += 1
             step()
+    if len(files) > 1 and refused:
+        note(f"{len(files) - failed - refused} assessed, {refused} not assessed, {failed} not read")
+    if failed < len(files) and not json:
+        note(session.caution)
     if failed:
         raise typer.Exit(FAILED)
 
@@ -76,20 +88,22 @@ def _one(
     calibration: Path | None,
     maps: Maps,
     letters: Letters,
+    facts: Facts,
     *,
     json: bool,
     force: bool,
-) -> bool:
-    """Score one film and print it; False if it could not be read."""
+) -> bool | None:
+    """Score one film and print it; whether anything was assessed, None if it could not be read."""
     from aris.imaging import read_film
+    from aris.tasks.film_facts import with_facts
 
     try:
-        film = letters.on_film(read_film(file))
+        film = with_facts(letters.on_film(read_film(file)), facts)
     except ImageError as error:
         if json:
             write_json({"file": file, "error": str(error)})
         report(error)
-        return False
+        return None
     backend = session.backend
     from aris.tasks import findings as score
 
@@ -102,7 +116,7 @@ def _one(
     else:
         _print(result)
         maps.tell(result.evidence)
-    return True
+    return any(each.assessed for each in result.findings)
 
 
 def _print(result: FilmFindings) -> None:

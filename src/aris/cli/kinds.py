@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from aris.cli.words import one_of
+
 if TYPE_CHECKING:
     from aris.tasks.scope import Kind
 
@@ -13,9 +15,7 @@ NAMES = ("chest-film", "film", "ct", "mr", "pathology", "skin", "fundus")
 
 
 def _kind(value: str | None) -> str | None:
-    if value is not None and value.replace(" ", "-") not in NAMES:
-        raise typer.BadParameter(f"{value!r} is not one of {', '.join(NAMES)}")
-    return value
+    return value if value is None else one_of(value.strip().lower().replace(" ", "-"), NAMES)
 
 
 KindOption = Annotated[
@@ -23,8 +23,9 @@ KindOption = Annotated[
     typer.Option(
         "--kind",
         callback=_kind,
-        metavar="|".join(NAMES),
-        help="What the image is of; by default as its file says. A PNG or JPEG counts as a chest film.",
+        metavar="KIND",
+        help=f"What the image is of: {', '.join(NAMES)}. By default as its file says; a PNG or JPEG counts as a "
+        "chest film.",
     ),
 ]
 

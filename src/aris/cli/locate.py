@@ -36,9 +36,10 @@ def locate(
 
     Examples:
 
-        aris locate chest.dcm "right clavicle" --model google/medgemma-1.5-4b-it
+        aris locate chest.dcm "right clavicle" --model medgemma-1.5-4b-it
 
-        aris locate chest.dcm heart --model google/medgemma-1.5-4b-it --json | jq .regions
+        aris locate chest.dcm heart --model medgemma-1.5-4b-it --json \\
+            | jq .regions
     """
     session = Session(
         model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url

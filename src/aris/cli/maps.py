@@ -63,6 +63,6 @@ class Maps:
             if not each.assessed:
                 write(f"  evidence of {about}: {one_line(each.note)}\n", raw=True)
                 continue
-            sides = ", ".join(dict.fromkeys(side for side in each.sides if side))
-            where = f" on the patient's {sides}" if sides else ""
+            sides = ", ".join(dict.fromkeys(side for side in each.sides if side in ("left", "right")))
+            where = f" on the patient's {sides}" if sides and "midline" not in each.sides else ""
             write(f"  evidence of {about}, for {each.explains}{where}: {one_line(each.overlay_file or '')}\n", raw=True)

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aris.cli.outcome import Group
 from aris.cli.terminal import note, one_line, working, write, write_json
+from aris.cli.words import one_of
 from aris.errors import CheckpointError
 
 if TYPE_CHECKING:
     from aris.checkpoints.registry import ModelSpec
 
 app = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     help="""The models that Aris knows by name.
 
@@ -180,14 +183,13 @@ def quantize(
 
     Examples:
 
-        aris models quantize medgemma-1.5-4b-it medgemma-int4 --format int4 --calibrate reports.jsonl
+        aris models quantize medgemma-1.5-4b-it medgemma-int4 --format int4 \\
+            --calibrate reports.jsonl
 
         aris ask --model medgemma-int4 "What is pneumonia?"
     """
-    if format not in ("int8", "int4"):
-        raise typer.BadParameter(f"{format!r} is not one of int8, int4", param_hint="--format")
-    if head not in ("int8", "int4", "keep"):
-        raise typer.BadParameter(f"{head!r} is not one of int8, int4, keep", param_hint="--head")
+    one_of(format, ("int8", "int4"), param="--format")
+    one_of(head, ("int8", "int4", "keep"), param="--head")
     from aris.backends.quantizing import quantize as write_quantized
 
     with working(f"quantising {model}"):
@@ -252,11 +254,11 @@ def _day(seconds: float) -> str:
 
 
 def _named(name: str) -> ModelSpec:
-    from aris.checkpoints.registry import find
+    from aris.checkpoints.registry import did_you_mean, find
 
     spec = find(name)
     if spec is None:
-        raise CheckpointError(f"{name}: no model of this name; see: aris models list")
+        raise CheckpointError(f"{name}: no model of this name; see: aris models list{did_you_mean(name)}")
     return spec
 
 

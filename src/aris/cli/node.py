@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,7 @@ import typer
 from aris.cli.options import ApiKeyOption
 from aris.cli.outcome import FAILED, INTERRUPTED, Group
 from aris.cli.terminal import counting, note, one_line, write, write_json
-from aris.errors import ExchangeError
+from aris.errors import ArisError, ExchangeError
 
 if TYPE_CHECKING:
     import ssl
@@ -108,7 +109,8 @@ def serve(
 ) -> None:
     """Receive objects (C-STORE), answer echoes (C-ECHO) and, where asked, DICOMweb, until Ctrl-C or SIGTERM.
 
-    An object is acknowledged when its file and its place in the index are on the disk, never before.
+    An object is acknowledged when its file and its place in the index are on the disk, never before. Each one is told
+    on stdout: when, what became of it (stored, known, kept beside), its SOP Instance UID, and who sent it.
 
     Examples:
 
@@ -150,6 +152,7 @@ def serve(
     )
     stopped = threading.Event()
     by: list[int] = []
+    counts: dict[str, int] = {}
 
     def stop(number: int, _frame: object) -> None:
         by.append(number)
@@ -159,8 +162,14 @@ def serve(
             threading.Thread(target=_end_in_time, args=(number,), daemon=True).start()
 
     def received(added: Added, source: str) -> None:
-        if json:
-            write_json({"uid": added.uid, "source": source, "outcome": added.outcome})
+        # Nothing that tells a patient: stdout may be a log. Who reads it no more must not cost a sender its object.
+        with contextlib.suppress(OSError, ArisError):
+            if json:
+                write_json({"uid": added.uid, "source": source, "outcome": added.outcome})
+            else:
+                when = datetime.now().astimezone()
+                write(f"{when:%Y-%m-%d %H:%M:%S}  {added.outcome}  {one_line(added.uid)}  from {one_line(source)}\n")
+        counts[added.outcome] = counts.get(added.outcome, 0) + 1
 
     with open_store(store, reserve_mb << 20) as kept:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -182,6 +191,7 @@ def serve(
                 note("Ctrl-C stops it")
                 stopped.wait()
                 others.callback(_ending(node).join)
+    note(f"received: {', '.join(f'{count} {outcome}' for outcome, count in sorted(counts.items())) or 'nothing'}")
     if by[0] == signal.SIGINT:
         raise typer.Exit(INTERRUPTED)
 
@@ -225,7 +235,7 @@ def echo(
 
 @app.command()
 def send(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="DICOM files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="DICOM files.")],
     to: Annotated[str, typer.Option("--to", metavar="AETITLE@HOST:PORT", help="The node to send to.")],
     ae_title: TitleOption = "ARIS",
     tls_cert: CertificateOption = None,
@@ -247,7 +257,7 @@ def send(
 
 @app.command(name="return")
 def give_back(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="DICOM documents of studies in the store.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="DICOM documents of studies in the store.")],
     peer: Annotated[
         list[str],
         typer.Option("--peer", metavar="AETITLE@HOST:PORT", help="A node that may have sent; may be repeated."),
@@ -265,7 +275,8 @@ def give_back(
 
     Example:
 
-        aris node return report.dcm --peer PACS@10.0.0.5:104 --peer CT1@10.0.0.6:11112
+        aris node return report.dcm --peer PACS@10.0.0.5:104 \\
+            --peer CT1@10.0.0.6:11112
     """
     from aris.exchange.files import read_header
     from aris.exchange.peers import Peer

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from aris.cli.words import one_of
+
 DTYPES = ("auto", "bfloat16", "float32")
 _DTYPE_NAMES = {"bf16": "bfloat16", "fp32": "float32"}
 
@@ -15,9 +17,11 @@ def _dtype(value: str) -> str:
     value = _DTYPE_NAMES.get(value, value)
     if value in ("float16", "fp16", "half"):
         raise typer.BadParameter("float16 is refused: Gemma 3's residual stream overflows it; use bfloat16 or float32")
-    if value not in DTYPES:
-        raise typer.BadParameter(f"{value!r} is not one of {', '.join(DTYPES)}")
-    return value
+    return one_of(value, DTYPES)
+
+
+def _quantize(value: str | None) -> str | None:
+    return value if value is None else one_of(value, ("int8", "int4", "none"))
 
 
 class DefaultName(str):
@@ -94,6 +98,7 @@ QuantizeOption = Annotated[
     typer.Option(
         "--quantize",
         metavar="int8|int4|none",
+        callback=_quantize,
         help="Round the decoder's weights to 8 or 4 bits (findings are then uncalibrated); none: make them dense.",
         rich_help_panel=_MODEL,
     ),

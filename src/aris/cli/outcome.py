@@ -14,6 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from aris.cli.helptext import readable
 from aris.cli.terminal import note, write
 from aris.errors import ArisError
 from aris.faults import places
@@ -40,6 +41,13 @@ class Group(TyperGroup):
         _State.no_server = NO_SERVER in args[:end]
         args = [arg for arg in args[:end] if arg not in (DEBUG, NO_SERVER)] + args[end:]
         return super().parse_args(ctx, args)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return readable(super().get_command(ctx, cmd_name))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        readable(self)
+        super().format_help(ctx, formatter)
 
     def make_context(self, *args: Any, **keywords: Any) -> Any:
         with one_line_endings():

@@ -54,6 +54,7 @@ def serve(
     model: o.ModelOption = "aris-nano",
     mmproj: o.MmprojOption = None,
     adapter: o.AdaptersOption = None,
+    quantize: o.QuantizeOption = None,
     dtype: o.DtypeOption = "auto",
     device: o.DeviceOption = "auto",
 ) -> None:
@@ -67,9 +68,11 @@ def serve(
 
         aris serve --api-only
 
-        ARIS_API_KEY=... aris serve --api-only --host 0.0.0.0 --model google/medgemma-1.5-4b-it
+        ARIS_API_KEY=... aris serve --api-only --host 0.0.0.0 \\
+            --model medgemma-1.5-4b-it
 
-        aris serve --api-only --adapter tiles=runs/tiles/adapter --adapter records=runs/records/adapter
+        aris serve --api-only --adapter tiles=runs/tiles/adapter \\
+            --adapter records=runs/records/adapter
     """
     if not api_only:
         raise typer.BadParameter("this version has no workspace yet; serve the API alone", param_hint="--api-only")
@@ -94,7 +97,9 @@ def serve(
         drain_s=drain_seconds,
     )
     folder, named = o.named_adapters(adapter)
-    session = Session(model, dtype=dtype, device=device, adapter=folder, adapters=named, mmproj=mmproj, here=True)
+    session = Session(
+        model, dtype=dtype, device=device, adapter=folder, adapters=named, quantize=quantize, mmproj=mmproj, here=True
+    )
     terms = session.wanted.terms()  # before the files are read: what changes meanwhile is another model
     backend = session.backend
     assert isinstance(backend, NativeBackend)  # a session without a backend's URL loads one

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from aris.backends.resident import Wanted
     from aris.tasks.calibration import Calibration
 
-_NANO = "aris-nano"
 _KEY = "ARIS_BACKEND_API_KEY"
 
 
@@ -139,10 +138,9 @@ class Session:
     @property
     def caution(self) -> str:
         """What must stand under everything that this model writes."""
-        backend = self.backend
-        if backend.spec is not None and backend.spec.name == _NANO:
-            return f"{_NANO} is for trying and testing only, never for patient care."
-        return "A model wrote this. A clinician must check every word against the film before any use."
+        from aris.tasks.scope import caution
+
+        return caution(self.backend)
 
 
 def generation_options(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from aris.cli import options as o
 from aris.cli.outcome import FAILED, Group
 from aris.cli.terminal import heading, note, one_line, plain, working, write, write_json
+from aris.errors import DataError
 
 if TYPE_CHECKING:
     from aris.tuning.data_check import DataReport
@@ -23,8 +25,21 @@ class RecipeGroup(Group):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in self.commands:
+            self._refuse_misspelt(args[0])
             args = ["run", *args]
         return super().resolve_command(ctx, args)
+
+    def _refuse_misspelt(self, word: str) -> None:
+        """Raise a usage error for a word that is no recipe and nearly a command."""
+        from aris.tuning.run import find_recipe
+
+        near = difflib.get_close_matches(word, list(self.commands), n=1, cutoff=0.75)
+        if not near:
+            return
+        try:
+            find_recipe(word)
+        except DataError:
+            raise typer.BadParameter(f"no command and no recipe {word!r:.40}; did you mean {near[0]}?") from None
 
 
 app = typer.Typer(cls=RecipeGroup, no_args_is_help=True, help="Train models.")
@@ -92,7 +107,8 @@ def run(
 
     Example:
 
-        aris tune records --model google/medgemma-27b-text-it --data data --out runs/records
+        aris tune records --model medgemma-27b-text-it \\
+            --data data --out runs/records
 
     On several GPUs: torchrun --nproc-per-node 2 -m aris.cli tune records ...
     """
@@ -135,13 +151,17 @@ def check(
 ) -> None:
     """Check tuning data before the first step: every wrong row, lengths, leaks between splits, and one example.
 
+    What a run would refuse of the whole is told too, as a split that leaves no row to validate on: by the recipe that
+    is named, or by what the package's recipes have in common.
+
     Exits with 1 if anything is wrong. What carries loss is green where the terminal has colours.
 
     Example:
 
-        aris tune check data/train.jsonl --model google/medgemma-4b-it
+        aris tune check data/train.jsonl --model medgemma-4b-it
 
-        aris tune check NCT-CRC-HE-100K --recipe histopathology --model google/medgemma-4b-it
+        aris tune check NCT-CRC-HE-100K --recipe histopathology \\
+            --model medgemma-4b-it
     """
     from aris.tuning.base import open_base
     from aris.tuning.data_check import check_data
@@ -155,8 +175,9 @@ def check(
     pairs = None if settings is None else settings.objective == "preference"
     with working(f"reading {data}"):
         report = check_data(
-            data, open_base(str(model)).processor, max_tokens=max_tokens, labels=labels, pairs=pairs
-        )
+            data, open_base(str(model)).processor, max_tokens=max_tokens, labels=labels, pairs=pairs, recipe=settings,
+            whole=True,
+        )  # fmt: skip
     if json:
         write_json(report.to_dict())
     else:
@@ -194,6 +215,8 @@ def _print_report(report: DataReport) -> None:
             write(f"{one_line(str(row))}\n")
     elif not sum(report.rows.values()):
         heading("there are no rows")
+    for each in report.refused:
+        heading(f"a run would refuse this: {one_line(each)}")
     if report.leaks:
         heading(f"{report.leaks} groups lie in more than one split; split by patient")
     for count, what in ((report.shared_images, "images"), (report.shared_rows, "conversations")):
@@ -220,7 +243,7 @@ def merge_command(
 
     Example:
 
-        aris tune merge runs/chest --model google/medgemma-4b-it --out chest-4b
+        aris tune merge runs/chest --model medgemma-4b-it --out chest-4b
     """
     from aris.tuning.merge import merge
 
@@ -240,7 +263,8 @@ def export_command(
 
     Example:
 
-        aris tune export runs/records --model google/medgemma-27b-text-it --gguf records.gguf
+        aris tune export runs/records --model medgemma-27b-text-it \\
+            --gguf records.gguf
     """
     from aris.tuning.merge import export_gguf
 

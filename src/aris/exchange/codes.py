@@ -61,6 +61,7 @@ STATES = {
     "addended": Coded("addended", SCHEME, "Signed with addendum"),
     "corrected": Coded("corrected", SCHEME, "Signed correction"),
 }
+CAUTION = Coded("caution", SCHEME, "Never for patient care")
 WARNING = Coded("warning", SCHEME, "Warning to the reader")
 FORCED = Coded("forced", SCHEME, "Written outside the model's declared scope")
 PROMPT_VERSION = Coded("prompt-version", SCHEME, "Prompt version")

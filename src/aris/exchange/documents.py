@@ -76,8 +76,8 @@ def document(report: Report, form: Format, images: Sequence[ImageFile] = ()) -> 
 
 
 def report_json(report: Report) -> bytes:
-    """The report as JSON; its first key tells its state."""
-    return _json({"mark": report.mark, **report.model_dump(mode="json")})
+    """The report as JSON; its first keys tell its state, and that it is never for patient care where it is not."""
+    return _json({"mark": report.mark, "caution": report.caution, **report.model_dump(mode="json")})
 
 
 @quiet_pydicom()
@@ -150,7 +150,7 @@ def report_from_task(values: dict[str, Any], source: str, images: Sequence[Image
             scored = tuple(ScoredFinding(name=each.name, probability=each.probability) for each in found.findings)
             draft = Draft(
                 model=found.model, file=found.file, sections=Sections(), findings=scored, warnings=found.warnings,
-                forced=found.forced, assessment=found, evidence=found.evidence,
+                forced=found.forced, caution=found.caution, assessment=found, evidence=found.evidence,
             )  # fmt: skip
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]

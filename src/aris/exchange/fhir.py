@@ -1,7 +1,8 @@
 """The report as a FHIR R4 bundle: DiagnosticReport, Observations, ImagingStudy, Device, Provenance, Patient.
 
 Every resource stands in the bundle under a `urn:uuid:` that follows from the report, and references are to those.
-A draft's DiagnosticReport is `preliminary` (`partial` where the model's text was cut), its Observations too.
+A draft's DiagnosticReport is `preliminary` (`partial` where the model's text was cut), its Observations too. What is
+never for patient care has HL7's security label of test data, HTEST, and says so first in narrative and conclusion.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from aris.exchange import codes
 from aris.exchange.codes import Coded, uid_of
 from aris.exchange.fhir_names import human_name
-from aris.exchange.plain import plain_text
+from aris.exchange.plain import heading, plain_text
 from aris.exchange.report import ImageReference, Report
 from aris.exchange.sr import MAKER
 from aris.tasks.results import Measurement, Sections
@@ -32,6 +33,9 @@ SYSTEMS = {
 }
 _V2 = "http://terminology.hl7.org/CodeSystem/v2-"
 _SECTIONS = {"findings": codes.FINDINGS_HEADING, "impression": codes.IMPRESSIONS_HEADING}
+TEST_DATA = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST", "display": "test health data",
+}  # fmt: skip
 BOX = ("left", "top", "right", "bottom")
 
 
@@ -65,6 +69,7 @@ class _Writer:
         self.studies = self._studies(report.images, "study")
         results = self._observations()
         signer, organization = self._signer()
+        conclusion = "\n".join(each for each in (report.caution, report.sections.impression) if each)
         main = self._add("DiagnosticReport", {
             "text": {"status": "generated", "div": narrative(report)},
             "identifier": [_uid_identifier(uid_of("report", self.key))],
@@ -79,11 +84,11 @@ class _Writer:
             **({"resultsInterpreter": [signer]} if signer else {}),
             **({"result": results} if results else {}),
             **({"imagingStudy": self.studies} if self.studies else {}),
-            **({"conclusion": report.sections.impression} if report.sections.impression else {}),
+            **({"conclusion": conclusion} if conclusion else {}),
             "presentedForm": [{
                 "contentType": "text/plain; charset=utf-8",
                 "data": base64.b64encode(plain_text(report).encode()).decode(),
-                "title": report.mark,
+                "title": " \u2014 ".join(heading(report)) if report.caution else report.mark,
             }],
         })  # fmt: skip
         self._provenance(main, signer, organization)
@@ -91,6 +96,7 @@ class _Writer:
         return {
             "resourceType": "Bundle",
             "id": _uuid("bundle", self.key),
+            **self._labels(),
             "type": "collection",
             "timestamp": report.created.isoformat(),
             "entry": self.entries,
@@ -99,9 +105,12 @@ class _Writer:
     def _add(self, kind: str, content: Resource, *key: object) -> Resource:
         """Put a resource into the bundle, and give a reference to it."""
         identifier = _uuid(kind, *key, self.key)
-        resource = {"resourceType": kind, "id": identifier, **content}
+        resource = {"resourceType": kind, "id": identifier, **self._labels(), **content}
         self.entries.append({"fullUrl": f"urn:uuid:{identifier}", "resource": resource})
         return {"reference": f"urn:uuid:{identifier}", "type": kind}
+
+    def _labels(self) -> Resource:
+        return {"meta": {"security": [TEST_DATA]}} if self.report.caution else {}
 
     def _entry(self, reference: Resource) -> Resource:
         return next(each for each in self.entries if each["fullUrl"] == reference["reference"])
@@ -134,6 +143,7 @@ class _Writer:
             "manufacturer": MAKER,
             "deviceName": [{"name": model.name, "type": "model-name"}],
             "type": {"text": "Language model that drafts reports from images"},
+            **({"note": [{"text": self.report.caution}]} if self.report.caution else {}),
             "version": [
                 {"type": _concept(Coded(f"{kind}-version", OWN, f"{kind} version")), "value": value}
                 for kind, value in versions
@@ -180,6 +190,7 @@ class _Writer:
         report = self.report
         texts = {name: getattr(report.sections, name) for name in Sections.model_fields}
         made = [self._said("section", section_concept(name), text, name) for name, text in texts.items() if text]
+        made += [self._said("caution", codes.CAUTION, report.caution)] if report.caution else []
         made += [self._said("addendum", codes.ADDENDUM, text, index) for index, text in enumerate(report.addenda)]
         made += [self._said("warning", codes.WARNING, text, index) for index, text in enumerate(report.warnings)]
         if report.forced:
@@ -287,8 +298,9 @@ class _Writer:
 def narrative(report: Report) -> str:
     """The report as XHTML: what a reader sees who sees nothing else. The state stands first."""
     lines = plain_text(report).split("\n")
-    body = "<br/>".join(html.escape(line, quote=False) for line in lines[1:])
-    mark = html.escape(lines[0], quote=False)
+    top = heading(report)
+    body = "<br/>".join(html.escape(line, quote=False) for line in lines[len(top) :])
+    mark = "<br/>".join(html.escape(line, quote=False) for line in top)
     return f'<div xmlns="http://www.w3.org/1999/xhtml"><p><b>{mark}</b></p><p>{body}</p></div>'
 
 

@@ -51,6 +51,7 @@ class _Reader:
         return {
             "status": next(status for status, code in codes.STATES.items() if code.value == state),
             "model": self._model(self._at(author["who"])),
+            "caution": next((each["valueString"] for each in by_kind.get("caution", [])), ""),
             "created": provenance["recorded"],
             "sections": sections,
             "findings": [_finding(each) for each in by_kind.get("finding", [])],

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aris.errors import ExchangeError
-from aris.exchange.plain import finding_line, probability
+from aris.exchange.plain import finding_line, heading, probability
 from aris.exchange.report import Report
-from aris.exchange.sr import evidence, fill_patient_and_study, highdicom, instance_of, settle
+from aris.exchange.sr import described, evidence, fill_patient_and_study, highdicom, instance_of, settle
 from aris.imaging.dicom import patient_orientation
 from aris.imaging.rescale import rescale_for_display
 from aris.imaging.turning import STORED, Turn
@@ -71,7 +71,7 @@ def presentation_state(report: Report, images: Sequence[Dataset]) -> Dataset:
         series_number=9902,
         **instance_of(report, GSPS),
         content_label="ARIS DRAFT" if report.is_draft else "ARIS",
-        content_description=report.mark[:64],
+        content_description=described(report.mark, report)[:64],
         content_creator_name=report.signer.name if report.signer else None,
         graphic_annotations=annotations,
         graphic_layers=[layer],
@@ -116,7 +116,7 @@ def secondary_capture(
         series_number=9903,
         **arguments,
         specific_character_set="ISO_IR 192",
-        series_description="Regions of a draft" if report.is_draft else "Regions of a report",
+        series_description=described("Regions of a draft" if report.is_draft else "Regions of a report", report),
         content_date=report.created.date(),
         content_time=report.created.time(),
     )
@@ -127,7 +127,10 @@ def secondary_capture(
     capture.InstanceNumber = 1 + [each.uid for each in report.images].index(uid)
     capture.DateOfSecondaryCapture = report.created.strftime("%Y%m%d")
     capture.TimeOfSecondaryCapture = report.created.strftime("%H%M%S")
-    capture.DerivationDescription = f"{report.mark}: regions and scores drawn on a copy"[:1024]
+    said = ". ".join(each.rstrip(".") for each in heading(report))
+    capture.DerivationDescription = f"{said}: regions and scores drawn on a copy"[:1024]
+    if report.caution:
+        capture.ImageComments = report.caution
     if text(image, "BurnedInAnnotation") in ("YES", "NO"):
         capture.BurnedInAnnotation = text(image, "BurnedInAnnotation")
     settle(capture, report)
@@ -147,7 +150,10 @@ def drawn(
     height, width = pixels.shape[:2]
     size = max(10, min(height, width) // 40)
     font = ImageFont.load_default(size)
-    lines = [report.mark, *(finding_line(each) for each in report.findings)]
+    pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    # No word of the caution is cut off; of a narrow picture it takes several lines.
+    top = [report.mark, *_wrapped(report.caution, lambda part: pen.textlength(part, font), width - size)]
+    lines = [*top, *(finding_line(each) for each in report.findings)]
     step = round(size * 1.4)
     banner = step * len(lines) + size
     picture = Image.new("RGB", (width, height + banner))
@@ -155,7 +161,8 @@ def drawn(
     pen = ImageDraw.Draw(picture)
     for number, line in enumerate(lines):
         fitted = _fitting(line, lambda part: pen.textlength(part, font), width - size)
-        pen.text((size // 2, size // 2 + number * step), fitted, fill=_COLOUR if number == 0 else (255,) * 3, font=font)
+        colour = _COLOUR if number < len(top) else (255, 255, 255)
+        pen.text((size // 2, size // 2 + number * step), fitted, fill=colour, font=font)
     for region in report.regions:
         if region.image == uid:
             left, top, right, bottom = turn.to_shown(region.box, height, width)
@@ -263,7 +270,10 @@ def _annotation(report: Report, header: Any, layer: Any, frame: int | None, regi
     pr = highdicom("pr")
     pixel, display = pr.AnnotationUnitsValues.PIXEL, pr.AnnotationUnitsValues.DISPLAY
     # The state of the report stands on the screen, however far the image is zoomed.
-    words = [] if frame else [pr.TextObject(report.mark, display, bounding_box=(0.0, 0.0, 1.0, 0.05))]
+    words = [] if frame else [
+        pr.TextObject(line, display, bounding_box=(0.0, 0.05 * place, 1.0, 0.05 * (place + 1)))
+        for place, line in enumerate(heading(report))
+    ]
     outlines = []
     for region in regions:
         left, top, right, bottom = region.box
@@ -282,6 +292,18 @@ def _label(region: Region) -> str:
     number = "" if region.probability is None else f" {probability(region.probability)}"
     note = f" ({region.note})" if region.note else ""
     return f"{region.label}{number}{note}"
+
+
+def _wrapped(text: str, length: Any, width: float) -> list[str]:
+    """The text in lines that fit, broken between words; none for no text."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and length(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _fitting(line: str, length: Any, width: float) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from aris.errors import ExchangeError
-from aris.exchange.plain import CAUTION, plain_text
+from aris.exchange.plain import CAUTION, heading, plain_text
 from aris.exchange.report import Report
 
 # Where systems keep fonts that hold more than Latin letters, the widest first.
@@ -46,6 +46,9 @@ def pdf(report: Report, *, font: str | Path | None = None) -> bytes:
             self.set_font(family, size=11)
             self.set_text_color(170, 0, 0) if report.is_draft else self.set_text_color(0, 80, 0)
             self.multi_cell(0, 6, fit(report.mark), align="C", new_x="LMARGIN", new_y="NEXT")
+            if report.caution:
+                self.set_text_color(170, 0, 0)
+                self.multi_cell(0, 6, fit(report.caution), align="C", new_x="LMARGIN", new_y="NEXT")
             self.set_text_color(0, 0, 0)
             self.ln(2)
             if report.is_draft:
@@ -58,7 +61,7 @@ def pdf(report: Report, *, font: str | Path | None = None) -> bytes:
         def footer(self) -> None:
             self.set_y(-15)
             self.set_font(family, size=8)
-            state = f"{CAUTION} " if report.is_draft else ""
+            state = "".join(f"{each} " for each in (CAUTION if report.is_draft else "", report.caution) if each)
             self.multi_cell(0, 4, fit(f"{state}Page {self.page_no()}"), align="C")
 
     document = Page(format="A4")
@@ -68,13 +71,13 @@ def pdf(report: Report, *, font: str | Path | None = None) -> bytes:
         return "".join(c if c == "\n" or known(ord(c)) else f"[U+{ord(c):04X}]" for c in text.replace("\t", "    "))
 
     document.set_creation_date(report.created)
-    document.set_title(fit("Draft report" if report.is_draft else "Report"))
+    document.set_title(fit(" - ".join(["Draft report" if report.is_draft else "Report", *heading(report)[1:]])))
     document.set_producer("Aris")
     document.set_auto_page_break(True, margin=20)
     document.add_page()
-    for line in plain_text(report).split("\n")[1:]:
-        heading = line.isupper() and len(line) < 40
-        document.set_font(family, size=10.5 if heading else 10)
+    for line in plain_text(report).split("\n")[len(heading(report)) :]:
+        title = line.isupper() and len(line) < 40
+        document.set_font(family, size=10.5 if title else 10)
         document.multi_cell(0, 5.2, fit(line) or " ", align="L", new_x="LMARGIN", new_y="NEXT")
     return bytes(document.output())
 

@@ -17,8 +17,8 @@ CAUTION = "A model wrote this draft. A clinician must check every word against t
 
 
 def plain_text(report: Report) -> str:
-    """Lines of text; the first one says whether it is a draft, and so does the last."""
-    lines = [report.mark, ""]
+    """Lines of text; the first ones say whether it is a draft and never for patient care, and so do the last."""
+    lines = [*heading(report), ""]
     lines += _about(report)
     for name in Sections.model_fields:
         if text := getattr(report.sections, name):
@@ -44,8 +44,15 @@ def plain_text(report: Report) -> str:
         lines += ["WARNINGS", *(f"! {text}" for text in (*forced, *report.warnings)), ""]
     lines += _origin(report)
     if report.is_draft:
-        lines += ["", CAUTION, report.mark]
+        lines += ["", CAUTION, *heading(report)[::-1]]
+    elif report.caution:
+        lines += ["", report.caution]
     return "\n".join(lines) + "\n"
+
+
+def heading(report: Report) -> list[str]:
+    """What stands on top of every rendering: the mark, and the caution of a model that is not for patients."""
+    return [report.mark, *([report.caution] if report.caution else [])]
 
 
 def quoted(text: str) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from aris.checkpoints.registry import find
 from aris.errors import ExchangeError
 from aris.tasks.evidence_maps import evidence_of
 from aris.tasks.results import Draft, Finding, Measurement, Region, Sections
+from aris.tasks.scope import not_for_patients
 
 DRAFT_MARK = "DRAFT \u2014 not signed"
 Status = Literal["draft", "signed", "addended", "corrected"]
@@ -170,6 +172,8 @@ class Report(_Part):
         status: "draft" (nobody answers for it), "signed", "addended" (text was added to a signed report) or
             "corrected" (a signed report was changed).
         model: what wrote the draft.
+        caution: what stands on top, beside the mark, of what a model wrote that is never for patient care; from its
+            name where it is not given, "" for other models. A signature does not take it away.
         created: when this version was written.
         sections, findings, regions, measurements, warnings, forced: as the task gave them.
         complete: whether the model ended its text itself.
@@ -184,6 +188,7 @@ class Report(_Part):
 
     status: Status = "draft"
     model: ModelIdentity
+    caution: Line = ""
     created: Moment
     sections: Sections = Sections()
     findings: tuple[Finding, ...] = ()
@@ -198,6 +203,16 @@ class Report(_Part):
     images: tuple[ImageReference, ...] = ()
     signer: Signer | None = None
     predecessors: tuple[DocumentReference, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_caution(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("caution"):
+            model = values.get("model")
+            name = model.get("name") if isinstance(model, dict) else getattr(model, "name", "")
+            said = not_for_patients(find(name)) if isinstance(name, str) else ""
+            return {**values, "caution": said} if said else values
+        return values
 
     @model_validator(mode="after")
     def _state_is_possible(self) -> Report:
@@ -258,6 +273,7 @@ def report_of(
         found = tuple(Finding(**each.model_dump(), assessed=each.probability is not None) for each in draft.findings)
     return checked(
         model=model,
+        caution=draft.caution,
         created=created or local_now(),
         sections=draft.sections,
         findings=found,

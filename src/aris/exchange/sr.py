@@ -57,7 +57,7 @@ def structured_report(report: Report) -> Dataset:
         is_verified=signer is not None,
         verifying_observer_name=signer and signer.name,
         verifying_organization=signer and signer.organization[:64],
-        series_description="Report of a draft" if report.is_draft else "Report",
+        series_description=described("Report of a draft" if report.is_draft else "Report", report),
         coding_schemes=[_scheme()],
         specific_character_set="ISO_IR 192",
         content_date=report.created.date(),
@@ -157,6 +157,11 @@ def instance_of(report: Report, kind: str) -> dict[str, Any]:
     }
 
 
+def described(what: str, report: Report) -> str:
+    """A Series Description (LO, 64 characters), which says of what is never for patient care that it is not."""
+    return f"NEVER FOR PATIENT CARE: {what}"[:64] if report.caution else what
+
+
 def device_uid(report: Report) -> str:
     """The model's UID as an observer: the same for the same weights."""
     return uid_of("device", report.model.name, report.model.revision)
@@ -242,8 +247,9 @@ def _observers(report: Report) -> list[Any]:
 
 
 def _texts(report: Report) -> list[tuple[Coded, Coded | str]]:
-    """What is said in words or codes, in order: state, sections, addenda, warnings, and what wrote it."""
-    said: list[tuple[Coded, Coded | str]] = [(codes.STATUS, codes.STATES[report.status])]
+    """What is said in words or codes, in order: caution, state, sections, addenda, warnings, and what wrote it."""
+    said: list[tuple[Coded, Coded | str]] = [(codes.CAUTION, report.caution)] if report.caution else []
+    said.append((codes.STATUS, codes.STATES[report.status]))
     for name in Sections.model_fields:
         text = getattr(report.sections, name)
         said += [(codes.section_code(name), text)] if text else []

@@ -58,6 +58,7 @@ def _values(document: Any) -> dict[str, Any]:
             "prompt_version": next((v for key, v in texts if key == _key(codes.PROMPT_VERSION)), ""),
             "software": observer[("121015", "DCM")].TextValue,
         },
+        "caution": next((value for key, value in texts if key == _key(codes.CAUTION)), ""),
         "created": _moment(document.ObservationDateTime),
         "sections": sections,
         "findings": findings,

@@ -66,8 +66,10 @@ def check_size(width: int, height: int, source: str) -> None:
 
 def _pixels(image: Image.Image, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
     notes: list[str] = []
-    upright = ImageOps.exif_transpose(image)
-    if upright.size != image.size or upright.getexif().get(0x0112) != image.getexif().get(0x0112):
+    # EXIF 2.32, Orientation: 1 is upright already, 2 to 8 are turned or mirrored, and other values say nothing.
+    turned = image.getexif().get(0x0112) in range(2, 9)
+    upright = ImageOps.exif_transpose(image) if turned else image
+    if turned:
         notes.append("turned as its EXIF orientation says")
     mode = upright.mode
     if mode in _WIDE:

@@ -22,6 +22,7 @@ from aris.service.generation import Dispatcher, Generation
 from aris.service.metrics import Metrics
 from aris.service.schemas import ModelCard, Usage
 from aris.service.settings import Settings
+from aris.tasks.scope import not_for_patients
 
 FINGERPRINT = f"aris-{__version__}"
 T = TypeVar("T")
@@ -80,6 +81,7 @@ class Api:
             "reads_images": backend.reads_images,
             "calibration": dict(backend.calibration),
             "changes": backend.changes,
+            "caution": not_for_patients(backend.spec),
         }
         parent = None if adapter is None else self.name
         return ModelCard(

@@ -19,7 +19,8 @@ from aris.service.failures import failure
 from aris.service.generation import Ended, Generation, Work
 from aris.service.logprobs import PromptLogprobs, prompt_logprobs
 from aris.service.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
-from aris.service.schemas.chat import ChunkChoice, Delta
+from aris.service.schemas.chat import ChatChoice, ChunkChoice, Delta
+from aris.service.scope import GivenAnswers, Judged, judged
 from aris.service.sse import DONE, EventStream, error_event, event
 
 
@@ -41,14 +42,19 @@ async def answer_chat(api: Api, request: Request) -> Response:
     told: PromptLogprobs | None = None
     try:
         if body.prompt_logprobs is not None:
+            assert prepared.prompt is not None
             score = partial(_score, api, api.backend.with_adapter(adapter), body, prepared.prompt)
             told = await while_connected(request, api.dispatcher.score(score))
     except BaseException:
         for stream in prepared.streams:
             stream.close()
         raise
-    generation = api.start(prepared.streams, prepared.image_bytes)
-    answer = _Answer(api, body, told)
+    generation: Generation | GivenAnswers
+    if prepared.judged.text is not None:
+        generation = GivenAnswers(prepared.judged, body.n or 1, prepared.images)
+    else:
+        generation = api.start(prepared.streams, prepared.image_bytes)
+    answer = _Answer(api, body, told, prepared.judged)
     if body.stream:
         return EventStream(answer.stream(generation), generation.cancel)
     try:
@@ -61,16 +67,29 @@ async def answer_chat(api: Api, request: Request) -> Response:
 class _Prepared:
     streams: Sequence[ReplyStream]
     image_bytes: int
-    prompt: Prompt
+    prompt: Prompt | None
+    judged: Judged
+    images: int
 
 
 def _prepare(api: Api, body: ChatRequest, adapter: str | None, work: Work) -> _Prepared:
     work.going()
     asked = conversation(body, api.limits, can_think=api.can_think, going=work.going)
     options = replace(asked.options, adapter=adapter)
-    streams = api.opened(partial(api.backend.streams, asked.messages, thoughts=True), options, body.n or 1)
+    found = api.checked(partial(judged, api.backend, asked, options, force=body.ignore_scope))
+    images = len(asked.films)
+    if found.text is not None and body.prompt_logprobs is None:
+        return _Prepared((), 0, None, found, images)
+    work.going()
+    streams: Sequence[ReplyStream] = api.opened(
+        partial(api.backend.streams, asked.messages, thoughts=True), options, body.n or 1
+    )
     prompt = streams[0].prompt
-    return _Prepared(streams, 0 if prompt.pixel_values is None else prompt.pixel_values.nbytes, prompt)
+    if found.text is not None:  # only the prompt's scores are the model's
+        for stream in streams:
+            stream.close()
+        streams = ()
+    return _Prepared(streams, 0 if prompt.pixel_values is None else prompt.pixel_values.nbytes, prompt, found, images)
 
 
 def _score(api: Api, backend: NativeBackend, body: ChatRequest, prompt: Prompt, work: Work) -> PromptLogprobs:
@@ -85,16 +104,19 @@ def _score(api: Api, backend: NativeBackend, body: ChatRequest, prompt: Prompt, 
 class _Answer:
     """Writes the events of one request as OpenAI's objects."""
 
-    def __init__(self, api: Api, body: ChatRequest, prompt_logprobs: PromptLogprobs | None) -> None:
+    def __init__(
+        self, api: Api, body: ChatRequest, prompt_logprobs: PromptLogprobs | None, judged: Judged
+    ) -> None:
         self._api = api
         self._body = body
         self._prompt_logprobs = prompt_logprobs
+        self._judged = judged
         self._model = body.model or api.name
         self._id = new_id("chatcmpl")
         self._created = int(time.time())
         self._writers = [ChoiceWriter(index, body, api.markup) for index in range(body.n or 1)]
 
-    async def whole(self, generation: Generation) -> Response:
+    async def whole(self, generation: Generation | GivenAnswers) -> Response:
         """The answer in one: what the chunks of a stream would add up to."""
         chunks: list[list[ChunkChoice]] = [[] for _ in self._writers]
         usages: dict[int, Usage] = {}
@@ -106,21 +128,33 @@ class _Answer:
             id=self._id,
             created=self._created,
             model=self._model,
-            choices=[joined(own, with_logprobs=bool(self._body.logprobs)) for own in chunks],
+            choices=[self._joined(own) for own in chunks],
             usage=usage_of([usages[index] for index in sorted(usages)]),
             system_fingerprint=FINGERPRINT,
             prompt_logprobs=self._prompt_logprobs,
+            aris=self._judged.notes,
         )
-        return JSONResponse(completion.model_dump(mode="json"))
+        left_out = {"aris"} if self._judged.notes is None else None
+        return JSONResponse(completion.model_dump(mode="json", exclude=left_out))
 
-    async def stream(self, generation: Generation) -> AsyncIterator[bytes]:
+    def _joined(self, chunks: Sequence[ChunkChoice]) -> ChatChoice:
+        choice = joined(chunks, with_logprobs=bool(self._body.logprobs))
+        if self._judged.text is None:
+            return choice
+        given = {"content": self._judged.content, "refusal": self._judged.refusal}
+        return choice.model_copy(update={"message": choice.message.model_copy(update=given)})
+
+    async def stream(self, generation: Generation | GivenAnswers) -> AsyncIterator[bytes]:
         """The answer as events."""
         usages: dict[int, Usage] = {}
         try:
             for index in range(len(self._writers)):
-                yield self._chunk(ChunkChoice(
-                    index=index, delta=Delta(role="assistant", content=""), logprobs=None, finish_reason=None
-                ))  # fmt: skip
+                opening = Delta(role="assistant", content="")
+                if self._judged.refusal is not None:
+                    opening = Delta(role="assistant", content="", refusal=self._judged.refusal)
+                first = self._frame([ChunkChoice(index=index, delta=opening, logprobs=None, finish_reason=None)])
+                notes = self._judged.notes
+                yield event(first if notes is None or index else first.model_copy(update={"aris": notes}))
             async for each in generation.events():
                 if isinstance(each, Ended):
                     usages[each.choice] = each.reply.usage

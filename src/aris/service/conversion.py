@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 from aris.backends import GenerationOptions, Grammar
 from aris.errors import ArisError
+from aris.imaging import Film
 from aris.prompting import Message
 from aris.service.errors import bad_request, refused, too_large
+from aris.service.images import ImageReader
 from aris.service.schemas import ChatRequest, CompletionRequest, NamedTool, Tool
 from aris.service.schemas.common import Sampling
 from aris.service.settings import Limits
@@ -21,10 +23,11 @@ TEMPERATURE, COMPLETION_TOKENS = 1.0, 16
 
 @dataclass(frozen=True)
 class Conversation:
-    """A chat request as a backend takes it."""
+    """A chat request as a backend takes it; `films` are its images in order, with what their files say of them."""
 
     messages: list[Message]
     options: GenerationOptions
+    films: tuple[Film, ...] = ()
 
 
 def conversation(
@@ -43,7 +46,8 @@ def conversation(
     """
     tools = list(request.tools or ()) if request.calls else []
     parallel = request.parallel_tool_calls is not False
-    messages = turns(request.messages, limits, instructions(tools, parallel=parallel) if tools else None, going)
+    reader = ImageReader(limits)
+    messages = turns(request.messages, reader, instructions(tools, parallel=parallel) if tools else None, going)
     if request.thinks and not can_think:
         raise bad_request("this model was not trained to think first; leave reasoning_effort out", "reasoning_effort")
     options = replace(
@@ -57,7 +61,7 @@ def conversation(
         named = request.tool_choice.function.name if isinstance(request.tool_choice, NamedTool) else None
         allowed = [tool for tool in tools if named in (None, tool.function.name)]
         options = replace(options, grammar=_calls(allowed, request.calls != "auto", parallel and named is None, limits))
-    return Conversation(messages, options)
+    return Conversation(messages, options, tuple(reader.films))
 
 
 def _calls(tools: list[Tool], must: bool, parallel: bool, limits: Limits) -> Grammar:

@@ -12,12 +12,11 @@ from contextlib import contextmanager
 import PIL.Image
 
 from aris.errors import ImageError
-from aris.imaging import dicom, raster, sniff
+from aris.imaging import Film, dicom, raster, sniff
 from aris.imaging.memory_budget import DECODING, MemoryBusyError
 from aris.imaging.parsing import parse
 from aris.imaging.quiet import quiet_pydicom
 from aris.prompting import Image
-from aris.prompting.messages import Pixels
 from aris.service.errors import RETRY_AFTER_S, bad_request, busy, too_large
 from aris.service.settings import Limits
 
@@ -27,12 +26,17 @@ _DATA_URI = re.compile(r"data:(?P<type>[^,;]{0,100})(?P<parameters>(?:;[^,;]{0,1
 
 
 class ImageReader:
-    """Reads the images of one request, and counts what they take of its limits."""
+    """Reads the images of one request, and counts what they take of its limits.
+
+    Attributes:
+        films: the images in order, with what their files say of them.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._images = 0
         self._pixels = 0
+        self.films: list[Film] = []
 
     def read(self, url: str, param: str) -> Image:
         """One image: PNG, JPEG, WebP, TIFF or DICOM; the contents decide, not the media type.
@@ -45,23 +49,27 @@ class ImageReader:
             raise too_large(f"{param}: more than {self._limits.images} images in one request", param)
         data = _decode(url, param)
         try:
-            return Image(self._pixels_of(data, param))
+            film = self._film_of(data, param)
         except ImageError as error:
             raise bad_request(str(error), param, "invalid_image") from None
+        self.films.append(film)
+        return Image(film.pixels)
 
-    def _pixels_of(self, data: bytes, param: str) -> Pixels:
+    def _film_of(self, data: bytes, param: str) -> Film:
         kind = sniff.kind_of(data)
         if kind == "dicom":
             width, height = _dicom_size(data, param)
             self._count(width, height, param)
             with _room(_BYTES_A_PIXEL * width * height + len(data)):
-                return dicom.read(data, param)[0]
+                pixels, facts, notes = dicom.read(data, param)
+            return Film(pixels, param, "dicom", warnings=notes, **facts)
         if kind == "unknown":
             raise bad_request(f"{param}: {sniff.complaint(data)}", param, "invalid_image")
         width, height = _size(data, kind, param)
         self._count(width, height, param)
         with _room(_BYTES_A_PIXEL * width * height + len(data)):
-            return raster.read(data, kind, param)[0]
+            pixels, notes = raster.read(data, kind, param)
+        return Film(pixels, param, kind, warnings=notes)
 
     def _count(self, width: int, height: int, param: str) -> None:
         self._pixels += width * height

@@ -17,27 +17,25 @@ from aris.service.schemas import (
     ToolMessage,
     UserMessage,
 )
-from aris.service.settings import Limits
 from aris.service.tools import spelt_calls, spelt_result
 
 Parts = list[Text | Image]
 
 
 def turns(
-    messages: Sequence[ChatMessage], limits: Limits, told: str | None, going: Callable[[], None]
+    messages: Sequence[ChatMessage], reader: ImageReader, told: str | None, going: Callable[[], None]
 ) -> list[Message]:
     """The turns of a conversation. Decodes its images.
 
     Args:
         messages: as they came.
-        limits: of the server.
+        reader: for their images.
         told: instructions beside the caller's own, such as which functions there are.
         going: is called between images, and raises where the work is for nobody any more.
 
     Raises:
         ApiError: a message cannot be read, or stands where it cannot.
     """
-    reader = ImageReader(limits)
     system: list[str] = []
     out: list[Message] = []
     names: dict[str, str] = {}  # of the functions called so far, by the ids of the calls

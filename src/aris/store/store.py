@@ -382,8 +382,8 @@ def _apart(
                 uid=found.uid, sop_class=found.sop_class, series=found.series, study=found.study,
                 transfer_syntax=found.transfer_syntax, modality=text(dataset, "Modality", 16),
                 study_date=plain_day(text(dataset, "StudyDate", 10))[:8], digest=digest, size=size,
-                patient_id=patient.identifier, issuer=patient.issuer, patient_name=patient.name, birth_date=patient.birth_date, sex=patient.sex,
-                source=source[:64], received_at=now,
+                patient_id=patient.identifier, issuer=patient.issuer, patient_name=patient.name,
+                birth_date=patient.birth_date, sex=patient.sex, source=source[:64], received_at=now,
             )
         )  # fmt: skip
     return "kept apart"

@@ -17,7 +17,7 @@ from aris.prompting.builders import COLORECTAL_TISSUES, histology, lettered
 from aris.tasks.cases import Case, as_case, says_other_kind
 from aris.tasks.options import parse_option
 from aris.tasks.results import Classification, Option
-from aris.tasks.scope import FORCED, Kind, permitted
+from aris.tasks.scope import FORCED, Kind, not_for_patients, permitted
 
 TISSUE_QUESTION = "What is the most likely tissue type shown in the histopathology image?"
 MAX_TOKENS = 512
@@ -97,6 +97,7 @@ def classify(
         answer=answer,
         warnings=tuple(dict.fromkeys(warnings)),
         forced=FORCED in warnings,
+        caution=not_for_patients(model.spec),
     )
 
 

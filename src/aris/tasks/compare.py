@@ -15,7 +15,7 @@ from aris.tasks.cases import Case, as_case
 from aris.tasks.checks import Facts, check_draft
 from aris.tasks.report_text import parse_report
 from aris.tasks.results import Comparison
-from aris.tasks.scope import FORCED, Kind, outside_scope, permitted
+from aris.tasks.scope import FORCED, Kind, not_for_patients, outside_scope, permitted
 
 MAX_TOKENS = 2000
 
@@ -100,6 +100,7 @@ class ComparisonStream(Iterator[str]):
             warnings=tuple(dict.fromkeys(warnings)),
             checks=failed,
             forced=FORCED in self.warnings,
+            caution=not_for_patients(self._model.spec),
         )
 
 

@@ -26,6 +26,7 @@ from aris.tasks.scope import FORCED, Kind, evidence_warning, refusal
 from aris.tasks.sides import side_of
 
 NO_OUTLINE = "evidence of the model, no outline"
+DIFFUSE = "the evidence is spread over the image: no box is drawn"
 UNKNOWN_SIDE = "the file does not say how the patient lies on the image: the side of the evidence is not known"
 # Sentences of a draft without scored findings that get a map, at most: each takes as long as reading the prompt anew.
 MOST_SENTENCES = 4
@@ -174,6 +175,8 @@ def _evidence(
             {**about, **values, "assessed": False, "note": "no part of the image speaks for it: there is no map"}
         )
     hot = hot_regions(shown) if regions else ()
+    if regions and not hot:
+        warnings.append(DIFFUSE)
     orientation = image.orientation
     label = str(about["about"])[:200]
     if hot and orientation is None:
@@ -186,7 +189,7 @@ def _evidence(
         "regions": tuple(
             Region(label=label, box=image.turn.to_stored(each.box, height, width), note=NO_OUTLINE) for each in hot
         ),
-        "sides": tuple(side_of(each.box, width, orientation) or "" for each in hot),
+        "sides": tuple(side_of(each.box, width, orientation, whole=True) or "" for each in hot),
         "shares": tuple(round(each.share, 4) for each in hot),
         "in_mask": None if mask is None else round(float(relevance[mask.astype(bool)].sum()), 4),
         "warnings": tuple(warnings),

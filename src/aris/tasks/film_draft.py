@@ -24,7 +24,7 @@ from aris.tasks.evidence_maps import draft_evidence, may_show, require_one_image
 from aris.tasks.film_findings import Assessment, assess, require_images
 from aris.tasks.report_text import parse_report
 from aris.tasks.results import Confidence, Draft, Evidence, FailedCheck, FilmFindings, ScoredFinding, Sections
-from aris.tasks.scope import FORCED, Kind, evidence_warning, refusal
+from aris.tasks.scope import FORCED, Kind, evidence_warning, not_for_patients, refusal
 
 # MedGemma's card gives reports up to 2,000 tokens; aris-nano's are two short paragraphs.
 MAX_TOKENS, MAX_TOKENS_SCORED = 2000, 256
@@ -109,7 +109,8 @@ class DraftStream(Iterator[str]):
                 warnings = [*([FORCED] if force else []), *warnings, reason]
             forced = force and reason is not None
             result = FilmFindings(
-                model=model.name, file=case.source, findings=(), warnings=tuple(warnings), forced=forced
+                model=model.name, file=case.source, findings=(), warnings=tuple(warnings), forced=forced,
+                caution=not_for_patients(model.spec),
             )
             assessed = Assessment(result, (), reason is None)
             extra = evidence_warning(model, "draft", case.kind)
@@ -216,6 +217,7 @@ class DraftStream(Iterator[str]):
             instances=self.case.instances,
             timings={name: None if value is None else round(value, 4) for name, value in timings.items()},
             forced=self.assessment.forced,
+            caution=not_for_patients(self._model.spec),
             text=text,
             assessment=self.assessment,
             complete=reply is None or reply.finish_reason == "stop",

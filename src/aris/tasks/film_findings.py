@@ -21,7 +21,7 @@ from aris.tasks.evidence_maps import finding_evidence, may_show, require_white_b
 from aris.tasks.film_checks import not_a_film
 from aris.tasks.prompts import ANSWERS, FINDING_QUESTION, GATE_QUESTION
 from aris.tasks.results import FilmFindings, Finding
-from aris.tasks.scope import FORCED, outside_scope, unknown_facts
+from aris.tasks.scope import FORCED, not_for_patients, outside_scope, unknown_facts
 
 # Asked for by force of a model that declares no findings, where the caller names none: the five findings of the
 # CheXpert competition (arXiv 1901.07031), which MedGemma's card reports too.
@@ -123,6 +123,7 @@ def assess(
             findings=tuple(result),
             warnings=tuple(dict.fromkeys(warnings)),
             forced=forced,
+            caution=not_for_patients(model.spec),
         ),
         words_of(result),
         blocked is None,

@@ -13,7 +13,7 @@ from aris.prompting.builders import boxes as boxes_prompt
 from aris.tasks.boxes import parse_boxes, source_box
 from aris.tasks.cases import Case, as_case
 from aris.tasks.results import DroppedRegion, Location, Measurement, Region
-from aris.tasks.scope import FORCED, Kind, permitted
+from aris.tasks.scope import FORCED, Kind, not_for_patients, permitted
 from aris.tasks.sides import side_of
 
 MAX_TOKENS = 1000
@@ -96,6 +96,7 @@ def locate(
         answer=reply.text,
         warnings=tuple(dict.fromkeys(warnings)),
         forced=FORCED in warnings,
+        caution=not_for_patients(model.spec),
     )
 
 

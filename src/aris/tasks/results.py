@@ -10,7 +10,11 @@ Priority = Literal["routine", "urgent", "critical"]
 
 
 class Result(BaseModel):
-    """Base of all results. `forced` and `instances` appear in JSON only where they are, `evidence` where asked for."""
+    """Base of all results. `forced` and `instances` appear in JSON only where they are, `evidence` where asked for.
+
+    `caution`, which most results have, must stand with all that a model writes which is not for patients, as "... never
+    for patient care."; it is "" for other models, and then not in JSON.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -21,6 +25,8 @@ class Result(BaseModel):
             del data["forced"]
         if data.get("evidence", ()) is None:
             del data["evidence"]
+        if data.get("caution") == "":
+            del data["caution"]
         if "instances" in data and not data["instances"]:
             del data["instances"]
         return data
@@ -158,6 +164,7 @@ class FilmFindings(Result):
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...] = ()
     forced: bool = False
+    caution: str = ""
     evidence: tuple[Evidence, ...] | None = None
 
 
@@ -273,6 +280,7 @@ class Draft(Result):
     instances: tuple[str, ...] = ()
     timings: dict[str, float | None] = Field(default_factory=dict)
     forced: bool = False
+    caution: str = ""
     text: str = Field(default="", exclude=True)
     assessment: FilmFindings | None = Field(default=None, exclude=True)
     complete: bool = Field(default=True, exclude=True)
@@ -285,6 +293,8 @@ class Answer(Result):
         files: the images, as the caller named them.
         thinking: the model's thoughts; None if there were none.
         finish_reason: "stop", "length" or "aborted".
+        answered: False where `answer` only says why the model cannot answer: the question or an image is outside its
+            scope.
         usage: counts of tokens and images; timings: seconds.
     """
 
@@ -294,9 +304,12 @@ class Answer(Result):
     answer: str
     thinking: str | None = None
     finish_reason: str
+    answered: bool = True
     warnings: tuple[str, ...] = ()
     usage: dict[str, int]
     timings: dict[str, float | None]
+    forced: bool = False
+    caution: str = ""
 
 
 class Option(Result):
@@ -331,6 +344,7 @@ class Classification(Result):
     answer: str = ""
     warnings: tuple[str, ...] = ()
     forced: bool = False
+    caution: str = ""
 
 
 class DroppedRegion(Result):
@@ -359,6 +373,7 @@ class Location(Result):
     answer: str
     warnings: tuple[str, ...] = ()
     forced: bool = False
+    caution: str = ""
 
 
 class Comparison(Result):
@@ -379,3 +394,4 @@ class Comparison(Result):
     checks: tuple[FailedCheck, ...] = ()
     draft: Literal[True] = True
     forced: bool = False
+    caution: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from aris.backends import Backend
-from aris.checkpoints.registry import Scope, Use
+from aris.checkpoints.registry import ModelSpec, Scope, Use, find
 from aris.errors import ModelError, ScopeError
 from aris.imaging import Film
 from aris.imaging.dicom import modality_word
@@ -21,6 +21,21 @@ FORCED = "forced: the model's scope was overridden; these numbers and words are 
 # What Body Part Examined (0018,0015) holds on a chest film: DICOM PS3.16 annex L has CHEST, RIB, LUNG, THORAX and their
 # compounds, and scanners write more ("CHEST PA", "TORAX").
 _CHEST = ("CHEST", "THORA", "TORAX", "LUNG", "RIB")
+
+
+def not_for_patients(spec: ModelSpec | None) -> str:
+    """What every document of a model says that is for trying and testing only; "" for other models."""
+    # The registry's word holds for what goes by a name of it.
+    if spec is None or (find(spec.name) or spec).patient_care:
+        return ""
+    return f"{spec.name} is for trying and testing only, never for patient care."
+
+
+def caution(model: Backend) -> str:
+    """What must stand with everything that a model writes."""
+    return not_for_patients(model.spec) or (
+        "A model wrote this. A clinician must check every word against the film before any use."
+    )
 
 
 def is_chest(body_part: str | None) -> bool:

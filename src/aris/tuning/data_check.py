@@ -16,7 +16,10 @@ from aris.prompting import PromptProcessor
 from aris.tuning.conversations import BadRow, Pair, read_rows
 from aris.tuning.image_folders import Labels
 from aris.tuning.pictures import PictureBank
+from aris.tuning.preference import pair_row
+from aris.tuning.recipe import Recipe
 from aris.tuning.rows import Conversation, TokenRow, tokenize
+from aris.tuning.run_checks import Kept, refusals
 from aris.tuning.splits import Split, split_of
 
 _SUFFIXES = (".jsonl", ".parquet")
@@ -65,6 +68,7 @@ class DataReport:
         images: pictures that differ; `images_by_row`: rows by how many images they show.
         tokens, answer_tokens: lengths of conversations (a pair counts as two), None without rows.
         too_long: rows over the limit, which a run refuses.
+        refused: why a run would not begin though each row is good (`run_checks`); looked at where it is asked for.
         leaks: groups that occur in more than one split.
         shared_images, shared_rows: pictures, and conversations without their group, that occur in more than one split.
             A run warns of both, and begins.
@@ -82,6 +86,7 @@ class DataReport:
     tokens: Lengths | None = None
     answer_tokens: Lengths | None = None
     too_long: list[BadRow] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     leaks: int = 0
     shared_images: int = 0
     shared_rows: int = 0
@@ -90,7 +95,7 @@ class DataReport:
     @property
     def good(self) -> bool:
         """Whether nothing is wrong; a run does not begin where training or validation has anything wrong."""
-        return not (self.bad or self.too_long or self.leaks) and sum(self.rows.values()) > 0
+        return not (self.bad or self.too_long or self.leaks or self.refused) and sum(self.rows.values()) > 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; groups are counted and not named, as their names may tell of patients."""
@@ -102,6 +107,7 @@ class DataReport:
             "tasks": dict(sorted(self.tasks.items())),
             "groups": len(self.groups),
             "leaking_groups": self.leaks,
+            "refused": self.refused,
             "shared_images": self.shared_images,
             "shared_rows": self.shared_rows,
             "images": self.images,
@@ -155,6 +161,8 @@ def check_data(
     max_tokens: int | None = None,
     labels: Labels | None = None,
     pairs: bool | None = None,
+    recipe: Recipe | None = None,
+    whole: bool = False,
 ) -> DataReport:
     """Read and tokenise every row, decode every image, and look for groups that lie in two files.
 
@@ -164,6 +172,8 @@ def check_data(
         max_tokens: rows over it are named.
         labels: a recipe's, for images in folders.
         pairs: whether preference rows are wanted, and no others, or no preference rows; None if either will do.
+        recipe: of the run that is meant.
+        whole: look at what a run would refuse of the set as a whole, by the recipe if there is one.
 
     Raises:
         DataError: a file cannot be read at all.
@@ -174,6 +184,7 @@ def check_data(
     said: dict[tuple[Any, ...], set[str]] = {}
     lengths: list[int] = []
     answers: list[int] = []
+    kept: dict[str, list[Kept]] = {"train": [], "validation": [], "test": []}
     for file, split in file_splits(data_files(path)).items():
         rows, bad = read_rows(file, pictures, labels=labels)
         report.rows[file.name], report.splits[file.name] = len(rows), split
@@ -193,6 +204,7 @@ def check_data(
                 report.groups[first.group] += 1
                 seen.setdefault(first.group, set()).add(split)
             longest = 0
+            tokened = []
             for conversation in _conversations(row):
                 parts = [(turn.role, part) for turn in conversation.turns for part in turn.parts]
                 named = tuple((role, pictures.looks[part] if isinstance(part, int) else part) for role, part in parts)
@@ -202,16 +214,22 @@ def check_data(
                         images.setdefault(pictures.looks[part], set()).add(split)
                 tokens = tokenize(conversation, processor, _NO_LIMIT)
                 assert tokens is not None
+                tokened.append(tokens)
                 longest = max(longest, len(tokens.token_ids))
                 lengths.append(len(tokens.token_ids))
                 answers.append(sum(stop - start for start, stop in tokens.spans()))
                 if not report.example:
                     report.example = pieces(tokens, processor)
+            if whole:
+                made = pair_row(*tokened) if isinstance(row, Pair) else tokened[0]
+                kept[split].append(Kept(made, first.group, isinstance(row, Pair)))
             if max_tokens is not None and longest > max_tokens:
                 report.too_long.append(BadRow(file, line, f"{longest} tokens, the limit is {max_tokens}"))
     report.images = len(pictures)
     leaks = [sum(len(splits) > 1 for splits in each.values()) for each in (seen, images, said)]
     report.leaks, report.shared_images, report.shared_rows = leaks
+    if whole and sum(report.rows.values()) and not (report.bad or report.too_long):
+        report.refused = refusals(kept["train"], kept["validation"], processor, recipe)
     if lengths:
         report.tokens, report.answer_tokens = Lengths.of(lengths), Lengths.of(answers)
     return report

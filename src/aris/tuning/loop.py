@@ -124,9 +124,7 @@ class Loop:
             model, trained, recipe, pictures, out, say
         )  # fmt: skip
         self.mixture = Mixture(train, recipe.mixture, frozenset(recipe.balanced))
-        self.validation = [row for row in validation if row.task in recipe.mixture]
-        if not self.validation:
-            raise DataError("rows: no validation row of any task in the mixture; the best weights could not be told")
+        self.validation = in_mixture(validation, recipe)
         held = 0 if pictures is None else len(pictures)
         if any(picture >= held for row in [*train, *self.validation] for picture in row.all_pictures()):
             raise DataError(f"rows: they point past the {held} pictures given; build rows and pictures together")
@@ -363,10 +361,8 @@ class Loop:
         Raises:
             DataError: a task of the metrics has no validation row, or its rows do not fit them.
         """
-        recipe, tasks = self.recipe, {row.task for row in self.validation}
-        wanted = {recipe.best_measure[1]} - {""} | set(recipe.metrics)
-        if wanted - tasks:
-            raise DataError(f"rows: no validation row of the task {min(wanted - tasks)!r}, which metrics or best name")
+        recipe = self.recipe
+        require_tasks(self.validation, recipe)
         if all(METRICS[name].needs == "loss" for names in recipe.metrics.values() for name in names):
             return None
         if tokenizer is None:
@@ -408,3 +404,22 @@ class Loop:
         self.best_value, self.first_value = state["best_value"], state["first_value"]
         self.window, self.saved_step = list(state["window"]), self.step
         self.say(f"going on from step {self.step} of {self.recipe.steps}")
+
+
+def in_mixture(validation: Sequence[TokenRow], recipe: Recipe) -> list[TokenRow]:
+    """The validation rows of the mixture's tasks.
+
+    Raises:
+        DataError: there is none.
+    """
+    held = [row for row in validation if row.task in recipe.mixture]
+    if not held:
+        raise DataError("rows: no validation row of any task in the mixture; the best weights could not be told")
+    return held
+
+
+def require_tasks(validation: Sequence[TokenRow], recipe: Recipe) -> None:
+    """Raise `DataError` if a task that the recipe measures, or chooses the best by, has no validation row."""
+    wanted = {recipe.best_measure[1]} - {""} | set(recipe.metrics)
+    if missing := wanted - {row.task for row in validation}:
+        raise DataError(f"rows: no validation row of the task {min(missing)!r}, which metrics or best name")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
+from aris.checkpoints import embedded
 from aris.checkpoints.checkpoint import load_model
 from aris.checkpoints.gguf_out import save_gguf
 from aris.checkpoints.hf_out import save_folder
@@ -71,10 +73,22 @@ def merged_model(base: str, run: Path, dtype: torch.dtype = torch.bfloat16) -> M
 def merge(base: str, run: Path, out: Path, *, dtype: torch.dtype = torch.bfloat16) -> None:
     """Write base and run as one Hugging Face folder.
 
+    A base from GGUF, as aris-nano's language model is, gets a tokenizer.json made of its vocabulary.
+
     Raises:
         CheckpointError: as `merged_model`, or the base cannot be written in that layout.
     """
-    save_folder(merged_model(base, run, dtype), open_base(base).checkpoint, out, dtype)
+    opened = open_base(base)
+
+    def beside(folder: Path) -> None:
+        opened.processor.tokenizer.save(folder / "tokenizer.json")
+        if opened.checkpoint.spec is not None and opened.checkpoint.spec.name == embedded.NAME:
+            # The terms go with the weights; the calibration does not hold for them.
+            for pattern in ("NOTICE", "*TERMS*", "MODEL_CARD.md"):
+                for file in sorted(embedded.files().glob(pattern)):
+                    shutil.copyfile(file, folder / file.name)
+
+    save_folder(merged_model(base, run, dtype), opened.checkpoint, out, dtype, beside)
 
 
 def export_gguf(base: str, run: Path, path: Path, *, dtype: torch.dtype = torch.bfloat16) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from importlib import resources
@@ -54,7 +55,9 @@ def find_recipe(name: str) -> Path:
     known = sorted(file.stem for file in folder.glob("*.yaml"))
     if name in known:
         return folder / f"{name}.yaml"
-    raise DataError(f"recipe {name!r:.60}: not known; give a YAML file, or one of {', '.join(known)}")
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    raise DataError(f"recipe {name!r:.60}: not known; give a YAML file, or one of {', '.join(known)}{meant}")
 
 
 def tune(

@@ -187,6 +187,7 @@ class ChatRequest(Sampling):
             vLLM, `add_generation_prompt` must then be false.
         prompt_logprobs: report each prompt token's log-probability, with so many of the likeliest (vLLM's field).
         logprob_start_len: only from this prompt token on (SGLang's field).
+        ignore_scope: let the model answer outside its declared scope (our own field); the answer is marked.
     """
 
     neutral: ClassVar[Mapping[str, tuple[Any, ...]]] = {
@@ -220,6 +221,7 @@ class ChatRequest(Sampling):
     continue_final_message: bool = False
     prompt_logprobs: int | None = Field(default=None, ge=0, le=20)
     logprob_start_len: int = Field(default=0, ge=0)
+    ignore_scope: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> ChatRequest:
@@ -309,11 +311,14 @@ class ResponseToolCall(BaseModel):
 
 
 class ChatResponseMessage(BaseModel):
-    """The answer; `reasoning_content` are its thoughts, and content is null where it is calls."""
+    """The answer; `reasoning_content` are its thoughts, and content is null where it is calls.
+
+    `refusal` says why there is no answer; `content` says the same, or is null where a form was asked for.
+    """
 
     role: Literal["assistant"] = "assistant"
     content: str | None
-    refusal: None = None
+    refusal: str | None = None
     reasoning_content: str | None = None
     tool_calls: list[ResponseToolCall] | None = None
 
@@ -339,10 +344,25 @@ class PromptLogprob(BaseModel):
     decoded_token: str | None = None
 
 
+class ScopeNotes(BaseModel):
+    """What a reader must know of an answer (our own field, `aris`).
+
+    Attributes:
+        answered: False where the answer only says why the model cannot answer.
+        warnings: of the images and of the model's scope, one line each.
+        caution: what must stand with all that the model writes, if it is never for patient care.
+    """
+
+    answered: bool
+    warnings: list[str]
+    caution: str | None = None
+
+
 class ChatCompletion(BaseModel):
     """The whole answer.
 
     Attributes:
+        aris: what a reader must know of it; left out where there is nothing to say.
         prompt_logprobs: for each token of the prompt what `prompt_logprobs` asked for, by token ids; null for the first
             one, for images and what stands before them, and before `logprob_start_len`.
     """
@@ -355,6 +375,7 @@ class ChatCompletion(BaseModel):
     usage: Usage
     system_fingerprint: str | None = None
     prompt_logprobs: list[dict[str, PromptLogprob] | None] | None = None
+    aris: ScopeNotes | None = None
 
 
 class Delta(BaseModel):
@@ -364,6 +385,7 @@ class Delta(BaseModel):
     content: str | None = None
     reasoning_content: str | None = None
     tool_calls: list[ResponseToolCall] | None = None
+    refusal: str | None = None
 
 
 class ChunkChoice(BaseModel):
@@ -377,7 +399,7 @@ class ChunkChoice(BaseModel):
 
 
 class ChatCompletionChunk(BaseModel):
-    """One event of a stream."""
+    """One event of a stream. `aris` is what a reader must know of the answer, in the first one."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
@@ -386,3 +408,4 @@ class ChatCompletionChunk(BaseModel):
     choices: list[ChunkChoice]
     usage: Usage | None = None
     system_fingerprint: str | None = None
+    aris: ScopeNotes | None = None

@@ -1,0 +1,51 @@
+"""What a person says of a film whose file does not: the patient's age and the view, as a PNG or JPEG cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
+
+from aris.imaging import Film
+from aris.tasks.cases import Case
+
+T = TypeVar("T", Case, Film)
+
+
+class Facts(NamedTuple):
+    """What is said of films.
+
+    Attributes:
+        age_years: the patient's age, 0 to 130; None where nothing is said.
+        view: View Position (0018,5101), upper case; None where nothing is said.
+    """
+
+    age_years: float | None = None
+    view: str | None = None
+
+
+def with_facts(what: T, facts: Facts) -> T:
+    """The film, or the examination of one, with what is said of it; what its file says stands."""
+    if isinstance(what, Case):
+        if what.film is None or facts == Facts():
+            return what
+        film = with_facts(what.film, facts)
+        more = [each for each in film.warnings if each not in what.warnings]
+        return replace(what, film=film, warnings=(*what.warnings, *more))
+    said, kept = [], []
+    changes: dict[str, float | str] = {}
+    for name, value, known, field in (
+        ("age", facts.age_years, what.patient_age_years, "patient_age_years"),
+        ("view", facts.view, what.view_position, "view_position"),
+    ):
+        if value is None:
+            continue
+        if known is None:
+            changes[field] = value
+            said.append(name)
+        elif known != value:
+            kept.append(name)
+    warnings = list(what.warnings)
+    if said:
+        warnings.append(f"{' and '.join(said)}: as told, not from the file")
+    warnings += [f"the file says another {name} than was told; the file's holds" for name in kept]
+    return replace(what, warnings=tuple(warnings), **changes)  # type: ignore[arg-type]
