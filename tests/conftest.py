@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
 
 # CI tries the same cases each time, so that a change is judged by what it changed; elsewhere they are new each time.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# Nowhere does a case fail for having been slow: a busy machine is no fault.
+settings.register_profile("aris", deadline=None)
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "aris")
+# No test uses a server that happens to run here.
+os.environ["ARIS_SERVER"] = "off"
 
 # One thread a worker: the tests run side by side, and small products do not gain from more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -35,3 +40,29 @@ def data_dir() -> Path:
     if folder is None:
         pytest.skip("no shared data here (set ARIS_DATA)")
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m is looked at
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    lines = [line.split() for line in (here / "slow_tests.txt").read_text().splitlines() if not line.startswith("#")]
+    seen: set[str] = set()
+    for item in items:
+        if not item.path.is_relative_to(here):
+            continue
+        name = f"{item.path.relative_to(here).as_posix()}::{item.nodeid.partition('::')[2]}"
+        function = name.partition("[")[0]
+        for pattern, *rest in lines:
+            if fnmatch(function, pattern) and (not rest or function in seen):
+                item.add_marker(pytest.mark.slow)
+                break
+        seen.add(function)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests go to one worker, so that its model is loaded once."""
+    if config.getoption("dist") != "load":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)

@@ -29,6 +29,8 @@ def nifti(values: np.ndarray, affine: np.ndarray, *, version: int = 1, order: st
     for kind, place, value in zip(kinds, places, fields, strict=True):
         struct.pack_into(order + kind, header, place, *value)
     struct.pack_into(order + "h", header, 70 if version == 1 else 12, code)
+    units = changes.get("units", 2)  # millimetres
+    struct.pack_into(order + ("B" if version == 1 else "i"), header, 123 if version == 1 else 500, units)
     magic = b"n+1\0" if version == 1 else b"n+2\0\r\n\x1a\n"
     place = 344 if version == 1 else 4
     header[place : place + len(magic)] = magic

@@ -65,3 +65,11 @@ def test_the_shipped_model_is_small_and_carries_its_terms() -> None:
     assert sum(path.stat().st_size for path in weights) < 24_000_000
     assert "Gemma is provided under and subject to the Gemma Terms of Use" in (folder / "NOTICE").read_text()
     assert "3.2 Use Restrictions" in (folder / "GEMMA_TERMS.txt").read_text()
+
+
+def test_the_list_of_slow_tests_names_tests_that_are_there() -> None:
+    for line in (ROOT / "tests" / "slow_tests.txt").read_text().splitlines():
+        if not line.startswith("#"):
+            file, _, name = line.split()[0].partition("::")
+            source = (ROOT / "tests" / file).read_text(encoding="utf-8")
+            assert f"def {name.rstrip('*')}" in source or name == "*", line

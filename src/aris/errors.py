@@ -28,6 +28,16 @@ class ModelError(ArisError):
     """The model was asked for something that it cannot do (a dtype, an image without a tower, too many tokens)."""
 
 
+class ConstraintError(ModelError):
+    """The form that an answer must have cannot be met or followed: the request's fault, whenever it comes to light.
+
+    Attributes:
+        callers_fault: whoever asked is told, and nobody else: the message may quote the form.
+    """
+
+    callers_fault = True
+
+
 class ScopeError(ArisError):
     """A task was asked of a model outside the scope that the model declares."""
 

@@ -46,6 +46,8 @@ def write_gguf(
     head: torch.Tensor | None = None,
     head_kind: Any = F32,
     extra: dict[str, int] | None = None,
+    vocabulary: tuple[list[str], list[float] | None, list[int] | None] = (["a", "b"], [0.0, -1.0], [1, 1]),
+    tokenizer_model: str | None = None,
 ) -> None:
     """The decoder: norms as 1 + w, matrices in `kind`; `head` is written as a head of its own; `extra` metadata."""
     text = model.config.text
@@ -63,9 +65,14 @@ def write_gguf(
     writer.add_rope_freq_base(text.rope_theta)
     writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
     writer.add_rope_scaling_factor(text.rope_factor)
-    writer.add_token_list(["a", "b"])
-    writer.add_token_scores([0.0, -1.0])
-    writer.add_token_types([1, 1])
+    tokens, scores, types = vocabulary
+    writer.add_token_list(tokens)
+    if scores is not None:
+        writer.add_token_scores(scores)
+    if types is not None:
+        writer.add_token_types(types)
+    if tokenizer_model is not None:
+        writer.add_tokenizer_model(tokenizer_model)
     for key, value in (extra or {}).items():
         writer.add_uint32(key, value)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.GEMMA3, text.num_hidden_layers)
@@ -86,12 +93,15 @@ def write_gguf(
     _finish(writer)
 
 
-def write_mmproj(model: MedGemma, path: Path, *, swapped: bool = False, width: int | None = None) -> None:
+def write_mmproj(
+    model: MedGemma, path: Path, *, swapped: bool = False, width: int | None = None, mean: list[float] | None = None
+) -> None:
     """Tower and projector.
 
     Args:
         swapped: names the two layers of each MLP as the first converters did.
         width: of the tokens, as the metadata tells it.
+        mean: of the images' channels, as the metadata tells it.
     """
     vision = model.config.vision
     assert vision is not None
@@ -111,6 +121,8 @@ def write_mmproj(model: MedGemma, path: Path, *, swapped: bool = False, width: i
         writer.add_uint32("clip.vision.projector.scale_factor", pooled)
     writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-6)
     writer.add_string("clip.projector_type", "gemma3")
+    if mean is not None:
+        writer.add_array("clip.vision.image_mean", mean)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.MMPROJ, vision.num_hidden_layers)
     for name, tensor in model.state_dict().items():
         if name.startswith("language_model."):

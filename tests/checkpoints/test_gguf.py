@@ -111,21 +111,21 @@ def test_parts_of_a_file_are_read_as_one(tmp_path: Path) -> None:
         assert torch.equal(whole.tensor(name), parts.tensor(name))
 
 
-def test_a_head_that_is_the_embedding_is_dropped_and_another_refused(tmp_path: Path) -> None:
+def test_a_head_that_is_the_embedding_is_dropped_and_another_used(tmp_path: Path) -> None:
     model, path = small_model(vision=False), tmp_path / "model.gguf"
     embedding = model.state_dict()["language_model.embed_tokens.weight"]
-    q4 = gguf.GGMLQuantizationType.Q4_0
-    for head, kind in ((embedding, gguf.GGMLQuantizationType.F32), (embedding, q4)):
-        write_gguf(model, path, head=head, head_kind=kind)
-        load_model(open_checkpoint(str(path)))
+    write_gguf(model, path, head=embedding)
+    assert load_model(open_checkpoint(str(path))).language_model.lm_head is None
     other = embedding.clone()
     other[3, 3] += 1e-3
-    write_gguf(model, path, head=other)
-    with pytest.raises(CheckpointError, match=r"head.*not its embedding"):
-        load_model(open_checkpoint(str(path)))
-    write_gguf(model, path, head=torch.randn(embedding.shape), head_kind=q4)
-    with pytest.raises(CheckpointError, match=r"head.*not its embedding"):
-        load_model(open_checkpoint(str(path)))
+    # In another format it may be a fine-tune's, so it is taken as it is, as llama.cpp takes it.
+    for head, kind in ((other, gguf.GGMLQuantizationType.F32), (embedding, gguf.GGMLQuantizationType.Q4_0)):
+        write_gguf(model, path, head=head, head_kind=kind)
+        loaded = load_model(open_checkpoint(str(path)), dtype=torch.float32).language_model
+        wanted = gguf.quants.dequantize(gguf.quants.quantize(head.numpy(), kind), kind)
+        assert torch.equal(loaded.head.weight, torch.from_numpy(wanted)) and torch.equal(
+            loaded.embed_tokens.weight, embedding
+        )
 
 
 def test_what_writers_leave_out_is_gemma_3s_own(tmp_path: Path) -> None:
@@ -161,6 +161,47 @@ def test_a_tower_of_another_model_is_refused(tmp_path: Path) -> None:
     write_mmproj(model, tmp_path / "mmproj-other.gguf")
     with pytest.raises(CheckpointError, match="2 mmproj files"):
         open_checkpoint(str(tmp_path / "model.gguf"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mmproj.gguf", "mmproj-model-f16.gguf", "model.mmproj-Q8_0.gguf", "google_medgemma-4b-it-mmproj-bf16.GGUF",
+     "MMPROJ-F32.gguf", "medgemma-vision.gguf", "clip.gguf"],
+)  # fmt: skip
+def test_a_tower_is_found_by_any_usual_name(name: str, tmp_path: Path) -> None:
+    model = small_model(vision=True)
+    write_gguf(model, tmp_path / "model.gguf")
+    write_gguf(small_model(vision=False), tmp_path / "another-model.gguf")
+    write_mmproj(model, tmp_path / name)
+    vision = open_checkpoint(str(tmp_path / "model.gguf")).config.vision
+    assert vision is not None and vision.hidden_size == model.config.vision.hidden_size
+
+
+def test_the_towers_own_mean_is_used(tmp_path: Path) -> None:
+    model = small_model(vision=True)
+    write_gguf(model, tmp_path / "model.gguf")
+    write_mmproj(model, tmp_path / "mmproj.gguf", mean=[0.25, 0.5, 0.75])
+    assert open_checkpoint(str(tmp_path / "model.gguf")).processor == {"image_mean": [0.25, 0.5, 0.75]}
+    write_mmproj(model, tmp_path / "mmproj.gguf", mean=[0.5])
+    with pytest.raises(CheckpointError, match="image_mean is not three"):
+        open_checkpoint(str(tmp_path / "model.gguf"))
+
+
+def test_of_several_towers_one_is_chosen(tmp_path: Path) -> None:
+    model = small_model(vision=True)
+    write_gguf(model, tmp_path / "model.gguf")
+    write_mmproj(model, tmp_path / "mmproj-f16.gguf", width=2560)
+    write_mmproj(model, tmp_path / "x.mmproj.gguf")
+    with pytest.raises(CheckpointError, match=r"2 mmproj files \(mmproj-f16.gguf, x.mmproj.gguf\).*--mmproj FILE"):
+        open_checkpoint(str(tmp_path / "model.gguf"))
+    chosen = open_checkpoint(str(tmp_path / "model.gguf"), mmproj=tmp_path / "x.mmproj.gguf")
+    assert chosen.config.vision is not None
+    with pytest.raises(CheckpointError, match="width 2560"):
+        open_checkpoint(str(tmp_path / "model.gguf"), mmproj=tmp_path / "mmproj-f16.gguf")
+    with pytest.raises(CheckpointError, match=r"missing|no such|not found|cannot be read"):
+        open_checkpoint(str(tmp_path / "model.gguf"), mmproj=tmp_path / "absent.gguf")
+    with pytest.raises(CheckpointError, match=r"go with a \.gguf model"):
+        open_checkpoint(str(tmp_path), mmproj=tmp_path / "x.mmproj.gguf")
 
 
 PEAK = """

@@ -103,14 +103,15 @@ def test_float16_is_refused_with_the_reason(tmp_path: Path) -> None:
         load_model(open_checkpoint(str(tmp_path)), dtype=torch.float16)
 
 
-def test_a_head_of_its_own_is_refused(tmp_path: Path) -> None:
+def test_a_head_of_its_own_is_used(tmp_path: Path) -> None:
     save("text", tmp_path)
     saved = load_file(tmp_path / "model.safetensors")
     head = saved["model.embed_tokens.weight"].clone()
     head[100, 3] += 1e-3
     save_file(saved | {"lm_head.weight": head}, tmp_path / "model.safetensors")
-    with pytest.raises(CheckpointError, match=r"lm_head\.weight is not the embedding"):
-        load_model(open_checkpoint(str(tmp_path)))
+    model = load_model(open_checkpoint(str(tmp_path)), dtype=torch.float32)
+    assert torch.equal(model.language_model.head.weight, head)
+    assert torch.equal(model.language_model.embed_tokens.weight, saved["model.embed_tokens.weight"])
 
 
 def test_siglips_pooling_head_is_dropped(tmp_path: Path) -> None:

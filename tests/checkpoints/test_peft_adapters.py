@@ -114,7 +114,7 @@ def test_wrong_adapters_are_refused_and_change_nothing(tmp_path: Path) -> None:
     save_file(good | {first: torch.zeros(4, 7)}, weights)
     refused("shapes")
     save_file(good | {"base_model.model.model.embed_tokens.weight": torch.zeros(2, 2)}, weights)
-    refused("not a LoRA matrix")
+    refused("was extended")
     weights.write_bytes(weights.read_bytes()[:50])
     refused("damaged")
     save_file(good, weights)

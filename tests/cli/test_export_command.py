@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 import zipfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -38,6 +39,27 @@ def draft(aris: Aris, scripted: Callable[..., Any], film: Path, tmp_path: Path) 
     path.write_text(result.stdout)
     assert json.loads(result.stdout)["sections"]["impression"] == "Pneumonia is likely."
     return path
+
+
+def test_an_object_whose_uid_has_a_leading_zero_is_exported_under_it(
+    aris: Aris, scripted: Callable[..., Any], tmp_path: Path
+) -> None:
+    """PS3.5 9.1 does not allow it and archives have it; the store takes it, so a document can be made of it."""
+    scripted()
+    path, out = tmp_path / "chest.dcm", tmp_path / "out"
+    uids = {"SOPInstanceUID": "1.2.03.4", "StudyInstanceUID": "1.2.0826.1", "SeriesInstanceUID": "1.2.00.2"}
+    made = image(side=300, PatientAge="003Y", **uids)
+    made.file_meta.MediaStorageSOPInstanceUID = uids["SOPInstanceUID"]
+    path.write_bytes(as_bytes(made))
+    with warnings.catch_warnings(record=True) as warned:
+        (tmp_path / "draft.json").write_text(aris("draft", path, "--json", "--force").stdout)
+        result = aris("export", tmp_path / "draft.json", *ALL, "--out", out)
+        assert result.exit_code == 0, result.stderr
+        reports = [read_report(out / f"draft.{name}") for name in ("sr.dcm", "fhir.json", "report.json")]
+    assert not [each for each in warned if "1.2.0" in str(each.message)]  # on stderr they would name a study
+    assert reports[0] == reports[1] == reports[2]
+    (known,) = reports[0].images
+    assert (known.uid, known.study, known.series) == tuple(uids.values())
 
 
 def test_every_format_from_a_draft(aris: Aris, draft: Path, film: Path, tmp_path: Path) -> None:

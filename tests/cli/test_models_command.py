@@ -91,3 +91,23 @@ def test_pull_prints_the_folder(aris: Aris, monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr("aris.checkpoints.pull.pull", download)
     result = aris("models", "pull", "medgemma-4b-it", "--revision", "abc")
     assert result.stdout == f"{tmp_path}\n" and asked == [("medgemma-4b-it", "medgemma-4b-it", "abc")]
+
+
+def test_the_cache_is_shown_and_cleared(aris: Aris, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+
+    from aris.checkpoints import cache
+
+    monkeypatch.setenv("ARIS_CACHE", str(tmp_path))
+    monkeypatch.setenv("ARIS_CACHE_GB", "2")
+    data = np.zeros(2_000_000, dtype=np.uint8)
+    assert cache.write("a", {"what": "a-model"}, {"one": cache.Array(data, "uint8", data.shape)})
+    shown = json.loads(aris("models", "cache", "show", "--json").stdout)
+    assert shown["folder"] == str(tmp_path / "models")
+    assert [(each["what"], each["bytes"] >= 2_000_000) for each in shown["entries"]] == [("a-model", True)]
+    lines = aris("models", "cache", "show").stdout.splitlines()
+    assert lines[0].endswith("2.0 MB  a-model") and lines[1] == f"2.0 MB of at most 2.1 GB in {tmp_path / 'models'}"
+    freed = json.loads(aris("models", "cache", "clear", "--json").stdout)["freed_bytes"]
+    assert freed > 2_000_000 and cache.entries() == []
+    monkeypatch.setenv("ARIS_CACHE", "off")
+    assert aris("models", "cache", "show").stdout == "switched off by ARIS_CACHE or ARIS_CACHE_GB\n"

@@ -14,7 +14,7 @@ BOI, EOI, SOFT, VOCABULARY = 308, 309, 310, 320
 IMAGE = [BOI, SOFT, SOFT, SOFT, SOFT, EOI]
 
 
-def tiny(window: int = 24, max_tokens: int = 2000, seed: int = 3) -> MedGemma:
+def tiny(window: int = 24, max_tokens: int = 2000, seed: int = 3, *, tied: bool = True) -> MedGemma:
     torch.manual_seed(seed)
     text = TextConfig(
         vocab_size=VOCABULARY,
@@ -28,6 +28,7 @@ def tiny(window: int = 24, max_tokens: int = 2000, seed: int = 3) -> MedGemma:
         sliding_window=window,
         layer_types=("sliding_attention", "sliding_attention", "full_attention", "sliding_attention"),
         max_position_embeddings=max_tokens,
+        tie_word_embeddings=tied,
     )
     config = MedGemmaConfig(
         text,

@@ -40,6 +40,12 @@ def model(kv_heads: int = 2) -> MedGemma:
     return made
 
 
+def test_a_head_of_its_own_is_left_to_the_plain_runner() -> None:
+    made = model()
+    made.language_model.lm_head = made.language_model.embed_tokens
+    assert CpuRunner.wrap(made, pool_of(made)) is None
+
+
 def pool_of(made: MedGemma) -> KVPool:
     return KVPool(made.config.text, 9, 60, "cpu", made.dtype)
 

@@ -15,13 +15,14 @@ from triton_interpreter import DEVICE
 SOFT = 310
 
 
-def tiny() -> MedGemma:
+def tiny(tied: bool = True) -> MedGemma:
     """Two query heads a key head, a window shorter than the prompts, and shapes that 4-bit spans fill."""
     torch.manual_seed(3)
     text = TextConfig(
         vocab_size=320, hidden_size=128, intermediate_size=256, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, head_dim=32, query_pre_attn_scalar=32, sliding_window=16,
         layer_types=("sliding_attention", "full_attention"), rope_factor=8.0, max_position_embeddings=4096,
+        tie_word_embeddings=tied,
     )  # fmt: skip
     config = MedGemmaConfig(
         text, VisionConfig(16, 32, 1, 2, image_size=16, patch_size=4), mm_tokens_per_image=4, boi_token_index=308,
@@ -39,14 +40,17 @@ def same(got: torch.Tensor, wanted: torch.Tensor) -> None:
     assert float((got.cpu() - wanted.cpu()).norm() / wanted.cpu().norm()) < 2e-5
 
 
+@pytest.mark.parametrize(("tied", "coded"), [(True, False), (False, False), (False, True)])
 @torch.inference_mode()
-def test_prompts_and_steps_equal_the_plain_runner() -> None:
+def test_prompts_and_steps_equal_the_plain_runner(tied: bool, coded: bool) -> None:
     prompt = [2, 11, 308, SOFT, SOFT, SOFT, SOFT, 309, *range(20, 60)]
     soft = torch.randn(1, 4, 128, generator=torch.Generator().manual_seed(1)).to(DEVICE)
     tables = [[3, 5], [1, 2]]
     outputs = []
     for make in (TorchRunner, lambda model, pool: CudaRunner.wrap(model, pool)):
-        model = tiny()
+        model = tiny(tied)
+        if coded:
+            quantize_model(model, "int8", group_size=64)
         pool = KVPool(model.config.text, 4, 7, DEVICE, torch.float32)
         runner = make(model, pool)
         assert runner is not None

@@ -23,6 +23,18 @@ def test_unequal_prompts_side_by_side_beyond_two_windows(model: MedGemma) -> Non
         assert em.tokens(sequence) == em.plain(model, prompt, 70)
 
 
+def test_a_head_of_its_own_scores_the_words() -> None:
+    model = em.tiny(tied=False)
+    engine = em.engine(model)
+    answers = []
+    for length in (7, 65):
+        prompt = [2, *em.IMAGE, *em.text(length, seed=length)]
+        answers.append(em.tokens(engine.submit(em.request(prompt, em.pixels(1, 2), em.greedy(30)))))
+        assert answers[-1] == em.plain(model, prompt, 30, em.pixels(1, 2))
+    model.language_model.lm_head = None  # tied, it is another model
+    assert em.plain(model, [2, *em.IMAGE, *em.text(7, seed=7)], 30, em.pixels(1, 2)) != answers[0]
+
+
 def test_images_among_texts(model: MedGemma) -> None:
     engine = em.engine(model, prefill_tokens=8)
     engine._scheduler.prefill_chunk = 8  # cuts fall into images, unless they are moved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import io
 import os
@@ -176,6 +177,17 @@ def test_malformed_bodies_are_refused_and_store_nothing(
     assert store.counts() == before
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "GZIP"])
+def test_compressed_bodies_are_refused_as_such(store: Store, url: str, encoding: str) -> None:
+    before = store.counts()
+    packed = gzip.compress(body(as_bytes(image(1, study=8))))
+    answer = post(url, packed, **{"Content-Encoding": encoding})
+    assert answer.status_code == 415 and answer.headers["accept-encoding"] == "identity"
+    assert store.counts() == before
+    plain = post(url, body(b"no object"), **{"Content-Encoding": "identity"})
+    assert plain.status_code == 409  # read, and found to be none
+
+
 def test_a_body_that_is_cut_off_acknowledges_nothing_and_can_be_sent_again(tmp_path: Path) -> None:
     whole = body(*(as_bytes(image(number)) for number in (1, 2, 3)))
     with Store(tmp_path) as store, web(store) as at:
@@ -320,6 +332,46 @@ def test_what_a_search_does_not_do_is_said(url: str) -> None:
     other = f"{url}/studies/{ROOT}.1/instances?StudyInstanceUID={ROOT}.2"
     assert HTTP.get(other).status_code == 204  # a study that the path does not name
     assert HTTP.get(f"{url}/studies", headers={"Accept": "application/dicom+xml"}).status_code == 406
+
+
+def test_searches_by_time_by_keys_that_match_all_and_by_names_with_wide_spaces(tmp_path: Path) -> None:
+    with Store(tmp_path) as store, web(store) as at:
+        store.add(as_bytes(image(1, study=1, StudyTime="0915")))
+        store.add(as_bytes(image(1, study=2, StudyTime="1200", PatientName="Yamada^Tarou=山田\u3000大^太郎")))
+        store.add(as_bytes(image(1, study=3, StudyDate="", StudyTime="")))
+
+        def studies(query: str) -> list[str]:
+            answer = HTTP.get(f"{at}/studies?{query}")
+            found = answer.json() if answer.status_code == 200 else []
+            return [each["0020000D"]["Value"][0].removeprefix(ROOT) for each in found]
+
+        assert studies("StudyTime=091500-091600") == [".1"] and studies("StudyTime=0900-") == [".1", ".2"]
+        assert studies("StudyDate=-20260102") == studies("StudyDate=20260101-") == [".1", ".2"]
+        assert studies("StudyDate=20260101-20260102&StudyTime=1000-1100") == []
+        assert studies("StudyDate=20260101-20260102&StudyTime=0900-1300") == [".1", ".2"]
+        assert studies("PatientName=%3D山田\u3000大*") == [".2"]
+        (one,) = HTTP.get(f"{at}/studies?PatientID=P1&StudyDescription=").json()
+        assert one["00081030"]["Value"] == ["Chest"]  # a key that matches all asks for the value (PS3.18 10.6)
+        for wrong in ("StudyDate=2026-01-01", "StudyDate=20260230", "StudyTime=25", "PatientName=a%0Ab"):
+            assert HTTP.get(f"{at}/studies?{wrong}").status_code == 400, wrong
+
+
+def test_frames_of_an_object_with_a_wrong_offset_table(tmp_path: Path) -> None:
+    by_name = {each.name: each for each in shipped()}
+    sent = pydicom.dcmread(by_name["SC_rgb_rle_2frame.dcm"])
+    expected = list(pydicom.encaps.generate_frames(sent.PixelData, number_of_frames=2))
+    wanted = sent.pixel_array
+    # The table's two offsets become zeros.
+    sent.PixelData = b"\xfe\xff\x00\xe0\x08\0\0\0" + bytes(8) + sent.PixelData[sent.PixelData.index(
+        b"\xfe\xff\x00\xe0", 4
+    ):]  # fmt: skip
+    with Store(tmp_path) as store, web(store) as at:
+        assert post(at, body(as_bytes(sent))).status_code == 200
+        known = (sent.StudyInstanceUID, sent.SeriesInstanceUID, sent.SOPInstanceUID)
+        frames = quick(at).retrieve_instance_frames(*known, [1, 2], media_types=("image/dicom-rle",))
+        assert list(frames) == expected
+        plain = quick(at).retrieve_instance(*known, media_types=(("application/dicom", ExplicitVRLittleEndian),))
+        assert np.array_equal(plain.pixel_array, wanted)
 
 
 # Retrieving

@@ -21,6 +21,7 @@ from aris.exchange.report import Report, sign
 from aris.tasks.results import Region
 from dicom_objects import as_bytes, image
 from films import filmlike
+from unreadable import rewrite
 
 PIXELS = filmlike(300, 280)
 
@@ -164,3 +165,29 @@ def test_a_photograph_has_a_capture_too(tmp_path: Path) -> None:
     path.write_bytes(as_bytes(photograph(NumberOfFrames=2)))
     with pytest.raises(ExchangeError, match="several frames"):
         document(report_on(header), "sc", [path])
+
+
+def test_a_mirrored_film_is_drawn_as_it_is_shown_and_its_boxes_stay_with_the_pixels(tmp_path: Path) -> None:
+    header = film(PatientOrientation=["R", "F"], BodyPartExamined="CHEST")
+    path = tmp_path / "film.dcm"
+    path.write_bytes(as_bytes(header))
+    box = (10.0, 20.0, 60.0, 80.0)  # of the stored pixels
+    report = report_on(header, box)
+    (data,) = document(report, "sc", [path]).values()
+    capture = pydicom.dcmread(io.BytesIO(data))
+    assert capture.PatientOrientation == ["L", "F"]
+    picture = capture.pixel_array
+    banner = picture.shape[0] - 300
+    # Columns 10 to 60 of 280 are 220 to 270 of the mirrored picture.
+    yellow = (picture[banner + 20] == (255, 196, 0)).all(axis=-1)
+    assert yellow[222:268].all() and not yellow[:150].any()
+    state = presentation_state(report, [header])
+    assert list(state.GraphicAnnotationSequence[0].GraphicObjectSequence[0].GraphicData)[:2] == [10, 20]
+
+
+def test_a_rescale_that_cannot_be_read_is_none_of_a_presentation_state(tmp_path: Path) -> None:
+    path = tmp_path / "film.dcm"
+    path.write_bytes(as_bytes(film()))
+    header = pydicom.dcmread(rewrite(path, RescaleIntercept="none", WindowCenter="2000 HU"))
+    state = presentation_state(report_on(header, (10, 20, 60, 80)), [header])
+    assert "RescaleIntercept" not in state and state.GraphicAnnotationSequence

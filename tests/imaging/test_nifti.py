@@ -100,3 +100,54 @@ def test_without_a_place_it_is_said_and_no_number_is_invented(tmp_path: Path) ->
     assert any("side" in note for note in volume.warnings)
     with pytest.raises(ImageError, match="say which"):
         volume_images(volume)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(("units", "scale"), [(1, 1e-3), (2, 1), (3, 1e3), (2 | 8, 1), (0, 1)])
+def test_the_unit_of_length_is_followed(units: int, scale: float, version: int, tmp_path: Path) -> None:
+    """xyzt_units, whose lowest three bits are of space (nifti1.h): metres, millimetres, micrometres."""
+    hu, affine = body(Geometry(slices=4, spacing_mm=(10, 0.8, 0.6)))
+    wrong = affine.copy()
+    wrong[:3] *= scale
+    path = tmp_path / "volume.nii"
+    path.write_bytes(nifti(hu, wrong, units=units, version=version))
+    volume = read_nifti(path, "CT")
+    assert volume.spacing_mm == pytest.approx((10, 0.8, 0.6), rel=1e-5) and volume.orientation == "axial"
+    assert any("millimetres were assumed" in note for note in volume.warnings) == (units == 0)
+    path.write_bytes(nifti(hu, affine, units=units, version=version, quatern=[0, 0, 1, 0, 0, 0],
+                           pixdim=[1, 0.6 * scale, 0.8 * scale, 10 * scale, 0, 0, 0, 0]))  # fmt: skip
+    assert read_nifti(path, "CT").spacing_mm == pytest.approx((10, 0.8, 0.6), rel=1e-5)
+
+
+def test_a_unit_that_there_is_not_and_a_scale_that_is_no_number(tmp_path: Path) -> None:
+    hu, affine = body(Geometry(slices=3))
+    path = tmp_path / "volume.nii"
+    path.write_bytes(nifti(hu, affine, units=7))
+    volume = read_nifti(path, "CT")
+    assert volume.spacing_mm is None and any("xyzt_units" in note for note in volume.warnings)
+    assert np.array_equal(volume.voxels, hu.transpose(2, 1, 0))  # still the right way up
+    for scale in ((np.inf, 0), (1, np.nan), (2, -np.inf)):
+        path.write_bytes(nifti(hu, affine, scale=scale))
+        volume = read_nifti(path, "CT")
+        assert volume.unit is None and any("no known unit" in note for note in volume.warnings)
+    # As nibabel writes what is not scaled.
+    path.write_bytes(nifti(hu, affine, scale=(np.nan, np.nan)))
+    assert read_nifti(path, "CT").unit == "HU"
+def test_a_gzip_file_of_several_members_is_one_volume(tmp_path: Path) -> None:
+    hu, affine = body(Geometry(slices=3))
+    good = nifti(hu, affine)
+    path = tmp_path / "volume.nii.gz"
+    cuts = [good[at : at + 9000] for at in range(0, len(good), 9000)]
+    members = [gzip.compress(each) for each in cuts]
+    end = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # bgzip's last, empty member
+    for data in (b"".join(members), b"".join(members) + end, b"".join(members) + bytes(512), gzip.compress(good)):
+        path.write_bytes(data)
+        assert np.array_equal(read_nifti(path).voxels, hu.transpose(2, 1, 0))
+    for words, data in {
+        "gzip file is truncated": b"".join(members)[:-5],
+        "truncated": b"".join(members[:-1]),  # whole members, of which the last is missing: the volume is cut short
+        "gzip file is damaged": members[0] + members[1][:-8] + bytes(8) + members[2],  # a wrong check sum
+    }.items():
+        path.write_bytes(data)
+        with pytest.raises(ImageError, match=words):
+            read_nifti(path)

@@ -99,3 +99,38 @@ def test_foreign_and_damaged_vocabularies(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="twice"):
         gguf_vocabulary.from_vocabulary([*TOKENS[:-1], "▁"], SCORES, TYPES, cache_dir=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+# Every kind of piece that Gemma 3 has, in its order.
+SPOKEN = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "[multimodal]", *(f"<unused{index}>" for index in range(99)),
+          "<start_of_turn>", "<end_of_turn>", "\n", "\n\n", "  ", "   ", "<table>", "</table>",
+          *(f"<0x{value:02X}>" for value in range(256)), "in", "▁t", "er", "▁th", "▁the", "\t", "\t\t",
+          "<start_of_image>", "<end_of_image>", *"▁thenira<>b[]"]  # fmt: skip
+SPOKEN_TYPES = [3, 3, 3, 2, 3, 4, *[3] * 101, *[4] * 6, *[6] * 256, *[1] * 5, 4, 4, 4, 4, *[1] * 13]
+SPOKEN_SCORES = [-float(max(0, index - 369)) if kind == 1 else -1000.0 for index, kind in enumerate(SPOKEN_TYPES)]
+
+
+@pytest.mark.parametrize("lost", ["types", "control", "unused", "scores", "both"])
+def test_types_and_scores_that_a_converter_lost(lost: str) -> None:
+    assert len(SPOKEN) == len(SPOKEN_TYPES) and SPOKEN[369] == "in"
+    good = Tokenizer(gguf_vocabulary.build(SPOKEN, SPOKEN_SCORES, SPOKEN_TYPES))
+    text = "<start_of_turn>the  in\n\n\nther <table><unused94>\t\t\tinn<unused95>   b[multimodal]é<end_of_turn>"
+    assert [good.id_to_token(index) for index in good.encode(text)] == [
+        "<start_of_turn>", "t", "h", "e", "▁▁", "in", "\n\n", "\n", "t", "h", "er", "▁", "<table>", "<unused94>",
+        "\t\t", "\t", "in", "n", "<unused95>", "▁▁▁", "b", "[multimodal]", "<0xC3>", "<0xA9>", "<end_of_turn>",
+    ]  # fmt: skip
+    kinds = {
+        "types": [1] * len(SPOKEN),
+        "control": [1 if kind == 3 else kind for kind in SPOKEN_TYPES],
+        "unused": [5 if kind in (3, 4) else kind for kind in SPOKEN_TYPES],
+        "both": [1] * len(SPOKEN),
+    }.get(lost, SPOKEN_TYPES)
+    scores = [0.0] * len(SPOKEN) if lost in ("scores", "both") else SPOKEN_SCORES
+    other = Tokenizer(gguf_vocabulary.build(SPOKEN, scores, kinds))
+    assert other._inner.to_str() == good._inner.to_str()
+    assert (other.special_ids, other.control_ids) == (good.special_ids, good.control_ids)
+
+
+def test_scores_that_are_no_numbers() -> None:
+    with pytest.raises(CheckpointError, match="no numbers"):
+        build(None, [*SCORES[:-1], float("nan")])

@@ -15,12 +15,13 @@ import httpx2
 import numpy as np
 import openai
 import PIL.Image
-import uvicorn
 
 from aris.backends import NativeBackend
 from aris.service import Settings
 from aris.service.api import Api
-from aris.service.server import config, listen
+from aris.service.connections import Connections
+from aris.service.server import make_server
+from aris.service.sockets import listen
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Served:
 
     url: str
     api: Api
+    connections: Connections
 
     @property
     def name(self) -> str:
@@ -51,13 +53,12 @@ def serving(backend: NativeBackend, **changes: Any) -> Iterator[Served]:
     """Serve a backend on a free port."""
     settings = Settings(**{"port": 0, "drain_s": 1.0} | changes)
     listening = listen(settings)
-    made = config(backend, settings)
-    server = uvicorn.Server(made)
+    server = make_server(backend, settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     wait_for(lambda: server.started)
     try:
-        yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", made.app.state.api)  # type: ignore[union-attr]
+        yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", server.config.app.state.api, server.connections)  # type: ignore[union-attr]
     finally:
         server.should_exit = True
         thread.join(100)

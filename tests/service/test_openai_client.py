@@ -160,7 +160,7 @@ def test_conversations_and_instructions(served: Served, client: openai.OpenAI) -
         {"role": "developer", "content": [{"type": "text", "text": "Be kind."}]},
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": "Hello"},
-        {"role": "user", "content": "Yes?", "name": "somebody"},
+        {"role": "user", "content": "Yes?"},
     ]
     made = client.chat.completions.create(model=served.name, **greedy(messages=turns))
     expected = served.api.backend.generate(
@@ -173,8 +173,8 @@ def test_conversations_and_instructions(served: Served, client: openai.OpenAI) -
 def test_fields_that_change_nothing_are_taken(served: Served, client: openai.OpenAI) -> None:
     made = client.chat.completions.create(
         model=served.name, user="somebody", store=False, metadata={"a": "b"}, service_tier="auto",
-        parallel_tool_calls=True, frequency_penalty=0, presence_penalty=0, logit_bias={}, extra_body={"unheard_of": 1},
-        response_format={"type": "text"}, **greedy(),
+        parallel_tool_calls=True, frequency_penalty=0, presence_penalty=0, logit_bias={},
+        extra_body={"unheard_of": None}, response_format={"type": "text"}, **greedy(),
     )  # fmt: skip
     assert made.choices[0].finish_reason == "length"
 
@@ -197,9 +197,11 @@ def test_fields_that_change_nothing_are_taken(served: Served, client: openai.Ope
         ({"top_logprobs": 3}, "logprobs"),
         ({"logprobs": True, "top_logprobs": 30}, "top_logprobs"),
         ({"seed": 2**70}, "seed"),
-        ({"frequency_penalty": 1.0}, "frequency_penalty"),
-        ({"logit_bias": {"5": 1}}, "logit_bias"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+        ({"frequency_penalty": 3.0}, "frequency_penalty"),
+        ({"logit_bias": {"5": 101}}, "logit_bias"),
+        ({"logit_bias": {"five": 1}}, "logit_bias"),
+        ({"logit_bias": {"99999": 1}}, "vocabulary"),
+        ({"functions": [{"name": "f"}]}, "functions"),
         ({"reasoning_effort": "high"}, "trained to think"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"response_format": {"type": "grammar"}}, "response_format"),

@@ -53,6 +53,15 @@ def test_bodies(tight: Served) -> None:
         assert http.get("/healthz").json() == {"status": "ok"}
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, identity"])
+def test_a_compressed_body_is_refused_as_such(tight: Served, encoding: str) -> None:
+    packed = zlib.compress(json.dumps({"messages": user("x")}).encode())
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    with tight.http() as http:
+        answer = http.post("/v1/chat/completions", content=packed, headers=headers)
+    assert answer.status_code == 415 and answer.json()["error"]["param"] == "Content-Encoding"
+
+
 def test_a_body_that_does_not_come(tight: Served) -> None:
     host, port = tight.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
@@ -158,10 +167,9 @@ def test_busy_is_a_429_that_says_when_to_come_back(tight: Served) -> None:
     assert error_of(tight)[0] == 200
 
 
-@pytest.mark.parametrize("limit", ["image_bytes", "bodies_bytes"])
-def test_memory_of_all_requests_together_has_a_limit(backend: NativeBackend, limit: str) -> None:
-    """One alone is answered whatever it takes; another one beside it is refused until it has ended."""
-    with serving(backend, limits=Limits(**{limit: 1})) as up:
+def test_memory_of_all_images_together_has_a_limit(backend: NativeBackend) -> None:
+    """One request alone is answered whatever it takes; another one beside it is refused until it has ended."""
+    with serving(backend, limits=Limits(image_bytes=1)) as up:
         client = up.openai()
         assert error_of(up, messages=user(picture(), "x"))[0] == 200
         stream = client.chat.completions.create(
@@ -170,11 +178,33 @@ def test_memory_of_all_requests_together_has_a_limit(backend: NativeBackend, lim
         next(iter(stream))
         status, error = error_of(up, messages=user(picture(seed=1), "x"))
         assert (status, error["code"]) == (429, "engine_busy")
-        assert error_of(up)[0] == (200 if limit == "image_bytes" else 429)
+        assert error_of(up)[0] == 200
         assert up.api.dispatcher.active == 1  # nothing of what was refused goes on
         stream.close()
         wait_for(lambda: error_of(up, messages=user(picture(seed=1), "x"))[0] == 200)
         assert up.api.backend.engine.stats()["waiting"] == 0
+
+
+def test_bodies_have_a_limit_together_and_are_let_go_when_they_are_read(backend: NativeBackend) -> None:
+    with serving(backend, limits=Limits(bodies_bytes=1)) as up:
+        host, port = up.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as half:
+            half.sendall(HEAD.replace(b"LENGTH", b"100") + b"{" + b" " * 50)
+            wait_for(lambda: error_of(up)[0] == 429)
+        wait_for(lambda: error_of(up)[0] == 200)
+        client = up.openai()
+        stream = client.chat.completions.create(
+            model=up.name, messages=user("x"), max_tokens=2000, temperature=0, stream=True  # type: ignore[arg-type]
+        )
+        next(iter(stream))
+        assert error_of(up)[0] == 200  # the body of an answer in progress is not held
+        stream.close()
+
+
+HEAD = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    b"Content-Length: LENGTH\r\n\r\n"
+)
 
 
 def test_a_text_far_too_long_is_refused_before_it_is_cut_into_tokens(

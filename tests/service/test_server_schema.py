@@ -18,15 +18,16 @@ EXAMPLES = int(os.environ.get("ARIS_SCHEMA_EXAMPLES", "40"))
 PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/models/{name}", "/healthz", "/metrics")
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("examples", [8, pytest.param(EXAMPLES, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("path", PATHS)
-def test_no_request_is_a_defect(backend: NativeBackend, path: str) -> None:
+def test_no_request_is_a_defect(backend: NativeBackend, path: str, examples: int) -> None:
     with serving(backend, limits=Limits(output_tokens=8, choices=4)) as up:
         schema = schemathesis.openapi.from_url(f"{up.url}/openapi.json")
         operation = schema[path]["POST" if "completions" in path else "GET"]
 
         @settings(
-            max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
+            max_examples=examples, deadline=None, database=None, derandomize=True,
             phases=[Phase.generate], suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         @given(case=operation.as_strategy())

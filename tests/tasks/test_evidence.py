@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from aris.backends import NativeBackend
 from aris.checkpoints.registry import Scope, Use
 from aris.errors import ImageError, ModelError, PromptError, ScopeError
 from aris.imaging import Film, read_film
+from aris.imaging.turning import Turn
 from aris.tasks import Draft, draft, evidence, findings, save_evidence
 from aris.tasks.evidence_maps import UNKNOWN_SIDE, evidence_of, stating_sentences
 from aris.tasks.film_findings import FINDING_QUESTION
@@ -141,6 +143,21 @@ def test_an_unknown_orientation_is_said() -> None:
     result = draft(seeing(), child(), evidence=True)
     assert UNKNOWN_SIDE in result.warnings
     assert any("cannot be checked" in each.message for each in result.checks)
+
+
+def test_places_on_a_mirrored_film_are_told_in_stored_pixels(tmp_path: Path) -> None:
+    """What is seen at the left is the patient's right, and lies among the right columns of what is stored."""
+    shown = child(pixels=filmlike(600, 400), patient_orientation=("R", "F"), turn=Turn(flip_columns=True))
+    result = draft(seeing(place=(0.2, 0.5)), shown, evidence=True)
+    assert result.evidence is not None
+    (told,) = result.evidence
+    assert told.sides == ("right",) and told.peak is not None and abs(told.peak[0] - 310) < 12
+    left, _, right, _ = told.regions[0].box
+    assert left < 310 < right and int(told.relevance.sum(axis=0).argmax()) > 200
+    saved = save_evidence(told, shown, tmp_path)
+    picture = np.asarray(PIL.Image.open(saved.overlay_file or "")).astype(int)
+    warm = (picture[..., 0] - picture[..., 2]).clip(0)[picture.shape[0] // 3 :].sum(axis=0)
+    assert int(warm.argmax()) < picture.shape[1] / 2  # over the film as it is shown
 
 
 def test_regions_are_in_pixels_of_the_file_and_reach_the_report() -> None:

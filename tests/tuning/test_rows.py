@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from aris.errors import DataError
 from aris.prompting import Image, ImageProcessor, Message, PromptProcessor, assistant, system, user
+from aris.tuning.options import last_answer
 from aris.tuning.rows import Conversation, Row, TokenRow, Turn, as_conversation, check_groups, tokenize
 
 SOFT = "<image_soft_token>"
@@ -111,3 +112,19 @@ def test_a_group_in_both_splits_is_refused_without_its_name() -> None:
     with pytest.raises(DataError, match="1 groups are in training and validation both") as error:
         check_groups(train, [Row("t", "q", "a", group="patient 7")])
     assert "patient 7" not in str(error.value)
+
+
+def test_a_thought_is_learnt_as_the_model_writes_it(processor: PromptProcessor) -> None:
+    said = "<unused94>thought\n Is it\nclear?<unused95>\nYes"
+    row = tokenize(Row("t", "Why?", f" {said} "), processor, 512)
+    assert row is not None
+    start, stop = row.spans()[0]
+    ids, end = row.token_ids[start:stop], processor.tokenizer.end_of_turn_id
+    assert ids == [*processor.tokenizer.encode(said), end]
+    markers = [processor.tokenizer.token_to_id(f"<unused{number}>") for number in (94, 95)]
+    assert ids[0] == markers[0] and ids.count(markers[0]) == ids.count(markers[1]) == 1
+    assert "\u200b" not in processor.tokenizer.decode(ids)
+    assert last_answer(row, processor.tokenizer) == "Yes", "what is compared is the answer"
+    # The same in a question, which anyone may have written, is text.
+    asked = tokenize(Row("t", said, "Yes"), processor, 512)
+    assert asked is not None and markers[0] not in asked.token_ids

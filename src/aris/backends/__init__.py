@@ -1,21 +1,28 @@
 """What runs a prompt: the protocol that tasks see, the native backend, and `load`."""
 
-from aris.backends.constraints import Grammar
-from aris.backends.images import image
-from aris.backends.loading import DEFAULT_MODEL, load
-from aris.backends.native import NativeBackend
-from aris.backends.protocol import (
-    Backend,
-    FinishReason,
-    GenerationOptions,
-    Relevance,
-    Reply,
-    ReplyStream,
-    Timings,
-    TokenLogprob,
-    Usage,
-    WhiteBox,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aris.lazy import lazy
+
+if TYPE_CHECKING:
+    from aris.backends.constraints import Grammar
+    from aris.backends.images import image
+    from aris.backends.loading import DEFAULT_MODEL, load
+    from aris.backends.native import NativeBackend
+    from aris.backends.protocol import (
+        Backend,
+        FinishReason,
+        GenerationOptions,
+        Relevance,
+        Reply,
+        ReplyStream,
+        Timings,
+        TokenLogprob,
+        Usage,
+        WhiteBox,
+    )
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -34,3 +41,17 @@ __all__ = [
     "image",
     "load",
 ]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "constraints": ("Grammar",),
+        "images": ("image",),
+        "loading": ("DEFAULT_MODEL", "load"),
+        "native": ("NativeBackend",),
+        "protocol": (
+            "Backend", "FinishReason", "GenerationOptions", "Relevance", "Reply", "ReplyStream", "Timings",
+            "TokenLogprob", "Usage", "WhiteBox",
+        ),
+    },
+)

@@ -1,4 +1,4 @@
-"""Answers of a given form: JSON schema, regular expression or choice, as masks over the next token.
+"""Answers of a given form: JSON schema, regular expression, choice or grammar, as masks over the next token.
 
 llguidance (https://github.com/guidance-ai/llguidance) says which tokens may follow what an answer has so far. It is
 given our tokenizer as the bytes of each token, so a mask holds for the text that our decoder makes of the tokens.
@@ -10,31 +10,33 @@ import json
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-from torch import Tensor
-
-from aris.errors import ModelError
+from aris.backends.json_schemas import without_idle_keywords
+from aris.errors import ConstraintError
 from aris.prompting import Tokenizer
 from aris.prompting.thinking import BEGIN_THOUGHT, END_THOUGHT
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
     from llguidance._lib import JsonCompileOptions
+    from torch import Tensor
 
 # White space between the parts of a document as `json.dumps` writes it, and nowhere else: what a schema bounds is
 # then bounded in the answer too, and the model cannot wander off in blanks.
 _JSON_LAYOUT: JsonCompileOptions = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _KEPT_GRAMMARS = 64
+# llguidance's own message holds the answer's words, so it goes nowhere.
+_LOST = "the answer's form cannot be followed further: it is too complex, or nothing can complete it; simplify it"
 _UNSUPPORTED = re.compile(r"Unimplemented keys: (\[.*\])")
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """The form of an answer. Made by `json_schema`, `json_object`, `regex` or `choice`.
+    """The form of an answer. Made by `json_schema`, `json_object`, `regex`, `choice` or `grammar`.
 
     Attributes:
         kind: which of them.
@@ -42,7 +44,7 @@ class Grammar:
         source: the same for llguidance.
     """
 
-    kind: Literal["json_schema", "regex", "choice"]
+    kind: Literal["json_schema", "regex", "choice", "grammar"]
     definition: str
     source: str
 
@@ -53,14 +55,15 @@ class Grammar:
     def json_schema(cls, schema: Mapping[str, Any] | bool | str) -> Grammar:
         """A JSON document that a schema describes, laid out as `json.dumps` does.
 
-        The schema's keywords are those of JSON Schema 2020-12 that llguidance knows. A length is only bounded where
-        the schema bounds it; properties that it does not name are allowed unless it sets `additionalProperties`.
+        The schema's keywords are those of JSON Schema 2020-12 that llguidance knows; annotations, formats that are
+        none of its own, and keywords with values that allow everything may stand beside them. A length is only bounded
+        where the schema bounds it; properties that it does not name are allowed unless it sets `additionalProperties`.
 
         Args:
             schema: as an object or as its JSON text.
 
         Raises:
-            ModelError: it is no JSON, no schema, cannot be met, or uses keywords that are not supported, which are
+            ConstraintError: it is no JSON, no schema, cannot be met, or uses keywords that are not supported, which are
                 named.
         """
         from llguidance import LLMatcher
@@ -69,14 +72,15 @@ class Grammar:
             try:
                 schema = json.loads(schema)
             except ValueError as error:
-                raise ModelError(f"JSON schema: not JSON ({error}); give an object such as {{...}}") from None
+                raise ConstraintError(f"JSON schema: not JSON ({error}); give an object such as {{...}}") from None
         if not isinstance(schema, Mapping | bool):
-            raise ModelError("JSON schema: it must be an object, such as {\"type\": \"object\", ...}")
+            raise ConstraintError("JSON schema: it must be an object, such as {\"type\": \"object\", ...}")
         try:
             definition = json.dumps(schema, ensure_ascii=False)
-            source = LLMatcher.grammar_from_json_schema(definition, overrides=_JSON_LAYOUT)
+            bound = json.dumps(without_idle_keywords(schema), ensure_ascii=False)
+            source = LLMatcher.grammar_from_json_schema(bound, overrides=_JSON_LAYOUT)
         except (TypeError, ValueError, RecursionError):
-            raise ModelError("JSON schema: it holds what JSON has no form for, or is nested too deep") from None
+            raise ConstraintError("JSON schema: it holds what JSON has no form for, or is nested too deep") from None
         return cls("json_schema", definition, _checked(source, "JSON schema"))
 
     @classmethod
@@ -89,14 +93,14 @@ class Grammar:
         """A text that a regular expression matches as a whole (Rust's syntax: no look-around, no back-references).
 
         Raises:
-            ModelError: the expression is malformed or uses what is not supported.
+            ConstraintError: the expression is malformed or uses what is not supported.
         """
         from llguidance import LLMatcher
 
         try:
             pattern.encode()
         except UnicodeEncodeError:
-            raise ModelError("regex: it holds half of a surrogate pair; decode it anew") from None
+            raise ConstraintError("regex: it holds half of a surrogate pair; decode it anew") from None
         source = LLMatcher.grammar_from_regex(pattern)
         return cls("regex", json.dumps(pattern), _checked(source, "regex"))
 
@@ -105,25 +109,56 @@ class Grammar:
         """One of some texts.
 
         Raises:
-            ModelError: there are none, or one is empty.
+            ConstraintError: there are none, or one is empty.
         """
         from llguidance import LLMatcher
 
         if isinstance(options, str) or not options or not all(isinstance(each, str) and each for each in options):
-            raise ModelError("choice: give a list of at least one text, none of them empty")
+            raise ConstraintError("choice: give a list of at least one text, none of them empty")
         distinct = list(dict.fromkeys(options))
         try:
             "".join(distinct).encode()
         except UnicodeEncodeError:
-            raise ModelError("choice: a text holds half of a surrogate pair; decode it anew") from None
+            raise ConstraintError("choice: a text holds half of a surrogate pair; decode it anew") from None
         # As an expression in which every sign stands for itself.
         spelt = ["".join(f"\\x{{{ord(sign):x}}}" for sign in each) for each in distinct]
         source = LLMatcher.grammar_from_regex("|".join(spelt))
         return cls("choice", json.dumps(distinct), _checked(source, "choice"))
 
+    @classmethod
+    def grammar(cls, text: str) -> Grammar:
+        """A text that a context-free grammar derives from `start` (Lark's form) or `root` (GBNF, llama.cpp's form).
+
+        Raises:
+            ConstraintError: the grammar is malformed or uses what is not supported.
+        """
+        from llguidance.gbnf_to_lark import any_to_lark
+
+        try:
+            return cls.lark(any_to_lark(text))
+        except ConstraintError:
+            raise
+        except Exception:  # the converter has no class of its own, and its message quotes the grammar
+            raise ConstraintError("grammar: it cannot be read; give it in Lark's form or in GBNF") from None
+
+    @classmethod
+    def lark(cls, text: str) -> Grammar:
+        """The same of a grammar that is in Lark's form for certain.
+
+        Raises:
+            ConstraintError: as for `grammar`.
+        """
+        from llguidance import LLMatcher
+
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ConstraintError("grammar: it holds half of a surrogate pair; decode it anew") from None
+        return cls("grammar", json.dumps(text), _checked(LLMatcher.grammar_from_lark(text), "grammar"))
+
     @property
     def value(self) -> Any:
-        """What it was made of: the schema, the pattern, or the list of choices."""
+        """What it was made of: the schema, the pattern, the list of choices, or the grammar."""
         return json.loads(self.definition)
 
 
@@ -133,7 +168,7 @@ def _checked(source: str, what: str) -> str:
 
     wrong, messages = LLMatcher.validate_grammar_with_warnings(source)
     if wrong:
-        raise ModelError(f"{what}: {_one_line(messages[0])}")
+        raise ConstraintError(f"{what}: {_one_line(messages[0])}")
     return source
 
 
@@ -146,6 +181,27 @@ def _one_line(message: str) -> str:
     # Of a regular expression's error, which is drawn over several lines, the last says what is wrong.
     said = re.findall(r"error: (.+)", message)
     return f"{said[-1] if said else ' '.join(message.split()):.200}; correct it"
+
+
+def _require_beginning(matcher: LLMatcher, what: str) -> None:
+    """Raise `ConstraintError` if nothing can begin what a grammar describes, as with {"$ref": "#"}."""
+    with _panics_told():
+        begins = any(matcher.compute_bitmask())
+    if matcher.is_error() or not begins:
+        raise ConstraintError(
+            f"{what}: no text meets it, or it is too large or refers to itself without an end; correct it"
+        )
+
+
+@contextmanager
+def _panics_told() -> Iterator[None]:
+    """Raise `ConstraintError` for a panic of llguidance, which is no `Exception` and would end the engine's thread."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ConstraintError(_LOST) from None
 
 
 class GrammarCompiler:
@@ -179,7 +235,7 @@ class GrammarCompiler:
             thinking: a thought may come first, which the grammar does not bind.
 
         Raises:
-            ModelError: the grammar is too large.
+            ConstraintError: the grammar is too large, or no text meets it.
         """
         from llguidance import LLMatcher
 
@@ -187,8 +243,10 @@ class GrammarCompiler:
             matcher = self._kept.get(grammar.source)
             if matcher is None:
                 matcher = LLMatcher(self._tokens(), grammar.source, log_level=0)
+                what = grammar.kind.replace("_", " ")
                 if matcher.is_error():
-                    raise ModelError(f"{grammar.kind.replace('_', ' ')}: {_one_line(matcher.get_error())}")
+                    raise ConstraintError(f"{what}: {_one_line(matcher.get_error())}")
+                _require_beginning(matcher.deep_copy(), what)
                 self._kept[grammar.source] = matcher
                 if len(self._kept) > _KEPT_GRAMMARS:
                     self._kept.popitem(last=False)
@@ -203,6 +261,8 @@ class GrammarCompiler:
         begin, end = (self._tokenizer.token_to_id(marker) for marker in (BEGIN_THOUGHT, END_THOUGHT))
         if begin is None or end is None:
             return None
+        import torch
+
         words = self._tokenizer.token_bytes()
         inside = torch.zeros(-(-len(words) // 32) * 32, dtype=torch.bool)
         inside[: len(words)] = torch.tensor([bool(word) for word in words])
@@ -278,11 +338,14 @@ class GrammarMask:
         """Which tokens may come next: int32 words of 32 tokens each, lowest bit first.
 
         Raises:
-            ModelError: the grammar became too complex to follow.
+            ConstraintError: the grammar became too complex to follow.
         """
         if self._thinking and self._thought is not None:
             return self._thought.inside
-        words = torch.frombuffer(bytearray(self._matcher.compute_bitmask()), dtype=torch.int32)
+        import torch
+
+        with _panics_told():
+            words = torch.frombuffer(bytearray(self._matcher.compute_bitmask()), dtype=torch.int32)
         self._check()
         if self._thought is not None and not self._begun:
             at, bit = divmod(self._thought.begin, 32)
@@ -293,7 +356,7 @@ class GrammarMask:
         """A token was chosen, one of those allowed.
 
         Raises:
-            ModelError: it was not one of them, or the grammar became too complex to follow.
+            ConstraintError: it was not one of them, or the grammar became too complex to follow.
         """
         thought, begun = self._thought, self._begun
         self._begun = True
@@ -302,7 +365,8 @@ class GrammarMask:
         elif thought is not None and not begun and token == thought.begin:
             self._thinking = True
         else:
-            self._matcher.consume_token(token)
+            with _panics_told():
+                self._matcher.consume_token(token)
             self._check()
 
     @property
@@ -312,10 +376,12 @@ class GrammarMask:
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            raise ModelError(f"the answer's form cannot be followed further: {_one_line(self._matcher.get_error())}")
+            raise ConstraintError(_LOST)
 
 
 def packed(mask: Tensor) -> Tensor:
     """A mask (32 n,) bool as (n,) int32 words, lowest bit first."""
+    import torch
+
     bits = mask.view(-1, 32).to(torch.int64) << torch.arange(32, device=mask.device)
     return bits.sum(dim=1).to(torch.int32)  # wraps into the sign bit

@@ -9,7 +9,7 @@ from aris.prompting import Image
 
 
 def image(path: str | Path) -> Image:
-    """Read an image file (DICOM, PNG, JPEG, TIFF) as a part for `aris.user`.
+    """Read an image file (DICOM, PNG, JPEG, WebP, TIFF) as a part for `aris.user`.
 
     Raises:
         ImageError: the file is missing, damaged, or not an image.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from aris.backends import kept_models
 from aris.backends.memory import give_back_freed, memory_errors
 from aris.backends.native import NativeBackend
 from aris.checkpoints.checkpoint import load_model, open_checkpoint
@@ -43,6 +44,7 @@ def load(
     limits: EngineLimits | None = None,
     speculation: str | Path | None = None,
     quantize: str | None = None,
+    mmproj: str | Path | None = None,
 ) -> NativeBackend:
     """Load a model and make it ready to run.
 
@@ -61,6 +63,7 @@ def load(
             is no dense copy at any time. A checkpoint that is quantised already (`aris models quantize`, bitsandbytes'
             NF4) stays as it is, unless this is "none", which makes it dense. int4 pays on CUDA; a CPU has no product
             for it, so it saves memory there and costs time. Calibrated probabilities hold for the dense weights only.
+        mmproj: of a `.gguf` file, the file of its vision tower; by default the one that lies beside it.
         limits: what the engine may take; by default 64 answers at once, and half of the free memory for their cache.
         speculation: "prompt" guesses how an answer goes on where it or its prompt repeats itself, as far as that pays;
             "off" guesses nothing; any other name is that of a small model of the same vocabulary, which guesses. None
@@ -74,7 +77,6 @@ def load(
     started = time.perf_counter()
     place = resolve_device(device)
     kind = resolve_dtype(dtype, place)
-    checkpoint = open_checkpoint(str(name), revision=revision)
     folder = None if adapter is None else Path(adapter).expanduser()
     named = {name: Path(each).expanduser() for name, each in (adapters or {}).items()}
     if folder is not None and named:
@@ -88,46 +90,66 @@ def load(
     if quantize is not None:
         _check_quantize(quantize, kind)
     rounding = None if quantize == "none" else quantize
-    with memory_errors(place):
-        # Where a CPU has kernels for it, coarse GGUF weights keep their codes; who names a dtype gets numbers of it.
-        blocks = quantize is None and dtype == "auto" and place.type == "cpu" and cpu_kernels() is not None
-        model = load_model(
-            checkpoint, dtype=kind, device=place, quantize=rounding, packed=quantize is None, blocks=blocks
-        )
-        if folder is not None:
-            load_adapter(model, folder)
-        bank = read_adapters(model, named) if named else None
-        changes = [] if rounding is None else [rounding]
-        if folder is not None:
-            changes.append(f"adapter {adapter_digest(folder)}")
-    vision = checkpoint.config.vision
+    # Where a CPU has kernels for it, coarse GGUF weights keep their codes; who names a dtype gets numbers of it.
+    compiled = place.type == "cpu" and cpu_kernels() is not None
+    blocks = quantize is None and dtype == "auto" and compiled
+    settings = {"dtype": str(kind), "quantize": quantize, "blocks": blocks, "compiled": compiled}
+    weights = place.type == "cpu" and folder is None and not named
+    kept_as = kept_models.keys(str(name), revision=revision, settings=settings, weights=weights, mmproj=mmproj)
+    kept = kept_models.find_model(kept_as.model)
+    tokenizer = kept_models.find_tokenizer(kept_as.tokenizer)
+    checkpoint = None
+    if kept is None or tokenizer is None:
+        checkpoint = open_checkpoint(str(name), revision=revision, mmproj=mmproj)
+    bank = None
+    changes = [] if rounding is None else [rounding]
+    if kept is not None:
+        model = kept.model
+    else:
+        assert checkpoint is not None
+        with memory_errors(place):
+            model = load_model(
+                checkpoint, dtype=kind, device=place, quantize=rounding, packed=quantize is None, blocks=blocks
+            )
+            if folder is not None:
+                load_adapter(model, folder)
+                changes.append(f"adapter {adapter_digest(folder)}")
+            bank = read_adapters(model, named) if named else None
+    about = kept or checkpoint
+    assert about is not None
+    vision = model.config.vision
     processor = None
     if vision is not None:
         # A checkpoint without a processor file (GGUF) means Gemma 3's numbers at its own tower's size.
-        processor = ImageProcessor.from_dict({"size": vision.image_size} | checkpoint.processor)
+        processor = ImageProcessor.from_dict({"size": vision.image_size} | about.processor)
         if processor.size != vision.image_size:
             raise CheckpointError(
-                f"{checkpoint.name}: preprocessor_config.json says {processor.size} pixels, the tower reads "
+                f"{about.name}: preprocessor_config.json says {processor.size} pixels, the tower reads "
                 f"{vision.image_size}; use the checkpoint's own files"
             )
-    tokenizer = tokenizer_of(checkpoint.tokenizer)
+    if tokenizer is None:
+        assert checkpoint is not None
+        tokenizer = tokenizer_of(checkpoint.tokenizer)
+        kept_models.keep_tokenizer(kept_as.tokenizer, tokenizer, about.name)
     proposer = None if speculation is None else _draft_model(speculation, tokenizer, model.config, kind, place)
     with memory_errors(place):
         backend = NativeBackend(
-            checkpoint.name,
+            about.name,
             model,
             tokenizer,
             processor,
-            spec=checkpoint.spec,
+            spec=about.spec,
             # An adapter or coarser weights change the scores, so what was calibrated without it holds no more.
-            calibration=checkpoint.calibration if folder is None and rounding is None else {},
+            calibration=about.calibration if folder is None and rounding is None else {},
             changes=" ".join(changes),
             load_s=time.perf_counter() - started,
             limits=limits,
             proposer=proposer,
             adapters=bank,
         )
-    del checkpoint  # with its vocabulary
+    if checkpoint is not None and kept is None:
+        kept_models.keep_model(kept_as.model, checkpoint, model)
+    del checkpoint, kept, about  # with the vocabulary
     give_back_freed()
     return backend
 

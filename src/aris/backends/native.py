@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -14,8 +14,9 @@ from aris.backends.protocol import GenerationOptions, Relevance, Reply, TokenLog
 from aris.backends.streaming import NativeStream
 from aris.checkpoints.registry import ModelSpec
 from aris.engine import ContextLengthError, Engine, EngineLimits, ImageInput, Prefix, Request, SamplingParams
+from aris.engine import Sequence as Sequenced
 from aris.engine.scheduler import Proposer
-from aris.errors import ModelError, PromptError
+from aris.errors import CheckpointError, ModelError, PromptError
 from aris.model import AdapterBank, MedGemma
 from aris.model.relevance import METHOD, Target, patch_relevance
 from aris.prompting import ImageProcessor, Message, Prompt, PromptProcessor, Text, Tokenizer, with_thinking
@@ -85,6 +86,11 @@ class NativeBackend:
         self.calibration: Mapping[str, Any] = calibration or {}
         self.changes = changes
         self.reads_images = model.config.vision is not None and image_processor is not None
+        if self.reads_images and tokenizer.image_token_id != model.config.image_token_index:
+            raise CheckpointError(
+                f"{name}: the tokenizer's image token is {tokenizer.image_token_id}, the configuration's "
+                f"{model.config.image_token_index}; use the checkpoint's own files"
+            )
         self.prompts = PromptProcessor(
             tokenizer, image_processor if self.reads_images else None, model.config.mm_tokens_per_image
         )
@@ -151,23 +157,23 @@ class NativeBackend:
         *,
         thoughts: bool = False,
         started: float | None = None,
+        raw: bool = False,
     ) -> list[NativeStream]:
-        """Several replies to a prompt as it stands; `started` is when the caller was asked (`time.perf_counter`)."""
+        """Several replies to a prompt as it stands.
+
+        Args:
+            prompt, options, count: as they are.
+            thoughts: as for `streams`.
+            started: when the caller was asked (`time.perf_counter`).
+            raw: thoughts are not told from the answer: all text is the answer, their markers too.
+        """
         started = time.perf_counter() if started is None else started
         images = _images(prompt)
         requests = []
+        params = self._params(options)
         for index in range(count):
-            params = SamplingParams(
-                max_tokens=options.max_tokens,
-                temperature=options.temperature,
-                top_k=options.top_k,
-                top_p=options.top_p,
-                min_p=options.min_p,
-                seed=None if options.seed is None else options.seed + index,
-                stop_token_ids=self.model.config.eos_token_ids,
-                logprobs=options.top_logprobs is not None,
-                top_logprobs=options.top_logprobs or 0,
-            )
+            if options.seed is not None:
+                params = replace(params, seed=options.seed + index)
             mask = None if options.grammar is None else self._grammars.mask(options.grammar, thinking=options.thinking)
             requests.append(Request(
                 prompt.token_ids, images, params, mask=mask, keep=self._end_of_images(prompt),
@@ -176,8 +182,35 @@ class NativeBackend:
         with memory_errors(self.model.device):
             sequences = self.engine.submit_all(requests)
         return [
-            NativeStream(self, prompt, sequence, options, thoughts=thoughts, started=started) for sequence in sequences
+            NativeStream(self, prompt, sequence, options, thoughts=thoughts, started=started, raw=raw)
+            for sequence in sequences
         ]
+
+    def _params(self, options: GenerationOptions) -> SamplingParams:
+        """How the engine generates a reply, but for its seed."""
+        own = () if options.ignore_eos else self.model.config.eos_token_ids
+        words = [ids for word in options.bad_words for ids in self._bad_word(word)]
+        return SamplingParams(
+            max_tokens=options.max_tokens,
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            min_p=options.min_p,
+            stop_token_ids=tuple(dict.fromkeys((*own, *options.stop_token_ids))),
+            logprobs=options.top_logprobs is not None,
+            top_logprobs=options.top_logprobs or 0,
+            repetition_penalty=options.repetition_penalty,
+            presence_penalty=options.presence_penalty,
+            frequency_penalty=options.frequency_penalty,
+            min_tokens=options.min_tokens,
+            logit_bias=tuple(options.logit_bias.items()),
+            bad_words=tuple(dict.fromkeys(words)),
+        )
+
+    def _bad_word(self, word: str) -> list[tuple[int, ...]]:
+        """Token ids of a word as it stands at the beginning of a text and after a space."""
+        spelt = word.strip()
+        return [tuple(self.tokenizer.encode(neutralize(form))) for form in (spelt, f" {spelt}")]
 
     def generate(self, messages: Sequence[Message], options: GenerationOptions | None = None) -> Reply:
         """The whole reply at once (see `protocol.Backend.generate`)."""
@@ -186,7 +219,9 @@ class NativeBackend:
             pass
         return stream.reply
 
-    def prompt_logprobs(self, prompt: Prompt, top: int = 0, start: int = 1) -> list[PromptToken]:
+    def prompt_logprobs(
+        self, prompt: Prompt, top: int = 0, start: int = 1, *, submitted: Callable[[Sequenced], None] = lambda _: None
+    ) -> list[PromptToken]:
         """What the model gives each token of a prompt after those before it.
 
         Args:
@@ -194,6 +229,7 @@ class NativeBackend:
             top: how many of the likeliest tokens to report at each place.
             start: tokens before this one get none, nor does the first, nor do images and what stands before them:
                 what is not asked for need not be computed again if it was read for an earlier prompt.
+            submitted: is given what reads the prompt, for whoever may want to cancel it.
         """
         ids = prompt.token_ids
         images = _images(prompt)
@@ -203,7 +239,9 @@ class NativeBackend:
         out = [PromptToken(token) for token in ids[:start]]
         if start < len(ids):
             with memory_errors(self.model.device):
-                steps = self.engine.prompt_logprobs(ids, top, images=images, start=start, adapter=self.adapter)
+                steps = self.engine.prompt_logprobs(
+                    ids, top, images=images, start=start, adapter=self.adapter, submitted=submitted
+                )
             out += [PromptToken(step.token_id, step.logprob, step.top_logprobs) for step in steps]
         return out
 

@@ -39,6 +39,14 @@ class GenerationOptions:
             else the model as it is.
         continue_final_message: the conversation ends with the beginning of the assistant's turn, and the reply goes on
             from there, without repeating it.
+        repetition_penalty, presence_penalty, frequency_penalty: on what stands there already, as in
+            `engine.SamplingParams`.
+        min_tokens: the reply does not end before so many, by the model, a stop token or a stop string.
+        stop_token_ids: further tokens that end the reply, and are no part of its text.
+        ignore_eos: the model's own end does not end the reply.
+        logit_bias: what is added to the scores of tokens, by token id, in [-100, 100].
+        bad_words: texts that the reply may not hold.
+        include_stop: the stop string or stop token that ended the reply stays in its text.
     """
 
     max_tokens: int = 512
@@ -54,10 +62,21 @@ class GenerationOptions:
     grammar: Grammar | None = None
     adapter: str | None = None
     continue_final_message: bool = False
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    min_tokens: int = 0
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    bad_words: tuple[str, ...] = ()
+    include_stop: bool = False
 
     def __post_init__(self) -> None:
         if not all(self.stop):
             raise ModelError("stop: an empty string would end every answer at once; leave it out")
+        if not all(word.strip() for word in self.bad_words):
+            raise ModelError("bad_words: an empty word stands everywhere; leave it out")
 
 
 @dataclass(frozen=True)
@@ -126,7 +145,8 @@ class Reply:
         thinking: the thoughts, None if there were none.
         finish_reason: "stop" (the model ended it, or a stop string did), "length", or "aborted" (nobody read on).
         usage, timings: what it took.
-        logprobs: of each token, thoughts included; None unless asked for.
+        logprobs: of each token, thoughts and the model's own end included; None unless asked for.
+        stop_reason: the stop string, or the id of the stop token of the caller's, that ended it; None if neither did.
     """
 
     text: str
@@ -135,6 +155,7 @@ class Reply:
     usage: Usage
     timings: Timings = field(default_factory=Timings)
     logprobs: tuple[TokenLogprob, ...] | None = None
+    stop_reason: str | int | None = None
 
 
 class ReplyStream(Iterator[str], Protocol):

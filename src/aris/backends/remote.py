@@ -125,12 +125,16 @@ class RemoteBackend:
             if not choice.strip() or choice != choice.lstrip():
                 raise PromptError(f"score: the choice {choice!r:.60} is empty or begins with white space; trim it")
         first = self.generate(messages, GenerationOptions(max_tokens=1, top_logprobs=_TOP))
-        if not first.logprobs:
+        # An endpoint that leaves the end of the turn out has nothing to tell where the answer would end at once.
+        ends_at_once = first.logprobs == () and not first.text and first.finish_reason == "stop"
+        if not first.logprobs and not ends_at_once:
             raise ModelError(
                 f"{self.name}: the endpoint gives no log-probabilities, so answers cannot be scored; use one that "
                 "does (vLLM, aris serve), or a model on this machine"
             )
-        opening = dict(first.logprobs[0].top) | {first.logprobs[0].token: first.logprobs[0].logprob}
+        opening: dict[str, float] = {}
+        for token in (first.logprobs or ())[:1]:
+            opening = dict(token.top) | {token.token: token.logprob}
         read = first.usage.prompt_tokens
         return [opening[choice] if choice in opening else self._other(messages, choice, read) for choice in choices]
 

@@ -35,6 +35,15 @@ def request_body(model: str, messages: Sequence[Message], options: GenerationOpt
         "stop": list(options.stop) or None,
         "chat_template_kwargs": {"enable_thinking": True} if options.thinking else None,
         "mm_processor_kwargs": None if options.pan_and_scan is None else {"do_pan_and_scan": options.pan_and_scan},
+        "repetition_penalty": options.repetition_penalty if options.repetition_penalty != 1.0 else None,
+        "presence_penalty": options.presence_penalty or None,
+        "frequency_penalty": options.frequency_penalty or None,
+        "min_tokens": options.min_tokens or None,
+        "stop_token_ids": list(options.stop_token_ids) or None,
+        "ignore_eos": options.ignore_eos or None,
+        "logit_bias": {str(token): value for token, value in options.logit_bias.items()} or None,
+        "bad_words": list(options.bad_words) or None,
+        "include_stop_str_in_output": options.include_stop or None,
     }
     if options.continue_final_message:
         optional |= {"continue_final_message": True, "add_generation_prompt": False}

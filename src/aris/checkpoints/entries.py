@@ -38,7 +38,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class TokenizerSource:
-    """Where the tokenizer comes from: a `tokenizer.json`, or a GGUF vocabulary (tokens, scores, types)."""
+    """Where the tokenizer comes from: a `tokenizer.json`, or a GGUF vocabulary (tokens, scores, types).
+
+    `chat_template` is the one in a GGUF file's metadata, "" without; a folder has it in files of its own.
+    """
 
     path: Path | None = None
     vocabulary: tuple[list[str], list[float], list[int]] | None = None
+    chat_template: str = ""

@@ -7,8 +7,11 @@ Norm weights are stored as 1 + w there, and read back as w in float32. A vision 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +20,7 @@ from torch import Tensor
 from aris.checkpoints.configs import MAX_LAYERS, guarded
 from aris.checkpoints.entries import Entry
 from aris.checkpoints.gguf import GGUFFile
+from aris.checkpoints.names import HEAD
 from aris.errors import CheckpointError
 from aris.model import Codes, MedGemmaConfig, TextConfig, VisionConfig, quantize_matrix
 from aris.model.config import GLOBAL, GLOBAL_EVERY, LOCAL
@@ -60,12 +64,23 @@ _VISION_TOP = {
     "mm.input_projection.weight": "multi_modal_projector.mm_input_projection_weight",
     "mm.soft_emb_norm.weight": "multi_modal_projector.mm_soft_emb_norm.weight",
 }
-# The tied head written out again; the embedding serves for both.
-_HEAD = "output.weight"
+# The head, where a file has one: mostly the embedding written out again, which then serves for both.
+OUTPUT = "output.weight"
 # Layers of 4B, the smallest model with scaled RoPE and a window of 1,024, and of 27B (Gemma 3 report, table 1).
 _LAYERS_4B, _LAYERS_27B = 34, 62
-# Relative error between two quantisations of one matrix: Q3_K's own is about 0.2, unrelated matrices are at 1.4.
-_QUANTISATION_ERROR = 0.35
+
+
+_TOWER = b"general.architecture" + struct.pack("<IQ", 8, 4) + b"clip"
+# Fields of the decoder that are read, or that tell nothing which the tensors do not.
+_KNOWN = frozenset({
+    "block_count", "context_length", "embedding_length", "feed_forward_length", "vocab_size", "tensor_data_layout",
+    "attention.head_count", "attention.head_count_kv", "attention.key_length", "attention.value_length",
+    "attention.key_length_swa", "attention.value_length_swa", "attention.layer_norm_rms_epsilon",
+    "attention.sliding_window", "attention.sliding_window_pattern", "attention.causal", "rope.freq_base",
+    "rope.freq_base_swa", "rope.scaling.type", "rope.scaling.factor", "rope.scale_linear", "rope.scaling.finetuned",
+    "rope.scaling.original_context_length", "rope.local.freq_base", "rope.global.freq_base", "rope.dimension_count",
+    "rope.dimension_count_swa", "mm.tokens_per_image", "expert_count", "expert_used_count",
+})  # fmt: skip
 
 
 def _field(file: GGUFFile, key: str, default: Any = None) -> Any:
@@ -87,12 +102,29 @@ def text_config(file: GGUFFile) -> TextConfig:
         raise CheckpointError(f"{file.space.name}: a vision tower alone (mmproj); give the model's own file beside it")
     if architecture != "gemma3":
         raise CheckpointError(f"{file.space.name}: this is {architecture!r:.40}; Aris runs Gemma 3 and MedGemma")
+    for key, value in metadata.items():
+        name = key.removeprefix("gemma3.")
+        if name != key and name not in _KNOWN and value not in (None, False, 0, "", []):
+            raise CheckpointError(
+                f"{file.space.name}: the metadata sets {key:.60} to {value!r:.40}, which might change what the network "
+                "computes and is not supported; convert the model again"
+            )
     layers = int(_field(file, "gemma3.block_count"))
     if not 0 < layers <= MAX_LAYERS:
         raise CheckpointError(f"{file.space.name}: the metadata gives {layers} layers, which cannot be; get it again")
     heads = int(_field(file, "gemma3.attention.head_count"))
     width = int(_field(file, "gemma3.embedding_length"))
     head_dim = int(_field(file, "gemma3.attention.key_length", 256))
+    same = ("attention.value_length", "attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count",
+            "rope.dimension_count_swa")  # fmt: skip
+    for name in same:
+        if metadata.get(f"gemma3.{name}", head_dim) != head_dim:
+            raise CheckpointError(
+                f"{file.space.name}: gemma3.{name} is {metadata[f'gemma3.{name}']!r:.20} and heads are {head_dim} "
+                "wide, which is not supported; convert the model again"
+            )
+    if metadata.get("gemma3.attention.causal", True) is not True:
+        raise CheckpointError(f"{file.space.name}: its attention is not causal, so it writes no text; use a Gemma 3")
     embedding = file.tensors.get("token_embd.weight")
     if embedding is None or len(embedding.shape) != 2:
         raise CheckpointError(f"{file.space.name}: no token_embd.weight; give the model's own file, not its mmproj")
@@ -110,8 +142,7 @@ def text_config(file: GGUFFile) -> TextConfig:
         num_attention_heads=heads,
         num_key_value_heads=int(_field(file, "gemma3.attention.head_count_kv")),
         head_dim=head_dim,
-        # The metadata does not hold it. 27B, with 62 layers, scales by width / heads = 168, the others by head_dim.
-        query_pre_attn_scalar=width / heads if layers == _LAYERS_27B else head_dim,
+        query_pre_attn_scalar=attention_scalar(layers, width, heads, head_dim),
         sliding_window=int(_field(file, "gemma3.attention.sliding_window", 1024 if large else 512)),
         layer_types=types,
         rope_theta=float(_field(file, "gemma3.rope.freq_base", 1e6)),
@@ -119,7 +150,13 @@ def text_config(file: GGUFFile) -> TextConfig:
         rope_factor=_rope_factor(file, large=large),
         rms_norm_eps=float(_field(file, "gemma3.attention.layer_norm_rms_epsilon", 1e-6)),
         max_position_embeddings=int(_field(file, "gemma3.context_length", 131_072)),
+        tie_word_embeddings=_is_tied(file),
     )
+
+
+def attention_scalar(layers: int, width: int, heads: int, head_dim: int) -> float:
+    """The query scale, which no field holds: 27B, with 62 layers, has width / heads = 168, the others head_dim."""
+    return width / heads if layers == _LAYERS_27B else head_dim
 
 
 def _rope_factor(file: GGUFFile, *, large: bool) -> float:
@@ -143,6 +180,8 @@ def vision_config(file: GGUFFile) -> VisionConfig:
     kind = metadata.get("clip.projector_type", metadata.get("clip.vision.projector_type"))
     if metadata.get("general.architecture") != "clip" or kind != "gemma3":
         raise CheckpointError(f"{file.space.name}: not the mmproj file of a Gemma 3 model (projector {kind!r:.40})")
+    if metadata.get("clip.use_silu") is True:
+        raise CheckpointError(f"{file.space.name}: its tower has SiLU where Gemma 3 has GELU; convert it again")
     layers = int(_field(file, "clip.vision.block_count"))
     if not 0 < layers <= MAX_LAYERS:
         raise CheckpointError(f"{file.space.name}: the metadata gives {layers} layers, which cannot be; get it again")
@@ -157,6 +196,40 @@ def vision_config(file: GGUFFile) -> VisionConfig:
     )
 
 
+def names_a_tower(path: Path) -> bool:
+    """Whether a file's name says that it holds a vision tower: `mmproj-model-f16.gguf`, `X.mmproj-Q8_0.gguf`, ..."""
+    return "mmproj" in path.name.lower()
+
+
+def towers_beside(path: Path) -> list[Path]:
+    """The files in a model's folder that hold vision towers, by their names or by their first bytes, sorted."""
+    found = []
+    for other in sorted(path.parent.iterdir()) if path.parent.is_dir() else ():
+        if other.suffix.lower() == ".gguf" and other != path and other.is_file():
+            with suppress(OSError), other.open("rb") as file:
+                # "general.architecture" is the first field that writers put down: a string (8) of 4 bytes.
+                if names_a_tower(other) or _TOWER in file.read(4096):
+                    found.append(other)
+    return found
+
+
+def processor(mmproj: GGUFFile | None) -> dict[str, Any]:
+    """What an `mmproj` file says of the preparation of images, in `preprocessor_config.json`'s words.
+
+    Raises:
+        CheckpointError: a mean or a deviation is not three numbers.
+    """
+    made: dict[str, Any] = {}
+    for name in ("image_mean", "image_std"):
+        values = None if mmproj is None else mmproj.metadata.get(f"clip.vision.{name}")
+        if values is None or mmproj is None:
+            continue
+        if not isinstance(values, list) or len(values) != 3 or not all(isinstance(each, float) for each in values):
+            raise CheckpointError(f"{mmproj.space.name}: clip.vision.{name} is not three numbers; convert it again")
+        made[name] = values
+    return made
+
+
 def config(file: GGUFFile, mmproj: GGUFFile | None) -> MedGemmaConfig:
     """The whole model's configuration; without an `mmproj` file it has no tower.
 
@@ -166,9 +239,7 @@ def config(file: GGUFFile, mmproj: GGUFFile | None) -> MedGemmaConfig:
 
     def build() -> MedGemmaConfig:
         whole = MedGemmaConfig(text_config(file))
-        stop = file.metadata.get("tokenizer.ggml.eos_token_id")
-        if isinstance(stop, int):
-            whole = replace(whole, eos_token_ids=tuple(dict.fromkeys((stop, *whole.eos_token_ids))))
+        whole = replace(whole, eos_token_ids=tuple(dict.fromkeys((*_stops(file), *whole.eos_token_ids))))
         if mmproj is None:
             return whole
         vision = vision_config(mmproj)
@@ -188,16 +259,43 @@ def config(file: GGUFFile, mmproj: GGUFFile | None) -> MedGemmaConfig:
 def vocabulary(file: GGUFFile) -> tuple[list[str], list[float], list[int]]:
     """Tokens, scores and types of the tokenizer in a file.
 
+    Scores that a file leaves out are all 0, which means that its pieces stand in their order, as Gemma 3's do; types
+    are then all 1 (a word), as the pieces that are none are known by name (see `prompting.gguf_vocabulary`).
+
     Raises:
-        CheckpointError: they are missing or do not fit each other.
+        CheckpointError: they are missing, do not fit each other, or are of another kind of tokenizer.
     """
-    tokens, scores, types = (_field(file, f"tokenizer.ggml.{part}") for part in ("tokens", "scores", "token_type"))
+    where = file.space.name
+    model = file.metadata.get("tokenizer.ggml.model", "llama")
+    if model != "llama":
+        raise CheckpointError(
+            f"{where}: its tokenizer is {model!r:.40}; Gemma 3's is 'llama' (SentencePiece), convert the model again"
+        )
+    tokens = _field(file, "tokenizer.ggml.tokens")
+    if not isinstance(tokens, list):
+        raise CheckpointError(f"{where}: the vocabulary is no list; get the file again")
+    scores = file.metadata.get("tokenizer.ggml.scores") or [0.0] * len(tokens)
+    types = file.metadata.get("tokenizer.ggml.token_type") or [1] * len(tokens)
     kinds = ((tokens, str), (scores, float), (types, int))
     if not all(isinstance(part, list) and part and isinstance(part[0], kind) for part, kind in kinds) or not (
         len(tokens) == len(scores) == len(types)  # an array's elements are of one type, so its first tells
     ):
-        raise CheckpointError(f"{file.space.name}: the vocabulary's parts do not fit each other; get the file again")
+        raise CheckpointError(f"{where}: the vocabulary's parts do not fit each other; get the file again")
     return tokens, scores, types
+
+
+def chat_template(file: GGUFFile) -> str:
+    """The jinja chat template in a file's metadata, "" without."""
+    template = file.metadata.get("tokenizer.chat_template")
+    return template if isinstance(template, str) else ""
+
+
+def _stops(file: GGUFFile) -> tuple[int, ...]:
+    """Ids that end an answer by the file's metadata; those that its vocabulary does not have are left out."""
+    tokens = file.metadata.get("tokenizer.ggml.tokens")
+    count = len(tokens) if isinstance(tokens, list) else 0
+    named = (file.metadata.get(f"tokenizer.ggml.{kind}_token_id") for kind in ("eos", "eot", "eom"))
+    return tuple(stop for stop in named if type(stop) is int and 0 <= stop < count)
 
 
 def entries(file: GGUFFile, mmproj: GGUFFile | None = None) -> Iterator[Entry]:
@@ -207,13 +305,12 @@ def entries(file: GGUFFile, mmproj: GGUFFile | None = None) -> Iterator[Entry]:
         CheckpointError: a tensor that Gemma 3 does not have.
     """
     for name, info in file.tensors.items():
-        if name == _HEAD:
-            _require_tied(file)
-        else:
-            ours = _text_name(file, name)
-            read = _reader(file, name, one_plus=ours.endswith("norm.weight"))
-            coarse = info.format.values > 1 and len(info.shape) == 2 and info.shape[1] % BLOCK_COLUMNS == 0
-            yield Entry(ours, info.shape, read, blocks=_blocks(file, name) if coarse else None)
+        if name == OUTPUT and _is_tied(file):
+            continue
+        ours = HEAD if name == OUTPUT else _text_name(file, name)
+        read = _reader(file, name, one_plus=ours.endswith("norm.weight"))
+        coarse = info.format.values > 1 and len(info.shape) == 2 and info.shape[1] % BLOCK_COLUMNS == 0
+        yield Entry(ours, info.shape, read, blocks=_blocks(file, name) if coarse else None)
     if mmproj is None:
         return
     width = vision_config(mmproj).hidden_size
@@ -243,17 +340,14 @@ def _blocks(file: GGUFFile, name: str) -> Callable[[], Codes]:
     return blocks
 
 
-def _require_tied(file: GGUFFile) -> None:
-    """Refuse a head that is not the embedding. Quantised in another format it may differ by their two errors."""
-    head, embedding = file.tensors[_HEAD], file.tensors["token_embd.weight"]
-    tied = head.shape == embedding.shape
-    if tied and head.format == embedding.format:
-        tied = file.same_bytes(_HEAD, "token_embd.weight")
-    elif tied:
-        ours, theirs = (file.rows(name, 4096) for name in ("token_embd.weight", _HEAD))
-        tied = bool((ours - theirs).norm() < _QUANTISATION_ERROR * ours.norm())
-    if not tied:
-        raise CheckpointError(f"{file.space.name}: its head (output.weight) is not its embedding; Gemma 3 ties the two")
+def _is_tied(file: GGUFFile) -> bool:
+    """Whether the file has no head, or only the embedding's bytes again; a head in another format is one of its own."""
+    head, embedding = file.tensors.get(OUTPUT), file.tensors["token_embd.weight"]
+    if head is None:
+        return True
+    return (head.shape, head.format) == (embedding.shape, embedding.format) and file.same_bytes(
+        OUTPUT, "token_embd.weight"
+    )
 
 
 def _text_name(file: GGUFFile, name: str) -> str:

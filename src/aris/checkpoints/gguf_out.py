@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,18 +10,18 @@ import torch
 from torch import Tensor
 
 from aris.checkpoints.checkpoint import Checkpoint
-from aris.checkpoints.gguf_gemma import BLOCK, TOP
+from aris.checkpoints.gguf_gemma import BLOCK, OUTPUT, TOP, attention_scalar
+from aris.checkpoints.gguf_tokenizer import chat_template_of, vocabulary_of
+from aris.checkpoints.names import HEAD
 from aris.checkpoints.writing import new_file
 from aris.errors import CheckpointError
-from aris.model import MedGemma
+from aris.model import MedGemma, MedGemmaConfig
+from aris.model.config import GLOBAL, GLOBAL_EVERY, LOCAL
 
 _ALIGNMENT = 32
 _UINT32, _FLOAT32, _BOOL, _STRING, _ARRAY, _INT32 = 4, 6, 7, 8, 9, 5
 # Tensor kinds of ggml.
 _KINDS = {torch.float32: 0, torch.bfloat16: 30}
-_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = 1, 2, 3, 4, 5, 6
-
-Vocabulary = tuple[list[str], list[float], list[int]]
 
 
 def save_gguf(model: MedGemma, source: Checkpoint, path: Path, dtype: torch.dtype = torch.bfloat16) -> None:
@@ -34,12 +33,15 @@ def save_gguf(model: MedGemma, source: Checkpoint, path: Path, dtype: torch.dtyp
         dtype: bfloat16 or float32, of the matrices; norms are float32 always.
 
     Raises:
-        CheckpointError: the source has no vocabulary, the dtype is another, or the file cannot be written.
+        CheckpointError: the source has no vocabulary, the dtype is another, GGUF cannot tell the decoder's shape, or
+            the file cannot be written.
     """
     if dtype not in _KINDS:
         raise CheckpointError(f"{path}: GGUF is written in bfloat16 or float32; convert it further with llama.cpp")
     text = model.config.text
-    tokens, scores, types = _vocabulary(source, text.vocab_size)
+    _require_told(model.config, path)
+    tokens, scores, types = vocabulary_of(source, text.vocab_size)
+    place = {token: index for index, token in enumerate(tokens)}
     fields: dict[str, tuple[int, Any]] = {
         "general.architecture": (_STRING, "gemma3"),
         "general.alignment": (_UINT32, _ALIGNMENT),
@@ -62,19 +64,18 @@ def save_gguf(model: MedGemma, source: Checkpoint, path: Path, dtype: torch.dtyp
         "tokenizer.ggml.tokens": (_ARRAY, (_STRING, tokens)),
         "tokenizer.ggml.scores": (_ARRAY, (_FLOAT32, scores)),
         "tokenizer.ggml.token_type": (_ARRAY, (_INT32, types)),
-        "tokenizer.ggml.bos_token_id": (_UINT32, 2),
-        "tokenizer.ggml.eos_token_id": (_UINT32, 106),  # <end_of_turn>, which ends an answer
-        "tokenizer.ggml.unknown_token_id": (_UINT32, 3),
-        "tokenizer.ggml.padding_token_id": (_UINT32, 0),
+        "tokenizer.ggml.bos_token_id": (_UINT32, place["<bos>"]),
+        "tokenizer.ggml.eos_token_id": (_UINT32, place["<eos>"]),
+        "tokenizer.ggml.eot_token_id": (_UINT32, place["<end_of_turn>"]),  # which ends an answer
+        "tokenizer.ggml.unknown_token_id": (_UINT32, place["<unk>"]),
+        "tokenizer.ggml.padding_token_id": (_UINT32, place["<pad>"]),
         "tokenizer.ggml.add_bos_token": (_BOOL, True),
         "tokenizer.ggml.add_eos_token": (_BOOL, False),
         "tokenizer.ggml.add_space_prefix": (_BOOL, False),
+        "tokenizer.chat_template": (_STRING, chat_template_of(source)),
     }
-    template = _chat_template(source)
-    if template:
-        fields["tokenizer.chat_template"] = (_STRING, template)
     state = {name: value for name, value in model.state_dict().items() if name.startswith("language_model.")}
-    ours = {our: their for their, our in TOP.items()}
+    ours = {our: their for their, our in TOP.items()} | {HEAD: OUTPUT}
     blocks = {our: their for their, our in BLOCK.items()}
     plan: list[tuple[str, Tensor, torch.dtype]] = []
     for name, value in state.items():
@@ -103,6 +104,23 @@ def save_gguf(model: MedGemma, source: Checkpoint, path: Path, dtype: torch.dtyp
             _pad(file)
 
 
+def _require_told(config: MedGemmaConfig, path: Path) -> None:
+    """Refuse a decoder that GGUF's fields for Gemma 3 cannot tell: readers would run another one."""
+    text = config.text
+    told = attention_scalar(text.num_hidden_layers, text.hidden_size, text.num_attention_heads, text.head_dim)
+    if text.query_pre_attn_scalar != told:
+        raise CheckpointError(
+            f"{path}: GGUF has no field for query_pre_attn_scalar, and readers take {told:g} for this model's "
+            f"{text.query_pre_attn_scalar:g}; export it in Hugging Face layout"
+        )
+    types = tuple(GLOBAL if (index + 1) % GLOBAL_EVERY == 0 else LOCAL for index in range(text.num_hidden_layers))
+    if text.layer_types != types:
+        raise CheckpointError(
+            f"{path}: GGUF has no field for layer types other than Gemma 3's, five local and one global in turn; "
+            "export it in Hugging Face layout"
+        )
+
+
 def _text(file: BinaryIO, text: str) -> None:
     data = text.encode()
     file.write(struct.pack("<Q", len(data)) + data)
@@ -122,56 +140,3 @@ def _value(file: BinaryIO, kind: int, value: Any) -> None:
 
 def _pad(file: BinaryIO) -> None:
     file.write(b"\0" * (-file.tell() % _ALIGNMENT))
-
-
-def _chat_template(source: Checkpoint) -> str:
-    if source.tokenizer.path is None:
-        return ""
-    folder = source.tokenizer.path.parent
-    if (folder / "chat_template.jinja").is_file():
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
-    if (folder / "tokenizer_config.json").is_file():
-        template = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template")
-        return template if isinstance(template, str) else ""
-    return ""
-
-
-def _vocabulary(source: Checkpoint, rows: int) -> Vocabulary:
-    """Pieces, scores and types, one for each row of the embedding."""
-    if source.tokenizer.vocabulary is not None:
-        known = source.tokenizer.vocabulary
-        tokens, scores, types = list(known[0]), list(known[1]), list(known[2])
-    elif source.tokenizer.path is not None and source.tokenizer.path.is_file():
-        tokens, scores, types = _from_tokenizer_json(source.tokenizer.path)
-    else:
-        raise CheckpointError(f"{source.name}: it has no tokenizer to write into GGUF")
-    for index in range(len(tokens), rows):
-        tokens.append(f"[PAD{index}]")
-        scores.append(-1000.0)
-        types.append(_UNUSED)
-    return tokens[:rows], scores[:rows], types[:rows]
-
-
-def _from_tokenizer_json(path: Path) -> Vocabulary:
-    """SentencePiece's scores again: minus the place of the first merge that makes a piece."""
-    whole = json.loads(path.read_text(encoding="utf-8"))
-    vocabulary = dict(whole["model"]["vocab"])
-    added = {entry["id"]: entry for entry in whole.get("added_tokens", [])}
-    vocabulary.update({entry["content"]: index for index, entry in added.items()})
-    place: dict[str, int] = {}
-    for merge in whole["model"]["merges"]:
-        piece = "".join(merge.split(" ", 1) if isinstance(merge, str) else merge)
-        place.setdefault(piece, len(place))
-    size = max(vocabulary.values()) + 1
-    tokens, scores, types = [f"[PAD{index}]" for index in range(size)], [-1000.0] * size, [_UNUSED] * size
-    for token, index in vocabulary.items():
-        tokens[index] = token
-        if token == "<unk>":
-            types[index] = _UNKNOWN
-        elif len(token) == 6 and token.startswith("<0x"):
-            types[index] = _BYTE
-        elif index in added:
-            types[index] = _CONTROL if added[index].get("special") else _USER_DEFINED
-        else:
-            types[index], scores[index] = _NORMAL, -float(place.get(token, len(place) + index))
-    return tokens, scores, types

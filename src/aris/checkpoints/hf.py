@@ -9,6 +9,7 @@ import json
 import math
 import mmap
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor
 from aris.checkpoints import bnb, packed
 from aris.checkpoints.configs import read_config
 from aris.checkpoints.entries import Entry
-from aris.checkpoints.names import EMBEDDING, is_dropped, is_head, our_name
+from aris.checkpoints.names import EMBEDDING, HEAD, is_dropped, is_head, our_name
 from aris.errors import CheckpointError
 
 _DTYPES = {
@@ -157,7 +158,8 @@ class HFFolder:
 
     Attributes:
         config: the model's shape.
-        processor: contents of `preprocessor_config.json`, empty if it is not there.
+        processor: how images are prepared: `image_processor` of `processor_config.json` (transformers 5), else the
+            contents of `preprocessor_config.json`; empty if neither is there.
         tokenizer_path: where `tokenizer.json` is or should be.
         quantization: `quantization_config` of `config.json`, empty if there is none.
 
@@ -168,18 +170,44 @@ class HFFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         raw = self._json("config.json", required=True)
-        # Fine-tunes may stop on tokens that only this file names.
-        stops = self._json("generation_config.json").get("eos_token_id")
-        if raw.get("eos_token_id") is None and stops is not None:
-            raw["eos_token_id"] = stops
+        # Fine-tunes may stop on tokens that only the second file names.
+        stops = [*_ids(self._json("generation_config.json")), *_ids(raw)]
+        if not stops and isinstance(raw.get("text_config"), dict):
+            stops = _ids(raw["text_config"])
+        raw["eos_token_id"] = list(dict.fromkeys(stops)) or None
         self.config = read_config(raw, str(path))
         quantization = raw.get("quantization_config")
         _require_readable(quantization, path)
         self.quantization: dict[str, Any] = quantization if isinstance(quantization, dict) else {}
         self._packed = self.quantization.get("quant_method") == packed.METHOD
-        self.processor = self._json("preprocessor_config.json")
+        self.processor = self._processor()
         self.tokenizer_path = path / "tokenizer.json"
         self._files = self._open()
+        self._tied = self._is_tied()
+        if not self._tied:
+            text = replace(self.config.text, tie_word_embeddings=False)
+            self.config = replace(self.config, text=text)
+        elif not self.config.text.tie_word_embeddings:
+            if not any(is_head(name) for name in self._files):
+                raise CheckpointError(
+                    f"{path}: its head is not the embedding (tie_word_embeddings is false) and lm_head.weight is "
+                    "missing; get it again"
+                )
+            self.config = replace(self.config, text=replace(self.config.text, tie_word_embeddings=True))
+
+    def _processor(self) -> dict[str, Any]:
+        whole = self._json("processor_config.json")
+        inner = whole.get("image_processor")
+        if not isinstance(inner, dict):
+            inner = self._json("preprocessor_config.json")
+        for name, part in (("processor_config.json", whole), ("its image processor", inner)):
+            tokens = part.get("image_seq_length")
+            if tokens is not None and self.config.vision is not None and tokens != self.config.mm_tokens_per_image:
+                raise CheckpointError(
+                    f"{self.path}: {name} gives {tokens!r:.20} tokens an image, config.json "
+                    f"{self.config.mm_tokens_per_image}; use the checkpoint's own files"
+                )
+        return inner
 
     def _json(self, name: str, *, required: bool = False) -> dict[str, Any]:
         path = self.path / name
@@ -225,7 +253,7 @@ class HFFolder:
         """Every parameter of the model under our name, dequantised where the file is quantised.
 
         Raises:
-            CheckpointError: a quantised tensor's statistics are missing or of another kind, or the head is not tied.
+            CheckpointError: a quantised tensor's statistics are missing or of another kind.
         """
         for name, file in self._files.items():
             if is_dropped(name) or bnb.is_statistic(name):
@@ -236,8 +264,7 @@ class HFFolder:
                     continue
                 if packed.is_statistic(name, self._files):
                     continue
-            if is_head(name):
-                self._require_tied(name)
+            if self._tied and is_head(name):
                 continue
             four_bit = bnb.find(name, self._files)
             ours, release = our_name(name), partial(file.release, name)
@@ -247,13 +274,21 @@ class HFFolder:
                 codes = four_bit.codes_reader()
                 yield Entry(ours, four_bit.shape, four_bit.read, codes=codes, release=release)
 
-    def _require_tied(self, head: str) -> None:
-        for name, file in self._files.items():
-            if our_name(name) == EMBEDDING and self._files[head].equals(head, file, name):
-                return
-        raise CheckpointError(
-            f"{self.path}: {head} is not the embedding; Gemma 3 ties the two, so this fine-tune of its head cannot run"
-        )
+    def _is_tied(self) -> bool:
+        """Whether there is no head, or only the embedding written out again."""
+        heads = [name for name in self._files if our_name(name).startswith(HEAD.removesuffix("weight"))]
+        if not heads:
+            return True
+        if not all(is_head(name) for name in heads):
+            return False  # quantised: of our own folders, which write it only where it differs
+        embeddings = [name for name in self._files if our_name(name) == EMBEDDING]
+        return any(self._files[head].equals(head, self._files[name], name) for head in heads for name in embeddings)
+
+
+def _ids(config: dict[str, Any]) -> list[Any]:
+    """Token ids that end an answer, in a configuration's `eos_token_id`."""
+    ids = config.get("eos_token_id")
+    return [] if ids is None else ids if isinstance(ids, list) else [ids]
 
 
 def _require_readable(quantization: Any, path: Path) -> None:
@@ -265,5 +300,5 @@ def _require_readable(quantization: Any, path: Path) -> None:
         return
     if method != "bitsandbytes":
         raise CheckpointError(f"{path}: quantised by {method!r:.40}, which is not supported; bitsandbytes is")
-    if quantization.get("load_in_8bit"):
+    if quantization.get("load_in_8bit") or quantization.get("_load_in_8bit"):
         raise CheckpointError(f"{path}: quantised to 8 bits by bitsandbytes; only its nf4 and fp4 are supported")

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from aris.checkpoints.checkpoint import Checkpoint
+from aris.checkpoints.names import HEAD
 from aris.checkpoints.writing import SafetensorsWriter, new_folder
 from aris.errors import CheckpointError
 from aris.model import MedGemma
@@ -41,6 +42,10 @@ def save_folder(model: MedGemma, source: Checkpoint, out: Path, dtype: torch.dty
                 shutil.copyfile(file, folder / file.name)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         config.pop("quantization_config", None)
+        tied = model.config.text.tie_word_embeddings
+        for part in (config, config.get("text_config")):
+            if isinstance(part, dict) and (not tied or part.get("tie_word_embeddings") is False):
+                part["tie_word_embeddings"] = tied
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         shapes = {name: (dtype, tuple(tensor.shape)) for name, tensor in state.items()}
         writer = SafetensorsWriter(folder, shapes, {"format": "pt"}, SHARD_BYTES)
@@ -54,6 +59,8 @@ def save_folder(model: MedGemma, source: Checkpoint, out: Path, dtype: torch.dty
 
 def _official_name(name: str, model: MedGemma) -> str:
     """A parameter's name in Google's checkpoints."""
+    if name == HEAD:
+        return "lm_head.weight" if model.config.vision is None else "language_model.lm_head.weight"
     if model.config.vision is None:
         return name.replace("language_model.", "model.", 1)
     if name.startswith("language_model."):

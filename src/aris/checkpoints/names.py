@@ -16,14 +16,18 @@ _PREFIXES = (
     ("model.layers.", "language_model.layers."),
     ("model.norm.", "language_model.norm."),
 )
-_HEAD = re.compile(r"(model\.)?(language_model\.)?lm_head\.weight")
+_HEAD = re.compile(r"(model\.)?(language_model\.)?lm_head\.")
 _POOLING_HEAD = re.compile(r"(model\.)?vision_tower\.(vision_model\.)?head\..+")
 
 EMBEDDING = "language_model.embed_tokens.weight"
+HEAD = "language_model.lm_head.weight"
 
 
 def our_name(name: str) -> str:
     """A checkpoint's parameter name as ours; one that is ours already, or unknown, stays as it is."""
+    head = _HEAD.match(name)
+    if head is not None:
+        return "language_model.lm_head." + name[head.end() :]
     for theirs, ours in _PREFIXES:
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
@@ -31,8 +35,8 @@ def our_name(name: str) -> str:
 
 
 def is_head(name: str) -> bool:
-    """Whether a checkpoint's tensor is the output head, which Gemma 3 ties to the embedding."""
-    return _HEAD.fullmatch(name) is not None
+    """Whether a checkpoint's tensor is the output head's weight, which Gemma 3 ties to the embedding."""
+    return our_name(name) == HEAD
 
 
 def is_dropped(name: str) -> bool:

@@ -1,7 +1,9 @@
 """PEFT LoRA adapters, read onto our modules and written from them.
 
 The format: `adapter_config.json` and `adapter_model.safetensors`, whose keys are
-`base_model.model.<module>.lora_A.weight` (r, in) and `.lora_B.weight` (out, r).
+`base_model.model.<module>.lora_A.weight` (r, in) and `.lora_B.weight` (out, r); of DoRA also
+`.lora_magnitude_vector` (out,). Modules that were trained whole (`modules_to_save`), adapters of the embedding and
+rows of it (`trainable_token_indices`) are in `peft_tables`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from aris.checkpoints.names import our_name
+from aris.checkpoints import peft_tables
+from aris.checkpoints.names import is_dropped, our_name
+from aris.checkpoints.peft_tables import TABLES
 from aris.checkpoints.writing import write_whole
 from aris.errors import CheckpointError
 from aris.model import AdapterBank, LoRALinear, LoRAQuantized, LowRank, MedGemma, QuantizedLinear
@@ -28,17 +32,17 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 # Beside an adapter's folder: what else `aris tune` has trained with it (projector, tower), by our names.
 TRAINED = "trained.safetensors"
 _PREFIX = "base_model.model."
+_MATRIX = re.compile(
+    re.escape(_PREFIX) + r"(.+)\.lora_(A|B|embedding_A|embedding_B|magnitude_vector)(?:\.default)?(?:\.weight)?"
+)
 # Settings that change the arithmetic in ways that we do not do: refused unless they are off.
 _UNSUPPORTED = (
-    "use_dora",
     "use_qalora",
     "use_bdlora",
-    "modules_to_save",
     "layer_replication",
     "lora_bias",
     "fan_in_fan_out",
     "target_parameters",
-    "trainable_token_indices",
     "alora_invocation_tokens",
     "arrow_config",
     "kasa_config",
@@ -52,7 +56,8 @@ _PLAIN_STARTS = (True, False, None, "true", "false", "gaussian", "orthogonal", "
 
 @dataclass(frozen=True)
 class AdapterReport:
-    """How many of an adapter's pairs of matrices found their layer; always all of them, or loading fails."""
+    """How many of an adapter's parts (pairs of matrices, whole modules, rows) found their place; always all of them,
+    or loading fails."""
 
     applied: int
     total: int
@@ -60,13 +65,17 @@ class AdapterReport:
 
 @dataclass(frozen=True)
 class LoRAMatrices:
-    """One layer's adapter as the file has it: A (r, in), B (out, r), and what `LoRALinear` scales by."""
+    """One layer's adapter as the file has it: A (r, in), B (out, r), and what `LoRALinear` scales by.
+
+    `magnitude` (out,) is DoRA's: the length that each row of the adapted weight has (arXiv 2402.09353).
+    """
 
     r: int
     alpha: float
     rslora: bool
     low: Tensor
     high: Tensor
+    magnitude: Tensor | None = None
 
     @property
     def scale(self) -> float:
@@ -75,8 +84,30 @@ class LoRAMatrices:
 
     def merged(self, weight: Tensor) -> Tensor:
         """The weight (out, in) with the adapter folded in: the arithmetic of `LoRALinear.merged`."""
-        delta = self.high.to(weight.dtype).float() @ self.low.to(weight.dtype).float()
-        return (weight.float() + self.scale * delta).to(weight.dtype)
+        # DoRA's lengths are of the adapter as it was trained; without, the sum is rounded as the layer's is.
+        dtype = weight.dtype if self.magnitude is None else torch.float32
+        low, high = self.low.to(weight.device, dtype), self.high.to(weight.device, dtype)
+        whole = weight.float() + self.scale * (high.float() @ low.float())
+        if self.magnitude is not None:
+            whole *= (self.magnitude.to(weight.device).float() / whole.norm(dim=1))[:, None]
+        return whole.to(weight.dtype)
+
+
+@dataclass(frozen=True)
+class AdapterParts:
+    """All that an adapter changes.
+
+    Attributes:
+        matrices: low-rank changes by our names of linear layers, of the embedding and of the head.
+        saved: values of modules that were trained whole beside their frozen originals, by our parameters' names.
+        base: values of the embedding or head themselves, where the file repeats them.
+        rows: new rows of the embedding, and their ids.
+    """
+
+    matrices: dict[str, LoRAMatrices]
+    saved: dict[str, Tensor]
+    base: dict[str, Tensor]
+    rows: tuple[list[int], Tensor] | None = None
 
 
 def read_adapter(model: MedGemma, folder: Path, *, alone: bool = True) -> dict[str, LoRAMatrices]:
@@ -87,20 +118,55 @@ def read_adapter(model: MedGemma, folder: Path, *, alone: bool = True) -> dict[s
         alone: nothing else is put on the model; false where the caller sees to what was trained beside the adapter.
 
     Raises:
-        CheckpointError: files are missing or damaged, a key matches no layer, half of a pair is missing, a shape does
-            not fit, the adapter is of a kind that is not supported, or it is no whole without what lies beside it.
+        CheckpointError: as `read_parts`, or the adapter changes more than linear layers.
+    """
+    parts = read_parts(model, folder, alone=alone)
+    more = [*parts.saved, *parts.base, *(name for name in parts.matrices if name in TABLES)]
+    if parts.rows is not None:
+        more.append("rows of the embedding")
+    if more:
+        raise CheckpointError(
+            f"{folder}: beside low-rank matrices it holds {more[0]}, trained whole, and cannot take turns with other "
+            "adapters; put it on the model alone, or merge it"
+        )
+    return parts.matrices
+
+
+def read_parts(model: MedGemma, folder: Path, *, alone: bool = True) -> AdapterParts:
+    """All that a PEFT LoRA adapter holds, by the names of a model's parts; the model stays as it is.
+
+    Args:
+        folder, alone: as for `read_adapter`.
+
+    Raises:
+        CheckpointError: files are missing or damaged, a key matches no part of the model, half of a pair is missing, a
+            shape does not fit, the adapter is of a kind that is not supported, or it is no whole without what lies
+            beside it.
     """
     if alone:
         require_whole(folder)
     config = _config(folder)
     pairs: dict[str, dict[str, Tensor]] = {}
+    others: dict[str, Tensor] = {}
     for key, tensor in _weights(folder).items():
-        match = re.fullmatch(re.escape(_PREFIX) + r"(.+)\.lora_(A|B)(?:\.default)?\.weight", key)
+        if is_dropped(key.removeprefix(_PREFIX)):
+            continue  # "all-linear" takes in SigLIP's pooling head, which nothing reads
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{folder}: {key!r:.120} holds values that are no numbers; its training failed")
+        match = _MATRIX.fullmatch(key)
         if match is None:
-            raise CheckpointError(f"{folder}: key {key!r:.120} is not a LoRA matrix; only LoRA adapters are supported")
-        pairs.setdefault(match[1], {})[match[2]] = tensor
-    if not pairs:
+            others[key] = tensor
+        else:
+            part = "magnitude" if match[2] == "magnitude_vector" else match[2][-1]
+            value = tensor.T if match[2].startswith("embedding") else tensor
+            # An embedding looks rows up where a layer multiplies: its A and B are the other way round.
+            part = {"A": "B", "B": "A"}[part] if match[2].startswith("embedding") else part
+            if part in pairs.setdefault(match[1], {}):
+                raise CheckpointError(f"{folder}: {match[1]} has lora_{part} twice; export it again")
+            pairs[match[1]][part] = value
+    if not pairs and not others:
         raise CheckpointError(f"{folder}: the adapter holds no matrices; export it again")
+    saved, base, rows = peft_tables.sort_out(model, folder, config, others)
     layers = dict(model.named_modules())
     plan: dict[str, LoRAMatrices] = {}
     for module, pair in pairs.items():
@@ -108,23 +174,33 @@ def read_adapter(model: MedGemma, folder: Path, *, alone: bool = True) -> dict[s
         layer = layers.get(name)
         if isinstance(layer, LoRALinear | LoRAQuantized):
             raise CheckpointError(f"{folder}: {name} has an adapter already; merge it first")
-        if not isinstance(layer, nn.Linear | QuantizedLinear):
+        if name in TABLES:
+            text = model.config.text
+            wanted = (text.hidden_size, text.vocab_size)
+        elif isinstance(layer, nn.Linear | QuantizedLinear):
+            wanted = (layer.in_features, layer.out_features)
+        else:
             raise CheckpointError(
                 f"{folder}: {module} matches no linear layer here ({len(plan)} of {len(pairs)} before it did); "
                 "use the base model that the adapter was trained on"
             )
         if name in plan:
             raise CheckpointError(f"{folder}: {name} has two adapters in this file; export it again")
-        if pair.keys() != {"A", "B"}:
+        if not pair.keys() >= {"A", "B"}:
             raise CheckpointError(f"{folder}: {module} lacks lora_{'B' if 'A' in pair else 'A'}; export it again")
-        (r, alpha), wanted = _rank_and_alpha(folder, config, module), (layer.in_features, layer.out_features)
+        magnitude = pair.get("magnitude")
+        if (magnitude is not None) != bool(config.get("use_dora")) or (magnitude is not None and name in TABLES):
+            raise CheckpointError(f"{folder}: {module} and use_dora do not go together; export it again")
+        r, alpha = _rank_and_alpha(folder, config, module)
         if pair["A"].shape != (r, wanted[0]) or pair["B"].shape != (wanted[1], r):
             raise CheckpointError(
                 f"{folder}: {module} has shapes {tuple(pair['A'].shape)} and {tuple(pair['B'].shape)}, "
                 f"the layer needs {(r, wanted[0])} and {(wanted[1], r)}; use the base model it was trained on"
             )
-        plan[name] = LoRAMatrices(r, alpha, bool(config.get("use_rslora")), pair["A"], pair["B"])
-    return plan
+        if magnitude is not None and magnitude.shape != wanted[1:]:
+            raise CheckpointError(f"{folder}: {module} has {tuple(magnitude.shape)} lengths of rows; export it again")
+        plan[name] = LoRAMatrices(r, alpha, bool(config.get("use_rslora")), pair["A"], pair["B"], magnitude)
+    return AdapterParts(plan, saved, base, rows)
 
 
 def require_whole(folder: Path) -> None:
@@ -138,7 +214,10 @@ def require_whole(folder: Path) -> None:
 
 
 def load_adapter(model: MedGemma, folder: Path, *, alone: bool = True) -> AdapterReport:
-    """Put a PEFT LoRA adapter on a model's linear layers, quantised ones included; nothing is merged.
+    """Put a PEFT LoRA adapter on a model's linear layers, quantised ones included, and its other parts in their places.
+
+    Matrices of linear layers are not merged, unless they are DoRA's. A new embedding or head takes the old one's place,
+    and where the two then differ the head is no longer tied.
 
     Args:
         folder: holds `adapter_config.json` and `adapter_model.safetensors`.
@@ -147,21 +226,33 @@ def load_adapter(model: MedGemma, folder: Path, *, alone: bool = True) -> Adapte
     Raises:
         CheckpointError: as `read_adapter`; the model is then as it was.
     """
-    plan = read_adapter(model, folder, alone=alone)
+    parts = read_parts(model, folder, alone=alone)
+    plan = parts.matrices
     for name, matrices in plan.items():
+        if matrices.magnitude is not None and isinstance(model.get_submodule(name), QuantizedLinear):
+            raise CheckpointError(f"{folder}: DoRA needs dense weights and {name} is quantised; merge it into its base")
+    tables = {name: plan[name].merged for name in TABLES & plan.keys()}
+    peft_tables.put(model, parts.saved, parts.base, parts.rows, tables)
+    for name, matrices in plan.items():
+        if name in TABLES:
+            continue
         layer = model.get_submodule(name)
         adapted: LoRALinear | LoRAQuantized
         if isinstance(layer, QuantizedLinear):
             adapted = LoRAQuantized(layer, matrices.r, matrices.alpha, rslora=matrices.rslora, dtype=model.dtype)
         else:
             assert isinstance(layer, nn.Linear)
+            if matrices.magnitude is not None:  # its lengths need the whole weight, so it is folded in
+                layer.weight = nn.Parameter(matrices.merged(layer.weight.detach()), requires_grad=False)
+                continue
             adapted = LoRALinear(layer, matrices.r, matrices.alpha, rslora=matrices.rslora)
         for value, linear in ((matrices.low, adapted.lora_A), (matrices.high, adapted.lora_B)):
             weight = value.to(linear.weight.device, linear.weight.dtype)
             linear.weight = nn.Parameter(weight, requires_grad=False)
         parent, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(parent), leaf, adapted)
-    return AdapterReport(len(plan), len(plan))
+    count = len(plan) + len(parts.saved) + len(parts.base) + (parts.rows is not None)
+    return AdapterReport(count, count)
 
 
 def read_adapters(model: MedGemma, folders: Mapping[str, Path]) -> AdapterBank:
@@ -177,9 +268,12 @@ def read_adapters(model: MedGemma, folders: Mapping[str, Path]) -> AdapterBank:
     bank = AdapterBank()
     for name, folder in folders.items():
         device, dtype = model.device, model.dtype
+        matrices = read_adapter(model, folder)
+        if any(each.magnitude is not None for each in matrices.values()):
+            raise CheckpointError(f"{folder}: a DoRA adapter cannot take turns; put it on the model alone, or merge it")
         bank.add(name, {
             layer: LowRank(each.low.to(device, dtype), each.high.to(device, dtype), each.scale)
-            for layer, each in read_adapter(model, folder).items()
+            for layer, each in matrices.items()
         })  # fmt: skip
     return bank
 

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from aris.checkpoints import packed
-from aris.checkpoints.checkpoint import Checkpoint, checked_entries, is_quantizable, meta_model
+from aris.checkpoints.checkpoint import Checkpoint, checked_entries, is_quantizable, meta_model, require_finite
 from aris.checkpoints.entries import Entry
 from aris.checkpoints.layerwise import calibrated_layers
-from aris.checkpoints.names import EMBEDDING
+from aris.checkpoints.names import EMBEDDING, HEAD
 from aris.checkpoints.writing import SHARD, SafetensorsWriter, new_folder
 from aris.errors import CheckpointError, ModelError
 from aris.model import Codes, quantize_matrix
@@ -37,7 +37,7 @@ class Rounding:
     Attributes:
         format: "int8" or "int4", of the decoder's layers.
         group_size: columns that share a scale; None is 64 for int4 and whole rows for int8.
-        head: "int8", "int4" or "keep", of the tied embedding.
+        head: "int8", "int4" or "keep", of the embedding, and of the head where it is not tied to it.
     """
 
     format: str
@@ -46,7 +46,7 @@ class Rounding:
 
     def of(self, name: str) -> tuple[str, int | None] | None:
         """Format and group of a matrix; None if it is kept."""
-        if name != EMBEDDING:
+        if name not in (EMBEDDING, HEAD):
             return self.format, self.group_size
         return None if self.head == "keep" else (self.head, self.group_size if self.head == self.format else None)
 
@@ -141,7 +141,7 @@ def quantize_checkpoint(
 
                 def read(name: str) -> Tensor:
                     entry = rest.pop(name)
-                    value = _read(entry, digests).clone()
+                    value = _read(checkpoint, entry, digests).clone()
                     entry.release()
                     return value
 
@@ -153,7 +153,7 @@ def quantize_checkpoint(
                         writer.write(name, codes)
             for name in list(rest):
                 entry = rest.pop(name)
-                value = _read(entry, digests)
+                value = _read(checkpoint, entry, digests)
                 form = rounding.of(name) if is_quantizable(name, entry.shape) else None
                 if form is None:
                     writer.write(name, value)
@@ -217,8 +217,9 @@ def _kept_dtype(entry: Entry) -> torch.dtype:
     return torch.float32 if len(entry.shape) == 1 else torch.bfloat16
 
 
-def _read(entry: Entry, digests: dict[str, str]) -> Tensor:
+def _read(checkpoint: Checkpoint, entry: Entry, digests: dict[str, str]) -> Tensor:
     value = entry.read(_kept_dtype(entry))
+    require_finite(checkpoint, entry.name, value)
     flat = value.contiguous().view(-1).view(torch.uint8).numpy()
     digests[entry.name] = hashlib.sha256(flat.data).hexdigest()
     return value

@@ -51,6 +51,13 @@ def aris(
     debug: Annotated[
         bool, typer.Option("--debug", help="Print a traceback when something fails; may stand after the command too.")
     ] = False,
+    no_server: Annotated[
+        bool,
+        typer.Option(
+            "--no-server",
+            help="Load the model here even if `aris serve` runs; may stand after the command too.",
+        ),
+    ] = False,
 ) -> None:
     """Aris, the open MedGemma system: drafts, findings and answers from medical images, on your own machine.
 

@@ -23,6 +23,7 @@ def ask(
         list[str] | None, typer.Option("--image", "-i", metavar="FILE", help="An image it is about; may be repeated.")
     ] = None,
     model: o.ModelOption = "aris-nano",
+    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     think: Annotated[bool, typer.Option("--think", help="Ask the model to think first, if it can.")] = False,
     max_tokens: o.MaxTokensOption = None,
@@ -50,7 +51,9 @@ def ask(
 
         aris ask -i chest.dcm --choice yes --choice no "Is there an effusion?"
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
+    session = Session(
+        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
+    )
     generation = generation_options(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, max_tokens=max_tokens, thinking=think
     )

@@ -15,6 +15,7 @@ from aris.cli.terminal import working, write, write_json
 
 def bench(
     model: o.ModelOption = "aris-nano",
+    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     prompt_tokens: Annotated[int, typer.Option(min=2, help="Tokens of the prompt that is read.")] = 512,
     new_tokens: Annotated[int, typer.Option(min=4, help="Tokens of each answer.")] = 64,
@@ -28,7 +29,9 @@ def bench(
 
     Close other programs first; figures of a busy machine say little.
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize)
+    session = Session(
+        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, here=True
+    )
     with interruptible("nothing was measured", text=False):
         backend = session.backend
         with working("measuring"):

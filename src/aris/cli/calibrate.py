@@ -32,6 +32,7 @@ def calibrate(
         float | None, typer.Option("--specificity", min=0.0, max=1.0, help="As --sensitivity, of specificity.")
     ] = None,
     model: o.ModelOption = "aris-nano",
+    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="The calibration as one JSON document on stdout too.")] = False,
     backend_url: o.BackendOption = None,
     adapter: o.AdapterOption = None,
@@ -56,7 +57,9 @@ def calibrate(
     from aris.tasks.label_files import film_logits, read_labels
 
     names, films = read_labels(labels, root)
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
+    session = Session(
+        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
+    )
     backend = session.backend
     with counting("scoring films", len(films)) as step:
         logits, left_out = film_logits(backend, films, names, step)

@@ -28,6 +28,7 @@ def chat(
         typer.Option("--image", "-i", metavar="FILE", help="An image of the first question; may be repeated."),
     ] = None,
     model: o.ModelOption = "aris-nano",
+    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="JSON Lines on stdout, one an answer.")] = False,
     system: Annotated[str | None, typer.Option("--system", help="Instructions before the conversation.")] = None,
     max_tokens: o.MaxTokensOption = None,
@@ -50,7 +51,9 @@ def chat(
 
         printf 'What is a pleural effusion?\\nHow is it treated?\\n' | aris chat
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
+    session = Session(
+        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
+    )
     generation = generation_options(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, max_tokens=max_tokens
     )

@@ -31,6 +31,7 @@ def classify(
         str, typer.Option("--by", metavar="auto|score|answer", help="Score each whole option, or let the model write.")
     ] = "auto",
     model: o.ModelOption = "aris-nano",
+    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="JSON Lines on stdout, one a file, in order.")] = False,
     force: o.ForceOption = False,
     backend_url: o.BackendOption = None,
@@ -53,7 +54,9 @@ def classify(
         raise typer.BadParameter(f"{by!r} is not one of {', '.join(_BY)}", param_hint="--by")
     if option and question is None:
         raise typer.BadParameter("say with --question what the options answer", param_hint="--option")
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
+    session = Session(
+        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
+    )
     failed = 0
     for done, file in enumerate(files):
         with interruptible(f"{done} of {len(files)} files are done", text=False):

@@ -20,6 +20,7 @@ def compare(
     other: Annotated[str, typer.Argument(metavar="FILE", help="Another of the same patient.")],
     image_kind: KindOption = None,
     model: o.ModelOption = "aris-nano",
+    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     force: o.ForceOption = False,
     backend_url: o.BackendOption = None,
@@ -34,7 +35,9 @@ def compare(
 
         aris compare march.dcm june.dcm --model google/medgemma-1.5-4b-it
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
+    session = Session(
+        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
+    )
     with interruptible("the comparison is not complete", text=not json):
         with working(f"reading {one} and {other}"):
             from aris.tasks.cases import as_case

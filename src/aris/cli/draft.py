@@ -39,6 +39,7 @@ def draft(
     evidence: o.EvidenceOption = None,
     look_for_text: TextOption = False,
     model: o.ModelOption = "aris-nano",
+    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout a file, one a line.")] = False,
     force: o.ForceOption = False,
     max_tokens: o.MaxTokensOption = None,
@@ -71,7 +72,9 @@ def draft(
 
         aris draft chest.dcm --evidence maps --json | aris export - -f sr
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
+    session = Session(
+        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
+    )
     generation = generation_options(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     maps = Maps(evidence, session)
     letters = Letters(look_for_text)

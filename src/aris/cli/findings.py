@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def findings(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Films: DICOM, PNG, JPEG or TIFF.")],
     model: o.ModelOption = "aris-nano",
+    mmproj: o.MmprojOption = None,
     finding: Annotated[
         list[str] | None,
         typer.Option("--finding", "-f", help="Score this one; may be repeated. Default: all the model declares."),
@@ -51,7 +52,9 @@ def findings(
 
         aris findings chest.dcm --finding pneumonia --evidence maps
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
+    session = Session(
+        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
+    )
     maps = Maps(evidence, session)
     letters = Letters(look_for_text)
     failed = 0

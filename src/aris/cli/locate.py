@@ -21,6 +21,7 @@ def locate(
     target: Annotated[str, typer.Argument(metavar="TARGET", help='What to find, as "right clavicle".')],
     image_kind: KindOption = None,
     model: o.ModelOption = "aris-nano",
+    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     force: o.ForceOption = False,
     backend_url: o.BackendOption = None,
@@ -39,7 +40,9 @@ def locate(
 
         aris locate chest.dcm heart --model google/medgemma-1.5-4b-it --json | jq .regions
     """
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
+    session = Session(
+        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
+    )
     with interruptible("no box was given", text=False):
         with working(f"reading {file}"):
             from aris.tasks.cases import as_case

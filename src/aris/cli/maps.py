@@ -33,6 +33,8 @@ class Maps:
                 "an endpoint gives no gradients, so there are no maps; run the model here (without --backend)",
                 param_hint="--evidence",
             )
+        if self.wanted:
+            session.need_gradients()
         if folder is not None:
             # Before any work: a folder that cannot be had costs no draft.
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,8 +30,19 @@ app = typer.Typer(
         aris models pull medgemma-1.5-4b-it
 
         aris models quantize medgemma-1.5-4b-it medgemma-int4 --format int4
+
+        aris models cache show
     """,
 )
+
+kept = typer.Typer(
+    no_args_is_help=True,
+    help="""Models and tokenizers in the form in which they run, which Aris keeps in the user's cache to start quickly.
+
+    ARIS_CACHE names another folder or is "off"; ARIS_CACHE_GB bounds the size (10).
+    """,
+)
+app.add_typer(kept, name="cache")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name from `aris models list`, or a hub id.")]
@@ -191,6 +203,52 @@ def quantize(
         f"{report.nbytes / 1e6:.0f} MB of weights instead of {report.dense_bytes / 1e6:.0f}; "
         "findings are uncalibrated in this copy"
     )
+
+
+@kept.command("show")
+def show_cache(json: JsonOption = False) -> None:
+    """Show what is kept, last used first, and where.
+
+    Example:
+
+        aris models cache show
+    """
+    from aris.checkpoints import cache
+
+    place, found = cache.folder(), cache.entries()
+    total = sum(each.nbytes for each in found)
+    if json:
+        listed = [{"what": each.what, "bytes": each.nbytes, "used": _day(each.used)} for each in found]
+        write_json({"folder": None if place is None else str(place), "bytes": total, "entries": listed})
+        return
+    if place is None:
+        write("switched off by ARIS_CACHE or ARIS_CACHE_GB\n")
+        return
+    for each in found:
+        write(f"{_day(each.used)}  {each.nbytes / 1e6:>8,.1f} MB  {one_line(each.what)}\n", raw=True)
+    limit = cache.limit_bytes() / 1e9
+    write(f"{total / 1e6:,.1f} MB of at most {limit:,.1f} GB in {one_line(str(place))}\n", raw=True)
+
+
+@kept.command("clear")
+def clear_cache(json: JsonOption = False) -> None:
+    """Remove all of it. The next command that loads a model takes longer, once.
+
+    Example:
+
+        aris models cache clear
+    """
+    from aris.checkpoints import cache
+
+    freed = cache.clear()
+    if json:
+        write_json({"freed_bytes": freed})
+    else:
+        note(f"{freed / 1e6:,.1f} MB freed")
+
+
+def _day(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).date().isoformat()
 
 
 def _named(name: str) -> ModelSpec:

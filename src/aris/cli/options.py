@@ -62,6 +62,15 @@ ModelOption = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
+MmprojOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mmproj",
+        metavar="FILE",
+        help="The vision tower of a .gguf model; by default the mmproj file beside it.",
+        rich_help_panel=_MODEL,
+    ),
+]
 AdapterOption = Annotated[
     str | None,
     typer.Option(

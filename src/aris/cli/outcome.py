@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -17,25 +16,29 @@ from typer.core import TyperGroup
 
 from aris.cli.terminal import note, write
 from aris.errors import ArisError
+from aris.faults import places
 
 FAILED, INTERRUPTED = 1, 130
 DEBUG = "--debug"
+NO_SERVER = "--no-server"
 
 
 class _State:
     debug = False
     interrupted = False
+    no_server = False
 
 
 class Group(TyperGroup):
     """The `aris` command, which turns every exception of a subcommand into one line and an exit code."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        # --debug may stand anywhere before "--": whoever needs it has just seen a command fail, and appends it.
+        # These may stand anywhere before "--": whoever needs one has just seen a command fail, and appends it.
         end = args.index("--") if "--" in args else len(args)
         _State.debug = DEBUG in args[:end] or bool(os.environ.get("ARIS_DEBUG"))
         _State.interrupted = False
-        args = [arg for arg in args[:end] if arg != DEBUG] + args[end:]
+        _State.no_server = NO_SERVER in args[:end]
+        args = [arg for arg in args[:end] if arg not in (DEBUG, NO_SERVER)] + args[end:]
         return super().parse_args(ctx, args)
 
     def make_context(self, *args: Any, **keywords: Any) -> Any:
@@ -45,6 +48,11 @@ class Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         with one_line_endings():
             return super().invoke(ctx)
+
+
+def servers_are_off() -> bool:
+    """Whether the command was told to use no resident server."""
+    return _State.no_server
 
 
 @contextmanager
@@ -81,8 +89,8 @@ def report(error: ArisError) -> None:
 def defect(error: BaseException) -> None:
     """Print an unexpected error as one line: its kind and place. Its words may quote a header or a name."""
     _trace()
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if "aris" in Path(each.filename).parts]
-    where = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    found = places(error)
+    where = f" in {found[0].rpartition('(')[2].rstrip(')')}" if found else ""
     note(f"error: {type(error).__name__}{where}; this is a defect; run with {DEBUG}")
 
 

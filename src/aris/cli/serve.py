@@ -52,6 +52,7 @@ def serve(
         int, typer.Option(min=1, help="Size of a request's body, in MiB.", rich_help_panel=_LIMITS)
     ] = 64,
     model: o.ModelOption = "aris-nano",
+    mmproj: o.MmprojOption = None,
     adapter: o.AdaptersOption = None,
     dtype: o.DtypeOption = "auto",
     device: o.DeviceOption = "auto",
@@ -93,7 +94,8 @@ def serve(
         drain_s=drain_seconds,
     )
     folder, named = o.named_adapters(adapter)
-    session = Session(model, dtype=dtype, device=device, adapter=folder, adapters=named)
+    session = Session(model, dtype=dtype, device=device, adapter=folder, adapters=named, mmproj=mmproj, here=True)
+    terms = session.wanted.terms()  # before the files are read: what changes meanwhile is another model
     backend = session.backend
     assert isinstance(backend, NativeBackend)  # a session without a backend's URL loads one
 
@@ -105,5 +107,5 @@ def serve(
         note(f"! {session.caution}")
         note("Ctrl-C stops it")
 
-    if run(backend, settings, started) == signal.SIGINT:
+    if run(backend, settings, started, terms) == signal.SIGINT:
         raise typer.Exit(INTERRUPTED)

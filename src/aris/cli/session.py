@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from aris.cli.options import DefaultName
-from aris.cli.terminal import working
+from aris.cli.outcome import servers_are_off
+from aris.cli.terminal import note, working
+from aris.errors import ModelError
 
 if TYPE_CHECKING:
     from aris.backends import Backend, GenerationOptions
+    from aris.backends.resident import Wanted
     from aris.tasks.calibration import Calibration
 
 _NANO = "aris-nano"
@@ -31,18 +34,24 @@ class Session:
         adapter: str | None,
         adapters: dict[str, str] | None = None,
         quantize: str | None = None,
+        mmproj: str | None = None,
         backend_url: str | None = None,
+        here: bool = False,
     ) -> None:
         self.name = model
+        self._here = here  # never by way of a server
         self._dtype, self._device, self._adapter, self._quantize = dtype, device, adapter, quantize
         self._adapters = adapters
+        self._mmproj = mmproj
         self._url = backend_url
         self._backend: Backend | None = None
+        self._gradients = False
         self._calibration: Calibration | None = None
-        own = adapter is not None or quantize is not None or (dtype, device) != ("auto", "auto")
+        own = any((adapter, quantize, mmproj)) or (dtype, device) != ("auto", "auto")
         if backend_url is not None and own:
             raise typer.BadParameter(
-                "--adapter, --quantize, --dtype and --device are the server's to choose", param_hint="--backend"
+                "--adapter, --quantize, --mmproj, --dtype and --device are the server's to choose",
+                param_hint="--backend",
             )
         # The default is this machine's; an endpoint has its own.
         self._remote_model = None if isinstance(model, DefaultName) else str(model)
@@ -66,13 +75,51 @@ class Session:
                 self._backend = RemoteBackend(self._url, self._remote_model, os.environ.get(_KEY))
         elif self._backend is None:
             with working(f"loading {self.name}"):
-                from aris.backends import load
-
-                self._backend = load(
-                    self.name, dtype=self._dtype, device=self._device, adapter=self._adapter, adapters=self._adapters,
-                    quantize=self._quantize,
-                )  # fmt: skip
+                self._backend = self._served() or self._load()
         return self._backend
+
+    @property
+    def wanted(self) -> Wanted:
+        """The model with its settings, as a resident server compares them."""
+        from aris.backends.resident import Wanted
+
+        return Wanted(str(self.name), self._dtype, self._device, self._adapter, self._quantize, self._mmproj)
+
+    def need_gradients(self) -> None:
+        """Say that an endpoint, which gives none, will not do."""
+        self._gradients = True
+
+    def _load(self) -> Backend:
+        from aris.backends import load
+
+        return load(
+            self.name, dtype=self._dtype, device=self._device, adapter=self._adapter, adapters=self._adapters,
+            quantize=self._quantize, mmproj=self._mmproj,
+        )  # fmt: skip
+
+    def _served(self) -> Backend | None:
+        """The same model in a server that runs already: `ARIS_SERVER`, or the user's own resident one; None if none."""
+        from aris.backends import resident
+
+        named = os.environ.get(resident.ENVIRONMENT, "")
+        if self._here or self._adapters or servers_are_off() or resident.is_off(named):
+            return None
+        if not resident.is_url(named):
+            from aris.backends.served import find_server
+
+            return find_server(self.wanted, self._load)
+        own = any((self._adapter, self._quantize, self._mmproj))
+        plain = not own and (self._dtype, self._device) == ("auto", "auto")
+        if not plain or self._gradients:
+            return None
+        from aris.backends.remote import RemoteBackend
+
+        try:
+            return RemoteBackend(named.strip(), str(self.name), os.environ.get(_KEY), retries=0)
+        except ModelError as error:
+            if "cannot be reached" not in str(error):  # a wrong key or model is the user's to know
+                note(f"{resident.ENVIRONMENT}: {error}; the model is loaded here")
+            return None
 
     def calibration(self, path: Path | None) -> Calibration | None:
         """A site's calibration for this model, read once; None for no path.

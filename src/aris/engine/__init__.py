@@ -5,8 +5,10 @@ from aris.engine.limits import ContextLengthError, EngineBusy, EngineLimits
 from aris.engine.sampling import SamplingParams
 from aris.engine.sequence import Request, Sequence, Step, TokenMask
 from aris.engine.vision import ImageInput
+from aris.errors import ConstraintError
 
 __all__ = [
+    "ConstraintError",
     "ContextLengthError",
     "Engine",
     "EngineBusy",

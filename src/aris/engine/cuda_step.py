@@ -74,7 +74,8 @@ class DecodeStep:
     """Buffers and kernels for R rows.
 
     Args:
-        text, weights, head, norm: the decoder; `head` is the embedding, `norm` the final norm's weight.
+        text, weights, embedding, head, norm: the decoder; `head` scores words (mostly the embedding again), `norm` is
+            the final norm's weight.
         pool: the cache.
         rows: R, 1 to 64.
         max_blocks: blocks that a sequence can have.
@@ -91,6 +92,7 @@ class DecodeStep:
         self,
         text: TextConfig,
         weights: list[LayerWeights],
+        embedding: Weight,
         head: Weight,
         norm: Tensor,
         pool: KVPool,
@@ -101,7 +103,8 @@ class DecodeStep:
         banned: Tensor,
         table: Tensor,
     ) -> None:
-        self.text, self.weights, self.head, self.norm, self.pool = text, weights, head, norm, pool
+        self.text, self.weights, self.embedding, self.head = text, weights, embedding, head
+        self.norm, self.pool = norm, pool
         self.rows, self.distinct, self.banned, self.table = rows, distinct, banned, table
         device, dtype = norm.device, norm.dtype
         # It does not exist before Hopper, nor in Triton's interpreter, where these kernels are tested without a GPU.
@@ -177,7 +180,7 @@ class DecodeStep:
         """Launch the step's kernels."""
         local_angles, angles = self.angles[2:], self.angles[:2]
         embed(
-            self.token_ids, self.positions, self.head, self.frequencies, self.local_frequencies, self.factor,
+            self.token_ids, self.positions, self.embedding, self.frequencies, self.local_frequencies, self.factor,
             self.residual, self.angles,  # type: ignore[arg-type]
         )  # fmt: skip
         if not self.distinct:

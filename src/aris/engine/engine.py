@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Listed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -221,6 +221,7 @@ class Engine:
         images: Images = None,
         start: int = 1,
         adapter: str | None = None,
+        submitted: Callable[[Sequence], None] = lambda _: None,
     ) -> list[Step]:
         """Each token of a prompt from the `start`-th on, as if it had been generated.
 
@@ -230,6 +231,10 @@ class Engine:
             images: of the prompt's soft tokens.
             start: at least 1. What stands before it may be taken over from an earlier prompt.
             adapter: that the model has.
+            submitted: is given what reads the prompt, for whoever may want to cancel it.
+
+        Raises:
+            ModelError: it was cancelled.
         """
         if start < 1:
             raise ModelError("prompt_logprobs: the first token comes after nothing; start at 1 or later")
@@ -239,16 +244,22 @@ class Engine:
         request = Request(
             read.token_ids, read.images, generate=False, wanted=wanted, top=top, retain=False, adapter=adapter
         )
-        (sequence,) = self._finish([request])
+        (sequence,) = self._finish([request], submitted)
+        if len(sequence.scores) < len(wanted):
+            raise ModelError("prompt_logprobs: it was cancelled before the prompt was read")
         places = zip(sorted(wanted), last, strict=True)
         return [Step(token, sequence.scores[at][0], sequence.tops.get(at, ())) for at, token in places]
 
-    def _finish(self, requests: list[Request]) -> list[Sequence]:
+    def _finish(
+        self, requests: list[Request], submitted: Callable[[Sequence], None] = lambda _: None
+    ) -> list[Sequence]:
         """Run requests to their ends."""
         if not requests:
             return []
         sequences = self.submit_all(requests)
         try:
+            for sequence in sequences:
+                submitted(sequence)
             return [sequence.wait() for sequence in sequences]
         finally:
             for sequence in sequences:
@@ -522,6 +533,11 @@ class Engine:
         for token in tokens:
             if not 0 <= token < config.text.vocab_size and token != soft:
                 raise ModelError(f"token id {token} is outside this model's vocabulary of {config.text.vocab_size:,}")
+        for token, _ in request.params.logit_bias:
+            if token >= config.text.vocab_size:
+                raise ModelError(
+                    f"logit_bias: token id {token} is outside this model's vocabulary of {config.text.vocab_size:,}"
+                )
         slots = sum(token == soft for token in tokens)
         given = len(request.images)
         if slots != given * config.mm_tokens_per_image:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from collections.abc import Sequence as Listed
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -17,7 +19,7 @@ from aris.engine.sampling import Chosen, choose
 from aris.engine.scheduler import Plan
 from aris.engine.sequence import Sequence
 from aris.engine.vision import TOWER_BATCH, VisionCache
-from aris.errors import ModelError
+from aris.errors import ConstraintError
 
 # Rows of scores over the whole vocabulary at once: 128 of 262k in float32 are 134 MB.
 _SCORE_ROWS = 128
@@ -249,7 +251,8 @@ def _choose(entries: list[_Entry], hidden: Tensor, runner: Runner, outcome: Outc
     others = []
     for entry in entries:
         params = entry.sequence.params
-        if params.greedy and not params.wants_logprobs and entry.sequence.request.mask is None:
+        own = params.wants_logprobs or params.adjusts or entry.sequence.request.mask is not None
+        if params.greedy and not own:
             plain.setdefault(params.banned_token_ids, []).append(entry)
         else:
             others.append(entry)
@@ -293,6 +296,7 @@ def _choose_with_logits(entries: list[_Entry], logits: Tensor, outcome: Outcome)
             [each.params for each in sequences],
             [each.draws for each in sequences],
             allowed,
+            [_adjustment(each, outcome) for each in sequences],
         )
         left = []
         for (entry, row), each in zip(going, chosen, strict=True):
@@ -305,6 +309,14 @@ def _choose_with_logits(entries: list[_Entry], logits: Tensor, outcome: Outcome)
                 left.append((entry, row))
         going = left
         index += 1
+
+
+def _adjustment(sequence: Sequence, outcome: Outcome) -> Callable[[Tensor], Tensor] | None:
+    """The change of a sequence's scores after all that was chosen for it, in this step too."""
+    if sequence.adjuster is None:
+        return None
+    made = [chosen.token for chosen in outcome.chosen[sequence]]
+    return partial(sequence.adjuster.apply, tokens=sequence.tokens, made=made)
 
 
 def _allowed(sequence: Sequence, outcome: Outcome) -> Tensor | None:
@@ -321,8 +333,8 @@ def _accept(sequence: Sequence, token: int, outcome: Outcome) -> bool:
     """Tell a sequence's mask what was chosen; False if the sequence has failed."""
     mask = sequence.request.mask
     if token < 0:
-        outcome.errors[sequence] = ModelError(
-            "the token mask allows no token here; the constraint cannot be met with this vocabulary"
+        outcome.errors[sequence] = ConstraintError(
+            "the constraint on the answer allows no token here; it cannot be met with this model's vocabulary"
         )
     if sequence not in outcome.errors and mask is not None:
         try:

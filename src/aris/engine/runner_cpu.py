@@ -266,10 +266,10 @@ class CpuRunner:
 class _PackedEmbedding(CodedEmbedding):
     """The model's embedding and head on the runner's packed one."""
 
-    def __init__(self, runner: CpuRunner | None = None) -> None:
+    def __init__(self, runner: CpuRunner | None = None, packed: PackedHead | None = None) -> None:
         super().__init__()
         self._runners: weakref.WeakSet[CpuRunner] = weakref.WeakSet()
-        self.packed = None if runner is None else runner.head
+        self.packed = packed if runner is None else runner.head
         if runner is not None:
             self.add(runner)
 
@@ -303,6 +303,8 @@ def _fits(model: MedGemma) -> bool:
     if model.device.type != "cpu" or any(size % GROUP for size in sizes) or text.head_dim % 32:
         return False
     embedding = model.language_model.embed_tokens
+    if model.language_model.lm_head is not None:
+        return False  # the kernels score with the embedding
     if not isinstance(embedding, QuantizedEmbedding) or embedding.format != "int8":
         return False
     layers = [layer for layer in model.language_model.layers if isinstance(layer, DecoderLayer)]
@@ -347,13 +349,41 @@ def _pack_layer(layer: DecoderLayer) -> dict[str, PackedMatrix]:
     parts = [_codes(each) for each in (attention.q_proj, attention.k_proj, attention.v_proj)]
     counts = [len(codes) for codes, _ in parts]
     qkv = pack_matrix(torch.cat([codes for codes, _ in parts]), torch.cat([scales for _, scales in parts]))
-    for name, first, count in zip(("q_proj", "k_proj", "v_proj"), [0, *accumulate(counts)], counts, strict=False):
-        setattr(attention, name, PackedLinear(qkv, first, count))
     o, down = pack_matrix(*_codes(attention.o_proj)), pack_matrix(*_codes(mlp.down_proj))
     gate_up = pack_matrix(*alternate(_codes(mlp.gate_proj), _codes(mlp.up_proj)))
+    packed = {"qkv": qkv, "o": o, "gate_up": gate_up, "down": down}
+    _place(layer, packed, counts)
+    return packed
+
+
+def _place(layer: DecoderLayer, packed: dict[str, PackedMatrix], counts: list[int]) -> None:
+    """Make a layer's modules views of its packed matrices; `counts` are the outputs of q, k and v."""
+    attention, mlp = layer.self_attn, layer.mlp
+    qkv, o, gate_up, down = (packed[name] for name in ("qkv", "o", "gate_up", "down"))
+    for name, first, count in zip(("q_proj", "k_proj", "v_proj"), [0, *accumulate(counts)], counts, strict=False):
+        setattr(attention, name, PackedLinear(qkv, first, count))
     width = o.columns, down.columns
     attention.o_proj = PackedLinear(o, 0, down.outputs)  # type: ignore[assignment]
     mlp.down_proj = PackedLinear(down, 0, o.outputs)  # type: ignore[assignment]
     mlp.gate_proj = PackedLinear(gate_up, 0, width[1], every=2)  # type: ignore[assignment]
     mlp.up_proj = PackedLinear(gate_up, LANES, width[1], every=2)  # type: ignore[assignment]
-    return {"qkv": qkv, "o": o, "gate_up": gate_up, "down": down}
+
+
+def packed_parts(model: MedGemma) -> tuple[list[dict[str, PackedMatrix]], PackedHead] | None:
+    """The packed matrices of each layer and the packed head, once a runner was made on the model; else None."""
+    embedding = model.language_model.embed_tokens
+    if not isinstance(embedding, _PackedEmbedding) or embedding.packed is None:
+        return None
+    layers = [_packed(layer) for layer in model.language_model.layers if isinstance(layer, DecoderLayer)]
+    return layers, embedding.packed
+
+
+def place_packed(model: MedGemma, layers: list[dict[str, PackedMatrix]], head: PackedHead) -> None:
+    """Give a model without weights the matrices of `packed_parts`, in the place of packing its own."""
+    text = model.config.text
+    own = text.num_key_value_heads * text.head_dim
+    counts = [text.num_attention_heads * text.head_dim, own, own]
+    for layer, packed in zip(model.language_model.layers, layers, strict=True):
+        assert isinstance(layer, DecoderLayer)
+        _place(layer, packed, counts)
+    model.language_model.embed_tokens = _PackedEmbedding(packed=head)

@@ -59,12 +59,13 @@ class CudaRunner:
         model: MedGemma,
         pool: KVPool,
         weights: list[LayerWeights],
+        embedding: Weight,
         head: Weight,
         table: Tensor,
         *,
         prefill_chunk: int = 8192,
     ) -> None:
-        self.model, self.pool, self.weights, self.head = model, pool, weights, head
+        self.model, self.pool, self.weights, self.embedding, self.head = model, pool, weights, embedding, head
         self.prefill_chunk = max(prefill_chunk // BLOCK, 1) * BLOCK
         self.max_blocks = min(pool.blocks, -(-model.config.text.max_position_embeddings // BLOCK))
         self.table = table
@@ -91,12 +92,16 @@ class CudaRunner:
         with _current(model.device):
             table = torch.tensor(NF4_VALUES, device=model.device)
             weights = decoder_weights(model, table)
-            head = weight_of(model.language_model.embed_tokens)
-            if weights is None or head is None:
+            decoder = model.language_model
+            embedding = weight_of(decoder.embed_tokens)
+            head = embedding if decoder.lm_head is None else weight_of(decoder.lm_head)
+            if weights is None or embedding is None or head is None:
                 return None
-            if head.format != "dense":
-                model.language_model.embed_tokens = PackedEmbedding(head, table)
-            return cls(model, pool, weights, head, table, prefill_chunk=prefill_chunk)
+            if embedding.format != "dense":
+                decoder.embed_tokens = PackedEmbedding(embedding, table)
+            if decoder.lm_head is not None and head.format != "dense":
+                decoder.lm_head = PackedEmbedding(head, table)
+            return cls(model, pool, weights, embedding, head, table, prefill_chunk=prefill_chunk)
 
     @_on_device
     def encode_images(self, pixels: Tensor) -> Tensor:
@@ -200,7 +205,8 @@ class CudaRunner:
         key = (size, distinct)
         if key not in self._steps:
             step = DecodeStep(
-                self.model.config.text, self.weights, self.head, self.model.language_model.norm.weight.data, self.pool,
+                self.model.config.text, self.weights, self.embedding, self.head,
+                self.model.language_model.norm.weight.data, self.pool,
                 size, self.max_blocks, distinct=distinct, banned=self._banned, table=self.table,
             )  # fmt: skip
             self._steps[key] = step
@@ -250,7 +256,7 @@ class CudaRunner:
             if chunk.image_embeddings is None
             else ids[0].masked_fill(ids[0] == model.config.image_token_index, 0)
         )
-        embed(safe, positions, self.head, step.frequencies, step.local_frequencies, step.factor, x, angles)  # type: ignore[arg-type]
+        embed(safe, positions, self.embedding, step.frequencies, step.local_frequencies, step.factor, x, angles)  # type: ignore[arg-type]
         reach, is_image = 0, ids == model.config.image_token_index
         if chunk.image_embeddings is not None:
             x.masked_scatter_(is_image[0, :, None], chunk.image_embeddings.to(x.dtype))

@@ -35,7 +35,7 @@ _ATTACHED = "attached"
 
 
 class DenseRunner(CpuRunner):
-    """Runs a decoder of linear layers, with or without an adapter on them; `wrap` makes it. Modules stay as they are."""
+    """Runs a decoder of linear layers, with or without an adapter on them; made by `wrap`. Modules stay as they are."""
 
     _always: str | None = None  # the adapter of every row
 

@@ -1,11 +1,12 @@
-"""Choosing next tokens from logits, for a batch: greedy, or seeded sampling by temperature, top-k, top-p and min-p.
+"""Choosing next tokens from logits, for a batch: greedy, or seeded sampling by temperature, top-k, top-p and min-p,
+after penalties and biases (`adjusting`).
 
 A row's choice depends on its own logits and its own random numbers alone, never on the batch that it is in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,6 +38,13 @@ class SamplingParams:
         seed: makes sampling repeatable; None draws a new one.
         stop_token_ids: a token that ends the sequence.
         banned_token_ids: tokens that are never chosen, such as the image markers.
+        repetition_penalty: scores of tokens that stand in the prompt or the answer are divided by it where they are
+            positive, and multiplied where they are not (arXiv 1909.05858); more than 0, 1 changes nothing.
+        presence_penalty: is taken from the scores of tokens that stand in the answer, in [-2, 2].
+        frequency_penalty: likewise, once for each time that they do, in [-2, 2].
+        min_tokens: no stop token is chosen before so many others; at most `max_tokens`.
+        logit_bias: (token id, what is added to its score) pairs, each in [-100, 100]. It brings back no banned token.
+        bad_words: token ids of words that the answer may not hold.
         logprobs: report each token's log-probability. Without it greedy decoding may skip most of the head.
         top_logprobs: how many of the most likely tokens to report with each step; more than 0 implies `logprobs`.
     """
@@ -51,6 +59,12 @@ class SamplingParams:
     banned_token_ids: tuple[int, ...] = ()
     logprobs: bool = False
     top_logprobs: int = 0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    min_tokens: int = 0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    bad_words: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         checks = {
@@ -61,6 +75,12 @@ class SamplingParams:
             "min_p must be in [0, 1]": 0.0 <= self.min_p <= 1.0,
             "top_logprobs must be 0 or more": self.top_logprobs >= 0,
             "seed must be between -2**63 and 2**64": self.seed is None or -(2**63) <= self.seed < 2**64,
+            "repetition_penalty must be more than 0": 0.0 < self.repetition_penalty < float("inf"),
+            "presence_penalty must be in [-2, 2]": -2.0 <= self.presence_penalty <= 2.0,
+            "frequency_penalty must be in [-2, 2]": -2.0 <= self.frequency_penalty <= 2.0,
+            "min_tokens must be between 0 and max_tokens": 0 <= self.min_tokens <= self.max_tokens,
+            "logit_bias must be in [-100, 100], each token once": self._bias_is_good(),
+            "bad_words must have at least one token each": all(self.bad_words),
         }
         for message, holds in checks.items():
             if not holds:
@@ -75,6 +95,20 @@ class SamplingParams:
     def wants_logprobs(self) -> bool:
         """Whether log-probabilities are to be reported."""
         return self.logprobs or self.top_logprobs > 0
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether what stands in the text changes how likely it is to come again."""
+        return self.repetition_penalty != 1.0 or self.presence_penalty != 0.0 or self.frequency_penalty != 0.0
+
+    @property
+    def adjusts(self) -> bool:
+        """Whether the scores are changed before a token is chosen (see `adjusting`)."""
+        return self.penalizes or self.min_tokens > 0 or bool(self.logit_bias) or bool(self.bad_words)
+
+    def _bias_is_good(self) -> bool:
+        once = len({token for token, _ in self.logit_bias}) == len(self.logit_bias)
+        return once and all(token >= 0 and -100.0 <= value <= 100.0 for token, value in self.logit_bias)
 
 
 class Draws:
@@ -107,6 +141,7 @@ def choose(
     params: Sequence[SamplingParams],
     draws: Sequence[Draws],
     allowed: Sequence[Tensor | None] | None = None,
+    adjust: Sequence[Callable[[Tensor], Tensor] | None] | None = None,
 ) -> list[Chosen]:
     """Choose a token for each of R rows.
 
@@ -114,17 +149,19 @@ def choose(
         logits: (R, vocab_size), any float dtype.
         params, draws: of each row.
         allowed: for each row what may be chosen (see `sequence.TokenMask.allowed`), or None for all.
+        adjust: for each row the change of its scores (vocab_size,) (see `adjusting.Adjuster`), or None for none.
     """
     scores = _restricted(logits.float(), params, allowed)
-    best, likeliest_ids = scores.max(dim=1)
+    adjusted = _adjusted(scores, adjust)
+    best, likeliest_ids = adjusted.max(dim=1)
     tokens = likeliest_ids.tolist()
-    masked = allowed is not None and any(mask is not None for mask in allowed)
-    blocked = (best == float("-inf")).tolist() if masked else [False] * len(tokens)
+    limited = adjusted is not scores or (allowed is not None and any(mask is not None for mask in allowed))
+    blocked = (best == float("-inf")).tolist() if limited else [False] * len(tokens)
     for row, each in enumerate(params):
         if blocked[row]:
             tokens[row] = -1
         elif not each.greedy:
-            tokens[row] = _draw(scores[row], each, draws[row].next())
+            tokens[row] = _draw(adjusted[row], each, draws[row].next())
     reporting = [row for row, each in enumerate(params) if each.wants_logprobs]
     logprob: dict[int, float] = {}
     top: dict[int, tuple[tuple[int, float], ...]] = {}
@@ -139,6 +176,13 @@ def choose(
                 count = params[row].top_logprobs
                 top[row] = tuple(zip(likely[:count], best[:count], strict=True))
     return [Chosen(token, logprob.get(row), top.get(row, ())) for row, token in enumerate(tokens)]
+
+
+def _adjusted(scores: Tensor, adjust: Sequence[Callable[[Tensor], Tensor] | None] | None) -> Tensor:
+    """Scores (R, vocab_size) as tokens are chosen by; the very same tensor where nothing changes them."""
+    if adjust is None or all(each is None for each in adjust):
+        return scores
+    return torch.stack([scores[row] if each is None else each(scores[row]) for row, each in enumerate(adjust)])
 
 
 def _restricted(scores: Tensor, params: Sequence[SamplingParams], allowed: Sequence[Tensor | None] | None) -> Tensor:

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
+from aris.engine.adjusting import Adjuster
 from aris.engine.kv_pool import BLOCK
 from aris.engine.sampling import Draws, SamplingParams
 from aris.engine.vision import ImageInput
@@ -117,6 +118,7 @@ class Sequence:
         submitted_s, first_token_s, prefill_s, image_s: seconds on a monotonic clock: when it came, when its first
             token did (None before); how long the device read its prompt and encoded its images.
         proposals: a place for a proposer's own state.
+        draws, adjuster: its random numbers, and what changes its scores before a token is chosen (None for nothing).
     """
 
     def __init__(
@@ -144,6 +146,7 @@ class Sequence:
         self.keys: list[bytes] = []
         extend_keys(self.keys, self.content, len(self.content))
         self.draws = Draws(request.params.seed)
+        self.adjuster = Adjuster(request.params, self.tokens) if request.params.adjusts else None
         self.computed = 0
         self.written = 0
         self.slot = 0

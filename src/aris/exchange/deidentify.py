@@ -15,7 +15,7 @@ import re
 import secrets
 import warnings
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ from aris.errors import ExchangeError
 from aris.exchange import burned_in
 from aris.exchange.codes import Coded
 from aris.exchange.deidentify_checks import RefusedError, drop_identifiers, identifying_values, leaks, refuse_kind, risk
-from aris.exchange.deidentify_rules import PUBLIC_SCHEMES, action_for, wellformed
+from aris.exchange.deidentify_rules import EMPTIED, PUBLIC_SCHEMES, action_for, shifted, wellformed, zone
 from aris.imaging import codecs, frames
 from aris.store.objects import file_bytes, parse, text
 
@@ -46,7 +46,8 @@ class Options:
     """How to de-identify.
 
     Attributes:
-        dates: "remove" them, or "shift" all of a patient's by one secret number of days (an option of the profile).
+        dates: "remove" them, or "shift" all of a patient's by one secret number of whole days, so that times of day and
+            all intervals stay (an option of the profile: Retain Longitudinal Temporal Information Modified Dates).
         characteristics: keep sex, age (90 and over as 90), size and weight (an option of the profile).
         pixels: "ocr" looks for text in all pixels and blanks it; "auto" does so where an OCR library is installed, and
             refuses images that may carry text where none is; "reviewed": a person has looked at all images, and none
@@ -182,7 +183,11 @@ class Deidentifier:
 
     def _rewrite_pixels(self, dataset: Any, source: str, searched: bool) -> int:
         """Decode the pixels and write them anew, so that nothing rides along; blank text. Gives how many boxes."""
-        array = _without_unused_bits(_stored_pixels(dataset), dataset)
+        # An image has one of the three, and nobody looks at the others.
+        for keyword in ("FloatPixelData", "DoubleFloatPixelData"):
+            if keyword in dataset:
+                del dataset[keyword]
+        array = _stored_pixels(dataset)
         several = array.reshape((-1, *array.shape[1:])) if _frames(dataset) > 1 else array[None]
         blanked = 0
         for number, frame in enumerate(several, 1):
@@ -197,7 +202,7 @@ class Deidentifier:
             dataset.PlanarConfiguration = 0
         return blanked
 
-    def _walk(self, dataset: Any, patient: str, days: int) -> None:
+    def _walk(self, dataset: Any, patient: str, days: int, *, nested: bool = False) -> None:
         """Apply the rules to a dataset and what is nested in it, in place."""
         from pydicom.datadict import dictionary_VR, keyword_for_tag
 
@@ -213,12 +218,17 @@ class Deidentifier:
                 keyword, str(element.VR), known, private=tag.is_private or tag.group >> 8 in _DRAWN,
                 characteristics=self.options.characteristics,
             )  # fmt: skip
-            if keyword == "PatientAge":
-                action = "remove"  # written anew, with 90 and over as one
-            if action == "date":
-                value = _shifted(element.value, days) if self.options.dates == "shift" else ""
-                action = "remove" if not value and keyword not in ("StudyDate", "ContentDate") else "keep"
+            if keyword == "PatientAge" or (nested and keyword.endswith("PixelData")):
+                action = "remove"  # written anew, with 90 and over as one; pixels that nobody has looked at
+            if action in ("date", "time", "zone"):
+                # Times of day and zones tell when as dates do, and go or stay with them (Table E.1-1).
+                value: Any = ""
+                if self.options.dates == "shift":
+                    value = zone(element.value) if action == "zone" else shifted(str(element.VR), element.value, days)
+                action = "keep" if _any(value) or keyword in EMPTIED else "remove"
                 element.value = value
+            elif action == "label":
+                element.value = _each(element.value, self._label)
             elif action == "uid":
                 element.value = _each(element.value, self.uid)
             elif action == "empty":
@@ -227,7 +237,7 @@ class Deidentifier:
                 element.value = patient
             elif action == "recurse":
                 for item in element.value:
-                    self._walk(item, patient, days)
+                    self._walk(item, patient, days, nested=True)
                 kept = [item for item in element.value if len(item) and _public(item)]
                 element.value = kept
                 action = "keep" if kept else "remove"
@@ -256,6 +266,11 @@ class Deidentifier:
         if "pixels" in used:
             dataset.BurnedInAnnotation = "NO"
         dataset.SpecificCharacterSet = "ISO_IR 192"
+
+    def _label(self, text: str) -> str:
+        """The project's name for a text of which only equality matters; a number names nobody."""
+        short = re.fullmatch("[0-9]{1,4}", text, re.ASCII)
+        return text if short else base64.b32encode(self._mac("label", text)[:5]).decode()
 
     def _days(self, patient: str) -> int:
         """The days by which all dates of a patient move: one to ten years back."""
@@ -299,14 +314,8 @@ def _each(value: Any, change: Any) -> Any:
     return change(str(value)) if value else value
 
 
-def _shifted(value: Any, days: int) -> Any:
-    def move(each: str) -> str:
-        try:
-            return (datetime.strptime(each[:8], "%Y%m%d") + timedelta(days)).strftime("%Y%m%d") + each[8:26]
-        except (ValueError, OverflowError):
-            return ""
-
-    return _each(value, move)
+def _any(value: Any) -> bool:
+    return any(value) if isinstance(value, list) else bool(value)
 
 
 def _age(dataset: Any) -> str:
@@ -355,14 +364,6 @@ def _packed(array: Any, bits: int) -> bytes:
     if bits == 1:
         return np.packbits(array.astype(np.uint8).ravel(), bitorder="little").tobytes()
     return bytes(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
-
-
-def _without_unused_bits(array: Any, dataset: Any) -> Any:
-    """Zero what lies above the stored bits, where old objects keep drawings (PS3.5 8.1.1)."""
-    stored, allocated = int(dataset.BitsStored), int(dataset.BitsAllocated)
-    if stored < allocated and array.dtype.kind == "u":
-        return array & np.array((1 << stored) - 1, dtype=array.dtype)
-    return array
 
 
 def _encoded(dataset: Any) -> bytes:

@@ -131,5 +131,6 @@ def _holds(element: Any, identifiers: list[str]) -> bool:
         return False  # numbers, and UIDs that were made anew
     held = str(element.value).lower()
     # A short number, as a patient's "512", stands in many places by chance.
-    wanted = [each for each in identifiers if len(each) >= 6] if vr in ("DS", "IS") else identifiers
+    numeric = vr in ("DS", "IS", "DA", "TM", "DT")
+    wanted = [each for each in identifiers if len(each) >= 6] if numeric else identifiers
     return any(re.search(rf"(?<![^\W_]){re.escape(each)}(?![^\W_])", held) for each in wanted)

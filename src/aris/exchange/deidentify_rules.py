@@ -8,9 +8,10 @@ against the table, as another program has it.
 from __future__ import annotations
 
 import re
+from datetime import date, timedelta
 from typing import Any, Literal
 
-Action = Literal["keep", "remove", "empty", "uid", "recurse", "date", "pseudonym"]
+Action = Literal["keep", "remove", "empty", "uid", "recurse", "date", "time", "zone", "label", "pseudonym"]
 
 
 def _names(text: str) -> frozenset[str]:
@@ -24,6 +25,9 @@ EMPTIED = _names(
 )
 PSEUDONYMS = frozenset(["PatientName", "PatientID"])
 CHARACTERISTICS = frozenset(["PatientSex", "PatientAge", "PatientSize", "PatientWeight"])
+
+# Texts of which only that they are equal matters: frames of one stack have one (PS3.3 C.7.6.16.2.2).
+LABELS = frozenset(["StackID"])
 
 # Texts that name a technique, not a person or a place.
 _TEXTS = _names(
@@ -60,6 +64,11 @@ _SEQUENCES = _names(
     "SequenceOfUltrasoundRegions EnergyWindowInformationSequence EnergyWindowRangeSequence "
     "DetectorInformationSequence RotationInformationSequence RadiopharmaceuticalInformationSequence "
     "RadionuclideCodeSequence RadiopharmaceuticalCodeSequence ReferencedImageSequence SourceImageSequence "
+    "CardiacSynchronizationSequence RespiratorySynchronizationSequence TemporalPositionSequence "
+    "ContrastBolusUsageSequence PhaseInformationSequence GatedInformationSequence DataInformationSequence "
+    "TimeSlotInformationSequence PETFrameTypeSequence PETFrameAcquisitionSequence PETPositionSequence "
+    "PETReconstructionSequence PETFrameCorrectionFactorsSequence XRay3DFrameTypeSequence "
+    "PlanePositionVolumeSequence PlaneOrientationVolumeSequence ImageDataTypeSequence USImageDescriptionSequence "
     "PurposeOfReferenceCodeSequence"
 )
 # Coding schemes whose codes and meanings are public (PS3.16 section 8).
@@ -68,6 +77,11 @@ PUBLIC_SCHEMES = _names("DCM SCT SRT SNM3 LN UCUM UMLS FMA RADLEX NCIt MDC ACR B
 NUMBERS = frozenset(["DS", "IS", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"])
 _BYTE_VRS = frozenset(["OB", "OW", "OF", "OD", "OL", "OV", "UN"])
 _CODE = re.compile(r"[A-Z0-9_ ]{0,16}")
+# Hours alone, or with minutes, seconds and a fraction; with colons as ACR-NEMA wrote them (PS3.5 6.2).
+_CLOCK = r"([01]\d|2[0-3])(:?[0-5]\d(:?([0-5]\d|60)(\.\d{1,6})?)?)?"
+_OFFSET = r"[+-](0\d|1[0-4])[0-5]\d"
+_DATE, _TIME, _ZONE = (re.compile(each, re.ASCII) for each in (r"\d{8}", _CLOCK, _OFFSET))
+_DATETIME = re.compile(rf"\d{{8}}({_CLOCK})?({_OFFSET})?", re.ASCII)
 
 
 def action_for(keyword: str, vr: str, dictionary_vr: str, *, private: bool, characteristics: bool) -> Action:
@@ -88,8 +102,10 @@ def action_for(keyword: str, vr: str, dictionary_vr: str, *, private: bool, char
         return "pseudonym"
     if characteristics and keyword in CHARACTERISTICS:
         return "keep"
-    if keyword in EMPTIED:
-        return "date" if vr in ("DA", "DT") and keyword != "PatientBirthDate" else "empty"
+    if keyword in EMPTIED and vr not in ("DA", "DT", "TM"):
+        return "empty"
+    if keyword == "PatientBirthDate":
+        return "empty"
     if keyword in _TELLING:
         return "remove"
     if vr == "SQ":
@@ -97,12 +113,45 @@ def action_for(keyword: str, vr: str, dictionary_vr: str, *, private: bool, char
     if vr == "UI":
         return "uid"
     if vr in ("DA", "DT"):
-        return "remove" if keyword == "PatientBirthDate" else "date"
+        return "date"
+    if vr == "TM":
+        return "remove" if keyword == "PatientBirthTime" else "time"
+    if keyword == "TimezoneOffsetFromUTC":
+        return "zone"
+    if keyword in LABELS:
+        return "label"
     if vr == "CS" or vr in NUMBERS:
         return "keep"
     if vr in _BYTE_VRS:
         return "keep" if keyword in _BYTES else "remove"
     return "keep" if keyword in _TEXTS else "remove"
+
+
+def shifted(vr: str, value: Any, days: int) -> Any:
+    """A date, time or both (DA, TM, DT; PS3.5 6.2) moved by whole days: the time of day and its zone stay as they are.
+
+    Returns:
+        the value, or "" for one that is malformed, or that is too coarse to be moved (a year, a month).
+    """
+    if type(value).__name__ == "MultiValue" or isinstance(value, list | tuple):
+        return [shifted(vr, each, days) for each in value]
+    text = str(value or "").strip()
+    if vr == "TM":
+        return text if _TIME.fullmatch(text) else ""
+    if vr == "DA":
+        text = re.sub(r"(\d{4})\.(\d\d)\.(\d\d)", r"\1\2\3", text)  # as ACR-NEMA wrote it
+    if not (_DATE if vr == "DA" else _DATETIME).fullmatch(text):
+        return ""
+    try:
+        moved = date(int(text[:4]), int(text[4:6]), int(text[6:8])) + timedelta(days)
+    except (ValueError, OverflowError):
+        return ""
+    return f"{moved.year:04}{moved.month:02}{moved.day:02}{text[8:]}"
+
+
+def zone(value: Any) -> str:
+    """An offset from UTC, "" where it is none."""
+    return str(value) if _ZONE.fullmatch(str(value)) else ""
 
 
 def wellformed(vr: str, value: Any) -> bool:

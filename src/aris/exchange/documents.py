@@ -21,6 +21,7 @@ from aris.exchange.plain import plain_text
 from aris.exchange.report import DocumentReference, ModelIdentity, Report, checked, local_now, report_of
 from aris.exchange.sr import structured_report
 from aris.exchange.sr_reading import read_structured_report
+from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.sources import FileSource
 from aris.store.objects import number, text
 from aris.tasks.private_files import write_private
@@ -28,6 +29,8 @@ from aris.tasks.private_files import write_private
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from aris.imaging.turning import Turn
 
 Format = Literal["sr", "fhir", "pdf", "text", "json", "gsps", "sc"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -43,6 +46,7 @@ _MAX_BYTES = 64 << 20
 OTHER_IMAGES = "the images named here are not the file that the draft was made from"
 
 
+@quiet_pydicom()  # its warnings quote values
 def document(report: Report, form: Format, images: Sequence[ImageFile] = ()) -> dict[str, bytes]:
     """The report in a format: file name endings, without a leading dot, and contents.
 
@@ -75,6 +79,7 @@ def report_json(report: Report) -> bytes:
     return _json({"mark": report.mark, **report.model_dump(mode="json")})
 
 
+@quiet_pydicom()
 def read_report(path: str | Path) -> Report:
     """A report from JSON, a FHIR bundle or a DICOM SR that Aris wrote; the contents decide, not the name.
 
@@ -118,6 +123,7 @@ def read_json(data: bytes, source: str) -> dict[str, Any]:
     return values
 
 
+@quiet_pydicom()
 def report_from_task(values: dict[str, Any], source: str, images: Sequence[ImageFile], **more: Any) -> Report:
     """The report of a task's JSON (`aris draft --json`, `aris findings --json`).
 
@@ -307,18 +313,19 @@ def _captures(report: Report, headers: list[tuple[ImageFile, Any]]) -> dict[str,
         uid = text(header, "SOPInstanceUID")
         if uid in known and (not wanted or uid in wanted):
             number = f"{len(made) + 1}." if made else ""
-            made[f"{number}sc.dcm"] = _dicom(secondary_capture(report, header, _picture(path)))
+            made[f"{number}sc.dcm"] = _dicom(secondary_capture(report, header, *_picture(path)))
     if not made or len(made) < len(wanted):
         raise ExchangeError("a secondary capture needs the DICOM files that the report is about; give --image")
     return made
 
 
-def _picture(path: ImageFile) -> npt.NDArray[np.uint8]:
-    """An image as it is displayed: a film, or a photograph of one frame."""
+def _picture(path: ImageFile) -> tuple[npt.NDArray[np.uint8], Turn]:
+    """An image as it is displayed: a film, or a photograph of one frame; and the turn that leads there."""
     from aris.imaging import read_film, read_stills
 
     try:
-        return read_film(path).pixels
+        film = read_film(path)
+        return film.pixels, film.turn
     except ImageError as error:
         try:
             stills = read_stills(path)
@@ -326,7 +333,7 @@ def _picture(path: ImageFile) -> npt.NDArray[np.uint8]:
             raise error from None
     if stills.total > 1:
         raise ExchangeError("a secondary capture is of a single image, and one of the report's has several frames")
-    return stills.frames[0]
+    return stills.frames[0], stills.turn
 
 
 def _dicom(dataset: Any) -> bytes:

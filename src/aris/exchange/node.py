@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aris.errors import ExchangeError, StoreError
+from aris.exchange import contexts
 from aris.exchange.peers import TRANSFER_SYNTAXES, is_ae_title, network
 from aris.store.files import StoreFullError
 from aris.store.objects import MismatchError, ObjectError, file_bytes
@@ -88,6 +89,7 @@ class Node:
         self._counts: dict[int, int] = {}
         self._lock = threading.Lock()
         pynetdicom = network()
+        contexts.take_everything()
         entity = pynetdicom.AE(ae_title=self.settings.ae_title)
         entity.maximum_associations = self.settings.associations
         entity.maximum_pdu_size = 1 << 17  # larger ones are fewer, and each is held in memory
@@ -113,6 +115,7 @@ class Node:
         """
         events = network().evt
         handlers = [
+            (events.EVT_REQUESTED, contexts.on_request),
             (events.EVT_C_ECHO, lambda _: SUCCESS),
             (events.EVT_C_STORE, self._on_store),
             (events.EVT_DATA_RECV, self._on_data),

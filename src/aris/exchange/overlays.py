@@ -17,6 +17,11 @@ from aris.errors import ExchangeError
 from aris.exchange.plain import finding_line, probability
 from aris.exchange.report import Report
 from aris.exchange.sr import evidence, fill_patient_and_study, highdicom, instance_of, settle
+from aris.imaging.dicom import patient_orientation
+from aris.imaging.rescale import rescale_for_display
+from aris.imaging.turning import STORED, Turn
+from aris.imaging.values import numbers
+from aris.imaging.voi import window_pairs
 from aris.store.objects import text
 from aris.tasks.results import Region
 
@@ -82,24 +87,27 @@ def presentation_state(report: Report, images: Sequence[Dataset]) -> Dataset:
     return state
 
 
-def secondary_capture(report: Report, image: Dataset, pixels: npt.NDArray[np.uint8]) -> Dataset:
+def secondary_capture(
+    report: Report, image: Dataset, pixels: npt.NDArray[np.uint8], turn: Turn = STORED
+) -> Dataset:
     """A picture of one image with its regions, its scores and the report's state burned in.
 
     Args:
         image: the header of one of the report's images.
         pixels: uint8 (H, W) or (H, W, 3), as `imaging.read_film` gives it, at the image's own size.
+        turn: from the stored pixels, on which the regions are, to these.
 
     Raises:
         ExchangeError: the pixels are of another size than the image.
     """
     evidence(report)
-    if pixels.shape[:2] != (int(image.Rows), int(image.Columns)):
+    if turn.reversed(pixels).shape[:2] != (int(image.Rows), int(image.Columns)):
         raise ExchangeError("the pixels are not of the image's own size; regions would lie elsewhere")
     sc = highdicom("sc")
     uid = text(image, "SOPInstanceUID")
     arguments = instance_of(report, f"{SECONDARY_CAPTURE} {uid}")
     capture: Any = sc.SCImage(
-        pixel_array=drawn(report, uid, pixels),
+        pixel_array=drawn(report, uid, pixels, turn),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
@@ -113,7 +121,8 @@ def secondary_capture(report: Report, image: Dataset, pixels: npt.NDArray[np.uin
         content_time=report.created.time(),
     )
     fill_patient_and_study(capture, report)
-    capture.PatientOrientation = image.get("PatientOrientation") or None
+    lying = patient_orientation(image)
+    capture.PatientOrientation = None if lying is None else list(turn.letters(lying))
     capture.Laterality = text(image, "Laterality")  # type 2C: empty where it is not known
     capture.InstanceNumber = 1 + [each.uid for each in report.images].index(uid)
     capture.DateOfSecondaryCapture = report.created.strftime("%Y%m%d")
@@ -125,8 +134,14 @@ def secondary_capture(report: Report, image: Dataset, pixels: npt.NDArray[np.uin
     return capture
 
 
-def drawn(report: Report, uid: str, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The picture of one image: uint8 (H + banner, W, 3), a banner with state and scores above the image."""
+def drawn(
+    report: Report, uid: str, pixels: npt.NDArray[np.uint8], turn: Turn = STORED
+) -> npt.NDArray[np.uint8]:
+    """The picture of one image: uint8 (H + banner, W, 3), a banner with state and scores above the image.
+
+    Args:
+        turn: from the stored pixels, on which the regions are, to `pixels`.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
     height, width = pixels.shape[:2]
@@ -143,7 +158,7 @@ def drawn(report: Report, uid: str, pixels: npt.NDArray[np.uint8]) -> npt.NDArra
         pen.text((size // 2, size // 2 + number * step), fitted, fill=_COLOUR if number == 0 else (255,) * 3, font=font)
     for region in report.regions:
         if region.image == uid:
-            left, top, right, bottom = region.box
+            left, top, right, bottom = turn.to_shown(region.box, height, width)
             box = (left, top + banner, right - 1, bottom + banner - 1)
             pen.rectangle(box, outline=_COLOUR, width=max(1, size // 6))
             above = max(banner, top + banner - step)
@@ -165,9 +180,8 @@ def _with_regions(report: Report, images: Sequence[Dataset]) -> list[Dataset]:
 def _header(report: Report, image: Dataset) -> Any:
     """An image's header as a presentation state needs it, its texts in UTF-8."""
     made = next(each for each in evidence(report) if each.SOPInstanceUID == text(image, "SOPInstanceUID"))
-    for keyword in _SHOWN:
-        if keyword in image:
-            setattr(made, keyword, copy.deepcopy(image[keyword].value))
+    for keyword in (each for each in _SHOWN if each in image and each not in _unused(image)):
+        _copy(made, image, keyword)
     for sequence in ("ModalityLUTSequence", "VOILUTSequence"):
         for item in made.get(sequence, []):
             if "LUTExplanation" in item:
@@ -175,6 +189,34 @@ def _header(report: Report, image: Dataset) -> Any:
     if "NumberOfFrames" in image:
         _put_groups(made, image)
     return made
+
+
+def _unused(image: Any) -> tuple[str, ...]:
+    """What no viewer is to use of an image: a rescale that cannot be read or is not for display, and then its windows.
+
+    highdicom takes over each part of a rescale or a window only with the others.
+    """
+    rescale = rescale_for_display(image)
+    unused: tuple[str, ...] = ()
+    if not rescale.stated:
+        unused = ("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence")
+    if not rescale.known:
+        unused += ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")
+    elif any(None in pair for pair in window_pairs(image)):
+        unused += ("WindowCenter", "WindowWidth", "VOILUTFunction")
+    return unused
+
+
+def _copy(made: Any, source: Any, keyword: str) -> None:
+    """Copy a value, a number that has a comma as that number; not one that cannot be read."""
+    try:
+        value = copy.deepcopy(source[keyword].value)
+    except Exception:  # pydicom converts on access and raises many kinds
+        read = numbers(source, keyword)
+        if not read or None in read:
+            return
+        value = list(read) if len(read) > 1 else read[0]
+    setattr(made, keyword, value)
 
 
 def _put_groups(made: Any, image: Any) -> None:
@@ -186,10 +228,11 @@ def _put_groups(made: Any, image: Any) -> None:
         for sequence, keywords in _IN_GROUPS.items():
             for item in group.get(sequence, [])[:1]:
                 part = Dataset()
-                for keyword in keywords:
-                    if keyword in item:
-                        setattr(part, keyword, copy.deepcopy(item[keyword].value))
-                setattr(kept, sequence, [part])
+                unused = _unused(item)
+                for keyword in (each for each in keywords if each in item and each not in unused):
+                    _copy(part, item, keyword)
+                if len(part):
+                    setattr(kept, sequence, [part])
         return kept
 
     if "SharedFunctionalGroupsSequence" in image:

@@ -11,33 +11,38 @@ from typing import TYPE_CHECKING, Any
 
 from aris.errors import ExchangeError
 from aris.exchange.files import read_header
-from aris.store.objects import identity
+from aris.store.objects import Identity, identity
 
 if TYPE_CHECKING:
     import ssl
 
 VERIFICATION = "1.2.840.10008.1.1"
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
-# In the order in which a node takes them: as they are stored, so that nothing is compressed anew.
+# In the order in which a node takes them where a sender offers several: what loses nothing first. All others are taken
+# too, after these.
 TRANSFER_SYNTAXES = [
     EXPLICIT,
     IMPLICIT,
     "1.2.840.10008.1.2.1.99",  # deflated
     "1.2.840.10008.1.2.2",  # big endian, retired
-    "1.2.840.10008.1.2.4.50",  # JPEG baseline
-    "1.2.840.10008.1.2.4.51",  # JPEG extended
     "1.2.840.10008.1.2.4.57",  # JPEG lossless
     "1.2.840.10008.1.2.4.70",  # JPEG lossless, first-order prediction
     "1.2.840.10008.1.2.4.80",  # JPEG-LS lossless
-    "1.2.840.10008.1.2.4.81",  # JPEG-LS near-lossless
     "1.2.840.10008.1.2.4.90",  # JPEG 2000 lossless
-    "1.2.840.10008.1.2.4.91",  # JPEG 2000
     "1.2.840.10008.1.2.4.201",  # HTJ2K lossless
     "1.2.840.10008.1.2.4.202",  # HTJ2K lossless RPCL
+    "1.2.840.10008.1.2.5",  # RLE
+    "1.2.840.10008.1.2.8.1",  # deflated frames
+    "1.2.840.10008.1.2.4.92",  # JPEG 2000 part 2 lossless
+    "1.2.840.10008.1.2.4.110",  # JPEG XL lossless
+    "1.2.840.10008.1.2.4.111",  # JPEG XL of a JPEG
+    "1.2.840.10008.1.2.4.50",  # JPEG baseline
+    "1.2.840.10008.1.2.4.51",  # JPEG extended
+    "1.2.840.10008.1.2.4.81",  # JPEG-LS near-lossless
+    "1.2.840.10008.1.2.4.91",  # JPEG 2000
     "1.2.840.10008.1.2.4.203",  # HTJ2K
     "1.2.840.10008.1.2.4.100",  # MPEG2
     "1.2.840.10008.1.2.4.102",  # MPEG-4 AVC
-    "1.2.840.10008.1.2.5",  # RLE
 ]
 # Presentation contexts of one association (PS3.8 9.3.2.2).
 _CONTEXTS = 128
@@ -103,6 +108,8 @@ def network() -> Any:
         raise ExchangeError(
             "the DICOM node needs pynetdicom, which is not installed; pip install 'aris-medgemma[dicom]'"
         ) from None
+    # A file that is sent by its path goes as it is, in encodings that pydicom cannot write too.
+    pynetdicom._config.STORE_SEND_CHUNKED_DATASET = True
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     return pynetdicom
@@ -144,8 +151,7 @@ def send(
     waiting = [(Path(each), identity(read_header(each), str(each))) for each in files]
     kinds = list(dict.fromkeys((known.sop_class, known.transfer_syntax) for _, known in waiting))
     results: dict[Path, Sent] = {}
-    for start in range(0, len(kinds), _CONTEXTS):
-        batch = kinds[start : start + _CONTEXTS]
+    for batch in _batches(kinds):
         entity = _entity(ae_title, timeout_s)
         for sop_class, syntax in batch:
             entity.add_requested_context(sop_class, syntax)
@@ -160,14 +166,25 @@ def send(
     return [results[path] for path, _ in waiting]
 
 
-def _send_one(association: Any, path: Path, known: Any) -> Sent:
+def _batches(kinds: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """Kinds of objects, association by association. Each in a transfer syntax that pydicom does not know has its own:
+    pynetdicom cannot compare it with others."""
+    from pydicom.uid import UID
+
+    known = [kind for kind in kinds if UID(kind[1]).is_transfer_syntax and not UID(kind[1]).is_private]
+    batches = [known[start : start + _CONTEXTS] for start in range(0, len(known), _CONTEXTS)]
+    return batches + [[kind] for kind in kinds if kind not in known]
+
+
+def _send_one(association: Any, path: Path, known: Identity) -> Sent:
     if not association.is_established:
         return Sent(path, known.uid, "the association ended before it was sent; send again")
     accepted = {(c.abstract_syntax, c.transfer_syntax[0]) for c in association.accepted_contexts}
     if (known.sop_class, known.transfer_syntax) not in accepted:
         return Sent(path, known.uid, "the peer does not take objects of this kind in this encoding")
     try:
-        status = association.send_c_store(read_header(path, pixels=True)).get("Status")
+        status = association.send_c_store(path if _is_sendable(path, known) else read_header(path, pixels=True))
+        status = status.get("Status")
     except Exception as error:  # pynetdicom and pydicom raise many kinds
         return Sent(path, known.uid, f"it could not be sent ({type(error).__name__})")
     if status is None:
@@ -179,6 +196,21 @@ def _send_one(association: Any, path: Path, known: Any) -> Sent:
         return Sent(path, known.uid, "", f"the peer stored it with a warning (status {status:04X})")
     why = "it is out of room" if 0xA700 <= status <= 0xA7FF else "it refused the object"
     return Sent(path, known.uid, f"{why} (status {status:04X})")
+
+
+def _is_sendable(path: Path, known: Identity) -> bool:
+    """Whether the file's own bytes can be sent: it has the meta group that says what they are, and says the truth."""
+    from pydicom.filereader import read_file_meta_info
+
+    try:
+        with path.open("rb") as file:
+            if file.read(132)[128:] != b"DICM":
+                return False
+        meta = read_file_meta_info(path)
+        said = (meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID, meta.TransferSyntaxUID)
+    except Exception:  # pydicom raises many kinds on odd files
+        return False
+    return said == (known.sop_class, known.uid, known.transfer_syntax)
 
 
 def _entity(ae_title: str, timeout_s: float) -> Any:

@@ -1,13 +1,14 @@
 """Images to pixels: what a reader would see, with the facts that the file states."""
 
+from aris.imaging.dicom_slides import Level
 from aris.imaging.film import Film, read_film
 from aris.imaging.header import Header, read_header
 from aris.imaging.nifti import read_nifti
 from aris.imaging.prompt_images import PromptImage, volume_images
 from aris.imaging.sampling import slice_indices
-from aris.imaging.slides import Level, Patch, Slide, open_slide, patches, slide_images
-from aris.imaging.sources import FileSource, Skipped
-from aris.imaging.stills import Region, Stills, read_stills
+from aris.imaging.slides import Patch, Slide, open_slide, patches, slide_images
+from aris.imaging.sources import FileSource, HeldFile, Skipped
+from aris.imaging.stills import Region, Stills, read_recording, read_stills
 from aris.imaging.studies import Instance, Series, Studies, Study, find_studies
 from aris.imaging.volume import Volume, read_volume, read_volumes
 from aris.imaging.windows import CT_WINDOWS, ct_rgb
@@ -17,6 +18,7 @@ __all__ = [
     "FileSource",
     "Film",
     "Header",
+    "HeldFile",
     "Instance",
     "Level",
     "Patch",
@@ -36,6 +38,7 @@ __all__ = [
     "read_film",
     "read_header",
     "read_nifti",
+    "read_recording",
     "read_stills",
     "read_volume",
     "read_volumes",

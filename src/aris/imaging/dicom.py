@@ -6,6 +6,7 @@ No value of the header goes into an error or a warning, save the modality and wh
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -18,6 +19,9 @@ from aris.imaging.colour import to_srgb
 from aris.imaging.parsing import parse
 from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
+from aris.imaging.rescale import rescale_for_display
+from aris.imaging.turning import turn_of_film
+from aris.imaging.values import numbers, one_number, unreadable
 
 _RADIOGRAPHS = ("CR", "DX", "DR", "RG", "RF")
 _STILLS = ("OT", "SC", "XC")
@@ -50,11 +54,12 @@ _MODALITIES = frozenset([
 
 Facts = dict[str, Any]
 _OLDEST = 130
+TURNED = "stored turned or mirrored: shown as readers are used to see it, by its Patient Orientation"
 UNKNOWN_CALIBRATION = "PixelSpacing of unknown calibration"
 
 
 def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[str, ...]]:
-    """Decode a radiograph.
+    """Decode a radiograph, in the customary view (`turning.turn_of_film`).
 
     Returns:
         uint8 (H, W) or (H, W, 3); `Film`'s fields from the header; warnings.
@@ -64,11 +69,21 @@ def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[
             installed decoder reads.
     """
     with quiet_pydicom():
-        dataset = parse(data, source)
+        return read_parsed(parse(data, source), source)
+
+
+def read_parsed(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[str, ...]]:
+    """As `read`, of a data set that was parsed with its pixels."""
+    with quiet_pydicom():
         try:
             notes = _check(dataset, source)
             pixels, more = display_pixels(dataset, source)
-            return pixels, _facts(dataset), (*notes, *more)
+            facts, unread = _facts(dataset)
+            notes = (*notes, *more, *unread)
+            if facts["turn"]:
+                pixels = np.ascontiguousarray(facts["turn"].applied(pixels))
+                notes = (*notes, TURNED)
+            return pixels, facts, notes
         except ImageError:
             raise
         except MemoryError:
@@ -90,7 +105,9 @@ def _check(dataset: Any, source: str) -> tuple[str, ...]:
         raise ImageError(
             f"{source}: this is {_ELSEWHERE[modality]} ({modality}); single radiographs are read (CR, DX, DR, RG)"
         )
-    frames = int(dataset.get("NumberOfFrames") or 1)
+    if unreadable(dataset, "NumberOfFrames"):
+        raise ImageError(f"{source}: its Number of Frames is damaged and no number; export it again")
+    frames = int(one_number(dataset, "NumberOfFrames") or 1)
     if frames > 1:
         raise ImageError(f"{source}: {frames} frames; give a single radiograph, or export one frame")
     if "PixelData" not in dataset:
@@ -113,8 +130,16 @@ def modality_word(modality: str | None) -> str:
     return modality if modality in _MODALITIES else "unknown"
 
 
-def display_pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    """One frame as it is displayed: uint8 (H, W) or (H, W, 3) in sRGB, and warnings."""
+def display_pixels(
+    dataset: Any, source: str, span: voi.Span | None = None
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """One frame as it is displayed, in the rows and columns that are stored: uint8 (H, W) or (H, W, 3), and warnings.
+
+    Args:
+        dataset: of one frame. Colours become sRGB.
+        span: for a grey frame without a usable window: least and greatest value of all frames of its object, so that
+            they have one mapping. By default those of this frame.
+    """
     from pydicom.pixels.processing import apply_color_lut
 
     interpretation = _text(dataset.get("PhotometricInterpretation")) or ""
@@ -132,13 +157,41 @@ def display_pixels(dataset: Any, source: str) -> tuple[npt.NDArray[np.uint8], tu
         return _profiled((stored >> shift).astype(np.uint8), dataset)
     levels, present, places = _levels(stored)
     valid = present & valid_pixels(levels, dataset)
-    shown, notes = voi.display(voi.modality(levels, dataset), dataset, valid if valid.any() else present)
+    rescale = rescale_for_display(dataset)
+    shown, notes = voi.display(
+        rescale.applied(levels), dataset, valid if valid.any() else present, rescale, span
+    )  # fmt: skip
+    if (code(dataset, "PresentationIntentType") or "") == "FOR PROCESSING":
+        notes = (*notes, "a raw detector image (FOR PROCESSING), not for reading: its grey levels are not a film's")
+    if unreadable(dataset, "PixelPaddingValue"):
+        notes = (*notes, "Pixel Padding Value cannot be read and was ignored")
     shape = (_text(dataset.get("PresentationLUTShape")) or "").upper()
     # Inverted last: once for MONOCHROME1, whose Presentation LUT Shape is INVERSE (PS3.3 C.8.11.1.1.2).
     if interpretation == "MONOCHROME1" or shape == "INVERSE":
         # Padding is no part of the image: it stays the dark that it is on other films, and does not glare around it.
         shown = np.where(valid, 255 - shown, 0).astype(np.uint8) if valid.any() else 255 - shown
     return (shown if places is None else shown[places]), notes
+
+
+def span_of_frames(frames: Iterable[Any], source: str) -> voi.Span | None:
+    """Least and greatest value of those grey frames whose display depends on them (`display_pixels`).
+
+    Returns:
+        None if there is none: colours, or a usable window in each.
+    """
+    spans = [span for frame in frames if (span := _span_of_frame(frame, source)) is not None]
+    return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
+
+
+def _span_of_frame(dataset: Any, source: str) -> voi.Span | None:
+    if (_text(dataset.get("PhotometricInterpretation")) or "") not in _GREYS:
+        return None
+    rescale = rescale_for_display(dataset)
+    if not voi.needs_span(dataset, rescale):
+        return None
+    levels, present, _ = _levels(decoded(dataset, source))
+    valid = present & valid_pixels(levels, dataset)
+    return voi.span_of(rescale.applied(levels), valid if valid.any() else present)
 
 
 def _profiled(pixels: npt.NDArray[np.uint8], dataset: Any) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
@@ -170,6 +223,8 @@ def _levels(stored: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.
 def decoded(dataset: Any, source: str) -> npt.NDArray[Any]:
     """The stored values, signed as the file says; colours as RGB."""
     ensure_syntax(dataset)
+    if one_number(dataset, "NumberOfFrames") in (0, 1):
+        del dataset.NumberOfFrames  # of one frame: decoders would stumble over "1,0"
     try:
         return codecs.stored_values(dataset)
     except codecs.DecodeError:
@@ -194,10 +249,11 @@ def ensure_syntax(dataset: Any) -> None:
 
 def valid_pixels(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.bool_]:
     """False where a pixel is padding: Pixel Padding Value to its range limit (PS3.3 C.7.5.1.1.2)."""
-    padding = dataset.get("PixelPaddingValue")
+    padding = one_number(dataset, "PixelPaddingValue")
     if padding is None:
         return np.ones(stored.shape, dtype=bool)
-    limit = dataset.get("PixelPaddingRangeLimit", padding)
+    limit = one_number(dataset, "PixelPaddingRangeLimit")
+    limit = padding if limit is None else limit
     bits = int(dataset.BitsAllocated)
     signed = int(dataset.PixelRepresentation) == 1
     low, high = sorted(_signed(int(n), bits) if signed else int(n) & ((1 << bits) - 1) for n in (padding, limit))
@@ -208,24 +264,51 @@ def _signed(value: int, bits: int) -> int:
     return value - (1 << bits) if value >= 1 << (bits - 1) else value
 
 
-def _facts(dataset: Any) -> Facts:
+# Where a spacing may stand, the most telling first.
+_MEASURES = (
+    ("PixelSpacing", "Pixel Spacing"),
+    ("ImagerPixelSpacing", "Imager Pixel Spacing"),
+    ("NominalScannedPixelSpacing", "Nominal Scanned Pixel Spacing"),
+)
+
+
+def _facts(dataset: Any) -> tuple[Facts, tuple[str, ...]]:
+    """`Film`'s fields, and a warning for each that is there but cannot be read."""
     spacing, attribute = _spacing(dataset)
-    orientation = [_text(part) for part in several(dataset, "PatientOrientation")]
+    orientation = patient_orientation(dataset)
     burned = code(dataset, "BurnedInAnnotation")
-    windows = zip(floats(dataset, "WindowCenter"), floats(dataset, "WindowWidth"), strict=False)
-    return {
+    age, age_note = _age(dataset)
+    body_part = code(dataset, "BodyPartExamined")
+    facts = {
         "modality": code(dataset, "Modality"),
-        "body_part": code(dataset, "BodyPartExamined"),
+        "body_part": body_part,
         "view_position": code(dataset, "ViewPosition"),
         "laterality": code(dataset, "Laterality"),
         "image_laterality": code(dataset, "ImageLaterality"),
-        "patient_orientation": tuple(orientation) if len(orientation) == 2 and all(orientation) else None,
-        "patient_age_years": _age(dataset),
+        "patient_orientation": orientation,
+        "turn": turn_of_film(orientation, body_part),
+        "patient_age_years": age,
         "pixel_spacing_mm": spacing,
         "spacing_attribute": attribute,
-        "windows": tuple(windows),
+        "windows": voi.windows(dataset),
         "burned_in_annotation": {"YES": True, "NO": False}.get(burned or ""),
     }
+    notes = [
+        f"{name} cannot be read and was ignored: lengths may be unknown"
+        for keyword, name in _MEASURES
+        if (stated := numbers(dataset, keyword)) and not _is_spacing(stated)
+    ]
+    return facts, (*notes, *([age_note] if age_note else []))
+
+
+def patient_orientation(dataset: Any) -> tuple[str, str] | None:
+    """Patient Orientation (0020,0020), as ("L", "F"); None where it is absent or incomplete."""
+    letters = [_text(part) or "" for part in several(dataset, "PatientOrientation")]
+    return (letters[0], letters[1]) if len(letters) == 2 and all(letters) else None
+
+
+def _is_spacing(stated: tuple[float | None, ...]) -> bool:
+    return len(stated) == 2 and all(value is not None and 0 < value < 1000 for value in stated)
 
 
 def _text(value: Any) -> str | None:
@@ -252,19 +335,18 @@ def code(dataset: Any, keyword: str) -> str | None:
 
 
 def floats(dataset: Any, keyword: str) -> list[float]:
-    try:
-        return [float(value) for value in several(dataset, keyword)]
-    except (ValueError, TypeError):
-        return []
+    """An element's numbers; none where it is absent, or where one of them cannot be read (see `values`)."""
+    found = numbers(dataset, keyword)
+    return [] if None in found else [value for value in found if value is not None]
 
 
 def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, str | None]:
     """The spacing of a projection radiograph's pixels, and what it is worth (PS3.3 10.7.1.3)."""
     found: dict[str, tuple[float, float]] = {}
-    for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        spacing = floats(dataset, name)
-        if len(spacing) == 2 and all(0 < value < 1000 for value in spacing):
-            found[name] = (spacing[0], spacing[1])
+    for name, _ in _MEASURES:
+        if _is_spacing(numbers(dataset, name)):
+            down, right = floats(dataset, name)
+            found[name] = (down, right)
     if not found:
         return None, None
     name, value = next(iter(found.items()))
@@ -278,18 +360,23 @@ def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, str | None]:
     return value, name
 
 
-def _age(dataset: Any) -> float | None:
-    """Years, from Patient's Age ("045Y", "018M", "003W", "010D"), else from birth to study; None beyond 130."""
-    match = re.fullmatch(r"(\d{1,3})([DWMY])", code(dataset, "PatientAge") or "", re.ASCII)
+def _age(dataset: Any) -> tuple[float | None, str]:
+    """Years, from Patient's Age ("045Y", "018M", "003W", "010D"), else from birth to study; None beyond 130.
+
+    And a warning where Patient's Age says something that is no age.
+    """
+    stated = "/".join(_text(each) or "" for each in several(dataset, "PatientAge"))
+    match = re.fullmatch(r"(\d{1,3})([DWMY])", stated, re.ASCII)
     if match:
         years = int(match[1]) / {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}[match[2]]
-        return years if years <= _OLDEST else None
+        return (years, "") if years <= _OLDEST else (None, "Patient's Age is beyond 130 years and was ignored")
+    note = "Patient's Age cannot be read and was ignored" if stated else ""
     try:
         born, seen = (date.fromisoformat(code(dataset, name) or "") for name in ("PatientBirthDate", "StudyDate"))
     except ValueError:
-        return None
+        return None, note
     days = (seen - born).days
-    return days / 365.25 if 0 <= days <= _OLDEST * 365.25 else None
+    return (days / 365.25 if 0 <= days <= _OLDEST * 365.25 else None), note
 
 
 def sop_class(dataset: Any) -> str:

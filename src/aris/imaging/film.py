@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from aris.errors import ImageError
 from aris.imaging import dicom, raster, sniff
-from aris.imaging.sources import FileSource
+from aris.imaging.sources import FileSource, HeldFile
+from aris.imaging.turning import STORED, Turn
 
 Pixels = npt.NDArray[np.uint8]
 # Larger files are no radiographs, and reading them whole would fill the memory.
@@ -24,16 +25,18 @@ class Film:
     """A radiograph. No field holds what identifies a patient.
 
     Attributes:
-        pixels: uint8 (H, W) grey, 0 black, or (H, W, 3) RGB, at the file's full resolution.
+        pixels: uint8 (H, W) grey, 0 black, or (H, W, 3) RGB, at the file's full resolution, in the customary view: of a
+            frontal film the patient's right is at the left where the file says how it lies.
         source: the path as it was given.
         format: of the file's contents, whatever its name says.
         modality: DICOM Modality (0008,0060), upper case; None where the file does not say, as for all below.
         body_part: Body Part Examined (0018,0015).
         view_position: View Position (0018,5101).
         laterality, image_laterality: (0020,0060) and (0020,0062), "L" or "R", also "U" and "B".
-        patient_orientation: (0020,0020), where the rows and columns point, as ("L", "F").
+        patient_orientation: (0020,0020), where the stored rows and columns point, as ("L", "F").
+        turn: from the stored pixels to `pixels`.
         patient_age_years: from Patient's Age (0010,1010), or birth date and study date.
-        pixel_spacing_mm: between rows and between columns, in millimetres.
+        pixel_spacing_mm: between rows and between columns as they are stored, in millimetres.
         spacing_attribute: where the spacing is from, by PS3.3 10.7.1.3: "PixelSpacing" (calibrated or corrected),
             "ImagerPixelSpacing" (at the detector, also where Pixel Spacing only repeats it), "PixelSpacing of unknown
             calibration" (it stands alone, and the file says no more) or "NominalScannedPixelSpacing".
@@ -45,7 +48,7 @@ class Film:
 
     pixels: Pixels
     source: str
-    format: Literal["dicom", "png", "jpeg", "tiff"]
+    format: Literal["dicom", "png", "jpeg", "tiff", "webp"]
     modality: str | None = None
     body_part: str | None = None
     view_position: str | None = None
@@ -58,10 +61,16 @@ class Film:
     windows: tuple[tuple[float, float], ...] = ()
     burned_in_annotation: bool | None = None
     warnings: tuple[str, ...] = ()
+    turn: Turn = STORED
+
+    @property
+    def shown_orientation(self) -> tuple[str, str] | None:
+        """Where the rows and columns of `pixels` point; None where the file does not say."""
+        return None if self.patient_orientation is None else self.turn.letters(self.patient_orientation)
 
 
 def read_film(path: str | Path | FileSource) -> Film:
-    """Read a radiograph from DICOM, PNG, JPEG or TIFF; the contents decide, not the name.
+    """Read a radiograph from DICOM, PNG, JPEG, WebP or TIFF; the contents decide, not the name.
 
     Args:
         path: of a file, or a member of an archive.
@@ -71,13 +80,14 @@ def read_film(path: str | Path | FileSource) -> Film:
     """
     source = printable(path)
     data = contents(path, source)
-    kind = sniff.kind_of(data)
+    kind = path.kind if isinstance(path, HeldFile) else sniff.kind_of(data)
     warnings = []
     suffix = Path((path.member or path.path) if isinstance(path, FileSource) else path).suffix.lower()
     facts: dict[str, Any] = {}
     if kind == "dicom":
-        pixels, facts, more = dicom.read(data, source)
-    elif kind in ("png", "jpeg", "tiff"):
+        dataset = path.dataset() if isinstance(path, HeldFile) else None
+        pixels, facts, more = dicom.read(data, source) if dataset is None else dicom.read_parsed(dataset, source)
+    elif kind in ("png", "jpeg", "tiff", "webp"):
         pixels, more = raster.read(data, kind, source)
     else:
         raise ImageError(f"{source}: {sniff.complaint(data)}")
@@ -88,6 +98,8 @@ def read_film(path: str | Path | FileSource) -> Film:
 
 def named(path: str | Path | FileSource) -> str:
     """A path as it was given; an archive's member as "archive:member"."""
+    if isinstance(path, HeldFile):
+        return path.given
     if isinstance(path, FileSource):
         return str(path.path) if path.member is None else f"{path.path}:{path.member}"
     return str(path)
@@ -101,6 +113,7 @@ def printable(path: str | Path | FileSource) -> str:
 
 def contents(name: str | Path | FileSource, source: str) -> bytes:
     """A regular file's bytes, or those of an archive's member."""
+    held = name if isinstance(name, HeldFile) else None
     if isinstance(name, FileSource):
         if name.member is not None:
             return name.read()
@@ -118,7 +131,7 @@ def contents(name: str | Path | FileSource, source: str) -> bytes:
             raise ImageError(f"{source}: the file is empty (0 bytes); copy it again")
         if status.st_size > _MAX_BYTES:
             raise ImageError(f"{source}: {status.st_size / 1e9:.1f} GB is too large for a radiograph (1 GB at most)")
-        return path.read_bytes()
+        return path.read_bytes() if held is None else held.read()
     except FileNotFoundError:
         raise ImageError(f"{source}: no such file; check the path") from None
     except PermissionError:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from aris.imaging import fragments
 from aris.imaging.codecs import DecodeError
+from aris.imaging.concatenations import concatenation
+from aris.imaging.values import numbers
 
 # The Image Pixel, Modality LUT and VOI LUT modules: what turns one frame's bytes into what is shown.
 _KEPT = (
@@ -16,7 +19,7 @@ _KEPT = (
     "BluePaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData",
     "SegmentedGreenPaletteColorLookupTableData", "SegmentedBluePaletteColorLookupTableData", "ICCProfile",
     "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter", "WindowWidth",
-    "VOILUTFunction", "VOILUTSequence", "PresentationLUTShape", "SOPClassUID", "Modality",
+    "VOILUTFunction", "VOILUTSequence", "PresentationLUTShape", "PresentationIntentType", "SOPClassUID", "Modality",
 )  # fmt: skip
 # A stream of empty fragments, eight bytes each, is walked item by item.
 _ITEM, _MAX_FRAGMENTS = b"\xfe\xff\x00\xe0", 4_000_000
@@ -28,18 +31,15 @@ _OF_GROUPS = {
 
 
 def count(dataset: Any) -> int:
-    """Number of Frames (0028,0008), 1 where it is absent.
+    """Number of Frames (0028,0008), 1 where it is absent, empty or 0.
 
     Raises:
-        DecodeError: it is less than 1 or no number.
+        DecodeError: it is negative or no whole number.
     """
-    try:
-        frames = int(dataset.get("NumberOfFrames") or 1)
-    except (TypeError, ValueError):
-        raise DecodeError from None
-    if frames < 1:
+    found = numbers(dataset, "NumberOfFrames") or (1.0,)
+    if len(found) != 1 or found[0] is None or found[0] < 0 or not found[0].is_integer():
         raise DecodeError
-    return frames
+    return int(found[0]) or 1
 
 
 def group(dataset: Any, index: int, name: str) -> Any | None:
@@ -49,6 +49,10 @@ def group(dataset: Any, index: int, name: str) -> Any | None:
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or ()
     shared = dataset.get("SharedFunctionalGroupsSequence") or ()
     found: Any
+    if len(per_frame) > count(dataset):
+        # A part of a concatenation has the groups of its own frames; some writers leave all of the object's in each.
+        part = concatenation(dataset)
+        index += (part.offset or 0) if part is not None else 0
     for item in (*per_frame[index : index + 1], *shared[:1]):
         found = item.get(name)
         if found:
@@ -78,22 +82,36 @@ def _frame(dataset: Any, index: int, data: bytes, encapsulated: bool) -> Any:
     from pydicom.dataset import Dataset
 
     frame = Dataset()
-    for keyword in _KEPT:
-        if keyword in dataset:
-            frame[keyword] = dataset[keyword]
+    _take(frame, dataset, _KEPT)
     for name, keywords in _OF_GROUPS.items():
         item = group(dataset, index, name)
-        if item is None:
+        if item is None or not any(keyword in item for keyword in keywords):
             continue
+        # The macro is of one piece: what it does not say is not the object's own either.
         for keyword in keywords:
-            if keyword in item:
-                frame[keyword] = item[keyword]
+            if keyword in frame:
+                del frame[keyword]
+        _take(frame, item, keywords)
     frame.file_meta = dataset.file_meta
     # Bytes in words, as old files have them, are read by words: in big endian they lie the other way round.
     words = int(dataset.BitsAllocated) > 8 or dataset["PixelData"].VR == "OW"
     frame.add_new("PixelData", "OW" if words and not encapsulated else "OB", data)
     frame["PixelData"].is_undefined_length = encapsulated
     return frame
+
+
+def _take(frame: Any, source: Any, keywords: Sequence[str]) -> None:
+    """Copy elements; one that cannot be converted as it was read, so that it is still known to be unreadable."""
+    from pydicom.datadict import tag_for_keyword
+
+    for keyword in keywords:
+        tag = tag_for_keyword(keyword)
+        if tag is None or tag not in source:
+            continue
+        try:
+            frame[tag] = source[tag]
+        except Exception:  # pydicom converts on access and raises many kinds
+            frame[tag] = source.get_item(tag)
 
 
 def _native(dataset: Any, wanted: list[int], total: int) -> Iterator[tuple[bytes, bool]]:
@@ -113,24 +131,21 @@ def _native(dataset: Any, wanted: list[int], total: int) -> Iterator[tuple[bytes
 
 
 def _encapsulated(dataset: Any, wanted: list[int], total: int) -> Iterator[tuple[bytes, bool]]:
-    from pydicom.encaps import encapsulate, generate_frames
+    from pydicom.encaps import encapsulate
 
-    table = dataset.get("ExtendedOffsetTable")
-    lengths = dataset.get("ExtendedOffsetTableLengths")
-    extended = (table, lengths) if table is not None and lengths is not None else None
-    rest = iter(wanted)
-    index = next(rest, None)
     if dataset.PixelData.count(_ITEM) > _MAX_FRAGMENTS:
         raise DecodeError
     try:
-        streams = generate_frames(dataset.PixelData, number_of_frames=total, extended_offsets=extended)
-        for number, stream in enumerate(streams):
-            if index is None:
-                return
-            if number == index:
-                yield encapsulate([stream], has_bot=False), True
-                index = next(rest, None)
-    except (ValueError, KeyError, IndexError, TypeError, OSError):
+        spans = fragments.frames(dataset.PixelData, total, offset_tables(dataset))
+    except ValueError:
         raise DecodeError from None
-    if index is not None:
-        raise DecodeError
+    for index in wanted:
+        if index >= len(spans):
+            raise DecodeError
+        yield encapsulate([fragments.joined(dataset.PixelData, spans[index])], has_bot=False), True
+
+
+def offset_tables(dataset: Any) -> tuple[bytes, bytes] | None:
+    """Extended Offset Table and its Lengths, where both are there."""
+    table, lengths = dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths")
+    return (table, lengths) if isinstance(table, bytes) and isinstance(lengths, bytes) else None

@@ -85,11 +85,12 @@ class Spread:
     sheared: bool
 
 
-def spread(planes: Sequence[Plane]) -> Spread:
-    """Distances of slices that are sorted by depth, of one orientation."""
+def spread(planes: Sequence[Plane], across: Vector | None = None) -> Spread:
+    """Distances of slices of one orientation that are sorted along `across`, by default the normal."""
     if len(planes) < 2:
         return Spread(None, (), False, False)
-    depths = np.array([one.depth for one in planes])
+    across = planes[0].normal if across is None else across
+    depths = np.array([float(np.dot(one.position, across)) for one in planes])
     steps = np.diff(depths)
     # Half of the slices may be missing without the median being wrong; of two slices nothing can be told.
     middle = float(np.median(steps))
@@ -97,6 +98,6 @@ def spread(planes: Sequence[Plane]) -> Spread:
     whole = np.delete(steps, [i for i, _ in gaps])
     uneven = bool((np.abs(whole - middle) > 0.05 * middle).any())
     origins = np.array([one.position for one in planes])
-    across = origins - origins[0] - np.outer(depths - depths[0], planes[0].normal)
-    sheared = bool((np.linalg.norm(across, axis=1) > max(0.5, 0.1 * middle)).any())
+    aside = origins - origins[0] - np.outer(depths - depths[0], across)
+    sheared = bool((np.linalg.norm(aside, axis=1) > max(0.5, 0.1 * middle)).any())
     return Spread(middle, gaps, uneven, sheared)

@@ -14,9 +14,9 @@ from typing import Any
 from aris.errors import ImageError
 from aris.imaging import sniff
 from aris.imaging.dicom import code, floats, several
-from aris.imaging.parsing import is_deflated, parse, parse_header
+from aris.imaging.parsing import parse, parse_header
 from aris.imaging.quiet import quiet_pydicom
-from aris.imaging.sources import FileSource
+from aris.imaging.sources import FileSource, HeldFile
 
 _TAGS = [
     "SOPClassUID", "Modality", "StudyDescription", "SeriesDescription", "ProtocolName", "BodyPartExamined",
@@ -58,24 +58,30 @@ def read_header(source: str | Path | FileSource) -> Header:
         ImageError: it cannot be read.
     """
     source = source if isinstance(source, FileSource) else FileSource(Path(source).expanduser())
-    try:
-        if source.member is None:
-            with source.path.open("rb") as file:
-                head = file.read(4096)
-        else:
-            head = source.read()
-    except (OSError, ValueError):
-        raise ImageError(f"{source.name}: cannot be read; check the path") from None
-    if sniff.kind_of(head) != "dicom":
-        return Header()
     with quiet_pydicom():
         try:
-            if source.member is None and not is_deflated(head):
-                return _header(parse_header(source.path, source.name, list(_TAGS)))
-            data = source.read() if source.member is None else head
-            return _header(parse(data, source.name, tags=list(_TAGS), pixels=False))
+            dataset = _parsed(source)
+        except (OSError, ValueError):
+            raise ImageError(f"{source.name}: cannot be read; check the path") from None
+        try:
+            return Header() if dataset is None else _header(dataset)
         except Exception:  # pydicom raises many kinds on damaged files; what cannot be read is not stated
             return Header()
+
+
+def _parsed(source: FileSource) -> Any | None:
+    """The data set; None of what is no DICOM, or damaged."""
+    held = source if isinstance(source, HeldFile) else None
+    data = source.read() if held or source.member is not None else None
+    try:
+        if held:
+            return held.dataset() if held.kind == "dicom" else None
+        if data is None:
+            return parse_header(source.path, source.name, list(_TAGS), sniff.only_dicom)
+        sniff.only_dicom(data)
+        return parse(data, source.name, tags=list(_TAGS), pixels=False)
+    except ImageError:
+        return None
 
 
 def _header(dataset: Any) -> Header:

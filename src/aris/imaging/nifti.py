@@ -19,10 +19,17 @@ from aris.errors import ImageError
 from aris.imaging.film import contents, printable
 from aris.imaging.geometry import Plane, plane
 from aris.imaging.sources import FileSource
+from aris.imaging.turning import Letters
 from aris.imaging.volume import MAX_VOXELS, Volume
 
 _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
 _MAX_BYTES = 4 << 30
+# Units of space in xyzt_units (nifti1.h), in millimetres: unknown, which by custom are millimetres, metres,
+# millimetres, micrometres.
+_MILLIMETRES = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+_GZIP = b"\x1f\x8b"
+_MAX_MEMBERS = 100_000  # bgzip makes one of each 64 KiB
+_PIECE = 1 << 14  # what follows a member is copied, so that it must not be all of the file
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -51,6 +58,15 @@ def read_nifti(path: str | Path | FileSource, modality: Literal["CT", "MR"] | No
     planes = _planes(values.shape[0], affine)
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     notes = [] if planes else ["the file does not place its voxels: orientation and side are not known"]
+    lying: Letters | None = None if planes is None else ("L", "P")
+    if header.unit is None:
+        planes = None
+        notes.append("its unit of length (xyzt_units) is none that NIfTI defines: nothing can be measured")
+    elif planes and not header.names_unit:
+        notes.append("the file does not name its unit of length: millimetres were assumed")
+    unit = "HU" if modality == "CT" and header.scaled is not None else None
+    if header.scaled is None:
+        notes.append("its scale (scl_slope, scl_inter) is no number: stored values are used, in no known unit")
     if not finite.size:
         raise ImageError(f"{source}: it has no finite value; export it again")
     if values.dtype.kind == "f" and finite.size < values.size:
@@ -60,28 +76,42 @@ def read_nifti(path: str | Path | FileSource, modality: Literal["CT", "MR"] | No
     return Volume(
         voxels=np.ascontiguousarray(values),
         modality=modality,
-        unit="HU" if modality == "CT" else None,
+        unit=unit,
         spacing_mm=(between, down, right) if sized else None,
         planes=planes,
         origins=tuple(("", index + 1) for index in range(values.shape[0])),
         value_range=(float(finite.min()), float(finite.max())),
         warnings=tuple(notes),
+        lying=lying,
     )
 
 
 def _inflated(data: bytes, source: str) -> bytes:
-    if not data.startswith(b"\x1f\x8b"):
+    """A gzip file's content: of all its members, one after another (RFC 1952 2.2), as bgzip and `cat` make them."""
+    if not data.startswith(_GZIP):
         return data
-    try:
+    parts: list[bytes] = []
+    view, at, left = memoryview(data), 0, _MAX_BYTES
+    for _ in range(_MAX_MEMBERS):
         inflating = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        out = inflating.decompress(data, _MAX_BYTES + 1)
-    except (zlib.error, gzip.BadGzipFile, EOFError):
-        raise ImageError(f"{source}: the gzip file is damaged; copy it again") from None
-    if len(out) > _MAX_BYTES:
-        raise ImageError(f"{source}: it unpacks to more than 4 GB; give a smaller volume")
-    if not inflating.eof:
-        raise ImageError(f"{source}: the gzip file is truncated; copy it again")
-    return out
+        while not inflating.eof:
+            if at >= len(data):
+                raise ImageError(f"{source}: the gzip file is truncated; copy it again")
+            try:
+                parts.append(inflating.decompress(view[at : at + _PIECE], left + 1))
+            except (zlib.error, gzip.BadGzipFile, EOFError):
+                raise ImageError(f"{source}: the gzip file is damaged; copy it again") from None
+            at += _PIECE
+            left -= len(parts[-1])
+            if left < 0:
+                raise ImageError(f"{source}: it unpacks to more than 4 GB; give a smaller volume")
+        at = min(at, len(data)) - len(inflating.unused_data)
+        # Zeros behind the last member are padding, and what is no member either is not looked at, as gzip itself does.
+        while data[at : at + 1] == b"\0":
+            at += 1
+        if not data.startswith(_GZIP, at):
+            return b"".join(parts)
+    raise ImageError(f"{source}: the gzip file has too many parts; compress it anew")
 
 
 class _Header:
@@ -111,6 +141,8 @@ class _Header:
         self.qform, self.sform = field("2h", 252, 344, "2i")
         self.quatern = field("6f", 256, 352, "6d")
         self.srow = field("12f", 280, 400, "12d")
+        (units,) = field("B", 123, 500, "i")
+        self.names_unit, self.unit = bool(units & 7), _MILLIMETRES.get(units & 7)
         self._check(data, source)
 
     def _check(self, data: bytes, source: str) -> None:
@@ -140,14 +172,21 @@ class _Header:
         """(x, y, z): int16, int32 or float32, after scl_slope and scl_inter (0 says none)."""
         dtype = np.dtype(self.order + _TYPES[self.datatype])
         stored = np.frombuffer(data, dtype, self.count, self.offset).reshape(self.shape, order="F")
-        slope, intercept = float(self.slope), float(self.intercept)
-        if slope not in (0.0, 1.0) or (slope == 1.0 and intercept != 0.0):
-            if not np.isfinite((slope, intercept)).all():
-                return self._signed(stored)
+        slope, intercept = self.scaled or (1.0, 0.0)
+        if (slope, intercept) != (1.0, 0.0):
             if not (slope.is_integer() and intercept.is_integer()) or dtype.kind == "f":
                 return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
             stored = stored.astype(np.int64) * int(slope) + int(intercept)
         return self._signed(stored)
+
+    @property
+    def scaled(self) -> tuple[float, float] | None:
+        """Slope and intercept: 1 and 0 where the slope is 0 or no number, which both say none; None where a scale is
+        there and is not finite."""
+        slope, intercept = float(self.slope), float(self.intercept)
+        if slope == 0 or np.isnan(slope):
+            return 1.0, 0.0
+        return (slope, intercept) if np.isfinite((slope, intercept)).all() else None
 
     @staticmethod
     def _signed(stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -175,6 +214,7 @@ class _Header:
             sizes = np.array(self.pixdim[1:4]) * [1, 1, -1 if self.pixdim[0] < 0 else 1]
             affine[:3, :3] = turn * sizes
             affine[:3, 3] = offset
+        affine[:3] *= self.unit or 1.0
         return affine
 
 

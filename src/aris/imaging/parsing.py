@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,11 @@ class _CountedFile(io.BufferedReader):
     def read(self, size: int | None = -1, /) -> bytes:
         return self._budget.spend(size, super().read(size))
 
+    def whole(self) -> bytes:
+        """All of the file, uncounted."""
+        self.seek(0)
+        return super().read()
+
 
 def parse(data: bytes, source: str, *, tags: list[str] | None = None, pixels: bool = True) -> Any:
     """The data set of a file's bytes; of a deflated one as if it were not.
@@ -91,17 +97,31 @@ def parse(data: bytes, source: str, *, tags: list[str] | None = None, pixels: bo
     return dataset
 
 
-def parse_header(path: Path, source: str, tags: list[str]) -> Any:
-    """As `parse` without pixels, of a file that is not deflated, of which no more than the header is read."""
+def parse_header(path: Path, source: str, tags: list[str], check: Callable[[bytes], None] | None = None) -> Any:
+    """As `parse` without pixels, of a file that is opened once and of which no more than the header is read.
+
+    Args:
+        check: is given the first bytes, some thousands of them, and raises what shall be raised for a file that is not
+            to be parsed.
+
+    Raises:
+        ImageError: damaged.
+        OSError: it cannot be opened or read.
+    """
     from pydicom import dcmread
 
-    try:
-        budget = _Budget(path.stat().st_size)
-        with _CountedFile(path, budget) as file:
+    budget = _Budget(path.stat().st_size)
+    with _CountedFile(path, budget) as file:
+        head = file.peek(4096)
+        if check is not None:
+            check(head)
+        if is_deflated(head):
+            return parse(file.whole(), source, tags=tags, pixels=False)
+        try:
             dataset = dcmread(file, force=True, stop_before_pixels=True, specific_tags=tags)
             _bound(dataset, file.tell(), budget)
-    except Exception:  # pydicom raises many kinds on damaged files
-        raise _damaged(source) from None
+        except Exception:  # pydicom raises many kinds on damaged files
+            raise _damaged(source) from None
     return dataset
 
 

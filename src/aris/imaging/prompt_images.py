@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from aris.errors import ImageError
 from aris.imaging.sampling import MAX_SLICES, slice_indices
+from aris.imaging.turning import STORED, Letters, Turn
 from aris.imaging.volume import Volume
 from aris.imaging.windows import Version, ct_rgb, stretched
 
@@ -22,19 +23,24 @@ class PromptImage:
         pixels: uint8 (H, W, 3).
         label: the text that follows it, as "SLICE 1", counted from 1 in the prompt.
         index: of the slice in its volume, or of the patch in its slide, from 0.
+        turn: from the pixels that the file stores to these: boxes in a document are of the stored ones.
+        orientation: where rows and columns point, as ("L", "F"); None where the file does not say.
     """
 
     pixels: npt.NDArray[np.uint8]
     label: str
     index: int
+    turn: Turn = STORED
+    orientation: Letters | None = None
 
 
 def volume_images(volume: Volume, version: Version = "1.5", limit: int = MAX_SLICES) -> tuple[PromptImage, ...]:
-    """The slices that a model sees, first and last included, with their labels.
+    """The slices that a model sees, first and last included, with their labels, in the customary view.
 
     CT: three windows of Hounsfield units as red, green and blue (`windows.CT_WINDOWS`). MR: least to greatest value of
     the whole acquisition to 0..255, grey in three channels; never slice by slice, which would hide what differs
-    between them. The reference takes the same for MR.
+    between them. The reference takes the same for MR. Where low values are to be shown bright (MONOCHROME1), it is
+    inverted last.
 
     Args:
         volume: CT in Hounsfield units, or MR.
@@ -52,9 +58,14 @@ def volume_images(volume: Volume, version: Version = "1.5", limit: int = MAX_SLI
         pixels = ct_rgb(chosen, version)
     elif volume.modality == "MR":
         grey = stretched(chosen, *volume.value_range)
+        grey = 255 - grey if volume.inverted else grey
         pixels = np.repeat(grey[..., None], 3, axis=-1)
     else:
         raise ImageError("volume: only CT and MR have a form in MedGemma's prompts; say which it is")
     return tuple(
-        PromptImage(pixels[place], f"SLICE {place + 1}", index) for place, index in enumerate(indices)
+        PromptImage(
+            np.ascontiguousarray(volume.turn.applied(pixels[place])), f"SLICE {place + 1}", index, volume.turn,
+            volume.lying,
+        )
+        for place, index in enumerate(indices)
     )

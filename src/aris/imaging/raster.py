@@ -1,4 +1,4 @@
-"""PNG, JPEG and TIFF to pixels: full range, upright, at full resolution."""
+"""PNG, JPEG, WebP and TIFF to pixels: full range, upright, at full resolution."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
 
 def read(
-    data: bytes, kind: Literal["png", "jpeg", "tiff"], source: str
+    data: bytes, kind: Literal["png", "jpeg", "tiff", "webp"], source: str
 ) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
     """Decode an image.
 

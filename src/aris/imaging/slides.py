@@ -15,37 +15,18 @@ import numpy.typing as npt
 from PIL import Image
 
 from aris.errors import ImageError
-from aris.imaging import codecs, dicom, frames
+from aris.imaging.dicom_slides import DicomReader, Level, Pixels
 from aris.imaging.film import printable
-from aris.imaging.parsing import parse
 from aris.imaging.prompt_images import PromptImage
-from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
 from aris.imaging.sampling import slice_indices
-from aris.imaging.sources import FileSource
 from aris.imaging.studies import Series, find_studies
 
-Pixels = npt.NDArray[np.uint8]
 PATCH = 896
 MAX_PATCHES = 126  # MedGemma 1.5, model card
 # Glass has next to no colour: below this saturation (of 255) nothing counts as tissue, whatever Otsu finds in noise.
 _LEAST_SATURATION = 15
 _MASK_CELLS = 16  # cells of the tissue mask along a patch's side
-_CACHED_TILES = 256
-
-
-@dataclass(frozen=True)
-class Level:
-    """One resolution of a slide.
-
-    Attributes:
-        width, height: pixels.
-        downsample: how many pixels of level 0 lie along one of this level.
-    """
-
-    width: int
-    height: int
-    downsample: float
 
 
 class _Reader(Protocol):
@@ -180,9 +161,9 @@ def _otsu(values: npt.NDArray[np.uint8]) -> int:
     return int(np.nan_to_num(between).argmax())
 
 
-def _slide(reader: _Reader, source: str) -> Slide:
-    notes = () if reader.mpp else ("the slide does not say its resolution: nothing can be measured, level 0 is used",)
-    return Slide(reader.levels, reader.mpp, source, notes, reader)
+def _slide(reader: _Reader, source: str, notes: Sequence[str] = ()) -> Slide:
+    size = () if reader.mpp else ("the slide does not say its resolution: nothing can be measured, level 0 is used",)
+    return Slide(reader.levels, reader.mpp, source, (*size, *notes), reader)
 
 
 def _openslide(path: Path, source: str) -> _Reader:
@@ -231,113 +212,5 @@ class _OpenSlideReader:
 
 
 def _dicom_slide(series: Series, source: str) -> Slide:
-    volumes = [one for one in series.instances if "VOLUME" in one.image_type and "LABEL" not in one.image_type]
-    levels = [_Tiles(one.source) for one in volumes or series.instances if not _names(one.image_type)]
-    if not levels:
-        raise ImageError(f"{printable(source)}: no tiles of a slide in it, only labels or overviews")
-    levels.sort(key=lambda level: -level.width)
-    return _slide(_DicomReader(levels), source)
-
-
-def _names(image_type: tuple[str, ...]) -> bool:
-    """Labels and overviews show names."""
-    return bool({"LABEL", "OVERVIEW", "LOCALIZER"} & set(image_type))
-
-
-class _DicomReader:
-    def __init__(self, tiles: list[_Tiles]) -> None:
-        self._tiles = tiles
-        self.levels = tuple(Level(one.width, one.height, tiles[0].width / one.width) for one in tiles)
-        self.mpp = tiles[0].mpp
-
-    def region(self, level: int, left: int, top: int, width: int, height: int) -> Pixels:
-        return self._tiles[level].region(left, top, width, height)
-
-
-class _Tiles:
-    """One level of a DICOM slide (PS3.3 C.8.12.4): TILED_FULL, or TILED_SPARSE with a position for each frame."""
-
-    def __init__(self, source: FileSource) -> None:
-        self._name = source.name
-        data = source.read()
-        try:
-            with quiet_pydicom():
-                self._dataset = dataset = parse(data, self._name)
-                dicom.ensure_syntax(dataset)
-                self._rows, self._columns = int(dataset.Rows), int(dataset.Columns)
-                self.width = int(dataset.get("TotalPixelMatrixColumns") or self._columns)
-                self.height = int(dataset.get("TotalPixelMatrixRows") or self._rows)
-                measures = frames.group(dataset, 0, "PixelMeasuresSequence")
-                spacing = dicom.floats(dataset if measures is None else measures, "PixelSpacing")
-                sized = len(spacing) == 2 and all(1e-5 < n < 0.1 for n in spacing)
-                self.mpp = sum(spacing) / 2 * 1000 if sized else None
-                check_size(self._columns, self._rows, self._name)
-                if min(self.width, self.height) < 1:
-                    raise ImageError(f"{self._name}: the slide's size is damaged; export it again")
-                self._places = self._where(dataset)
-        except ImageError:
-            raise
-        except Exception:  # pydicom raises many kinds on damaged files
-            raise ImageError(f"{self._name}: the DICOM slide is damaged; export it again") from None
-        self._cut: list[Any] | None = None
-        self._seen: dict[int, Pixels] = {}
-
-    def _where(self, dataset: Any) -> dict[tuple[int, int], int]:
-        """From a tile's (top, left) to its frame. Of several focal planes or optical paths the first counts."""
-        total = frames.count(dataset)
-        places: dict[tuple[int, int], int] = {}
-        sparse = frames.group(dataset, 0, "PlanePositionSlideSequence") is not None
-        across = -(-self.width // self._columns)
-        down = -(-self.height // self._rows)
-        for index in range(total if sparse else min(total, across * down)):
-            if sparse:
-                item = frames.group(dataset, index, "PlanePositionSlideSequence")
-                if item is None:
-                    continue
-                top = int(item.RowPositionInTotalImagePixelMatrix) - 1
-                left = int(item.ColumnPositionInTotalImagePixelMatrix) - 1
-            else:
-                top, left = index // across * self._rows, index % across * self._columns
-            places.setdefault((top, left), index)
-        return places
-
-    def region(self, left: int, top: int, width: int, height: int) -> Pixels:
-        out = np.full((height, width, 3), 255, dtype=np.uint8)
-        for (y, x), index in self._touched(left, top, width, height):
-            tile = self._tile(index)
-            # Tiles at the right and the lower edge reach beyond the slide.
-            y1, x1 = min(y + self._rows, self.height), min(x + self._columns, self.width)
-            y0, x0 = max(y, top, 0), max(x, left, 0)
-            y1, x1 = min(y1, top + height), min(x1, left + width)
-            if y0 < y1 and x0 < x1:
-                out[y0 - top : y1 - top, x0 - left : x1 - left] = tile[y0 - y : y1 - y, x0 - x : x1 - x]
-        return out
-
-    def _touched(self, left: int, top: int, width: int, height: int) -> list[tuple[tuple[int, int], int]]:
-        return [
-            (place, index)
-            for place, index in self._places.items()
-            if place[0] < top + height
-            and place[0] + self._rows > top
-            and place[1] < left + width
-            and place[1] + self._columns > left
-        ]
-
-    def _tile(self, index: int) -> Pixels:
-        if index in self._seen:
-            return self._seen[index]
-        try:
-            with quiet_pydicom(), codecs.kept_child():
-                if self._cut is None:
-                    self._cut = list(frames.split(self._dataset))
-                pixels, _ = dicom.display_pixels(self._cut[index], self._name)
-        except ImageError:
-            raise
-        except Exception:  # DecodeError, and what damaged elements raise
-            raise ImageError(f"{self._name}: the slide's tiles are damaged; export it again") from None
-        if pixels.ndim == 2:
-            pixels = np.repeat(pixels[:, :, None], 3, axis=2)
-        if len(self._seen) >= _CACHED_TILES:
-            self._seen.pop(next(iter(self._seen)))
-        self._seen[index] = pixels
-        return pixels
+    reader = DicomReader(series, printable(source))
+    return _slide(reader, source, reader.notes)

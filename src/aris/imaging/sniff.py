@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from aris.errors import ImageError
 from aris.imaging.parsing import parse
 from aris.imaging.quiet import quiet_pydicom
 
-Kind = Literal["dicom", "png", "jpeg", "tiff", "unknown"]
+Kind = Literal["dicom", "png", "jpeg", "tiff", "webp", "unknown"]
 
 SUFFIXES: dict[str, Kind] = {
     ".dcm": "dicom",
@@ -17,6 +18,7 @@ SUFFIXES: dict[str, Kind] = {
     ".jpeg": "jpeg",
     ".tif": "tiff",
     ".tiff": "tiff",
+    ".webp": "webp",
 }
 # Files that are met by mistake: (offset, bytes) -> what they are and what to do.
 _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
@@ -31,7 +33,6 @@ _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 stream outside DICOM; save it as PNG"),
     (344, b"n+1\x00", "a NIfTI volume; give one film"),
     (344, b"ni1\x00", "a NIfTI header; give one film"),
-    (8, b"WEBP", "a WebP image; save it as PNG"),
     (4, b"ftyp", "an HEIC, AVIF or video file; save the image as PNG"),
     (0, b"\x89HDF", "an HDF5 file; export the image as DICOM or PNG"),
     (0, b"\x93NUMPY", "a NumPy array; save the image as PNG"),
@@ -49,9 +50,21 @@ def kind_of(data: bytes) -> Kind:
         return "jpeg"
     if data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
         return "tiff"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
     if not any(data[at : at + len(magic)] == magic for at, magic, _ in _FOREIGN) and _is_bare_dicom(data):
         return "dicom"
     return "unknown"
+
+
+def only_dicom(head: bytes) -> None:
+    """Check that a file's first bytes are those of DICOM.
+
+    Raises:
+        ImageError: they are not; it says what the file is.
+    """
+    if kind_of(head) != "dicom":
+        raise ImageError(complaint(head))
 
 
 def complaint(data: bytes) -> str:
@@ -64,8 +77,8 @@ def complaint(data: bytes) -> str:
     except UnicodeDecodeError as error:
         text = data[: error.start].decode("utf-8") if error.start > 4000 else ""
     if text and sum(c.isprintable() or c.isspace() for c in text) > 0.95 * len(text):
-        return "this is a text file, not an image; give a DICOM, PNG, JPEG or TIFF file"
-    return "not an image that Aris reads; give a DICOM, PNG, JPEG or TIFF file"
+        return "this is a text file, not an image; give a DICOM, PNG, JPEG, WebP or TIFF file"
+    return "not an image that Aris reads; give a DICOM, PNG, JPEG, WebP or TIFF file"
 
 
 def _is_bare_dicom(data: bytes) -> bool:

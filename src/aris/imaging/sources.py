@@ -7,9 +7,15 @@ import stat
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any, BinaryIO
 
 from aris.errors import ImageError
+from aris.imaging import sniff
+from aris.imaging.parsing import parse
+from aris.imaging.quiet import quiet_pydicom
 
 MAX_FILE_BYTES = 1 << 30
 MAX_FILES = 100_000
@@ -55,6 +61,85 @@ class FileSource:
             raise
         except Exception:  # gone, or zipfile's many kinds
             raise ImageError(f"{self.name}: cannot be read; copy it again") from None
+
+    def dataset(self) -> Any:
+        """The DICOM data set in it, with its pixels.
+
+        Raises:
+            ImageError: as `read`, or damaged.
+        """
+        with quiet_pydicom():
+            return parse(self.read(), self.name)
+
+
+class HeldFile(FileSource):
+    """A file that is opened once and parsed once, however many readers look at it. Close it, or use it in `with`.
+
+    Args:
+        path: of the file. Nothing but a regular file is opened; of others `head` is empty and `read` says why.
+        given: the path as the caller gave it, for results.
+
+    Attributes:
+        given: as above.
+    """
+
+    given: str
+
+    def __init__(self, path: Path, given: str | None = None) -> None:
+        super().__init__(path)
+        object.__setattr__(self, "given", str(path) if given is None else given)
+
+    def __enter__(self) -> HeldFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    @cached_property
+    def _file(self) -> BinaryIO | None:
+        try:
+            return self.path.open("rb") if stat.S_ISREG(self.path.stat().st_mode) else None
+        except (OSError, ValueError):
+            return None
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first 4,096 bytes, or all of a shorter file; none of what cannot be opened."""
+        try:
+            return b"" if self._file is None else self._file.read(4096)
+        except OSError:
+            return b""
+
+    @cached_property
+    def _data(self) -> bytes:
+        head, file = self.head, self._file
+        if file is None:
+            return super().read()
+        try:
+            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+                raise ImageError(f"{self.name}: larger than 1 GB; split it")
+            file.seek(len(head))
+            return head + file.read()
+        except (OSError, ValueError):
+            raise ImageError(f"{self.name}: cannot be read; copy it again") from None
+
+    @cached_property
+    def _dataset(self) -> Any:
+        return super().dataset()
+
+    @cached_property
+    def kind(self) -> sniff.Kind:
+        """The kind of image that it really is."""
+        return sniff.kind_of(self.read())
+
+    def read(self) -> bytes:
+        return self._data
+
+    def dataset(self) -> Any:
+        return self._dataset
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ Colours as they were meant: YBR variants and palettes become RGB, an ICC profile
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ import numpy.typing as npt
 
 from aris.errors import ImageError
 from aris.imaging import codecs, dicom, frames, raster, sniff
+from aris.imaging.concatenations import concatenation, joined, missing
 from aris.imaging.film import contents, named, printable
 from aris.imaging.parsing import parse
 from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.raster import check_size
 from aris.imaging.sampling import slice_indices
-from aris.imaging.sources import FileSource
+from aris.imaging.sources import FileSource, HeldFile
+from aris.imaging.studies import Instance
+from aris.imaging.turning import STORED, Letters, Turn, turn_of_film
+from aris.imaging.values import unreadable
 
 # Radiographs have a reader that keeps their facts; slices of volumes and slides one that keeps their geometry.
 _PICTURES = ("US", "SC", "OT", "XC", "OP", "ES", "GM", "XA", "RF", "NM", "IV", "DM", "IO", "PX", "DOC", None)
@@ -29,6 +34,8 @@ _ELSEWHERE = {
     "SM": "a slide; read it with open_slide",
     **dict.fromkeys(("CT", "MR", "PT"), "a slice of a volume; read it with read_volume"),
 }  # fmt: skip
+# What a film may be sent as: turned by Patient Orientation as films are. Others are shown as they were made.
+_PROJECTIONS = ("RF", "SC", "OT", None)
 MAX_FRAMES = 85
 
 
@@ -37,7 +44,8 @@ class Stills:
     """A picture, or frames of a loop.
 
     Attributes:
-        frames: uint8 (H, W) grey or (H, W, 3) RGB, each in full resolution, in the order of time.
+        frames: uint8 (H, W) grey or (H, W, 3) RGB, each in full resolution, in the order of time. Grey frames without a
+            window have one mapping for all: least to greatest value of all of them.
         indices: of each among the `total`, from 0.
         total: how many frames the file has.
         frame_time_ms: between frames; None where the file does not say.
@@ -46,6 +54,8 @@ class Stills:
         regions: of ultrasound, the calibrated areas.
         source: the path as it was given.
         warnings: one line each.
+        turn: from the stored pixels to `frames`.
+        orientation: where rows and columns of `frames` point, by Patient Orientation; None where it is not known.
     """
 
     frames: tuple[npt.NDArray[np.uint8], ...]
@@ -58,6 +68,8 @@ class Stills:
     regions: tuple[Region, ...]
     source: str
     warnings: tuple[str, ...] = ()
+    turn: Turn = STORED
+    orientation: Letters | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,7 @@ class Region:
 
 
 def read_stills(path: str | Path | FileSource, limit: int = MAX_FRAMES) -> Stills:
-    """Read a picture or a loop from DICOM, PNG, JPEG or TIFF; of a long loop evenly spaced frames, first and last too.
+    """Read a picture or a loop from DICOM, PNG, JPEG, WebP or TIFF; of a long loop frames at even steps, both ends too.
 
     Args:
         path: of the file, or a member of an archive.
@@ -86,19 +98,62 @@ def read_stills(path: str | Path | FileSource, limit: int = MAX_FRAMES) -> Still
     """
     source = printable(path)
     data = contents(path, source)
-    kind = sniff.kind_of(data)
-    if kind in ("png", "jpeg", "tiff"):
+    kind = path.kind if isinstance(path, HeldFile) else sniff.kind_of(data)
+    if kind in ("png", "jpeg", "tiff", "webp"):
         pixels, notes = raster.read(data, kind, source)
         return Stills((pixels,), (0,), 1, None, None, None, None, (), named(path), notes)
     if kind != "dicom":
         raise ImageError(f"{source}: {sniff.complaint(data)}")
-    return _from_dicom(data, source, named(path), limit)
+    with quiet_pydicom():
+        dataset = path.dataset() if isinstance(path, HeldFile) else parse(data, source)
+    return _from_dicom(dataset, source, named(path), limit)
 
 
-def _from_dicom(data: bytes, source: str, path: str, limit: int) -> Stills:
+def read_recording(parts: Sequence[Instance], limit: int = MAX_FRAMES) -> Stills:
+    """Read a loop that was cut into several files (a concatenation, PS3.3 C.7.6.16.2.2.4) as the one that it is.
+
+    Args:
+        parts: of one recording, in any order.
+        limit: frames at most, evenly spaced over all of it.
+
+    Raises:
+        ImageError: as for `read_stills`; or a part does not say where it lies.
+    """
+    try:
+        ordered = joined(parts)
+    except ValueError:
+        source = parts[0].source.name
+        raise ImageError(f"{source}: it is a part of a recording and does not say which; export it again") from None
+    every = sorted({before + index for part, before in ordered for index in range(part.frames)})
+    chosen = [every[index] for index in slice_indices(len(every), limit)]
+    read: list[Stills] = []
+    for part, before in ordered:
+        local = tuple(index - before for index in chosen if before <= index < before + part.frames)
+        chosen = [index for index in chosen if not before <= index < before + part.frames]
+        if local:
+            source = part.source.name
+            with quiet_pydicom():
+                dataset = parse(contents(part.source, source), source)
+            made = _from_dicom(dataset, source, named(part.source), limit, local)
+            read.append(replace(made, indices=tuple(before + index for index in made.indices)))
+    notes = dict.fromkeys(note for each in read for note in each.warnings)
+    if absent := missing(parts):
+        notes[f"of the recording {absent}"] = None
+    if len(every) > limit:
+        notes[f"{limit} of {len(every)} frames, evenly spaced"] = None
+    return replace(
+        read[0], frames=tuple(frame for each in read for frame in each.frames),
+        indices=tuple(index for each in read for index in each.indices),
+        total=max(before + part.frames for part, before in ordered), warnings=tuple(notes),
+    )  # fmt: skip
+
+
+def _from_dicom(
+    dataset: Any, source: str, path: str, limit: int, wanted: tuple[int, ...] | None = None
+) -> Stills:
+    """A file's frames: evenly spaced ones, or those that are wanted because the file is a part of what is read."""
     with quiet_pydicom(), codecs.kept_child():
         try:
-            dataset = parse(data, source)
             modality = dicom.code(dataset, "Modality")
             if modality in _ELSEWHERE:
                 raise ImageError(f"{source}: this is {_ELSEWHERE[modality]}")
@@ -108,17 +163,31 @@ def _from_dicom(data: bytes, source: str, path: str, limit: int) -> Stills:
                 what = dicom.sop_class(dataset) or "DICOM object"
                 raise ImageError(f"{source}: this {what} has no integer pixels; give the image itself")
             check_size(int(dataset.Columns), int(dataset.Rows), source)
+            if unreadable(dataset, "NumberOfFrames"):
+                raise ImageError(f"{source}: its Number of Frames is damaged and no number; export it again")
             dicom.ensure_syntax(dataset)
             total = frames.count(dataset)
-            chosen = slice_indices(total, limit)
+            chosen = slice_indices(total, limit) if wanted is None else wanted
             shown, notes = _shown(dataset, chosen, total, source)
             times = dicom.floats(dataset, "FrameTime")
+            if unreadable(dataset, "FrameTime"):
+                notes = (*notes, "Frame Time cannot be read as a number: the time between frames is not known")
             burned = {"YES": True, "NO": False}.get(dicom.code(dataset, "BurnedInAnnotation") or "")
-            if total > len(chosen):
+            part = concatenation(dataset) if wanted is None else None
+            if part is not None:
+                which = f"part {part.number}" + (f" of {part.total}" if part.total else "") if part.number else "a part"
+                notes = (*notes, f"the file is {which} of a longer recording: the rest lies in other files")
+            if wanted is None and total > len(chosen):
                 notes = (*notes, f"{len(chosen)} of {total} frames, evenly spaced")
+            body_part = dicom.code(dataset, "BodyPartExamined")
+            lying = dicom.patient_orientation(dataset)
+            turn = turn_of_film(lying, body_part) if modality in _PROJECTIONS else STORED
+            if turn:
+                shown = tuple(np.ascontiguousarray(turn.applied(frame)) for frame in shown)
+                notes = (*notes, dicom.TURNED)
             return Stills(
-                shown, chosen, total, times[0] if times and 0 < times[0] < 1e6 else None, modality,
-                dicom.code(dataset, "BodyPartExamined"), burned, _regions(dataset), path, notes,
+                shown, chosen, total, times[0] if len(times) == 1 and 0 < times[0] < 1e6 else None, modality, body_part,
+                burned, _regions(dataset), path, notes, turn, None if lying is None else turn.letters(lying),
             )  # fmt: skip
         except ImageError:
             raise
@@ -133,10 +202,11 @@ def _from_dicom(data: bytes, source: str, path: str, limit: int) -> Stills:
 def _shown(
     dataset: Any, chosen: tuple[int, ...], total: int, source: str
 ) -> tuple[tuple[npt.NDArray[np.uint8], ...], tuple[str, ...]]:
-    parts = [dataset] if total == 1 else frames.split(dataset, chosen)
+    parts = [dataset] if total == 1 else list(frames.split(dataset, chosen))
     shown, notes = [], dict[str, None]()
+    span = dicom.span_of_frames(parts, source) if total > 1 else None
     for part in parts:
-        pixels, more = dicom.display_pixels(part, source)
+        pixels, more = dicom.display_pixels(part, source, span)
         shown.append(pixels)
         notes.update(dict.fromkeys(more))
     return tuple(shown), tuple(notes)

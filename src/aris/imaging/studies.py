@@ -8,17 +8,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from aris.errors import ImageError
-from aris.imaging import sniff
+from aris.imaging import concatenations, sniff
+from aris.imaging.concatenations import Concatenation
 from aris.imaging.dicom import code, sop_class
-from aris.imaging.parsing import is_deflated, parse, parse_header
+from aris.imaging.parsing import parse, parse_header
 from aris.imaging.quiet import quiet_pydicom
-from aris.imaging.sources import FileSource, Skipped, in_folder, in_zip
+from aris.imaging.sources import FileSource, HeldFile, Skipped, in_folder, in_zip
 
 SeriesKind = Literal["film", "mammogram", "volume", "slide", "stills", "other"]
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "BodyPartExamined",
     "SeriesNumber", "InstanceNumber", "NumberOfFrames", "Rows", "Columns", "ImageType", "StudyDate", "StudyTime",
-    "DirectoryRecordSequence", "BitsAllocated",
+    "DirectoryRecordSequence", "BitsAllocated", "SpecimenLabelInImage", *concatenations.TAGS,
 ]  # fmt: skip
 _KINDS: dict[str, SeriesKind] = {
     **dict.fromkeys(("CR", "DX", "DR", "RG"), "film"), "MG": "mammogram",
@@ -37,6 +38,8 @@ class Instance:
         number: Instance Number; None where it has none. Not an order: see `Volume`.
         frames, rows, columns: its size.
         image_type: Image Type (0008,0008), as ("ORIGINAL", "PRIMARY", "AXIAL").
+        concatenation: of a file that holds some of an object's frames, which ones; else None.
+        shows_label: whether a slide's label is in the picture (Specimen Label in Image).
     """
 
     source: FileSource
@@ -47,6 +50,8 @@ class Instance:
     rows: int
     columns: int
     image_type: tuple[str, ...]
+    concatenation: Concatenation | None = None
+    shows_label: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,20 +105,22 @@ class Studies:
         return tuple(series for study in self.studies for series in study.series)
 
 
-def find_studies(path: str | Path) -> Studies:
+def find_studies(path: str | Path | HeldFile) -> Studies:
     """Sort what a folder, a zip archive, a DICOMDIR or a DICOM file holds.
 
     A folder is searched with the folders below it. Links that leave it, names that leave an archive or a DICOMDIR's
     folder, archives in archives and files that are no DICOM images are left out and reported. Only headers are parsed.
+    A file that is held is not opened again, and is the source of its instance.
 
     Raises:
         ImageError: the path cannot be read, an archive is damaged or swells beyond reason, or there is no DICOM image.
     """
-    path = Path(path).expanduser()
+    held = path if isinstance(path, HeldFile) else None
+    path = path.path if isinstance(path, HeldFile) else Path(path).expanduser()
     skipped: list[Skipped] = []
     found: list[tuple[Instance, dict[str, Any]]] = []
     with quiet_pydicom():
-        for item in _contents(path):
+        for item in _contents(path) if held is None else _contents_of_held(held):
             if isinstance(item, Skipped):
                 skipped.append(item)
                 continue
@@ -150,6 +157,18 @@ def _contents(path: Path) -> Iterator[tuple[FileSource, bytes | None] | Skipped]
         yield FileSource(path), None
 
 
+def _contents_of_held(held: HeldFile) -> Iterator[tuple[FileSource, bytes | None] | Skipped]:
+    """The file itself; of an archive or a DICOMDIR what it holds."""
+    try:
+        lists = held.head.startswith(b"PK\x03\x04") or "DirectoryRecordSequence" in _read(held, None, _TAGS)
+    except ImageError:  # it is met again, and reported, when its header is looked at
+        lists = False
+    if lists:
+        yield from _contents(held.path)
+    else:
+        yield held, None
+
+
 def _listed(path: Path) -> list[tuple[FileSource, bytes | None] | Skipped] | None:
     """The files that a DICOMDIR lists (PS3.3 F.5, Referenced File ID); None if it is none."""
     try:
@@ -184,18 +203,16 @@ def _listed(path: Path) -> list[tuple[FileSource, bytes | None] | Skipped] | Non
 
 
 def _read(source: FileSource, data: bytes | None, tags: list[str]) -> Any:
-    """The header, without pixels."""
+    """The header; of a file that is held all of it."""
     try:
+        if isinstance(source, HeldFile):
+            if source.kind != "dicom":
+                raise ImageError(sniff.complaint(source.head))
+            return source.dataset()
         if data is None:
-            with source.path.open("rb") as file:
-                head = file.read(4096)
-        else:
-            head = data[:4096]
-        if sniff.kind_of(head) != "dicom":
-            raise ImageError(sniff.complaint(head))
-        if data is None and not is_deflated(head):
-            return parse_header(source.path, source.name, list(tags))
-        return parse(source.read() if data is None else data, source.name, tags=list(tags), pixels=False)
+            return parse_header(source.path, source.name, list(tags), sniff.only_dicom)
+        sniff.only_dicom(data[:4096])
+        return parse(data, source.name, tags=list(tags), pixels=False)
     except OSError:
         raise ImageError("cannot be read") from None
 
@@ -220,6 +237,8 @@ def _header(source: FileSource, data: bytes | None) -> tuple[Instance, dict[str,
             rows,
             columns,
             _image_type(dataset),
+            concatenations.concatenation(dataset),
+            code(dataset, "SpecimenLabelInImage") == "YES",
         )
         facts = {
             "study_uid": str(dataset.get("StudyInstanceUID") or ""),

@@ -6,8 +6,10 @@ acquisition, or not at all.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from aris.errors import ImageError
+from aris.imaging import concatenations
 from aris.imaging.codecs import kept_child
 from aris.imaging.geometry import SAME_PLACE_MM, Plane, Spread, orientation_name, same_orientation, spread
-from aris.imaging.slices import Slice, read_slices
+from aris.imaging.slices import ACQUISITION_NAMES, Slice, slices_of
 from aris.imaging.sources import FileSource, Skipped
 from aris.imaging.studies import Series, find_studies
+from aris.imaging.turning import STORED, Letters, Turn, across, known_letters, plane_letters
 
 MAX_VOXELS = 1 << 30
 _VOLUMES = ("CT", "MR", "PT")
@@ -29,13 +33,14 @@ _VOLUMES = ("CT", "MR", "PT")
 class Volume:
     """Slices of one orientation and one acquisition, ordered by position along their normal.
 
-    Axial slices run from the feet to the head, coronal ones from back to front or front to back as their normal
-    (row x column) points, and so on. In each, rows and columns are as the file has them.
+    Axial slices run from the feet to the head, coronal ones from the front to the back, sagittal ones from the left to
+    the right. In each, rows and columns are as the file has them; `turn` leads to the view that readers are used to,
+    in which `volume_images` shows them.
 
     Attributes:
         voxels: (N, H, W), int16, int32 or float32. CT: Hounsfield units, padding is air. Never an unsigned type.
         modality: "CT", "MR", ...; None where nothing says.
-        unit: "HU", or None for arbitrary units.
+        unit: "HU", of PET its own as "BQML", or None for arbitrary or unknown units.
         spacing_mm: between slices, rows and columns. Between slices: the median distance of their positions; for one
             slice, its thickness. None where the files do not say; measurements need all three.
         planes: of each slice, in order; None where the files do not place them.
@@ -46,6 +51,9 @@ class Volume:
         missing: pairs (place, count): that many slices are missing after this one, counted from 0.
         skipped: files of the series that are not in it.
         warnings: what a reader of results should know, one line each.
+        inverted: whether low values are to be shown bright (MONOCHROME1). Hounsfield units have their own windows.
+        turn: from each slice to its customary view (`turning`).
+        lying: where rows and columns of the view point, as ("L", "P") of axial slices; None where it is not known.
     """
 
     voxels: npt.NDArray[Any]
@@ -59,11 +67,13 @@ class Volume:
     missing: tuple[tuple[int, int], ...] = ()
     skipped: tuple[Skipped, ...] = ()
     warnings: tuple[str, ...] = ()
+    inverted: bool = False
+    turn: Turn = STORED
+    lying: Letters | None = None
 
     @property
     def orientation(self) -> str | None:
         return orientation_name(self.planes[0]) if self.planes else None
-
 
 def read_volume(what: str | Path | Series) -> Volume:
     """The volume of a series: the one with the most slices where it holds several, which is said.
@@ -87,9 +97,10 @@ def read_volume(what: str | Path | Series) -> Volume:
 def read_volumes(series: Series) -> tuple[Volume, ...]:
     """Every stack and acquisition of a series, in the order of their first instance numbers.
 
-    Slices that differ in size, spacing or orientation are stacks of their own. Where several lie at one place they are
-    told apart by stack, acquisition number, time, echo, b value and the like; where nothing tells them apart, the first
-    is kept and the rest reported. Scouts are left out unless there is nothing else.
+    Slices that differ in size, spacing, orientation or unit are stacks of their own, and so are echoes, inversion
+    times, b values, time points, MR images of several kinds (magnitude and phase) and CT acquisitions that overlap.
+    Where several still lie at one place they are told apart by stack, acquisition number, time and the like; where
+    nothing tells them apart, the first is kept and the rest reported. Scouts are left out unless there is nothing else.
 
     Raises:
         ImageError: too large, or no slice can be decoded.
@@ -104,13 +115,15 @@ def read_volumes(series: Series) -> tuple[Volume, ...]:
         for instance in series.instances:
             name = instance.source.name
             try:
-                slices += list(read_slices(instance.source.read(), name))
+                slices += slices_of(instance.source.dataset(), name)
             except ImageError as error:
                 skipped.append(Skipped(name, str(error).removeprefix(f"{name}: ")))
     if not slices:
         raise ImageError(f"series: none of its {len(skipped)} files can be read; the first: {skipped[0].reason}")
     total = len(series.instances)
     notes = [f"{len(skipped)} of {total} files could not be read: slices are missing"] if skipped else []
+    lacking = filter(None, map(concatenations.missing, concatenations.groups(series.instances)))
+    notes += [f"of an object in several files {absent}: slices may be missing at any place" for absent in lacking]
     kept = [one for one in slices if not one.localizer] or slices
     if len(kept) < len(slices):
         notes.append(f"{len(slices) - len(kept)} scout images were left out")
@@ -152,16 +165,21 @@ def _stacks(slices: Iterable[Slice]) -> list[list[Slice]]:
 def _fits(one: Slice, other: Slice) -> bool:
     if one.values.shape != other.values.shape or (one.spacing is None) != (other.spacing is None):
         return False
+    # Values of two units, or of an unknown one, are no one scale; nor are negatives and positives of arbitrary ones.
+    if one.scale != other.scale and not one.unit == other.unit == "HU":
+        return False
+    if one.unit != "HU" and one.inverted != other.inverted:
+        return False
     if one.spacing is not None and other.spacing is not None and not np.allclose(one.spacing, other.spacing, rtol=1e-3):
         return False
     if one.plane is None or other.plane is None:
-        return one.plane is other.plane
+        return one.plane is other.plane and one.turn == other.turn
     return same_orientation(one.plane, other.plane)
 
 
 def _depths(stack: Sequence[Slice]) -> list[float]:
     """Along the first slice's normal, so that rounding in the others' does not move them."""
-    normal = None if stack[0].plane is None else stack[0].plane.normal
+    normal = None if stack[0].plane is None else across(stack[0].plane)
     return [float(np.dot(one.plane.position, normal)) for one in stack if one.plane is not None and normal is not None]
 
 
@@ -171,7 +189,37 @@ def _crowded(stack: Sequence[Slice]) -> bool:
     return len(depths) > 1 and bool((np.diff(depths) < SAME_PLACE_MM).any())
 
 
+# A difference in one of these is a difference in what is shown, wherever the slices lie.
+_OTHER_IMAGES = ("EchoNumbers", "EchoTime", "InversionTime", "DiffusionBValue", "TemporalPositionIdentifier")
+
+
 def _acquisitions(stack: list[Slice]) -> list[list[Slice]]:
+    names = (*_OTHER_IMAGES, "ImageType") if stack[0].modality == "MR" else _OTHER_IMAGES
+    parts = _grouped(stack, [ACQUISITION_NAMES.index(name) for name in names])
+    # A value that differs from slice to slice, as echo times of some scanners do by a little, is no other image.
+    if len(parts) == 1 or (any(len(part) == 1 for part in parts) and not _crowded(stack)):
+        parts = _overlapping(stack) if stack[0].modality == "CT" else [stack]
+    return [each for part in parts for each in _apart(part)]
+
+
+def _overlapping(stack: list[Slice]) -> list[list[Slice]]:
+    """CT acquisitions of one stack apart, where they are scans of the same part and not its continuation."""
+    parts = [part for part in _grouped(stack, [ACQUISITION_NAMES.index("AcquisitionNumber")]) if len(part) > 1]
+    if len(parts) < 2 or sum(map(len, parts)) < len(stack) or _crowded(stack):
+        return [stack]
+    spans = []
+    for part in parts:
+        depths = sorted(_depths([stack[0], *part])[1:])
+        if not depths:
+            return [stack]
+        spans.append((depths[0], depths[-1], float(np.median(np.diff(depths)))))
+    spans.sort()
+    overlap = any(last - first > step for (_, last, step), (first, _, _) in pairwise(spans))
+    return parts if overlap else [stack]
+
+
+def _apart(stack: list[Slice]) -> list[list[Slice]]:
+    """Slices that lie at one place, told apart by what differs between them."""
     if not _crowded(stack):
         return [stack]
     for index in range(len(stack[0].acquisition)):
@@ -204,7 +252,7 @@ def _volume(part: list[Slice], skipped: list[Skipped], general: list[str]) -> Vo
     planes = placed if len(placed) == len(part) else None
     if planes is None and len(part) > 1:
         notes.append("the slices do not say where they lie: ordered by instance number and frame")
-    lies = Spread(None, (), False, False) if planes is None else spread(planes)
+    lies = Spread(None, (), False, False) if planes is None else spread(planes, across(planes[0]))
     for place, count in lies.gaps:
         notes.append(f"{count} slices are missing between slice {place + 1} and slice {place + 2}")
     if lies.uneven:
@@ -216,9 +264,19 @@ def _volume(part: list[Slice], skipped: list[Skipped], general: list[str]) -> Vo
     if spacing is None or between is None:
         notes.append("the distance between pixels or slices is not known: nothing can be measured in all directions")
     modality = part[0].modality
-    unit = "HU" if all(one.hounsfield for one in part) else None
+    unit = part[0].unit if len({one.unit for one in part}) == 1 else None
+    for note, count in Counter(note for one in part for note in one.notes).items():
+        notes.append(note if count == len(part) else f"{note} ({count} of {len(part)} slices)")
     if modality == "CT" and unit is None:
-        notes.append("no rescale to Hounsfield units in the files: the values are not Hounsfield units")
+        why = "no rescale to Hounsfield units in the files" if part[0].known else "the rescale is not known"
+        notes.append(f"{why}: the values are not Hounsfield units")
+    inverted = any(one.inverted for one in part)
+    if inverted and unit == "HU":
+        notes.append("stored as MONOCHROME1 (low values bright): shown by its Hounsfield units, air dark")
+    turn = part[0].turn
+    if turn:
+        notes.append("the slices are stored turned or mirrored: they are shown as readers are used to see them")
+    stored = plane_letters(planes[0]) if planes else known_letters(part[0].orientation)
     return Volume(
         voxels=np.stack([one.values for one in part]),
         modality=modality,
@@ -231,12 +289,24 @@ def _volume(part: list[Slice], skipped: list[Skipped], general: list[str]) -> Vo
         missing=lies.gaps,
         skipped=tuple(skipped),
         warnings=tuple(notes),
+        inverted=inverted and unit != "HU",
+        turn=turn,
+        lying=None if stored is None else turn.letters(stored),
     )
 
 
 def _ordered(part: list[Slice]) -> tuple[list[Slice], int]:
     """By position, one slice a place; by number and frame where there are no positions. And how many were dropped."""
-    part = sorted(part, key=lambda one: (one.number is None, one.number or 0, one.frame))
+    # The parts of one object have its place in the series, and their own order.
+    first: dict[str, int] = {}
+    for one in part:
+        first[one.whole] = min(one.number or 0, first.get(one.whole, one.number or 0))
+    part = sorted(
+        part,
+        key=lambda one: (
+            one.number is None, first[one.whole] if one.whole else one.number or 0, one.whole, one.before, one.frame
+        ),
+    )  # fmt: skip
     depths = _depths(part)
     if not depths:
         return part, 0

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from aris.errors import ModelError
+from aris.model.config_fields import require_known, require_plain_rope
 
 LOCAL = "sliding_attention"
 GLOBAL = "full_attention"
@@ -39,6 +40,8 @@ class TextConfig:
     rope_factor: float = 1.0
     rms_norm_eps: float = 1e-6
     max_position_embeddings: int = 131_072
+    # Gemma 3 scores words with the embedding; a fine-tune that trained the two apart has a head of its own.
+    tie_word_embeddings: bool = True
 
     def __post_init__(self) -> None:
         if len(self.layer_types) != self.num_hidden_layers:
@@ -61,7 +64,8 @@ class VisionConfig:
     """The vision tower (SigLIP). `image_size` and `patch_size` in pixels.
 
     `stem_channels` is empty for SigLIP, whose patches come from one convolution. `aris-nano` puts one stride-2
-    convolution stage for each entry before it (see `stem.py`).
+    convolution stage for each entry before it (see `stem.py`). `mobile_stem` puts inverted residual blocks of stride 16
+    before it instead (see `mobile_stem.py`).
     """
 
     hidden_size: int
@@ -73,6 +77,7 @@ class VisionConfig:
     num_channels: int = 3
     layer_norm_eps: float = 1e-6
     stem_channels: tuple[int, ...] = ()
+    mobile_stem: bool = False
 
     @property
     def patches_per_side(self) -> int:
@@ -106,22 +111,26 @@ class MedGemmaConfig:
         """Read a `config.json` of model type `gemma3` or `gemma3_text`, in old or new field names.
 
         Raises:
-            ModelError: the configuration is of another model family, or lacks a size.
+            ModelError: the configuration is of another model family, lacks a size, or sets a field that would change
+                the network in a way that is not supported.
         """
         kind = config.get("model_type")
         if kind not in ("gemma3", "gemma3_text"):
             raise ModelError(f"config: model_type is {kind!r}; Aris runs Gemma 3 and MedGemma (gemma3, gemma3_text)")
         try:
+            require_known(config)
             if kind == "gemma3_text":
                 return cls(text=_text_from_dict(config), eos_token_ids=_eos_ids(config, {}))
-            text = config["text_config"]
+            text = dict(config["text_config"])
+            if config.get("tie_word_embeddings") is not None:
+                text["tie_word_embeddings"] = config["tie_word_embeddings"]
             vision = config.get("vision_config")
             return cls(
                 text=_text_from_dict(text),
                 vision=None if vision is None else _vision_from_dict(vision),
                 mm_tokens_per_image=int(config.get("mm_tokens_per_image", 256)),
-                boi_token_index=int(config.get("boi_token_index", 255_999)),
-                eoi_token_index=int(config.get("eoi_token_index", 256_000)),
+                boi_token_index=int(config.get("boi_token_index", config.get("boi_token_id", 255_999))),
+                eoi_token_index=int(config.get("eoi_token_index", config.get("eoi_token_id", 256_000))),
                 image_token_index=int(config.get("image_token_index", config.get("image_token_id", 262_144))),
                 eos_token_ids=_eos_ids(config, text),
             )
@@ -153,7 +162,7 @@ class MedGemmaConfig:
             "rms_norm_eps": text.rms_norm_eps,
             "max_position_embeddings": text.max_position_embeddings,
             "hidden_activation": "gelu_pytorch_tanh",
-            "tie_word_embeddings": True,
+            "tie_word_embeddings": text.tie_word_embeddings,
         }
         if self.vision is None:
             return text_dict | {"architectures": ["Gemma3ForCausalLM"], "eos_token_id": list(self.eos_token_ids)}
@@ -173,8 +182,11 @@ class MedGemmaConfig:
         }
         if vision.stem_channels:
             vision_dict["stem_channels"] = list(vision.stem_channels)
+        if vision.mobile_stem:
+            vision_dict["mobile_stem"] = True
         return {
             "model_type": "gemma3",
+            "tie_word_embeddings": text.tie_word_embeddings,
             "architectures": ["Gemma3ForConditionalGeneration"],
             "text_config": text_dict,
             "vision_config": vision_dict,
@@ -200,6 +212,8 @@ def require_supported_dtype(dtype: torch.dtype) -> None:
 def _eos_ids(config: Mapping[str, Any], text: Mapping[str, Any]) -> tuple[int, ...]:
     ids = config.get("eos_token_id", text.get("eos_token_id"))
     listed = [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
+    if any(type(each) is not int or each < 0 for each in listed):
+        raise ValueError("eos_token_id")
     # Base checkpoints name <eos> alone; <end_of_turn> closes a turn in every conversation.
     return tuple(dict.fromkeys([*listed, 1, 106]))
 
@@ -220,15 +234,10 @@ def _text_from_dict(given: Mapping[str, Any]) -> TextConfig:
     layers = int(config["num_hidden_layers"])
     every = int(config.get("sliding_window_pattern", config.get("_sliding_window_pattern", GLOBAL_EVERY)))
     types = config.get("layer_types") or [GLOBAL if (i + 1) % every == 0 else LOCAL for i in range(layers)]
-    new = config.get("rope_parameters") or {}
-    global_rope, local_rope = new.get(GLOBAL, {}), new.get(LOCAL, {})
-    scaling = config.get("rope_scaling") or {}
-    if GLOBAL in scaling:  # some files write the new layout under the old name
-        global_rope, local_rope, scaling = scaling[GLOBAL], scaling.get(LOCAL, {}), {}
-    rope = {**scaling, **global_rope}
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind not in ("default", "linear"):
-        raise ModelError(f"config: RoPE scaling {kind!r} is not used by Gemma 3 (linear or none)")
+    rope, local_rope = _rope_from_dict(config)
+    factor = require_plain_rope(rope, "global layers")
+    if require_plain_rope(local_rope, "local layers") != 1.0:
+        raise ModelError("config: RoPE of local layers is scaled, which Gemma 3's is not; that is not supported")
     return TextConfig(
         vocab_size=int(config["vocab_size"]),
         hidden_size=int(config["hidden_size"]),
@@ -240,23 +249,50 @@ def _text_from_dict(given: Mapping[str, Any]) -> TextConfig:
         query_pre_attn_scalar=float(config["query_pre_attn_scalar"]),
         sliding_window=int(config["sliding_window"]),
         layer_types=tuple(types),
-        rope_theta=float(global_rope.get("rope_theta", config.get("rope_theta", 1e6))),
+        rope_theta=float(rope.get("rope_theta", config.get("rope_theta", 1e6))),
         rope_local_base_freq=float(local_rope.get("rope_theta", config.get("rope_local_base_freq", 1e4))),
-        rope_factor=float(rope.get("factor", 1.0)),
+        rope_factor=factor,
         rms_norm_eps=float(config.get("rms_norm_eps", 1e-6)),
         max_position_embeddings=int(config.get("max_position_embeddings", 131_072)),
+        tie_word_embeddings=config.get("tie_word_embeddings", True) is not False,
     )
 
 
+def _rope_from_dict(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """RoPE of global and local layers: transformers 5's `rope_parameters` by layer type, or the fields before it."""
+    new, scaling = config.get("rope_parameters") or {}, config.get("rope_scaling") or {}
+    if {GLOBAL, LOCAL} & scaling.keys():  # some files write the new layout under the old name
+        new, scaling = {**new, **scaling}, {}
+    foreign = new.keys() - {GLOBAL, LOCAL}
+    if foreign:
+        raise ModelError(
+            f"config: rope_parameters names {min(foreign)!r:.40}, not one of Gemma 3's layers ({LOCAL}, {GLOBAL}); "
+            "use the checkpoint's own config.json"
+        )
+    if "type" in scaling:  # older still
+        scaling = {"rope_type": scaling["type"], **scaling}
+    # As transformers does it, the old field decides where a file has both.
+    return {**(new.get(GLOBAL) or {}), **scaling}, dict(new.get(LOCAL) or {})
+
+
+def _side(value: Any) -> int:
+    """A size that some files give as two equal sides."""
+    if isinstance(value, list | tuple) and len(value) == 2 and value[0] == value[1]:
+        value = value[0]
+    return int(value)
+
+
 def _vision_from_dict(config: Mapping[str, Any]) -> VisionConfig:
+    # What is left out has SiglipVisionConfig's default, as transformers leaves out what equals it.
     return VisionConfig(
-        hidden_size=int(config.get("hidden_size", 1152)),
-        intermediate_size=int(config.get("intermediate_size", 4304)),
-        num_hidden_layers=int(config.get("num_hidden_layers", 27)),
-        num_attention_heads=int(config.get("num_attention_heads", 16)),
-        image_size=int(config.get("image_size", 896)),
-        patch_size=int(config.get("patch_size", 14)),
+        hidden_size=int(config.get("hidden_size", 768)),
+        intermediate_size=int(config.get("intermediate_size", 3072)),
+        num_hidden_layers=int(config.get("num_hidden_layers", 12)),
+        num_attention_heads=int(config.get("num_attention_heads", 12)),
+        image_size=_side(config.get("image_size", 224)),
+        patch_size=_side(config.get("patch_size", 16)),
         num_channels=int(config.get("num_channels", 3)),
         layer_norm_eps=float(config.get("layer_norm_eps", 1e-6)),
         stem_channels=tuple(int(c) for c in config.get("stem_channels", ())),
+        mobile_stem=bool(config.get("mobile_stem", False)),
     )

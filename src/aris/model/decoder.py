@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from aris.model.attention import Visible, attend
 from aris.model.cache import Cache
 from aris.model.config import LOCAL, TextConfig
+from aris.model.embedding import embedding
 from aris.model.norms import RMSNorm
 from aris.model.quantized import CodedEmbedding
 from aris.model.rope import rope_tables, rotate
@@ -122,7 +123,12 @@ def keep_input(layer: nn.Module, x: Tensor, *rest: object) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """Embedding, layers, final norm. The head is the embedding again (tied)."""
+    """Embedding, layers, final norm. The head is the embedding again (tied), or one of its own after some fine-tunes.
+
+    Attributes:
+        embed_tokens: (vocab_size, W); `quantized.quantize_model` may put a QuantizedEmbedding in its place.
+        lm_head: likewise, where the head is not tied; None where it is.
+    """
 
     keep_input = staticmethod(keep_input)  # training may put one here that keeps it elsewhere
 
@@ -130,10 +136,18 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         # Tied: the head scores with it too. `quantized.quantize_model` may put a QuantizedEmbedding in its place.
-        self.embed_tokens: nn.Embedding | CodedEmbedding = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.embed_tokens: nn.Embedding | CodedEmbedding = embedding(config.vocab_size, config.hidden_size)
+        self.lm_head: nn.Embedding | CodedEmbedding | None = None
+        if not config.tie_word_embeddings:
+            self.lm_head = embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(DecoderLayer(config, index) for index in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.gradient_checkpointing = False
+
+    @property
+    def head(self) -> nn.Embedding | CodedEmbedding:
+        """The matrix (vocab_size, W) that scores words: the embedding, unless the model has a head of its own."""
+        return self.embed_tokens if self.lm_head is None else self.lm_head
 
     def embed(self, token_ids: Tensor) -> Tensor:
         """(B, T) int64 -> (B, T, W), times sqrt(W); the factor is rounded to the weights' dtype first."""
@@ -162,6 +176,7 @@ class Decoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states (..., W) to scores (..., vocab_size), in the weights' dtype."""
-        if isinstance(self.embed_tokens, nn.Embedding):
-            return F.linear(hidden, self.embed_tokens.weight)
-        return self.embed_tokens.logits(hidden)
+        head = self.head
+        if isinstance(head, nn.Embedding):
+            return F.linear(hidden, head.weight)
+        return head.logits(hidden)

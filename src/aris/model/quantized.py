@@ -220,7 +220,7 @@ class QuantizedLinear(_Quantized):
 
 
 class CodedEmbedding(nn.Module):
-    """A tied embedding that is not an `nn.Embedding`: rows are looked up, and all of them score a hidden state."""
+    """An embedding or head that is not an `nn.Embedding`: rows are looked up, and all of them score a hidden state."""
 
     def lookup(self, token_ids: Tensor, dtype: torch.dtype) -> Tensor:
         """Ids (...) int64 to rows (..., width)."""
@@ -232,7 +232,7 @@ class CodedEmbedding(nn.Module):
 
 
 class QuantizedEmbedding(_Quantized, CodedEmbedding):
-    """The tied embedding and head, quantised."""
+    """The embedding and head, quantised; tied, or one of the two."""
 
     @classmethod
     def from_embedding(
@@ -278,7 +278,7 @@ def quantize_model(
         model: `MedGemma`. Its tower, projector and norms stay as they are.
         kind: "int8" or "int4".
         group_size: columns that share a scale; None is 64 for int4 and whole rows for int8.
-        head: format of the tied embedding, or "keep"; None is int8, which costs a 4-bit model little.
+        head: format of the embedding and of the head, or "keep"; None is int8, which costs a 4-bit model little.
         select: names of layers to quantise.
         device: where the quantised weights go; by default where the model is.
 
@@ -298,11 +298,12 @@ def quantize_model(
         setattr(parent, child, QuantizedLinear.from_linear(getattr(parent, child), kind, group_size, device))
         done += 1
     head = head or "int8"
-    embedding = decoder.get_submodule("embed_tokens")
-    if head != "keep" and isinstance(embedding, nn.Embedding):
-        size = group_size if head == kind else None
-        decoder.embed_tokens = QuantizedEmbedding.from_embedding(embedding, head, size, device)
-        done += 1
+    for name in ("embed_tokens", "lm_head"):
+        embedding = getattr(decoder, name)
+        if head != "keep" and isinstance(embedding, nn.Embedding):
+            size = group_size if head == kind else None
+            setattr(decoder, name, QuantizedEmbedding.from_embedding(embedding, head, size, device))
+            done += 1
     return done
 
 

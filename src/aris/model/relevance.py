@@ -157,9 +157,9 @@ def _score(decoder: Decoder, hidden: Tensor, targets: Sequence[Target]) -> tuple
 
 
 def _rows(decoder: Decoder, ids: Sequence[int], like: Tensor) -> Tensor:
-    """Embeddings (n, W) float32 of words."""
+    """Rows (n, W) float32 of the head, which score words."""
     index = torch.tensor(ids, device=like.device)
-    embedding = decoder.embed_tokens
+    embedding = decoder.head
     if isinstance(embedding, nn.Embedding):
         return embedding.weight.detach()[index].float()
     return embedding.lookup(index, torch.float32)

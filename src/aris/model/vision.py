@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from aris.model.attention import attend_all
 from aris.model.config import MedGemmaConfig, VisionConfig
+from aris.model.embedding import embedding
+from aris.model.mobile_stem import STRIDE, MobileStem
 from aris.model.norms import RMSNorm
 from aris.model.stem import StemStage
 
@@ -27,10 +29,13 @@ class PatchEmbeddings(nn.Module):
                 stages.append(StemStage(channels, wider))
                 channels, patch = wider, patch // 2
             self.stem: nn.Module = nn.Sequential(*stages)
+        elif config.mobile_stem:
+            self.stem = MobileStem()
+            channels, patch = self.stem.channels, patch // STRIDE
         else:
             self.stem = nn.Identity()
         self.patch_embedding = nn.Conv2d(channels, config.hidden_size, kernel_size=patch, stride=patch)
-        self.position_embedding = nn.Embedding(config.patches_per_side**2, config.hidden_size)
+        self.position_embedding = embedding(config.patches_per_side**2, config.hidden_size)
 
     def forward(self, pixels: Tensor) -> Tensor:
         patches = self.patch_embedding(self.stem(pixels.to(self.patch_embedding.weight.dtype)))

@@ -6,8 +6,9 @@ joins the pair whose joined piece scores best; `tokenizers` wants the pairs list
 becomes one merge for every way to cut it into two pieces, ordered by score and then by the lengths of the halves:
 what transformers' SentencePiece converter did to make Gemma's `tokenizer.json`.
 
-Two things that GGUF writers change are undone here: runs of spaces are stored with real spaces instead of "▁", and
-pieces other than normal ones get a made-up score (-1000) where SentencePiece has 0.
+Things that GGUF writers change are undone here: runs of spaces are stored with real spaces instead of "▁", pieces
+other than normal ones get a made-up score (-1000) where SentencePiece has 0, control tokens get the type of words,
+and scores are left out or all the same.
 """
 
 from __future__ import annotations
@@ -23,28 +24,19 @@ import numpy as np
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 
+from aris.checkpoints.pieces import (
+    CONTROL,
+    IMAGE_SOFT_TOKEN,
+    NORMAL,
+    SPECIAL_TOKENS,
+    UNKNOWN,
+    USER_DEFINED,
+    kind_of,
+)
 from aris.errors import CheckpointError
 
-# Piece types, from sentencepiece_model.proto (and gguf's TokenType).
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
-
-IMAGE_SOFT_TOKEN = "<image_soft_token>"
-# Special tokens leave decoded text. The `<unusedN>` are added tokens but not special in Gemma's tokenizer.json, so
-# the thinking markers <unused94> and <unused95> stay visible in it.
-SPECIAL_TOKENS = (
-    "<pad>",
-    "<eos>",
-    "<bos>",
-    "<unk>",
-    "<mask>",
-    "<start_of_turn>",
-    "<end_of_turn>",
-    "<start_of_image>",
-    "<end_of_image>",
-    IMAGE_SOFT_TOKEN,
-)
 # Changes when the same vocabulary would give another tokenizer, so that old cache entries are not read.
-_FORMAT = b"gemma-bpe-1"
+_FORMAT = b"gemma-bpe-2"
 _SPACES = re.compile(" +")
 
 
@@ -67,11 +59,17 @@ def _merges(pieces: Sequence[str], scores: Sequence[float], vocabulary: dict[str
 
 def build(tokens: Sequence[str], scores: Sequence[float], types: Sequence[int]) -> tokenizers.Tokenizer:
     """Make the tokenizer anew, in a few seconds for 262,144 tokens. Arguments and errors as `from_vocabulary`."""
-    kinds = [int(kind) for kind in types]
+    kinds = [kind_of(token, int(kind)) for token, kind in zip(tokens, types, strict=True)]
     pieces = [
         "▁" * len(token) if kind == USER_DEFINED and _SPACES.fullmatch(token) else token
         for token, kind in zip(tokens, kinds, strict=True)
     ]
+    if not np.isfinite(np.asarray(scores, dtype=np.float32)).all():
+        raise CheckpointError("GGUF vocabulary: some scores are no numbers; the file is damaged")
+    words = [float(score) for score, kind in zip(scores, kinds, strict=True) if kind == NORMAL]
+    if len(set(words)) == 1:
+        first = kinds.index(NORMAL)  # Gemma's pieces stand in the order of their scores, the first has 0
+        scores = [float(first - index) for index in range(len(pieces))]
     spm_scores = [float(score) if kind == NORMAL else 0.0 for score, kind in zip(scores, kinds, strict=True)]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     if len(vocabulary) != len(pieces):
@@ -111,7 +109,8 @@ def from_vocabulary(
     """The tokenizer of a GGUF vocabulary, built once and then read from a cache.
 
     Args:
-        tokens, scores, types: `tokenizer.ggml.tokens`, `.scores` and `.token_type`, of equal length.
+        tokens, scores, types: `tokenizer.ggml.tokens`, `.scores` and `.token_type`, of equal length. Scores that are
+            all the same mean that pieces were learnt in the order of their ids.
         cache_dir: where built tokenizers are kept; by default the user's cache folder (platformdirs). One that
             cannot be written, or an entry that is damaged, costs the time to build and nothing else.
 

@@ -12,20 +12,23 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
-import torch
-from torch import Tensor
 
 from aris.errors import PromptError
 from aris.prompting import normalize
 from aris.prompting.messages import Image, Pixels
 from aris.prompting.normalize import Equalization
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Fit = Literal["stretch", "pad"]
+# Steps that a file may switch on: Gemma 3's own. Images are RGB here in any case.
+_STEPS = ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb", "do_pan_and_scan")
 Box = tuple[int, int, int, int]
 
 
@@ -97,6 +100,9 @@ class ImageProcessor:
         for step in ("do_resize", "do_rescale", "do_normalize"):
             if config.get(step) is False:
                 raise PromptError(f"preprocessor_config: {step} is false; Gemma 3 needs it, use the model's own file")
+        for name, value in config.items():
+            if name.startswith("do_") and value is True and name not in _STEPS:
+                raise PromptError(f"preprocessor_config: {name} is true, which Gemma 3 does not do; use its own file")
         size = config.get("size", cls.size)
         if isinstance(size, Mapping):
             size = size.get("height") if size.get("height") == size.get("width") else None
@@ -127,6 +133,8 @@ class ImageProcessor:
         if pixels.ndim == 3 and self.grayscale:
             pixels = np.asarray(PIL.Image.fromarray(pixels).convert("L"))
         views = [pixels[top:bottom, left:right] for left, top, right, bottom in self._boxes(pixels, pan_and_scan)]
+        import torch
+
         return torch.from_numpy(np.stack([self._pixel_values(view) for view in views]))
 
     def many(self, images: Sequence[Image], *, pan_and_scan: bool | None = None) -> list[Tensor]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from aris.checkpoints.pieces import IMAGE_SOFT_TOKEN
 from aris.errors import PromptError
 from aris.prompting import chat
-from aris.prompting.gguf_vocabulary import IMAGE_SOFT_TOKEN
 from aris.prompting.messages import Message, images_of
 from aris.prompting.processor import ImageProcessor
-from aris.prompting.tokenizer import END_OF_IMAGE, START_OF_IMAGE, Tokenizer
+from aris.prompting.tokenizer import END_OF_IMAGE, END_OF_TURN, START_OF_IMAGE, START_OF_TURN, Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +81,12 @@ class PromptProcessor:
             views = self.views(messages, pan_and_scan=pan_and_scan)
         text = self._expand(rendered, [len(view) for view in views])
         token_ids = self.tokenizer.encode(text)
-        self._check(token_ids, sum(len(view) for view in views), trusted)
-        pixels = torch.cat(list(views)) if views else None
+        self._check(text, token_ids, sum(len(view) for view in views), trusted)
+        pixels = None
+        if views:
+            import torch
+
+            pixels = torch.cat(list(views))
         return Prompt(text, token_ids, pixels, sum(len(view) for view in views))
 
     def views(self, messages: Sequence[Message], *, pan_and_scan: bool | None = None) -> list[Tensor]:
@@ -119,13 +124,23 @@ class PromptProcessor:
             expanded += [image, piece]
         return "".join(expanded)
 
-    def _check(self, token_ids: Sequence[int], n_views: int, trusted: bool) -> None:
+    def _check(self, text: str, token_ids: Sequence[int], n_views: int, trusted: bool) -> None:
         """Hold the ids to what they must be, whatever tokenizer file they came from."""
         tokenizer = self.tokenizer
         if token_ids[:1] != [tokenizer.bos_id] or token_ids.count(tokenizer.bos_id) != 1:
             raise PromptError("prompt: it does not begin with exactly one bos token; use the model's own tokenizer")
+        for token, index in (
+            (START_OF_TURN, tokenizer.start_of_turn_id),
+            (END_OF_TURN, tokenizer.end_of_turn_id),
+            (START_OF_IMAGE, tokenizer.start_of_image_id),
+            (END_OF_IMAGE, tokenizer.end_of_image_id),
+        ):
+            if token_ids.count(index) != text.count(token):
+                raise PromptError(f"prompt: {token} did not survive the tokenizer; use the model's own tokenizer")
         if token_ids.count(tokenizer.image_token_id) != n_views * self.mm_tokens_per_image:
             raise PromptError("prompt: image tokens and images do not match; use the model's own tokenizer")
+        if tokenizer.decode(token_ids, skip_special_tokens=False) != text.replace("▁", " "):
+            raise PromptError("prompt: the tokenizer lost a part of the text; use the model's own tokenizer")
         markup = {
             tokenizer.bos_id,
             tokenizer.start_of_turn_id,

@@ -10,9 +10,10 @@ from pathlib import Path
 import tokenizers
 from tokenizers import AddedToken
 
+from aris.checkpoints.pieces import IMAGE_SOFT_TOKEN
 from aris.errors import CheckpointError, PromptError
-from aris.prompting import gguf_vocabulary
-from aris.prompting.gguf_vocabulary import IMAGE_SOFT_TOKEN
+from aris.prompting import gguf_vocabulary, tokenizer_state
+from aris.prompting.mapped_tokenizer import MappedTokenizer
 
 BOS = "<bos>"
 START_OF_TURN = "<start_of_turn>"
@@ -31,13 +32,15 @@ class Tokenizer:
         control_ids: ids that markup alone may bring into a prompt: all special tokens and the `<unusedN>`.
     """
 
-    def __init__(self, inner: tokenizers.Tokenizer) -> None:
+    def __init__(self, inner: tokenizers.Tokenizer | MappedTokenizer) -> None:
         """Wrap a loaded tokenizer.
 
         Raises:
             CheckpointError: it is not Gemma's.
         """
-        if inner.token_to_id(IMAGE_SOFT_TOKEN) is None:
+        if isinstance(inner, tokenizers.Tokenizer):
+            inner = tokenizer_state.put_right(inner)
+        if isinstance(inner, tokenizers.Tokenizer) and inner.token_to_id(IMAGE_SOFT_TOKEN) is None:
             inner.add_special_tokens([AddedToken(IMAGE_SOFT_TOKEN, normalized=False, special=True)])
         self._inner = inner
         self.bos_id = self._required(BOS)
@@ -67,7 +70,9 @@ class Tokenizer:
             raise CheckpointError(f"{path}: not found; a checkpoint needs its tokenizer.json")
         try:
             inner = tokenizers.Tokenizer.from_file(str(path))
-        except Exception:  # tokenizers raises bare Exception, with a message of many lines
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException:  # tokenizers raises bare Exception, with a message of many lines, or Rust's panics
             raise CheckpointError(f"{path}: not a readable tokenizer.json; download it again") from None
         return cls(inner)
 
@@ -84,7 +89,16 @@ class Tokenizer:
 
     def save(self, path: Path) -> None:
         """Write it as a `tokenizer.json`, which `from_file` and other programs read."""
-        path.write_text(self._inner.to_str(), encoding="utf-8")
+        path.write_text(self.to_json(), encoding="utf-8")
+
+    def to_json(self) -> str:
+        """The text of a `tokenizer.json`."""
+        return self._inner.to_str()
+
+    def prepare(self) -> None:
+        """Build what long texts need now (seconds, where the tokenizer came from a cache) and not at the first one."""
+        if isinstance(self._inner, MappedTokenizer):
+            self._inner.whole()
 
     def _required(self, token: str) -> int:
         index = self._inner.token_to_id(token)
@@ -100,6 +114,8 @@ class Tokenizer:
     @functools.cached_property
     def longest_token(self) -> int:
         """Characters that a token spells at most, so a text of n has n / this tokens at least."""
+        if isinstance(self._inner, MappedTokenizer):
+            return self._inner.longest
         return max(map(len, self._inner.get_vocab(with_added_tokens=True)))
 
     def token_to_id(self, token: str) -> int | None:

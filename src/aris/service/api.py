@@ -16,6 +16,7 @@ from aris.backends import GenerationOptions, NativeBackend, ReplyStream
 from aris.backends import Usage as BackendUsage
 from aris.engine import ContextLengthError, EngineBusy
 from aris.errors import ArisError
+from aris.service.body import Bodies, ClientLeftError
 from aris.service.errors import RETRY_AFTER_S, ApiError, bad_request, busy, refused
 from aris.service.generation import Dispatcher, Generation
 from aris.service.metrics import Metrics
@@ -27,15 +28,11 @@ T = TypeVar("T")
 Stream = TypeVar("Stream", bound=ReplyStream)
 
 
-class ClientLeftError(Exception):
-    """The caller has closed the connection; nobody reads a response."""
-
-
 class Api:
     """A served model.
 
     Attributes:
-        backend, settings, metrics, dispatcher: its parts.
+        backend, settings, metrics, dispatcher, bodies: its parts.
         name: by which callers name it. Its adapters have names of their own, as models beside it.
 
     Raises:
@@ -51,7 +48,13 @@ class Api:
             raise ArisError(f"serve: an adapter has the model's name, {self.name!r:.100}; give it another")
         self.metrics = Metrics(self.engine_facts)
         self.dispatcher = Dispatcher(self.limits.sequences, self.limits.image_bytes, self.metrics)
+        self.bodies = Bodies(self.limits)
         self._created = int(time.time())
+
+    def close(self) -> None:
+        """Cancel everything."""
+        self.dispatcher.close()
+        self.bodies.close()
 
     @property
     def can_think(self) -> bool:

@@ -10,14 +10,15 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from aris import __version__
 from aris.backends import NativeBackend
 from aris.backends.memory import give_back_freed
 from aris.service.access_log import AccessLog
-from aris.service.api import Api, ClientLeftError
-from aris.service.body import BodyLimit
+from aris.service.api import Api
+from aris.service.body import ClientLeftError
 from aris.service.chat import answer_chat
 from aris.service.completions import answer_completion
 from aris.service.errors import ApiError, from_validation
@@ -72,7 +73,7 @@ def create_app(backend: NativeBackend, settings: Settings | None = None) -> Fast
             yield
         finally:
             tidying.cancel()
-            api.dispatcher.close()
+            api.close()
             backend.engine.stop()
 
     # No pages at /docs: they load scripts from elsewhere.
@@ -82,9 +83,9 @@ def create_app(backend: NativeBackend, settings: Settings | None = None) -> Fast
     )  # fmt: skip
     app.state.api = api
     _routes(app, api)
+    _describe_bodies(app)
     _error_handlers(app)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, limits=settings.limits)
     app.add_middleware(Guard, api_key=settings.api_key)
     app.add_middleware(AccessLog, metrics=api.metrics)
     return app
@@ -98,21 +99,26 @@ async def _give_back(every_s: float) -> None:
 
 
 def _routes(app: FastAPI, api: Api) -> None:
+    # Bodies are read by ours (see `body`): FastAPI would read and parse them whole, on the event loop.
     @app.post(
         "/v1/chat/completions",
         response_model=None,
         responses={200: {"model": ChatCompletion, "content": _STREAM}, **_ERRORS},
+        openapi_extra=_takes(ChatRequest),
     )
-    async def chat_completions(request: Request, body: ChatRequest) -> Response:
+    async def chat_completions(request: Request) -> Response:
         """Answer a conversation."""
-        return await answer_chat(api, request, body)
+        return await answer_chat(api, request)
 
     @app.post(
-        "/v1/completions", response_model=None, responses={200: {"model": Completion, "content": _STREAM}, **_ERRORS}
+        "/v1/completions",
+        response_model=None,
+        responses={200: {"model": Completion, "content": _STREAM}, **_ERRORS},
+        openapi_extra=_takes(CompletionRequest),
     )
-    async def completions(request: Request, body: CompletionRequest) -> Response:
+    async def completions(request: Request) -> Response:
         """Continue a prompt (legacy)."""
-        return await answer_completion(api, request, body)
+        return await answer_completion(api, request)
 
     reading: dict[int | str, dict[str, Any]] = {status: _ERRORS[status] for status in (401, 403, 404)}
 
@@ -137,6 +143,31 @@ def _routes(app: FastAPI, api: Api) -> None:
     async def metrics() -> Response:
         """Prometheus' text format."""
         return Response(api.metrics.exposition(), media_type=CONTENT_TYPE)
+
+
+_REFERENCE = "#/components/schemas/{model}"
+
+
+def _takes(kind: type[BaseModel]) -> dict[str, Any]:
+    """The description of a route's body."""
+    schema = {"$ref": _REFERENCE.format(model=kind.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _describe_bodies(app: FastAPI) -> None:
+    """Add the schemas of bodies to the application's description, which FastAPI does for those that it reads."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        made = described()
+        schemas = made.setdefault("components", {}).setdefault("schemas", {})
+        for kind in (ChatRequest, CompletionRequest):
+            if kind.__name__ not in schemas:
+                own = kind.model_json_schema(ref_template=_REFERENCE)
+                schemas |= own.pop("$defs", {}) | {kind.__name__: own}
+        return made
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _error_handlers(app: FastAPI) -> None:

@@ -10,30 +10,45 @@ from functools import partial
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
-from aris.backends import Reply, ReplyStream
+from aris.backends import NativeBackend, ReplyStream, Usage
+from aris.prompting import Prompt
 from aris.service.api import FINGERPRINT, Api, new_id, usage_of, while_connected
+from aris.service.chat_choice import ChoiceWriter, joined
 from aris.service.conversion import conversation
 from aris.service.failures import failure
-from aris.service.generation import Ended, Event, Generation, Piece
-from aris.service.logprobs import PromptLogprobs, chat_logprobs, prompt_logprobs
+from aris.service.generation import Ended, Generation, Work
+from aris.service.logprobs import PromptLogprobs, prompt_logprobs
 from aris.service.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
-from aris.service.schemas.chat import ChatChoice, ChatResponseMessage, ChunkChoice, Delta
+from aris.service.schemas.chat import ChunkChoice, Delta
 from aris.service.sse import DONE, EventStream, error_event, event
 
 
-async def answer_chat(api: Api, request: Request, body: ChatRequest) -> Response:
+async def answer_chat(api: Api, request: Request) -> Response:
     """Answer a conversation, whole or as a stream.
 
     Raises:
         ApiError: the request is refused.
         ClientLeftError: the caller has left.
     """
-    adapter = api.adapter(body.model)
-    choices = body.n or 1
-    api.require_choices(choices)
-    prepared = await api.dispatcher.prepare(partial(_prepare, api, body, choices, adapter))
+    async with api.bodies.read(request, ChatRequest) as body:
+        adapter = api.adapter(body.model)
+        api.require_choices(body.n or 1)
+        work = partial(_prepare, api, body, adapter)
+        prepared = await while_connected(request, api.dispatcher.prepare(work))
+        del work
+        # What is in the messages takes megabytes, and is in the prompt now.
+        body = body.model_copy(update={"messages": [], "tools": body.tools and body.tools[:1]})
+    told: PromptLogprobs | None = None
+    try:
+        if body.prompt_logprobs is not None:
+            score = partial(_score, api, api.backend.with_adapter(adapter), body, prepared.prompt)
+            told = await while_connected(request, api.dispatcher.score(score))
+    except BaseException:
+        for stream in prepared.streams:
+            stream.close()
+        raise
     generation = api.start(prepared.streams, prepared.image_bytes)
-    answer = _Answer(api, body, prepared.prompt_logprobs)
+    answer = _Answer(api, body, told)
     if body.stream:
         return EventStream(answer.stream(generation), generation.cancel)
     try:
@@ -46,25 +61,25 @@ async def answer_chat(api: Api, request: Request, body: ChatRequest) -> Response
 class _Prepared:
     streams: Sequence[ReplyStream]
     image_bytes: int
-    prompt_logprobs: PromptLogprobs | None
+    prompt: Prompt
 
 
-def _prepare(api: Api, body: ChatRequest, choices: int, adapter: str | None) -> _Prepared:
-    asked = conversation(body, api.limits, can_think=api.can_think)
+def _prepare(api: Api, body: ChatRequest, adapter: str | None, work: Work) -> _Prepared:
+    work.going()
+    asked = conversation(body, api.limits, can_think=api.can_think, going=work.going)
     options = replace(asked.options, adapter=adapter)
-    streams = api.opened(partial(api.backend.streams, asked.messages, thoughts=True), options, choices)
-    pixels = streams[0].prompt.pixel_values
-    image_bytes = 0 if pixels is None else pixels.nbytes
-    if body.prompt_logprobs is None:
-        return _Prepared(streams, image_bytes, None)
-    backend, top, start = api.backend.with_adapter(adapter), body.prompt_logprobs, body.logprob_start_len
-    try:
-        tokens = api.checked(lambda: backend.prompt_logprobs(streams[0].prompt, top, start))
-    except BaseException:
-        for stream in streams:
-            stream.close()
-        raise
-    return _Prepared(streams, image_bytes, prompt_logprobs(tokens, api.backend.tokenizer.id_to_token))
+    streams = api.opened(partial(api.backend.streams, asked.messages, thoughts=True), options, body.n or 1)
+    prompt = streams[0].prompt
+    return _Prepared(streams, 0 if prompt.pixel_values is None else prompt.pixel_values.nbytes, prompt)
+
+
+def _score(api: Api, backend: NativeBackend, body: ChatRequest, prompt: Prompt, work: Work) -> PromptLogprobs:
+    work.going()
+    top, start = body.prompt_logprobs or 0, body.logprob_start_len
+    tokens = api.checked(
+        lambda: backend.prompt_logprobs(prompt, top, start, submitted=lambda each: work.on_leave(each.cancel))
+    )
+    return prompt_logprobs(tokens, api.backend.tokenizer.id_to_token)
 
 
 class _Answer:
@@ -77,73 +92,46 @@ class _Answer:
         self._model = body.model or api.name
         self._id = new_id("chatcmpl")
         self._created = int(time.time())
+        self._writers = [ChoiceWriter(index, body, api.markup) for index in range(body.n or 1)]
 
     async def whole(self, generation: Generation) -> Response:
-        """The answer in one."""
-        replies: dict[int, Reply] = {}
+        """The answer in one: what the chunks of a stream would add up to."""
+        chunks: list[list[ChunkChoice]] = [[] for _ in self._writers]
+        usages: dict[int, Usage] = {}
         async for each in generation.events():
             if isinstance(each, Ended):
-                replies[each.choice] = each.reply
-        ordered = [replies[index] for index in sorted(replies)]
+                usages[each.choice] = each.reply.usage
+            chunks[each.choice] += self._writers[each.choice].write(each)
         completion = ChatCompletion(
             id=self._id,
             created=self._created,
             model=self._model,
-            choices=[self._choice(index, reply) for index, reply in enumerate(ordered)],
-            usage=usage_of([reply.usage for reply in ordered]),
+            choices=[joined(own, with_logprobs=bool(self._body.logprobs)) for own in chunks],
+            usage=usage_of([usages[index] for index in sorted(usages)]),
             system_fingerprint=FINGERPRINT,
             prompt_logprobs=self._prompt_logprobs,
         )
         return JSONResponse(completion.model_dump(mode="json"))
 
-    def _choice(self, index: int, reply: Reply) -> ChatChoice:
-        thoughts = reply.thinking if self._body.include_reasoning else None
-        logprobs = None if reply.logprobs is None else chat_logprobs(reply.logprobs, self._api.markup)
-        assert reply.finish_reason != "aborted"
-        return ChatChoice(
-            index=index,
-            message=ChatResponseMessage(content=reply.text, reasoning_content=thoughts),
-            logprobs=logprobs,
-            finish_reason=reply.finish_reason,
-        )
-
     async def stream(self, generation: Generation) -> AsyncIterator[bytes]:
         """The answer as events."""
-        usages: dict[int, Reply] = {}
+        usages: dict[int, Usage] = {}
         try:
-            for index in range(self._body.n or 1):
+            for index in range(len(self._writers)):
                 yield self._chunk(ChunkChoice(
                     index=index, delta=Delta(role="assistant", content=""), logprobs=None, finish_reason=None
                 ))  # fmt: skip
             async for each in generation.events():
                 if isinstance(each, Ended):
-                    usages[each.choice] = each.reply
-                chunk = self._of(each)
-                if chunk is not None:
+                    usages[each.choice] = each.reply.usage
+                for chunk in self._writers[each.choice].write(each):
                     yield self._chunk(chunk)
             if self._body.includes_usage:
-                total = usage_of([reply.usage for _, reply in sorted(usages.items())])
+                total = usage_of([usages[index] for index in sorted(usages)])
                 yield event(self._frame([]).model_copy(update={"usage": total}))
         except Exception as error:
             yield error_event(failure(error, self._api.metrics).body)
         yield DONE
-
-    def _of(self, each: Event) -> ChunkChoice | None:
-        logprobs = chat_logprobs(each.logprobs, self._api.markup) if self._body.logprobs else None
-        if logprobs is not None and not logprobs.content:
-            logprobs = None
-        if isinstance(each, Piece):
-            if each.kind == "thought":
-                if not self._body.include_reasoning:
-                    return None
-                delta = Delta(reasoning_content=each.text)
-            else:
-                delta = Delta(content=each.text)
-            return ChunkChoice(index=each.choice, delta=delta, logprobs=logprobs, finish_reason=None)
-        assert each.reply.finish_reason != "aborted"
-        return ChunkChoice(
-            index=each.choice, delta=Delta(), logprobs=logprobs, finish_reason=each.reply.finish_reason
-        )
 
     def _chunk(self, choice: ChunkChoice) -> bytes:
         return event(self._frame([choice]))

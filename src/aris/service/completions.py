@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,12 +17,14 @@ from aris.service.api import FINGERPRINT, Api, new_id, usage_of, while_connected
 from aris.service.conversion import completion_options
 from aris.service.errors import bad_request, refused
 from aris.service.failures import failure
-from aris.service.generation import Ended, Generation
+from aris.service.generation import Ended, Event, Generation, Work
 from aris.service.logprobs import LegacyLogprobs
 from aris.service.raw import continue_tokens, prompt_logprobs
 from aris.service.schemas import Completion, CompletionRequest
 from aris.service.schemas.completions import CompletionChoice, CompletionLogprobs
 from aris.service.sse import DONE, EventStream, error_event, event
+
+Prompt = str | list[int]
 
 
 @dataclass(frozen=True)
@@ -33,20 +35,35 @@ class _Echo:
     logprobs: tuple[TokenLogprob, ...]
 
 
-async def answer_completion(api: Api, request: Request, body: CompletionRequest) -> Response:
+async def answer_completion(api: Api, request: Request) -> Response:
     """Continue each prompt, `n` times.
 
     Raises:
         ApiError: the request is refused.
         ClientLeftError: the caller has left.
     """
-    adapter = api.adapter(body.model)
-    prompts = body.prompts
-    per_prompt = body.n or 1
-    api.require_choices(len(prompts) * per_prompt)
-    prepared = await api.dispatcher.prepare(partial(_prepare, api, body, prompts, per_prompt, adapter))
+    async with api.bodies.read(request, CompletionRequest) as body:
+        adapter = api.adapter(body.model)
+        prompts = body.prompts
+        api.require_choices(len(prompts) * (body.n or 1))
+        options = replace(completion_options(body, api.limits), adapter=adapter)
+        work = partial(_prepare, api, body, prompts, options)
+        prepared = await while_connected(request, api.dispatcher.prepare(work))
+        del work
+        body = body.model_copy(update={"prompt": ""})
+    echoes: list[_Echo | None] = [None] * len(prompts)
+    try:
+        if body.echo:
+            score = partial(_echoes, api, body, prompts, prepared.token_ids, options)
+            pool = api.dispatcher.prepare if body.logprobs is None else api.dispatcher.score
+            echoes = await while_connected(request, pool(score))
+    except BaseException:
+        for stream in prepared.streams:
+            stream.close()
+        raise
     generation = api.start(prepared.streams)
-    answer = _Answer(api, body, prepared.echoes, len(prompts))
+    answer = _Answer(api, body, [echo for echo in echoes for _ in range(body.n or 1)], len(prompts))
+    del prepared
     if body.stream:
         return EventStream(answer.stream(generation), generation.cancel)
     try:
@@ -58,24 +75,22 @@ async def answer_completion(api: Api, request: Request, body: CompletionRequest)
 @dataclass(frozen=True)
 class _Prepared:
     streams: list[ReplyStream]  # prompt by prompt, the choices of one side by side
-    echoes: list[_Echo | None]  # for each stream
+    token_ids: list[list[int]]  # of each prompt
 
 
 def _prepare(
-    api: Api, body: CompletionRequest, prompts: list[str | list[int]], per_prompt: int, adapter: str | None
+    api: Api, body: CompletionRequest, prompts: list[Prompt], options: GenerationOptions, work: Work
 ) -> _Prepared:
-    options = replace(completion_options(body, api.limits), adapter=adapter)
     streams: list[ReplyStream] = []
-    echoes: list[_Echo | None] = []
+    token_ids: list[list[int]] = []
     for prompt in prompts:
-        token_ids = _token_ids(api, prompt)
-        make = partial(continue_tokens, api.backend, token_ids)
-        streams += api.opened(make, options, per_prompt)
-        echoes += [_echo(api, body, prompt, token_ids, options)] * per_prompt
-    return _Prepared(streams, echoes)
+        work.going()
+        token_ids.append(_token_ids(api, prompt))
+        streams += api.opened(partial(continue_tokens, api.backend, token_ids[-1]), options, body.n or 1)
+    return _Prepared(streams, token_ids)
 
 
-def _token_ids(api: Api, prompt: str | list[int]) -> list[int]:
+def _token_ids(api: Api, prompt: Prompt) -> list[int]:
     tokenizer = api.backend.tokenizer
     if isinstance(prompt, str):
         text = prompt
@@ -92,16 +107,20 @@ def _token_ids(api: Api, prompt: str | list[int]) -> list[int]:
     return prompt
 
 
-def _echo(
-    api: Api, body: CompletionRequest, prompt: str | list[int], token_ids: list[int], options: GenerationOptions
-) -> _Echo | None:
-    if not body.echo:
-        return None
-    logprobs: tuple[TokenLogprob, ...] = ()
-    if body.logprobs is not None:
-        backend, top = api.backend.with_adapter(options.adapter), options.top_logprobs or 0
-        logprobs = api.checked(lambda: prompt_logprobs(backend, token_ids, top))
-    return _Echo(prompt if isinstance(prompt, str) else api.backend.tokenizer.decode(token_ids), logprobs)
+def _echoes(
+    api: Api, body: CompletionRequest, prompts: list[Prompt], token_ids: list[list[int]], options: GenerationOptions,
+    work: Work,
+) -> list[_Echo | None]:  # fmt: skip
+    echoes: list[_Echo | None] = []
+    backend, top = api.backend.with_adapter(options.adapter), body.logprobs
+    for prompt, ids in zip(prompts, token_ids, strict=True):
+        work.going()
+        logprobs: tuple[TokenLogprob, ...] = ()
+        if top is not None:
+            read = partial(prompt_logprobs, backend, ids, top, lambda each: work.on_leave(each.cancel))
+            logprobs = api.checked(read)
+        echoes.append(_Echo(prompt if isinstance(prompt, str) else api.backend.tokenizer.decode(ids), logprobs))
+    return echoes
 
 
 class _Answer:
@@ -118,24 +137,14 @@ class _Answer:
         self._logprobs = [LegacyLogprobs(api.markup, body.logprobs or 0) for _ in echoes]
 
     async def whole(self, generation: Generation) -> Response:
-        """The response in one."""
-        choices: dict[int, CompletionChoice] = {}
+        """The response in one: what the pieces of a stream would add up to."""
+        pieces = [self._opening(index) for index in range(len(self._echoes))]
         usages: dict[int, BackendUsage] = {}
         async for each in generation.events():
             if isinstance(each, Ended):
-                reply = each.reply
-                assert reply.finish_reason != "aborted"
-                text, before = self._opening(each.choice)
-                written = self._only_echo
-                choices[each.choice] = CompletionChoice(
-                    index=each.choice,
-                    text=text if written else text + reply.text,
-                    logprobs=self._form(each.choice, () if written else reply.logprobs or (), before),
-                    finish_reason="length" if written else reply.finish_reason,
-                )
-                usages[each.choice] = self._usage(reply.usage)
-        ordered = [choices[index] for index in sorted(choices)]
-        completion = self._frame(ordered)
+                usages[each.choice] = self._usage(each.reply.usage)
+            pieces[each.choice] += self._write(each)
+        completion = self._frame([_joined(own) for own in pieces])
         completion.usage = usage_of([usages[index] for index in sorted(usages)], self._prompts)
         return JSONResponse(completion.model_dump(mode="json"))
 
@@ -143,20 +152,14 @@ class _Answer:
         """The response as events."""
         usages: dict[int, BackendUsage] = {}
         try:
-            for index, echo in enumerate(self._echoes):
-                if echo is not None:
-                    yield self._chunk(index, echo.text, (), prompt=echo.logprobs)
+            for index in range(len(self._echoes)):
+                for piece in self._opening(index):
+                    yield self._chunk(piece)
             async for each in generation.events():
                 if isinstance(each, Ended):
-                    reply = each.reply
-                    usages[each.choice] = self._usage(reply.usage)
-                    assert reply.finish_reason != "aborted"
-                    if self._only_echo:
-                        yield self._chunk(each.choice, "", (), "length")
-                    else:
-                        yield self._chunk(each.choice, "", each.logprobs, reply.finish_reason)
-                elif not self._only_echo:
-                    yield self._chunk(each.choice, each.text, each.logprobs)
+                    usages[each.choice] = self._usage(each.reply.usage)
+                for piece in self._write(each):
+                    yield self._chunk(piece)
             if self._body.includes_usage:
                 total = usage_of([usages[index] for index in sorted(usages)], self._prompts)
                 yield event(self._frame([]).model_copy(update={"usage": total}))
@@ -172,24 +175,29 @@ class _Answer:
     def _usage(self, usage: BackendUsage) -> BackendUsage:
         return BackendUsage(usage.prompt_tokens, 0, usage.images) if self._only_echo else usage
 
-    def _opening(self, index: int) -> tuple[str, tuple[TokenLogprob, ...]]:
+    def _opening(self, index: int) -> list[CompletionChoice]:
         """What stands before the choice's own text."""
         echo = self._echoes[index]
-        return ("", ()) if echo is None else (echo.text, echo.logprobs)
+        return [] if echo is None else [self._piece(index, echo.text, (), prompt=echo.logprobs)]
 
-    def _form(
-        self, index: int, tokens: tuple[TokenLogprob, ...], prompt: tuple[TokenLogprob, ...] = ()
-    ) -> CompletionLogprobs | None:
-        return None if self._body.logprobs is None else self._logprobs[index].add(tokens, prompt=prompt)
+    def _write(self, each: Event) -> list[CompletionChoice]:
+        """What an event adds to its choice."""
+        if not isinstance(each, Ended):
+            return [] if self._only_echo else [self._piece(each.choice, each.text, each.logprobs)]
+        reason = each.reply.finish_reason
+        assert reason != "aborted"
+        if self._only_echo:
+            return [self._piece(each.choice, "", ()).model_copy(update={"finish_reason": "length"})]
+        last = self._piece(each.choice, "", each.logprobs)
+        return [last.model_copy(update={"finish_reason": reason, "stop_reason": each.reply.stop_reason})]
 
-    def _chunk(
-        self, index: int, text: str, tokens: tuple[TokenLogprob, ...], finish: str | None = None, *,
-        prompt: tuple[TokenLogprob, ...] = (),
-    ) -> bytes:  # fmt: skip
-        choice = CompletionChoice(
-            index=index, text=text, logprobs=self._form(index, tokens, prompt),
-            finish_reason="stop" if finish == "stop" else "length" if finish == "length" else None,
-        )  # fmt: skip
+    def _piece(
+        self, index: int, text: str, tokens: tuple[TokenLogprob, ...], *, prompt: tuple[TokenLogprob, ...] = ()
+    ) -> CompletionChoice:
+        logprobs = None if self._body.logprobs is None else self._logprobs[index].add(tokens, prompt=prompt)
+        return CompletionChoice(index=index, text=text, logprobs=logprobs, finish_reason=None)
+
+    def _chunk(self, choice: CompletionChoice) -> bytes:
         frame = self._frame([choice])
         return event(frame.model_copy(update={"usage": None}) if self._body.includes_usage else frame)
 
@@ -202,3 +210,22 @@ class _Answer:
             choices=choices,
             system_fingerprint=FINGERPRINT,
         )
+
+
+def _joined(pieces: Sequence[CompletionChoice]) -> CompletionChoice:
+    """The choice that its pieces add up to."""
+    told = [piece.logprobs for piece in pieces if piece.logprobs is not None]
+    logprobs: CompletionLogprobs | None = None
+    if told:
+        logprobs = CompletionLogprobs(
+            text_offset=[at for each in told for at in each.text_offset],
+            token_logprobs=[value for each in told for value in each.token_logprobs],
+            tokens=[token for each in told for token in each.tokens],
+            top_logprobs=(
+                None
+                if told[0].top_logprobs is None
+                else [top for each in told for top in each.top_logprobs or ()]
+            ),
+        )
+    text = "".join(piece.text for piece in pieces)
+    return pieces[-1].model_copy(update={"text": text, "logprobs": logprobs})

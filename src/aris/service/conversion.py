@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from aris.backends import GenerationOptions, Grammar
 from aris.errors import ArisError
-from aris.prompting import Image, Message, Text
-from aris.prompting.messages import Role
+from aris.prompting import Message
 from aris.service.errors import bad_request, refused, too_large
-from aris.service.images import ImageReader
-from aris.service.schemas import (
-    AssistantMessage,
-    ChatMessage,
-    ChatRequest,
-    CompletionRequest,
-    ImagePart,
-    JsonSchemaFormat,
-    RefusalPart,
-    SystemMessage,
-    TextPart,
-)
+from aris.service.schemas import ChatRequest, CompletionRequest, NamedTool, Tool
 from aris.service.schemas.common import Sampling
 from aris.service.settings import Limits
+from aris.service.tools import call_grammar, instructions
+from aris.service.turns import turns
 
 # OpenAI's defaults where a request says nothing.
 TEMPERATURE, COMPLETION_TOKENS = 1.0, 16
@@ -37,28 +27,23 @@ class Conversation:
     options: GenerationOptions
 
 
-def conversation(request: ChatRequest, limits: Limits, *, can_think: bool) -> Conversation:
+def conversation(
+    request: ChatRequest, limits: Limits, *, can_think: bool, going: Callable[[], None] = lambda: None
+) -> Conversation:
     """Messages and options of a chat request. Decodes its images, so not for the event loop.
 
     Args:
         request: as it came.
         limits: of the server.
         can_think: whether the model was trained to think first.
+        going: is called between its parts, and raises where the work is for nobody any more.
 
     Raises:
         ApiError: the request is malformed or beyond the limits.
     """
-    reader = ImageReader(limits)
-    system: list[str] = []
-    messages: list[Message] = []
-    for index, message in enumerate(request.messages):
-        if isinstance(message, SystemMessage) and not messages:
-            system.append(_text(message))
-        else:
-            messages.append(_message(message, reader, f"messages.{index}"))
-    if system:
-        # Several instructions in a row, as some clients send them, are one to Gemma.
-        messages.insert(0, Message("system", (Text("\n\n".join(system)),)))
+    tools = list(request.tools or ()) if request.calls else []
+    parallel = request.parallel_tool_calls is not False
+    messages = turns(request.messages, limits, instructions(tools, parallel=parallel) if tools else None, going)
     if request.thinks and not can_think:
         raise bad_request("this model was not trained to think first; leave reasoning_effort out", "reasoning_effort")
     options = replace(
@@ -68,7 +53,21 @@ def conversation(request: ChatRequest, limits: Limits, *, can_think: bool) -> Co
         continue_final_message=request.continue_final_message,
         pan_and_scan=None if request.mm_processor_kwargs is None else request.mm_processor_kwargs.do_pan_and_scan,
     )
+    if tools:
+        named = request.tool_choice.function.name if isinstance(request.tool_choice, NamedTool) else None
+        allowed = [tool for tool in tools if named in (None, tool.function.name)]
+        options = replace(options, grammar=_calls(allowed, request.calls != "auto", parallel and named is None, limits))
     return Conversation(messages, options)
+
+
+def _calls(tools: list[Tool], must: bool, parallel: bool, limits: Limits) -> Grammar:
+    try:
+        grammar = call_grammar(tools, must=must, parallel=parallel)
+    except ArisError as error:
+        raise refused(error, "tools") from None
+    if len(grammar.definition.encode()) > limits.schema_bytes:
+        raise too_large(f"the tools are larger than {limits.schema_bytes:,} bytes", "tools")
+    return grammar
 
 
 def completion_options(request: CompletionRequest, limits: Limits) -> GenerationOptions:
@@ -84,15 +83,27 @@ def _options(request: Sampling, limits: Limits, asked: int | None) -> Generation
         )
     grammar = _grammar(request, limits)
     temperature = TEMPERATURE if request.temperature is None else request.temperature
+    most = limits.output_tokens if asked is None else asked
+    if (request.min_tokens or 0) > most:
+        raise bad_request(f"min_tokens is {request.min_tokens:,}, more than the {most:,} of max_tokens", "min_tokens")
     try:
         options = GenerationOptions(
-            max_tokens=limits.output_tokens if asked is None else asked,
+            max_tokens=most,
             temperature=temperature,
             top_k=max(0, request.top_k or 0),
             top_p=1.0 if request.top_p is None else request.top_p,
             min_p=request.min_p or 0.0,
             seed=request.seed,
             stop=request.stop_strings,
+            repetition_penalty=1.0 if request.repetition_penalty is None else request.repetition_penalty,
+            presence_penalty=request.presence_penalty or 0.0,
+            frequency_penalty=request.frequency_penalty or 0.0,
+            min_tokens=request.min_tokens or 0,
+            stop_token_ids=tuple(request.stop_token_ids or ()),
+            ignore_eos=bool(request.ignore_eos),
+            logit_bias={int(token): value for token, value in (request.logit_bias or {}).items()},
+            bad_words=tuple(request.bad_words or ()),
+            include_stop=bool(request.include_stop_str_in_output),
         )
         return replace(options, grammar=grammar)
     except ArisError as error:
@@ -101,51 +112,14 @@ def _options(request: Sampling, limits: Limits, asked: int | None) -> Generation
 
 def _grammar(request: Sampling, limits: Limits) -> Grammar | None:
     """What the answer is held to; None for any text."""
-    name, value = _constraint(request)
-    if name is None:
+    if not request.constraints:
         return None
-    if len(str(value).encode()) > limits.schema_bytes:
-        raise too_large(f"the {name.replace('_', ' ')} is larger than {limits.schema_bytes:,} bytes", "response_format")
+    field, name, value = request.constraints[0]
+    if len(str(value).encode("utf-8", "replace")) > limits.schema_bytes:
+        raise too_large(f"{field}: the {name.replace('_', ' ')} is larger than {limits.schema_bytes:,} bytes", field)
     try:
-        grammar: Grammar = getattr(Grammar, name)(value)
+        make = getattr(Grammar, name)
+        grammar: Grammar = make() if value is None else make(value)
         return grammar
     except ArisError as error:
-        raise refused(error, "response_format") from None
-
-
-def _constraint(request: Sampling) -> tuple[str | None, Any]:
-    """(constructor of `Grammar`, its argument)."""
-    given = request.structured_outputs
-    if given is not None:
-        if given.json_ is not None:
-            return "json_schema", given.json_
-        return ("regex", given.regex) if given.regex is not None else ("choice", given.choice)
-    wanted = getattr(request, "response_format", None)
-    if wanted is None or wanted.type == "text":
-        return None, None
-    if isinstance(wanted, JsonSchemaFormat):
-        return "json_schema", wanted.json_schema.schema_ or {"type": "object"}
-    return "json_schema", {"type": "object"}
-
-
-def _text(message: SystemMessage) -> str:
-    if isinstance(message.content, str):
-        return message.content
-    return "".join(part.text for part in message.content)
-
-
-def _message(message: ChatMessage, reader: ImageReader, where: str) -> Message:
-    if isinstance(message, SystemMessage):
-        raise bad_request(f"{where}: instructions stand before the conversation, not inside it", where)
-    role: Role = "assistant" if isinstance(message, AssistantMessage) else "user"
-    if isinstance(message.content, str):
-        return Message(role, (Text(message.content),))
-    parts: list[Text | Image] = []
-    for index, part in enumerate(message.content):
-        if isinstance(part, TextPart):
-            parts.append(Text(part.text))
-        elif isinstance(part, ImagePart):
-            parts.append(reader.read(part.image_url.url, f"{where}.content.{index}.image_url"))
-        elif isinstance(part, RefusalPart):
-            parts.append(Text(part.refusal))
-    return Message(role, tuple(parts))
+        raise refused(error, field) from None

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from aris.errors import ArisError, CheckpointError
+from aris.service.schemas.common import REFUSED_FIELD
 
 INVALID = "invalid_request_error"
 # Seconds after which a caller that was refused because of others may try again.
@@ -77,17 +78,21 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> ApiError:
     # Of a union every arm complains; the one that got furthest into the value is the one that was meant.
     field = errors[0]["loc"][:2]
     first = max((each for each in errors if each["loc"][:2] == field), key=lambda each: len(each["loc"]))
-    where = [str(part) for part in first["loc"] if part != "body"]
+    where = [str(part) for part in first["loc"]]
     # Arms name themselves in the path; the reader looks for the field.
-    path = ".".join(part for part in where if not _is_arm(part))
-    if first["type"] == "json_invalid":
-        return bad_request(f"the body is not valid JSON: {first.get('ctx', {}).get('error', 'cannot be parsed')}")
+    path = ".".join(part for at, part in enumerate(where) if not _is_arm(where, at))
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "model_attributes_type":
         message = "Input should be an object"
+    if first["type"] == REFUSED_FIELD:
+        name = str(first["ctx"]["field"])
+        return bad_request(f"{path}: {message}" if path else message, f"{path}.{name}" if path else name)
     return bad_request(f"{path}: {message}" if path else message, path or None)
 
 
-def _is_arm(part: str) -> bool:
-    """Whether a part of an error's path names a type of a union, as "list[str]" or "constrained-str"."""
-    return "[" in part or part in ("str", "int", "constrained-str", "user", "system", "developer", "assistant")
+def _is_arm(where: Sequence[str], at: int) -> bool:
+    """Whether a part of an error's path names a type of a union, as "list[str]", "constrained-str" or a role."""
+    part = where[at]
+    if at == 2 and where[0] == "messages":
+        return True
+    return "[" in part or part in ("str", "int", "bool", "constrained-str", "literal", "NamedTool")

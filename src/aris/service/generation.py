@@ -19,7 +19,42 @@ from aris.service.errors import RETRY_AFTER_S, ApiError, busy
 from aris.service.metrics import Metrics
 
 _PREPARING = 4
+_SCORING = 16
 T = TypeVar("T")
+
+
+class WorkLeftError(Exception):
+    """Nobody waits for this work any more."""
+
+
+class Work:
+    """Preparation or scoring in a thread, for a caller who may leave meanwhile."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left = False
+        self._stops: list[Callable[[], None]] = []
+
+    def going(self) -> None:
+        """Raise `WorkLeftError` if nobody waits for it any more. To be called between its parts."""
+        if self._left:
+            raise WorkLeftError
+
+    def on_leave(self, stop: Callable[[], None]) -> None:
+        """Have something stopped when the caller leaves; at once if it has."""
+        with self._lock:
+            if not self._left:
+                self._stops.append(stop)
+                return
+        stop()
+
+    def leave(self) -> None:
+        """The caller has left."""
+        with self._lock:
+            self._left = True
+            stops, self._stops = self._stops, []
+        for stop in stops:
+            stop()
 
 
 @dataclass(frozen=True)
@@ -141,6 +176,9 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._readers = ThreadPoolExecutor(sequences, thread_name_prefix="aris-answer")
         self._preparing = ThreadPoolExecutor(_PREPARING, thread_name_prefix="aris-prepare")
+        # Apart from preparing: scores wait for the engine, and what needs none must not wait for them.
+        self._scoring = ThreadPoolExecutor(min(sequences, _SCORING), thread_name_prefix="aris-score")
+        self._scores = 0
         self._generations: set[Generation] = set()
 
     @property
@@ -148,9 +186,26 @@ class Dispatcher:
         """Sequences in progress or waiting."""
         return self._active
 
-    async def prepare(self, work: Callable[[], T]) -> T:
-        """Do what takes the processor a while (decoding images, tokenising) outside the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._preparing, work)
+    async def prepare(self, work: Callable[[Work], T]) -> T:
+        """Do what takes the processor a while (decoding images, tokenising) outside the event loop.
+
+        If this is cancelled, work that has not begun is not, and other work is told (see `Work`).
+        """
+        return await _cancellable(self._preparing, work)
+
+    async def score(self, work: Callable[[Work], T]) -> T:
+        """Do what waits for the engine to read something; cancelled likewise.
+
+        Raises:
+            ApiError: 429, as much is being scored as may be.
+        """
+        if self._scores >= self._room:
+            raise busy(RETRY_AFTER_S)
+        self._scores += 1
+        try:
+            return await _cancellable(self._scoring, work)
+        finally:
+            self._scores -= 1
 
     def require_room(self, sequences: int) -> None:
         """Raise `ApiError` 429 if so many more sequences are more than may be in progress."""
@@ -209,4 +264,14 @@ class Dispatcher:
         for generation in running:
             generation.cancel()
         self._readers.shutdown()
-        self._preparing.shutdown()
+        self._preparing.shutdown(cancel_futures=True)
+        self._scoring.shutdown(cancel_futures=True)
+
+
+async def _cancellable(pool: ThreadPoolExecutor, work: Callable[[Work], T]) -> T:
+    mark = Work()
+    try:
+        return await asyncio.wrap_future(pool.submit(work, mark))
+    except asyncio.CancelledError:
+        mark.leave()
+        raise

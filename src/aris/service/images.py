@@ -28,7 +28,7 @@ class ImageReader:
         self._pixels = 0
 
     def read(self, url: str, param: str) -> Image:
-        """One image: PNG, JPEG, TIFF or DICOM; the contents decide, not the media type.
+        """One image: PNG, JPEG, WebP, TIFF or DICOM; the contents decide, not the media type.
 
         Raises:
             ApiError: it is no data: URI, too large, one too many, or damaged.

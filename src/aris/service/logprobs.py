@@ -31,24 +31,40 @@ def token_text(token: str) -> tuple[str, list[int]]:
     return text, list(text.encode("utf-8", "replace"))
 
 
-def chat_logprobs(tokens: Iterable[TokenLogprob], markup: Set[str]) -> ChoiceLogprobs:
-    """The chat form; tokens of `markup` (the end of the turn) are no text and are left out."""
-    content = []
-    for token in tokens:
-        if token.token in markup:
-            continue
-        text, raw = token_text(token.token)
-        content.append(
-            ChatTokenLogprob(
-                token=text, logprob=_finite(token.logprob), bytes=raw, top_logprobs=[_top(*top) for top in token.top]
+class ChatLogprobs:
+    """Builds the chat form of one choice, which may arrive in pieces.
+
+    Tokens of markup (the end of the turn) are no text and are left out, but for one that the answer begins with:
+    nothing else would tell of its place, and whoever scores answers looks there.
+    """
+
+    def __init__(self, markup: Set[str]) -> None:
+        self._markup = markup
+        self._begun = False
+
+    def add(self, tokens: Iterable[TokenLogprob]) -> ChoiceLogprobs:
+        """The form of the tokens that come next."""
+        content = []
+        for token in tokens:
+            is_markup = token.token in self._markup
+            if is_markup and self._begun:
+                continue
+            self._begun = True
+            text, raw = token_text(token.token)
+            content.append(
+                ChatTokenLogprob(
+                    token=text,
+                    logprob=_finite(token.logprob),
+                    bytes=None if is_markup else raw,
+                    top_logprobs=[_top(name, value, self._markup) for name, value in token.top],
+                )
             )
-        )
-    return ChoiceLogprobs(content=content, refusal=None)
+        return ChoiceLogprobs(content=content, refusal=None)
 
 
-def _top(token: str, logprob: float) -> TopLogprob:
+def _top(token: str, logprob: float, markup: Set[str]) -> TopLogprob:
     text, raw = token_text(token)
-    return TopLogprob(token=text, logprob=_finite(logprob), bytes=raw)
+    return TopLogprob(token=text, logprob=_finite(logprob), bytes=None if token in markup else raw)
 
 
 def prompt_logprobs(tokens: Iterable[PromptToken], spelling: Callable[[int], str | None]) -> PromptLogprobs:
@@ -76,16 +92,23 @@ class LegacyLogprobs:
         self._markup = markup
         self._top = top
         self._offset = 0
+        self._begun = False
         self._bytes = codecs.getincrementaldecoder("utf-8")("replace")
 
     def add(self, tokens: Sequence[TokenLogprob], *, prompt: Sequence[TokenLogprob] = ()) -> CompletionLogprobs:
         """The form of a prompt's tokens and of generated ones after them.
 
-        A prompt keeps its markup, which is no text and takes no room in it: callers count its tokens. A token whose
+        A prompt keeps its markup, which is no text and takes no room in it: callers count its tokens. Of what was
+        generated it is left out, but for one that the answer begins with (see `ChatLogprobs`). A token whose
         log-probability is not a number has none (a prompt's first).
         """
+        kept = []
+        for token in tokens:
+            if not self._begun or token.token not in self._markup:
+                kept.append(token)
+            self._begun = True
         out = CompletionLogprobs(text_offset=[], token_logprobs=[], tokens=[], top_logprobs=[] if self._top else None)
-        for token in (*prompt, *(each for each in tokens if each.token not in self._markup)):
+        for token in (*prompt, *kept):
             text, raw = token_text(token.token)
             known = token.logprob == token.logprob  # not NaN
             is_text, is_byte = token.token not in self._markup, _BYTE.match(token.token) is not None

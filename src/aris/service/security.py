@@ -52,7 +52,7 @@ class Guard:
         headers = Headers(scope=scope)
         if self._digest is None:
             _require_local(headers, self._origins)
-        elif scope["path"] not in OPEN_PATHS:
+        elif scope["path"] not in OPEN_PATHS or scope["method"] not in ("GET", "HEAD"):
             scheme, _, key = headers.get("authorization", "").partition(" ")
             sent = key.strip() if scheme.lower() == "bearer" else ""
             if not hmac.compare_digest(_digest(sent.encode("latin-1", "replace")), self._digest):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -13,13 +15,16 @@ from aris.backends import NativeBackend
 from aris.backends.memory import share_arenas
 from aris.service.api import served_name
 from aris.service.app import create_app
+from aris.service.connections import Connections
+from aris.service.listening import ListeningServer, protect
 from aris.service.logs import configure_logs
+from aris.service.resident import ResidentServer
 from aris.service.settings import Settings
 from aris.service.sockets import listen, url_of
 
 
-class Server(uvicorn.Server):
-    """uvicorn's server with our ending: a first signal lets answers end, a second one does not wait.
+class Server(ListeningServer):
+    """The listening server with our ending: a first signal lets answers end, a second one does not wait.
 
     Attributes:
         stopped_by: the signal that ended it; None if none did.
@@ -31,6 +36,9 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         # uvicorn raises the signals again after its end, which would make a clean stop look like a killed process.
         handled = (signal.SIGINT, signal.SIGTERM)
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals go to the main thread alone
+            return
         before = {number: signal.signal(number, self._stop) for number in handled}
         try:
             yield
@@ -46,7 +54,10 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    backend: NativeBackend, settings: Settings, started: Callable[[str, str], None] = lambda *_: None
+    backend: NativeBackend,
+    settings: Settings,
+    started: Callable[[str, str], None] = lambda *_: None,
+    terms: dict[str, Any] | None = None,
 ) -> int | None:
     """Serve a model until SIGINT or SIGTERM. Call it in the main thread.
 
@@ -54,6 +65,8 @@ def serve(
         backend: the model.
         settings: where, for whom, and how much.
         started: is called once with the server's URL and the model's name there, when it can be reached.
+        terms: what the user's own commands must agree to, to use the model as if they had loaded it
+            (`backends.resident.Wanted.terms`); None serves no commands.
 
     Returns:
         The signal that ended it.
@@ -63,16 +76,30 @@ def serve(
     """
     configure_logs()
     share_arenas()
+    backend.tokenizer.prepare()
     listening = listen(settings)
-    server = Server(config(backend, settings))
+    server = make_server(backend, settings)
     started(url_of(settings.host, listening), settings.model_name or served_name(backend))
-    server.run(sockets=[listening])
+    resident = ResidentServer(backend, terms)
+    resident.start()
+    try:
+        server.run(sockets=[listening])
+    finally:
+        resident.close()
     return server.stopped_by
 
 
-def config(backend: NativeBackend, settings: Settings) -> uvicorn.Config:
+def make_server(backend: NativeBackend, settings: Settings) -> Server:
+    """The server of a model, which runs on sockets that are given to it."""
+    connections = Connections(settings.connections)
+    return Server(config(backend, settings, connections), connections)
+
+
+def config(
+    backend: NativeBackend, settings: Settings, connections: Connections | None = None
+) -> uvicorn.Config:
     """How uvicorn runs the application."""
-    return uvicorn.Config(
+    made = uvicorn.Config(
         create_app(backend, settings),
         log_config=None,  # ours
         access_log=False,  # its lines have whole paths; ours have none (see access_log)
@@ -80,5 +107,6 @@ def config(backend: NativeBackend, settings: Settings) -> uvicorn.Config:
         lifespan="on",
         ws="none",
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
-        timeout_keep_alive=30,
+        timeout_keep_alive=max(1, round(settings.connections.idle_s)),
     )
+    return protect(made, connections or Connections(settings.connections))

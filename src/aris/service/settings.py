@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 
 from aris.errors import ArisError
+from aris.service.connections import ConnectionLimits
 
 DEFAULT_PORT = 8000
 
@@ -16,13 +17,16 @@ class Limits:
 
     Attributes:
         body_bytes: of a request's body.
-        body_s: seconds in which a request's body must have arrived.
+        body_s: seconds that a request's body has to arrive, beside those that it needs at `body_bytes_per_s`.
+        body_bytes_per_s: the slowest that a body may arrive.
+        json_values: lists, objects, elements and members in a body; a prompt of token ids has one for each.
+        json_depth: of lists and objects in each other.
         images: in one request; MedGemma reads CT volumes of up to 85 slices.
         image_pixels: width times height, summed over a request's images; from their headers, before they are decoded.
         output_tokens: of one answer, also where the request sets no limit.
         choices: answers in one request, over all its prompts (`n`, and several prompts of a completion).
         sequences: answers in progress or waiting; beyond them requests get status 429.
-        bodies_bytes: of all requests' bodies that are held at once, which they are until their answers have ended;
+        bodies_bytes: of all requests' bodies that are held at once, which they are until their prompts are made;
             beyond them requests get status 429.
         image_bytes: of the images of all answers in progress, as the tower reads them (896 pixels: 9.6 MB each and
             for each crop); likewise. One request alone may take more of both.
@@ -30,13 +34,16 @@ class Limits:
     """
 
     body_bytes: int = 64 << 20
-    body_s: float = 60.0
+    body_s: float = 30.0
+    body_bytes_per_s: int = 64 << 10
+    json_values: int = 500_000
+    json_depth: int = 100
     images: int = 100
     image_pixels: int = 100_000_000
     output_tokens: int = 4096
     choices: int = 16
     sequences: int = 256
-    bodies_bytes: int = 4 << 30
+    bodies_bytes: int = 1 << 30
     image_bytes: int = 8 << 30
     schema_bytes: int = 64 << 10
 
@@ -56,6 +63,7 @@ class Settings:
         api_key: what callers send as `Authorization: Bearer KEY`; None asks for none. Never in a representation.
         model_name: by which callers name the model; None takes the backend's.
         limits: of requests.
+        connections: bounds on connections.
         drain_s: seconds that answers in progress are given to end when the server is told to stop.
 
     Raises:
@@ -67,6 +75,7 @@ class Settings:
     api_key: str | None = field(default=None, repr=False)
     model_name: str | None = None
     limits: Limits = field(default_factory=Limits)
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     drain_s: float = 10.0
 
     def __post_init__(self) -> None:

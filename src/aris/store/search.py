@@ -1,4 +1,4 @@
-"""Searches as DICOM has them (PS3.4 C.2.2.2): single values, wildcards, ranges of dates, lists of UIDs."""
+"""Searches as DICOM has them (PS3.4 C.2.2.2): single values, wildcards, ranges of dates and times, lists of UIDs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, exists, false, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from aris.errors import StoreError
+from aris.store.moments import MomentError, combined_condition, day_condition, is_range, time_condition
 from aris.store.schema import InstanceRow, SeriesRow, StudyRow
 
 _COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
@@ -34,9 +35,16 @@ _COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
     "InstanceNumber": InstanceRow.number,
 }
 MATCHING_KEYS = (*_COLUMNS, "ModalitiesInStudy")
-_RANGES = ("StudyDate", "StudyTime", "PatientBirthDate")
+_DAYS, _TIMES, _NUMBERS = ("StudyDate", "PatientBirthDate"), ("StudyTime",), ("SeriesNumber", "InstanceNumber")
+_NAMES = ("PatientName", "ReferringPhysicianName")
+# Components of a name that may be empty at its end (PS3.5 6.2.1.1).
+_EMPTY_COMPONENTS = 4
 _LONGEST = 2048  # characters of a pattern: no text is kept that is as long, and databases refuse long ones
 LEVELS = ("studies", "series", "instances")
+
+
+class QueryError(StoreError):
+    """A search that cannot be made: a key that a level does not have, or a value that is malformed."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ def run(session: Session, level: str, query: Query) -> list[Any]:
     """The rows of a level ("studies", "series" or "instances") that match, in a stable order.
 
     Raises:
-        StoreError: a key cannot be matched at this level.
+        QueryError: a key cannot be matched at this level, or its value is malformed.
     """
     row: Any = {"studies": StudyRow, "series": SeriesRow, "instances": InstanceRow}[level]
     statement: Select[Any] = select(row)
@@ -66,45 +74,107 @@ def run(session: Session, level: str, query: Query) -> list[Any]:
         statement = statement.join(SeriesRow.study)
     elif level == "instances":
         statement = statement.join(InstanceRow.series).join(SeriesRow.study)
-    for keyword, value in query.matches.items():
-        if value not in ("", "*"):
-            statement = statement.where(_condition(level, keyword, value))
+    # Spaces at the ends of a key say nothing (PS3.5 6.2); "" and "*" match all (universal matching).
+    wanted = {keyword: value.strip() for keyword, value in query.matches.items()}
+    wanted = {keyword: value for keyword, value in wanted.items() if value.strip("*")}
+    day, time = wanted.get("StudyDate", ""), wanted.get("StudyTime", "")
+    if is_range(day) and is_range(time):
+        del wanted["StudyDate"], wanted["StudyTime"]
+        try:
+            statement = statement.where(combined_condition(StudyRow.date, StudyRow.time, day, time))
+        except MomentError:
+            raise _malformed("StudyDate and StudyTime") from None
+    on_sqlite = session.get_bind().dialect.name == "sqlite"
+    for keyword, value in wanted.items():
+        statement = statement.where(_condition(level, keyword, value, on_sqlite))
     statement = statement.order_by(row.id).offset(query.offset)
     if query.limit is not None:
         statement = statement.limit(query.limit)
     return list(session.scalars(statement))
 
 
-def _condition(level: str, keyword: str, value: str) -> ColumnElement[bool]:
+def _condition(level: str, keyword: str, value: str, on_sqlite: bool) -> ColumnElement[bool]:
     if keyword == "ModalitiesInStudy":
-        wanted = [each for each in re.split(r"[\\,]", value) if each]
         inner = aliased(SeriesRow)
-        return exists().where(inner.study_pk == StudyRow.id, inner.modality.in_(wanted))
+        some = or_(*(_text(inner.modality, each, on_sqlite) for each in _listed(value)))
+        return exists().where(inner.study_pk == StudyRow.id, some)
     column = _COLUMNS.get(keyword)
     if column is None or LEVELS.index(_level_of(column)) > LEVELS.index(level):
-        raise StoreError(f"{keyword}: not a key that {level} are searched by")
+        raise QueryError(f"{keyword}: not a key that {level} are searched by")
     if keyword.endswith("UID"):
-        return column.in_([each for each in re.split(r"[\\,]", value) if each])
-    if keyword in _RANGES and "-" in value:
-        first, _, last = value.partition("-")
-        # Times of "1200" and "120000.0" are compared as text, whose order is theirs.
-        parts = [column >= first] if first else []
-        parts += [column <= last + "~"] if last else []
-        return parts[0] if len(parts) == 1 else parts[0] & parts[1] if parts else column == column
-    named = keyword.endswith("Name")
-    if not named and not ("*" in value or "?" in value):
-        return column == value
+        return column.in_(_listed(value))
+    try:
+        if keyword in _DAYS:
+            return day_condition(column, value)
+        if keyword in _TIMES:
+            return time_condition(column, value)
+        if keyword in _NUMBERS:
+            return _number(keyword, column, value)
+    except MomentError:
+        raise _malformed(keyword) from None
     if len(value) > _LONGEST:
         return false()
-    # In a pattern the database's own wildcards stand for themselves.
-    pattern = re.sub(r"([%_\\])", r"\\\1", value.lower()).replace("*", "%").replace("?", "_")
-    if not named:
-        return func.lower(column).like(pattern, escape="\\")
-    # A name that ends early matches names with empty components after it; and each of a name's groups (Latin,
-    # ideographic and phonetic letters, PS3.5 6.2.1.1) is a name.
-    forms = {each: None for part in (pattern, pattern.rstrip("^")) for each in (part, f"{part}=%", f"%={part}",
-                                                                                f"%={part}=%")}  # fmt: skip
-    return or_(*(func.lower(column).like(each, escape="\\") for each in forms))
+    return _name(column, value) if keyword in _NAMES else _text(column, value, on_sqlite)
+
+
+def _listed(value: str) -> list[str]:
+    """The values of a list (PS3.4 C.2.2.2.2, PS3.18 8.3.4.1)."""
+    return list(dict.fromkeys(part for each in re.split(r"[\\,]", value) if (part := each.strip())))
+
+
+def _number(keyword: str, column: SQLColumnExpression[Any], value: str) -> ColumnElement[bool]:
+    """A whole number, however it is written: "7" is "07" and "+7"."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,12}", value, re.ASCII):
+        raise QueryError(f"{keyword}: not a whole number; there are no wildcards or ranges of numbers")
+    number = int(value)
+    bare = func.ltrim(func.trim(column), "+0")
+    if number == 0:
+        return (column != "") & (bare == "")
+    return bare == str(number) if number > 0 else func.replace(func.trim(column), "-0", "-") == str(number)
+
+
+def _text(column: SQLColumnExpression[Any], value: str, on_sqlite: bool) -> ColumnElement[bool]:
+    """A text, in its case; "*" and "?" stand for any letters and for any one (PS3.4 C.2.2.2.4)."""
+    if not ("*" in value or "?" in value):
+        return column == value
+    if on_sqlite:
+        # Its LIKE does not tell capitals from small letters; in GLOB brackets stand for sets of letters.
+        return column.op("GLOB", is_comparison=True)(value.replace("[", "[[]"))
+    return column.like(_pattern(value), escape="\\")
+
+
+def _name(column: SQLColumnExpression[Any], value: str) -> ColumnElement[bool]:
+    """A name, in any case. Each of its groups (Latin, ideographic, phonetic letters; PS3.5 6.2.1.1) is a name.
+
+    A key with several groups, as "=山田*", matches each against its own. Empty components at the end say nothing.
+    """
+    groups = [_pattern(each.lower()).rstrip("^") for each in value.split("=")]
+    low = func.lower(column)
+    if len(groups) == 1:
+        forms = [f"{before}{each}{after}" for each in _ending(groups[0]) for before, after in
+                 (("", ""), ("", "=%"), ("%=", ""), ("%=", "=%"))]  # fmt: skip
+        return or_(*(low.like(form, escape="\\") for form in forms))
+    conditions = []
+    for place, each in enumerate(groups[:3]):
+        if each:
+            forms = [f"{'%=' * place}{ended}{after}" for ended in _ending(each) for after in ("", "=%")]
+            conditions.append(or_(*(low.like(form, escape="\\") for form in forms)))
+    return and_(*conditions) if conditions and len(groups) <= 3 else false()
+
+
+def _ending(group: str) -> list[str]:
+    return [group + "^" * count for count in range(_EMPTY_COMPONENTS + 1)]
+
+
+def _pattern(value: str) -> str:
+    """For LIKE: the database's own wildcards stand for themselves."""
+    return re.sub(r"([%_\\])", r"\\\1", value).replace("*", "%").replace("?", "_")
+
+
+def _malformed(keyword: str) -> QueryError:
+    return QueryError(
+        f"{keyword}: not a date (YYYYMMDD), a time (HHMMSS) or a range of them, as 20260101-20260131, 20260101-, -1200"
+    )
 
 
 def _level_of(column: InstrumentedAttribute[Any]) -> str:

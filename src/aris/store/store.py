@@ -22,6 +22,7 @@ from aris.errors import StoreError
 from aris.store import search
 from aris.store.database import open_database
 from aris.store.files import RESERVE_BYTES, FileStore, StoreFullError
+from aris.store.moments import plain_day
 from aris.store.objects import MismatchError, identity, number, parse, text
 from aris.store.schema import CopyRow, InstanceRow, SeriesRow, StudyRow
 from aris.store.search import Query
@@ -236,13 +237,13 @@ def _series(session: Session, dataset: Any, study_uid: str, series_uid: str, now
             uid=study_uid,
             study_id=text(dataset, "StudyID", 64),
             accession=text(dataset, "AccessionNumber", 64),
-            date=text(dataset, "StudyDate", 8),
+            date=plain_day(text(dataset, "StudyDate", 10))[:8],
             time=text(dataset, "StudyTime", 16),
             description=text(dataset, "StudyDescription", 256),
             referrer=text(dataset, "ReferringPhysicianName", 512),
             patient_id=text(dataset, "PatientID", 256),
             patient_name=text(dataset, "PatientName", 512),
-            birth_date=text(dataset, "PatientBirthDate", 8),
+            birth_date=plain_day(text(dataset, "PatientBirthDate", 10))[:8],
             sex=text(dataset, "PatientSex", 16),
             received_at=now,
         )

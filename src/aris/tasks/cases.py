@@ -17,6 +17,8 @@ from aris.imaging import (
     FileSource,
     Film,
     Header,
+    HeldFile,
+    Instance,
     PromptImage,
     Series,
     Skipped,
@@ -27,11 +29,13 @@ from aris.imaging import (
     read_film,
     read_header,
     read_nifti,
+    read_recording,
     read_stills,
     read_volumes,
     slide_images,
     volume_images,
 )  # fmt: skip
+from aris.imaging.concatenations import groups
 from aris.imaging.dicom import modality_word
 from aris.imaging.film import named, printable
 from aris.imaging.sources import named_in_zip
@@ -42,7 +46,7 @@ from aris.tasks.scope import KIND_NAMES, Kind, is_chest
 _STILLS: dict[str, Kind] = {"OP": "fundus", "DM": "skin", "XC": "skin", "GM": "pathology"}
 _FILMS = ("CR", "DX", "DR", "RG")
 _VOLUMES: dict[str, Kind] = {"CT": "ct", "MR": "mr"}
-_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _NIFTI = (".nii", ".nii.gz")
 _ZIP = b"PK\x03\x04"
 _SLIDES = (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif", ".svslide")
@@ -123,32 +127,42 @@ def read_cases(path: str | Path, kind: Kind | None = None, *, version: str = "1.
         version: of MedGemma, which decides the CT windows.
     """
     where = Path(path).expanduser()
+    if where.is_dir():
+        yield from _of_folder(where, kind, version)
+        return
+    with HeldFile(where, str(path)) as file:
+        yield from _of_file(file, kind, version)
+
+
+def _of_file(file: HeldFile, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
+    """Every examination of one file, which is opened once, or of an archive."""
+    where = file.path
     try:
-        if kind == "pathology" and where.is_file() and not _is_archive(where) and not _dicom(where):
-            yield _slide_or_picture(where)
+        if kind == "pathology" and file.head and not _is_archive(file) and not _dicom(file):
+            yield _slide_or_picture(file)
             return
-        if where.is_dir() or _is_archive(where):
+        if _is_archive(file):
             yield from _of_folder(where, kind, version)
             return
         if where.name.lower().endswith(_NIFTI):
-            yield _nifti_case(str(path), kind, version)
+            yield _nifti_case(file, kind, version)
             return
         if where.suffix.lower() in _SLIDES:
-            yield _slide_case(where, str(path))
+            yield _slide_case(where, file.given)
             return
-        if not _dicom(where):
-            yield _picture(str(path), kind)
+        if not _dicom(file):
+            yield _picture(file, kind)
             return
     except ImageError as error:
-        yield Skipped(str(path), str(error))
+        yield Skipped(file.given, str(error))
         return
     try:
-        series = find_studies(where).series
+        series = find_studies(file).series if file.head else ()
     except ImageError:
         series = ()
     # A file that is no DICOM image has its reader's own words for it; a film goes straight there.
     if not series or series[0].kind == "film":
-        yield from _guarded(str(path), lambda: [_film_file(str(path), kind)])
+        yield from _guarded(file.given, lambda: [_film_file(file, kind)])
         return
     for one in series:
         yield from _of_series(one, kind, version)
@@ -163,32 +177,42 @@ def film_case(film: Film, kind: Kind | None = None, header: Header | None = None
     pixels = _rgb(film.pixels)
     attribute = film.spacing_attribute or ""
     return Case(
-        kind, film.source, (PromptImage(pixels, "IMAGE 1", 0),), film, film.modality, film.body_part,
-        header or Header(), attribute, film.warnings,
+        kind, film.source, (PromptImage(pixels, "IMAGE 1", 0, film.turn, film.shown_orientation),), film,
+        film.modality, film.body_part, header or Header(), attribute, film.warnings,
     )  # fmt: skip
 
 
-def _film_file(path: str | FileSource, kind: Kind | None) -> Case:
+def _film_file(path: FileSource, kind: Kind | None) -> Case:
+    if path.member is None and not isinstance(path, HeldFile):
+        with HeldFile(path.path) as held:
+            return _film_file(held, kind)
     film = read_film(path)
     return film_case(film, kind, read_header(path) if film.format == "dicom" else None)
 
 
 def _picture(path: str | FileSource, kind: Kind | None) -> Case:
-    """A PNG, JPEG or TIFF."""
+    """A PNG, JPEG, WebP or TIFF."""
     if kind in (None, "chest film", "film"):
         return film_case(read_film(path), kind)
     return _still_case(path, kind)
 
 
-def _still_case(path: str | FileSource, kind: Kind | None) -> Case:
-    stills = read_stills(path)
+def _still_case(what: str | FileSource | list[Instance], kind: Kind | None) -> Case:
+    """A picture or a loop; of a loop in several files, all of it."""
+    parts = what if isinstance(what, list) else []
+    path = parts[0].source if isinstance(what, list) else what
+    if len(parts) < 2 and not isinstance(path, HeldFile) and (isinstance(path, str) or path.member is None):
+        place = Path(path).expanduser() if isinstance(path, str) else path.path
+        with HeldFile(place, path if isinstance(path, str) else None) as held:
+            return _still_case(held, kind)
+    stills = read_recording(parts) if len(parts) > 1 else read_stills(path)
     known = kind or _STILLS.get(stills.modality or "")
     if known is None:
         raise ImageError(
             f"{printable(stills.source)}: nothing says what this picture shows; say its kind ({', '.join(KIND_NAMES)})"
         )
     images = tuple(
-        PromptImage(_rgb(frame), f"FRAME {number}", index)
+        PromptImage(_rgb(frame), f"FRAME {number}", index, stills.turn, stills.orientation)
         for number, (frame, index) in enumerate(zip(stills.frames, stills.indices, strict=True), 1)
     )
     warnings = list(stills.warnings)
@@ -204,10 +228,10 @@ def _rgb(pixels: np.ndarray) -> np.ndarray:
     return pixels if pixels.ndim == 3 else np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
 
 
-def _slide_or_picture(path: Path) -> Case:
-    if path.suffix.lower() in _PICTURES:
-        return _still_case(str(path), "pathology")
-    return _slide_case(path, str(path))
+def _slide_or_picture(file: HeldFile) -> Case:
+    if file.path.suffix.lower() in _PICTURES:
+        return _still_case(file, "pathology")
+    return _slide_case(file.path, str(file.path))
 
 
 def _slide_case(what: Path | Series, source: str) -> Case:
@@ -227,7 +251,7 @@ def _of_folder(where: Path, kind: Kind | None, version: str) -> Iterator[Case | 
         root = where.resolve()
         pictures = [FileSource(each) for each in found if each.resolve().is_relative_to(root)]
     try:
-        if _head(where)[:4] == _ZIP:
+        if not where.is_dir() and _head(where)[:4] == _ZIP:
             pictures = named_in_zip(where, wanted)
         studies = find_studies(where)
     except ImageError as error:
@@ -257,8 +281,8 @@ def _of_series(series: Series, kind: Kind | None, version: str) -> Iterator[Case
     elif series.kind == "slide":
         yield from _guarded(name, lambda: [_slide_case(series, name)])
     elif series.kind == "stills":
-        for instance in series.instances:
-            yield from _guarded(instance.source.name, lambda i=instance: [_still_case(i.source, kind)])
+        for parts in groups(series.instances):
+            yield from _guarded(parts[0].source.name, lambda p=parts: [_still_case(p, kind)])
     elif series.kind == "mammogram":
         yield Skipped(name, "a mammogram; MedGemma was not trained on mammograms")
     else:
@@ -268,7 +292,13 @@ def _of_series(series: Series, kind: Kind | None, version: str) -> Iterator[Case
 def _volume_cases(series: Series, version: str) -> Sequence[Case]:
     if series.modality not in _VOLUMES:
         raise ImageError(f"modality {series.modality} has no form in MedGemma's prompts")
-    header = read_header(series.instances[0].source)
+    first = series.instances[0]
+    if first.source.member is None and not isinstance(first.source, HeldFile):
+        # Its header is read too, from the same bytes.
+        with HeldFile(first.source.path) as held:
+            kept = replace(first, source=held)
+            return _volume_cases(replace(series, instances=(kept, *series.instances[1:])), version)
+    header = read_header(first.source)
     made = []
     for volume in read_volumes(series):
         uids = {uid for uid, _ in volume.origins}
@@ -307,12 +337,12 @@ def _guarded(name: str, read: object) -> Iterator[Case | Skipped]:
         yield Skipped(name, str(error))
 
 
-def _is_archive(path: Path) -> bool:
-    return _head(path)[:4] == _ZIP or path.name.upper() == "DICOMDIR"
+def _is_archive(file: HeldFile) -> bool:
+    return file.head[:4] == _ZIP or file.path.name.upper() == "DICOMDIR"
 
 
-def _dicom(path: Path) -> bool:
-    head = _head(path)
+def _dicom(file: HeldFile) -> bool:
+    head = file.head[:132]
     pictures = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
     # A DICOM file's preamble may be the head of a TIFF, so that both kinds of program read it (PS3.10 7.1).
     return head[128:] == b"DICM" or not head.startswith(pictures)

@@ -49,7 +49,7 @@ def evidence(
         finding: a finding's name: its score is explained. Of chest films.
         phrase: or words of the draft, as they are written there.
         draft: in which the phrase stands; None writes it.
-        mask: (H, W) bool over the image, as of the thorax: the result tells the share of the map inside.
+        mask: (H, W) bool over the stored image, as of the thorax: the result tells the share of the map inside.
         kind: of image; by default as the file says.
         force: go on outside the model's scope; the result is marked.
         calibration: a site's own, of findings.
@@ -99,11 +99,13 @@ def save_evidence(found: Evidence, what: Case | Film, folder: Path, name: str | 
     """
     if found.relevance is None or not found.assessed:
         return found
-    pixels = what.pixels if isinstance(what, Film) else what.images[0].pixels
+    image = what if isinstance(what, Film) else what.images[0]
+    pixels = image.pixels
     stem = f"{name or file_stem(found.file)}.{_plain(found.about)[:40]}"
     told = found.about if len(found.about) <= 60 else f"{found.about[:57]}..."
     lines = (f"{told}: {found.explains}", CAUTION)
-    picture = overlay(pixels, found.relevance, [region.box for region in found.regions], lines)
+    boxes = [image.turn.to_shown(region.box, *pixels.shape[:2]) for region in found.regions]
+    picture = overlay(pixels, np.ascontiguousarray(image.turn.applied(found.relevance)), boxes, lines)
     array, png = io.BytesIO(), io.BytesIO()
     np.save(array, found.relevance, allow_pickle=False)
     PIL.Image.fromarray(picture).save(png, "PNG", optimize=True)

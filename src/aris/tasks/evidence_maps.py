@@ -158,10 +158,14 @@ def evidence_of(draft: Draft) -> tuple[Region, ...]:
 def _evidence(
     case: Case, found: Relevance, mask: npt.NDArray[np.bool_] | None, about: dict[str, Any], *, regions: bool
 ) -> Evidence:
-    height, width = case.images[0].pixels.shape[:2]
-    relevance, padding = source_map(found, 0, height, width)
+    image = case.images[0]
+    height, width = image.pixels.shape[:2]
+    shown, padding = source_map(found, 0, height, width)
+    # The model saw the customary view; all that is told is of the pixels that the file stores.
+    relevance = np.ascontiguousarray(image.turn.reversed(shown))
     if mask is not None and mask.shape != relevance.shape:
         rows, columns = mask.shape[:2]
+        height, width = relevance.shape
         raise ImageError(f"{case.source}: the mask has {columns} x {rows} pixels, the image {width} x {height}")
     values: dict[str, Any] = {"method": found.method, "relevance": relevance, "in_padding": round(padding, 4)}
     warnings = []
@@ -169,8 +173,8 @@ def _evidence(
         return Evidence.model_validate(
             {**about, **values, "assessed": False, "note": "no part of the image speaks for it: there is no map"}
         )
-    hot = hot_regions(relevance) if regions else ()
-    orientation = None if case.film is None else case.film.patient_orientation
+    hot = hot_regions(shown) if regions else ()
+    orientation = image.orientation
     label = str(about["about"])[:200]
     if hot and orientation is None:
         warnings.append(UNKNOWN_SIDE)
@@ -179,7 +183,9 @@ def _evidence(
         **values,
         "assessed": True,
         "peak": peak(relevance),
-        "regions": tuple(Region(label=label, box=each.box, note=NO_OUTLINE) for each in hot),
+        "regions": tuple(
+            Region(label=label, box=image.turn.to_stored(each.box, height, width), note=NO_OUTLINE) for each in hot
+        ),
         "sides": tuple(side_of(each.box, width, orientation) or "" for each in hot),
         "shares": tuple(round(each.share, 4) for each in hot),
         "in_mask": None if mask is None else round(float(relevance[mask.astype(bool)].sum()), 4),

@@ -58,7 +58,9 @@ def locate(
     written, dropped = parse_boxes(reply.text)
     left_out = [DroppedRegion(written=each.written, reason=each.reason) for each in dropped]
     height, width = pixels.shape[:2]
-    orientation = None if case.film is None else case.film.patient_orientation
+    image = case.images[0]
+    # The model sees the customary view; a region is of the pixels that the file stores.
+    orientation = image.orientation
     regions, sides = [], []
     for each in written:
         box = source_box(each, height, width)
@@ -69,7 +71,8 @@ def locate(
         if each.repaired:
             warnings.append(f"a box was repaired: {each.repaired}")
         label = each.label or target.strip()
-        regions.append(Region(label=label, box=box, measurements=_sizes(box, case.film)))
+        stored = image.turn.to_stored(box, height, width)
+        regions.append(Region(label=label, box=stored, measurements=_sizes(stored, case.film)))
         side = side_of(box, width, orientation) or ""
         sides.append(side)
         told = _told_side(label) or _told_side(target)

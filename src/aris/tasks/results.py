@@ -108,7 +108,7 @@ class Evidence(Result):
         assessed: whether there is a map; note: why there is none, or what limits it.
         probability: of a finding, 0 to 1; None if it has none.
         method: how the map was made.
-        peak: column and row of the hottest place, in pixels of the image.
+        peak: column and row of the hottest place, in pixels of the image as it is stored.
         regions: boxes around the hot parts, the largest share first; none for a finding that is not seen.
         sides: of each region the patient's side: "left", "right", "midline", or "" where it cannot be told.
         shares: of each region its share of the relevance, 0 to 1.
@@ -117,7 +117,7 @@ class Evidence(Result):
         map_file, overlay_file: where the map (float32 .npy) and its picture (.png) were written.
         warnings: what a reader must know.
         forced: outside the model's declared scope.
-        relevance: the map, float32 (H, W) over the image's own pixels, at least 0, of sum 1. Not in JSON.
+        relevance: the map, float32 (H, W) over the stored pixels, at least 0, of sum 1. Not in JSON.
     """
 
     model: str

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from aris.errors import DataError
 from aris.model import MedGemma
-from aris.prompting import Tokenizer
+from aris.prompting import Tokenizer, split_thinking
 from aris.tuning import metrics
 from aris.tuning.collate import collate, pack
 from aris.tuning.distributed import Team
@@ -138,7 +138,7 @@ class Examination:
                 answers = write(model, [prompts[index] for index in part], pixels, self.recipe.answer_tokens,
                                 {self.tokenizer.end_of_turn_id, self.tokenizer.eos_id}, team)  # fmt: skip
             if counts:
-                texts = (self.tokenizer.decode(ids).strip() for ids in answers)
+                texts = (split_thinking(self.tokenizer.decode(ids))[1].strip() for ids in answers)
                 made += [(places[index], text) for index, text in zip(part, texts, strict=True)]
         return dict(team.gather(made))
 

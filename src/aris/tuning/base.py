@@ -33,5 +33,10 @@ def open_base(name: str) -> Base:
         raise CheckpointError(f"{name}: it has no tokenizer; give a checkpoint with its tokenizer.json")
     images = None
     if vision is not None:
+        if tokenizer.image_token_id != checkpoint.config.image_token_index:
+            raise CheckpointError(
+                f"{name}: the tokenizer's image token is {tokenizer.image_token_id}, the configuration's "
+                f"{checkpoint.config.image_token_index}; use the checkpoint's own files"
+            )
         images = ImageProcessor.from_dict({"size": vision.image_size} | checkpoint.processor)
     return Base(checkpoint, PromptProcessor(tokenizer, images, checkpoint.config.mm_tokens_per_image))

@@ -9,6 +9,9 @@
 OpenAI `image_url` with a data: URL, or in Parquet `bytes`. Nothing is fetched from a network. A preference row has
 `prompt` (messages, the user's last), `chosen` and `rejected` (texts) in place of `messages`. A bad row never stops the
 reading: each is reported by file, line and reason, without its contents, and the caller decides.
+
+An answer may open with a thought as the model writes it, `<unused94>thought\\n...<unused95>`: its two markers are
+learnt as the tokens they are. An answer that spells any other control token is a bad row.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from typing import Any
 from aris.errors import DataError
 from aris.tuning.image_folders import Labels, read_image_folder
 from aris.tuning.pictures import PictureBank
-from aris.tuning.rows import Conversation, Turn
+from aris.tuning.rows import Conversation, Turn, split_thought
 
 _ROLES = ("system", "user", "assistant")
 _FIELDS = {"messages", "group", "task", "weight"}
@@ -127,9 +130,8 @@ def _raw_rows(path: Path) -> Iterator[tuple[int, Any]]:
                 for row in batch.to_pylist():
                     number += 1
                     yield number, _without_nulls(row)
-        except (OSError, ValueError) as error:
-            first = (str(error).splitlines() or [""])[0]
-            raise DataError(f"{path}: not readable as Parquet ({first:.80}); write it again") from None
+        except (OSError, ValueError) as error:  # whose words may quote a row
+            raise DataError(f"{path}: not readable as Parquet ({type(error).__name__}); write it again") from None
         return
     try:
         lines = path.read_bytes().split(b"\n")
@@ -277,6 +279,11 @@ def _parts(message: dict[str, Any], index: int) -> list[str | _Source]:
     text = "".join(part for part in parts if isinstance(part, str))
     if role == "assistant" and not text.strip():
         raise _BadRowError(f"message {index}: the assistant's text is empty")
+    if role == "assistant":
+        try:
+            split_thought(text)
+        except DataError as error:
+            raise _BadRowError(f"message {index}: {error}") from None
     if not text.strip() and not any(isinstance(part, _Source) for part in parts):
         raise _BadRowError(f"message {index}: it is empty; give a text or an image")
     try:

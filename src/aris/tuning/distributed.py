@@ -133,7 +133,7 @@ def shard(model: MedGemma, trained: Mapping[str, Tensor], team: Team) -> dict[st
     decoder = model.language_model
     for layer in decoder.layers:
         fully_shard(layer, mesh=mesh)
-    fully_shard(decoder, mesh=mesh, ignored_params=set(decoder.embed_tokens.parameters()))
+    fully_shard(decoder, mesh=mesh, ignored_params={*decoder.embed_tokens.parameters(), *decoder.head.parameters()})
     parameters = dict(model.named_parameters())
     return {name: parameters[name] for name in trained}
 

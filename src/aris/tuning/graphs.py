@@ -103,9 +103,9 @@ def static_loss(model: MedGemma, batch: StaticBatch, *, train_tower: bool) -> Te
     soft = soft_tokens(model, batch.pixels, train_tower=train_tower)
     states = model.hidden_states(batch.token_ids, soft, starts=batch.starts, image_places=batch.image_places)
     hidden: Tensor = _Picked.apply(states.flatten(0, 1), batch.places)  # type: ignore[no-untyped-call]
-    embedding = model.language_model.embed_tokens
-    assert isinstance(embedding, nn.Embedding)
-    return (chunked_cross_entropy(hidden, embedding.weight, batch.targets) * batch.shares).sum()
+    head = model.language_model.head
+    assert isinstance(head, nn.Embedding)
+    return (chunked_cross_entropy(hidden, head.weight, batch.targets) * batch.shares).sum()
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ class Loop:
         elif recipe.offload_activations:
             say("offload_activations: nothing to do on a CPU, where activations are in the computer's memory already")
         self.graphs = None
-        head = model.language_model.embed_tokens
+        head = model.language_model.head
         plain = type(self)._row_losses is Loop._row_losses
         recordable = plain and model.device.type == "cuda" and not self.team.sharded
         if recordable and recipe.graphs and isinstance(head, nn.Embedding):

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import safetensors
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from aris.checkpoints.checkpoint import load_model
 from aris.checkpoints.gguf_out import save_gguf
 from aris.checkpoints.hf_out import save_folder
-from aris.checkpoints.names import our_name
-from aris.checkpoints.peft import CONFIG, TRAINED, WEIGHTS, load_adapter, require_whole
+from aris.checkpoints.peft import CONFIG, TRAINED, load_adapter, require_whole
 from aris.errors import CheckpointError
-from aris.model import LoRALinear, MedGemma, merge_lora
-from aris.tuning.adapters import TunedLinear
+from aris.model import MedGemma, merge_lora
 from aris.tuning.base import open_base
 from aris.tuning.run import ADAPTER
 
@@ -36,8 +32,7 @@ def apply_run(model: MedGemma, run: Path) -> int:
     if folder == run:
         require_whole(folder)
     if (folder / CONFIG).is_file():
-        dora = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("use_dora")
-        changed += _load_dora(model, folder) if dora else load_adapter(model, folder, alone=False).applied
+        changed += load_adapter(model, folder, alone=False).applied
     if (run / TRAINED).is_file():
         values = load_file(run / TRAINED)
         parameters = dict(model.named_parameters())
@@ -89,31 +84,3 @@ def export_gguf(base: str, run: Path, path: Path, *, dtype: torch.dtype = torch.
         CheckpointError: as `merged_model`, or the base has no vocabulary.
     """
     save_gguf(merged_model(base, run, dtype), open_base(base).checkpoint, path, dtype)
-
-
-def _load_dora(model: MedGemma, folder: Path) -> int:
-    """A DoRA adapter, which is for folding in: its row lengths are taken from the file."""
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    try:
-        tensors = load_file(folder / WEIGHTS)
-    except (OSError, safetensors.SafetensorError):
-        raise CheckpointError(f"{folder / WEIGHTS}: missing or damaged; export the adapter again") from None
-    suffix = ".lora_magnitude_vector"
-    modules = [key.removesuffix(suffix) for key in tensors if key.endswith(suffix)]
-    for module in modules:
-        name = our_name(module.removeprefix("base_model.model.") + ".weight").removesuffix(".weight")
-        layer = dict(model.named_modules()).get(name)
-        if not isinstance(layer, nn.Linear) or isinstance(layer, LoRALinear):
-            raise CheckpointError(f"{folder}: {name} is no plain linear layer here; give the adapter's own base")
-        rslora = bool(config.get("use_rslora"))
-        tuned = TunedLinear(layer, int(config["r"]), float(config["lora_alpha"]), rslora=rslora, dora=True)
-        assert tuned.lora_magnitude_vector is not None
-        try:
-            tuned.lora_A.weight.data.copy_(tensors[f"{module}.lora_A.weight"])
-            tuned.lora_B.weight.data.copy_(tensors[f"{module}.lora_B.weight"])
-            tuned.lora_magnitude_vector.data.copy_(tensors[module + suffix])
-        except (KeyError, RuntimeError):
-            raise CheckpointError(f"{folder}: {name}'s matrices are missing or do not fit; export it again") from None
-        parent, _, leaf = name.rpartition(".")
-        setattr(model.get_submodule(parent), leaf, tuned.requires_grad_(False))
-    return len(modules)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 
 from aris.errors import DataError
-from aris.prompting import Tokenizer
+from aris.prompting import Tokenizer, split_thinking
 from aris.tuning.rows import TokenRow
 
 _LETTERED = re.compile(r"^\(?([A-Z])[:.)]\s+(\S.*?)\s*$", re.MULTILINE)
@@ -36,9 +36,9 @@ class Choice:
 
 
 def last_answer(row: TokenRow, tokenizer: Tokenizer) -> str:
-    """The text of a row's last answer."""
+    """The text of a row's last answer, without the thought before it."""
     start, stop = row.spans()[-1]
-    return tokenizer.decode(row.token_ids[start:stop]).strip()
+    return split_thinking(tokenizer.decode(row.token_ids[start:stop]))[1].strip()
 
 
 def choices(rows: Sequence[TokenRow], others: Iterable[TokenRow], tokenizer: Tokenizer) -> list[Choice]:

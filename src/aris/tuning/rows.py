@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from aris.checkpoints.pieces import IMAGE_SOFT_TOKEN
 from aris.errors import DataError
 from aris.prompting import PromptProcessor
-from aris.prompting.chat import neutralize
-from aris.prompting.gguf_vocabulary import IMAGE_SOFT_TOKEN
+from aris.prompting.chat import CONTROL_TOKEN, neutralize
+from aris.prompting.thinking import BEGIN_THOUGHT, END_THOUGHT
 from aris.prompting.tokenizer import BOS, END_OF_IMAGE, END_OF_TURN, START_OF_IMAGE, START_OF_TURN
 
 
@@ -95,7 +96,8 @@ def as_conversation(row: Row) -> Conversation:
 def tokenize(row: Row | Conversation, processor: PromptProcessor, max_tokens: int) -> TokenRow | None:
     """Token ids of a row, exactly as the prompt of each turn followed by its answer; None if over `max_tokens`.
 
-    Text is content and never markup: a control token that it spells out is neutralised, in answers too.
+    Text is content and never markup: a control token that it spells out is neutralised, in answers too. The markers of
+    a thought that opens an answer are its only markup, and stay what the model writes (see `split_thought`).
 
     Raises:
         DataError: the turns do not alternate from the user to the assistant, or an answer is empty.
@@ -114,7 +116,7 @@ def tokenize(row: Row | Conversation, processor: PromptProcessor, max_tokens: in
         # Prompt and answer are tokenised apart, as they are in use: generation goes on from the prompt's tokens.
         user = f"{START_OF_TURN}user\n{system}{_text(asked, soft)}{END_OF_TURN}\n"
         ids += tokenizer.encode(f"{opening}{user}{START_OF_TURN}model\n")
-        answer = _text(answered, soft)
+        answer = _answer(answered, soft)
         if not answer:
             raise DataError("row: an answer is empty, so there is nothing to learn")
         start = len(ids)
@@ -126,6 +128,42 @@ def tokenize(row: Row | Conversation, processor: PromptProcessor, max_tokens: in
     pictures = tuple(part for turn in conversation.turns for part in turn.parts if isinstance(part, int))
     first = pictures[0] if pictures else None
     return TokenRow(conversation.task, ids, spans[0][0], first, tuple(spans), pictures, conversation.weight)
+
+
+def split_thought(answer: str) -> tuple[str, str]:
+    """An answer as (thought with its markers, rest): `<unused94>thought\\n...<unused95>`, or "" without one.
+
+    Raises:
+        DataError: it spells a control token beside those, has half of a thought, or nothing after it. Read as text it
+            would teach the model to spell it with a character between.
+    """
+    thought, rest = "", answer.strip()
+    if rest.startswith(BEGIN_THOUGHT):
+        inner, marker, after = rest.removeprefix(BEGIN_THOUGHT).partition(END_THOUGHT)
+        if not marker:
+            raise DataError(f"a thought begins with {BEGIN_THOUGHT} and does not end with {END_THOUGHT}")
+        if not after.strip():
+            raise DataError("a thought has no answer behind it")
+        thought, rest = BEGIN_THOUGHT + inner + END_THOUGHT, after
+    spelt = CONTROL_TOKEN.search(thought.removeprefix(BEGIN_THOUGHT).removesuffix(END_THOUGHT) + "\n" + rest)
+    if spelt is not None:
+        token = spelt.string[spelt.start() :].partition(">" if spelt.group() == "<" else "]")[0]
+        raise DataError(
+            f"the answer spells the control token {token}{'>' if spelt.group() == '<' else ']'}, which only the "
+            f"template may write; take it out (a thought opens an answer: {BEGIN_THOUGHT}thought...{END_THOUGHT})"
+        )
+    return thought, rest
+
+
+def _answer(turn: Turn, soft: str) -> str:
+    """An assistant's turn as it is learnt: a whole thought that opens it keeps its markers, all else is text."""
+    text = _text(turn, soft)
+    said = "".join(part for part in turn.parts if isinstance(part, str))
+    try:
+        thought, rest = split_thought(said)
+    except DataError:
+        return text
+    return thought + neutralize(rest) if thought else text
 
 
 def _text(turn: Turn, soft: str, *, trim: bool = True) -> str:

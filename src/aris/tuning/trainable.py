@@ -10,6 +10,7 @@ import torch.nn.functional as F
 import torch.utils.checkpoint
 from torch import Tensor, nn
 
+from aris.checkpoints.names import EMBEDDING, HEAD
 from aris.errors import DataError
 from aris.model import MedGemma
 from aris.tuning.adamw8bit import AdamW8bit
@@ -19,7 +20,6 @@ from aris.tuning.cross_entropy import chunked_cross_entropy
 from aris.tuning.nf4 import quantize_for_training
 from aris.tuning.recipe import Recipe
 
-EMBEDDING = "language_model.embed_tokens.weight"
 # Rows of logits over the whole vocabulary that exist at once: 1,024 of 262,144 in float32 are 1 GiB.
 _LOGIT_ROWS = 1024
 
@@ -64,7 +64,7 @@ def prepare(model: MedGemma, recipe: Recipe, device: torch.device | None = None)
         wanted = "lora_" in name or (tower and recipe.tower_learning_rate > 0)
         wanted = wanted or (recipe.projector and name.startswith("multi_modal_projector."))
         # The embedding is the head too (tied), and a third of a small model: it stays, and is never copied.
-        whole = recipe.method == "full" and name.startswith("language_model.") and name != EMBEDDING
+        whole = recipe.method == "full" and name.startswith("language_model.") and name not in (EMBEDDING, HEAD)
         if wanted or whole:
             parameter.data = parameter.data.float()
             trained[name] = parameter.requires_grad_(True)
@@ -155,9 +155,9 @@ def answer_losses(
     losses, right = [], []
     learning = torch.is_grad_enabled()
 
-    embedding = model.language_model.embed_tokens
-    if learning and isinstance(embedding, nn.Embedding):
-        return chunked_cross_entropy(hidden, embedding.weight, targets), None
+    head = model.language_model.head
+    if learning and isinstance(head, nn.Embedding):
+        return chunked_cross_entropy(hidden, head.weight, targets), None
 
     def part_loss(states: Tensor, wanted: Tensor) -> Tensor:
         return F.cross_entropy(model.logits(states).float(), wanted, reduction="none")

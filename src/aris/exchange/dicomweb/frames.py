@@ -9,14 +9,14 @@ import numpy as np
 from aris.exchange.dicomweb.media import COMPRESSED, EXPLICIT, IMPLICIT, OCTETS, MediaRange
 from aris.exchange.dicomweb.metadata import turned, width
 from aris.exchange.dicomweb.problems import WebError, not_acceptable, not_found
-from aris.imaging import codecs, frames
+from aris.imaging import codecs, fragments, frames
 from aris.store.objects import byte_order
 
 # Of one answer's decoded pixels: what is larger is retrieved as it is stored.
 DECODED_BYTES = 2 << 30
 _FLOATS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 _LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91",
-          "1.2.840.10008.1.2.4.93", "1.2.840.10008.1.2.4.203")  # fmt: skip
+          "1.2.840.10008.1.2.4.93", "1.2.840.10008.1.2.4.112", "1.2.840.10008.1.2.4.203")  # fmt: skip
 
 
 def count(dataset: Any) -> int:
@@ -85,13 +85,10 @@ def stored_frame(dataset: Any, index: int) -> bytes:
     Raises:
         WebError: 406, it cannot be cut out.
     """
-    from pydicom.encaps import get_frame
-
-    table, lengths = dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths")
-    extended = (table, lengths) if table is not None and lengths is not None else None
     try:
-        return get_frame(dataset.PixelData, index, number_of_frames=frames.count(dataset), extended_offsets=extended)
-    except Exception:  # pydicom raises many kinds on damaged objects
+        found = fragments.frames(dataset.PixelData, frames.count(dataset), frames.offset_tables(dataset))
+        return fragments.joined(dataset.PixelData, found[index])
+    except Exception:  # damaged objects fail in many ways
         raise not_acceptable("the object's pixels are damaged") from None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from aris.exchange.dicomweb.problems import not_found
+from aris.imaging.values import numbers
 from aris.store.objects import byte_order
 
 # Binary values up to this size are within the JSON.
@@ -17,31 +18,65 @@ _WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 
 def to_json(dataset: Any, bulkdata: str, syntax: str) -> dict[str, Any]:
-    """A dataset as DICOM JSON. An element that cannot be read is left out.
+    """A dataset as DICOM JSON. An element that cannot be read is there without its value (PS3.18 F.2.5).
+
+    A number with a comma for its point is that number; of several values those that are no number are null. Left out,
+    an element would be absent to a viewer, which then takes a default: a slope of 1, say.
 
     Args:
         bulkdata: the URL below which its binary values are fetched; "" leaves them out.
         syntax: the transfer syntax that it is stored in.
     """
-    paths = {id(element): path for path, element in binary(dataset)}
-
-    def elsewhere(element: Any) -> str:
-        return f"{bulkdata}/{paths[id(element)]}"
-
-    made: dict[str, Any] = {}
-    for tag in list(dataset.keys()):
-        try:
-            element = dataset[tag]
-            if not bulkdata and id(element) in paths and len(element.value) > INLINE_BYTES:
-                continue
-            # pydicom's threshold is of base64's length.
-            made[f"{int(tag):08X}"] = _finite(element.to_json_dict(elsewhere, INLINE_BYTES * 4 // 3))
-        except Exception:  # pydicom raises many kinds on damaged elements
-            continue
+    made = _object(dataset, {id(element): path for path, element in binary(dataset)}, bulkdata)
     # JSON is UTF-8, whatever the file was.
     made["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
     made["00083002"] = {"vr": "UI", "Value": [syntax]}  # Available Transfer Syntax UID
     return dict(sorted(made.items()))
+
+
+def _object(dataset: Any, paths: dict[int, str], bulkdata: str) -> dict[str, Any]:
+    """A dataset's elements, or an item's.
+
+    Args:
+        paths: of each binary element by its identity, as `binary` gives them.
+    """
+    made: dict[str, Any] = {}
+    for tag in list(dataset.keys()):
+        if (element := _element(dataset, tag, paths, bulkdata)) is not None:
+            made[f"{int(tag):08X}"] = element
+    return made
+
+
+def _element(dataset: Any, tag: Any, paths: dict[int, str], bulkdata: str) -> dict[str, Any] | None:
+    """One element; None for a binary value that is left out."""
+    try:
+        element = dataset[tag]
+        if element.VR == "SQ":
+            items = [_object(item, paths, bulkdata) for item in element.value or ()]
+            return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
+        if not bulkdata and id(element) in paths and len(element.value) > INLINE_BYTES:
+            return None
+        # pydicom's threshold is of base64's length.
+        return _finite(element.to_json_dict(lambda each: f"{bulkdata}/{paths[id(each)]}", INLINE_BYTES * 4 // 3))
+    except Exception:  # pydicom raises many kinds on damaged elements
+        return _unread(dataset, tag)
+
+
+def _unread(dataset: Any, tag: Any) -> dict[str, Any]:
+    """An element that pydicom cannot convert: its VR, and of its numbers those that can be told."""
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
+
+    known = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
+    vr = str(getattr(dataset.get_item(tag), "VR", None) or known)
+    vr = known if vr == "UN" else vr
+    made: dict[str, Any] = {"vr": vr if len(vr) == 2 else "UN"}
+    if vr in ("DS", "IS"):
+        values = numbers(dataset, keyword_for_tag(tag), thousands=True)
+        if vr == "IS":
+            values = tuple(int(each) if each is not None and each.is_integer() else None for each in values)
+        if any(each is not None for each in values):
+            made["Value"] = list(values)
+    return made
 
 
 def binary(dataset: Any, path: str = "", big: bool | None = None) -> Iterator[tuple[str, Any]]:
@@ -122,6 +157,4 @@ def _finite(element: dict[str, Any]) -> dict[str, Any]:
         element["Value"] = [
             each if not isinstance(each, float) or math.isfinite(each) else names.get(each, "NaN") for each in values
         ]
-    elif values and element["vr"] == "SQ":
-        element["Value"] = [{tag: _finite(inner) for tag, inner in item.items()} for item in values]
     return element

@@ -18,14 +18,18 @@ from aris.exchange.dicomweb import frames
 from aris.exchange.dicomweb.media import MediaRange
 from aris.exchange.dicomweb.problems import WebError, not_acceptable
 from aris.imaging import codecs
-from aris.imaging.dicom import display_pixels
+from aris.imaging.dicom import display_pixels, span_of_frames
 from aris.imaging.frames import split
 from aris.imaging.raster import check_size
+from aris.imaging.rescale import rescale_for_display
+from aris.imaging.sampling import slice_indices
+from aris.imaging.voi import needs_span
 
 JPEG, PNG = "image/jpeg", "image/png"
 THUMBNAIL = 128
 _FUNCTIONS = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
 _MOST = 8192
+_SAMPLE = 8  # frames
 
 
 @dataclass(frozen=True)
@@ -97,12 +101,21 @@ def _pixels(dataset: Any, index: int, wanted: Rendering) -> npt.NDArray[np.uint8
     frame = dataset
     if functional or frames.count(dataset) > 1:
         (frame,) = split(dataset, [index])
+    span = None
     if wanted.window is not None:
+        if not rescale_for_display(frame).known:
+            # The window that is asked for is then of the stored values.
+            for keyword in ("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"):
+                if keyword in frame:
+                    del frame[keyword]
         centre, width, function = wanted.window
         frame.WindowCenter, frame.WindowWidth, frame.VOILUTFunction = centre, width, function
         if "VOILUTSequence" in frame:
             del frame.VOILUTSequence
-    return display_pixels(frame, "image")[0]
+    elif frames.count(dataset) > 1 and needs_span(frame, rescale_for_display(frame)):
+        # One mapping for all frames, whichever is asked for; a sample of them tells it.
+        span = span_of_frames(split(dataset, slice_indices(frames.count(dataset), _SAMPLE)), "image")
+    return display_pixels(frame, "image", span)[0]
 
 
 def _fitted(image: Image.Image, wanted: Rendering) -> Image.Image:

@@ -204,6 +204,7 @@ def _decompress(dataset: Any) -> None:
             dataset.PhotometricInterpretation = "RGB"
     bits = 8 * first.dtype.itemsize
     dataset.BitsAllocated = bits
+    dataset.HighBit = int(dataset.BitsStored) - 1  # decoded values begin at bit 0, wherever they lay
     for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
         if name in dataset:
             del dataset[name]

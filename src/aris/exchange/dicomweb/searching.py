@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aris.errors import StoreError
 from aris.exchange.dicomweb.metadata import described, to_json
 from aris.exchange.dicomweb.problems import WebError
 from aris.store.objects import parse
-from aris.store.search import MATCHING_KEYS, Query
+from aris.store.search import MATCHING_KEYS, Query, QueryError
 
 if TYPE_CHECKING:
     from aris.store.store import Store
@@ -56,7 +55,8 @@ def search(level: str, pairs: Sequence[tuple[str, str]], within: dict[str, str])
     numbers = {"limit": MOST[level], "offset": 0}
     found = Search(level, Query(), 0)
     for name, value in pairs:
-        if not value.isprintable() or len(value) > _LONGEST:
+        # Spaces of every script are text, as the wide one between the parts of a Japanese name.
+        if not all(each.isprintable() or (each.isspace() and each > "\x85") for each in value) or len(value) > _LONGEST:
             raise WebError(400, "a value has control characters, or is too long")
         if name in numbers:
             if not re.fullmatch("[0-9]{1,10}", value):
@@ -76,6 +76,8 @@ def search(level: str, pairs: Sequence[tuple[str, str]], within: dict[str, str])
             if keyword in matches and not several:
                 raise WebError(400, f"{keyword}: given twice")
             matches[keyword] = f"{matches[keyword]},{value}" if several else value
+            # What is searched by is given out (PS3.18 10.6.3), also where it matches all.
+            found.include.add(_included(keyword))
     for keyword, uid in within.items():
         asked = [each for each in re.split(r"[\\,]", matches.get(keyword, "")) if each]
         # A study that the path does not name is not within it: nothing matches "-".
@@ -98,10 +100,8 @@ def results(store: Store, asked: Search, base: str) -> list[dict[str, Any]]:
         return []
     try:
         rows = store.search(asked.level, asked.query)
-    except StoreError as error:
-        if "not a key" in str(error):
-            raise WebError(400, str(error)) from None
-        raise
+    except QueryError as error:
+        raise WebError(400, str(error)) from None
     if len(rows) > asked.limit:
         asked.notes.append("There are additional results that can be requested")
     return [_result(store, asked, row, base) for row in rows[: asked.limit]]

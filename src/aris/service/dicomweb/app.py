@@ -316,6 +316,8 @@ def _array(items: Iterator[dict[str, Any]]) -> Response:
 
 def _error(error: WebError) -> ApiError:
     headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    if error.status == 415:
+        headers["Accept-Encoding"] = "identity"  # in a response: of request bodies (RFC 9110 12.5.3)
     return ApiError(error.status, str(error), headers=headers)
 
 

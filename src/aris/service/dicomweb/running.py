@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from aris.errors import ArisError
+from aris.service.connections import Connections
 from aris.service.dicomweb.app import create_app
 from aris.service.dicomweb.settings import PREFIX, DicomwebSettings
+from aris.service.listening import ListeningServer, protect
 from aris.service.sockets import listen, url_of
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ class DicomwebServer:
             timeout_graceful_shutdown=5,
             timeout_keep_alive=30,
         )
-        self._server = uvicorn.Server(self._config)
+        connections = Connections(self.settings.connections)
+        self._server = ListeningServer(protect(self._config, connections), connections)
         self._thread: threading.Thread | None = None
         self.url = ""
 

@@ -7,6 +7,7 @@ import ssl
 from dataclasses import dataclass, field
 
 from aris.errors import ArisError
+from aris.service.connections import ConnectionLimits
 from aris.service.settings import require_key
 
 PREFIX = "/dicomweb"
@@ -49,6 +50,7 @@ class DicomwebSettings:
         origins: of web pages (viewers) that may call from a browser, as "https://viewer.example".
         tls: the server's side; None for none.
         limits: of requests.
+        connections: bounds on connections.
 
     Raises:
         ArisError: an address that others can reach has no key, the key cannot be sent in a header, or an origin is
@@ -61,6 +63,7 @@ class DicomwebSettings:
     origins: tuple[str, ...] = ()
     tls: ssl.SSLContext | None = None
     limits: DicomwebLimits = field(default_factory=DicomwebLimits)
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
 
     def __post_init__(self) -> None:
         require_key("DICOMweb", self.host, self.api_key)

@@ -68,6 +68,9 @@ class Uploads:
         declared = request.headers.get("content-length", "0")
         if declared.isdigit() and int(declared) > self._limits.request_bytes:
             raise self._over()
+        if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            # RFC 9110 15.5.16. What it would unpack to is not known beforehand.
+            raise WebError(415, "the body is compressed; send it as it is, without a Content-Encoding")
         kind, parameters = content_type(request.headers.get("content-type", ""))
         if kind == "multipart/related" and parameters.get("type", DICOM).lower() == DICOM:
             reader = PartReader(parameters.get("boundary", ""), self._limits.object_bytes)

@@ -1,7 +1,7 @@
 """OpenAI's requests and responses as pydantic models: names, types and ranges; no behaviour.
 
-Unknown fields are ignored, as vLLM does. Fields that are known, would change the answer and are not supported are
-refused by `refuse_unsupported` where they are set to anything but what changes nothing.
+A field that is not known is refused by its name, and so is one that is known to change the answer and is not
+supported (see `common.Request`).
 """
 
 from aris.service.schemas.chat import (
@@ -10,10 +10,14 @@ from aris.service.schemas.chat import (
     ChatCompletionChunk,
     ChatMessage,
     ChatRequest,
+    FunctionMessage,
     ImagePart,
+    NamedTool,
     RefusalPart,
     SystemMessage,
     TextPart,
+    Tool,
+    ToolMessage,
     UserMessage,
 )
 from aris.service.schemas.common import (
@@ -37,16 +41,20 @@ __all__ = [
     "Completion",
     "CompletionRequest",
     "ErrorResponse",
+    "FunctionMessage",
     "ImagePart",
     "JsonObjectFormat",
     "JsonSchemaFormat",
     "ModelCard",
     "ModelList",
+    "NamedTool",
     "RefusalPart",
     "ResponseFormat",
     "StructuredOutputs",
     "SystemMessage",
     "TextPart",
+    "Tool",
+    "ToolMessage",
     "Usage",
     "UserMessage",
 ]

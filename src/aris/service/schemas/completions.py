@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
 from aris.service.schemas.common import Sampling, Usage
 
-TokenIds = Annotated[list[Annotated[int, Field(ge=0, strict=True)]], Field(min_length=1)]
+TokenIds = Annotated[list[Annotated[int, Field(ge=0, strict=True)]], Field(min_length=1, fail_fast=True)]
 
 
 class CompletionRequest(Sampling):
     """One or several prompts to continue, each a text or token ids."""
 
-    unsupported: ClassVar[tuple[tuple[str, tuple[Any, ...]], ...]] = (
-        *Sampling.unsupported,
-        ("suffix", (None, "")),
-    )
+    neutral: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        **Sampling.neutral,
+        "add_special_tokens": (True,),
+        "prompt_embeds": (),
+        "prompt_logprobs": (),
+        "suffix": ("",),
+    }
 
-    prompt: str | Annotated[list[str], Field(min_length=1)] | TokenIds | Annotated[list[TokenIds], Field(min_length=1)]
+    prompt: (
+        str
+        | Annotated[list[str], Field(min_length=1, fail_fast=True)]
+        | TokenIds
+        | Annotated[list[TokenIds], Field(min_length=1, fail_fast=True)]
+    )
     max_tokens: int | None = Field(default=None, ge=0)
     echo: bool | None = None
     logprobs: int | None = Field(default=None, ge=0, le=20)
     best_of: int | None = Field(default=None, ge=1)
-    suffix: str | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> CompletionRequest:
@@ -54,12 +62,13 @@ class CompletionLogprobs(BaseModel):
 
 
 class CompletionChoice(BaseModel):
-    """One continuation, or what a chunk adds to it."""
+    """One continuation, or what a chunk adds to it; `stop_reason` is the stop string or token that ended it (vLLM)."""
 
     index: int
     text: str
     logprobs: CompletionLogprobs | None = None
     finish_reason: Literal["stop", "length"] | None = None
+    stop_reason: int | str | None = None
 
 
 class Completion(BaseModel):
