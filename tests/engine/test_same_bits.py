@@ -12,7 +12,7 @@ import same_bits
 import torch
 
 from aris.engine.kv_pool import KVPool
-from aris.engine.runner import make_runner
+from aris.engine.runner import TorchRunner, make_runner
 from aris.kernels.cpu import library as lib
 
 PROGRAM = Path(same_bits.__file__)
@@ -60,7 +60,8 @@ def test_the_plain_runner_is_the_same_in_company_where_nothing_is_compiled(monke
     lib._opened.cache_clear()
     try:
         model = same_bits.network(torch.float32)
-        assert make_runner(model, KVPool(model.config.text, 3, 4, "cpu", model.dtype)).group > 0  # type: ignore[attr-defined]
+        runner = make_runner(model, KVPool(model.config.text, 3, 4, "cpu", model.dtype))
+        assert isinstance(runner, TorchRunner) and runner.group
         cases = [(same_bits.em.text(70 + 9 * seed, seed), None) for seed in range(3)]
         engine = same_bits.fresh(model)
         together = [same_bits.read(each) for each in [same_bits.ask(engine, *case, 4) for case in cases]]

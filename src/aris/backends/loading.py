@@ -68,7 +68,7 @@ def load(
         speculation: "prompt" guesses how an answer goes on where it or its prompt repeats itself, as far as that pays;
             "off" guesses nothing; any other name is that of a small model of the same vocabulary, which guesses. None
             does as `limits` says. Greedy answers stay the same where arithmetic does not depend on the rows of a
-            step (float32 nearly always); sampled ones keep their distribution.
+            step (on a CPU); sampled ones keep their distribution.
 
     Raises:
         CheckpointError: the model or an adapter is missing, gated, damaged, or of another family.

@@ -72,6 +72,6 @@ def bench(
         )
     rows.append(("memory", f"{figures.memory_bytes / 1e6:,.0f} MB"))
     if backend.engine.model.device.type == "cpu" and why_not():
-        rows.append(("slow path", f"{why_not()}; quantised weights would run faster with the compiled kernels"))
+        rows.append(("slow path", f"{why_not()}; the compiled kernels would be faster"))
     for name, text in rows:
         write(f"{name:<11}{text}\n")
