@@ -7,8 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import bad_files
+from films import filmlike
+from opened_files import counted
 from scripted_backend import ScriptedBackend, spec
 
 Aris = Callable[..., Any]
@@ -111,3 +115,14 @@ def test_a_file_name_cannot_forge_lines(aris: Aris, scripted: Scripted, film_png
     name.write_bytes(b"")
     result = aris("draft", name)
     assert result.exit_code == 1 and len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_film_is_opened_once_and_parsed_once(
+    aris: Aris, scripted: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = scripted()
+    path = bad_files.dicom(tmp_path, filmlike().astype(np.uint16) * 16, BodyPartExamined="CHEST", PatientAge="003Y")
+    with counted(monkeypatch, tmp_path) as (opened, parsed):
+        result = aris("draft", path)
+    assert result.exit_code == 0 and "FINDINGS: Opacity on the right." in result.stdout and model.prompts
+    assert opened == {"film.dcm": 1} and len(parsed) == 1

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 import pytest
 from PIL import Image
 
@@ -23,35 +18,8 @@ from aris.tasks import Case, DraftStream
 from aris.tasks.cases import read_cases
 from films import filmlike
 from nifti_files import body, nifti
+from opened_files import counted
 from scripted_backend import ScriptedBackend
-
-_OPENED: list[str] = []
-_COUNTING = [False]
-
-
-def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if _COUNTING[0] and event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
-        _OPENED.append(os.fsdecode(arguments[0]))
-
-
-# A hook cannot be taken away: it counts only where it is asked to.
-sys.addaudithook(_hook)
-
-
-@contextmanager
-def counted(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[tuple[Counter[str], list[int]]]:
-    """How often each file of a folder is opened, by name, and how many data sets are parsed."""
-    parsed: list[int] = []
-    real = pydicom.dcmread
-    monkeypatch.setattr(pydicom, "dcmread", lambda *given, **more: (parsed.append(1), real(*given, **more))[1])
-    opened: Counter[str] = Counter()
-    _OPENED.clear()
-    _COUNTING[0] = True
-    try:
-        yield opened, parsed
-    finally:
-        _COUNTING[0] = False
-        opened.update(Path(each).name for each in _OPENED if Path(each).is_relative_to(folder))
 
 
 def prompted(path: Path, kind: Any = None) -> list[Case]:
