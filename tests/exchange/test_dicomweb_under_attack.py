@@ -164,7 +164,7 @@ def deflated(made: Dataset, inside: bytes) -> bytes:
     """A deflated object, with elements behind its own."""
     made.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     data = as_bytes(made)
-    start = parsing._syntax(data)[1]
+    start = parsing.meta_of(data)[1]
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     return data[:start] + packer.compress(zlib.decompress(data[start:], -zlib.MAX_WBITS) + inside) + packer.flush()
 

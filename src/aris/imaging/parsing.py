@@ -216,7 +216,7 @@ def _parsed(
     from pydicom import dcmread
 
     budget = _Budget(size)
-    syntax, start = _syntax(head)
+    syntax, start = meta_of(head)
     try:
         if syntax == _DEFLATED:
             return _of_deflated(file, head[:start], budget, tags, pixels=pixels)
@@ -249,7 +249,7 @@ def _of_deflated(file: BinaryIO, head: bytes, budget: _Budget, tags: list[str] |
     plain = head.replace(_DEFLATED, _PLAIN, 1)
     file.seek(len(head))
     reader = _Counted(plain, file, MAX_INFLATED_HEADER if pixels else MAX_INFLATED, budget)
-    header = dcmread(reader, force=True, stop_before_pixels=True, specific_tags=None if pixels else tags)  # type: ignore[arg-type]
+    header = dcmread(reader, force=True, stop_before_pixels=True, specific_tags=None if pixels else tags)
     if not pixels:
         length = reader.tell()
         reader.finish()
@@ -257,7 +257,7 @@ def _of_deflated(file: BinaryIO, head: bytes, budget: _Budget, tags: list[str] |
         return header
     reader.limit = min(MAX_INFLATED, reader.tell() + _declared(header) + _AFTER_PIXELS)
     reader.seek(0)
-    dataset = dcmread(reader, force=True, specific_tags=tags)  # type: ignore[arg-type]
+    dataset = dcmread(reader, force=True, specific_tags=tags)
     if reader.finish() != reader.tell():  # the end of the stream proves that none of it is missing
         raise ParseError
     _bound(dataset, reader.tell(), budget)
@@ -313,10 +313,10 @@ def _damaged(source: str) -> ImageError:
 
 def is_deflated(head: bytes) -> bool:
     """Whether a file's first bytes (4,096 are enough) say that it is in the Deflated transfer syntax."""
-    return _syntax(head)[0] == _DEFLATED
+    return meta_of(head)[0] == _DEFLATED
 
 
-def _syntax(data: bytes) -> tuple[bytes, int]:
+def meta_of(data: bytes) -> tuple[bytes, int]:
     """Transfer Syntax UID and where the file's meta group ends (PS3.10 7.1); pydicom does not go by the group's length.
 
     Returns:

@@ -8,9 +8,10 @@ import sys
 from typing import Any
 
 import uvicorn
-from uvicorn.server import STARTUP_FAILURE
 
 from aris.service.connections import Acceptor, Connections
+
+_STARTUP_FAILURE = 3  # uvicorn's exit status
 
 
 def protect(config: uvicorn.Config, connections: Connections) -> uvicorn.Config:
@@ -34,7 +35,7 @@ class ListeningServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self.lifespan.startup()
         if self.lifespan.should_exit:
-            sys.exit(STARTUP_FAILURE)
+            sys.exit(_STARTUP_FAILURE)
         self.connections.fit_open_files()
 
         def connection() -> asyncio.Protocol:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 from aris.imaging import Film
 from aris.tasks.cases import Case
@@ -26,11 +26,12 @@ class Facts(NamedTuple):
 def with_facts(what: T, facts: Facts) -> T:
     """The film, or the examination of one, with what is said of it; what its file says stands."""
     if isinstance(what, Case):
-        if what.film is None or facts == Facts():
+        case: Case = what
+        if case.film is None or facts == Facts():
             return what
-        film = with_facts(what.film, facts)
-        more = [each for each in film.warnings if each not in what.warnings]
-        return replace(what, film=film, warnings=(*what.warnings, *more))
+        film: Film = with_facts(case.film, facts)
+        more = [each for each in film.warnings if each not in case.warnings]
+        return cast(T, replace(case, film=film, warnings=(*case.warnings, *more)))
     said, kept = [], []
     changes: dict[str, float | str] = {}
     for name, value, known, field in (

@@ -13,13 +13,13 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aris.exchange.dicomweb import frames
 from aris.exchange.dicomweb.problems import not_acceptable
 from aris.imaging.codecs import DecodeError
 from aris.imaging.memory_budget import DECODING
-from aris.imaging.parsing import is_deferred
+from aris.imaging.parsing import is_deferred, meta_of
 from aris.store.objects import byte_order, parse, read_located
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ _LONG = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN")
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _MOST_FRAGMENTS = 1_000_000
 _UNDEFINED = 0xFFFFFFFF
+_META, _MOST_ELEMENTS = 64 << 10, 5000
+# Parsed, small elements take some ten times of their bytes.
+_TIMES, _MOST_HEADER = 12, 1 << 30
 
 
 @dataclass(frozen=True)
@@ -153,12 +156,48 @@ def opened(store: Store, each: Stored) -> Opened:
         MemoryBusyError: it must be read whole, and there is no memory for it in time.
     """
     path = store.files.verified(each.digest)
-    with DECODING.holding(min(8 * path.stat().st_size, 1 << 30)):
+    with DECODING.holding(header_memory(path)):
         dataset, end = read_located(path, "object", defer=DEFERRED)
     if end is None or byte_order(dataset) == ">":
         with DECODING.holding(4 * path.stat().st_size):
             return Opened(parse(path.read_bytes(), "object"), path, None, each.digest)
     return Opened(dataset, path, _place(path, end, implicit=bool(dataset.original_encoding[0])), each.digest)
+
+
+def header_memory(path: Path) -> int:
+    """Bytes that a file's header takes once it is parsed, or about so many: some times what is in the file, without
+    the large values that stay there."""
+    with path.open("rb") as file:
+        head = file.read(_META)
+        size = path.stat().st_size
+        return min(_TIMES * _header_bytes(file, head, size), _MOST_HEADER) + (1 << 20)
+
+
+def _header_bytes(file: BinaryIO, head: bytes, size: int) -> int:
+    """Up to the pixels; all of the file where that is not to be seen from its first elements' lengths."""
+    syntax, at = meta_of(head)
+    explicit = syntax == b"1.2.840.10008.1.2.1" or syntax.startswith(b"1.2.840.10008.1.2.4")
+    if not explicit and syntax != b"1.2.840.10008.1.2":
+        return size
+    left = 0
+    for _ in range(_MOST_ELEMENTS):
+        file.seek(at)
+        element = file.read(12)
+        if len(element) < 8 or element[:2] == b"\xe0\x7f":
+            return at - left
+        large = not explicit or element[4:6] in _LONG or element[4:6] in (b"SQ", b"UT", b"UC", b"UR", b"SV", b"UV")
+        if not explicit:
+            start, (length,) = 8, struct.unpack_from("<I", element, 4)
+        elif large and len(element) == 12:
+            start, (length,) = 12, struct.unpack_from("<I", element, 8)
+        else:
+            start, (length,) = 8, struct.unpack_from("<H", element, 6)
+        if length == _UNDEFINED:
+            return size
+        if explicit and length > DEFERRED and element[4:6] in _LONG:
+            left += length
+        at += start + length
+    return size
 
 
 def deferred(dataset: Any, tag: int) -> Any | None:

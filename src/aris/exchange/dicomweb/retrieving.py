@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aris.exchange.dicomweb import frames, metadata
 from aris.exchange.dicomweb.media import COMPRESSED, DICOM, EXPLICIT, IMPLICIT, OCTETS, MediaRange
-from aris.exchange.dicomweb.opened import PIECE, Opened, deferred, opened
+from aris.exchange.dicomweb.opened import PIECE, Opened, deferred, header_memory, opened
 from aris.exchange.dicomweb.problems import WebError, not_acceptable, not_found
 from aris.imaging import codecs
 from aris.imaging.memory_budget import DECODING
@@ -157,8 +157,10 @@ def explicit(data: bytes, *, strict: bool) -> tuple[bytes, str]:
 def metadata_of(store: Store, instances: list[Stored], base: str) -> Iterator[str]:
     """Each object's header as DICOM JSON, written out, with the addresses of its bulk data."""
     for each in instances:
-        with DECODING.holding(min(8 * store.files.path(each.digest).stat().st_size, 1 << 30)):
-            made = _described(opened(store, each), f"{address(base, each)}/bulkdata", each.transfer_syntax)
+        one = opened(store, each)
+        with DECODING.holding(header_memory(one.path)):
+            made = _described(one, f"{address(base, each)}/bulkdata", each.transfer_syntax)
+        del one
         yield made
 
 

@@ -63,6 +63,8 @@ class Storing:
             if part.too_large:
                 self._too_large = True
                 raise StoreFullError("the object is larger than this server takes")
+            if not part.data:
+                raise ObjectError("a part is empty")
             if content_type(part.headers.get("content-type", DICOM))[0] != DICOM:
                 raise ObjectError("a part is not declared as application/dicom")
             known = identity(parse(part.data, "object", pixels=False), "object")
