@@ -52,7 +52,7 @@ def classify(
         aris classify lesion.jpg --kind skin -o nevus -o melanoma \\
             -q "What is it?" --model medgemma-4b-it
     """
-    one_of(by, _BY, param="--by")
+    way = one_of(by, _BY, param="--by")
     if option and question is None:
         raise typer.BadParameter("say with --question what the options answer", param_hint="--option")
     session = Session(
@@ -71,7 +71,7 @@ def classify(
                 backend = session.backend
                 from aris.tasks import classify as task
 
-                result = task(backend, case, options, question or TISSUE_QUESTION, by=by, force=force)
+                result = task(backend, case, options, question or TISSUE_QUESTION, by=way, force=force)
             except ImageError as error:
                 failed += 1
                 if json:

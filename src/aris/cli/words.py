@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import TypeVar
 
 import typer
 
+Word = TypeVar("Word", bound=str)
 
-def one_of(value: str, known: Sequence[str], *, param: str | None = None) -> str:
+
+def one_of(value: str, known: Sequence[Word], *, param: str | None = None) -> Word:
     """The value, if it is one of the known ones.
 
     Raises:
         typer.BadParameter: it is not; the likeliest is suggested.
     """
-    if value in known:
-        return value
+    for each in known:
+        if value == each:
+            return each
     near = difflib.get_close_matches(value.lower(), [each.lower() for each in known], n=1, cutoff=0.6)
     meant = next((each for each in known if near and each.lower() == near[0]), None)
     hint = f"; did you mean {meant}?" if meant else ""

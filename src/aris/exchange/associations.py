@@ -306,7 +306,7 @@ class BoundedAssociation(Association):
         if isinstance(self.dul.socket, BoundedSocket):
             self.dul.socket.cut()
         with contextlib.suppress(queue.Full):
-            self.dul.to_user_queue.put_nowait(None)  # type: ignore[arg-type]
+            self.dul.to_user_queue.put_nowait(None)
 
 
 def address_of(name: Any) -> AddressInformation:

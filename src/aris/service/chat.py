@@ -81,15 +81,13 @@ def _prepare(api: Api, body: ChatRequest, adapter: str | None, work: Work) -> _P
     if found.text is not None and body.prompt_logprobs is None:
         return _Prepared((), 0, None, found, images)
     work.going()
-    streams: Sequence[ReplyStream] = api.opened(
-        partial(api.backend.streams, asked.messages, thoughts=True), options, body.n or 1
-    )
-    prompt = streams[0].prompt
+    opened = api.opened(partial(api.backend.streams, asked.messages, thoughts=True), options, body.n or 1)
+    prompt = opened[0].prompt
     if found.text is not None:  # only the prompt's scores are the model's
-        for stream in streams:
+        for stream in opened:
             stream.close()
-        streams = ()
-    return _Prepared(streams, 0 if prompt.pixel_values is None else prompt.pixel_values.nbytes, prompt, found, images)
+    image_bytes = 0 if prompt.pixel_values is None else prompt.pixel_values.nbytes
+    return _Prepared(opened if found.text is None else (), image_bytes, prompt, found, images)
 
 
 def _score(api: Api, backend: NativeBackend, body: ChatRequest, prompt: Prompt, work: Work) -> PromptLogprobs:

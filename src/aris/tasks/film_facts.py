@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, overload
 
 from aris.imaging import Film
 from aris.tasks.cases import Case
-
-T = TypeVar("T", Case, Film)
 
 
 class Facts(NamedTuple):
@@ -23,15 +21,26 @@ class Facts(NamedTuple):
     view: str | None = None
 
 
-def with_facts(what: T, facts: Facts) -> T:
+@overload
+def with_facts(what: Case, facts: Facts) -> Case: ...
+
+
+@overload
+def with_facts(what: Film, facts: Facts) -> Film: ...
+
+
+def with_facts(what: Case | Film, facts: Facts) -> Case | Film:
     """The film, or the examination of one, with what is said of it; what its file says stands."""
-    if isinstance(what, Case):
-        case: Case = what
-        if case.film is None or facts == Facts():
-            return what
-        film: Film = with_facts(case.film, facts)
-        more = [each for each in film.warnings if each not in case.warnings]
-        return cast(T, replace(case, film=film, warnings=(*case.warnings, *more)))
+    if isinstance(what, Film):
+        return _film_with(what, facts)
+    if what.film is None or facts == Facts():
+        return what
+    film = _film_with(what.film, facts)
+    more = [each for each in film.warnings if each not in what.warnings]
+    return replace(what, film=film, warnings=(*what.warnings, *more))
+
+
+def _film_with(what: Film, facts: Facts) -> Film:
     said, kept = [], []
     changes: dict[str, float | str] = {}
     for name, value, known, field in (
