@@ -52,6 +52,7 @@ def classify(
             -q "What is it?" --model medgemma-4b-it
     """
     one_of(by, _BY, param="--by")
+    assert by in _BY  # for the type checker
     if option and question is None:
         raise typer.BadParameter("say with --question what the options answer", param_hint="--option")
     session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
