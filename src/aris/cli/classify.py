@@ -52,12 +52,7 @@ def classify(
         aris classify lesion.jpg --kind skin -o nevus -o melanoma \\
             -q "What is it?" --model medgemma-4b-it
     """
-<<<<<<< HEAD
     way = one_of(by, _BY, param="--by")
-=======
-    one_of(by, _BY, param="--by")
-    assert by in _BY  # for the type checker
->>>>>>> w3
     if option and question is None:
         raise typer.BadParameter("say with --question what the options answer", param_hint="--option")
     session = Session(
