@@ -135,7 +135,7 @@ def test_a_head_that_is_the_embedding_is_not_kept_twice(tmp_path: Path) -> None:
 def test_gguf_keeps_a_head_of_its_own(tmp_path: Path) -> None:
     merged = untied(tmp_path)
     model, source = ours(merged), open_checkpoint(str(merged))
-    names = [f"w{index}" for index in range(128)]
+    names = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>", *(f"w{n}" for n in range(122))]
     source = replace(source, tokenizer=replace(source.tokenizer, vocabulary=(names, [0.0] * 128, [1] * 128)))
     save_gguf(model, source, tmp_path / "m.gguf", torch.float32)
     again = ours(tmp_path / "m.gguf")
