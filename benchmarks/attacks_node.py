@@ -29,12 +29,12 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"),
                 str(Path(__file__).resolve().parents[1] / "tests" / "exchange")]  # fmt: skip
 
 import numpy as np  # noqa: E402
-from dicom_objects import ROOT, as_bytes, image  # noqa: E402
 from test_node_under_attack import command, context, item, pdu, request, value  # noqa: E402
 
 from aris.errors import ArisError  # noqa: E402
 from aris.exchange.peers import Peer, echo, network  # noqa: E402
 from aris.store.store import Store  # noqa: E402
+from dicom_objects import ROOT, as_bytes, image  # noqa: E402
 
 MEMORY, LOG, WAIT_S = 700 << 20, 64 << 10, 10.0
 _OBJECT_MB = 200
@@ -76,7 +76,7 @@ def start(folder: Path) -> Server:
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "aris.cli", "node", "serve", "--store", str(folder / "store"), "--port", "0",
-             "--dicomweb", "0"], stderr=out,
+             "--dicomweb", "0"], stdout=subprocess.DEVNULL, stderr=out,
         )  # fmt: skip
     end = time.monotonic() + 60
     while "Ctrl-C" not in (said := log.read_text()):
