@@ -76,7 +76,7 @@ def start(folder: Path) -> Server:
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "aris.cli", "node", "serve", "--store", str(folder / "store"), "--port", "0",
-             "--dicomweb", "0"], stderr=out,
+             "--dicomweb", "0"], stdout=subprocess.DEVNULL, stderr=out,
         )  # fmt: skip
     end = time.monotonic() + 60
     while "Ctrl-C" not in (said := log.read_text()):

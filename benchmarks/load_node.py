@@ -32,7 +32,7 @@ from dicom_objects import DX, image  # noqa: E402
 def start(folder: Path) -> tuple[subprocess.Popen[str], int]:
     """A node over a folder: its process and port."""
     command = [sys.executable, "-m", "aris.cli", "node", "serve", "--store", str(folder), "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     line = process.stderr.readline()
     if " listens at " not in line:
