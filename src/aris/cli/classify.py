@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import typer
 
@@ -15,7 +15,8 @@ from aris.cli.terminal import note, one_line, probability, working, write, write
 from aris.cli.words import one_of
 from aris.errors import ImageError
 
-_BY: tuple[Literal["auto", "score", "answer"], ...] = ("auto", "score", "answer")
+By = Literal["auto", "score", "answer"]
+_BY: tuple[By, ...] = ("auto", "score", "answer")
 
 
 def classify(
@@ -52,7 +53,6 @@ def classify(
             -q "What is it?" --model medgemma-4b-it
     """
     one_of(by, _BY, param="--by")
-    assert by in _BY  # for the type checker
     if option and question is None:
         raise typer.BadParameter("say with --question what the options answer", param_hint="--option")
     session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
@@ -69,7 +69,7 @@ def classify(
                 backend = session.backend
                 from aris.tasks import classify as task
 
-                result = task(backend, case, options, question or TISSUE_QUESTION, by=by, force=force)
+                result = task(backend, case, options, question or TISSUE_QUESTION, by=cast("By", by), force=force)
             except ImageError as error:
                 failed += 1
                 if json:

@@ -137,8 +137,8 @@ def drawn(report: Report, uid: str, pixels: npt.NDArray[np.uint8]) -> npt.NDArra
     font = ImageFont.load_default(size)
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     # No word of the caution is cut off; of a narrow picture it takes several lines.
-    top = [report.mark, *_wrapped(report.caution, lambda part: pen.textlength(part, font), width - size)]
-    lines = [*top, *(finding_line(each) for each in report.findings)]
+    above_all = [report.mark, *_wrapped(report.caution, lambda part: pen.textlength(part, font), width - size)]
+    lines = [*above_all, *(finding_line(each) for each in report.findings)]
     step = round(size * 1.4)
     banner = step * len(lines) + size
     picture = Image.new("RGB", (width, height + banner))
@@ -146,7 +146,7 @@ def drawn(report: Report, uid: str, pixels: npt.NDArray[np.uint8]) -> npt.NDArra
     pen = ImageDraw.Draw(picture)
     for number, line in enumerate(lines):
         fitted = _fitting(line, lambda part: pen.textlength(part, font), width - size)
-        colour = _COLOUR if number < len(top) else (255, 255, 255)
+        colour = _COLOUR if number < len(above_all) else (255, 255, 255)
         pen.text((size // 2, size // 2 + number * step), fitted, fill=colour, font=font)
     for region in report.regions:
         if region.image == uid:

@@ -228,7 +228,7 @@ def check_data(
     report.images = len(pictures)
     leaks = [sum(len(splits) > 1 for splits in each.values()) for each in (seen, images, said)]
     report.leaks, report.shared_images, report.shared_rows = leaks
-    if whole and sum(report.rows.values()) and not (report.bad or report.too_long):
+    if whole and any(report.rows.values()) and not (report.bad or report.too_long):
         report.refused = refusals(kept["train"], kept["validation"], processor, recipe)
     if lengths:
         report.tokens, report.answer_tokens = Lengths.of(lengths), Lengths.of(answers)
