@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 from aris.imaging import Film
 from aris.tasks.cases import Case
@@ -23,26 +23,22 @@ class Facts(NamedTuple):
 
 @overload
 def with_facts(what: Case, facts: Facts) -> Case: ...
-
-
 @overload
 def with_facts(what: Film, facts: Facts) -> Film: ...
-
-
 def with_facts(what: Case | Film, facts: Facts) -> Case | Film:
     """The film, or the examination of one, with what is said of it; what its file says stands."""
     if isinstance(what, Film):
-        return _film_with(what, facts)
+        return _told(what, facts)
     if what.film is None or facts == Facts():
         return what
-    film = _film_with(what.film, facts)
+    film = _told(what.film, facts)
     more = [each for each in film.warnings if each not in what.warnings]
     return replace(what, film=film, warnings=(*what.warnings, *more))
 
 
-def _film_with(what: Film, facts: Facts) -> Film:
+def _told(what: Film, facts: Facts) -> Film:
     said, kept = [], []
-    changes: dict[str, float | str] = {}
+    changes: dict[str, Any] = {}
     for name, value, known, field in (
         ("age", facts.age_years, what.patient_age_years, "patient_age_years"),
         ("view", facts.view, what.view_position, "view_position"),
@@ -58,4 +54,4 @@ def _film_with(what: Film, facts: Facts) -> Film:
     if said:
         warnings.append(f"{' and '.join(said)}: as told, not from the file")
     warnings += [f"the file says another {name} than was told; the file's holds" for name in kept]
-    return replace(what, warnings=tuple(warnings), **changes)  # type: ignore[arg-type]
+    return replace(what, warnings=tuple(warnings), **changes)
