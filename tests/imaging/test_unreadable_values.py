@@ -183,6 +183,13 @@ def test_frames_and_their_times(tmp_path: Path) -> None:
     assert read_stills(rewrite(path, NumberOfFrames="1,0")).total == 1
 
 
+@pytest.mark.parametrize("count", ["99999999999999999999", "1000000000,0", "4e9"])
+def test_more_frames_than_any_object_has_cost_nothing(count: str, tmp_path: Path) -> None:
+    path = ct(tmp_path, NumberOfFrames=count)
+    with pytest.raises(ImageError, match=r"fewer frames|billion voxels"):
+        read_volume(path)
+
+
 def test_numbers_as_they_are_written() -> None:
     assert [parsed(text) for text in ("1", "-.5", "+2.", "1e3", "0,976", "1,000", " 7\0")] == [
         1, -0.5, 2, 1000, 0.976, 1, 7,

@@ -34,10 +34,10 @@ def count(dataset: Any) -> int:
     """Number of Frames (0028,0008), 1 where it is absent, empty or 0.
 
     Raises:
-        DecodeError: it is negative or no whole number.
+        DecodeError: it is negative, no whole number, or more than any object has.
     """
     found = numbers(dataset, "NumberOfFrames") or (1.0,)
-    if len(found) != 1 or found[0] is None or found[0] < 0 or not found[0].is_integer():
+    if len(found) != 1 or found[0] is None or not 0 <= found[0] <= _MAX_FRAGMENTS or not found[0].is_integer():
         raise DecodeError
     return int(found[0]) or 1
 

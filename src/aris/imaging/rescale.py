@@ -139,7 +139,7 @@ def table_of(item: Any, *, signed: bool, order: str) -> Table | None:
 
 
 def is_signed(dataset: Any) -> bool:
-    """Whether Pixel Representation says that stored values are signed."""
+    """Tell whether Pixel Representation says that stored values are signed."""
     return one_number(dataset, "PixelRepresentation") == 1
 
 

@@ -135,7 +135,7 @@ def _check(dataset: Any, source: str) -> None:
 
 
 def mosaic_tiles(dataset: Any) -> str:
-    """How many slices a Siemens mosaic holds side by side, as a word; "" of any other image.
+    """Return the number of slices that a Siemens mosaic holds side by side, as a word; "" of any other image.
 
     Image Type says MOSAIC; the number is NumberOfImagesInMosaic (0019,xx0A) of SIEMENS MR HEADER.
     """

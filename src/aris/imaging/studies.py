@@ -14,6 +14,7 @@ from aris.imaging.dicom import code, sop_class
 from aris.imaging.parsing import parse, parse_header
 from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.sources import FileSource, HeldFile, Skipped, in_folder, in_zip
+from aris.imaging.values import one_number
 from aris.regular import read_regular
 
 SeriesKind = Literal["film", "mammogram", "volume", "slide", "stills", "other"]
@@ -255,10 +256,8 @@ def _header(source: FileSource, data: bytes | None) -> tuple[Instance, dict[str,
 
 
 def _integer(dataset: Any, keyword: str) -> int | None:
-    try:
-        return int(dataset.get(keyword))
-    except Exception:  # absent, empty, several or no number
-        return None
+    value = one_number(dataset, keyword)
+    return int(value) if value is not None and value.is_integer() else None
 
 
 def _image_type(dataset: Any) -> tuple[str, ...]:

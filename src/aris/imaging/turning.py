@@ -121,7 +121,7 @@ def across(plane: Plane) -> npt.NDArray[np.float64]:
 
 
 def plane_letters(plane: Plane) -> Letters:
-    """Where rows and columns point, by the patient axis that is nearest to each: ("L", "P") of an axial view."""
+    """The directions of rows and columns, by the patient axis nearest to each: ("L", "P") of an axial view."""
     return _letter(plane.row), _letter(plane.column)
 
 

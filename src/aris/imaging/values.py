@@ -34,7 +34,7 @@ def parsed(text: str, *, thousands: bool = False) -> float | None:
 
 
 def present(dataset: Any, keyword: str) -> bool:
-    """Whether the element is there, be it empty."""
+    """Tell whether the element is there, be it empty."""
     return dataset is not None and keyword in dataset
 
 
@@ -73,7 +73,7 @@ def one_number(dataset: Any, keyword: str, *, thousands: bool = False) -> float 
 
 
 def unreadable(dataset: Any, keyword: str, *, several: bool = False) -> bool:
-    """Whether an element says something, but no number; with `several` it may have more than one value."""
+    """Tell whether an element says something, but no number; with `several` it may have more than one value."""
     found = numbers(dataset, keyword)
     return any(value is None for value in found) or (not several and len(found) > 1)
 

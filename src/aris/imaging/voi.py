@@ -58,7 +58,7 @@ def span_of(values: Values, valid: npt.NDArray[np.bool_]) -> Span:
 
 
 def needs_span(dataset: Any, rescale: Rescale) -> bool:
-    """Whether `display` falls back to the full range: frames of one object then need one range for all."""
+    """Tell whether `display` falls back to the full range: frames of one object then need one range for all."""
     if not rescale.known:
         return True
     item = first_item(dataset, "VOILUTSequence")
