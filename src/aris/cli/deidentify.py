@@ -79,9 +79,9 @@ def deidentify(
                 if again:
                     same += 1
                 else:
-                    _folder(folder)
+                    _folder(place.parent)
                     write_file(place, made.data, overwrite=True)
-                    beside += place.name != f"{made.uid}.dcm"
+                    beside += place.parent != folder
                     written[place] = digest
                 blanked += made.blanked > 0
                 searched += made.searched
@@ -105,7 +105,7 @@ def deidentify(
     if same:
         note(f"{same} were given twice, with the same contents, and are written once")
     if beside:
-        note(f"! {beside} have the SOP Instance UID of another file but other contents; both are written (UID.2.dcm)")
+        note(f"! {beside} have the SOP Instance UID of another file but other contents; both are written (study.2/)")
     if done and searched:
         note("! no OCR finds all text: look at the images before they leave the house")
     if refused:
@@ -129,7 +129,7 @@ def _place(folder: Path, uid: str, digest: bytes, written: dict[Path, bytes]) ->
     """Where an object goes, and whether the same one is there already; another one under its UID is never replaced."""
     number = 1
     while True:
-        place = folder / (f"{uid}.dcm" if number == 1 else f"{uid}.{number}.dcm")
+        place = (folder if number == 1 else folder.with_name(f"{folder.name}.{number}")) / f"{uid}.dcm"
         if place not in written or written[place] == digest:
             return place, place in written
         number += 1
