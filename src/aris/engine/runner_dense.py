@@ -49,7 +49,8 @@ class DenseRunner(CpuRunner):
             return None
         if not takes(adapters or attached):
             return None
-        runner = cls(model, pool, [], None, adapters or attached)
+        # What packed weights are for the other runner, the modules themselves are here.
+        runner = cls(model, pool, [], None, adapters or attached)  # type: ignore[arg-type]
         runner._always = None if attached is None else _ATTACHED
         return runner
 
