@@ -88,3 +88,11 @@ def test_overlays_say_it_on_the_picture() -> None:
     pixels = np.zeros((200, 90), dtype=np.uint8)
     narrow, other = drawn(made, IMAGE.uid, pixels), drawn(made.model_copy(update={"caution": ""}), IMAGE.uid, pixels)
     assert narrow.shape[0] - other.shape[0] >= 3 * 14  # whole, in as many lines as it takes
+
+
+def test_what_is_not_assessed_says_so_once() -> None:
+    finding = {"name": "pneumonia", "probability": None, "present": None, "assessed": False,
+               "note": "not assessed: not a chest film"}
+    values: dict[str, Any] = {"model": "aris-nano", "file": "x.png", "findings": [finding]}
+    text = document(report_from_task(values, "stdin", ()), "text")["txt"].decode()
+    assert "pneumonia: not assessed: not a chest film" in text.splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from test_tune_run import base, data, run  # noqa: F401
 
 from aris.checkpoints import load_model, open_checkpoint
+from aris.checkpoints.quantize import Rounding, quantize_checkpoint
 from aris.tuning.base import open_base
 from aris.tuning.merge import export_gguf, merge, merged_model
 
@@ -49,3 +51,20 @@ def test_a_base_from_gguf_merges_into_a_folder_that_opens(base: Path, data: Path
     for text in ("Yes, pneumonia in both lungs.\n\nNo é", "<start_of_turn>user\nlungs<end_of_turn>"):
         tokenizers = [open_base(str(each)).processor.tokenizer for each in (path, tmp_path / "merged")]
         assert tokenizers[0].encode(text) == tokenizers[1].encode(text)
+
+
+@pytest.mark.parametrize("name", ["aris-nano", "gemma-3-270m-it", "medgemma-4b-it", "unheard-of", 3])
+def test_what_is_made_of_a_model_that_is_not_for_patients_is_not_either(
+    base: Path, data: Path, tmp_path: Path, name: Any  # noqa: F811
+) -> None:
+    config = json.loads((base / "config.json").read_text()) | {"_aris_tuned_from": name}
+    (base / "config.json").write_text(json.dumps(config))
+    run(base, data, tmp_path / "run")
+    merge(str(base), tmp_path / "run", tmp_path / "merged")
+    export_gguf(str(base), tmp_path / "run", tmp_path / "tuned.gguf")
+    quantize_checkpoint(open_checkpoint(str(tmp_path / "merged")), tmp_path / "coarse", Rounding("int8"))
+    kept = name in ("aris-nano", "gemma-3-270m-it")
+    for made in ("merged", "tuned.gguf", "coarse"):
+        opened = open_checkpoint(str(tmp_path / made))
+        assert opened.tuned == kept
+        assert (opened.spec is not None and opened.spec.name == name and not opened.spec.patient_care) == kept

@@ -43,6 +43,7 @@ class KeptModel:
     spec: registry.ModelSpec | None
     calibration: dict[str, Any]
     processor: dict[str, Any]
+    tuned: bool
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def find_model(key: str | None) -> KeptModel | None:
     try:
         model = rebuild(about["model"], _tensors(entry), frozenset(entry.arrays))
         spec = None if about["spec"] is None else registry.find(about["spec"])
-        return KeptModel(about["name"], model, spec, about["calibration"], about["processor"])
+        return KeptModel(about["name"], model, spec, about["calibration"], about["processor"], about["tuned"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
         return None
 
@@ -124,6 +125,7 @@ def keep_model(key: str | None, checkpoint: Checkpoint, model: MedGemma) -> None
             "spec": None if checkpoint.spec is None else checkpoint.spec.name,
             "calibration": checkpoint.calibration,
             "processor": checkpoint.processor,
+            "tuned": checkpoint.tuned,
         }
         cache.write(key, meta, arrays)
     except (TypeError, ValueError, RuntimeError):  # of a form that is not kept

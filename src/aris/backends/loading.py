@@ -77,6 +77,8 @@ def load(
     started = time.perf_counter()
     place = resolve_device(device)
     kind = resolve_dtype(dtype, place)
+    if quantize in ("int8", "int4") and dtype == "auto":
+        kind = torch.bfloat16  # also where float32 would be faster: coarse weights go with nothing else
     folder = None if adapter is None else Path(adapter).expanduser()
     named = {name: Path(each).expanduser() for name, each in (adapters or {}).items()}
     if folder is not None and named:
@@ -117,6 +119,8 @@ def load(
             bank = read_adapters(model, named) if named else None
     about = kept or checkpoint
     assert about is not None
+    if about.tuned:
+        changes.append("adapter merged")
     vision = model.config.vision
     processor = None
     if vision is not None:
@@ -169,7 +173,7 @@ def _check_quantize(quantize: str, dtype: torch.dtype) -> None:
     if quantize not in ("int8", "int4", "none"):
         raise ModelError(f"quantize {quantize!r:.20}: not known; use int8, int4 or none")
     if quantize != "none" and dtype != torch.bfloat16:
-        raise ModelError("quantize: it goes with bfloat16; leave the dtype out or use bfloat16")
+        raise ModelError(f"quantize: it goes with bfloat16, not {str(dtype).removeprefix('torch.')}; use bfloat16")
 
 
 def tokenizer_of(source: TokenizerSource) -> Tokenizer:

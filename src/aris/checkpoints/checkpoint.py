@@ -43,7 +43,8 @@ class Checkpoint:
         entries: gives every tensor.
         tokenizer: where the tokenizer is.
         processor: contents of `preprocessor_config.json`, empty if there is none.
-        spec: the registry's entry, if the model is a named one.
+        spec: the registry's entry, if the model is a named one, or what it was tuned from is never for patient care.
+        tuned: whether the weights are other ones than those of `spec`: a run was folded in (`aris tune merge`).
         adapters: folders of adapters that belong to the model.
         calibration: how scores become probabilities (`calibration.json`), empty if the model has none.
         quantization: how the weights were quantised (`quantization_config`), empty if they are not.
@@ -58,6 +59,7 @@ class Checkpoint:
     adapters: tuple[Path, ...] = ()
     calibration: dict[str, Any] = field(default_factory=dict)
     quantization: dict[str, Any] = field(default_factory=dict)
+    tuned: bool = False
 
 
 def open_checkpoint(
@@ -99,15 +101,17 @@ def _open_folder(name: str, path: Path, spec: registry.ModelSpec | None) -> Chec
     source = folder.quantization.get("source")
     if spec is None and isinstance(source, dict) and isinstance(source.get("model"), str):
         spec = registry.find(source["model"])  # what the model is for and what it is not stays the same
+    origin = registry.tuned_from(folder.tuned_from)
     return Checkpoint(
         name,
         folder.config,
         folder.entries,
         TokenizerSource(path=folder.tokenizer_path),
         processor=folder.processor,
-        spec=spec,
+        spec=origin or spec,
         calibration=read_json(path / "calibration.json", missing_ok=True),
         quantization=folder.quantization,
+        tuned=origin is not None,
     )
 
 
@@ -122,12 +126,15 @@ def _open_gguf(path: Path, tower: Path | None) -> Checkpoint:
             )
         tower = beside[0] if beside else None
     mmproj = None if tower is None else GGUFFile(tower)
+    origin = registry.tuned_from(file.metadata.get(registry.TUNED_FROM_KEY))
     return Checkpoint(
         str(path),
         gguf_gemma.config(file, mmproj),
         lambda: gguf_gemma.entries(file, mmproj),
         TokenizerSource(vocabulary=gguf_gemma.vocabulary(file), chat_template=gguf_gemma.chat_template(file)),
         processor=gguf_gemma.processor(mmproj),
+        spec=origin,
+        tuned=origin is not None,
     )
 
 

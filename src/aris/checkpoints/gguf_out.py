@@ -13,6 +13,7 @@ from aris.checkpoints.checkpoint import Checkpoint
 from aris.checkpoints.gguf_gemma import BLOCK, OUTPUT, TOP, attention_scalar
 from aris.checkpoints.gguf_tokenizer import chat_template_of, vocabulary_of
 from aris.checkpoints.names import HEAD
+from aris.checkpoints.registry import TUNED_FROM_KEY
 from aris.checkpoints.writing import new_file
 from aris.errors import CheckpointError
 from aris.model import MedGemma, MedGemmaConfig
@@ -74,6 +75,8 @@ def save_gguf(model: MedGemma, source: Checkpoint, path: Path, dtype: torch.dtyp
         "tokenizer.ggml.add_space_prefix": (_BOOL, False),
         "tokenizer.chat_template": (_STRING, chat_template_of(source)),
     }
+    if source.spec is not None and not source.spec.patient_care:
+        fields[TUNED_FROM_KEY] = (_STRING, source.spec.name)
     state = {name: value for name, value in model.state_dict().items() if name.startswith("language_model.")}
     ours = {our: their for their, our in TOP.items()} | {HEAD: OUTPUT}
     blocks = {our: their for their, our in BLOCK.items()}

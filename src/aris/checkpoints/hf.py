@@ -21,6 +21,7 @@ from aris.checkpoints import bnb, packed
 from aris.checkpoints.configs import read_config
 from aris.checkpoints.entries import Entry
 from aris.checkpoints.names import EMBEDDING, HEAD, is_dropped, is_head, our_name
+from aris.checkpoints.registry import TUNED_FROM
 from aris.errors import CheckpointError
 
 _DTYPES = {
@@ -162,6 +163,7 @@ class HFFolder:
             contents of `preprocessor_config.json`; empty if neither is there.
         tokenizer_path: where `tokenizer.json` is or should be.
         quantization: `quantization_config` of `config.json`, empty if there is none.
+        tuned_from: the named model that a tuned one says it was made of; None if it says none.
 
     Raises:
         CheckpointError: files are missing or damaged, the weights are pickles, or the model is of another family.
@@ -179,6 +181,7 @@ class HFFolder:
         quantization = raw.get("quantization_config")
         _require_readable(quantization, path)
         self.quantization: dict[str, Any] = quantization if isinstance(quantization, dict) else {}
+        self.tuned_from: object = raw.get(TUNED_FROM)
         self._packed = self.quantization.get("quant_method") == packed.METHOD
         self.processor = self._processor()
         self.tokenizer_path = path / "tokenizer.json"

@@ -12,6 +12,7 @@ import torch
 
 from aris.checkpoints.checkpoint import Checkpoint
 from aris.checkpoints.names import HEAD
+from aris.checkpoints.registry import TUNED_FROM
 from aris.checkpoints.writing import SafetensorsWriter, new_folder
 from aris.errors import CheckpointError
 from aris.model import MedGemma
@@ -56,6 +57,8 @@ def save_folder(
                 shutil.copyfile(file, folder / file.name)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         config.pop("quantization_config", None)
+        if source.spec is not None and not source.spec.patient_care:
+            config[TUNED_FROM] = source.spec.name  # so that what it writes says so too
         tied = model.config.text.tie_word_embeddings
         for part in (config, config.get("text_config")):
             if isinstance(part, dict) and (not tied or part.get("tie_word_embeddings") is False):

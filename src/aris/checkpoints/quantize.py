@@ -21,6 +21,7 @@ from aris.checkpoints.checkpoint import Checkpoint, checked_entries, is_quantiza
 from aris.checkpoints.entries import Entry
 from aris.checkpoints.layerwise import calibrated_layers
 from aris.checkpoints.names import EMBEDDING, HEAD
+from aris.checkpoints.registry import TUNED_FROM
 from aris.checkpoints.writing import SHARD, SafetensorsWriter, new_folder
 from aris.errors import CheckpointError, ModelError
 from aris.model import Codes, quantize_matrix
@@ -172,6 +173,8 @@ def quantize_checkpoint(
             "weights_sha256": hashlib.sha256(lines.encode()).hexdigest(),
         }
         config = checkpoint.config.to_dict() | {"quantization_config": quantization}
+        if checkpoint.tuned and checkpoint.spec is not None:
+            config[TUNED_FROM] = checkpoint.spec.name
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         if checkpoint.processor:
             text = json.dumps(checkpoint.processor, indent=2) + "\n"

@@ -207,6 +207,20 @@ REGISTRY: tuple[ModelSpec, ...] = (
 )  # fmt: skip
 
 
+# Where a model that was made by tuning says what it was made of: in its config.json, and in a GGUF file's metadata.
+TUNED_FROM = "_aris_tuned_from"
+TUNED_FROM_KEY = "aris.tuned_from"
+
+
+def tuned_from(name: object) -> ModelSpec | None:
+    """The model that a tuned one says it was made of, where what is said of that one holds for it too.
+
+    That a model is not for patients does; what a model was validated for, as MedGemma, does not hold for its tunes.
+    """
+    spec = find(name) if isinstance(name, str) else None
+    return None if spec is None or spec.patient_care else spec
+
+
 def similar(name: str) -> tuple[str, ...]:
     """Names of the registry that somebody may have meant, the likeliest first; at most three, empty if none is near."""
     wanted = name.strip().lower().rpartition("/")[2]

@@ -64,7 +64,9 @@ def finding_line(finding: Finding) -> str:
     """A scored finding in one line."""
     note = f" ({finding.note})" if finding.note else ""
     if not finding.assessed:
-        return f"{finding.name}: not assessed{note}"
+        # The note of a task's result opens with the same words.
+        why = finding.note.removeprefix("not assessed").lstrip(": ")
+        return f"{finding.name}: not assessed" + (f": {why}" if why else "")
     state = {True: "present", False: "not seen", None: "no call"}[finding.present]
     number = "" if finding.probability is None else f", probability {probability(finding.probability)}"
     return f"{finding.name}: {state}{number}{note}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from aris.backends import Backend, Grammar
 from aris.tasks.cases import Case
+from aris.tasks.film_checks import not_a_film
 from aris.tasks.film_findings import assess
 from aris.tasks.results import FilmFindings, Finding
 from aris.tasks.scope import FORCED, outside_scope, refusal, unknown_facts
@@ -139,7 +140,10 @@ def _facts(model: Backend, case: Case) -> list[str]:
     """What the scope says of an examination, for a model whose answers are given all the same."""
     assert model.spec is not None
     if case.kind == "chest film" and case.film is not None:
-        return list(outside_scope(case.film, model.spec.scope))
+        # The gate's score was calibrated without the adapter; what the pixels say needs no model.
+        wrong = not_a_film(case.film.pixels) if model.spec.scope.findings else None
+        said = [] if wrong is None else [f"not a chest film: {wrong}"]
+        return [*said, *outside_scope(case.film, model.spec.scope)]
     reason = refusal(model, "ask", case.kind)
     return [] if reason is None else [reason]
 
