@@ -13,8 +13,8 @@ import torch
 
 import aris
 import tiny_checkpoint
-from aris.backends import NativeBackend, loading
-from aris.checkpoints import save_adapter
+from aris.backends import NativeBackend, load, loading
+from aris.checkpoints import open_checkpoint, save_adapter
 from aris.errors import ArisError, CheckpointError, ImageError, ModelError
 from aris.model import attach_lora
 
@@ -169,3 +169,11 @@ def test_nano_in_int8_is_smaller_uncalibrated_and_nearly_the_same() -> None:
     question = [aris.user("Is pneumonia an infection of the lung? Answer yes or no.")]
     far = [abs(a - b) for a, b in zip(*(b.score(question, ["Yes", "No"]) for b in (dense, small)), strict=True)]
     assert max(far) < 0.3
+
+
+def test_a_vision_tower_for_a_model_that_takes_none_is_refused(tmp_path: Path) -> None:
+    for name in ("aris-nano", str(tmp_path)):  # before it is looked at, so also where the cache holds the model
+        with pytest.raises(CheckpointError, match="mmproj files go with"):
+            load(name, mmproj=tmp_path / "mmproj.gguf")
+        with pytest.raises(CheckpointError, match="mmproj files go with"):
+            open_checkpoint(name, mmproj=tmp_path / "mmproj.gguf")

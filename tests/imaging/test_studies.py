@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pydicom
 import pydicom.data
 import pytest
@@ -17,6 +18,8 @@ from pydicom.fileset import FileSet
 from aris.errors import ImageError
 from aris.imaging import find_studies, read_volume, sources
 from aris.imaging.synthetic import Geometry, write_enhanced, write_series
+from aris.tasks import Case
+from aris.tasks.cases import read_cases
 
 SMALL = Geometry(slices=3, rows=16, columns=16)
 
@@ -56,6 +59,30 @@ def test_the_same_object_twice_is_used_once(tmp_path: Path) -> None:
     found = find_studies(tmp_path)
     assert len(found.series[0].instances) == 3
     assert "same SOP Instance UID" in found.skipped[0].reason
+
+
+def test_a_damaged_object_beside_pictures_is_not_lost_silently(tmp_path: Path) -> None:
+    PIL.Image.fromarray(np.zeros((80, 80), np.uint8)).save(tmp_path / "film.png")
+    (tmp_path / "broken.dcm").write_bytes(bytes(128) + b"DICM" + b"\x08")
+    (tmp_path / "CREDITS.md").write_text("Who made these films.\n" * 20)
+    archive = pack(tmp_path.parent / f"{tmp_path.name}.zip", sorted(tmp_path.iterdir()))
+    for place in (tmp_path, archive):
+        read, *rest = sorted(read_cases(place), key=lambda one: not isinstance(one, Case))
+        assert isinstance(read, Case) and read.source.endswith("film.png")
+        assert [one.source.rpartition("/")[2].rpartition(":")[2] for one in rest] == ["broken.dcm"]
+
+
+def test_of_copies_the_whole_one_is_used_wherever_it_stands(tmp_path: Path) -> None:
+    whole = write_series(tmp_path, SMALL)[0]
+    data = whole.read_bytes()
+    for name in ("0-cut.dcm", "z-cut.dcm"):
+        (tmp_path / name).write_bytes(data[:-100])
+    archive = pack(tmp_path.parent / f"{tmp_path.name}.zip", sorted(tmp_path.glob("*.dcm")))
+    for place in (tmp_path, archive):
+        found = find_studies(place)
+        assert len(found.series[0].instances) == 3
+        assert {Path(one.source.replace(":", "/")).name for one in found.skipped} >= {"0-cut.dcm", "z-cut.dcm"}
+        assert read_volume(place).voxels.shape == (3, 16, 16)
 
 
 def test_an_archive_reads_as_its_folder(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from aris.backends import kept_models
 from aris.backends.memory import give_back_freed, memory_errors
 from aris.backends.native import NativeBackend
-from aris.checkpoints.checkpoint import load_model, open_checkpoint
+from aris.checkpoints.checkpoint import load_model, open_checkpoint, require_gguf
 from aris.checkpoints.entries import TokenizerSource
 from aris.checkpoints.peft import adapter_digest, load_adapter, read_adapters
 from aris.engine import EngineLimits
@@ -89,6 +89,8 @@ def load(
     for each in (*named.values(), *(() if folder is None else (folder,))):
         if not each.is_dir():
             raise CheckpointError(f"{each}: no such folder; an adapter is a folder with adapter_config.json")
+    if mmproj is not None:
+        require_gguf(str(name))  # also of a model that the cache holds
     if quantize is not None:
         _check_quantize(quantize, kind)
     rounding = None if quantize == "none" else quantize

@@ -79,12 +79,12 @@ def open_checkpoint(
     """
     spec = registry.find(name_or_path)
     path = Path(name_or_path).expanduser()
+    if mmproj is not None:
+        require_gguf(name_or_path)
     if spec is not None and spec.name == embedded.NAME:
         return open_nano()
     if spec is None and path.suffix.lower() == ".gguf":
         return _open_gguf(path, None if mmproj is None else Path(mmproj).expanduser())
-    if mmproj is not None:
-        raise CheckpointError(f"{name_or_path}: mmproj files go with a .gguf model; leave --mmproj out")
     if spec is None and path.is_dir():
         return _open_folder(name_or_path, path, None)
     if spec is None and path.is_file():
@@ -94,6 +94,12 @@ def open_checkpoint(
     folder = pull.local_folder(name_or_path, spec, revision=revision)
     pull.require_whole(name_or_path, folder)
     return _open_folder(name_or_path, folder, spec)
+
+
+def require_gguf(name_or_path: str) -> None:
+    """Raise `CheckpointError` unless a model is a `.gguf` file, with which alone mmproj files go."""
+    if registry.find(name_or_path) is not None or Path(name_or_path).suffix.lower() != ".gguf":
+        raise CheckpointError(f"{name_or_path}: mmproj files go with a .gguf model; leave --mmproj out")
 
 
 def _open_folder(name: str, path: Path, spec: registry.ModelSpec | None) -> Checkpoint:

@@ -107,12 +107,17 @@ class Studies:
         return tuple(series for study in self.studies for series in study.series)
 
 
-def find_studies(path: str | Path | HeldFile) -> Studies:
+def find_studies(path: str | Path | HeldFile, *, empty: bool = False) -> Studies:
     """Sort what a folder, a zip archive, a DICOMDIR or a DICOM file holds.
 
     A folder is searched with the folders below it. Links that leave it, names that leave an archive or a DICOMDIR's
     folder, archives in archives and files that are no DICOM images are left out and reported. Only headers are parsed.
-    A file that is held is not opened again, and is the source of its instance.
+    A file that is held is not opened again, and is the source of its instance. Of files with one SOP Instance UID the
+    largest is used, as a copy that was cut off is smaller than the whole.
+
+    Args:
+        path: the folder or file.
+        empty: give no studies, and what was left out, rather than raise where there is no DICOM image.
 
     Raises:
         ImageError: the path cannot be read, an archive is damaged or swells beyond reason, or there is no DICOM image.
@@ -121,6 +126,7 @@ def find_studies(path: str | Path | HeldFile) -> Studies:
     path = path.path if isinstance(path, HeldFile) else Path(path).expanduser()
     skipped: list[Skipped] = []
     found: list[tuple[Instance, dict[str, Any]]] = []
+    sizes: list[int] = []
     with quiet_pydicom():
         for item in _contents(path) if held is None else _contents_of_held(held):
             if isinstance(item, Skipped):
@@ -130,12 +136,13 @@ def find_studies(path: str | Path | HeldFile) -> Studies:
             try:
                 if (one := _header(source, data)) is not None:
                     found.append(one)
+                    sizes.append(_size(source, data))
             except ImageError as error:
                 skipped.append(Skipped(source.name, str(error).removeprefix(f"{source.name}: ")))
-    if not found:
+    if not found and not empty:
         why = f" (first of {len(skipped)}: {skipped[0].reason})" if skipped else ""
         raise ImageError(f"{FileSource(path).name}: no DICOM image found{why}; give a folder or file with images")
-    return Studies(_sorted(found, skipped), tuple(skipped))
+    return Studies(_sorted(found, sizes, skipped), tuple(skipped))
 
 
 def _contents(path: Path) -> Iterator[tuple[FileSource, bytes | None] | Skipped]:
@@ -265,15 +272,30 @@ def _image_type(dataset: Any) -> tuple[str, ...]:
     return tuple(str(part).upper() for part in ([value] if isinstance(value, str) else value))
 
 
-def _sorted(found: list[tuple[Instance, dict[str, Any]]], skipped: list[Skipped]) -> tuple[Study, ...]:
+def _size(source: FileSource, data: bytes | None) -> int:
+    """Bytes of a file; 0 if it is gone."""
+    if data is not None:
+        return len(data)
+    try:
+        return source.path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _sorted(
+    found: list[tuple[Instance, dict[str, Any]]], sizes: list[int], skipped: list[Skipped]
+) -> tuple[Study, ...]:
     grouped: dict[str, dict[tuple[str, str | None], list[tuple[Instance, dict[str, Any]]]]] = {}
-    seen: set[tuple[str, str]] = set()
-    for instance, facts in found:
+    used: dict[tuple[str, str], int] = {}
+    for index, (instance, facts) in enumerate(found):
         key = facts["series_uid"], instance.sop_instance_uid
-        if instance.sop_instance_uid and key in seen:
+        if sizes[index] > sizes[used.setdefault(key, index)]:
+            used[key] = index
+    for index, (instance, facts) in enumerate(found):
+        key = facts["series_uid"], instance.sop_instance_uid
+        if instance.sop_instance_uid and used[key] != index:
             skipped.append(Skipped(instance.source.name, "the same SOP Instance UID as another file, which was used"))
             continue
-        seen.add(key)
         series = grouped.setdefault(facts["study_uid"], {})
         series.setdefault((facts["series_uid"], facts["modality"]), []).append((instance, facts))
     return tuple(

@@ -254,17 +254,20 @@ def _of_folder(where: Path, kind: Kind | None, version: str) -> Iterator[Case | 
     try:
         if not where.is_dir() and _head(where)[:4] == _ZIP:
             pictures = named_in_zip(where, wanted)
-        studies = find_studies(where)
+        studies = find_studies(where, empty=bool(pictures))
     except ImageError as error:
+        yield Skipped(str(where), str(error))
         if not pictures:
-            yield Skipped(str(where), str(error))
             return
     else:
         for study in studies.studies:
             for series in study.series:
                 yield from _of_series(series, kind, version)
         names = {each.name for each in pictures}
-        yield from (each for each in studies.skipped if each.source not in names)
+        left_out = [each for each in studies.skipped if each.source not in names]
+        if not studies.studies:  # what lies beside pictures as a note is no examination that was lost
+            left_out = [each for each in left_out if "a text file" not in each.reason]
+        yield from left_out
     for each in pictures:
         volume = each.name.lower().endswith(_NIFTI)
         read = (lambda p: _nifti_case(p, kind, version)) if volume else (lambda p: _picture(p, kind))
