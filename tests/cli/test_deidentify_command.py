@@ -31,6 +31,10 @@ def test_folders_in_clean_files_out(aris: Aris, tmp_path: Path, monkeypatch: pyt
     data = made.read_bytes()
     assert b"Secret" not in data and "Müller".encode() not in data
     assert made.parent.parent.name == pydicom.dcmread(made).PatientID
+    # What lies in a folder is told once, on stdout, as its name may name a patient.
+    plain = aris("deidentify", tmp_path / "in", "--out", tmp_path / "plain", "--key", key)
+    assert plain.exit_code == 1 and plain.stdout.count("not written: ") == 2 and "c.dcm" in plain.stdout
+    assert "error:" not in plain.stderr
     # Once more with the same key: the same file. With a wrong choice: misuse.
     again = aris("deidentify", source / "a.dcm", "--out", out, "--key", key)
     assert again.exit_code == 0 and made.read_bytes() == data and len(list(out.rglob("*.dcm"))) == 1

@@ -98,6 +98,8 @@ def deidentify(
                     write_json({"file": str(path), "out": None, "error": said})
                 elif path != typed:
                     write(f"not written: {one_line(str(path))}: {one_line(said)}\n")
+                    step()
+                    continue  # a terminal shows both streams: once is enough
                 note(f"error: {inside(f'{path}: {said}', str(path), str(typed))}")
             step()
     done = len(written)

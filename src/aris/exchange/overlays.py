@@ -80,6 +80,8 @@ def presentation_state(report: Report, images: Sequence[Dataset]) -> Dataset:
         ),
         specific_character_set="ISO_IR 192",
     )
+    what = f"Regions of a {'draft' if report.is_draft else 'report'}"
+    state.SeriesDescription = described(what, report)  # what a list of series shows
     state.Laterality = ""  # type 2C; a state may be of images of both sides
     state.PresentationCreationDate = report.created.strftime("%Y%m%d")
     state.PresentationCreationTime = report.created.strftime("%H%M%S")
