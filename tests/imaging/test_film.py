@@ -304,7 +304,7 @@ def test_what_may_not_be_read_or_does_not_fit_is_said(tmp_path: Path, monkeypatc
         patch.setattr("PIL.PngImagePlugin.PngImageFile.load", refuse(MemoryError))
         with pytest.raises(ImageError, match="out of memory"):
             read_film(tmp_path / "film.png")
-    monkeypatch.setattr(Path, "read_bytes", refuse(PermissionError))  # the superuser may read every file
+    monkeypatch.setattr("aris.imaging.film.read_regular", refuse(PermissionError))  # the superuser may read every file
     with pytest.raises(ImageError, match="no permission"):
         read_film(tmp_path / "film.png")
 

@@ -34,6 +34,7 @@ _ACQUISITION = (
     ("ImageType", "MRImageFrameTypeSequence", "FrameType"),
     ("AcquisitionTime", "FrameContentSequence", "FrameAcquisitionDateTime"),
 )
+_MOMENTS = ("AcquisitionTime", "FrameAcquisitionDateTime")  # of more digits than a number keeps
 ACQUISITION_NAMES = tuple(keyword for keyword, _, _ in _ACQUISITION)
 # Elements that tell how slices lie: (functional group, keyword, the name that a warning has).
 _GEOMETRY = (
@@ -233,10 +234,11 @@ def _holder(dataset: Any, index: int, name: str) -> Any:
 def _acquisition(dataset: Any, index: int, keyword: str, group: str, inner: str) -> str | None:
     found = frames.group(dataset, index, group)
     holder, name = (dataset, keyword) if found is None else (found, inner)
-    stated = numbers(holder, name)
+    stated = () if name in _MOMENTS else numbers(holder, name)
     # "2.5" and "2.50" are one echo time; a number that cannot be read tells nothing apart.
-    if stated and None not in stated:
-        return "/".join(f"{value:.6g}" for value in stated)
+    known = [value for value in stated if value is not None]
+    if known and len(known) == len(stated):
+        return "/".join(f"{value:.0f}" if value.is_integer() else f"{value:.6g}" for value in known)
     parts = several(holder, name)
     return "/".join(str(part) for part in parts) if parts else None
 
