@@ -111,7 +111,8 @@ def serve(
     """Receive objects (C-STORE), answer echoes (C-ECHO) and, where asked, DICOMweb, until Ctrl-C or SIGTERM.
 
     An object is acknowledged when its file and its place in the index are on the disk, never before. Each one is told
-    on stdout: when, what became of it (stored, known, kept beside), its SOP Instance UID, and who sent it.
+    on stdout: when, what became of it (stored, known, repaired, kept beside, kept apart), its SOP Instance UID, and who
+    sent it.
 
     Examples:
 
