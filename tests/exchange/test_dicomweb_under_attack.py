@@ -151,7 +151,8 @@ def test_frames_of_several_fragments_are_found(store: Store, table: str) -> None
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
 @pytest.mark.parametrize(
-    "table", ["zeros", "none", "shifted", "short", "odd", "no item", "empty fragments", "extended zeros", "extended odd"]
+    "table",
+    ["zeros", "none", "shifted", "short", "odd", "no item", "empty fragments", "extended zeros", "extended odd"],
 )
 def test_frames_are_found_whatever_the_offset_tables_say(store: Store, syntax: UID, table: str) -> None:
     wanted, pieces, offsets, at = [], [], [], 0
