@@ -254,14 +254,17 @@ def valid_pixels(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.bool_
         return np.ones(stored.shape, dtype=bool)
     limit = one_number(dataset, "PixelPaddingRangeLimit")
     limit = padding if limit is None else limit
-    bits = int(dataset.BitsAllocated)
+    # Some scanners pad with -2000 in cells of 12 bits without a sign: cut as the stored values are.
+    bits = int(dataset.BitsStored)
     signed = int(dataset.PixelRepresentation) == 1
-    low, high = sorted(_signed(int(n), bits) if signed else int(n) & ((1 << bits) - 1) for n in (padding, limit))
+    low, high = sorted(as_stored(int(n), bits, signed=signed) for n in (padding, limit))
     return (stored < low) | (stored > high)
 
 
-def _signed(value: int, bits: int) -> int:
-    return value - (1 << bits) if value >= 1 << (bits - 1) else value
+def as_stored(value: int, bits: int, *, signed: bool) -> int:
+    """The number that a value is once it is cut to so many bits, as `codecs.stored_values` cuts them."""
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if signed and value >= 1 << (bits - 1) else value
 
 
 # Where a spacing may stand, the most telling first.
