@@ -201,3 +201,6 @@ def test_padding_beyond_the_stored_bits_is_padding(signed: bool, bits: int, tmp_
         assert volume.voxels.ravel().tolist() == [-1024, 40, 40, -1000] and volume.value_range == (-1000, 40)
     found = pydicom.dcmread(path)
     assert found.pixel_array[0, 0] == found.PixelPaddingValue
+    made.compress(RLELossless)
+    plain = pydicom.dcmread(io.BytesIO(explicit(as_bytes(made), strict=True)[0]))
+    assert plain.pixel_array[0, 0] == plain.PixelPaddingValue

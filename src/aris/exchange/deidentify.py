@@ -37,9 +37,8 @@ from aris.exchange.deidentify_checks import (
 from aris.exchange.deidentify_rules import EMPTIED, PUBLIC_SCHEMES, action_for, many, shifted, wellformed, zone
 from aris.exchange.deidentify_tables import clean_tables
 from aris.imaging import codecs, frames
-from aris.imaging.dicom import as_stored
-from aris.imaging.rescale import is_signed
-from aris.imaging.values import numbers, one_number
+from aris.imaging.dicom import cut_padding
+from aris.imaging.values import numbers
 from aris.regular import read_regular
 from aris.store.objects import file_bytes, parse, text
 
@@ -390,11 +389,7 @@ def _stored_pixels(dataset: Any) -> Any:
         array = np.array(codecs.stored_values(dataset))
     if array.ndim > 2 and int(dataset.SamplesPerPixel) == 3:
         dataset.PhotometricInterpretation = "RGB"
-    for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
-        if (padding := one_number(dataset, keyword)) is not None:
-            signed = is_signed(dataset)
-            cut = as_stored(int(padding), int(dataset.BitsStored), signed=signed)
-            dataset.add_new(keyword, "SS" if signed else "US", cut)
+    cut_padding(dataset)
     # The values begin at bit 0 now, wherever they lay in their cells.
     dataset.HighBit = int(dataset.BitsStored) - 1
     meta.TransferSyntaxUID = _EXPLICIT

@@ -267,6 +267,16 @@ def as_stored(value: int, bits: int, *, signed: bool) -> int:
     return value - (1 << bits) if signed and value >= 1 << (bits - 1) else value
 
 
+def cut_padding(dataset: Any) -> None:
+    """Make padding that lies beyond Bits Stored what it is among decoded values, which are cut to them."""
+    for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
+        padding = one_number(dataset, keyword)
+        if padding is not None and padding.is_integer():
+            signed = one_number(dataset, "PixelRepresentation") == 1
+            value = as_stored(int(padding), int(dataset.BitsStored), signed=signed)
+            dataset.add_new(keyword, "SS" if signed else "US", value)
+
+
 # Where a spacing may stand, the most telling first.
 _MEASURES = (
     ("PixelSpacing", "Pixel Spacing"),
