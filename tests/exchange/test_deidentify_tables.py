@@ -91,6 +91,20 @@ def test_a_voi_table_of_an_angiogram_keeps_what_stored_values_reach(kind: str) -
         assert apply_voi_lut(changed.pixel_array, changed).ravel().tolist() == [0, 192, 384, 576, 0]
 
 
+def test_a_frames_voi_table_keeps_what_its_rescale_reaches() -> None:
+    made = image(1, NumberOfFrames=2, Rows=1, Columns=5)
+    made.PixelData = np.array([0, 10, 20, 30, 40] * 2, "<u2").tobytes()
+    group, rescale, window = Dataset(), Dataset(), Dataset()
+    rescale.RescaleSlope, rescale.RescaleIntercept, rescale.RescaleType = 2, 100, "US"
+    window.VOILUTSequence = [lut(256, TEXT)]
+    group.PixelValueTransformationSequence, group.FrameVOILUTSequence = [rescale], [window]
+    made.SharedFunctionalGroupsSequence = [group]
+    found, data = clean(made)
+    item = found.SharedFunctionalGroupsSequence[0].FrameVOILUTSequence[0].VOILUTSequence[0]
+    assert np.frombuffer(item.LUTData, "<u2")[100:181:20].tolist() == [300, 360, 420, 480, 540]
+    assert b"ZQUAS" not in data
+
+
 def test_tables_that_cannot_be_read_go() -> None:
     made = image(1)
     broken = lut(256, TEXT)

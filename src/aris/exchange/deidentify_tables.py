@@ -47,7 +47,8 @@ def clean_tables(dataset: Any, stored: npt.NDArray[Any]) -> None:
     order, signed = byte_order(dataset), is_signed(dataset)
     for holder in _holders(dataset):
         _drop_unreadable(holder, signed=signed, order=order)
-        _clean_luts(holder, values if _grey(kind) else None)
+        reached = values if holder is dataset else _transformed(dataset, values)
+        _clean_luts(holder, reached if _grey(kind) else None)
     if "ICCProfile" in dataset:
         coloured = int(dataset.get("SamplesPerPixel") or 1) == 3 or kind == "PALETTE COLOR"
         profile = clean_profile(bytes(dataset.ICCProfile or b"")) if coloured else None
@@ -132,6 +133,16 @@ def _holders(dataset: Any) -> list[Any]:
             for inner in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
                 found.extend(item.get(inner) or ())
     return found
+
+
+def _transformed(dataset: Any, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Stored values, and what the functional groups' rescales make of them: a frame's VOI LUT may be of any."""
+    found = {(1.0, 0.0): values.astype(np.float64)}
+    for holder in _holders(dataset):
+        rescale = rescale_for_display(holder)
+        if holder is not dataset and rescale.table is None:
+            found.setdefault((rescale.slope, rescale.intercept), rescale.applied(values))
+    return np.unique(np.concatenate(list(found.values())))
 
 
 def _drop_unreadable(holder: Any, *, signed: bool, order: str) -> None:
