@@ -34,7 +34,6 @@ _ACQUISITION = (
     ("ImageType", "MRImageFrameTypeSequence", "FrameType"),
     ("AcquisitionTime", "FrameContentSequence", "FrameAcquisitionDateTime"),
 )
-_MOMENTS = ("AcquisitionTime", "FrameAcquisitionDateTime")  # of more digits than a number keeps
 ACQUISITION_NAMES = tuple(keyword for keyword, _, _ in _ACQUISITION)
 # Elements that tell how slices lie: (functional group, keyword, the name that a warning has).
 _GEOMETRY = (
@@ -232,9 +231,12 @@ def _holder(dataset: Any, index: int, name: str) -> Any:
 
 
 def _acquisition(dataset: Any, index: int, keyword: str, group: str, inner: str) -> str | None:
+    from pydicom.datadict import dictionary_VR
+
     found = frames.group(dataset, index, group)
     holder, name = (dataset, keyword) if found is None else (found, inner)
-    stated = () if name in _MOMENTS else numbers(holder, name)
+    # Not of dates, times, names and counts: 20240301101500 and 20240301101501 are one number of six digits.
+    stated = numbers(holder, name) if dictionary_VR(name) in ("DS", "FD", "FL") else ()
     # "2.5" and "2.50" are one echo time; a number that cannot be read tells nothing apart.
     known = [value for value in stated if value is not None]
     if known and len(known) == len(stated):

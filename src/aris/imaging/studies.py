@@ -12,6 +12,7 @@ from aris.imaging import concatenations, sniff
 from aris.imaging.concatenations import Concatenation
 from aris.imaging.dicom import code, sop_class
 from aris.imaging.parsing import parse, parse_header
+from aris.imaging.patients import Patient
 from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.sources import FileSource, HeldFile, Skipped, in_folder, in_zip
 from aris.imaging.values import one_number
@@ -21,7 +22,8 @@ SeriesKind = Literal["film", "mammogram", "volume", "slide", "stills", "other"]
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "BodyPartExamined",
     "SeriesNumber", "InstanceNumber", "NumberOfFrames", "Rows", "Columns", "ImageType", "StudyDate", "StudyTime",
-    "DirectoryRecordSequence", "BitsAllocated", "SpecimenLabelInImage", *concatenations.TAGS,
+    "DirectoryRecordSequence", "BitsAllocated", "SpecimenLabelInImage", "SpecificCharacterSet", "PatientID",
+    "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex", *concatenations.TAGS,
 ]  # fmt: skip
 _KINDS: dict[str, SeriesKind] = {
     **dict.fromkeys(("CR", "DX", "DR", "RG"), "film"), "MG": "mammogram",
@@ -66,6 +68,8 @@ class Series:
         body_part: Body Part Examined (0018,0015).
         number: Series Number.
         instances: at least one.
+        contested: whether files that name another patient have the same Study Instance UID. Each patient's are a study
+            of their own.
     """
 
     study_uid: str
@@ -74,6 +78,7 @@ class Series:
     body_part: str | None
     number: int | None
     instances: tuple[Instance, ...]
+    contested: bool = False
 
     @property
     def kind(self) -> SeriesKind:
@@ -83,7 +88,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Study:
-    """Series of one Study Instance UID, in the order of Series Number."""
+    """Series of one Study Instance UID and one patient, in the order of Series Number."""
 
     study_uid: str
     series: tuple[Series, ...]
@@ -247,6 +252,7 @@ def _header(source: FileSource, data: bytes | None) -> tuple[Instance, dict[str,
             "modality": code(dataset, "Modality"),
             "body_part": code(dataset, "BodyPartExamined"),
             "number": _integer(dataset, "SeriesNumber"),
+            "patient": Patient.of(dataset),
         }
     except ImageError:
         raise
@@ -266,25 +272,40 @@ def _image_type(dataset: Any) -> tuple[str, ...]:
 
 
 def _sorted(found: list[tuple[Instance, dict[str, Any]]], skipped: list[Skipped]) -> tuple[Study, ...]:
-    grouped: dict[str, dict[tuple[str, str | None], list[tuple[Instance, dict[str, Any]]]]] = {}
-    seen: set[tuple[str, str]] = set()
+    grouped: dict[tuple[str, int], dict[tuple[str, str | None], list[tuple[Instance, dict[str, Any]]]]] = {}
+    seen: set[tuple[str, int, str]] = set()
+    patients: dict[str, list[Patient]] = {}
     for instance, facts in found:
-        key = facts["series_uid"], instance.sop_instance_uid
+        whose = _whose(patients.setdefault(facts["study_uid"], []), facts.pop("patient"))
+        key = facts["series_uid"], whose, instance.sop_instance_uid
         if instance.sop_instance_uid and key in seen:
             skipped.append(Skipped(instance.source.name, "the same SOP Instance UID as another file, which was used"))
             continue
         seen.add(key)
-        series = grouped.setdefault(facts["study_uid"], {})
+        series = grouped.setdefault((facts["study_uid"], whose), {})
         series.setdefault((facts["series_uid"], facts["modality"]), []).append((instance, facts))
     return tuple(
-        Study(study_uid, tuple(sorted((_series(one) for one in series.values()), key=lambda s: _last(s.number))))
-        for study_uid, series in grouped.items()
-    )
+        Study(study_uid, tuple(sorted(
+            (_series(one, contested=len(patients[study_uid]) > 1) for one in series.values()),
+            key=lambda each: _last(each.number),
+        )))
+        for (study_uid, _), series in grouped.items()
+    )  # fmt: skip
 
 
-def _series(members: list[tuple[Instance, dict[str, Any]]]) -> Series:
+def _whose(known: list[Patient], patient: Patient) -> int:
+    """Which of a study's patients a file is of: the first whom its header does not contradict, else a further one."""
+    for place, each in enumerate(known):
+        if not each.conflicts(patient):
+            known[place] = each.completed(patient)
+            return place
+    known.append(patient)
+    return len(known) - 1
+
+
+def _series(members: list[tuple[Instance, dict[str, Any]]], *, contested: bool) -> Series:
     instances = sorted((instance for instance, _ in members), key=lambda one: _last(one.number))
-    return Series(**members[0][1], instances=tuple(instances))
+    return Series(**members[0][1], instances=tuple(instances), contested=contested)
 
 
 def _last(number: int | None) -> tuple[bool, int]:
