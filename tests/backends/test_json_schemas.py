@@ -32,6 +32,7 @@ IDLE: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"propertyNames": True, "dependentRequired": {}, "dependentSchemas": {"a": True}}, OBJECT),
     ({"unevaluatedProperties": {}, "not": False}, OBJECT),
     ({"then": {"required": ["b"]}}, OBJECT),
+    ({"if": {"required": ["b"]}}, OBJECT),
 ]
 
 

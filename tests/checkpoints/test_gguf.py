@@ -131,7 +131,8 @@ def test_a_head_that_is_the_embedding_is_dropped_and_another_used(tmp_path: Path
 def test_what_writers_leave_out_is_gemma_3s_own(tmp_path: Path) -> None:
     write_gguf(small_model(vision=False), tmp_path / "model.gguf")
     file = GGUFFile(tmp_path / "model.gguf")
-    for key in ("rope.scaling.type", "rope.freq_base", "attention.key_length", "attention.sliding_window"):
+    for key in ("rope.scaling.type", "rope.freq_base", "attention.key_length", "attention.value_length",
+                "attention.sliding_window"):  # fmt: skip
         file.metadata.pop(f"gemma3.{key}")
     text = gguf_gemma.text_config(file)
     # A factor without a type is linear, as in llama.cpp.

@@ -159,6 +159,14 @@ def test_bad_prompts_are_refused(engine: Engine, ids: list[int], images: int, sa
         next(engine.stream(ids, soft))
 
 
+def test_an_answer_beyond_the_vocabulary_is_refused(engine: Engine) -> None:
+    """As of a fine-tune whose tokenizer got tokens that its embedding has no rows for."""
+    for choice in ([320], [5, 320], [-1]):
+        with pytest.raises(ModelError, match="outside this model's vocabulary"):
+            engine.score([2, 5], None, [[7], choice])
+    assert len(engine.score([2, 5], None, [[7], [319]])) == 2
+
+
 def test_generation_ends_where_the_context_ends(engine: Engine) -> None:
     steps = list(engine.stream([2] * 195, None, SamplingParams(max_tokens=50, stop_token_ids=())))
     assert len(steps) == 5

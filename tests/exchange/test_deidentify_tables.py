@@ -10,7 +10,9 @@ import pydicom
 import pytest
 from PIL import ImageCms
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
+from pydicom.tag import Tag
 
 from aris.exchange.deidentify import Deidentifier, Options
 from aris.exchange.deidentify_tables import clean_profile
@@ -74,6 +76,67 @@ def test_luts_keep_what_values_reach() -> None:
     assert b"ZQUAS" not in data
     shown = [apply_voi_lut(apply_modality_lut(each.pixel_array, each), each) for each in (made, found)]
     assert (shown[0] == shown[1]).all() and shown[0].max() > 5000
+
+
+@pytest.mark.parametrize("kind", ["1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2"])
+def test_a_voi_table_of_an_angiogram_keeps_what_stored_values_reach(kind: str) -> None:
+    """Its Modality LUT is not for display (PS3.3 C.8.7.1.1.2): the VOI LUT is of stored values."""
+    made = image(1, SOPClassUID=kind, Modality="XA", Rows=1, Columns=5)
+    made.PixelData = np.array([0, 64, 128, 192, 255], "<u2").tobytes()
+    away = Dataset()
+    away.LUTDescriptor, away.ModalityLUTType = [256, 0, 16], "US"
+    away.add_new("LUTData", "OW", np.array([0] * 32 + [65_535] * 224, "<u2").tobytes())
+    made.ModalityLUTSequence, made.VOILUTSequence = [away], [lut(256, bytes(2))]
+    for changed in (made, clean(made)[0]):
+        assert apply_voi_lut(changed.pixel_array, changed).ravel().tolist() == [0, 192, 384, 576, 0]
+
+
+def test_a_frames_voi_table_keeps_what_its_rescale_reaches() -> None:
+    made = image(1, NumberOfFrames=2, Rows=1, Columns=5)
+    made.PixelData = np.array([0, 10, 20, 30, 40] * 2, "<u2").tobytes()
+    group, rescale, window = Dataset(), Dataset(), Dataset()
+    rescale.RescaleSlope, rescale.RescaleIntercept, rescale.RescaleType = 2, 100, "US"
+    window.VOILUTSequence = [lut(256, TEXT)]
+    group.PixelValueTransformationSequence, group.FrameVOILUTSequence = [rescale], [window]
+    made.SharedFunctionalGroupsSequence = [group]
+    found, data = clean(made)
+    item = found.SharedFunctionalGroupsSequence[0].FrameVOILUTSequence[0].VOILUTSequence[0]
+    assert np.frombuffer(item.LUTData, "<u2")[100:181:20].tolist() == [300, 360, 420, 480, 540]
+    assert b"ZQUAS" not in data
+
+
+def test_tables_that_cannot_be_read_go() -> None:
+    made = image(1)
+    broken = lut(256, TEXT)
+    broken.LUTDescriptor = [4096, 0, 16]
+    made.VOILUTSequence = [broken]
+    found, data = clean(made)
+    assert b"ZQUAS" not in data and "VOILUTSequence" not in found
+
+
+@pytest.mark.parametrize(
+    ("written", "slope", "intercept", "centre"),
+    [
+        ({"RescaleIntercept": "-1024,0", "WindowCenter": "40,5"}, 1, -1024, 40.5),
+        ({"RescaleIntercept": "-1024 HU"}, 1, None, 40),
+        ({"RescaleSlope": "1,5", "WindowCenter": "ZQUAS"}, 1.5, -1024, None),
+        ({"RescaleSlope": "ZQUAS", "RescaleIntercept": ""}, None, None, 40),
+        ({"WindowCenter": "-1,024"}, 1, -1024, None),
+    ],
+)
+def test_numbers_are_given_out_as_they_are_meant_or_without_a_value(
+    written: dict[str, str], slope: float | None, intercept: float | None, centre: float | None
+) -> None:
+    """Left out, an intercept is 0 to whoever reads the clean object."""
+    made = image(1, RescaleSlope=1, RescaleIntercept=-1024, WindowCenter=40, WindowWidth=400, NumberOfFrames=1)
+    for keyword, text in {"NumberOfFrames": "1,0", **written}.items():
+        value = text.encode().ljust(len(text) + len(text) % 2)
+        made._dict[Tag(keyword)] = RawDataElement(Tag(keyword), made[keyword].VR, len(value), value, 0, False, True)
+    found, data = clean(made)
+    assert b"ZQUAS" not in data
+    assert all(name in found for name in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth"))
+    assert (found.RescaleSlope, found.RescaleIntercept, found.WindowCenter) == (slope, intercept, centre)
+    assert found.NumberOfFrames == 1 and found.WindowWidth == 400
 
 
 def test_long_lists_of_numbers_go() -> None:

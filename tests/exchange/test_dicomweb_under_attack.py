@@ -6,6 +6,7 @@ import http.client
 import json
 import logging
 import socket
+import struct
 import threading
 import tracemalloc
 import zlib
@@ -18,9 +19,9 @@ import httpx2
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from aris.errors import ImageError
 from aris.exchange.dicomweb import frames, retrieving
@@ -31,7 +32,7 @@ from aris.exchange.dicomweb.problems import WebError
 from aris.imaging import nifti, parsing
 from aris.imaging.memory_budget import DECODING, MemoryBudget, MemoryBusyError
 from aris.service.dicomweb import DicomwebLimits, DicomwebServer, DicomwebSettings
-from aris.store.store import Store
+from aris.store.store import Store, Stored
 from dicom_objects import ROOT, as_bytes, image
 
 HTTP = httpx2.Client(timeout=60)
@@ -146,6 +147,67 @@ def test_frames_of_several_fragments_are_found(store: Store, table: str) -> None
     for index in (2, 0, 3):
         dataset, at = found.frame(index)
         assert frames.stored_frame(dataset, at).rstrip(b"\0") == streams[index]
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
+@pytest.mark.parametrize(
+    "table",
+    ["zeros", "none", "shifted", "short", "odd", "no item", "empty fragments", "extended zeros", "extended odd"],
+)
+def test_frames_are_found_whatever_the_offset_tables_say(store: Store, syntax: UID, table: str) -> None:
+    wanted, pieces, offsets, at = [], [], [], 0
+    for number in (1, 2, 3):
+        one = image(number)
+        wanted.append(one.PixelData)
+        one.compress(syntax)
+        stream = next(generate_frames(one.PixelData, number_of_frames=1))
+        half = len(stream) // 4 * 2
+        offsets.append(at)
+        at += 16 + len(stream)
+        pieces += [stream[:half], stream[half:]]
+    tables = {
+        "zeros": bytes(12), "shifted": struct.pack("<3I", *(each + 8 for each in offsets)), "odd": b"\1\2\3\4\5\6",
+        "short": struct.pack("<2I", *offsets[:2]),
+    }  # fmt: skip
+
+    def item(value: bytes) -> bytes:
+        return b"\xfe\xff\x00\xe0" + struct.pack("<I", len(value)) + value
+
+    made = image(9, Modality="US", NumberOfFrames=3)
+    made.file_meta.TransferSyntaxUID = syntax
+    more = item(b"") if table == "empty fragments" else b""
+    first = b"" if table == "no item" else item(tables.get(table, b""))
+    made.PixelData = first + b"".join(item(each) + more for each in pieces)
+    made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
+    if table.startswith("extended"):
+        made.ExtendedOffsetTable = bytes(24) if table.endswith("zeros") else b"\1\0\0\0"
+        made.ExtendedOffsetTableLengths = bytes(24)
+    one = opened(store, store_one(store, made))
+    assert [frames.plain_frame(*one.frame(index)) for index in (2, 0, 1)] == [wanted[index] for index in (2, 0, 1)]
+
+
+def test_a_part_of_a_concatenation_takes_its_own_frames_groups(store: Store) -> None:
+    """Some writers leave the groups of all of the object's frames in each part."""
+    made = image(1, NumberOfFrames=2, ConcatenationUID=f"{ROOT}.9", ConcatenationFrameOffsetNumber=2)
+    made.InConcatenationNumber, made.InConcatenationTotalNumber = 2, 2
+    made.PixelData *= 2
+    groups = []
+    for slope in (1, 2, 3, 4):
+        group, item = Dataset(), Dataset()
+        item.RescaleSlope, item.RescaleIntercept = slope, 0
+        group.PixelValueTransformationSequence = [item]
+        groups.append(group)
+    made.PerFrameFunctionalGroupsSequence = groups
+    one = opened(store, store_one(store, made))
+    for index, slope in ((1, 4), (0, 3)):
+        (group,) = one.frame(index)[0].PerFrameFunctionalGroupsSequence
+        assert group.PixelValueTransformationSequence[0].RescaleSlope == slope
+
+
+def store_one(store: Store, made: Any) -> Stored:
+    found = store.find(store.add(as_bytes(made)).uid)
+    assert found is not None
+    return found
 
 
 def test_damaged_pixels_are_said(store: Store) -> None:

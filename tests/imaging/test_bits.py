@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,9 @@ from pydicom.uid import (
 
 from aris.exchange.deidentify import Deidentifier, Options
 from aris.exchange.dicomweb.retrieving import explicit
-from aris.imaging import codecs
+from aris.imaging import codecs, read_volume
 from aris.imaging.stills import read_stills
-from dicom_objects import as_bytes, image
+from dicom_objects import CT, as_bytes, image
 
 CODECS = {
     "native": ExplicitVRLittleEndian, "implicit": ImplicitVRLittleEndian, "big endian": ExplicitVRBigEndian,
@@ -181,3 +182,25 @@ def test_a_picture_shows_no_overlay_of_unused_bits(tmp_path: Any) -> None:
         (tmp_path / "a.dcm").write_bytes(as_bytes(dataset))
         (shown,) = read_stills(tmp_path / "a.dcm").frames
         assert (shown == shown[0]).all(), codec
+
+
+@pytest.mark.parametrize(("signed", "bits"), [(False, 12), (True, 12), (False, 16), (True, 16)])
+def test_padding_beyond_the_stored_bits_is_padding(signed: bool, bits: int, tmp_path: Path) -> None:
+    """Scanners pad with -2000, whatever the bits: cut to 12 of them it is 2096, which is bone."""
+    made = image(
+        1, SOPClassUID=CT, Modality="CT", Rows=2, Columns=2, BitsStored=bits, HighBit=bits - 1,
+        PixelRepresentation=int(signed), RescaleSlope=1, RescaleIntercept=-1024,
+    )  # fmt: skip
+    made.PixelData = np.array([63_536, 1064, 1064, 24], "<u2").tobytes()
+    made.add_new(0x00280120, "US", 63_536)
+    cleaned = Deidentifier(bytes(32), Options(pixels="reviewed")).clean(as_bytes(made)).data
+    for number, data in enumerate((as_bytes(made), cleaned)):
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(data)
+        volume = read_volume(path)
+        assert volume.voxels.ravel().tolist() == [-1024, 40, 40, -1000] and volume.value_range == (-1000, 40)
+    found = pydicom.dcmread(path)
+    assert found.pixel_array[0, 0] == found.PixelPaddingValue
+    made.compress(RLELossless)
+    plain = pydicom.dcmread(io.BytesIO(explicit(as_bytes(made), strict=True)[0]))
+    assert plain.pixel_array[0, 0] == plain.PixelPaddingValue

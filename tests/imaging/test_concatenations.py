@@ -206,3 +206,18 @@ def test_a_loop_in_two_files_is_one_loop(tmp_path: Path) -> None:
     parts[0].unlink()
     (case,) = read_cases(tmp_path)
     assert isinstance(case, Case) and "part 2 of 2" in " ".join(case.warnings)
+
+
+@pytest.mark.parametrize("sizes", [(2, 1), (1, 1, 1)])
+def test_a_loop_in_several_files_has_one_mapping(sizes: tuple[int, ...], tmp_path: Path) -> None:
+    values, before = [50, 100, 200], 0
+    for number, size in enumerate(sizes, 1):
+        part = image(
+            number, Modality="US", NumberOfFrames=size, ConcatenationUID="1.2.3", InConcatenationNumber=number,
+            InConcatenationTotalNumber=len(sizes), ConcatenationFrameOffsetNumber=before, Rows=2, Columns=2,
+        )  # fmt: skip
+        part.PixelData = b"".join(np.array([0, 0, 0, each], "<u2").tobytes() for each in values[before : before + size])
+        before += size
+        (tmp_path / f"{number}.dcm").write_bytes(as_bytes(part))
+    (series,) = find_studies(tmp_path).series
+    assert [int(frame.max()) for frame in read_recording(series.instances).frames] == [64, 128, 255]

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import pydicom
 import pytest
@@ -20,6 +21,8 @@ from aris.errors import ImageError
 from aris.exchange.dicomweb.rendering import Rendering, render
 from aris.imaging import find_studies, read_film, read_stills, read_volume, read_volumes, volume_images
 from aris.imaging.synthetic import Geometry, write_series
+from aris.service.dicomweb import DicomwebServer, DicomwebSettings
+from aris.store.store import Store
 from unreadable import rewrite
 
 RAMP = np.tile(np.array([0, 64, 128, 192, 255], dtype=np.uint8), (80, 20))
@@ -205,8 +208,46 @@ def test_a_rendered_frame_of_a_loop_has_the_loops_mapping(tmp_path: Path) -> Non
     assert [int(frame.max()) for frame in shown] == [64, 128, 255]
 
 
+def test_a_rendered_frame_of_a_stored_loop_has_the_loops_mapping(tmp_path: Path) -> None:
+    """A store cuts the frame that is asked for out of the file: the mapping is of the others too."""
+    (tmp_path / "loop").mkdir()
+    uids = {f"{level}InstanceUID": pydicom.uid.generate_uid() for level in ("Study", "Series", "SOP")}
+    data = loop(tmp_path / "loop", **uids).read_bytes()
+    with Store(tmp_path / "store") as store, DicomwebServer(store, DicomwebSettings(port=0)) as server:
+        found = store.find(store.add(data).uid)
+        assert found is not None
+        at = f"{server.url}/studies/{found.study}/series/{found.series}/instances/{found.uid}"
+        shown = [
+            np.asarray(Image.open(io.BytesIO(
+                httpx2.get(f"{at}/frames/{number}/rendered", headers={"Accept": "image/png"}, timeout=60).content
+            )))
+            for number in (1, 2, 3)
+        ]  # fmt: skip
+    assert [int(frame.max()) for frame in shown] == [64, 128, 255]
+
+
 def test_a_window_that_is_asked_for_is_used_where_the_rescale_cannot_be_read(tmp_path: Path) -> None:
     path = rewrite(bad_files.dicom(tmp_path, RAMP, RescaleSlope=1, RescaleIntercept=0), RescaleIntercept="?")
     dataset = pydicom.dcmread(path)
     wanted = Rendering(window=(128.0, 257.0, "LINEAR"), kind="image/png")
     assert np.asarray(Image.open(io.BytesIO(render(dataset, 0, wanted))))[0, :2].tolist() == [0, 64]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "values"),
+    [
+        ("AcquisitionTime", ("101500.10", "101500.40")),
+        ("AcquisitionNumber", (1_234_567, 1_234_568)),
+    ],
+)
+def test_acquisitions_that_differ_by_little_are_told_apart(
+    keyword: str, values: tuple[Any, Any], tmp_path: Path
+) -> None:
+    series, study = pydicom.uid.generate_uid(), pydicom.uid.generate_uid()
+    for number, value in enumerate(values):
+        write_series(
+            tmp_path, Geometry(slices=3), modality="MR", series_uid=series, study_uid=study, prefix=f"p{number}",
+            numbers=range(3 * number + 1, 3 * number + 4), **{keyword: value},
+        )  # fmt: skip
+    (found,) = find_studies(tmp_path).series
+    assert [len(volume.voxels) for volume in read_volumes(found)] == [3, 3]

@@ -19,7 +19,7 @@ from PIL import Image
 
 import bad_files
 from aris.errors import ImageError
-from aris.imaging import read_film
+from aris.imaging import HeldFile, read_film
 
 RAMP = np.linspace(0, 4095, 60 * 50).reshape(60, 50).astype(np.uint16)
 
@@ -304,9 +304,13 @@ def test_what_may_not_be_read_or_does_not_fit_is_said(tmp_path: Path, monkeypatc
         patch.setattr("PIL.PngImagePlugin.PngImageFile.load", refuse(MemoryError))
         with pytest.raises(ImageError, match="out of memory"):
             read_film(tmp_path / "film.png")
-    monkeypatch.setattr(Path, "read_bytes", refuse(PermissionError))  # the superuser may read every file
+    # The superuser may read every file.
+    for name in ("film.read_regular", "sources.read_regular", "sources.open_regular"):
+        monkeypatch.setattr(f"aris.imaging.{name}", refuse(PermissionError))
     with pytest.raises(ImageError, match="no permission"):
         read_film(tmp_path / "film.png")
+    with HeldFile(tmp_path / "film.png") as held, pytest.raises(ImageError, match="no permission"):
+        read_film(held)
 
 
 _PEAK = """

@@ -44,7 +44,7 @@ _PIXELS = b"\xe0\x7f\x10\x00"
 def deflated(path: Path, *, before: bytes = b"", behind: int = 0, group_length: int | None = None) -> Path:
     """A file deflated by hand, with elements before its pixels or zeros behind all."""
     data = path.read_bytes()
-    _, start = parsing._syntax(data)
+    _, start = parsing.meta_of(data)
     meta, body = data[:start], data[start:]
     at = meta.index(b"\x02\x00\x10\x00UI")
     (length,) = struct.unpack_from("<H", meta, at + 6)

@@ -151,3 +151,32 @@ def test_a_gzip_file_of_several_members_is_one_volume(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(ImageError, match=words):
             read_nifti(path)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_where_voxels_begin_and_sizes_without_a_sign(version: int, tmp_path: Path) -> None:
+    values = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    path = tmp_path / "v.nii"
+    data = nifti(values, np.eye(4), version=version)
+    kind, place = ("<f", 108) if version == 1 else ("<q", 168)
+    for offset, read in ((0, True), (8, False), (300, False), (-1, False)):
+        path.write_bytes(data[:place] + struct.pack(kind, offset) + data[place + struct.calcsize(kind) :])
+        if read:
+            assert read_nifti(path, "MR").value_range == (0, 59)
+        else:
+            with pytest.raises(ImageError, match="offset"):
+                read_nifti(path, "MR")
+    # Sizes have no sign (nifti1.h): sides are the quaternion's.
+    made = []
+    for sign in (1, -1):
+        path.write_bytes(nifti(
+            values, np.eye(4), version=version, quatern=[0, 0, 0, 5, 6, 7], pixdim=[1, 2 * sign, 3, 4, 1, 1, 1, 1]
+        ))  # fmt: skip
+        made.append(read_nifti(path, "MR"))
+    assert np.array_equal(made[0].voxels, made[1].voxels) and made[0].planes == made[1].planes
+
+
+def test_voxels_below_a_micrometre_are_placed(tmp_path: Path) -> None:
+    path = tmp_path / "small.nii"
+    path.write_bytes(nifti(np.zeros((2, 2, 2), np.int16), np.diag([0.5, 0.5, 0.5, 1]), units=3))
+    assert read_nifti(path, "MR").spacing_mm == pytest.approx((0.0005, 0.0005, 0.0005))

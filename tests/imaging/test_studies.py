@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import stat
 import zipfile
 from pathlib import Path
@@ -18,8 +19,7 @@ from pydicom.fileset import FileSet
 from aris.errors import ImageError
 from aris.imaging import find_studies, read_volume, sources
 from aris.imaging.synthetic import Geometry, write_enhanced, write_series
-from aris.tasks import Case
-from aris.tasks.cases import read_cases
+from aris.tasks.cases import Case, read_cases
 
 SMALL = Geometry(slices=3, rows=16, columns=16)
 
@@ -83,6 +83,28 @@ def test_of_copies_the_whole_one_is_used_wherever_it_stands(tmp_path: Path) -> N
         assert len(found.series[0].instances) == 3
         assert {Path(one.source.replace(":", "/")).name for one in found.skipped} >= {"0-cut.dcm", "z-cut.dcm"}
         assert read_volume(place).voxels.shape == (3, 16, 16)
+
+
+def test_two_patients_under_one_study_are_read_apart(tmp_path: Path) -> None:
+    """Also where series and objects have one UID: they were one volume."""
+    study, series = pydicom.uid.generate_uid(), pydicom.uid.generate_uid()
+    for name, who in (("a", "P1"), ("b", "P2")):
+        write_series(
+            tmp_path / name, SMALL, study_uid=study, series_uid=series, PatientID=who, PatientName=f"X^{who}"
+        )
+    # What names nobody contradicts nobody.
+    (path, *_) = write_series(tmp_path / "c", SMALL, study_uid=study, series_uid=series)
+    dataset = pydicom.dcmread(path)
+    for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"):
+        setattr(dataset, keyword, "")
+    shutil.rmtree(tmp_path / "c")
+    dataset.save_as(tmp_path / "c.dcm")
+    found = find_studies(tmp_path)
+    assert [len(one.series[0].instances) for one in found.studies] == [4, 3]
+    assert {one.study_uid for one in found.studies} == {study} and all(one.contested for one in found.series)
+    cases = list(read_cases(tmp_path))
+    assert len(cases) == 2 and all("another patient" in each.warnings[-1] for each in cases if isinstance(each, Case))
+    assert cases[0].header.patient != cases[1].header.patient
 
 
 def test_an_archive_reads_as_its_folder(tmp_path: Path) -> None:

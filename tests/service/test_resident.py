@@ -22,6 +22,7 @@ import aris
 from aris.backends import Backend, GenerationOptions, Grammar, NativeBackend, WhiteBox, resident, wire
 from aris.backends.resident import Wanted
 from aris.backends.served import ServedBackend, find_server
+from aris.checkpoints import pull
 from aris.errors import ModelError, PromptError
 from aris.prompting import Image
 from aris.service import resident as serving_end
@@ -219,6 +220,34 @@ def test_a_model_whose_files_changed_since_is_not_the_servers(
         assert find_server(wanted, never) is None
     finally:
         server.close()
+
+
+def test_a_server_of_the_same_files_without_their_name_is_not_used(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What a named model is for, and that it is not for patients, goes with its name and not with its files."""
+    import tiny_checkpoint
+
+    folder = tiny_checkpoint.save(tmp_path / "m")
+    monkeypatch.setattr(pull, "local_folder", lambda *_, **__: folder)  # as if it were the pulled one
+    named, path = Wanted("medgemma-4b-it").terms(), Wanted(str(folder)).terms()
+    assert named is not None and path is not None
+    assert named != path
+    assert named == Wanted("google/MedGemma-4b-it").terms()
+
+
+def test_every_option_reaches_the_server(server: ResidentServer, backend: NativeBackend, wanted: Wanted) -> None:
+    first = backend.generate(QUESTION, SHORT).text
+    assert backend.generate(QUESTION, GenerationOptions(max_tokens=20, repetition_penalty=3.0)).text != first
+    options = [
+        {"repetition_penalty": 3.0}, {"presence_penalty": 2.0, "frequency_penalty": 2.0},
+        {"logit_bias": {365: 50.0, 10: -100.0}}, {"bad_words": ("No", "lungs")}, {"min_tokens": 10},
+        {"stop_token_ids": (365,), "include_stop": True, "logit_bias": {365: 5.0}}, {"ignore_eos": True},
+    ]  # fmt: skip
+    for each in options:
+        asked = GenerationOptions(max_tokens=20, **each)  # type: ignore[arg-type]
+        there, here = found(wanted).generate(QUESTION, asked), backend.generate(QUESTION, asked)
+        assert (there.text, there.finish_reason, there.stop_reason) == (here.text, here.finish_reason, here.stop_reason)
 
 
 def test_nothing_goes_to_a_process_of_another_user(

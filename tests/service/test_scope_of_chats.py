@@ -93,6 +93,32 @@ def test_a_form_that_cannot_be_kept_has_no_content(nano_like: Served) -> None:
     assert not content and refusal is not None and "coloured" in refusal
 
 
+@pytest.mark.parametrize(
+    ("pattern", "content"),
+    [
+        ("Yes|No", "Yes"),
+        (r"\p{Lu}\p{Ll}+", "Yes"),  # Rust's syntax, which Python's `re` does not know
+        ("(?-u:y)(?i)es", "yes"),
+        (r"(((((((((\w*)*)*)*)*)*)*)*)*)*!", ""),  # and one that it would follow for very long
+    ],
+)
+def test_the_word_of_a_score_keeps_to_a_regular_expression(nano_like: Served, pattern: str, content: str) -> None:
+    form = {"structured_outputs": {"regex": pattern}}
+    given, refusal, _ = told(nano_like.openai(), user(FILM, "Is there pneumonia?"), extra_body=form)
+    assert (given or "") == content and (refusal is None) == bool(content)
+
+
+def test_functions_that_need_not_be_called_leave_the_answer_as_it_is(nano_like: Served) -> None:
+    tools = [{"type": "function", "function": {"name": "find_study"}}]
+    asked = user(FILM, "Is there pneumonia?")
+    plain = told(nano_like.openai(), asked)
+    assert plain[1] is None and told(nano_like.openai(), asked, tools=tools) == plain
+    content, refusal, _ = told(nano_like.openai(), user(TILE, "Is there pneumonia?"), tools=tools)
+    assert content == refusal is not None and "coloured" in refusal
+    content, refusal, _ = told(nano_like.openai(), asked, tools=tools, tool_choice="required")
+    assert not content and refusal is not None
+
+
 def test_ignoring_the_scope_is_marked(nano_like: Served) -> None:
     content, refusal, notes = told(nano_like.openai(), user(TILE, "What?"), extra_body={"ignore_scope": True})
     assert content and refusal is None and notes["warnings"][0].startswith("forced")

@@ -11,6 +11,7 @@ from serving import Served, user
 from test_stream_is_whole import added_up, as_one, events, whole
 
 from aris.backends import NativeBackend
+from aris.backends.constraints import GrammarCompiler
 from aris.service.schemas import Tool
 from aris.service.tools import Arguments, Called, CallReader, call_grammar
 
@@ -220,3 +221,19 @@ def test_what_cannot_be_is_refused(served: Served, changes: dict[str, Any], name
         response = http.post("/v1/chat/completions", json={"messages": user("x"), "max_tokens": 3} | changes)
     assert response.status_code == 400, response.text
     assert names in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("must", [True, False])
+def test_keywords_that_bind_no_argument_are_no_reason_to_refuse(backend: NativeBackend, must: bool) -> None:
+    """What generators of schemas write beside a function's arguments is left out, as it is of an answer's form."""
+    items = {"type": "string", "format": "uri-reference", "pattern": "^a$"}
+    kinds = {"type": "array", "items": items, "minItems": 1, "maxItems": 1, "uniqueItems": False}
+    parameters = {
+        "type": "object", "properties": {"kinds": kinds}, "required": ["kinds"], "additionalProperties": False,
+        "propertyNames": True,
+    }  # fmt: skip
+    tool = Tool.model_validate({"type": "function", "function": {"name": "f", "parameters": parameters}})
+    mask = GrammarCompiler(backend.tokenizer, (1, 106)).mask(call_grammar([tool], must=must, parallel=False))
+    for token in backend.tokenizer.encode('{"name": "f", "parameters": {"kinds": ["a"]}}'):
+        mask.accept(token)
+    assert mask.finished

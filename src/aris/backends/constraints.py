@@ -156,6 +156,15 @@ class Grammar:
             raise ConstraintError("grammar: it holds half of a surrogate pair; decode it anew") from None
         return cls("grammar", json.dumps(text), _checked(LLMatcher.grammar_from_lark(text), "grammar"))
 
+    def allows(self, text: str) -> bool:
+        """Whether a text, as a whole, is of this form."""
+        from llguidance import LLMatcher, LLTokenizer
+
+        written = list(text.encode())
+        with _panics_told():
+            matcher = LLMatcher(LLTokenizer("byte"), self.source, log_level=0)
+            return matcher.try_consume_tokens(written) == len(written) and bool(matcher.is_accepting())
+
     @property
     def value(self) -> Any:
         """What it was made of: the schema, the pattern, the list of choices, or the grammar."""

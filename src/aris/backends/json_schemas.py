@@ -63,4 +63,6 @@ def _idle(key: str, schema: Mapping[str, Any]) -> bool:
         return schema.get("minContains") == 0 and "maxContains" not in schema
     if key in ("minContains", "maxContains"):
         return "contains" not in schema or (schema.get("minContains") == 0 and "maxContains" not in schema)
+    if key == "if":
+        return "then" not in schema and "else" not in schema
     return key in ("then", "else") and "if" not in schema

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from aris.checkpoints import cache
+from aris.checkpoints.registry import find
 from aris.checkpoints.sources import files_beside, source_files
 from aris.errors import ArisError
 
@@ -53,7 +54,9 @@ class Wanted:
             states = hashlib.sha256("\n".join(map(cache.state_of, files)).encode()).hexdigest()
         except (ArisError, OSError):
             return None
+        spec = find(self.name)  # the same files under another name have another scope, or none
         own = asdict(self) | {"name": states, "adapter": self.adapter is not None, "mmproj": self.mmproj is not None}
+        own["spec"] = None if spec is None else spec.name
         return own | {"build": build(), "environment": [os.environ.get(name) for name in _COUNTS]}
 
 

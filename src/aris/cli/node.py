@@ -38,6 +38,7 @@ _SECURITY = "Security"
 _WEB = "DICOMweb"
 # After a signal; service managers kill after ten.
 _END_S = 9.0
+_LOOK_S = 0.5
 
 StoreOption = Annotated[
     Path | None,
@@ -110,7 +111,8 @@ def serve(
     """Receive objects (C-STORE), answer echoes (C-ECHO) and, where asked, DICOMweb, until Ctrl-C or SIGTERM.
 
     An object is acknowledged when its file and its place in the index are on the disk, never before. Each one is told
-    on stdout: when, what became of it (stored, known, kept beside), its SOP Instance UID, and who sent it.
+    on stdout: when, what became of it (stored, known, repaired, kept beside, kept apart), its SOP Instance UID, and who
+    sent it.
 
     Examples:
 
@@ -189,7 +191,9 @@ def serve(
                     server = others.enter_context(DicomwebServer(kept, web, received))
                     note(f"DICOMweb at {server.url}; {'callers need the key' if api_key else 'no key is needed'}")
                 note("Ctrl-C stops it")
-                stopped.wait()
+                # A signal that comes just before the thread sleeps would not wake it, so it looks again.
+                while not stopped.wait(_LOOK_S):
+                    pass
                 others.callback(_ending(node).join)
     note(f"received: {', '.join(f'{count} {outcome}' for outcome, count in sorted(counts.items())) or 'nothing'}")
     if by[0] == signal.SIGINT:
@@ -205,10 +209,17 @@ def _ending(node: Node) -> threading.Thread:
 
 def _end_in_time(number: int) -> None:
     time.sleep(_END_S)
+    # In a thread: whoever reads stderr no more must not keep the node from its end.
+    telling = threading.Thread(target=_tell_the_end, daemon=True)
+    telling.start()
+    telling.join(1)
+    os._exit(INTERRUPTED if number == signal.SIGINT else 0)
+
+
+def _tell_the_end() -> None:
     note("stopped: not all had ended in time; what was acknowledged is stored")
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-    os._exit(INTERRUPTED if number == signal.SIGINT else 0)
 
 
 @app.command()

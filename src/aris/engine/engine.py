@@ -530,7 +530,8 @@ class Engine:
                 "send less text or fewer images"
             )
         soft = config.image_token_index
-        for token in tokens:
+        asked = (token for scored in request.wanted.values() for token in scored)
+        for token in (*tokens, *asked):
             if not 0 <= token < config.text.vocab_size and token != soft:
                 raise ModelError(f"token id {token} is outside this model's vocabulary of {config.text.vocab_size:,}")
         for token, _ in request.params.logit_bias:

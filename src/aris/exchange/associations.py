@@ -305,8 +305,9 @@ class BoundedAssociation(Association):
         self._reactor_checkpoint.set()
         if isinstance(self.dul.socket, BoundedSocket):
             self.dul.socket.cut()
+        waiting: Any = self.dul.to_user_queue  # None ends who reads it, which its type does not say
         with contextlib.suppress(queue.Full):
-            self.dul.to_user_queue.put_nowait(None)
+            waiting.put_nowait(None)
 
 
 def address_of(name: Any) -> AddressInformation:

@@ -37,6 +37,8 @@ from aris.exchange.deidentify_checks import (
 from aris.exchange.deidentify_rules import EMPTIED, PUBLIC_SCHEMES, action_for, many, shifted, wellformed, zone
 from aris.exchange.deidentify_tables import clean_tables
 from aris.imaging import codecs, frames
+from aris.imaging.dicom import cut_padding
+from aris.imaging.values import numbers
 from aris.regular import read_regular
 from aris.store.objects import file_bytes, parse, text
 
@@ -199,6 +201,8 @@ class Deidentifier:
         for keyword in ("FloatPixelData", "DoubleFloatPixelData"):
             if keyword in dataset:
                 del dataset[keyword]
+        if "NumberOfFrames" in dataset:
+            dataset.NumberOfFrames = _frames(dataset)  # decoders stumble over "1,0"
         array = _stored_pixels(dataset)
         several = array.reshape((-1, *array.shape[1:])) if _frames(dataset) > 1 else array[None]
         blanked = 0
@@ -222,7 +226,7 @@ class Deidentifier:
         for tag in list(dataset.keys()):
             keyword = keyword_for_tag(tag)
             try:
-                element = dataset[tag]
+                element = _readable(dataset, tag)
                 known = dictionary_VR(tag) if keyword else ""
             except Exception:  # what cannot be read does not stay
                 del dataset[tag]
@@ -316,6 +320,26 @@ def read_key(path: Path, *, new: bool = False) -> bytes:
         raise ExchangeError(f"{path}: not a key; it holds {2 * KEY_BYTES} hexadecimal digits") from None
 
 
+def _readable(dataset: Any, tag: Any) -> Any:
+    """An element; of numbers that pydicom cannot convert the numbers that are meant ("-1024,0"), or no value: left out,
+    a rescale or window would be another's default to those who read what is given out."""
+    from pydicom.datadict import keyword_for_tag
+    from pydicom.valuerep import format_number_as_ds
+
+    try:
+        element = dataset[tag]
+        if str(element.VR) not in ("DS", "IS") or wellformed(str(element.VR), element.value):
+            return element
+    except Exception:  # pydicom converts on access and raises many kinds
+        if str(dataset.get_item(tag).VR) not in ("DS", "IS"):
+            raise
+    vr, read = str(dataset.get_item(tag).VR), numbers(dataset, keyword_for_tag(tag), thousands=True)
+    whole = None not in read and (vr == "DS" or all(float(each or 0).is_integer() for each in read))
+    values = [format_number_as_ds(each) if vr == "DS" else int(each) for each in read if each is not None]
+    dataset.add_new(tag, vr, values if whole else None)
+    return dataset[tag]
+
+
 def _public(item: Any) -> bool:
     """Whether an item is no code, or a code of a public scheme: meanings of local ones may be anything."""
     return "CodeValue" not in item or text(item, "CodingSchemeDesignator") in PUBLIC_SCHEMES
@@ -347,7 +371,7 @@ def _age(dataset: Any) -> str:
 
 
 def _frames(dataset: Any) -> int:
-    return int(dataset.get("NumberOfFrames") or 1)
+    return frames.count(dataset)
 
 
 def _stored_pixels(dataset: Any) -> Any:
@@ -365,6 +389,7 @@ def _stored_pixels(dataset: Any) -> Any:
         array = np.array(codecs.stored_values(dataset))
     if array.ndim > 2 and int(dataset.SamplesPerPixel) == 3:
         dataset.PhotometricInterpretation = "RGB"
+    cut_padding(dataset)
     # The values begin at bit 0 now, wherever they lay in their cells.
     dataset.HighBit = int(dataset.BitsStored) - 1
     meta.TransferSyntaxUID = _EXPLICIT

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aris.imaging.rescale import byte_order, is_signed, rescale_for_display, table_of
+
 _COLOURS = ("Red", "Green", "Blue")
 _LUT_KEPT = ("LUTDescriptor", "LUTData", "ModalityLUTType")
 # ICC.1:2022 9.2 and 10: what turns colours into others, in types whose sizes are plain.
@@ -42,8 +44,11 @@ def clean_tables(dataset: Any, stored: npt.NDArray[Any]) -> None:
     kind = str(dataset.get("PhotometricInterpretation") or "")
     values = np.unique(stored) if kind == "PALETTE COLOR" or _grey(kind) else np.empty(0, np.int64)
     _clean_palettes(dataset, values if kind == "PALETTE COLOR" else None)
+    order, signed = byte_order(dataset), is_signed(dataset)
     for holder in _holders(dataset):
-        _clean_luts(holder, values if _grey(kind) else None)
+        _drop_unreadable(holder, signed=signed, order=order)
+        reached = values if holder is dataset else _transformed(dataset, values)
+        _clean_luts(holder, reached if _grey(kind) else None)
     if "ICCProfile" in dataset:
         coloured = int(dataset.get("SamplesPerPixel") or 1) == 3 or kind == "PALETTE COLOR"
         profile = clean_profile(bytes(dataset.ICCProfile or b"")) if coloured else None
@@ -130,6 +135,23 @@ def _holders(dataset: Any) -> list[Any]:
     return found
 
 
+def _transformed(dataset: Any, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Stored values, and what the functional groups' rescales make of them: a frame's VOI LUT may be of any."""
+    found = {(1.0, 0.0): values.astype(np.float64)}
+    for holder in _holders(dataset):
+        rescale = rescale_for_display(holder)
+        if holder is not dataset and rescale.table is None:
+            found.setdefault((rescale.slope, rescale.intercept), rescale.applied(values))
+    return np.unique(np.concatenate(list(found.values())))
+
+
+def _drop_unreadable(holder: Any, *, signed: bool, order: str) -> None:
+    """Tables that no reader can use go: what is in them is not known."""
+    for name in ("ModalityLUTSequence", "VOILUTSequence"):
+        if name in holder and any(table_of(item, signed=signed, order=order) is None for item in holder[name].value):
+            del holder[name]
+
+
 def _clean_luts(holder: Any, values: npt.NDArray[Any] | None) -> None:
     """The modality and VOI LUTs of a grey image; of any other they go."""
     for name in ("PixelIntensityRelationshipLUTSequence", "PresentationLUTSequence"):
@@ -139,13 +161,14 @@ def _clean_luts(holder: Any, values: npt.NDArray[Any] | None) -> None:
     for name in ("ModalityLUTSequence", "VOILUTSequence"):
         if name not in holder:
             if name == "ModalityLUTSequence" and inputs is not None:
-                inputs = inputs * float(holder.get("RescaleSlope") or 1) + float(holder.get("RescaleIntercept") or 0)
+                inputs = rescale_for_display(holder).applied(inputs)
             continue
         if inputs is None:
             del holder[name]
             continue
         outputs = [_clean_lut(item, inputs) for item in holder[name].value]
-        if name == "ModalityLUTSequence" and outputs:
+        # What is not for display does not come before the VOI LUT.
+        if name == "ModalityLUTSequence" and outputs and rescale_for_display(holder).stated:
             inputs = outputs[0]
 
 

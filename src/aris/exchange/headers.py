@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from aris.errors import ExchangeError
 from aris.exchange.report import ImageReference, Patient, Study
+from aris.imaging.patients import Patient as Named
 from aris.store.objects import text
-from aris.store.patients import Patient as Named
 
 _SEXES: dict[str, Literal["M", "F", "O"]] = {"M": "M", "F": "F", "O": "O"}
 

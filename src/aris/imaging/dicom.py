@@ -254,14 +254,27 @@ def valid_pixels(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.bool_
         return np.ones(stored.shape, dtype=bool)
     limit = one_number(dataset, "PixelPaddingRangeLimit")
     limit = padding if limit is None else limit
-    bits = int(dataset.BitsAllocated)
+    # Some scanners pad with -2000 in cells of 12 bits without a sign: cut as the stored values are.
+    bits = int(dataset.BitsStored)
     signed = int(dataset.PixelRepresentation) == 1
-    low, high = sorted(_signed(int(n), bits) if signed else int(n) & ((1 << bits) - 1) for n in (padding, limit))
+    low, high = sorted(as_stored(int(n), bits, signed=signed) for n in (padding, limit))
     return (stored < low) | (stored > high)
 
 
-def _signed(value: int, bits: int) -> int:
-    return value - (1 << bits) if value >= 1 << (bits - 1) else value
+def as_stored(value: int, bits: int, *, signed: bool) -> int:
+    """The number that a value is once it is cut to so many bits, as `codecs.stored_values` cuts them."""
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if signed and value >= 1 << (bits - 1) else value
+
+
+def cut_padding(dataset: Any) -> None:
+    """Make padding that lies beyond Bits Stored what it is among decoded values, which are cut to them."""
+    for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
+        padding = one_number(dataset, keyword)
+        if padding is not None and padding.is_integer():
+            signed = one_number(dataset, "PixelRepresentation") == 1
+            value = as_stored(int(padding), int(dataset.BitsStored), signed=signed)
+            dataset.add_new(keyword, "SS" if signed else "US", value)
 
 
 # Where a spacing may stand, the most telling first.

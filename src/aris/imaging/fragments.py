@@ -7,12 +7,15 @@ codecs but video begin with a mark that tells where a frame starts; only what ne
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 # How a frame's stream begins: JPEG and JPEG-LS, JPEG 2000 and HTJ2K bare and in boxes, JPEG XL bare and in boxes.
 _MARKS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"\xff\x0a", b"\0\0\0\x0cJXL ")
 _RLE_HEADER, _RLE_SEGMENTS = 64, 15  # bytes; at most (PS3.5 G.5)
+# Bytes of a fragment that tell whether a frame begins with it.
+HEAD = _RLE_HEADER
 
 Span = tuple[int, int]
 
@@ -32,25 +35,54 @@ def frames(data: bytes, total: int, extended: tuple[bytes, bytes] | None = None)
     spans = [span for span in every if span[0] < span[1]]
     if not spans:
         raise ValueError("no fragments")
-    if total == 1:
-        return [tuple(spans)]
-    if len(spans) == total:
-        return _trimmed([(span,) for span in spans], extended)
-    starts = [index for index, span in enumerate(spans) if _begins(data, span)]
+    found = bounds(
+        [start for start, _ in spans], total, every[0][0] - 8, offsets_of(extended, table),
+        lambda index: begins(data[spans[index][0] : min(spans[index][1], spans[index][0] + HEAD)]),
+    )  # fmt: skip
+    made = [tuple(spans[start:end]) for start, end in pairwise(found)]
+    return _trimmed(made, extended) if len(spans) == total > 1 else made
+
+
+def bounds(
+    places: Sequence[int], total: int, base: int, tables: Sequence[Sequence[int]], starts_frame: Callable[[int], bool]
+) -> list[int]:
+    """The number of each frame's first fragment, and behind the last frame that of the first that is none of its.
+
+    Args:
+        places: where the fragments' bytes begin, without those of empty ones.
+        total: Number of Frames.
+        base: where the item of the first fragment begins: offset 0 of the tables.
+        tables: offset tables, the one to be believed first before others.
+        starts_frame: whether a fragment begins as a frame's stream does.
+
+    Raises:
+        ValueError: neither the fragments nor the tables tell the frames apart.
+    """
+    count = len(places)
+    if total == 1 and count:
+        return [0, count]
+    if count == total:
+        return list(range(total + 1))
+    starts = [index for index in range(count) if starts_frame(index)]
     marked = bool(starts) and starts[0] == 0
     if marked and len(starts) == total:
-        return _grouped(spans, starts)
-    first = every[0][0] - 8
-    places = {span[0] - 8 - first: index for index, span in enumerate(spans)}
-    for offsets in (_numbers(extended[0], 8) if extended is not None else (), table):
-        found = [places.get(offset) for offset in offsets]
-        indices = [index for index in found if index is not None]
-        if len(found) == len(indices) == total and indices[0] == 0 and sorted(set(indices)) == indices:
-            return _grouped(spans, indices)
+        return [*starts, count]
+    numbered = {place - 8 - base: index for index, place in enumerate(places)}
+    for offsets in tables:
+        if len(offsets) != total:
+            continue
+        indices = [index for offset in offsets if (index := numbered.get(offset)) is not None]
+        if len(indices) == total and indices[0] == 0 and sorted(set(indices)) == indices:
+            return [*indices, count]
     # A file that was cut off, or that declares too few: what is marked as frames are the first ones.
-    if marked and (len(starts) > total or len(starts) == len(spans) < total):
-        return _grouped(spans, starts)[:total]
+    if marked and (len(starts) > total or len(starts) == count < total):
+        return [*starts, count][: total + 1]
     raise ValueError("frames cannot be told apart")
+
+
+def offsets_of(extended: tuple[bytes, bytes] | None, table: Sequence[int]) -> list[Sequence[int]]:
+    """The offsets of the Extended and of the Basic Offset Table."""
+    return [numbers(extended[0], 8) if extended is not None else (), table]
 
 
 def joined(data: bytes, spans: Sequence[Span]) -> bytes:
@@ -72,34 +104,35 @@ def _items(data: bytes) -> tuple[Sequence[int], list[Span]]:
         at += 8 + length
     if not spans:
         raise ValueError("no items")
-    if spans[0][0] < spans[0][1] and _begins(data, spans[0]):
+    start, end = spans[0]
+    if begins(data[start : min(end, start + HEAD)]):
         return (), spans
-    return _numbers(data[spans[0][0] : spans[0][1]], 4), spans[1:]
+    return numbers(data[start:end], 4), spans[1:]
 
 
-def _numbers(data: bytes, size: int) -> Sequence[int]:
+def numbers(data: bytes, size: int) -> Sequence[int]:
+    """The offsets in a table of so many bytes each; what is left behind the last whole one is none."""
     whole = len(data) // size
     return struct.unpack_from(f"<{whole}{'I' if size == 4 else 'Q'}", data)
 
 
-def _begins(data: bytes, span: Span) -> bool:
-    """Whether a fragment begins as a frame's stream does."""
-    start, end = span
-    if data.startswith(_MARKS, start, end):
+def begins(head: bytes) -> bool:
+    """Whether a fragment begins as a frame's stream does.
+
+    Args:
+        head: its first `HEAD` bytes, or all of a shorter one.
+    """
+    if head.startswith(_MARKS):
         return True
-    if end - start < _RLE_HEADER:
+    if len(head) < _RLE_HEADER:
         return False
-    segments, first = struct.unpack_from("<II", data, start)
+    segments, first = struct.unpack_from("<II", head)
     return 1 <= segments <= _RLE_SEGMENTS and first == _RLE_HEADER
-
-
-def _grouped(spans: list[Span], starts: list[int]) -> list[tuple[Span, ...]]:
-    return [tuple(spans[start:end]) for start, end in zip(starts, [*starts[1:], len(spans)], strict=True)]
 
 
 def _trimmed(found: list[tuple[Span, ...]], extended: tuple[bytes, bytes] | None) -> list[tuple[Span, ...]]:
     """Without the byte that made a fragment's length even, where a table of lengths tells it."""
-    lengths = _numbers(extended[1], 8) if extended is not None else ()
+    lengths = numbers(extended[1], 8) if extended is not None else ()
     if len(lengths) != len(found):
         return found
     return [

@@ -147,7 +147,8 @@ class _Header:
         self.dim = field("8h", 40, 16, "8q")
         (self.datatype,) = field("h", 70, 12)
         self.pixdim = field("8f", 76, 104, "8d")
-        self.offset = int(field("f", 108, 168, "q")[0])
+        # Some writers leave the offset out; voxels that lie within the header are none.
+        self.offset = int(field("f", 108, 168, "q")[0]) or (352 if one else 544)
         self.slope, self.intercept = field("2f", 112, 176, "2d")
         self.qform, self.sform = field("2h", 252, 344, "2i")
         self.quatern = field("6f", 256, 352, "6d")
@@ -167,7 +168,9 @@ class _Header:
         if self.count > MAX_VOXELS:
             raise ImageError(f"{source}: {self.count / 1e9:.1f} billion voxels are too many; give a smaller volume")
         end = self.offset + self.count * np.dtype(_TYPES[self.datatype]).itemsize
-        if self.offset < 0 or (whole and len(data) < end):
+        if self.offset < (348 if self.version == 1 else 540):
+            raise ImageError(f"{source}: the NIfTI header's offset of its voxels is damaged; export it again")
+        if whole and len(data) < end:
             raise ImageError(f"{source}: the NIfTI file is truncated; copy it again")
 
     @property
@@ -223,7 +226,8 @@ class _Header:
                 [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
                 [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
             ])  # fmt: skip
-            sizes = np.array(self.pixdim[1:4]) * [1, 1, -1 if self.pixdim[0] < 0 else 1]
+            # A size has no sign: sides are the quaternion's and qfac's.
+            sizes = np.abs(self.pixdim[1:4]) * [1, 1, -1 if self.pixdim[0] < 0 else 1]
             affine[:3, :3] = turn * sizes
             affine[:3, 3] = offset
         affine[:3] *= self.unit or 1.0
@@ -235,10 +239,12 @@ def _turned(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     """(x, y, z) in any orientation to (slices, rows, columns), and the affine of (column, row, slice) to LPS."""
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-    if not np.isfinite(lps).all() or abs(np.linalg.det(lps[:3, :3])) < 1e-9:
+    lengths = np.linalg.norm(lps[:3, :3], axis=0)
+    # The axes span a volume, whatever their unit: a voxel of a micrometre has 1e-9 of a cubic millimetre.
+    if not np.isfinite(lps).all() or not lengths.all() or abs(np.linalg.det(lps[:3, :3] / lengths)) < 1e-6:
         return values.transpose(2, 1, 0), np.zeros((4, 4))
     # Each patient axis gets the voxel axis that runs most along it, the clearest choice first.
-    along = np.abs(lps[:3, :3] / np.linalg.norm(lps[:3, :3], axis=0))
+    along = np.abs(lps[:3, :3] / lengths)
     axes = [-1, -1, -1]
     for _ in range(3):
         patient, voxel = np.unravel_index(int(along.argmax()), along.shape)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from aris.errors import ImageError
+from aris.imaging.values import one_number
 from aris.regular import open_regular
 
 # An uncompressed image of the largest size that is read, in 32-bit cells, fits.
@@ -275,7 +276,7 @@ def _declared(header: Any) -> int:
     pixels = int(header.Rows) * int(header.Columns)
     if pixels > MAX_PIXELS:
         raise TooLargeError
-    cells = pixels * int(header.get("SamplesPerPixel") or 1) * int(header.get("NumberOfFrames") or 1)
+    cells = pixels * int(header.get("SamplesPerPixel") or 1) * int(one_number(header, "NumberOfFrames") or 1)
     return cells * int(header.get("BitsAllocated") or 16) // 8
 
 

@@ -231,12 +231,16 @@ def _holder(dataset: Any, index: int, name: str) -> Any:
 
 
 def _acquisition(dataset: Any, index: int, keyword: str, group: str, inner: str) -> str | None:
+    from pydicom.datadict import dictionary_VR
+
     found = frames.group(dataset, index, group)
     holder, name = (dataset, keyword) if found is None else (found, inner)
-    stated = numbers(holder, name)
+    # Not of dates, times, names and counts: 20240301101500 and 20240301101501 are one number of six digits.
+    stated = numbers(holder, name) if dictionary_VR(name) in ("DS", "FD", "FL") else ()
     # "2.5" and "2.50" are one echo time; a number that cannot be read tells nothing apart.
-    if stated and None not in stated:
-        return "/".join(f"{value:.6g}" for value in stated)
+    known = [value for value in stated if value is not None]
+    if known and len(known) == len(stated):
+        return "/".join(f"{value:.0f}" if value.is_integer() else f"{value:.6g}" for value in known)
     parts = several(holder, name)
     return "/".join(str(part) for part in parts) if parts else None
 

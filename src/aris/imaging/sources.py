@@ -60,6 +60,8 @@ class FileSource:
                 return read_member(archive, archive.getinfo(self.member), self.name)
         except ImageError:
             raise
+        except PermissionError:
+            raise ImageError(f"{self.name}: no permission to read it") from None
         except Exception:  # gone, or zipfile's many kinds
             raise ImageError(f"{self.name}: cannot be read; copy it again") from None
 

@@ -25,6 +25,7 @@ from aris.imaging.sources import FileSource, HeldFile
 from aris.imaging.studies import Instance
 from aris.imaging.turning import STORED, Letters, Turn, turn_of_film
 from aris.imaging.values import unreadable
+from aris.imaging.voi import Span
 
 # Radiographs have a reader that keeps their facts; slices of volumes and slides one that keeps their geometry.
 _PICTURES = ("US", "SC", "OT", "XC", "OP", "ES", "GM", "XA", "RF", "NM", "IV", "DM", "IO", "PX", "DOC", None)
@@ -126,16 +127,19 @@ def read_recording(parts: Sequence[Instance], limit: int = MAX_FRAMES) -> Stills
         raise ImageError(f"{source}: it is a part of a recording and does not say which; export it again") from None
     every = sorted({before + index for part, before in ordered for index in range(part.frames)})
     chosen = [every[index] for index in slice_indices(len(every), limit)]
-    read: list[Stills] = []
+    wanted: list[tuple[Instance, int, tuple[int, ...]]] = []
     for part, before in ordered:
         local = tuple(index - before for index in chosen if before <= index < before + part.frames)
         chosen = [index for index in chosen if not before <= index < before + part.frames]
         if local:
-            source = part.source.name
-            with quiet_pydicom():
-                dataset = parse(contents(part.source, source), source)
-            made = _from_dicom(dataset, source, named(part.source), limit, local)
-            read.append(replace(made, indices=tuple(before + index for index in made.indices)))
+            wanted.append((part, before, local))
+    # One mapping for the frames of all parts.
+    spans = [span for part, _, local in wanted if (span := _span_of_part(part, local)) is not None]
+    span = (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
+    read: list[Stills] = []
+    for part, before, local in wanted:
+        made = _from_dicom(_parsed(part), part.source.name, named(part.source), limit, local, span)
+        read.append(replace(made, indices=tuple(before + index for index in made.indices)))
     notes = dict.fromkeys(note for each in read for note in each.warnings)
     if absent := missing(parts):
         notes[f"of the recording {absent}"] = None
@@ -148,10 +152,31 @@ def read_recording(parts: Sequence[Instance], limit: int = MAX_FRAMES) -> Stills
     )  # fmt: skip
 
 
+def _parsed(part: Instance) -> Any:
+    with quiet_pydicom():
+        return parse(contents(part.source, part.source.name), part.source.name)
+
+
+def _span_of_part(part: Instance, local: tuple[int, ...]) -> Span | None:
+    with quiet_pydicom(), codecs.kept_child():
+        try:
+            dataset = _parsed(part)
+            check_size(int(dataset.Columns), int(dataset.Rows), part.source.name)
+            dicom.ensure_syntax(dataset)
+            several = frames.count(dataset) > 1
+            return dicom.span_of_frames(frames.split(dataset, local) if several else [dataset], part.source.name)
+        except Exception:  # it is met again, and said, when the part's frames are read
+            return None
+
+
 def _from_dicom(
-    dataset: Any, source: str, path: str, limit: int, wanted: tuple[int, ...] | None = None
+    dataset: Any, source: str, path: str, limit: int, wanted: tuple[int, ...] | None = None, span: Span | None = None
 ) -> Stills:
-    """A file's frames: evenly spaced ones, or those that are wanted because the file is a part of what is read."""
+    """A file's frames: evenly spaced ones, or those that are wanted because the file is a part of what is read.
+
+    Args:
+        span: of the values of all of what is read; by default of this file's frames.
+    """
     with quiet_pydicom(), codecs.kept_child():
         try:
             modality = dicom.code(dataset, "Modality")
@@ -168,7 +193,7 @@ def _from_dicom(
             dicom.ensure_syntax(dataset)
             total = frames.count(dataset)
             chosen = slice_indices(total, limit) if wanted is None else wanted
-            shown, notes = _shown(dataset, chosen, total, source)
+            shown, notes = _shown(dataset, chosen, total, source, span)
             times = dicom.floats(dataset, "FrameTime")
             if unreadable(dataset, "FrameTime"):
                 notes = (*notes, "Frame Time cannot be read as a number: the time between frames is not known")
@@ -200,11 +225,12 @@ def _from_dicom(
 
 
 def _shown(
-    dataset: Any, chosen: tuple[int, ...], total: int, source: str
+    dataset: Any, chosen: tuple[int, ...], total: int, source: str, span: Span | None
 ) -> tuple[tuple[npt.NDArray[np.uint8], ...], tuple[str, ...]]:
     parts = [dataset] if total == 1 else list(frames.split(dataset, chosen))
     shown, notes = [], dict[str, None]()
-    span = dicom.span_of_frames(parts, source) if total > 1 else None
+    if span is None and total > 1:
+        span = dicom.span_of_frames(parts, source)
     for part in parts:
         pixels, more = dicom.display_pixels(part, source, span)
         shown.append(pixels)

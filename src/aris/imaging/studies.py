@@ -12,6 +12,7 @@ from aris.imaging import concatenations, sniff
 from aris.imaging.concatenations import Concatenation
 from aris.imaging.dicom import code, sop_class
 from aris.imaging.parsing import parse, parse_header
+from aris.imaging.patients import Patient
 from aris.imaging.quiet import quiet_pydicom
 from aris.imaging.sources import FileSource, HeldFile, Skipped, in_folder, in_zip
 from aris.imaging.values import one_number
@@ -21,7 +22,8 @@ SeriesKind = Literal["film", "mammogram", "volume", "slide", "stills", "other"]
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "BodyPartExamined",
     "SeriesNumber", "InstanceNumber", "NumberOfFrames", "Rows", "Columns", "ImageType", "StudyDate", "StudyTime",
-    "DirectoryRecordSequence", "BitsAllocated", "SpecimenLabelInImage", *concatenations.TAGS,
+    "DirectoryRecordSequence", "BitsAllocated", "SpecimenLabelInImage", "SpecificCharacterSet", "PatientID",
+    "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex", *concatenations.TAGS,
 ]  # fmt: skip
 _KINDS: dict[str, SeriesKind] = {
     **dict.fromkeys(("CR", "DX", "DR", "RG"), "film"), "MG": "mammogram",
@@ -66,6 +68,8 @@ class Series:
         body_part: Body Part Examined (0018,0015).
         number: Series Number.
         instances: at least one.
+        contested: whether files that name another patient have the same Study Instance UID. Each patient's are a study
+            of their own.
     """
 
     study_uid: str
@@ -74,6 +78,7 @@ class Series:
     body_part: str | None
     number: int | None
     instances: tuple[Instance, ...]
+    contested: bool = False
 
     @property
     def kind(self) -> SeriesKind:
@@ -83,7 +88,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Study:
-    """Series of one Study Instance UID, in the order of Series Number."""
+    """Series of one Study Instance UID and one patient, in the order of Series Number."""
 
     study_uid: str
     series: tuple[Series, ...]
@@ -254,6 +259,7 @@ def _header(source: FileSource, data: bytes | None) -> tuple[Instance, dict[str,
             "modality": code(dataset, "Modality"),
             "body_part": code(dataset, "BodyPartExamined"),
             "number": _integer(dataset, "SeriesNumber"),
+            "patient": Patient.of(dataset),
         }
     except ImageError:
         raise
@@ -285,28 +291,43 @@ def _size(source: FileSource, data: bytes | None) -> int:
 def _sorted(
     found: list[tuple[Instance, dict[str, Any]]], sizes: list[int], skipped: list[Skipped]
 ) -> tuple[Study, ...]:
-    grouped: dict[str, dict[tuple[str, str | None], list[tuple[Instance, dict[str, Any]]]]] = {}
-    used: dict[tuple[str, str], int] = {}
+    grouped: dict[tuple[str, int], dict[tuple[str, str | None], list[tuple[Instance, dict[str, Any]]]]] = {}
+    patients: dict[str, list[Patient]] = {}
+    keys: list[tuple[str, int, str]] = []
+    used: dict[tuple[str, int, str], int] = {}
     for index, (instance, facts) in enumerate(found):
-        key = facts["series_uid"], instance.sop_instance_uid
-        if sizes[index] > sizes[used.setdefault(key, index)]:
-            used[key] = index
+        whose = _whose(patients.setdefault(facts["study_uid"], []), facts.pop("patient"))
+        keys.append((facts["series_uid"], whose, instance.sop_instance_uid))
+        if sizes[index] > sizes[used.setdefault(keys[-1], index)]:
+            used[keys[-1]] = index
     for index, (instance, facts) in enumerate(found):
-        key = facts["series_uid"], instance.sop_instance_uid
-        if instance.sop_instance_uid and used[key] != index:
+        if instance.sop_instance_uid and used[keys[index]] != index:
             skipped.append(Skipped(instance.source.name, "the same SOP Instance UID as another file, which was used"))
             continue
-        series = grouped.setdefault(facts["study_uid"], {})
+        series = grouped.setdefault((facts["study_uid"], keys[index][1]), {})
         series.setdefault((facts["series_uid"], facts["modality"]), []).append((instance, facts))
     return tuple(
-        Study(study_uid, tuple(sorted((_series(one) for one in series.values()), key=lambda s: _last(s.number))))
-        for study_uid, series in grouped.items()
-    )
+        Study(study_uid, tuple(sorted(
+            (_series(one, contested=len(patients[study_uid]) > 1) for one in series.values()),
+            key=lambda each: _last(each.number),
+        )))
+        for (study_uid, _), series in grouped.items()
+    )  # fmt: skip
 
 
-def _series(members: list[tuple[Instance, dict[str, Any]]]) -> Series:
+def _whose(known: list[Patient], patient: Patient) -> int:
+    """Which of a study's patients a file is of: the first whom its header does not contradict, else a further one."""
+    for place, each in enumerate(known):
+        if not each.conflicts(patient):
+            known[place] = each.completed(patient)
+            return place
+    known.append(patient)
+    return len(known) - 1
+
+
+def _series(members: list[tuple[Instance, dict[str, Any]]], *, contested: bool) -> Series:
     instances = sorted((instance for instance, _ in members), key=lambda one: _last(one.number))
-    return Series(**members[0][1], instances=tuple(instances))
+    return Series(**members[0][1], instances=tuple(instances), contested=contested)
 
 
 def _last(number: int | None) -> tuple[bool, int]:

@@ -77,11 +77,6 @@ class Turn:
             top, bottom = height - bottom, height - top
         return left, top, right, bottom
 
-    def point_to_stored(self, column: int, row: int, height: int, width: int) -> tuple[int, int]:
-        """The column and row of a pixel of the view among the stored ones."""
-        left, top, _, _ = self.to_stored((column, row, column + 1, row + 1), height, width)
-        return int(left), int(top)
-
     def letters(self, stored: Letters) -> Letters:
         """Where rows and columns of the view point, from what Patient Orientation says of the stored ones."""
         row, column = reversed(stored) if self.transpose else stored

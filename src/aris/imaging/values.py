@@ -1,4 +1,4 @@
-"""Numbers of a header as somebody wrote them: read, or known to be unreadable; never silently taken for absent.
+"""Values of a header as somebody wrote them. Numbers: read, or known to be unreadable; never silently taken for absent.
 
 A decimal string (PS3.5 6.2, DS) has a point. A comma is a decimal point to most programs that read it, and is one
 here, save where it may as well part thousands. Text beside a number, several numbers for one, an underscore, NaN and
@@ -76,6 +76,27 @@ def unreadable(dataset: Any, keyword: str, *, several: bool = False) -> bool:
     """Tell whether an element says something, but no number; with `several` it may have more than one value."""
     found = numbers(dataset, keyword)
     return any(value is None for value in found) or (not several and len(found) > 1)
+
+
+def text(dataset: Any, keyword: str, longest: int = 10_000) -> str:
+    """An element's value as text; several values are separated by backslashes; "" where it cannot be read."""
+    try:
+        value = dataset.get(keyword)
+        if value is None:
+            return ""
+        if type(value).__name__ == "MultiValue":
+            value = "\\".join(str(each) for each in value)
+        # A lone surrogate stands for a byte that its character set does not have; no database takes it.
+        cleaned = str(value).encode("utf-8", "replace").decode().replace("\0", "").strip()
+    except Exception:  # pydicom converts on access and raises many kinds
+        return ""
+    return cleaned[:longest]
+
+
+def plain_day(date: str) -> str:
+    """A date as eight digits, also from the form with points that ACR-NEMA had (PS3.5 6.2); any other text as it is."""
+    old = re.fullmatch(r"(\d{4})\.(\d\d)\.(\d\d)", date.strip(), re.ASCII)
+    return "".join(old.groups()) if old else date
 
 
 def _raw_text(dataset: Any, tag: int) -> str | None:

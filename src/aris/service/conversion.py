@@ -23,11 +23,19 @@ TEMPERATURE, COMPLETION_TOKENS = 1.0, 16
 
 @dataclass(frozen=True)
 class Conversation:
-    """A chat request as a backend takes it; `films` are its images in order, with what their files say of them."""
+    """A chat request as a backend takes it.
+
+    Attributes:
+        messages, options: as a backend takes them.
+        films: its images in order, with what their files say of them.
+        any_text: whether the answer may be any text, also where it has a grammar: that of functions which the model
+            may call and need not.
+    """
 
     messages: list[Message]
     options: GenerationOptions
     films: tuple[Film, ...] = ()
+    any_text: bool = True
 
 
 def conversation(
@@ -61,7 +69,8 @@ def conversation(
         named = request.tool_choice.function.name if isinstance(request.tool_choice, NamedTool) else None
         allowed = [tool for tool in tools if named in (None, tool.function.name)]
         options = replace(options, grammar=_calls(allowed, request.calls != "auto", parallel and named is None, limits))
-    return Conversation(messages, options, tuple(reader.films))
+    any_text = options.grammar is None or request.calls == "auto"
+    return Conversation(messages, options, tuple(reader.films), any_text)
 
 
 def _calls(tools: list[Tool], must: bool, parallel: bool, limits: Limits) -> Grammar:

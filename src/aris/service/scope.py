@@ -66,7 +66,7 @@ def judged(backend: NativeBackend, asked: Conversation, options: GenerationOptio
         _question(asked.messages),
         _shown(asked),
         force=force,
-        grammar=options.grammar,
+        grammar=None if asked.any_text else options.grammar,
         adapter=adapter,
     )
     if options.continue_final_message and found.text is not None and found.answered:
@@ -75,7 +75,7 @@ def judged(backend: NativeBackend, asked: Conversation, options: GenerationOptio
     notes = None
     if found.warnings or caution or found.text is not None:
         notes = ScopeNotes(answered=found.answered, warnings=list(found.warnings), caution=caution or None)
-    return Judged(found.text, None if found.answered else found.text, options.grammar is not None, notes)
+    return Judged(found.text, None if found.answered else found.text, not asked.any_text, notes)
 
 
 class GivenAnswers:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from aris.backends import Grammar
+from aris.backends.json_schemas import without_idle_keywords
 from aris.service.schemas import Tool
 from aris.service.schemas.chat import CalledFunction
 
@@ -76,7 +77,8 @@ def call_grammar(tools: Sequence[Tool], *, must: bool, parallel: bool) -> Gramma
         schema = _parameters(tool)
         Grammar.json_schema(schema)  # tells which of its keywords are not supported
         openings.append(f'{{"name": {json.dumps(tool.function.name)}, "parameters": ')
-        rules.append(f"parameters{index}: %json {json.dumps({**schema, 'x-guidance': _LAYOUT})}")
+        bound = without_idle_keywords(schema)
+        rules.append(f"parameters{index}: %json {json.dumps({**bound, 'x-guidance': _LAYOUT})}")
     rules.append("call: " + _alternatives("", openings, "}"))
     ways = []
     for number, fence in enumerate(_FENCES[:1] if must else _FENCES):

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, SQLColumnExpression, String, func
 
+from aris.imaging.values import plain_day as plain_day
+
 # Times are compared as HHMMSS.FFFFFF; what a value leaves out is filled from one of these.
 _FIRST, _LAST = "000000.000000", "235959.999999"
 _LEAST_DAY, _GREATEST_DAY = "00010101", "99991231"
@@ -60,12 +62,6 @@ def combined_condition(
 def is_range(value: str) -> bool:
     """Whether a value is a range."""
     return "-" in value
-
-
-def plain_day(text: str) -> str:
-    """A date as eight digits, also from the form with points that ACR-NEMA had (PS3.5 6.2); any other text as it is."""
-    old = re.fullmatch(r"(\d{4})\.(\d\d)\.(\d\d)", text.strip(), re.ASCII)
-    return "".join(old.groups()) if old else text
 
 
 def _ends(value: str, read: Any) -> tuple[str, str]:

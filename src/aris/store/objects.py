@@ -11,6 +11,7 @@ from typing import Any
 from aris.errors import ImageError, StoreError
 from aris.imaging import parsing
 from aris.imaging.quiet import quiet_pydicom
+from aris.imaging.values import text as text
 
 # Ours for all versions, so that the same object is the same file.
 IMPLEMENTATION_UID = "2.25.81827926043097871668665088929335946287"
@@ -86,21 +87,6 @@ def _restore_syntax(dataset: Any, head: bytes) -> None:
 
     if parsing.is_deflated(head):
         dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-
-
-def text(dataset: Any, keyword: str, longest: int = 10_000) -> str:
-    """An element's value as text; several values are separated by backslashes; "" where it cannot be read."""
-    try:
-        value = dataset.get(keyword)
-        if value is None:
-            return ""
-        if type(value).__name__ == "MultiValue":
-            value = "\\".join(str(each) for each in value)
-        # A lone surrogate stands for a byte that its character set does not have; no database takes it.
-        cleaned = str(value).encode("utf-8", "replace").decode().replace("\0", "").strip()
-    except Exception:  # pydicom converts on access and raises many kinds
-        return ""
-    return cleaned[:longest]
 
 
 def number(dataset: Any, keyword: str) -> int | None:

@@ -22,13 +22,13 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from aris.errors import StoreError
+from aris.imaging.patients import Patient
 from aris.imaging.quiet import quiet_pydicom
 from aris.store import search
 from aris.store.database import is_sound, open_database
 from aris.store.files import RESERVE_BYTES, FileStore, StoreFullError
 from aris.store.moments import plain_day
 from aris.store.objects import Identity, MismatchError, identity, number, parse, text
-from aris.store.patients import Patient
 from aris.store.private import claim, make_file, tighten
 from aris.store.schema import ApartRow, CopyRow, InstanceRow, SeriesRow, StudyRow
 from aris.store.search import Query

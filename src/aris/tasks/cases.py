@@ -49,6 +49,7 @@ _FILMS = ("CR", "DX", "DR", "RG")
 _VOLUMES: dict[str, Kind] = {"CT": "ct", "MR": "mr"}
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _NIFTI = (".nii", ".nii.gz")
+_CONTESTED = "files of another patient have the same Study Instance UID: they are read apart; find out whose these are"
 _ZIP = b"PK\x03\x04"
 _SLIDES = (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif", ".svslide")
 
@@ -276,6 +277,13 @@ def _of_folder(where: Path, kind: Kind | None, version: str) -> Iterator[Case | 
 
 
 def _of_series(series: Series, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
+    for each in _read_series(series, kind, version):
+        if series.contested and isinstance(each, Case):
+            each = replace(each, warnings=(*each.warnings, _CONTESTED))
+        yield each
+
+
+def _read_series(series: Series, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
     name = series.instances[0].source.name
     if series.kind == "film":
         for instance in series.instances:

@@ -10,14 +10,17 @@ import struct
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aris.exchange.dicomweb import frames
 from aris.exchange.dicomweb.problems import not_acceptable
+from aris.imaging import fragments
 from aris.imaging.codecs import DecodeError
+from aris.imaging.concatenations import concatenation
+from aris.imaging.frames import offset_tables
 from aris.imaging.memory_budget import DECODING
 from aris.imaging.parsing import is_deferred, meta_of
 from aris.store.objects import byte_order, parse, read_located
@@ -71,6 +74,7 @@ class Opened:
     digest: str
     _per_frame: Any = field(default=None, repr=False)
     _total: int = 0
+    _table: _Table | None = field(default=None, repr=False)
 
     @property
     def has_pixels(self) -> bool:
@@ -108,7 +112,10 @@ class Opened:
         if "NumberOfFrames" in made:
             made.NumberOfFrames = 1
         if self._per_frame:
-            made.PerFrameFunctionalGroupsSequence = self._per_frame[index : index + 1]
+            # A part of a concatenation may have the groups of all of the object's frames.
+            part = concatenation(made) if len(self._per_frame) > self.total else None
+            own = index + ((part.offset or 0) if part is not None else 0)
+            made.PerFrameFunctionalGroupsSequence = self._per_frame[own : own + 1]
         for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
             if name in made:
                 del made[name]
@@ -138,13 +145,16 @@ class Opened:
         from pydicom.encaps import encapsulate
 
         assert self.place is not None
-        table = _table(self.digest, self.path, self.place.start)
-        chosen = _fragments_of(table, index, self.total, self.dataset, self.path)
+        if self._table is None:
+            self._table = _table(self.digest, self.path, self.place.start, self.total, self.dataset)
+        table = self._table
+        if index + 1 >= len(table.bounds):
+            raise DecodeError
         with self.path.open("rb") as file:
             parts = []
-            for start, length in chosen:
-                file.seek(start)
-                parts.append(file.read(length))
+            for number in range(table.bounds[index], table.bounds[index + 1]):
+                file.seek(table.starts[number])
+                parts.append(file.read(table.lengths[number]))
         return encapsulate([b"".join(parts)], has_bot=False)
 
 
@@ -227,24 +237,32 @@ def _place(path: Path, end: int, *, implicit: bool) -> Place | None:
 
 @dataclass(frozen=True)
 class _Table:
-    """The items of compressed pixels: the basic offset table, and where each fragment starts and how long it is."""
+    """The fragments of compressed pixels that are not empty: where each starts, how long it is, and with which one each
+    frame begins; behind the last frame's the first that is none of its."""
 
-    offsets: array[int]
     starts: array[int]
     lengths: array[int]
+    bounds: array[int]
 
 
 _TABLES: OrderedDict[str, _Table] = OrderedDict()
 _TABLES_LOCK = threading.Lock()
 
 
-def _table(digest: str, path: Path, start: int) -> _Table:
-    """The items, read once of an object: its file never changes."""
+def _table(digest: str, path: Path, start: int, total: int, dataset: Any) -> _Table:
+    """The fragments, read once of an object: its file never changes.
+
+    Raises:
+        DecodeError: they are too many, or they do not tell the frames apart.
+    """
     with _TABLES_LOCK:
         if digest in _TABLES:
             _TABLES.move_to_end(digest)
             return _TABLES[digest]
-    found = _read_table(path, start)
+    try:
+        found = _read_table(path, start, total, offset_tables(dataset))
+    except ValueError:
+        raise DecodeError from None
     with _TABLES_LOCK:
         _TABLES[digest] = found
         while len(_TABLES) > 16:
@@ -252,66 +270,42 @@ def _table(digest: str, path: Path, start: int) -> _Table:
     return found
 
 
-def _read_table(path: Path, start: int) -> _Table:
-    offsets, starts, lengths = array("Q"), array("Q"), array("Q")
+def _read_table(path: Path, start: int, total: int, extended: tuple[bytes, bytes] | None) -> _Table:
+    starts, lengths = array("Q"), array("Q")
+    offsets: Sequence[int] = ()
+    base, at, first, items = -1, start, True, 0
     with path.open("rb") as file:
-        file.seek(start)
-        at, first = start, True
+
+        def begins(place: int, length: int) -> bool:
+            file.seek(place)
+            return fragments.begins(file.read(min(length, fragments.HEAD)))
+
         while True:
+            file.seek(at)
             head = file.read(8)
             if head[:4] != _ITEM or len(head) < 8:
                 if head[:4] == _END or not first:
                     break
                 raise DecodeError
             (length,) = struct.unpack_from("<I", head, 4)
-            if first:
-                if length % 4 or length > 4 * _MOST_FRAGMENTS:
+            items += 1
+            if length == _UNDEFINED or items > _MOST_FRAGMENTS:
+                raise DecodeError
+            # Some writers leave the item of the offset table out.
+            if first and not begins(at + 8, length):
+                if length > 4 * _MOST_FRAGMENTS:
                     raise DecodeError
-                offsets.extend(struct.unpack(f"<{length // 4}I", file.read(length)))
+                file.seek(at + 8)
+                offsets = fragments.numbers(file.read(length), 4)
             else:
-                starts.append(at + 8)
-                lengths.append(length)
-                if len(starts) > _MOST_FRAGMENTS:
-                    raise DecodeError
+                base = at if base < 0 else base
+                if length:
+                    starts.append(at + 8)
+                    lengths.append(length)
             at += 8 + length
-            file.seek(at)
             first = False
-    return _Table(offsets, starts, lengths)
-
-
-def _fragments_of(table: _Table, index: int, total: int, dataset: Any, path: Path) -> list[tuple[int, int]]:
-    """The fragments of a frame: one each, or as an offset table says, or as the streams themselves begin.
-
-    Raises:
-        DecodeError: it is not to be told.
-    """
-    count = len(table.starts)
-    every = list(zip(table.starts, table.lengths, strict=True)) if total == 1 else []
-    if not count or count < total:
-        raise DecodeError
-    if total == 1:
-        return every
-    if count == total:
-        return [(table.starts[index], table.lengths[index])]
-    offsets = list(table.offsets)
-    extended = dataset.get("ExtendedOffsetTable")
-    if extended is not None:
-        offsets = list(struct.unpack(f"<{len(extended) // 8}Q", extended))
-    base = table.starts[0] - 8
-    begins = {each - 8 - base: number for number, each in enumerate(table.starts)}
-    if len(offsets) == total and len(set(offsets)) == total and all(each in begins for each in offsets):
-        firsts = [begins[each] for each in offsets]
-    else:
-        # Where no table helps: a stream of JPEG, JPEG-LS or JPEG 2000 shows where it begins.
-        firsts = []
-        with path.open("rb") as file:
-            for number, start in enumerate(table.starts):
-                file.seek(start)
-                if file.read(4).startswith((b"\xff\xd8\xff", b"\xff\x4f\xff\x51")):
-                    firsts.append(number)
-    if len(firsts) != total or firsts != sorted(firsts) or firsts[0] != 0:
-        raise DecodeError
-    last = firsts[index + 1] if index + 1 < total else count
-    return [(table.starts[each], table.lengths[each]) for each in range(firsts[index], last)]
-
-
+        bounds = fragments.bounds(
+            starts, total, base, fragments.offsets_of(extended, offsets),
+            lambda index: begins(starts[index], lengths[index]),
+        )  # fmt: skip
+    return _Table(starts, lengths, array("Q", bounds))

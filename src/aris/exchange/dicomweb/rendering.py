@@ -16,6 +16,7 @@ from PIL import Image
 from aris.errors import ImageError
 from aris.exchange.dicomweb import frames
 from aris.exchange.dicomweb.media import MediaRange
+from aris.exchange.dicomweb.opened import Opened
 from aris.exchange.dicomweb.problems import WebError, not_acceptable
 from aris.imaging import codecs
 from aris.imaging.dicom import display_pixels, span_of_frames
@@ -23,7 +24,7 @@ from aris.imaging.frames import split
 from aris.imaging.raster import check_size
 from aris.imaging.rescale import rescale_for_display
 from aris.imaging.sampling import slice_indices
-from aris.imaging.voi import needs_span
+from aris.imaging.voi import Span, needs_span
 
 JPEG, PNG = "image/jpeg", "image/png"
 THUMBNAIL = 128
@@ -68,8 +69,33 @@ def rendering(parameters: Mapping[str, str], ranges: list[MediaRange], *, thumbn
     return Rendering(_window(parameters.get("window")), size or default, area, int(quality), kind)
 
 
-def render(dataset: Any, index: int, wanted: Rendering) -> bytes:
+def span_of(one: Opened, wanted: Rendering) -> Span | None:
+    """The span of a loop's values (`dicom.span_of_frames`), by a sample of its frames, which are read one by one.
+
+    Returns:
+        None where a window is asked for or stored, or where the frames lie in memory together: `render` looks itself.
+    """
+    if wanted.window is not None or one.place is None or one.place.keyword != "PixelData" or one.total == 1:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's quote values
+            if not _functional(one.dataset) and not needs_span(one.dataset, rescale_for_display(one.dataset)):
+                return None
+            check_size(int(one.dataset.Columns), int(one.dataset.Rows), "image")
+            cut = (one.frame(index) for index in slice_indices(one.total, _SAMPLE))
+            return span_of_frames((next(split(dataset, [at])) for dataset, at in cut), "image")
+    except (WebError, MemoryError):
+        raise
+    except Exception:  # pydicom raises many kinds on damaged objects; the frame that is asked for may be whole
+        return None
+
+
+def render(dataset: Any, index: int, wanted: Rendering, span: Span | None = None) -> bytes:
     """One frame as a JPEG or PNG.
+
+    Args:
+        span: of all frames' values, where the dataset has one of them alone (`span_of`).
 
     Raises:
         WebError: 406, it is damaged, too large, or no image.
@@ -77,7 +103,7 @@ def render(dataset: Any, index: int, wanted: Rendering) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's quote values
-            pixels = _pixels(dataset, index, wanted)
+            pixels = _pixels(dataset, index, wanted, span)
             image = _fitted(Image.fromarray(pixels), wanted)
     except (WebError, MemoryError):
         raise
@@ -93,15 +119,17 @@ def render(dataset: Any, index: int, wanted: Rendering) -> bytes:
     return out.getvalue()
 
 
-def _pixels(dataset: Any, index: int, wanted: Rendering) -> npt.NDArray[np.uint8]:
+def _functional(dataset: Any) -> bool:
+    return "PerFrameFunctionalGroupsSequence" in dataset or "SharedFunctionalGroupsSequence" in dataset
+
+
+def _pixels(dataset: Any, index: int, wanted: Rendering, span: Span | None) -> npt.NDArray[np.uint8]:
     if not 0 <= index < frames.count(dataset) or "PixelData" not in dataset:
         raise not_acceptable("the object has no pixels that are rendered")
     check_size(int(dataset.Columns), int(dataset.Rows), "image")
-    functional = "PerFrameFunctionalGroupsSequence" in dataset or "SharedFunctionalGroupsSequence" in dataset
     frame = dataset
-    if functional or frames.count(dataset) > 1:
+    if _functional(dataset) or frames.count(dataset) > 1:
         (frame,) = split(dataset, [index])
-    span = None
     if wanted.window is not None:
         if not rescale_for_display(frame).known:
             # The window that is asked for is then of the stored values.
@@ -112,7 +140,7 @@ def _pixels(dataset: Any, index: int, wanted: Rendering) -> npt.NDArray[np.uint8
         frame.WindowCenter, frame.WindowWidth, frame.VOILUTFunction = centre, width, function
         if "VOILUTSequence" in frame:
             del frame.VOILUTSequence
-    elif frames.count(dataset) > 1 and needs_span(frame, rescale_for_display(frame)):
+    elif span is None and frames.count(dataset) > 1 and needs_span(frame, rescale_for_display(frame)):
         # One mapping for all frames, whichever is asked for; a sample of them tells it.
         span = span_of_frames(split(dataset, slice_indices(frames.count(dataset), _SAMPLE)), "image")
     return display_pixels(frame, "image", span)[0]

@@ -16,6 +16,7 @@ from aris.exchange.dicomweb.media import COMPRESSED, DICOM, EXPLICIT, IMPLICIT, 
 from aris.exchange.dicomweb.opened import PIECE, Opened, deferred, header_memory, opened
 from aris.exchange.dicomweb.problems import WebError, not_acceptable, not_found
 from aris.imaging import codecs
+from aris.imaging.dicom import cut_padding
 from aris.imaging.memory_budget import DECODING
 from aris.store.objects import canonical, identity, parse, parse_file
 
@@ -249,6 +250,7 @@ def _decompress(dataset: Any) -> None:
             dataset.PhotometricInterpretation = "RGB"
     bits = 8 * first.dtype.itemsize
     dataset.BitsAllocated = bits
+    cut_padding(dataset)
     dataset.HighBit = int(dataset.BitsStored) - 1  # decoded values begin at bit 0, wherever they lay
     for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
         if name in dataset:

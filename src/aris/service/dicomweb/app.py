@@ -242,7 +242,8 @@ def _pixel_routes(router: APIRouter, store: Store) -> None:
         if len(indices) > 1:
             raise not_acceptable("one frame is rendered at a time")
         with DECODING.holding(frames.memory(one.dataset)):
-            made = rendering.render(*one.frame(indices[0]), wanted)
+            span = rendering.span_of(one, wanted)
+            made = rendering.render(*one.frame(indices[0]), wanted, span)
         return Response(made, media_type=wanted.kind)
 
     @router.get(_INSTANCE + "/frames/{numbers}")

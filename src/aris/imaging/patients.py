@@ -7,8 +7,7 @@ import unicodedata
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from aris.store.moments import plain_day
-from aris.store.objects import text
+from aris.imaging.values import plain_day, text
 
 
 @dataclass(frozen=True)
