@@ -150,7 +150,8 @@ def test_a_server_that_dies_in_the_middle_is_not_noticed(
     options = GenerationOptions(max_tokens=30, temperature=temperature)
     stream = model.stream(QUESTION, options)
     text = "".join(stream)
-    assert loaded == [1] and sent == 5 and stream.reply.text == text and stream.reply.finish_reason == "length"
+    assert loaded == [1] and sent == 5 and stream.reply.text == text
+    assert stream.reply.finish_reason in ("length", "stop")  # a drawn answer may end
     if not temperature:
         assert text == backend.generate(QUESTION, options).text
     server.close()

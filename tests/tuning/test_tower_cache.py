@@ -60,15 +60,17 @@ def test_losses_and_weights_are_those_of_a_run_without_it(
     cached, said = run(base, data, tmp_path / "cached", cache_tower=True, **changes)
     # 24 files hold 2 different pictures: looked at once each, and the first once more to learn its size.
     assert sum(looks) == 3 and any("2 to look at" in line for line in said)
+    # The tower's sums round otherwise for two images than for a batch, on some processors; Adam makes steps of that.
     exact = changes.get("precision") != "bf16"
     for ours, theirs in zip(cached, plain, strict=True):
         assert ours[0] == theirs[0]
         for mine, other in zip(ours[1:], theirs[1:], strict=True):
-            assert mine == (None if other is None else pytest.approx(other, rel=1e-5 if exact else 2e-2))
+            assert mine == (None if other is None else pytest.approx(other, rel=1e-3 if exact else 2e-2))
     name = "adapter/adapter_model.safetensors"
     if exact:
         adapters = [load_file(tmp_path / each / name) for each in ("cached", "plain")]
-        assert all(torch.allclose(value, adapters[1][key], atol=1e-5) for key, value in adapters[0].items())
+        cached_weights, plain_weights = (torch.cat([each[key].flatten() for key in sorted(each)]) for each in adapters)
+        assert (cached_weights - plain_weights).norm() < 2e-2 * plain_weights.norm()
 
 
 def test_another_run_finds_what_is_there_and_heals_what_is_damaged(
