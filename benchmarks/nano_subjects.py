@@ -26,7 +26,6 @@ from aris.tuning.subjects.teachers import SubjectTeacher, finetune
 from aris.tuning.subjects.tower import TOKENS_PER_SIDE, TOWER, Student, distil
 from aris.tuning.subjects.views import Lesson
 
-SIZES = {0: 288, 1: 288, 2: 288}
 STEPS = {"chest": 400, "colon": 200, "skin": 250, "fundus": 120}
 SHARES = {"chest": 0.55, "colon": 0.15, "skin": 0.2, "fundus": 0.1}
 IMAGE_SIZES = {"chest": 288, "colon": 224, "skin": 256, "fundus": 320}  # as they are kept on the device
@@ -41,9 +40,9 @@ def make_teachers(args: argparse.Namespace) -> None:
     for lite in args.lite:
         for seed in range(args.seeds):
             for strength in args.strengths:
-                model = finetune(subject, train, lite=lite, size=args.size or SIZES[lite], seed=seed,
+                model = finetune(subject, train, lite=lite, size=args.size, seed=seed,
                                  steps=args.steps or STEPS[args.subject], device=args.device, strength=strength)
-                scores = as_probabilities(scores_of(model, valid, subject, args.size or SIZES[lite]), subject)
+                scores = as_probabilities(scores_of(model, valid, subject, args.size), subject)
                 print(line(f"{args.subject} Lite{lite} seed {seed} strength {strength}", figures(logits(scores), valid, subject)), flush=True)
                 together.append(scores)
                 state = {k: v.half() for k, v in model.state_dict().items()}
@@ -123,7 +122,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--subject", choices=tuple(SUBJECTS))
     parser.add_argument("--lite", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--size", type=int)
+    parser.add_argument("--size", type=int, default=TOWER.image_size)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int)

@@ -103,7 +103,7 @@ def distil(
     student = student.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     average = Average(student, 0.999 if max_steps > 1000 else 0.9)
     optimizer = torch.optim.AdamW(_groups(student, lr, stem_lr), betas=(0.9, 0.98))
-    started, step, warm_up = time.perf_counter(), 0, min(300, max_steps // 10)
+    started, step, warm_up = time.perf_counter(), 0, max(1, min(300, max_steps // 10))
     while (progress := max((time.perf_counter() - started) / seconds, step / max_steps)) < 1:
         for group in optimizer.param_groups:
             ramp = min(1, (step + 1) / warm_up) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
