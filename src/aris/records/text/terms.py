@@ -130,7 +130,7 @@ class Terms:
         key = singular(word)
         if key in self._words:
             return (key,)
-        if not self.misspellings or not _SHORTEST - 1 <= len(key) <= _LONGEST:
+        if not self.misspellings or not _SHORTEST - 1 <= len(word) <= _LONGEST:
             return ()
         if word in common_words() or key in common_words():
             return ()
