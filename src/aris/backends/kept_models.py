@@ -31,7 +31,7 @@ from aris.prompting.mapped_tokenizer import FORMAT as TABLES_FORMAT
 from aris.prompting.mapped_tokenizer import MappedTokenizer, tables
 
 # Folders and files of this package whose code decides what is kept.
-_CODE = ("checkpoints", "model", "kernels/cpu", "engine/runner_cpu.py", "engine/stored_model.py", "prompting")
+_CODE = ("checkpoints", "model", "kernels/cpu", "engine/runners/cpu.py", "engine/stored_model.py", "prompting")
 
 
 @dataclass(frozen=True)
