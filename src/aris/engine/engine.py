@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from aris.engine.cache.block_manager import BlockManager, Copy
+from aris.engine.block_manager import BlockManager, Copy
 from aris.engine.cache.images import ImageInput, VisionCache
 from aris.engine.cache.kv_pool import BLOCK, KVPool, fit_pool, memory_for_cache
 from aris.engine.execution import Bound, Outcome, bind, execute
