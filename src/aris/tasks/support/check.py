@@ -32,6 +32,17 @@ _MALE = frozenset(("he", "male", "man", "boy", "mr", "gentleman"))
 _TITLES = frozenset(("mr", "mrs", "ms", "patient", "named", "name"))
 _RELATIVES = frozenset(("mother", "father", "brother", "sister", "wife", "husband", "son", "daughter", "family"))
 _CITATION = re.compile(r"\[[^\[\]\n]{0,300}\]")
+_AROUND = 40
+_NAME_BEFORE = re.compile(
+    r"\b(?:takes?|taking|took|on|started|stopped|discontinued|prescribed|receiv(?:es|ed|ing)|continues?|uses?|using|given"
+    r"|medications?|drugs?|diagnosed with|has|had|underwent|problems?)(?: the| a| an| her| his)?[: ]+\Z",
+    re.IGNORECASE,
+)
+_NAME_AFTER = re.compile(
+    r"(?: \S{1,20})? ?(?:\d[\d.,]* ?(?:mg|mcg|g|ml|units?|iu)\b|(?:was|were|is|has been|,) "
+    r"(?:stopped|discontinued|started|prescribed|given|active|ongoing|resolved|diagnosed|done|performed))",
+    re.IGNORECASE,
+)
 _LONGEST = 4000  # characters of a statement; a longer one is not a statement
 
 
@@ -189,16 +200,19 @@ def _date_of(statement: Statement, number: Number, owner: Mention | None) -> Dat
     ]
     if not here or number.days is not None:
         return None
+    between = statement.text[: here[0].start].rstrip().lower().endswith(("between", "from"))
+    if between and len(here) == len(same) == 2 and same[-1].end <= here[0].start:
+        return here[same.index(number)]  # "from 4.1 to 5.6 between 2019 and 2020"
     if here[0].start < min(other.start for other in [*same, number]):
         before = [date for date in here if date.end <= number.start]
         return before[-1] if before else None
     after = [date for date in here if date.start >= number.end]
     if not after or any(number.end <= other.start < after[0].start for other in same):
         return None
-    between = statement.text[number.end : after[0].start]
+    gap = statement.text[number.end : after[0].start]
     if any(mention.start >= number.end and mention.end <= after[0].start for mention in statement.mentions):
         return None
-    return None if re.search(r"\b(?:since|started|stopped|until|began|from)\b", between, re.IGNORECASE) else after[0]
+    return None if re.search(r"\b(?:since|started|stopped|until|began|from)\b", gap, re.IGNORECASE) else after[0]
 
 
 def _directions(statement: Statement, supported: dict[int, list[Fact]], reasons: list[Reason]) -> int:
@@ -282,11 +296,22 @@ def _words(statement: Statement, facts: Sequence[Fact], evidence: Evidence) -> l
         if any(start < token.end and token.start < end for start, end in taken):
             continue
         text = statement.text[token.start : token.end]
-        drug = kind_of(word) == "drug"
-        outcome, kind = ("unsupported", "drug") if drug else ("not checkable", "word")
+        outcome, kind = ("not checkable", "word")
+        if kind_of(word) == "drug":
+            outcome, kind = ("unsupported", "drug")
+        elif _is_name(statement, token.start, token.end):
+            outcome, kind = ("unsupported", "name")
         message = f'"{text}": no cited source has this word'
         found.append(Reason(outcome, kind, text, token.start, token.end, message))  # type: ignore[arg-type]
     return found
+
+
+def _is_name(statement: Statement, start: int, end: int) -> bool:
+    """Whether an unknown word stands where a name does: with a capital, after "takes", or before a dose or "was stopped"."""
+    before, after = statement.text[max(0, start - _AROUND) : start], statement.text[end : end + _AROUND]
+    if statement.text[start].isupper() and not re.search(r"(?:\A|[.!?:;\u2022]\s*)\Z", before):
+        return True
+    return bool(_NAME_BEFORE.search(before) or _NAME_AFTER.match(after))
 
 
 def _stem(word: str) -> str:

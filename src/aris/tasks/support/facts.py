@@ -127,9 +127,10 @@ class Evidence:
     @cached_property
     def terms(self) -> Terms:
         """Every name of the record, and the lexicon's drugs, problems and tests."""
-        excluded = [name for _, facts in self.excluded.values() for fact in facts for name in (fact.name, *fact.aliases)]
-        names = dict.fromkeys([*self.named, *(key for name in excluded if (key := key_of(name))), *lexicon()])
-        return Terms({name: name for name in names})
+        known = [*self.facts.values(), *(facts for _, facts in self.excluded.values())]
+        written = [name for facts in known for fact in facts for name in (fact.name, *fact.aliases)]
+        names = {name: key for name in dict.fromkeys(written) if (key := key_of(name))}
+        return Terms({**{key: key for key in (*self.named, *lexicon())}, **names})
 
     def mentions(self, fact: Fact) -> list[Mention]:
         """The things that a fact's own text speaks of."""
