@@ -16,6 +16,7 @@ from aris.tasks.support.sources import bases
 from aris.tasks.support.statement import CueHit, Statement, read
 from aris.tasks.support.states import best, state_reasons
 from aris.tasks.support.verdicts import Reason, Verdict, verdict
+from aris.tasks.support.wording import stem, wording_reasons
 
 _ABSENT = re.compile(
     r"\b(?:not (?:documented|recorded|on record|stated|found in the record)|no (?:record|documentation|entry|data)"
@@ -76,9 +77,11 @@ def check(text: str, cited: Iterable[str], evidence: Evidence, *, now: datetime 
         supported[mention.start] = fitting
         checked += 1
     checked += _amounts(statement, supported, facts, evidence, now, reasons)
-    checked += _directions(statement, supported, reasons)
+    checked += _directions(statement, supported, facts, reasons)
     checked += _person(statement, evidence.about, reasons)
-    reasons += _words(statement, facts, evidence)
+    worded, count = wording_reasons(text, facts, bool(statement.mentions))
+    checked += count
+    reasons += [*_words(statement, facts, evidence), *worded]
     return verdict(reasons, checked)
 
 
@@ -215,13 +218,15 @@ def _date_of(statement: Statement, number: Number, owner: Mention | None) -> Dat
     return None if re.search(r"\b(?:since|started|stopped|until|began|from)\b", gap, re.IGNORECASE) else after[0]
 
 
-def _directions(statement: Statement, supported: dict[int, list[Fact]], reasons: list[Reason]) -> int:
+def _directions(
+    statement: Statement, supported: dict[int, list[Fact]], cited: Sequence[Fact], reasons: list[Reason]
+) -> int:
     checked = 0
     for cue in statement.cues:
         if cue.kind not in ("rose", "fell", "steady", "high", "low", "normal") or _only_compares(statement, cue):
             continue
         owner = statement.owner(cue.start, cue.end)
-        facts = supported.get(owner.start, []) if owner else []
+        facts = supported.get(owner.start, []) if owner else [fact for fact in cited if fact.kind == "text"]
         if cue.kind in ("high", "low", "normal"):
             measured = [fact for fact in facts if fact.kind in ("measurement", "text")]
             reason = range_reason(cue, measured) if measured or owner is None else None
@@ -285,13 +290,13 @@ def _words(statement: Statement, facts: Sequence[Fact], evidence: Evidence) -> l
             known |= {singular(word.lower()) for word in re.findall(r"[^\W\d_]+", part)}
     if evidence.about is not None:
         known |= {word.lower() for word in re.findall(r"[^\W\d_]+", evidence.about.name)}
-    known |= {_stem(word) for word in known}
+    known |= {stem(word) for word in known}
     parts = (statement.mentions, statement.dates, statement.numbers, statement.ages, statement.cues)
     taken = [(each.start, each.end) for part in parts for each in part]  # type: ignore[attr-defined]
     found = []
     for token in statement.words:
         word = singular(token.word.removesuffix("'s"))
-        if not word.isalpha() or len(word) < 3 or word in known or _stem(word) in known:
+        if not word.isalpha() or len(word) < 3 or word in known or stem(word) in known:
             continue
         if any(start < token.end and token.start < end for start, end in taken):
             continue
@@ -312,13 +317,6 @@ def _is_name(statement: Statement, start: int, end: int) -> bool:
     if statement.text[start].isupper() and not re.search(r"(?:\A|[.!?:;\u2022]\s*)\Z", before):
         return True
     return bool(_NAME_BEFORE.search(before) or _NAME_AFTER.match(after))
-
-
-def _stem(word: str) -> str:
-    for end in ("ing", "ed", "ion", "ly", "al", "ic", "es", "e"):
-        if word.endswith(end) and len(word) > len(end) + 3:
-            return word[: -len(end)]
-    return word
 
 
 def _absent(statement: Statement, evidence: Evidence) -> Verdict:
