@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from aris.records.extraction.notes import Statement, note_statements
-from aris.records.extraction.radiology import FINDINGS, FollowUp, ReportFinding, follow_ups, label_report, report_findings
+from aris.records.extraction.radiology import (
+    FINDINGS,
+    FollowUp,
+    ReportFinding,
+    follow_ups,
+    label_report,
+    report_findings,
+)
 
 __all__ = [
     "FINDINGS", "FollowUp", "ReportFinding", "Statement", "follow_ups", "label_report", "note_statements",

@@ -6,7 +6,10 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
 from typing import Literal
+
+import yaml
 
 from aris.records.text import Mention, Terms, find, sentences, tokens
 
@@ -14,20 +17,6 @@ DrugState = Literal["taking", "started", "stopped", "held", "not taking", "plann
 AllergyState = Literal["allergic", "not allergic", "no known allergies"]
 ProblemState = Literal["present", "absent", "uncertain", "historical"]
 
-# Cues of a drug's state, strongest first: where several stand near one drug the first kind here counts.
-_CUES: dict[str, str] = {
-    "allergic": "allergic to; allergy to; allergies to; allergy; allergies; allergic; anaphylaxis to; anaphylaxis; intolerance to; intolerant of;"
-    "intolerant to; hypersensitivity to; adverse reaction to; reaction to; reacts to; hives from; hives with; rash from; rash with; angioedema from",
-    "held": "hold; holding; held; withhold; withheld; on hold; paused",
-    "stopped": "stop; stopped; stopping; discontinue; discontinued; discontinuing; d / c; d / c'd; dc'd; off; came off; taken off; no longer; ceased; quit;"
-    "weaned off; ran out of; finished; completed; stopped taking; self discontinued; switched from; changed from; instead of",
-    "planned": "will start; plan to start; plans to start; to start; consider; considering; would start; recommend; recommended; will begin; scheduled for;"
-    "discussed starting; may start",
-    "started": "start; started; starting; begin; began; begun; initiate; initiated; add; added; prescribed; newly prescribed; switched to; changed to; given",
-    "taking": "takes; take; taking; on; is on; remains on; stays on; continue; continues; continued; continuing; resume; resumed; uses; using; use;"
-    "treated with; maintained on; medications; current medications; home medications; meds; compliant with; adherent to; receiving; daily; bid; tid; qd;"
-    "twice daily; once daily; at bedtime; every day; as prescribed",
-}  # fmt: skip
 _NO_ALLERGY = re.compile(
     r"\b(?:nkda|nka|no known (?:drug |medication |food |drug or food )?allerg\w+|no (?:drug |medication )?allergies"
     r"|denies (?:any |drug |medication |known )*allergies|allergies\s*[:-]\s*(?:none|nkda|nka|no\b))",
@@ -61,8 +50,14 @@ class Statement:
 
 
 @cache
+def _table() -> dict[str, str]:
+    text = files("aris.records.extraction").joinpath("notes.yaml").read_text(encoding="utf-8")
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+@cache
 def _cues() -> Terms:
-    return Terms({phrase.strip(): kind for kind, block in reversed(_CUES.items()) for phrase in block.split(";")})
+    return Terms({phrase.strip(): kind for kind, block in reversed(_table().items()) for phrase in block.split(";")})
 
 
 @cache
@@ -147,7 +142,7 @@ def _problem(mention: Mention) -> ProblemState:
 
 
 def _drug(mention: Mention, kinds: list[str]) -> DrugState | AllergyState | None:
-    order = list(_CUES)
+    order = list(_table())
     kind = min(kinds, key=order.index, default="")
     if kind == "allergic":
         if mention.temporality == "hypothetical":

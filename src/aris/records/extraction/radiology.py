@@ -1,4 +1,4 @@
-"""Findings of a radiology report: what it states, doubts and denies, their sizes, and the follow-up that it asks for."""
+"""Findings of a radiology report: stated, doubted or denied, their sizes, and the follow-up that it asks for."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ from aris.records.text.triggers import words as trigger_words
 Stated = Literal["present", "absent", "uncertain"]
 _NEAR = 6  # words between "heart" and "enlarged"
 _SIZE = re.compile(
-    r"(?<![\w.])(\d{1,3}(?:\.\d{1,2})?)(?:\s?(?:x|by|\u00d7|-|to)\s?(\d{1,3}(?:\.\d{1,2})?)){0,2}\s?-?(mm|cm)\b", re.IGNORECASE
+    r"(?<![\w.])(\d{1,3}(?:\.\d{1,2})?)(?:\s?(?:x|by|\u00d7|-|to)\s?(\d{1,3}(?:\.\d{1,2})?)){0,2}\s?-?(mm|cm)\b",
+    re.IGNORECASE,
 )
 _NUMBERS = re.compile(r"\d{1,3}(?:\.\d{1,2})?")
 _ADVICE = re.compile(
-    r"\b(?:recommend(?:ed|s|ation)?|suggest(?:ed)?(?= (?:follow|repeat|further|ct|chest|clinical))|advise[sd]?|advisable|should be"
-    r"|follow[- ]?up|consider(?:ation)?|further evaluation|correlat(?:e|ion))\b",
+    r"\b(?:recommend(?:ed|s|ation)?|suggest(?:ed)?(?= (?:follow|repeat|further|ct|chest|clinical))|advise[sd]?"
+    r"|advisable|should be|follow[- ]?up|consider(?:ation)?|further evaluation|correlat(?:e|ion))\b",
     re.IGNORECASE,
 )
 _TEST = re.compile(
-    r"\b(?:ct|mri?|pet|x-?ray|radiographs?|ultrasound|sonography|biopsy|imaging|scan|mammogra\w+|bronchoscopy|echocardiogra\w+|films?"
-    r"|views?|study|examination)\b",
+    r"\b(?:ct|mri?|pet|x-?ray|radiographs?|ultrasound|sonography|biopsy|imaging|scan|mammogra\w+|bronchoscopy"
+    r"|echocardiogra\w+|films?|views?|study|examination)\b",
     re.IGNORECASE,
 )
-_NO_ADVICE = re.compile(r"\bno (?:further |additional |routine )?(?:follow[- ]?up|evaluation|imaging|workup)\b", re.IGNORECASE)
+_NO_ADVICE = re.compile(
+    r"\bno (?:further |additional |routine )?(?:follow[- ]?up|evaluation|imaging|workup)\b", re.IGNORECASE
+)
 _TIME = re.compile(
     r"\b(?:in|at|within|after)\s(?:about\s|approximately\s)?(\d{1,2})(?:\s?(?:-|to|\u2013)\s?(\d{1,2}))?[\s-](day|week|month|year)s?\b"
     r"|\b(\d{1,2})(?:\s?(?:-|to|\u2013)\s?(\d{1,2}))?[- ](day|week|month|year)s?[- ](?:follow|interval|repeat)",
@@ -102,19 +105,19 @@ def _terms() -> Terms:
     found: dict[str, str] = {}
     for name, row in _table().items():
         for phrase in _listed(row["words"]):
-            found.setdefault(phrase, name if phrase not in found else f"{found[phrase]};{name}")
+            other = found.get(phrase, _NOTHING)
+            found[phrase] = name if other == _NOTHING else f"{other};{name}"  # a word may name two findings
         for phrase in _listed(row.get("not", "")):
-            found[phrase] = _NOTHING if phrase not in found else found[phrase]
+            found.setdefault(phrase, _NOTHING)
         if "with" in row:
             anchors, words = row["with"]
             found |= {phrase: f"{_ANCHOR}{name}" for phrase in _listed(anchors) if phrase not in found}
             found |= {phrase: f"{_WORDS}{name}" for phrase in _listed(words) if phrase not in found}
-    both = [phrase for phrase in _listed(_table()["Effusion"]["words"]) if phrase in _listed(_table()["Pneumothorax"]["words"])]
-    return Terms({**found, **dict.fromkeys(both, "Effusion;Pneumothorax")})
+    return Terms(found)
 
 
 def report_findings(text: str) -> list[ReportFinding]:
-    """The findings that a report speaks of, in order; what it says of relatives, of the past or as a warning is left out.
+    """The findings that a report speaks of, in order, without those of relatives, of the past and of warnings.
 
     Args:
         text: findings and impression, without the indication: what was asked for is no finding.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import pairwise
 
 from aris.records.text import Mention, singular
 from aris.tasks.support.amounts import age_reason, date_reason, number_reason
@@ -50,9 +51,9 @@ _LONGEST = 4000  # characters of a statement; a longer one is not a statement
 def check(text: str, cited: Iterable[str], evidence: Evidence, *, now: datetime | None = None) -> Verdict:
     """Hold one statement against the sources that it cites.
 
-    Every drug, problem, test and procedure that it names, every number with its unit, date, length of time and age, what
-    it says of state, denial and direction, and every other word of content must be held by a cited source. What the
-    check cannot hold against anything is told as "not checkable", and never passed.
+    Every drug, problem, test and procedure that it names, every number with its unit, date, length of time and age,
+    what it says of state, denial and direction, and every other word of content must be held by a cited source. What
+    the check cannot hold against anything is told as "not checkable", and never passed.
 
     Args:
         text: a sentence or list item; citations in square brackets that name a source are left out of it.
@@ -63,7 +64,9 @@ def check(text: str, cited: Iterable[str], evidence: Evidence, *, now: datetime 
     cited = list(dict.fromkeys(cited))
     text = _CITATION.sub(lambda match: " " * len(match[0]) if _cites(match[0], cited) else match[0], text)
     if len(text) > _LONGEST:
-        too_long = Reason("not checkable", "word", "", 0, 0, "it is too long for one statement: cite sentence by sentence")
+        too_long = Reason(
+            "not checkable", "word", "", 0, 0, "it is too long for one statement: cite sentence by sentence"
+        )
         return verdict([too_long], 0)
     statement = read(text, evidence)
     if _ABSENT.search(text):
@@ -259,21 +262,31 @@ def _person(statement: Statement, about: About | None, reasons: list[Reason]) ->
         said = statement.text[token.start : token.end]
         if about.gender in ("male", "female") and told != about.gender:
             reasons.append(
-                Reason("contradicted", "person", said, token.start, token.end, f'"{said}": the patient is {about.gender}')
+                Reason(
+                    "contradicted", "person", said, token.start, token.end, f'"{said}": the patient is {about.gender}'
+                )
             )
         elif about.gender not in ("male", "female"):
             reasons.append(
                 Reason("unsupported", "person", said, token.start, token.end, f'"{said}": the gender is not documented')
             )
     known = {word.lower() for word in re.findall(r"[^\W\d_]+", about.name)}
-    for before, token in zip(statement.words, statement.words[1:], strict=False):
+    named = [token for token in statement.words if token.is_word]
+    for before, token in pairwise(named):
         said = statement.text[token.start : token.end]
-        if before.word in _TITLES and said[:1].isupper() and token.word not in known and not _mentioned(statement, token.start):
+        if (
+            before.word in _TITLES
+            and said[:1].isupper()
+            and token.word not in known
+            and not _mentioned(statement, token.start)
+        ):
             if token.word in plain_words() or statement.text[before.end : token.start].strip(". "):
                 continue
             checked += 1
             reasons.append(
-                Reason("contradicted", "person", said, token.start, token.end, f'"{said}": the patient has another name')
+                Reason(
+                    "contradicted", "person", said, token.start, token.end, f'"{said}": the patient has another name'
+                )
             )
     return checked
 
@@ -312,7 +325,7 @@ def _words(statement: Statement, facts: Sequence[Fact], evidence: Evidence) -> l
 
 
 def _is_name(statement: Statement, start: int, end: int) -> bool:
-    """Whether an unknown word stands where a name does: with a capital, after "takes", or before a dose or "was stopped"."""
+    """Whether an unknown word stands where a name does: with a capital, after "takes", or before a dose."""
     before, after = statement.text[max(0, start - _AROUND) : start], statement.text[end : end + _AROUND]
     if statement.text[start].isupper() and not re.search(r"(?:\A|[.!?:;\u2022]\s*)\Z", before):
         return True
@@ -330,8 +343,8 @@ def _absent(statement: Statement, evidence: Evidence) -> Verdict:
                        f'"{mention.text}": the record documents it ({evidence.named[mention.concept][0].id})')
             )  # fmt: skip
     for token in statement.words:
-        for stem, kinds in _KINDS.items():
-            if token.word.startswith(stem) and not _mentioned(statement, token.start):
+        for begins, kinds in _KINDS.items():
+            if token.word.startswith(begins) and not _mentioned(statement, token.start):
                 checked += 1
                 has = [fact for each in evidence.facts.values() for fact in each if fact.kind in kinds]
                 if has and not statement.mentions:

@@ -19,7 +19,11 @@ def direction_reason(statement: Statement, cue: CueHit, owner: Mention | None, f
         return _in_text(cue, owner, facts)
     series = sorted(
         (
-            (fact.days[0].start, fact.values[0].number if fact.values[0].normal is None else fact.values[0].normal, fact)
+            (
+                fact.days[0].start,
+                fact.values[0].number if fact.values[0].normal is None else fact.values[0].normal,
+                fact,
+            )
             for fact in facts
             if fact.days and fact.values
         ),
@@ -31,7 +35,10 @@ def direction_reason(statement: Statement, cue: CueHit, owner: Mention | None, f
     first, last = series[0], series[-1]
     told = _told_pair(statement, cue, owner)
     if told is not None:
-        pair = [next((each for each in series if holds(number, each[2].values[0], loinc=each[2].loinc)), None) for number in told]
+        pair = [
+            next((each for each in series if holds(number, each[2].values[0], loinc=each[2].loinc)), None)
+            for number in told
+        ]
         if None not in pair:
             first, last = pair  # type: ignore[assignment]
             if first[0] > last[0]:

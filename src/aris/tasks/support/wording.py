@@ -38,7 +38,8 @@ def content(text: str) -> set[str]:
     """The stems of a text's words of content."""
     plain = plain_words()
     words = {token.word for token in tokens(text) if token.is_word}
-    return {stem(word) for word in words if len(word) > 2 and singular(word) not in plain and word not in _DENIALS}
+    named = {word for word in words if len(word) > 2 and word.removesuffix("'s").isalpha() and word not in _DENIALS}
+    return {stem(word) for word in named if singular(word) not in plain}
 
 
 def denies(text: str) -> bool:
@@ -48,7 +49,7 @@ def denies(text: str) -> bool:
 
 def wording(text: str, passages: Sequence[Fact]) -> Wording:
     """How far passages word a text."""
-    words = content(text)
+    words = content(text) - {word for fact in passages for name in (fact.name, *fact.aliases) for word in content(name)}
     best = Wording(0.0, False, denies(text))
     if not words:
         return best
