@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from aris.backends.constraints import GrammarCompiler
+from aris.backends.constraints.masks import GrammarCompiler
 from aris.backends.memory import memory_errors
 from aris.backends.protocol import GenerationOptions, Relevance, Reply, TokenLogprob
 from aris.backends.streaming import NativeStream
@@ -182,7 +182,16 @@ class NativeBackend:
         with memory_errors(self.model.device):
             sequences = self.engine.submit_all(requests)
         return [
-            NativeStream(self, prompt, sequence, options, thoughts=thoughts, started=started, raw=raw)
+            NativeStream(
+                prompt,
+                sequence,
+                options,
+                tokenizer=self.tokenizer,
+                device=self.model.device,
+                thoughts=thoughts,
+                started=started,
+                raw=raw,
+            )
             for sequence in sequences
         ]
 
