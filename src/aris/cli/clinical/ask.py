@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aris.cli.clinical.summarize import ask_of_record
 from aris.cli.options import answer_form as f
 from aris.cli.options import patient_facts as known
 from aris.cli.options import shared as o
@@ -26,6 +28,12 @@ def ask(
     text: Annotated[str, typer.Argument(metavar="TEXT", help='The question; "-" reads it from stdin.')],
     image: Annotated[
         list[str] | None, typer.Option("--image", "-i", metavar="FILE", help="An image it is about; may be repeated.")
+    ] = None,
+    record: Annotated[
+        str | None,
+        typer.Option(
+            "--record", "-r", metavar="FILE", help="A patient's record it is about: a FHIR R4 file, a folder or a URL."
+        ),
     ] = None,
     image_kind: KindOption = None,
     age: known.AgeOption = None,
@@ -65,6 +73,8 @@ def ask(
         aris ask -i chest.dcm "Is the heart enlarged?" --model medgemma-1.5-4b-it
 
         aris ask -i chest.dcm --choice yes --choice no "Is there pneumonia?"
+
+        aris ask --record bundle.json "Which drugs were stopped?"
     """
     session = Session(
         model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
@@ -72,6 +82,13 @@ def ask(
     generation = generation_options(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, max_tokens=max_tokens, thinking=think
     )
+    if record is not None:
+        if image:
+            raise typer.BadParameter("a question is about images or about a record, not both", param_hint="--record")
+        question = sys.stdin.read() if text == "-" else text
+        ask_of_record(session, record, question, patient=None, at=None, token=os.environ.get("ARIS_FHIR_TOKEN"),
+                      json=json, force=force, max_tokens=max_tokens)  # fmt: skip
+        return
     with interruptible(INCOMPLETE, text=False):
         generation = replace(generation, grammar=f.grammar(json_schema, regex, choice))
         cases = []
