@@ -220,7 +220,8 @@ def test_facts_about_others_stay_out() -> None:
     assert [r.id for r in timeline] == ["Observation/2"]
     assert any(p.where == "Observation/1" for p in timeline.problems)
     kin = {"resourceType": "FamilyMemberHistory", "id": "k", "status": "completed",
-           "patient": {"reference": "Patient/p"}, "relationship": {"text": "mother"}, "condition": [{"code": {"text": "Stroke"}}]}  # fmt: skip
+           "patient": {"reference": "Patient/p"}, "relationship": {"text": "mother"},
+           "condition": [{"code": {"text": "Stroke"}}]}  # fmt: skip
     timeline = of(kin)
     assert not timeline.conditions and timeline.family_history[0].conditions[0].text == "Stroke"
 
@@ -352,7 +353,8 @@ def test_notes_reports_and_documents_have_their_words() -> None:
                 {"attachment": {"contentType": "text/html", "data": text}},
                 {"attachment": {"contentType": "application/pdf", "url": "x.pdf"}}]}  # fmt: skip
     report = {"resourceType": "DiagnosticReport", "id": "r", "status": "final",
-              "subject": {"reference": "Patient/p"}, "code": {"text": "CT"}, "conclusion": "A nodule of 8 mm.", "effectiveDateTime": "2020-01-02"}  # fmt: skip
+              "subject": {"reference": "Patient/p"}, "code": {"text": "CT"}, "conclusion": "A nodule of 8 mm.",
+              "effectiveDateTime": "2020-01-02"}  # fmt: skip
     paper = {"resourceType": "Composition", "id": "c", "status": "final", "subject": {"reference": "Patient/p"},
              "date": "2020-01-03", "title": "Discharge", "section": [
                  {"title": "Course", "text": {"div": "<div>Went well &amp; home.</div>"}}]}  # fmt: skip
@@ -364,7 +366,8 @@ def test_notes_reports_and_documents_have_their_words() -> None:
 
 def test_dosage_in_words() -> None:
     given = {"doseAndRate": [{"doseQuantity": {"value": 500, "unit": "mg"}}], "route": {"text": "oral"},
-             "timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}}, "asNeededBoolean": True}  # fmt: skip
+             "timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d"}},
+             "asNeededBoolean": True}  # fmt: skip
     (found,) = of(request("1", "Metformin", dosageInstruction=[given])).medications
     assert found.dosage == "500 mg, oral, 2 times a day, as needed" and found.as_needed is True
 

@@ -134,7 +134,7 @@ def describe(s: Series) -> Statement:
     cites = [m.id]
     earlier = _earlier(s)
     if earlier:
-        text += f"; {_direction(m, earlier[0])} {_trail(m, earlier, _same_day(s.values))}"
+        text += f", {_direction(m, earlier[0])} {_trail(m, earlier, _same_day(s.values))}"
         cites += [e.id for e in earlier]
     return Statement(text=text, cites=tuple(dict.fromkeys(cites)))
 
@@ -216,7 +216,7 @@ def _trail(m: Measurement, earlier: list[Measurement], clock: bool) -> str:
         bare = e.value is not None and e.unit == m.unit
         shown = number(e.value) if bare and e.value is not None else value_of(e)
         told.append(f"{shown} {on(e.time, clock=clock)}")
-    return ", before that ".join([told[0], ", ".join(told[1:])]) if len(told) > 1 else told[0]
+    return "; before that ".join([told[0], ", ".join(told[1:])]) if len(told) > 1 else told[0]
 
 
 def _same_day(values: tuple[Measurement, ...]) -> bool:

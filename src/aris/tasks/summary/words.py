@@ -42,8 +42,7 @@ def number(value: float) -> str:
         return plain
     if value == int(value) and abs(value) < 1e10:
         return str(int(value))
-    rounded = f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
-    return rounded.rstrip("0").rstrip(".") if "." in rounded else rounded
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:#.3g}"
 
 
 def unit_of(measurement: Measurement) -> str:
