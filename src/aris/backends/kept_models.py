@@ -88,7 +88,7 @@ def keys(
 
 
 def _costs(files: tuple[Path, ...], settings: dict[str, Any]) -> bool:
-    """Whether these files are not what runs: read by blocks, rounded, or packed."""
+    """Return whether these files are not what runs: read by blocks, rounded, or packed."""
     if settings["quantize"] in ("int8", "int4") or any(".gguf" in path.name.lower() for path in files):
         return True
     config = next((path for path in files if path.name == "config.json"), None)

@@ -233,6 +233,6 @@ def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype
 
 
 def _cpu_computes_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 (AVX512-BF16 or AMX); without either, float32 is faster."""
+    """Return whether the CPU multiplies bfloat16 (AVX512-BF16 or AMX); without either, float32 is faster."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, so they may move
     return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in checks)

@@ -47,7 +47,7 @@ class StopStrings:
         return out, False
 
     def flush(self) -> str:
-        """What was held back, at the end of the text."""
+        """Return the text held back, at the end of the text."""
         out, self._pending = self._pending, ""
         return out
 
@@ -126,7 +126,7 @@ class NativeStream(Iterator[str]):
 
 
 class _Record:
-    """What a stream has made so far. Apart from `NativeStream`, so that its generator does not keep that alive."""
+    """Record of a stream so far. Apart from `NativeStream`, so that its generator does not keep that alive."""
 
     def __init__(
         self,
@@ -238,7 +238,7 @@ class ThoughtEdge:
         self._held = ""
 
     def push(self, text: str) -> str:
-        """What is certain with this piece."""
+        """Take a piece; return the text that is certain with it."""
         text = self._held + text if self._begun else text.lstrip()
         certain = text.rstrip()
         self._held = text[len(certain) :]

@@ -261,7 +261,7 @@ def checked_entries(checkpoint: Checkpoint, model: MedGemma) -> Iterator[Entry]:
 
 
 def is_quantizable(name: str, shape: tuple[int, ...]) -> bool:
-    """Whether a parameter is one of the matrices that are quantised: the decoder's, its embedding included."""
+    """Return whether a parameter is one of the matrices that are quantised: the decoder's, its embedding included."""
     return name.startswith("language_model.") and name.endswith(".weight") and len(shape) == 2
 
 

@@ -550,7 +550,7 @@ class Engine:
 
 
 def _has_stack(calls: int = 50) -> bool:
-    """Whether so many calls may still be nested."""
+    """Return whether so many calls may still be nested."""
     try:
         return calls == 0 or _has_stack(calls - 1)
     except RecursionError:

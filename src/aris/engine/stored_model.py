@@ -23,7 +23,7 @@ _HEAD_PARTS = ("upper", "lower", "scales", "bounds", "parts", "units")
 
 
 def describe(model: MedGemma) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What `rebuild` needs, as JSON takes it, and the tensors.
+    """Return the arguments of `rebuild`, as JSON takes them, and the tensors.
 
     Raises:
         ValueError: the model has modules that have no such form (adapters, say).

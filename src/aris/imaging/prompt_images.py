@@ -17,7 +17,7 @@ from aris.imaging.volumes.windows import Version, ct_rgb, stretched
 
 @dataclass(frozen=True, eq=False)
 class PromptImage:
-    """One image of a prompt.
+    """Image of a prompt.
 
     Attributes:
         pixels: uint8 (H, W, 3).

@@ -133,7 +133,7 @@ def modality_word(modality: str | None) -> str:
 def display_pixels(
     dataset: Any, source: str, span: voi.Span | None = None
 ) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    """One frame as it is displayed, in the rows and columns that are stored: uint8 (H, W) or (H, W, 3), and warnings.
+    """Convert a frame to its displayed values, in the stored rows and columns: uint8 (H, W) or (H, W, 3), and warnings.
 
     Args:
         dataset: of one frame. Colours become sRGB.
@@ -201,7 +201,7 @@ def _profiled(pixels: npt.NDArray[np.uint8], dataset: Any) -> tuple[npt.NDArray[
 
 
 def _levels(stored: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[Any] | None]:
-    """What is to be transformed: each value once, as the transformations look at one pixel at a time.
+    """Return the distinct values to be transformed, as the transformations look at one pixel at a time.
 
     A film of millions of pixels has thousands of values: its time and memory go with the latter.
 

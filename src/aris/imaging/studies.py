@@ -35,7 +35,7 @@ _KINDS: dict[str, SeriesKind] = {
 
 @dataclass(frozen=True)
 class Instance:
-    """One DICOM file with pixels.
+    """Instance: a DICOM file with pixels.
 
     Attributes:
         source: where it lies.
@@ -83,7 +83,7 @@ class Series:
 
     @property
     def kind(self) -> SeriesKind:
-        """Which reader takes it: film, volume (`read_volume`), slide (`open_slide`), stills (`read_stills`)."""
+        """Return the kind of its reader: film, volume (`read_volume`), slide (`open_slide`), stills (`read_stills`)."""
         return _KINDS.get(self.modality or "", "other")
 
 
@@ -97,7 +97,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Studies:
-    """What was found.
+    """Studies that were found, and the files that were not read.
 
     Attributes:
         studies: in the order in which the files name them first.
@@ -317,7 +317,7 @@ def _sorted(
 
 
 def _whose(known: list[Patient], patient: Patient) -> int:
-    """Which of a study's patients a file is of: the first whom its header does not contradict, else a further one."""
+    """Return the study's patient of a file: the first whom its header does not contradict, else a further one."""
     for place, each in enumerate(known):
         if not each.conflicts(patient):
             known[place] = each.completed(patient)

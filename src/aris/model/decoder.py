@@ -97,7 +97,7 @@ class MLP(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """One block. Gemma 3 normalises the input and the output of attention and of the feed-forward."""
+    """Decoder layer. Gemma 3 normalises the input and the output of attention and of the feed-forward."""
 
     def __init__(self, config: TextConfig, index: int) -> None:
         super().__init__()

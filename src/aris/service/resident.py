@@ -143,7 +143,7 @@ class ResidentServer:
 
 
 def _is_free(place: Path) -> bool:
-    """Whether there is nothing at a path, or a socket that nobody listens at any more."""
+    """Return whether there is nothing at a path, or a socket that nobody listens at any more."""
     try:
         if not stat.S_ISSOCK(place.lstat().st_mode):
             return False

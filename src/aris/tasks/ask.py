@@ -1,4 +1,4 @@
-"""One question, with or without images; a conversation is the same with what was said before.
+"""Questions, with or without images; a conversation is the same with its earlier turns.
 
 The model's scope is looked at first, of the images of earlier turns too (see `question_scope`).
 """
@@ -67,7 +67,7 @@ class AnswerStream(Iterator[str]):
             raise PromptError("question: it is empty; ask something")
         if images or images_of(history):
             require_images(model)
-        self.cases = [as_case(each, kind) for each in images]
+        self.cases = [as_case(each, kind, model.spec) for each in images]
         self.films = [case.film for case in self.cases if case.film is not None]
         self._model = model
         self._question = question

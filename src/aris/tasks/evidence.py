@@ -66,7 +66,7 @@ def evidence(
     if (finding is None) == (phrase is None):
         raise PromptError("evidence: give a finding or a phrase, and not both")
     require_white_box(model)
-    case = as_case(what, kind)
+    case = as_case(what, kind, model.spec)
     require_one_image(case)
     warnings = tuple(dict.fromkeys([*permitted(model, "evidence", case.kind, force=force), *case.warnings]))
     forced = FORCED in warnings
@@ -120,7 +120,7 @@ def save_evidence(found: Evidence, what: Case | Film, folder: Path, name: str | 
 
 
 def file_stem(source: str) -> str:
-    """What the files of a film's maps are named after: its own name, or that of an archive's member."""
+    """Return the stem of a film's map files: its own name, or that of an archive's member."""
     return _plain(Path(source.rpartition(":")[2] or source).stem)
 
 

@@ -1,4 +1,4 @@
-"""Where something is on an image: the model's boxes as regions in the image's own pixels, and in millimetres."""
+"""Locations on an image: the model's boxes as regions in the image's own pixels, and in millimetres."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def locate(
         ModelError: the model reads no images.
         PromptError: the target is empty.
     """
-    case = as_case(what, kind)
+    case = as_case(what, kind, model.spec)
     if len(case.images) != 1:
         raise ImageError(f"an examination of {len(case.images)} images; boxes are given on one, choose it")
     warnings = permitted(model, "locate", case.kind, force=force)

@@ -106,7 +106,7 @@ class Grammar:
 
     @classmethod
     def choice(cls, options: Sequence[str]) -> Grammar:
-        """One of some texts.
+        """Make a grammar of a choice among texts.
 
         Raises:
             ConstraintError: there are none, or one is empty.
@@ -157,7 +157,7 @@ class Grammar:
         return cls("grammar", json.dumps(text), _checked(LLMatcher.grammar_from_lark(text), "grammar"))
 
     def allows(self, text: str) -> bool:
-        """Whether a text, as a whole, is of this form."""
+        """Return whether a text, as a whole, is of this form."""
         from llguidance import LLMatcher, LLTokenizer
 
         written = list(text.encode())
@@ -167,7 +167,7 @@ class Grammar:
 
     @property
     def value(self) -> Any:
-        """What it was made of: the schema, the pattern, the list of choices, or the grammar."""
+        """Return the source: the schema, the pattern, the list of choices, or the grammar."""
         return json.loads(self.definition)
 
 
@@ -237,7 +237,7 @@ class GrammarCompiler:
             self._tokens()
 
     def mask(self, grammar: Grammar, *, thinking: bool = False) -> GrammarMask:
-        """What an answer may hold, for one sequence.
+        """Make the token mask of one sequence.
 
         Args:
             grammar: the form of the answer.
@@ -331,7 +331,7 @@ class Thought:
 
 
 class GrammarMask:
-    """What one answer may hold (see `engine.TokenMask`).
+    """Token mask of one answer under a grammar (see `engine.TokenMask`).
 
     Args:
         matcher: at the beginning of its grammar.
@@ -344,7 +344,7 @@ class GrammarMask:
         self._begun = self._thinking = False
 
     def allowed(self) -> Tensor:
-        """Which tokens may come next: int32 words of 32 tokens each, lowest bit first.
+        """Return the tokens that may come next: int32 words of 32 tokens each, lowest bit first.
 
         Raises:
             ConstraintError: the grammar became too complex to follow.
@@ -380,7 +380,7 @@ class GrammarMask:
 
     @property
     def finished(self) -> bool:
-        """Whether the answer is complete and nothing can follow."""
+        """Return whether the answer is complete and nothing can follow."""
         return not self._thinking and self._matcher.is_stopped()
 
     def _check(self) -> None:

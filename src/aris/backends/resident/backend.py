@@ -255,7 +255,7 @@ def _started(connection: socket.socket) -> None:
 
 
 def _result(found: Any) -> Any:
-    """What a server answered; its errors raised.
+    """Return a server's answer, or raise its error.
 
     Raises:
         ArisError: of the kind that it met.

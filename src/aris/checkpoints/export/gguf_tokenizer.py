@@ -89,7 +89,7 @@ def chat_template_of(source: Checkpoint) -> str:
 
 
 def _templates(folder: Path) -> Iterator[Any]:
-    """What a folder's files give as `chat_template`, the newer places first."""
+    """List the values of `chat_template` in a folder's files, the newer locations first."""
     if (folder / "chat_template.jinja").is_file():
         yield (folder / "chat_template.jinja").read_text(encoding="utf-8")
     for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):

@@ -1,4 +1,4 @@
-"""What PEFT adapters change beside linear layers: the embedding and the head, and modules that were trained whole.
+"""Changes by PEFT adapters beside linear layers: the embedding and the head, and modules that were trained whole.
 
 PEFT copies each of `modules_to_save` before training, so of a tied pair the embedding and the head become two:
 "lm_head" and "embed_tokens" together, as in Google's own fine-tuning notebook, or either alone. What a file says of

@@ -128,7 +128,7 @@ def _files(paths: list[Path]) -> Iterator[tuple[Path, Path]]:
 
 
 def _place(folder: Path, uid: str, digest: bytes, written: dict[Path, bytes]) -> tuple[Path, bool]:
-    """Where an object goes, and whether the same one is there already; another one under its UID is never replaced."""
+    """Return an object's path, and whether the same is there already; another under its UID is never replaced."""
     number = 1
     while True:
         place = (folder if number == 1 else folder.with_name(f"{folder.name}.{number}")) / f"{uid}.dcm"

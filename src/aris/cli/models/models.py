@@ -263,7 +263,7 @@ def _named(name: str) -> ModelSpec:
 
 
 def _facts(spec: ModelSpec) -> dict[str, Any]:
-    """What is declared of a model, and whether it is on this machine."""
+    """Return a model's declared facts, and whether it is on this machine."""
     from dataclasses import asdict
 
     from aris.checkpoints.pull import is_local

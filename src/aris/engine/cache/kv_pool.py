@@ -92,7 +92,7 @@ def _zeros(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> 
 
 @dataclass(frozen=True)
 class PoolSize:
-    """How large a pool is to be; `max_tokens` of one sequence fit, prompt and answer."""
+    """Size of a pool; `max_tokens` of one sequence fit, prompt and answer."""
 
     slots: int
     blocks: int

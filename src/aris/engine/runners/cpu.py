@@ -297,7 +297,7 @@ class _PackedEmbedding(CodedEmbedding):
 
 
 def _fits(model: MedGemma) -> bool:
-    """Whether a model is quantised, on the CPU, and of sizes that the kernels take."""
+    """Return whether a model is quantised, on the CPU, and of sizes that the kernels take."""
     text = model.config.text
     sizes = (text.hidden_size, text.num_attention_heads * text.head_dim, text.intermediate_size)
     if model.device.type != "cpu" or any(size % GROUP for size in sizes) or text.head_dim % 32:
@@ -318,7 +318,7 @@ def _fits(model: MedGemma) -> bool:
 
 
 def takes(adapters: AdapterBank | None) -> bool:
-    """Whether the kernels have room for all adapters' ranks."""
+    """Return whether the kernels have room for all adapters' ranks."""
     layers = () if adapters is None else adapters.layers.values()
     return all(len(pair.low) <= _MOST_RANK for each in layers for pair in each.values())
 
@@ -337,7 +337,7 @@ def _codes(module: nn.Module) -> tuple[Tensor, Tensor]:
 
 
 def _packed(layer: DecoderLayer) -> dict[str, PackedMatrix]:
-    """What `_pack_layer` made of a layer before."""
+    """Return the packed weights that `_pack_layer` made of a layer before."""
     attention, mlp = layer.self_attn, layer.mlp
     modules = {"qkv": attention.q_proj, "o": attention.o_proj, "gate_up": mlp.gate_proj, "down": mlp.down_proj}
     return {name: module.packed for name, module in modules.items() if isinstance(module, PackedLinear)}

@@ -128,7 +128,7 @@ def _attached(model: MedGemma) -> AdapterBank | None:
 
 
 def _fits(model: MedGemma) -> bool:
-    """Whether a model is dense, on the CPU, and of sizes that the kernels take."""
+    """Return whether a model is dense, on the CPU, and of sizes that the kernels take."""
     text = model.config.text
     sizes = (text.hidden_size, text.num_attention_heads * text.head_dim, text.intermediate_size, text.head_dim)
     if model.device.type != "cpu" or any(size % _LANES for size in sizes):

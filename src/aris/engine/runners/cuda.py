@@ -172,12 +172,12 @@ class CudaRunner:
         self._launched = True
 
     def _rewritten(self, slot: int) -> None:
-        """What a slot holds changes, so a step that was launched on it is void, even if the next rows look like it."""
+        """Void a step that was launched on a slot whose contents change, even if the next rows look like it."""
         if self._rows is not None and slot in self._rows.slots:
             self._launched, self._rows = False, None
 
     def _follows(self, rows: Rows) -> bool:
-        """Whether rows are those of the step that was launched ahead."""
+        """Return whether rows are those of the step that was launched ahead."""
         before = self._rows
         return (
             before is not None
@@ -332,7 +332,7 @@ class CudaRunner:
 
 
 class _Past:
-    """What a chunk of a prompt sees of the tokens before it, and where its own keys and values go."""
+    """Past of a prompt's chunk: the cached tokens before it, and the positions of its own keys and values."""
 
     def __init__(self, pool: KVPool, chunk: PrefillChunk, positions: Tensor) -> None:
         self._pool, self._slot, self._start = pool, chunk.slot, chunk.start

@@ -1,4 +1,4 @@
-"""One decode step of R rows in Triton kernels, from token ids to the likeliest next tokens, to be captured in a graph.
+"""Decode step of R rows in Triton kernels, from token ids to the argmax of the next tokens, to be captured in a graph.
 
 All memory is allocated beforehand. Every kernel starts before the one ahead of it has ended
 (programmatic dependent launch), and asks for its first weights before it waits for that one's results.

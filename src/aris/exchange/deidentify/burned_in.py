@@ -38,7 +38,7 @@ class TextBox:
 
 @cache
 def trouble() -> str:
-    """Why text cannot be looked for; "" where it can."""
+    """Return why text cannot be looked for; "" where it can."""
     try:
         import rapidocr_onnxruntime  # noqa: F401
     except ModuleNotFoundError as error:
@@ -76,7 +76,7 @@ def find_text(pixels: npt.NDArray[Any]) -> list[TextBox]:
 
 
 def legible(pixels: npt.NDArray[Any]) -> int:
-    """How many pieces of text can be read on an image at the size at which models see it (896 pixels, MedGemma's).
+    """Count the pieces of text that can be read on an image at the size that models see (896 pixels, MedGemma's).
 
     One look at a reduced image: some tenths of a second, where `find_text` takes many. Marks of sides and views do not
     count, nor do letters that only the full resolution shows.

@@ -224,7 +224,7 @@ def clean_profile(data: bytes) -> bytes | None:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether a profile holds nothing else than such parts and texts that a common library writes into each."""
+    """Return whether a profile holds nothing else than such parts and texts that a common library writes into each."""
     (size, _, count) = struct.unpack_from(">I124sI", data)
     free = data[4:8] + data[80:84]
     if size != len(data) or free.replace(b"lcms", b"").strip(b"\0") or data[48:64].strip(b"\0"):

@@ -53,7 +53,7 @@ def _object(dataset: Any, paths: dict[int, str], bulkdata: str) -> dict[str, Any
 
 
 def _element(dataset: Any, tag: Any, paths: dict[int, str], bulkdata: str) -> dict[str, Any] | None:
-    """One element; None for a binary value that is left out."""
+    """Convert an element; None for a binary value that is left out."""
     try:
         if left := left_in_file(dataset, tag):
             return {"vr": left, "BulkDataURI": f"{bulkdata}/{int(tag):08X}"} if bulkdata else None

@@ -43,7 +43,7 @@ _TIMES, _MOST_HEADER = 12, 1 << 30
 
 @dataclass(frozen=True)
 class Place:
-    """Where the pixels lie in a file.
+    """Position of the pixels in a file.
 
     Attributes:
         keyword: of their element.
@@ -78,12 +78,12 @@ class Opened:
 
     @property
     def has_pixels(self) -> bool:
-        """Whether it has pixels."""
+        """Return whether it has pixels."""
         return self.place is not None or any(name in self.dataset for name in _PIXELS.values())
 
     @property
     def total(self) -> int:
-        """How many frames it has.
+        """Count the frames.
 
         Raises:
             WebError: 406, their number is wrong.

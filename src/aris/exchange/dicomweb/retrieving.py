@@ -35,7 +35,7 @@ Headers = dict[str, str]
 
 @dataclass(frozen=True)
 class Form:
-    """How objects are given out.
+    """Form in which objects are given out.
 
     Attributes:
         multipart: as multipart/related, else the one object alone.
@@ -59,7 +59,7 @@ def found(store: Store, study: str, series: str = "", uid: str = "") -> list[Sto
 
 
 def form(ranges: list[MediaRange], instances: list[Stored]) -> Form:
-    """How objects are given out, from what is accepted.
+    """Choose the form of objects by the accepted media ranges.
 
     Raises:
         WebError: 406, in no accepted form.

@@ -34,7 +34,7 @@ RETRY_AFTER_S = 60
 
 @dataclass
 class Storing:
-    """One store request.
+    """Store request in progress.
 
     Attributes:
         store: keeps what comes.

@@ -1,4 +1,4 @@
-"""What the report shows on its images: a Grayscale Softcopy Presentation State, and Secondary Captures.
+"""Overlays of a report on its images: a Grayscale Softcopy Presentation State, and Secondary Captures.
 
 A presentation state draws the boxes over the original, which stays as it is; a Secondary Capture is a picture of both,
 for viewers that know no presentation states. Each says on the picture whether it is a draft.
@@ -201,7 +201,7 @@ def _header(report: Report, image: Dataset) -> Any:
 
 
 def _unused(image: Any) -> tuple[str, ...]:
-    """What no viewer is to use of an image: a rescale that cannot be read or is not for display, and then its windows.
+    """List attributes that no viewer is to use: a rescale that is unreadable or not for display, and its windows.
 
     highdicom takes over each part of a rescale or a window only with the others.
     """

@@ -21,7 +21,7 @@ Span = tuple[int, int]
 
 
 def frames(data: bytes, total: int, extended: tuple[bytes, bytes] | None = None) -> list[tuple[Span, ...]]:
-    """Where each frame's fragments lie in a Pixel Data value; fewer frames than declared where the rest is cut off.
+    """Locate each frame's fragments in a Pixel Data value; fewer frames than declared where the rest is cut off.
 
     Args:
         data: the value, without the delimiter of its sequence or with it.
@@ -117,7 +117,7 @@ def numbers(data: bytes, size: int) -> Sequence[int]:
 
 
 def begins(head: bytes) -> bool:
-    """Whether a fragment begins as a frame's stream does.
+    """Return whether a fragment begins as a frame's stream does.
 
     Args:
         head: its first `HEAD` bytes, or all of a shorter one.

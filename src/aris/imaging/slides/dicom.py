@@ -23,7 +23,7 @@ _CACHED_TILES = 256
 
 @dataclass(frozen=True)
 class Level:
-    """One resolution of a slide.
+    """Level of a slide: one resolution.
 
     Attributes:
         width, height: pixels.
@@ -74,7 +74,7 @@ def _names(one: Instance) -> bool:
 
 
 class _Part:
-    """One file of a DICOM slide: a level, or some of its tiles."""
+    """File of a DICOM slide: a level, or some of its tiles."""
 
     def __init__(self, instance: Instance) -> None:
         source = instance.source
@@ -144,7 +144,7 @@ class _Part:
             yield name, place // across * self.rows, place % across * self.columns, index
 
     def frame(self, index: int) -> Any:
-        """One tile as a data set.
+        """Return a tile as a data set.
 
         Raises:
             DecodeError: the file holds fewer than it declares.
@@ -155,7 +155,7 @@ class _Part:
 
 
 class _Tiles:
-    """One level of a DICOM slide (PS3.3 C.8.12.4): TILED_FULL, or TILED_SPARSE with a position for each frame.
+    """Tiles of one level of a DICOM slide (PS3.3 C.8.12.4): TILED_FULL, or TILED_SPARSE with a position for each frame.
 
     Its tiles may lie in several files: the parts of a concatenation, or objects with some of the tiles, focal planes
     or optical paths each. Of several paths the first counts, and of each place's focal planes the first.

@@ -39,7 +39,7 @@ def body_hu(points: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the slices of a synthetic series lie.
+    """Geometry of a synthetic series.
 
     Attributes:
         slices, rows, columns: how many.

@@ -46,7 +46,7 @@ NOT_CUSTOMARY = "an oblique plane stored turned or mirrored, and shown so: sides
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """One slice as it was read.
+    """Slice as it was read.
 
     Attributes:
         values: (H, W) int16, int32 or float32, after the modality transformation; padding is air or the least value.

@@ -184,7 +184,7 @@ def _depths(stack: Sequence[Slice]) -> list[float]:
 
 
 def _crowded(stack: Sequence[Slice]) -> bool:
-    """Whether two slices lie at one place."""
+    """Return whether two slices lie at one place."""
     depths = np.sort(_depths(stack))
     return len(depths) > 1 and bool((np.diff(depths) < SAME_PLACE_MM).any())
 

@@ -60,7 +60,7 @@ def create_app(
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Whether the server answers; needs no key."""
+        """Return whether the server answers; needs no key."""
         return {"status": "ok"}
 
     _error_handlers(app)
@@ -206,7 +206,7 @@ def _object_routes(router: APIRouter, store: Store) -> None:
 
     @router.get(_INSTANCE)
     def instance_object(request: Request, study: str, series: str, instance: str) -> Response:
-        """One object."""
+        """Retrieve an instance."""
         return objects(request, study, series, instance)
 
     @router.get("/studies/{study}/metadata")
@@ -221,7 +221,7 @@ def _object_routes(router: APIRouter, store: Store) -> None:
 
     @router.get(_INSTANCE + "/metadata")
     def instance_metadata(request: Request, study: str, series: str, instance: str) -> Response:
-        """One object's header."""
+        """Retrieve an instance's header."""
         return metadata(request, study, series, instance)
 
     @router.get(_INSTANCE + "/bulkdata/{path:path}")

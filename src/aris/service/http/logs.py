@@ -1,4 +1,4 @@
-"""What a server writes to stderr: one line a record, nothing that a caller sent, and no flood of the same line."""
+"""Log of a server on stderr: one line a record, nothing that a caller sent, and no flood of the same line."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Sparing(logging.Filter):
         self._kinds: OrderedDict[tuple[object, ...], list[float]] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is written."""
+        """Return whether the record is written."""
         given = record.args if isinstance(record.args, tuple) else ()
         kind = (record.name, record.pathname, record.lineno, *map(str, given[:3] if len(given) > 3 else ()))
         room, last, left_out = self._kinds.pop(kind, (float(self._burst), record.created, 0.0))

@@ -1,4 +1,4 @@
-"""One choice of a chat answer: what is generated as chunks, and the chunks as a message.
+"""Choice of a chat answer: its generated text as chunks, and the chunks as a message.
 
 A whole answer is made of the chunks that a stream would send, so the two cannot differ.
 """

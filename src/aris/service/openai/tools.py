@@ -47,7 +47,7 @@ def spelt_calls(calls: Sequence[CalledFunction]) -> str:
 
 
 def spelt_result(name: str, content: str) -> str:
-    """What a function gave, as the model reads it."""
+    """Spell a function's result as the model reads it."""
     told = json.dumps({"name": name, "response": content}, ensure_ascii=False)
     return f"<tool_response>\n{told}\n</tool_response>"
 
@@ -161,7 +161,7 @@ class CallReader:
         self._quoted = self._escaped = False
 
     def push(self, text: str) -> list[str | Called | Arguments]:
-        """What is certain with this piece: text, calls and their arguments."""
+        """Take a piece; return the text, calls and arguments that are certain with it."""
         self._pending += text
         if self._kind == "open":
             beginnings = [fence + opening for fence in _FENCES for opening in _OPENINGS]
@@ -207,7 +207,7 @@ class CallReader:
         return found
 
     def _end_of_arguments(self) -> int:
-        """How much of what is pending belongs to the arguments that are being read."""
+        """Return the length of the pending text that belongs to the arguments being read."""
         for at, sign in enumerate(self._pending):
             if self._quoted:
                 if self._escaped:

@@ -15,7 +15,7 @@ _BLUE, _GREY, _LIGHT = (31, 119, 180), (120, 120, 120), (222, 222, 222)
 
 
 def reliability_png(fitted: Sequence[FittedFinding]) -> bytes:
-    """One panel a finding, side by side, up to four in a row: held-out probabilities, in bins of equal size.
+    """Draw a panel for each finding, up to four in a row: held-out probabilities, in bins of equal size.
 
     Returns:
         the PNG's bytes.

@@ -1,4 +1,4 @@
-"""What pixels alone tell: pictures that cannot be a chest film, whatever a model says of them.
+"""Checks of pixels alone: images that cannot be a chest film, whatever a model says of them.
 
 The limits were set on the training and validation films of the project's data (2,500 films of children and adults)
 and hold with room to spare: the least of all films had an autocorrelation of 0.82 and a span of 57 grey levels.
@@ -20,7 +20,7 @@ _GRID = 64
 
 
 def not_a_film(pixels: npt.NDArray[np.uint8]) -> str | None:
-    """Why these pixels cannot be a chest film, in a few words; None if they can.
+    """Return why these pixels cannot be a chest film, in a few words; None if they can.
 
     Args:
         pixels: uint8, (H, W) grey or (H, W, 3) RGB.

@@ -17,7 +17,6 @@ SCALE = 1000
 _FINAL = re.compile(r"final\s+answer\s*(?:is)?\s*:", re.IGNORECASE)
 _FENCE = re.compile(r"```[A-Za-z0-9_]*")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_SPACE = r"\s*,?\s*"
 _COORDINATES = re.compile(rf"[\[(]\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,?\s*[\])]")
 # The keys under which models put the coordinates, and the label.
 _BOX_KEY = re.compile(r"""["']?\b(?:box_2d|box2d|box|bbox|bbox_2d|bounding_box|coordinates)\b["']?\s*[:=]\s*""", re.I)
