@@ -65,8 +65,8 @@ def load(
             for it, so it saves memory there and costs time. Calibrated probabilities hold for the dense weights only.
         mmproj: of a `.gguf` file, the file of its vision tower; by default the one that lies beside it.
         limits: what the engine may take; by default 64 answers at once, and half of the free memory for their cache.
-        speculation: "prompt" guesses how an answer goes on where it or its prompt repeats itself, as far as that pays;
-            "off" guesses nothing; any other name is that of a small model of the same vocabulary, which guesses. None
+        speculation: "prompt" drafts how an answer goes on where it or its prompt repeats itself, as far as that pays;
+            "off" drafts nothing; any other name is that of a small model of the same vocabulary, which drafts. None
             does as `limits` says. Greedy answers stay the same where arithmetic does not depend on the rows of a
             step (on a CPU); sampled ones keep their distribution.
 
@@ -78,7 +78,7 @@ def load(
     place = resolve_device(device)
     kind = resolve_dtype(dtype, place)
     if quantize in ("int8", "int4") and dtype == "auto":
-        kind = torch.bfloat16  # also where float32 would be faster: coarse weights go with nothing else
+        kind = torch.bfloat16  # also where float32 would be faster: quantised weights go with nothing else
     folder = None if adapter is None else Path(adapter).expanduser()
     named = {name: Path(each).expanduser() for name, each in (adapters or {}).items()}
     if folder is not None and named:
@@ -94,7 +94,7 @@ def load(
     if quantize is not None:
         _check_quantize(quantize, kind)
     rounding = None if quantize == "none" else quantize
-    # Where a CPU has kernels for it, coarse GGUF weights keep their codes; who names a dtype gets numbers of it.
+    # Where a CPU has kernels for it, quantised GGUF weights keep their codes; who names a dtype gets numbers of it.
     compiled = place.type == "cpu" and cpu_kernels() is not None
     blocks = quantize is None and dtype == "auto" and compiled
     settings = {"dtype": str(kind), "quantize": quantize, "blocks": blocks, "compiled": compiled}
@@ -145,7 +145,7 @@ def load(
             tokenizer,
             processor,
             spec=about.spec,
-            # An adapter or coarser weights change the scores, so what was calibrated without it holds no more.
+            # An adapter or quantised weights change the scores, so what was calibrated without it holds no more.
             calibration=about.calibration if folder is None and rounding is None else {},
             changes=" ".join(changes),
             load_s=time.perf_counter() - started,
@@ -163,7 +163,7 @@ def load(
 def _draft_model(
     name: str | Path, tokenizer: Tokenizer, config: MedGemmaConfig, dtype: torch.dtype, device: torch.device
 ) -> DraftModel:
-    """A small model that guesses for a large one."""
+    """Load a small model that drafts for a large one."""
     small = load(name, dtype=dtype, device=device)
     if small.tokenizer.token_bytes() != tokenizer.token_bytes():
         raise ModelError(f"speculation: {small.name} has another vocabulary; a draft model must share the large one's")

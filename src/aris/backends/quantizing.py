@@ -97,7 +97,7 @@ def quantize(
 
 
 def _calibration(path: Path, tokenizer: Tokenizer, most: int) -> Calibration:
-    """Sequences of SEQUENCE tokens, each from the beginning of a text and through as many as fill it."""
+    """Sequences of SEQUENCE tokens, each from the start of a text and through as many as fill it."""
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8") as file:

@@ -220,8 +220,8 @@ def _with_adapter(entry: Entry, adapter: LoRAMatrices) -> Entry:
     def blocks() -> Codes:
         return quantize_matrix(read(torch.float32), "int8", _BLOCK_COLUMNS)
 
-    coarse = blocks if entry.blocks is not None else None
-    return Entry(entry.name, entry.shape, read, entry.dtype, release=entry.release, blocks=coarse)
+    kept = blocks if entry.blocks is not None else None
+    return Entry(entry.name, entry.shape, read, entry.dtype, release=entry.release, blocks=kept)
 
 
 def meta_model(checkpoint: Checkpoint) -> MedGemma:
@@ -295,7 +295,7 @@ def load_model(
 
     Args:
         quantize: "int8" or "int4" rounds the decoder's matrices as they are read (the head to int8).
-        blocks: keep matrices of coarse block formats (GGUF's) in int8 by 32 columns, with adapters folded in.
+        blocks: keep matrices of quantised block formats (GGUF's) in int8 by 32 columns, with adapters folded in.
         packed: leave matrices that the checkpoint holds in 8 or 4 bits as they are; else they are made dense.
 
     Raises:

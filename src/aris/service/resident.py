@@ -132,7 +132,7 @@ class ResidentServer:
             return  # its words may quote what was asked; the command meets the same, and says it there
 
     def _stream(self, connection: socket.socket, given: dict[str, Any]) -> None:
-        stream = self._backend.stream(given["messages"], given["options"], thoughts=True)
+        stream = self._backend.stream(given["messages"], given["options"], reasoning=True)
         try:
             wire.send(connection, "started")
             for segment in stream.segments():

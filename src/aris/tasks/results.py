@@ -293,7 +293,7 @@ class Answer(Result):
 
     Attributes:
         files: the images, as the caller named them.
-        thinking: the model's thoughts; None if there were none.
+        thinking: the model's reasoning; None if there was none.
         finish_reason: "stop", "length" or "aborted".
         answered: False where `answer` only says why the model cannot answer: the question or an image is outside its
             scope.

@@ -94,7 +94,7 @@ class Deidentifier:
     """De-identifies objects of one project.
 
     Args:
-        key: 32 secret bytes. Keep it to add to the project later; destroy it to cut the way back.
+        key: 32 secret bytes. Keep it to add to the project later; destroy it so that nobody can trace UIDs back.
 
     Raises:
         ExchangeError: the key is too short, or OCR is asked for and not installed.

@@ -309,7 +309,7 @@ def _wrapped(text: str, length: Any, width: float) -> list[str]:
 
 
 def _fitting(line: str, length: Any, width: float) -> str:
-    """The line, cut where it would leave the picture; at its beginning at least something stays."""
+    """The line, cut where it would leave the image; at its start at least something stays."""
     while len(line) > 4 and length(line) > width:
         line = line[:-2].rstrip() + "…" if not line.endswith("…") else line[:-3].rstrip() + "…"
     return line

@@ -51,7 +51,7 @@ class PackedHead:
 
     @property
     def sketch_nbytes(self) -> int:
-        """Bytes that the likeliest word's search reads at least."""
+        """Return the bytes that the search for the argmax reads at least."""
         return self.upper.nbytes + self.scales.nbytes + self.bounds.nbytes
 
 

@@ -42,13 +42,13 @@ def not_a_film(pixels: npt.NDArray[np.uint8]) -> str | None:
 
 
 def _coloured_area(pixels: npt.NDArray[np.uint8]) -> float:
-    """Share of the picture, seen at a coarse scale, whose channels differ strongly."""
-    coarse = np.asarray(PIL.Image.fromarray(pixels).resize((_GRID, _GRID), PIL.Image.Resampling.BOX)).astype(np.int16)
-    return float((coarse.max(axis=2) - coarse.min(axis=2) > CHROMA).mean())
+    """Share of the picture, seen at a low resolution, whose channels differ strongly."""
+    small = np.asarray(PIL.Image.fromarray(pixels).resize((_GRID, _GRID), PIL.Image.Resampling.BOX)).astype(np.int16)
+    return float((small.max(axis=2) - small.min(axis=2) > CHROMA).mean())
 
 
 def _autocorrelation(image: PIL.Image.Image) -> float:
-    """Correlation of neighbours on a coarse grid, where even enlarged noise has lost it; 0 for a constant."""
+    """Correlation of neighbours on a low-resolution grid, where even enlarged noise has lost it; 0 for a constant."""
     grid = np.asarray(image.resize((_GRID, _GRID), PIL.Image.Resampling.BOX), dtype=np.float64)
     grid -= grid.mean()
     variance = float((grid * grid).mean())

@@ -95,11 +95,11 @@ def hot_regions(found: Map) -> tuple[HotRegion, ...]:
         return ()
     scale = max(1.0, max(height, width) / _GRID)
     rows, columns = max(1, round(height / scale)), max(1, round(width / scale))
-    coarse = _binned(found, rows, columns)
+    binned = _binned(found, rows, columns)
     regions = []
-    smooth = _smoothed(coarse, SMOOTH * max(rows, columns))
+    smooth = _smoothed(binned, SMOOTH * max(rows, columns))
     for cells in _connected(smooth >= HOT * smooth.max()):
-        share = float(coarse[cells[:, 0], cells[:, 1]].sum() / coarse.sum())
+        share = float(binned[cells[:, 0], cells[:, 1]].sum() / binned.sum())
         (top, left), (bottom, right) = cells.min(0), cells.max(0) + 1
         box = (
             left / columns * width, top / rows * height, right / columns * width, bottom / rows * height,

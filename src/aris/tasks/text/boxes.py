@@ -56,7 +56,7 @@ def parse_boxes(text: str) -> tuple[tuple[WrittenBox, ...], tuple[DroppedBox, ..
     coordinates further out, not four numbers, no area, and a box that was given before.
 
     Args:
-        text: the model's answer, without its thoughts.
+        text: the model's answer, without its reasoning.
     """
     last = [match.end() for match in _FINAL.finditer(text)]
     answer = text[last[-1] :] if last and _BOX_KEY.search(text[last[-1] :]) else text
