@@ -341,7 +341,7 @@ class NativeBackend:
                 self.model,
                 prompt.pixel_values,
                 [*prompt.token_ids, *rest],
-                [Target(start + place, token, other) for place, (token, other) in enumerate(words)],
+                [Target(start + position, token, other) for position, (token, other) in enumerate(words)],
             )
         frames = [processor.frames(image) for image in images_of(messages)]
         return Relevance(

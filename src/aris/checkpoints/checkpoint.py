@@ -305,22 +305,22 @@ def load_model(
     require_supported_dtype(dtype)
     model = meta_model(checkpoint)
     parts = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    place = torch.device(device)
+    location = torch.device(device)
     for entry in checked_entries(checkpoint, model):
         parent, _, leaf = entry.name.rpartition(".")
         codes: Codes | None = None
         if is_quantizable(entry.name, parts[entry.name]):
             is_head = entry.name in (EMBEDDING, HEAD)
             if quantize is not None:
-                codes = quantize_matrix(entry.read(dtype), "int8" if is_head else quantize, None, place)
+                codes = quantize_matrix(entry.read(dtype), "int8" if is_head else quantize, None, location)
                 entry.release()
             elif packed and entry.codes is not None:
-                codes = entry.codes().to(place)
+                codes = entry.codes().to(location)
             elif blocks and entry.blocks is not None:
-                codes = entry.blocks().to(place)
+                codes = entry.blocks().to(location)
                 entry.release()
         if codes is None:
-            value = nn.Parameter(entry.read(dtype).to(place), requires_grad=False)
+            value = nn.Parameter(entry.read(dtype).to(location), requires_grad=False)
             require_finite(checkpoint, entry.name, value.detach())
             setattr(model.get_submodule(parent), leaf, value)
         else:

@@ -248,8 +248,8 @@ class Engine:
         (sequence,) = self._finish([request], submitted)
         if len(sequence.scores) < len(wanted):
             raise ModelError("prompt_logprobs: it was cancelled before the prompt was read")
-        places = zip(sorted(wanted), last, strict=True)
-        return [Step(token, sequence.scores[at][0], sequence.tops.get(at, ())) for at, token in places]
+        positions = zip(sorted(wanted), last, strict=True)
+        return [Step(token, sequence.scores[at][0], sequence.tops.get(at, ())) for at, token in positions]
 
     def _finish(
         self, requests: list[Request], submitted: Callable[[Sequence], None] = lambda _: None

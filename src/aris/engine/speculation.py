@@ -47,28 +47,28 @@ class PromptLookup:
     Args:
         vocab_size: of the model: ids beyond it, such as soft image tokens, have no row in its embedding.
         ngram: how many tokens must agree.
-        places: how many places of an n-gram are remembered.
+        positions: how many positions of an n-gram are remembered.
     """
 
-    def __init__(self, vocab_size: int, *, ngram: int = 3, places: int = 4) -> None:
+    def __init__(self, vocab_size: int, *, ngram: int = 3, positions: int = 4) -> None:
         self._vocab_size = vocab_size
         self._ngram = ngram
-        self._places = places
+        self._positions = positions
 
     def propose(self, sequence: Sequence, room: int) -> list[int]:
         """See `scheduler.Proposer`."""
         tokens, ngram = sequence.tokens, self._ngram
         index = sequence.proposals
         if not isinstance(index, _Index):
-            index = sequence.proposals = _Index(defaultdict(lambda: deque(maxlen=self._places)))
+            index = sequence.proposals = _Index(defaultdict(lambda: deque(maxlen=self._positions)))
         # The n-gram at the very end is what is looked for, so it is not among those that are known.
         for end in range(max(index.upto, ngram), len(tokens)):
             index.ends[tuple(tokens[end - ngram : end])].append(end)
         index.upto = max(index.upto, len(tokens))
-        places = index.ends.get(tuple(tokens[-ngram:]))
-        if not places:
+        positions = index.ends.get(tuple(tokens[-ngram:]))
+        if not positions:
             return []
-        source = max(places, key=lambda end: (_agreement(tokens, end), end))
+        source = max(positions, key=lambda end: (_agreement(tokens, end), end))
         return usable(_going_on(tokens, source, room), sequence, self._vocab_size)
 
     def observe(self, sequence: Sequence, proposed: int, accepted: int) -> None:

@@ -48,7 +48,7 @@ class AnswerStream(Iterator[str]):
         Args:
             model: to ask.
             question: the user's text.
-            images: films, pictures, slides or series, or their paths; they stand before the text, as MedGemma was
+            images: films, images, slides or series, or their paths; they stand before the text, as MedGemma was
                 trained. Images of earlier questions stay in the history, for follow-up questions.
             kind: of image, in place of what the files say.
             history: the conversation so far, which ends with the model's turn; may begin with a system text.

@@ -185,15 +185,15 @@ class RemoteBackend:
         if self._ours:  # what comes before is not asked for, and then need not be read again
             body |= {"logprob_start_len": prompt_tokens}
         try:
-            places = self._client.answer("/chat/completions", body).get("prompt_logprobs")
+            positions = self._client.answer("/chat/completions", body).get("prompt_logprobs")
         except PromptError:  # it took the same conversation a moment ago: these fields are what it does not know
             return None
-        if not isinstance(places, list) or len(places) <= prompt_tokens:
+        if not isinstance(positions, list) or len(positions) <= prompt_tokens:
             return None
         total = 0.0
-        for place in places[prompt_tokens:]:
+        for position in positions[prompt_tokens:]:
             # Of the tokens that could stand there only the one that does was asked for.
-            each = list(place.values()) if isinstance(place, Mapping) else []
+            each = list(position.values()) if isinstance(position, Mapping) else []
             value = each[0].get("logprob") if len(each) == 1 and isinstance(each[0], Mapping) else None
             if not isinstance(value, float | int):
                 return None

@@ -128,7 +128,7 @@ EvidenceOption = Annotated[
         "--evidence",
         metavar="DIR",
         file_okay=False,
-        help="Show where each score came from: a picture (.png) and a map (.npy) in this folder. Needs the model here.",
+        help="Show where each score came from: an image (.png) and a map (.npy) in this folder. Needs the model here.",
     ),
 ]
 BackendOption = Annotated[

@@ -1,4 +1,4 @@
-"""A report as it crosses the border of the house: what every document format says, and who answers for it.
+"""A report as it leaves for other systems: the contents of every document format, and its signer.
 
 One model for DICOM SR, FHIR, PDF, text and JSON: each format is written from a `Report`, and those that can be read
 give the same `Report` back.

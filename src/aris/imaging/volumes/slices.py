@@ -129,7 +129,7 @@ def _check(dataset: Any, source: str) -> None:
         raise ImageError(f"{source}: its Number of Frames is damaged and no number; export it again")
     if tiles := mosaic_tiles(dataset):
         raise ImageError(
-            f"{source}: a mosaic, which holds {tiles} slices side by side in one picture; export it as enhanced "
+            f"{source}: a mosaic, which holds {tiles} slices side by side in one image; export it as enhanced "
             "multi-frame MR, or convert it to single slices"
         )
 

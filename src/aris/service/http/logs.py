@@ -12,7 +12,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aris.faults import described, places
+from aris.faults import described, locations
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -33,7 +33,7 @@ class _OneLine(logging.Formatter):
         line = record.getMessage() if record.name.partition(".")[0] in _OURS else _foreign(record)
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
-            line = f"{line}: {' < '.join([type(error).__name__, *places(error)[:4]])}"
+            line = f"{line}: {' < '.join([type(error).__name__, *locations(error)[:4]])}"
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         return f"{stamp} {' '.join(line.split())}"
 
