@@ -31,7 +31,8 @@ RECORD = [
     observation("3", 4.4, "mmol/L", code="2823-3", text="Potassium", time="2020-01-01"),
     observation("9", 77.7, time="2019-12-01", status="entered-in-error"),
     {"resourceType": "Encounter", "id": "1", "status": "finished", "class": {"code": "IMP"},
-     "type": [{"text": "Admission"}], "subject": {"reference": "Patient/p"}, "period": {"start": "2019-12-30", "end": "2020-01-02"}},
+     "type": [{"text": "Admission"}], "subject": {"reference": "Patient/p"},
+     "period": {"start": "2019-12-30", "end": "2020-01-02"}},
     {"resourceType": "ServiceRequest", "id": "1", "status": "active", "intent": "order",
      "code": {"text": "Renal ultrasound"}, "subject": {"reference": "Patient/p"}, "authoredOn": "2020-01-01"},
 ]  # fmt: skip

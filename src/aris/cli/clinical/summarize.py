@@ -2,55 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from aris.cli.groups import ModelOptions, WritingOptions, with_groups
 from aris.cli.options import shared as o
 from aris.cli.options.choices import one_of
 from aris.cli.outcome import interruptible
-from aris.cli.session import Session, generation_options
+from aris.cli.session import Session
 from aris.cli.terminal import working, write, write_json
 
 if TYPE_CHECKING:
-    from aris.backends import Backend
+    from aris.backends import Backend, GenerationOptions
     from aris.tasks.summary.results import Form
 
 NO_MODEL = "none"
+MAX_TOKENS = 400  # of a section or an answer
 INCOMPLETE = "the summary is not complete"
 _RECORD = "Record"
 _FORMS = ("summary", "ipass", "discharge", "referral")
 
-PatientOption = Annotated[
-    str | None,
-    typer.Option("--patient", metavar="ID", help="Which patient, where several are there.", rich_help_panel=_RECORD),
-]
-TokenOption = Annotated[
-    str | None,
-    typer.Option(
-        "--token",
-        envvar="ARIS_FHIR_TOKEN",
-        show_envvar=True,
-        help="Bearer token of a FHIR server. Better in the environment: other users can see a command's options.",
-        rich_help_panel=_RECORD,
-    ),
-]
-AtOption = Annotated[
-    str | None,
-    typer.Option(
-        "--at",
-        metavar="TIME",
-        help="See the record as it was known then, as 2019-03-04 or 2019-03-04T08:00:00Z.",
-        rich_help_panel=_RECORD,
-    ),
-]
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """Options of the record that a command reads."""
+
+    patient: Annotated[
+        str | None,
+        typer.Option("--patient", metavar="ID", help="The patient, where several are there.", rich_help_panel=_RECORD),
+    ] = None
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="See the record as it was known then, as 2019-03-04 or 2019-03-04T08:00:00Z.",
+            rich_help_panel=_RECORD,
+        ),
+    ] = None
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            envvar="ARIS_FHIR_TOKEN",
+            show_envvar=True,
+            help="Bearer token of a FHIR server. Better in the environment: other users can see a command's options.",
+            rich_help_panel=_RECORD,
+        ),
+    ] = None
+
+    @property
+    def moment(self) -> datetime | None:
+        """The moment that `--at` names: of a day its end."""
+        if self.at is None:
+            return None
+        from aris.records import parse_when
+
+        when = parse_when(self.at)
+        if when is None:
+            raise typer.BadParameter("give a time such as 2019-03-04 or 2019-03-04T08:00:00Z", param_hint="--at")
+        return when.end
 
 
 def _form(value: str) -> str:
     return one_of(value, _FORMS)
 
 
+@with_groups
 def summarize(
     source: Annotated[
         str,
@@ -59,9 +80,11 @@ def summarize(
             help="A FHIR R4 file (JSON or NDJSON, also .gz), a folder of such, or https://HOST/fhir/Patient/ID.",
         ),
     ],
+    record: RecordOptions,
+    model: ModelOptions,
     form: Annotated[
         str,
-        typer.Option("--form", "-f", callback=_form, metavar="summary|ipass|discharge|referral", help="Which form."),
+        typer.Option("--form", "-f", callback=_form, metavar="summary|ipass|discharge|referral", help="Its form."),
     ] = "summary",
     question: Annotated[
         str | None,
@@ -69,19 +92,9 @@ def summarize(
             "--question", "-q", metavar="TEXT", help="Answer this instead; with --form referral: what it asks."
         ),
     ] = None,
-    patient: PatientOption = None,
-    at: AtOption = None,
-    token: TokenOption = None,
-    model: o.ModelOption = "aris-nano",
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     force: o.ForceOption = False,
     max_tokens: o.MaxTokensOption = None,
-    mmproj: o.MmprojOption = None,
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
 ) -> None:
     """Summarize a patient's record; every statement names the resources that it rests on.
 
@@ -99,30 +112,25 @@ def summarize(
 
         aris summarize bundle.json --question "What is the latest creatinine?"
     """
-    session = Session(
-        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
-    )
+    session = model.session()
+    options = WritingOptions(max_tokens=max_tokens or MAX_TOKENS).generation()
     if question is not None and form != "referral":
-        ask_of_record(session, source, question, patient=patient, at=at, token=token, json=json, force=force,
-                      max_tokens=max_tokens)  # fmt: skip
+        answer_of_record(session, source, question, record, options=options, json=json, force=force)
         return
-    moment = as_moment(at)
+    moment = record.moment
     with interruptible(INCOMPLETE, text=False):
         with working(f"reading {source}"):
             from aris.records import read_timeline
             from aris.tasks.summary import as_text
             from aris.tasks.summary import summarize as run
 
-            timeline = read_timeline(source, patient=patient, token=token)
+            timeline = read_timeline(source, patient=record.patient, token=record.token)
         backend, declined = model_of(session, force=force)
         with working("writing the summary"):
-            options = generation_options(
-                temperature=0.0, top_k=0, top_p=1.0, min_p=0.0, seed=None, max_tokens=max_tokens or 400
-            )
+            asked = question or ""
             summary = run(
-                timeline, backend, form=cast("Form", form), at=moment, question=question or "", options=options,
-                force=force,
-            )  # fmt: skip
+                timeline, backend, form=cast("Form", form), at=moment, question=asked, options=options, force=force
+            )
             summary = summary.model_copy(update=_with(declined, summary.warnings))
         if json:
             write_json(summary.model_dump(mode="json"))
@@ -130,31 +138,26 @@ def summarize(
             write(as_text(summary))
 
 
-def ask_of_record(
+def answer_of_record(
     session: Session,
     source: str,
     question: str,
+    record: RecordOptions,
     *,
-    patient: str | None,
-    at: str | None,
-    token: str | None,
+    options: GenerationOptions,
     json: bool,
     force: bool,
-    max_tokens: int | None,
 ) -> None:
     """Answer a question about a record, on stdout; for `aris summarize --question` and `aris ask --record`."""
-    moment = as_moment(at)
+    moment = record.moment
     with interruptible("the answer is not complete", text=False):
         with working(f"reading {source}"):
             from aris.records import read_timeline
             from aris.tasks.summary import answer_text, ask_record
 
-            timeline = read_timeline(source, patient=patient, token=token)
+            timeline = read_timeline(source, patient=record.patient, token=record.token)
         backend, declined = model_of(session, force=force)
         with working("reading the question"):
-            options = generation_options(
-                temperature=0.0, top_k=0, top_p=1.0, min_p=0.0, seed=None, max_tokens=max_tokens or 400
-            )
             answer = ask_record(timeline, question, backend, at=moment, options=options, force=force)
             answer = answer.model_copy(update=_with(declined, answer.warnings))
         if json:
@@ -184,17 +187,5 @@ def model_of(session: Session, *, force: bool) -> tuple[Backend | None, dict[str
 
 
 def _with(declined: dict[str, Any], warnings: tuple[str, ...]) -> dict[str, Any]:
-    """What a result is updated with where a model was declined."""
+    """Return the changes of a result for which a model was declined."""
     return {**declined, "warnings": (*declined["warnings"], *warnings)} if declined else {}
-
-
-def as_moment(text: str | None) -> datetime | None:
-    """The moment that `--at` names: of a day its end."""
-    if text is None:
-        return None
-    from aris.records import parse_when
-
-    when = parse_when(text)
-    if when is None:
-        raise typer.BadParameter("give a time such as 2019-03-04 or 2019-03-04T08:00:00Z", param_hint="--at")
-    return when.end

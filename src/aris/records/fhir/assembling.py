@@ -291,7 +291,7 @@ def _version(record: Record) -> str:
 
 
 def _content(record: Record) -> tuple[object, ...] | None:
-    """What makes a fact the same as another under another id; `None` where repeating is no duplicate."""
+    """Return the content that makes two facts the same; `None` where repeating is no duplicate."""
     codes = tuple((c.system, c.code) for c in record.concept.codings) or record.concept.text
     if isinstance(record, Measurement):
         if record.time is None or (record.value is None and not record.said):
@@ -326,7 +326,7 @@ def _sourced(record: Record, where: str) -> Record:
 
 
 def _outcome(f: Fields, r: Resource, where: str) -> list[Problem]:
-    """What a server said of its own answer; information is no problem."""
+    """Return the errors and warnings that a server gave with its answer."""
     found = []
     for each in f.objects(r, "issue"):
         if f.text(each, "severity") in ("error", "fatal", "warning"):

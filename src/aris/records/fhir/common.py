@@ -1,4 +1,4 @@
-"""What all kinds of facts have in common, read from a resource."""
+"""Elements that all kinds of facts have in common, read from a resource."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Head(msgspec.Struct, gc=False):
 
 
 class _Listed(msgspec.Struct, gc=False, omit_defaults=True, rename={"for_": "for"}):
-    """What is told of a resource that is only listed; the rest of it is skipped, which is most of a Synthea bundle."""
+    """Elements of a resource that is only listed; the rest is skipped, which is most of a Synthea bundle."""
 
     resourceType: Any = None  # noqa: N815
     id: Any = None
@@ -265,7 +265,7 @@ def _entry(raw: msgspec.Raw, where: str, depth: int) -> Iterator[Part | Page | R
 
 
 def _matches(raw: msgspec.Raw) -> bool:
-    """Whether an entry is a match of its search, not one that came along (an include, an outcome)."""
+    """Return whether an entry is a match of its search, not one that came along (an include, an outcome)."""
     try:
         search = _ENTRY.decode(raw).search
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -274,7 +274,7 @@ def _matches(raw: msgspec.Raw) -> bool:
 
 
 def _parameters(raw: msgspec.Raw | bytes, where: str, depth: int) -> Iterator[Part | Page | RecordError]:
-    """What an operation returned: its parameters' resources."""
+    """Give the resources of the parameters that an operation returned."""
     if depth >= DEPTH:
         raise RecordError(f"{where}: bundles in bundles, {DEPTH} deep")
     whole = as_resource(raw, where)

@@ -170,7 +170,7 @@ _PERIODS = {"s": "second", "min": "minute", "h": "hour", "d": "day", "wk": "week
 
 
 def _frequency(f: Fields, timing: Resource) -> str:
-    """How often, in words: "2 times every 1 day" as "2 times a day"."""
+    """Return a frequency in words: "2 times every 1 day" as "2 times a day"."""
     code = f.concept(timing, "code")
     if code is not None:
         return code.text

@@ -19,7 +19,7 @@ _SPECIAL = ("treatment", "therapeutic", "pre", "post", "luteal", "follicular", "
 
 @dataclass(slots=True)
 class _Value:
-    """What value[x] states."""
+    """Content of value[x]."""
 
     value: float | None = None
     comparator: str = ""

@@ -34,7 +34,7 @@ class Normal(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """How a number is converted: value * factor + offset, in `unit`; or the problem."""
+    """Conversion of a number: value * factor + offset, in `unit`; or the problem."""
 
     factor: float
     offset: float
@@ -175,7 +175,7 @@ def _bridge(one: str, other: str, analyte: Analyte | None) -> float | None:
 
 
 def _moles(kind: str, analyte: Analyte) -> float | None:
-    """How many mol/L the base unit of a kind of concentration is."""
+    """Return the mol/L that the base unit of a kind of concentration is."""
     if kind == "substance concentration":
         return 1.0
     if kind == "mass concentration":

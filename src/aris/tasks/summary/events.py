@@ -1,4 +1,4 @@
-"""What happened lately, laid out by rule: stays and visits, procedures, reports, notes, vaccinations."""
+"""Events laid out by rule: stays and visits, procedures, reports, notes, vaccinations."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ _TOPIC_OF = {word: topic for topic, words in _TOPICS.items() for word in words.s
 
 @dataclass(frozen=True)
 class Found:
-    """What the words of a question lead to.
+    """Entries that the words of a question lead to.
 
     Attributes:
         entries: the best first; where the record has none of what is asked, those of the same kind.

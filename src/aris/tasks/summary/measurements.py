@@ -106,7 +106,7 @@ def results(
         every = [s for s in every if s.latest.time is not None and s.latest.time.end >= start]
     paired = {s.latest.id: s for s in every if s.quantity == _DIASTOLIC}
     merged: set[str] = set()
-    chosen = []
+    chosen: list[tuple[Series, Series | None]] = []
     for s in every:
         m = s.latest
         assert m.time is not None
@@ -220,6 +220,6 @@ def _trail(m: Measurement, earlier: list[Measurement], clock: bool) -> str:
 
 
 def _same_day(values: tuple[Measurement, ...]) -> bool:
-    """Whether the last values need the time of day to be told apart."""
+    """Return whether the last values need the time of day to be told apart."""
     days = [stamp(v.time) for v in values[-1 - EARLIER :] if v.time is not None]
     return len(set(days)) < len(days)

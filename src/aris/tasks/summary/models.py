@@ -45,7 +45,7 @@ def allowed(model: Backend, *, force: bool) -> tuple[bool, list[str]]:
 
 
 def caution_of(model: Backend | None) -> str:
-    """What must stand with all that a model words that is not for patients; empty for others and for none."""
+    """Return the caution of a model that is not for patients; empty for others and for none."""
     return "" if model is None else not_for_patients(model.spec)
 
 
@@ -71,7 +71,7 @@ class Writer:
 
     @property
     def budget(self) -> int:
-        """How many characters of facts fit into a prompt."""
+        """The number of characters of facts that fit into a prompt."""
         context = 8192 if self.model.spec is None else self.model.spec.context
         return min(_MOST, max(2000, (context - self.options.max_tokens - 600) * _CHARACTERS))
 
@@ -135,7 +135,7 @@ class Writer:
 
 
 def _fitting(facts: Sequence[Statement], start: int, budget: int) -> int:
-    """Where the facts end that fit into a prompt; at least one."""
+    """Return the end of the facts that fit into a prompt; at least one."""
     size, end = 0, start
     while end < len(facts) and (end == start or size + len(facts[end].text) + 8 <= budget):
         size += len(facts[end].text) + 8

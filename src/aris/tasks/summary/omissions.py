@@ -1,4 +1,4 @@
-"""What counts and a summary leaves out: active problems, current drugs, allergies, abnormal latest results."""
+"""Omissions: active problems, current drugs, allergies, abnormal latest results that a summary leaves out."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Omission(Result):
 
 
 class PatientLine(Result):
-    """Who the record is of, as it says."""
+    """Person that the record is of, as it says."""
 
     id: str = ""
     name: str = ""

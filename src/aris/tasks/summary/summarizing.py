@@ -103,7 +103,7 @@ def seen(record: Timeline | str | Path, at: datetime | None, patient: str | None
 
 
 def record_warnings(timeline: Timeline) -> list[str]:
-    """What a reader must know of the record first."""
+    """Return the warnings that stand before a record."""
     found = []
     if timeline.problems:
         found.append("parts of the record could not be read as they should (see the problems); it may not be whole")

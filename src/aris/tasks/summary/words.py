@@ -106,13 +106,13 @@ def position(measurement: Measurement) -> int:
 
 
 def is_abnormal(measurement: Measurement) -> bool:
-    """Whether the laboratory flagged the value, or it lies outside the laboratory's range."""
+    """Return whether the laboratory flagged the value, or it lies outside the laboratory's range."""
     flags = {flag.upper() for flag in measurement.interpretation}
     return bool(flags & _ABNORMAL) or (not flags and position(measurement) != 0)
 
 
 def is_critical(measurement: Measurement) -> bool:
-    """Whether the laboratory flagged the value as critical."""
+    """Return whether the laboratory flagged the value as critical."""
     return any(flag.upper() in _CRITICAL for flag in measurement.interpretation)
 
 
