@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from fhir_resources import bundle, condition, observation, patient, request
 
 from aris.errors import RecordError
 from aris.records import Timeline, read_timeline
 from aris.records.fhir.client import FhirClient
 from aris.records.fhir.server import ServerReading
+from fhir_resources import bundle, condition, observation, patient, request
 
 Answer = tuple[int, dict[str, str], bytes]
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from aris.errors import RecordError
-from aris.records.fhir.converters import ADMINISTRATIVE, SUPPORTING, listed, readers
-from aris.records.fhir.fields import Fields, Resource, good_id, one_line
 from aris.records.fhir.json_parts import Page, Part
-from aris.records.fhir.people import patient, same_person
-from aris.records.fhir.versions import other_version
+from aris.records.fhir.resources.converters import ADMINISTRATIVE, SUPPORTING, listed, readers
+from aris.records.fhir.resources.fields import Fields, Resource, good_id, one_line
+from aris.records.fhir.resources.people import patient, same_person
+from aris.records.fhir.resources.versions import other_version
 from aris.records.timeline import Timeline, version_key
 from aris.records.types import (
     Allergy,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
-from aris.records.fhir.common import common
-from aris.records.fhir.fields import Fields, Resource
+from aris.records.fhir.resources.common import common
+from aris.records.fhir.resources.fields import Fields, Resource
 from aris.records.types import Concept, Medication, Quantity, Record
 from aris.records.when import When
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aris.records.fhir.fields import Fields, Resource
+from aris.records.fhir.resources.fields import Fields, Resource
 from aris.records.types import Concept
 from aris.records.when import When
 
