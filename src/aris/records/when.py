@@ -46,15 +46,15 @@ class When:
 
     @property
     def exact(self) -> bool:
-        """Whether the time is known to the minute or better."""
+        """Return whether the time is known to the minute or better."""
         return self.precision in ("minute", "second")
 
     def before(self, moment: datetime) -> bool:
-        """Whether every instant that this may mean lies before `moment` (which has a time zone)."""
+        """Return whether every instant that this may mean lies before `moment` (which has a time zone)."""
         return self.end < moment
 
     def by(self, moment: datetime) -> bool:
-        """Whether it may lie at or before `moment` (which has a time zone)."""
+        """Return whether it may lie at or before `moment` (which has a time zone)."""
         return self.start <= moment
 
     def __str__(self) -> str:
