@@ -21,9 +21,13 @@ from aris.tasks.support.wording import stem, wording_reasons
 
 _ABSENT = re.compile(
     r"\b(?:not (?:documented|recorded|on record|stated|found in the record)|no (?:record|documentation|entry|data)"
-    r"(?: (?:of|for|on))?|none (?:documented|recorded|on record)|(?:is|are) missing from the record|undocumented)\b",
+    r"(?: (?:of|for|on))?|no (?:[\w-]+,? ){1,6}(?:is|are|was|were) (?:documented|recorded|on record)"
+    r"|none (?:documented|recorded|on record)|(?:is|are) missing from the record|undocumented)\b",
     re.IGNORECASE,
 )
+# What is said to be missing of a part of the record only, which this check cannot tell from the rest.
+_LIMITED = re.compile(r"\b(?:pending|of the stay|open|abnormal|since|during|recent|further|new|other)\b", re.IGNORECASE)
+_NOW = re.compile(r"\b(?:current|active|ongoing)\b", re.IGNORECASE)
 _KINDS = {
     "allerg": ("allergy",), "medic": ("medication",), "drug": ("medication",), "problem": ("problem",),
     "condition": ("problem",), "diagnos": ("problem",), "immuni": ("immunization",), "vaccin": ("immunization",),
@@ -35,6 +39,8 @@ _TITLES = frozenset(("mr", "mrs", "ms", "patient", "named", "name"))
 _RELATIVES = frozenset(("mother", "father", "brother", "sister", "wife", "husband", "son", "daughter", "family"))
 _CITATION = re.compile(r"\[[^\[\]\n]{0,300}\]")
 _AROUND = 40
+_BORN = re.compile(r"\b(?:born|birth|dob)\W+(?:\w+\W+){0,2}\Z", re.IGNORECASE)
+_DIED = re.compile(r"\b(?:died|death|deceased)\W+(?:\w+\W+){0,2}\Z", re.IGNORECASE)
 _NAME_BEFORE = re.compile(
     r"\b(?:takes?|taking|took|on|started|stopped|discontinued|prescribed|receiv(?:es|ed|ing)|continues?|uses?|using|given"
     r"|medications?|drugs?|diagnosed with|has|had|underwent|problems?)(?: the| a| an| her| his)?[: ]+\Z",
@@ -170,8 +176,7 @@ def _amounts(
         owner = statement.owner(date.start, date.end)
         own = supported.get(owner.start, []) if owner else []
         own = own or list(facts)
-        if evidence.about and evidence.about.born and _is_birth(statement, date):
-            own = [*own, Fact(id="", kind="other", name="", days=(evidence.about.born,))]
+        own = [*own, *_life_dates(statement, date, evidence.about)]
         reason = date_reason(statement, date, own)
         if reason is not None:
             reasons.append(reason)
@@ -182,8 +187,15 @@ def _amounts(
     return len(statement.numbers) + len(statement.dates) + len(statement.ages)
 
 
-def _is_birth(statement: Statement, date: Date) -> bool:
-    return bool(re.search(r"\b(?:born|birth|dob)\W+(?:\w+\W+){0,2}\Z", statement.text[: date.start], re.IGNORECASE))
+def _life_dates(statement: Statement, date: Date, about: About | None) -> list[Fact]:
+    """The patient's birth or death, where a date is told as that of it."""
+    before = statement.text[max(0, date.start - _AROUND) : date.start]
+    found = []
+    if about is not None and about.born is not None and _BORN.search(before):
+        found.append(Fact(id="", kind="other", name="", days=(about.born,)))
+    if about is not None and about.died is not None and _DIED.search(before):
+        found.append(Fact(id="", kind="other", name="", days=(about.died,)))
+    return found
 
 
 def _other_owner(statement: Statement, number: Number, owner: Mention) -> Mention | None:
@@ -229,7 +241,8 @@ def _directions(
         if cue.kind not in ("rose", "fell", "steady", "high", "low", "normal") or _only_compares(statement, cue):
             continue
         owner = statement.owner(cue.start, cue.end)
-        facts = supported.get(owner.start, []) if owner else [fact for fact in cited if fact.kind == "text"]
+        unnamed = [fact for fact in cited if fact.kind in ("text", "measurement")]
+        facts = supported.get(owner.start, []) if owner else unnamed
         if cue.kind in ("high", "low", "normal"):
             measured = [fact for fact in facts if fact.kind in ("measurement", "text")]
             reason = range_reason(cue, measured) if measured or owner is None else None
@@ -334,7 +347,12 @@ def _is_name(statement: Statement, start: int, end: int) -> bool:
 
 def _absent(statement: Statement, evidence: Evidence) -> Verdict:
     """A statement that something is not documented: contradicted where the record has it."""
-    reasons, checked = [], 0
+    reasons: list[Reason] = []
+    checked = 0
+    if limited := _LIMITED.search(statement.text):
+        message = f'"{limited[0]}": what is documented of a part of the record cannot be checked'
+        return verdict([Reason("not checkable", "word", limited[0], limited.start(), limited.end(), message)], 0)
+    now = bool(_NOW.search(statement.text))
     for mention in statement.mentions:
         checked += 1
         if mention.concept in evidence.named:
@@ -347,6 +365,8 @@ def _absent(statement: Statement, evidence: Evidence) -> Verdict:
             if token.word.startswith(begins) and not _mentioned(statement, token.start):
                 checked += 1
                 has = [fact for each in evidence.facts.values() for fact in each if fact.kind in kinds]
+                if now:
+                    has = [fact for fact in has if fact.state == "active"]
                 if has and not statement.mentions:
                     said = statement.text[token.start : token.end]
                     message = f'"{said}": the record documents some ({has[0].id})'

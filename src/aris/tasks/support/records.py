@@ -144,7 +144,7 @@ def _others(
     words = [each.text for each in getattr(record, "reasons", ())]
     slots = ("outcome", "stop_reason", "dose_number", "discharge", "priority", "setting")
     words += [str(getattr(record, slot, "")) for slot in slots]
-    words += [*getattr(record, "sites", ()), *getattr(record, "activities", ())]
+    words += [*getattr(record, "sites", ()), *getattr(record, "activities", ()), record.status.replace("-", " ")]
     kind = (
         "procedure"
         if isinstance(record, Procedure)

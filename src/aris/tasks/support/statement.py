@@ -86,8 +86,7 @@ class Statement:
             return before[-1]
         if after:
             return after[0]
-        earlier = [mention for mention in self.mentions if mention.end <= start]
-        return earlier[-1] if earlier else (self.mentions[0] if self.mentions else None)
+        return None
 
     def between(self, start: int, end: int) -> int:
         """The words between two places."""
@@ -113,14 +112,10 @@ def _cue_terms() -> Terms:
 
 def read(text: str, evidence: Evidence) -> Statement:
     """A statement taken apart with the names that the evidence and the lexicon know."""
-    said = dates(text)
     plain = plain_words()
-    mentions = tuple(
-        mention
-        for mention in find(text, evidence.terms)
-        if mention.concept not in plain
-        and not any(date.start < mention.end and mention.start < date.end for date in said)
-    )
+    mentions = tuple(mention for mention in find(text, evidence.terms) if not set(mention.concept.split()) <= plain)
+    names = [(mention.start, mention.end) for mention in mentions]
+    said = [date for date in dates(text) if not any(start <= date.start and date.end <= end for start, end in names)]
     ages = []
     taken = [(date.start, date.end) for date in said] + [(mention.start, mention.end) for mention in mentions]
     for match in _OLD.finditer(text):
