@@ -7,7 +7,7 @@ is decoded, converted and let go again.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -224,7 +224,7 @@ def parts_of(
 def _entries(raw: msgspec.Raw | bytes, where: str, depth: int) -> Iterator[Part | Page | RecordError]:
     if depth >= DEPTH:
         raise RecordError(f"{where}: bundles in bundles, {DEPTH} deep")
-    entries: list[_Entry] | list[msgspec.Raw] = []
+    entries: Sequence[_Entry | msgspec.Raw] = ()
     try:
         bundle = _BUNDLE.decode(raw)
         if len(bundle.entry):
