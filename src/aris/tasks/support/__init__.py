@@ -1,4 +1,4 @@
-"""The deterministic check of generated statements: is every word of content held by the sources that it cites?
+"""Check statements without a model: every word of content must be held by the sources that they cite.
 
     from aris.tasks.support import check
     from aris.tasks.support.records import evidence_of

@@ -26,7 +26,8 @@ _STOPPED = re.compile(
     r"(?:\s+(?:on|in|by|at|since))?\s*\Z", re.IGNORECASE,
 )  # fmt: skip
 _STARTED = re.compile(
-    r"(?:started|began|begun|initiated|onset|since|diagnosed|from|prescribed|first)(?:\s+(?:on|in|at|of))?\s*\Z", re.IGNORECASE
+    r"(?:started|began|begun|initiated|onset|since|diagnosed|from|prescribed|first)(?:\s+(?:on|in|at|of))?\s*\Z",
+    re.IGNORECASE,
 )
 _LOOK_BACK = 30
 
@@ -52,11 +53,13 @@ def number_reason(
     if fits:
         return None
     if _BY.search(before):
-        return None if _difference(number, facts) else _reason(
-            statement, number, "unsupported", "number", "no difference of the cited results is this")  # fmt: skip
+        if _difference(number, facts):
+            return None
+        return _reason(statement, number, "unsupported", "number", "no difference of the cited results is this")
     if number.days is not None:
-        return None if lasted(number, facts, now) else _reason(
-            statement, number, "unsupported", "duration", "no cited source states or amounts to this length of time")  # fmt: skip
+        if lasted(number, facts, now):
+            return None
+        return _reason(statement, number, "unsupported", "duration", "no cited source states this length of time")
     if not number.unit and number.value == int(number.value) and _COUNTED.match(statement.text, number.end):
         count = (len({fact.id for fact in facts}), len(facts))
         if number.value in count:
@@ -100,7 +103,9 @@ def date_reason(statement: Statement, date: Date, facts: Sequence[Fact]) -> Reas
     return _reason(statement, date, "unsupported", "date", "no cited source has this date")
 
 
-def age_reason(statement: Statement, age: Number, about: About | None, facts: Sequence[Fact], now: datetime | None) -> Reason | None:
+def age_reason(
+    statement: Statement, age: Number, about: About | None, facts: Sequence[Fact], now: datetime | None
+) -> Reason | None:
     """Why an age is not the patient's; None if it is, at any time from the record's cited facts up to now."""
     if any(holds(age, value) for fact in facts for value in fact.values):
         return None
@@ -162,7 +167,8 @@ def _bounded(before: str, number: Number, value: Value) -> bool:
     if not same:
         return False
     return bool(
-        (_MORE.search(before) and value.number >= number.value) or (_LESS.search(before) and value.number <= number.value)
+        (_MORE.search(before) and value.number >= number.value)
+        or (_LESS.search(before) and value.number <= number.value)
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import pairwise
 
 from aris.records.text import Mention, singular
 from aris.tasks.support.amounts import age_reason, date_reason, number_reason
@@ -16,12 +17,17 @@ from aris.tasks.support.sources import bases
 from aris.tasks.support.statement import CueHit, Statement, read
 from aris.tasks.support.states import best, state_reasons
 from aris.tasks.support.verdicts import Reason, Verdict, verdict
+from aris.tasks.support.wording import stem, wording_reasons
 
 _ABSENT = re.compile(
     r"\b(?:not (?:documented|recorded|on record|stated|found in the record)|no (?:record|documentation|entry|data)"
-    r"(?: (?:of|for|on))?|none (?:documented|recorded|on record)|(?:is|are) missing from the record|undocumented)\b",
+    r"(?: (?:of|for|on))?|no (?:[\w-]+,? ){1,6}(?:is|are|was|were) (?:documented|recorded|on record)"
+    r"|none (?:documented|recorded|on record)|(?:is|are) missing from the record|undocumented)\b",
     re.IGNORECASE,
 )
+# What is said to be missing of a part of the record only, which this check cannot tell from the rest.
+_LIMITED = re.compile(r"\b(?:pending|of the stay|open|abnormal|since|during|recent|further|new|other)\b", re.IGNORECASE)
+_NOW = re.compile(r"\b(?:current|active|ongoing)\b", re.IGNORECASE)
 _KINDS = {
     "allerg": ("allergy",), "medic": ("medication",), "drug": ("medication",), "problem": ("problem",),
     "condition": ("problem",), "diagnos": ("problem",), "immuni": ("immunization",), "vaccin": ("immunization",),
@@ -33,6 +39,8 @@ _TITLES = frozenset(("mr", "mrs", "ms", "patient", "named", "name"))
 _RELATIVES = frozenset(("mother", "father", "brother", "sister", "wife", "husband", "son", "daughter", "family"))
 _CITATION = re.compile(r"\[[^\[\]\n]{0,300}\]")
 _AROUND = 40
+_BORN = re.compile(r"\b(?:born|birth|dob)\W+(?:\w+\W+){0,2}\Z", re.IGNORECASE)
+_DIED = re.compile(r"\b(?:died|death|deceased)\W+(?:\w+\W+){0,2}\Z", re.IGNORECASE)
 _NAME_BEFORE = re.compile(
     r"\b(?:takes?|taking|took|on|started|stopped|discontinued|prescribed|receiv(?:es|ed|ing)|continues?|uses?|using|given"
     r"|medications?|drugs?|diagnosed with|has|had|underwent|problems?)(?: the| a| an| her| his)?[: ]+\Z",
@@ -49,9 +57,9 @@ _LONGEST = 4000  # characters of a statement; a longer one is not a statement
 def check(text: str, cited: Iterable[str], evidence: Evidence, *, now: datetime | None = None) -> Verdict:
     """Hold one statement against the sources that it cites.
 
-    Every drug, problem, test and procedure that it names, every number with its unit, date, length of time and age, what
-    it says of state, denial and direction, and every other word of content must be held by a cited source. What the
-    check cannot hold against anything is told as "not checkable", and never passed.
+    Every drug, problem, test and procedure that it names, every number with its unit, date, length of time and age,
+    what it says of state, denial and direction, and every other word of content must be held by a cited source. What
+    the check cannot hold against anything is told as "not checkable", and never passed.
 
     Args:
         text: a sentence or list item; citations in square brackets that name a source are left out of it.
@@ -62,7 +70,9 @@ def check(text: str, cited: Iterable[str], evidence: Evidence, *, now: datetime 
     cited = list(dict.fromkeys(cited))
     text = _CITATION.sub(lambda match: " " * len(match[0]) if _cites(match[0], cited) else match[0], text)
     if len(text) > _LONGEST:
-        too_long = Reason("not checkable", "word", "", 0, 0, "it is too long for one statement: cite sentence by sentence")
+        too_long = Reason(
+            "not checkable", "word", "", 0, 0, "it is too long for one statement: cite sentence by sentence"
+        )
         return verdict([too_long], 0)
     statement = read(text, evidence)
     if _ABSENT.search(text):
@@ -76,9 +86,11 @@ def check(text: str, cited: Iterable[str], evidence: Evidence, *, now: datetime 
         supported[mention.start] = fitting
         checked += 1
     checked += _amounts(statement, supported, facts, evidence, now, reasons)
-    checked += _directions(statement, supported, reasons)
+    checked += _directions(statement, supported, facts, reasons)
     checked += _person(statement, evidence.about, reasons)
-    reasons += _words(statement, facts, evidence)
+    worded, count = wording_reasons(text, facts, bool(statement.mentions))
+    checked += count
+    reasons += [*_words(statement, facts, evidence), *worded]
     return verdict(reasons, checked)
 
 
@@ -164,8 +176,7 @@ def _amounts(
         owner = statement.owner(date.start, date.end)
         own = supported.get(owner.start, []) if owner else []
         own = own or list(facts)
-        if evidence.about and evidence.about.born and _is_birth(statement, date):
-            own = [*own, Fact(id="", kind="other", name="", days=(evidence.about.born,))]
+        own = [*own, *_life_dates(statement, date, evidence.about)]
         reason = date_reason(statement, date, own)
         if reason is not None:
             reasons.append(reason)
@@ -176,8 +187,15 @@ def _amounts(
     return len(statement.numbers) + len(statement.dates) + len(statement.ages)
 
 
-def _is_birth(statement: Statement, date: Date) -> bool:
-    return bool(re.search(r"\b(?:born|birth|dob)\W+(?:\w+\W+){0,2}\Z", statement.text[: date.start], re.IGNORECASE))
+def _life_dates(statement: Statement, date: Date, about: About | None) -> list[Fact]:
+    """The patient's birth or death, where a date is told as that of it."""
+    before = statement.text[max(0, date.start - _AROUND) : date.start]
+    found = []
+    if about is not None and about.born is not None and _BORN.search(before):
+        found.append(Fact(id="", kind="other", name="", days=(about.born,)))
+    if about is not None and about.died is not None and _DIED.search(before):
+        found.append(Fact(id="", kind="other", name="", days=(about.died,)))
+    return found
 
 
 def _other_owner(statement: Statement, number: Number, owner: Mention) -> Mention | None:
@@ -215,13 +233,16 @@ def _date_of(statement: Statement, number: Number, owner: Mention | None) -> Dat
     return None if re.search(r"\b(?:since|started|stopped|until|began|from)\b", gap, re.IGNORECASE) else after[0]
 
 
-def _directions(statement: Statement, supported: dict[int, list[Fact]], reasons: list[Reason]) -> int:
+def _directions(
+    statement: Statement, supported: dict[int, list[Fact]], cited: Sequence[Fact], reasons: list[Reason]
+) -> int:
     checked = 0
     for cue in statement.cues:
         if cue.kind not in ("rose", "fell", "steady", "high", "low", "normal") or _only_compares(statement, cue):
             continue
         owner = statement.owner(cue.start, cue.end)
-        facts = supported.get(owner.start, []) if owner else []
+        unnamed = [fact for fact in cited if fact.kind in ("text", "measurement")]
+        facts = supported.get(owner.start, []) if owner else unnamed
         if cue.kind in ("high", "low", "normal"):
             measured = [fact for fact in facts if fact.kind in ("measurement", "text")]
             reason = range_reason(cue, measured) if measured or owner is None else None
@@ -254,21 +275,31 @@ def _person(statement: Statement, about: About | None, reasons: list[Reason]) ->
         said = statement.text[token.start : token.end]
         if about.gender in ("male", "female") and told != about.gender:
             reasons.append(
-                Reason("contradicted", "person", said, token.start, token.end, f'"{said}": the patient is {about.gender}')
+                Reason(
+                    "contradicted", "person", said, token.start, token.end, f'"{said}": the patient is {about.gender}'
+                )
             )
         elif about.gender not in ("male", "female"):
             reasons.append(
                 Reason("unsupported", "person", said, token.start, token.end, f'"{said}": the gender is not documented')
             )
     known = {word.lower() for word in re.findall(r"[^\W\d_]+", about.name)}
-    for before, token in zip(statement.words, statement.words[1:], strict=False):
+    named = [token for token in statement.words if token.is_word]
+    for before, token in pairwise(named):
         said = statement.text[token.start : token.end]
-        if before.word in _TITLES and said[:1].isupper() and token.word not in known and not _mentioned(statement, token.start):
+        if (
+            before.word in _TITLES
+            and said[:1].isupper()
+            and token.word not in known
+            and not _mentioned(statement, token.start)
+        ):
             if token.word in plain_words() or statement.text[before.end : token.start].strip(". "):
                 continue
             checked += 1
             reasons.append(
-                Reason("contradicted", "person", said, token.start, token.end, f'"{said}": the patient has another name')
+                Reason(
+                    "contradicted", "person", said, token.start, token.end, f'"{said}": the patient has another name'
+                )
             )
     return checked
 
@@ -285,13 +316,13 @@ def _words(statement: Statement, facts: Sequence[Fact], evidence: Evidence) -> l
             known |= {singular(word.lower()) for word in re.findall(r"[^\W\d_]+", part)}
     if evidence.about is not None:
         known |= {word.lower() for word in re.findall(r"[^\W\d_]+", evidence.about.name)}
-    known |= {_stem(word) for word in known}
+    known |= {stem(word) for word in known}
     parts = (statement.mentions, statement.dates, statement.numbers, statement.ages, statement.cues)
     taken = [(each.start, each.end) for part in parts for each in part]  # type: ignore[attr-defined]
     found = []
     for token in statement.words:
         word = singular(token.word.removesuffix("'s"))
-        if not word.isalpha() or len(word) < 3 or word in known or _stem(word) in known:
+        if not word.isalpha() or len(word) < 3 or word in known or stem(word) in known:
             continue
         if any(start < token.end and token.start < end for start, end in taken):
             continue
@@ -307,23 +338,21 @@ def _words(statement: Statement, facts: Sequence[Fact], evidence: Evidence) -> l
 
 
 def _is_name(statement: Statement, start: int, end: int) -> bool:
-    """Whether an unknown word stands where a name does: with a capital, after "takes", or before a dose or "was stopped"."""
+    """Whether an unknown word stands where a name does: with a capital, after "takes", or before a dose."""
     before, after = statement.text[max(0, start - _AROUND) : start], statement.text[end : end + _AROUND]
     if statement.text[start].isupper() and not re.search(r"(?:\A|[.!?:;\u2022]\s*)\Z", before):
         return True
     return bool(_NAME_BEFORE.search(before) or _NAME_AFTER.match(after))
 
 
-def _stem(word: str) -> str:
-    for end in ("ing", "ed", "ion", "ly", "al", "ic", "es", "e"):
-        if word.endswith(end) and len(word) > len(end) + 3:
-            return word[: -len(end)]
-    return word
-
-
 def _absent(statement: Statement, evidence: Evidence) -> Verdict:
     """A statement that something is not documented: contradicted where the record has it."""
-    reasons, checked = [], 0
+    reasons: list[Reason] = []
+    checked = 0
+    if limited := _LIMITED.search(statement.text):
+        message = f'"{limited[0]}": what is documented of a part of the record cannot be checked'
+        return verdict([Reason("not checkable", "word", limited[0], limited.start(), limited.end(), message)], 0)
+    now = bool(_NOW.search(statement.text))
     for mention in statement.mentions:
         checked += 1
         if mention.concept in evidence.named:
@@ -332,10 +361,12 @@ def _absent(statement: Statement, evidence: Evidence) -> Verdict:
                        f'"{mention.text}": the record documents it ({evidence.named[mention.concept][0].id})')
             )  # fmt: skip
     for token in statement.words:
-        for stem, kinds in _KINDS.items():
-            if token.word.startswith(stem) and not _mentioned(statement, token.start):
+        for begins, kinds in _KINDS.items():
+            if token.word.startswith(begins) and not _mentioned(statement, token.start):
                 checked += 1
                 has = [fact for each in evidence.facts.values() for fact in each if fact.kind in kinds]
+                if now:
+                    has = [fact for fact in has if fact.state == "active"]
                 if has and not statement.mentions:
                     said = statement.text[token.start : token.end]
                     message = f'"{said}": the record documents some ({has[0].id})'

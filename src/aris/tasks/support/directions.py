@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from aris.records.text import Mention
 from aris.tasks.support.facts import Fact
@@ -10,6 +11,7 @@ from aris.tasks.support.quantities import Number, holds
 from aris.tasks.support.statement import CueHit, Statement
 from aris.tasks.support.verdicts import Reason
 
+_Point = tuple[datetime, float, Fact]
 _STEADY = 0.10  # of the earlier value: a larger change is no longer "stable"
 
 
@@ -19,7 +21,11 @@ def direction_reason(statement: Statement, cue: CueHit, owner: Mention | None, f
         return _in_text(cue, owner, facts)
     series = sorted(
         (
-            (fact.days[0].start, fact.values[0].number if fact.values[0].normal is None else fact.values[0].normal, fact)
+            (
+                fact.days[0].start,
+                fact.values[0].number if fact.values[0].normal is None else fact.values[0].normal,
+                fact,
+            )
             for fact in facts
             if fact.days and fact.values
         ),
@@ -30,21 +36,30 @@ def direction_reason(statement: Statement, cue: CueHit, owner: Mention | None, f
         return _reason(cue, "unsupported", "direction", "a change needs two cited results of different times")
     first, last = series[0], series[-1]
     told = _told_pair(statement, cue, owner)
+    before: list[_Point] = []
+    after: list[_Point] = []
     if told is not None:
-        pair = [next((each for each in series if holds(number, each[2].values[0], loinc=each[2].loinc)), None) for number in told]
-        if None not in pair:
-            first, last = pair  # type: ignore[assignment]
-            if first[0] > last[0]:
-                return _reason(cue, "contradicted", "direction", f"{last[2].id} is the earlier result")
-    change = last[1] - first[1]
-    moved = abs(change) / abs(first[1]) if first[1] else float(change != 0)
-    if cue.kind == "steady":
-        if moved > _STEADY:
-            return _reason(cue, "contradicted", "direction", f"it went from {first[1]:.4g} to {last[1]:.4g}")
+        before, after = ([each for each in series if _is(number, each[2])] for number in told)
+    if before and after:
+        pairs = [(one, other) for one in before for other in after if one[0] < other[0]]
+        if not pairs:
+            return _reason(cue, "contradicted", "direction", f"{after[0][2].id} is the earlier result")
+        right = [(one, other) for one, other in pairs if _goes(cue.kind, one[1], other[1])]
+        first, last = (right or pairs)[0]
+    if _goes(cue.kind, first[1], last[1]):
         return None
-    if change == 0 or (change > 0) != (cue.kind == "rose"):
-        return _reason(cue, "contradicted", "direction", f"it went from {first[1]:.4g} to {last[1]:.4g}")
-    return None
+    return _reason(cue, "contradicted", "direction", f"it went from {first[1]:.4g} to {last[1]:.4g}")
+
+
+def _is(number: Number, fact: Fact) -> bool:
+    return any(holds(number, value, loinc=fact.loinc) for value in fact.values)
+
+
+def _goes(kind: str, first: float, last: float) -> bool:
+    """Whether a change from one value to another is a rise, a fall, or none worth naming."""
+    if kind == "steady":
+        return abs(last - first) <= _STEADY * abs(first)
+    return last > first if kind == "rose" else last < first
 
 
 def range_reason(cue: CueHit, facts: Sequence[Fact]) -> Reason | None:

@@ -13,7 +13,8 @@ from aris.tasks.support.lexicon import kind_of, lexicon, synonyms
 
 State = Literal["active", "over", "planned", "not done", "unknown", "event"]
 FactKind = Literal[
-    "medication", "problem", "allergy", "measurement", "procedure", "immunization", "family", "encounter", "text", "other"
+    "medication", "problem", "allergy", "measurement", "procedure", "immunization", "family", "encounter", "text",
+    "other",
 ]  # fmt: skip
 
 
@@ -146,7 +147,12 @@ class Evidence:
     def kind(self, key: str) -> str:
         """The kind of thing that a name is: "drug", "problem", "test" or "name"."""
         kinds = {fact.kind for fact in self.named.get(key, ())}
-        for kind, word in (("medication", "drug"), ("allergy", "allergy"), ("problem", "problem"), ("measurement", "test")):
+        for kind, word in (
+            ("medication", "drug"),
+            ("allergy", "allergy"),
+            ("problem", "problem"),
+            ("measurement", "test"),
+        ):
             if kind in kinds:
                 return word
         return kind_of(key) or ("procedure" if "procedure" in kinds else "name")

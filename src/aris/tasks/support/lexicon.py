@@ -26,7 +26,11 @@ def _groups() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Each name's kind and the names that mean the same."""
     found: dict[str, tuple[str, tuple[str, ...]]] = {}
     table = _table()
-    for kind, names in (("drug", table["drugs"].values()), ("problem", [table["problems"]]), ("test", [table["tests"]])):
+    for kind, names in (
+        ("drug", table["drugs"].values()),
+        ("problem", [table["problems"]]),
+        ("test", [table["tests"]]),
+    ):
         for line in (line for block in names for line in block.split(";")):
             same = tuple(key for each in line.split("=") if (key := _key(each)))
             for key in same:

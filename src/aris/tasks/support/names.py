@@ -51,7 +51,11 @@ def problem_names(name: str) -> tuple[str, ...]:
     """A diagnosis without its class, and what stands in front of an explanation."""
     bare = _TAIL.sub("", name)
     found = [bare, re.sub(r"\s*\([^)]{0,80}\)", "", bare)]
-    found += [part for part in re.split(r"\s+-\s+", bare) if len(part.split()) <= 4 and not re.search(r"\d", part)] if " - " in bare else []
+    found += (
+        [part for part in re.split(r"\s+-\s+", bare) if len(part.split()) <= 4 and not re.search(r"\d", part)]
+        if " - " in bare
+        else []
+    )
     return _kept(name, found)
 
 

@@ -40,7 +40,8 @@ _VOLUME = r"dL|L|mL|ml|dl|l|uL|\u00b5L|\u03bcL|ul|kg|h|hr|min|day|d|g|mmol|mol|A
 _UNIT_WORDS = (
     r"%|percent|mmHg|mm\[Hg\]|mm Hg|\u00b0C|\u00b0F|Cel|\[degF\]"
     rf"|(?:{_PER})/(?:{_VOLUME})(?:/(?:min|h|kg|\{{[^}}\s]{{1,20}}\}}|1\.73 ?m2))?"
-    r"|mL/min/1\.73 ?m(?:2|\u00b2)|mL/min(?:/\{[^}\s]{1,20}\})?|kg/m2|kg/m\u00b2|L/min|m/s|/min|beats/min|breaths/min|bpm"
+    r"|mL/min/1\.73 ?m(?:2|\u00b2)|mL/min(?:/\{[^}\s]{1,20}\})?|kg/m2|kg/m\u00b2|L/min|m/s|/min"
+    r"|beats/min|breaths/min|bpm"
     r"|mcg|ug|\u00b5g|\u03bcg|mg|kg|g|ng|pg|lbs?|pounds|ounces|oz|cm|mm|inches|feet|ft|mL|ml|dL|L|units?|IU|mEq|meq|mmol|umol"
     r"|fL|fl|MG|ML|U|puffs?|tablets?|capsules?|drops?|ACTUAT|hours?|hrs?|minutes?|days?|weeks?|months?|years?|yrs?|HR|mm/h"
     r"|mm/hr|times|\{[A-Za-z_]{1,20}\}"
@@ -64,7 +65,8 @@ _SAME_UNIT = {
     "10^9/l": "k/ul", "x10^9/l": "k/ul", "k/\u00b5l": "k/ul", "hours": "h", "hour": "h", "hr": "h", "hrs": "h",
     "{score}": "", "{nominal}": "", "1": "", "actuat": "actuat",
     "ml/min/{1.73_m2}": "ml/min/1.73m2", "ml/min/1.73 m2": "ml/min/1.73m2",
-    "ml/min/1.73m\u00b2": "ml/min/1.73m2", "ml/min/1.73 m\u00b2": "ml/min/1.73m2", "u/l": "u/l", "[iu]/l": "u/l", "iu/l": "u/l", "meq": "meq", "10*6/ul": "m/ul",
+    "ml/min/1.73m\u00b2": "ml/min/1.73m2", "ml/min/1.73 m\u00b2": "ml/min/1.73m2", "[iu]/l": "u/l", "iu/l": "u/l",
+    "10*6/ul": "m/ul",
     "10^6/ul": "m/ul",
 }  # fmt: skip
 _TIMES = {"hour": 1 / 24, "hr": 1 / 24, "h": 1 / 24, "minute": 1 / 1440, "day": 1.0, "week": 7.0, "month": 30.44,

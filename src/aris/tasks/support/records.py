@@ -68,11 +68,14 @@ def facts_of(record: Record, timeline: Timeline) -> Iterator[Fact]:
         values = _values_in(told)
         if record.dose is not None and record.dose.value is not None:
             values = (*values, Value(record.dose.value, record.dose.unit))
-        names = [each for full in (name, *codes, *(each.text for each in record.ingredients)) for each in drug_names(full)]
+        names = [
+            each for full in (name, *codes, *(each.text for each in record.ingredients)) for each in drug_names(full)
+        ]
         reasons = [each.text for each in record.reasons]
         yield Fact(
             id=record.id, kind="medication", name=name, aliases=(*codes, *names), values=values, days=days, until=until,
-            state=state, negated=record.negated, text=_lines(record.dosage, record.route, *reasons, record.stop_reason, text),
+            state=state, negated=record.negated,
+            text=_lines(record.dosage, record.route, *reasons, record.stop_reason, text),
         )  # fmt: skip
     elif isinstance(record, Condition):
         state = _state(record.active_at(moment))
@@ -84,7 +87,9 @@ def facts_of(record: Record, timeline: Timeline) -> Iterator[Fact]:
                         record.verification, text),
         )  # fmt: skip
     elif isinstance(record, Allergy):
-        reactions = [word for each in record.reactions for word in (*each.manifestations, each.severity, each.substance)]
+        reactions = [
+            word for each in record.reactions for word in (*each.manifestations, each.severity, each.substance)
+        ]
         names = [each for full in (name, *codes) for each in allergy_names(full)]
         yield Fact(
             id=record.id, kind="allergy", name=name, aliases=(*codes, *names), days=days, until=until,
@@ -116,8 +121,8 @@ def facts_of(record: Record, timeline: Timeline) -> Iterator[Fact]:
     elif isinstance(record, (Report, Note)):
         words = _lines(record.text, *(each.text for each in getattr(record, "conclusions", ())), text)
         yield Fact(
-            id=record.id, kind="text", name=name, aliases=(*codes, *test_names(name)), days=days, until=until, text=words,
-            values=_values_in(words), state="event",
+            id=record.id, kind="text", name=name, aliases=(*codes, *test_names(name)), days=days, until=until,
+            text=words, values=_values_in(words), state="event",
         )  # fmt: skip
         for id in getattr(record, "results", ()):
             for result in timeline.find(id):
@@ -132,13 +137,21 @@ def _others(
 ) -> Iterator[Fact]:
     planned = record.status in ("preparation", "planned", "proposed", "draft", "booked", "requested")
     state: State = "planned" if planned or isinstance(record, (Order, Plan)) else "event"
-    if record.status in ("not-done", "cancelled", "revoked", "stopped", "aborted") and not isinstance(record, Encounter):
+    if record.status in ("not-done", "cancelled", "revoked", "stopped", "aborted") and not isinstance(
+        record, Encounter
+    ):
         state = "not done"
     words = [each.text for each in getattr(record, "reasons", ())]
     slots = ("outcome", "stop_reason", "dose_number", "discharge", "priority", "setting")
     words += [str(getattr(record, slot, "")) for slot in slots]
-    words += [*getattr(record, "sites", ()), *getattr(record, "activities", ())]
-    kind = "procedure" if isinstance(record, Procedure) else "immunization" if isinstance(record, Immunization) else "other"
+    words += [*getattr(record, "sites", ()), *getattr(record, "activities", ()), record.status.replace("-", " ")]
+    kind = (
+        "procedure"
+        if isinstance(record, Procedure)
+        else "immunization"
+        if isinstance(record, Immunization)
+        else "other"
+    )
     if isinstance(record, Encounter):
         kind = "encounter"
     names = [each for full in (name, *codes) for each in problem_names(full)]

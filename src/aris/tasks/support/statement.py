@@ -14,10 +14,26 @@ from aris.tasks.support.facts import Evidence
 from aris.tasks.support.lexicon import cues, plain_words
 from aris.tasks.support.quantities import Date, Number, dates, numbers
 
-CUES = ("over", "current", "event", "planned", "allergy", "rose", "fell", "steady", "high", "low", "normal", "was", "has")
+CUES = (
+    "over",
+    "current",
+    "event",
+    "planned",
+    "allergy",
+    "rose",
+    "fell",
+    "steady",
+    "high",
+    "low",
+    "normal",
+    "was",
+    "has",
+)
 _CLAUSE_ENDS = re.compile(r"[;\n]|\.(?=\s)|\b(?:but|whereas|while|although|however)\b", re.IGNORECASE)
 _NEAR = 3  # words between a number and the name that it belongs to
-_OLD = re.compile(r"(\d{1,3})[- ]?(?:(?:years?|yrs?|y)[- ]?(?:old|/?o)\b|yo\b)|\b(?:aged?|age of|age:)\s*(\d{1,3})\b", re.IGNORECASE)
+_OLD = re.compile(
+    r"(\d{1,3})[- ]?(?:(?:years?|yrs?|y)[- ]?(?:old|/?o)\b|yo\b)|\b(?:aged?|age of|age:)\s*(\d{1,3})\b", re.IGNORECASE
+)
 
 
 class CueHit(NamedTuple):
@@ -70,8 +86,7 @@ class Statement:
             return before[-1]
         if after:
             return after[0]
-        earlier = [mention for mention in self.mentions if mention.end <= start]
-        return earlier[-1] if earlier else (self.mentions[0] if self.mentions else None)
+        return None
 
     def between(self, start: int, end: int) -> int:
         """The words between two places."""
@@ -82,7 +97,9 @@ class Statement:
         clause = self.clause(mention.start)
         here = [cue for cue in self.cues if cue.kind in kinds and self.clause(cue.start) == clause]
         before = [cue for cue in here if cue.end <= mention.start]
-        following = [each.start for each in self.mentions if each.start >= mention.end and self.clause(each.start) == clause]
+        following = [
+            each.start for each in self.mentions if each.start >= mention.end and self.clause(each.start) == clause
+        ]
         until = following[0] if following else len(self.text)
         after = [cue for cue in here if mention.end <= cue.start < until]
         return [*before[-1:], *after]
@@ -95,13 +112,10 @@ def _cue_terms() -> Terms:
 
 def read(text: str, evidence: Evidence) -> Statement:
     """A statement taken apart with the names that the evidence and the lexicon know."""
-    said = dates(text)
     plain = plain_words()
-    mentions = tuple(
-        mention
-        for mention in find(text, evidence.terms)
-        if mention.concept not in plain and not any(date.start < mention.end and mention.start < date.end for date in said)
-    )
+    mentions = tuple(mention for mention in find(text, evidence.terms) if not set(mention.concept.split()) <= plain)
+    names = [(mention.start, mention.end) for mention in mentions]
+    said = [date for date in dates(text) if not any(start <= date.start and date.end <= end for start, end in names)]
     ages = []
     taken = [(date.start, date.end) for date in said] + [(mention.start, mention.end) for mention in mentions]
     for match in _OLD.finditer(text):

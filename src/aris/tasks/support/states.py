@@ -43,12 +43,18 @@ def state_reasons(statement: Statement, mention: Mention, basis: Basis) -> list[
     fact = basis.fact
     if basis.said is not None:
         return _against_text(mention, basis.said, fact)
+    if fact.kind == "text":
+        return []  # the document itself; what it says is held against its words
     found: list[Reason] = []
     said = claim(statement, mention)
     if mention.experiencer == "other" and fact.kind != "family":
-        found.append(_reason("contradicted", "person", mention, f"{fact.id} is about the patient, not about a relative"))
+        found.append(
+            _reason("contradicted", "person", mention, f"{fact.id} is about the patient, not about a relative")
+        )
     if fact.kind == "family" and mention.experiencer == "patient" and not _names_family(statement):
-        found.append(_reason("contradicted", "person", mention, f"{fact.id} is about a relative, not about the patient"))
+        found.append(
+            _reason("contradicted", "person", mention, f"{fact.id} is about a relative, not about the patient")
+        )
     found += _denials(mention, fact, said)
     if not found and not fact.negated:
         found += _states(statement, mention, fact, said)
@@ -66,7 +72,11 @@ def _denials(mention: Mention, fact: Fact, said: str) -> list[Reason]:
     if not mention.negated or fact.negated or said == "over":
         return []
     if fact.kind == "measurement":
-        return [_reason("not checkable", "negation", mention, f"a denial of {mention.text} cannot be held against {fact.id}")]
+        return [
+            _reason(
+                "not checkable", "negation", mention, f"a denial of {mention.text} cannot be held against {fact.id}"
+            )
+        ]
     if fact.state in ("over", "not done") and fact.kind != "problem":
         return []
     return [_reason("contradicted", "negation", mention, f"{fact.id} states it: it is not absent")]
@@ -104,7 +114,10 @@ def _tells_its_time(statement: Statement, fact: Fact) -> bool:
     """Whether a date of the statement is the fact's: "Sinusitis, 12 to 26 May 2012" claims no present state."""
     days = [*fact.days, *([fact.until] if fact.until else [])]
     return any(
-        span.start <= day.end and day.start <= span.end for date in statement.dates for span in date.days for day in days
+        span.start <= day.end and day.start <= span.end
+        for date in statement.dates
+        for span in date.days
+        for day in days
     )
 
 
