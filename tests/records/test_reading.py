@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fhir_resources import allergy, bundle, condition, observation, patient, request, verification, written
 
 from aris.errors import ArisError, RecordError
 from aris.records import LOINC, Timeline, read_timeline, read_timelines, timeline_of
+from fhir_resources import allergy, bundle, condition, observation, patient, request, verification, written
 
 
 def of(*resources: dict[str, Any]) -> Timeline:
@@ -370,6 +370,52 @@ def test_dosage_in_words() -> None:
              "asNeededBoolean": True}  # fmt: skip
     (found,) = of(request("1", "Metformin", dosageInstruction=[given])).medications
     assert found.dosage == "500 mg, oral, 2 times a day, as needed" and found.as_needed is True
+
+
+VARIANTS: list[dict[str, Any]] = [
+    {}, {"valueQuantity": {"value": 5}}, {"status": "preliminary"}, {"issued": "2020-01-01T09:00:00+01:00"},
+    {"issued": "soon"},
+    {"effectiveDateTime": "2020-01"}, {"effectiveDateTime": "20200101T100000Z"}, {"effectiveDateTime": None},
+    {"subject": {"reference": 5}}, {"encounter": {"reference": "Encounter/e"}}, {"encounter": {"reference": ["x"]}},
+    {"category": [{"coding": [{"code": "laboratory"}]}]}, {"category": "x"}, {"code": {"text": 5}}, {"code": []},
+    {"interpretation": [{"coding": [{"code": "HH"}]}]}, {"referenceRange": [{"high": {"value": 1, "unit": "umol/L"}}]},
+    {"referenceRange": [{"low": {"value": 1}}, {"low": {"value": 2}}]}, {"specimen": {"display": "Blood"}},
+    {"valueQuantity": {"value": True}}, {"valueQuantity": {"value": "5"}}, {"valueQuantity": {"value": 1e400}},
+    {"valueQuantity": {"value": 0.1, "comparator": "<", "unit": "mg/dL"}},
+    {"valueQuantity": {"value": 1, "unit": "K/x"}},
+    {"dataAbsentReason": {"text": "lost"}}, {"method": {"text": "m"}}, {"note": [{"text": "n"}]}, {"meta": 5},
+    {"meta": {"versionId": "3", "lastUpdated": "2020-01-01T00:00:00.123Z", "tag": [1]}},
+    {"meta": {"lastUpdated": "x"}},
+    {"status": "entered-in-error"}, {"context": {}}, {"code": {"text": "Creatinine\u001b[31m\n x"}},
+]  # fmt: skip
+
+
+def test_the_quick_reader_of_plain_results_reads_as_the_general_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aris.records.fhir.resources.plain_observations import PlainObservations
+
+    made = [{**observation(f"{n}-{copy}", 1.0 + n), **change} for n, change in enumerate(VARIANTS) for copy in "ab"]
+    text = json.dumps(bundle(patient(), *made)).replace("Infinity", "1e400").encode()
+    quick: list[bool] = []
+    read = PlainObservations.read
+
+    def counted(self: Any, *given: Any) -> Any:
+        found = read(self, *given)
+        quick.append(found is not None)
+        return found
+
+    def timelines() -> Any:
+        from aris.records.fhir.assembling import Assembly
+        from aris.records.fhir.json_parts import parts_of
+
+        assembly = Assembly()
+        assembly.add(parts_of(text, "b"))
+        return assembly.timelines(("b",))
+
+    monkeypatch.setattr(PlainObservations, "read", counted)
+    fast = timelines()
+    monkeypatch.setattr(PlainObservations, "read", lambda *_: None)
+    assert fast == timelines()
+    assert 15 < sum(quick) < len(quick) - 20
 
 
 @pytest.mark.data

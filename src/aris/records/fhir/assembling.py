@@ -12,6 +12,7 @@ from aris.records.fhir.json_parts import Page, Part
 from aris.records.fhir.resources.converters import ADMINISTRATIVE, SUPPORTING, listed, readers
 from aris.records.fhir.resources.fields import Fields, Resource, good_id, one_line
 from aris.records.fhir.resources.people import patient, same_person
+from aris.records.fhir.resources.plain_observations import PlainObservations
 from aris.records.fhir.resources.versions import other_version
 from aris.records.timeline import Timeline, version_key
 from aris.records.types import (
@@ -102,17 +103,20 @@ class Assembly:
                 first, more = self.problems[0], len(self.problems) - 1
                 raise RecordError(f"{first}" + (f" (and {more} more problems)" if more else ""))
             raise RecordError(f"{_named(sources)}: there is no FHIR resource in it")
-        fields = Fields(self.resolve, self.problems)
         # Nothing here is a cycle, and the collector would look at every fact again and again: a third of the time.
         collecting = gc.isenabled()
         gc.disable()
         try:
-            patients, same = self._patients(fields)
-            records, outcomes, strange = self._convert(fields)
+            return self._timelines(sources)
         finally:
             if collecting:
                 gc.enable()
-        if strange and len(strange) * 2 >= len(strange) + len(records):
+
+    def _timelines(self, sources: tuple[str, ...]) -> list[Timeline]:
+        fields = Fields(self.resolve, self.problems)
+        patients, same = self._patients(fields)
+        records, outcomes, strange = self._convert(fields)
+        if strange and len(strange) >= len(records):
             signs = "; ".join(list(dict.fromkeys(strange))[:_HEADLINE])
             raise RecordError(f"{_named(sources)}: this is not FHIR R4 ({signs}); convert it to R4 first")
         self.problems.extend(outcomes)
@@ -165,12 +169,16 @@ class Assembly:
             return supporting[id_]
 
         by_type = readers(look_up)
+        plain = PlainObservations(f)
         records: list[Record] = []
         outcomes: list[Problem] = []
         strange: list[str] = []
         for part, id_ in zip(self.parts, self._ids, strict=True):
             kind = str(part.head.resourceType)
             if (kind in ADMINISTRATIVE and kind != "OperationOutcome") or part.deleted:
+                continue
+            if kind == "Observation" and (quick := plain.read(part.raw, id_, part.where)) is not None:
+                records.append(quick)
                 continue
             f.id = id_
             read = by_type.get(kind)

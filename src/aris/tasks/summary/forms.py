@@ -73,7 +73,7 @@ def drafts(timeline: Timeline, form: Form, moment: datetime | None, question: st
     if form == "ipass":
         return _ipass(timeline, line, active, drugs, allergies, results, recent, open_)
     if form == "discharge":
-        return _discharge(timeline, moment, reference, line, active, drugs, allergies, open_)
+        return _discharge(timeline, reference, line, active, drugs, allergies, results, recent, open_)
     asked = Statement(text=f"Asked: {question}" if question else NO_QUESTION)
     more = _family_and_social(timeline)
     return [Draft("Question", (asked,)), line, active, drugs, allergies, results, recent, more, open_]
@@ -130,14 +130,12 @@ def _ipass(timeline: Timeline, *parts: Draft) -> list[Draft]:
     ]  # fmt: skip
 
 
-def _discharge(
-    timeline: Timeline, moment: datetime | None, reference: datetime | None, line: Draft, active: Draft, drugs: Draft,
-    allergies: Draft, open_: Draft,
-) -> list[Draft]:  # fmt: skip
+def _discharge(timeline: Timeline, reference: datetime | None, *parts: Draft) -> list[Draft]:
+    line, active, drugs, allergies, results, recent, open_ = parts
     stay = events.last_stay(timeline)
     if stay is None or stay.time is None:
         none = Draft("Stay", (Statement(text="A stay is not documented in this record."),))
-        return [none, line, active, drugs, allergies, open_]
+        return [none, line, active, drugs, allergies, results, recent, open_]
     start = stay.time.start
     named = set(stay.diagnoses)
     own = [c for c in timeline.conditions if not c.negated and (c.encounter == stay.id or c.id in named)]
@@ -147,13 +145,13 @@ def _discharge(
     course = [s for s in events.events(timeline, reference, start=start, limit=30) if stay.id not in s.cites]
     course = course or [Statement(text="Events of the stay are not documented in this record.")]
     pending = gaps.pending(timeline) or [Statement(text=NO_PENDING)]
-    results = tuple(measurements.results(timeline, reference, start=start))
+    own_results = tuple(measurements.results(timeline, reference, start=start))
     return [
         Draft("Stay", (*line.statements, events.describe(stay)), "who the patient is, and why the stay was"),
         Draft("Diagnoses of the stay", tuple(diagnoses), "the diagnoses of the stay"),
         Draft("Course", tuple(course), "what happened in the stay, in order"),
         active,
-        Draft("Results of the stay", results, "results that matter, and their trend"),
+        Draft("Results of the stay", own_results, "results that matter, and their trend"),
         drugs, allergies,
         Draft("Pending", tuple(pending)),
         Draft("Follow-up", tuple(gaps.follow_up(timeline))),
