@@ -116,8 +116,8 @@ class Runner(Protocol):
         """
         ...
 
-    def copy_slot(self, source: int, target: int) -> None:
-        """Copy a sequence's rings, in order with the rest of the work."""
+    def copy_slot(self, source: int, target: int, tokens: int | None = None) -> None:
+        """Copy a sequence's rings as far as its first `tokens` wrote them, in order with the rest of the work."""
         ...
 
     def copy_block(self, source: int, target: int) -> None:
@@ -201,9 +201,9 @@ class TorchRunner:
             return nullcontext()
         return self.adapters.chosen(names, self.model.device)
 
-    def copy_slot(self, source: int, target: int) -> None:
+    def copy_slot(self, source: int, target: int, tokens: int | None = None) -> None:
         """See `Runner.copy_slot`."""
-        self.pool.copy_slot(source, target)
+        self.pool.copy_slot(source, target, tokens)
 
     def copy_block(self, source: int, target: int) -> None:
         """See `Runner.copy_block`."""
@@ -256,9 +256,9 @@ class AdapterRunner:
         """See `Runner.greedy`."""
         return self.fast.greedy(hidden, banned)
 
-    def copy_slot(self, source: int, target: int) -> None:
+    def copy_slot(self, source: int, target: int, tokens: int | None = None) -> None:
         """See `Runner.copy_slot`."""
-        self.fast.copy_slot(source, target)
+        self.fast.copy_slot(source, target, tokens)
 
     def copy_block(self, source: int, target: int) -> None:
         """See `Runner.copy_block`."""
