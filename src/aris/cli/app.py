@@ -8,6 +8,7 @@ import typer
 
 from aris import __version__
 from aris.cli import (
+    apart,
     ask,
     bench,
     calibrate,
@@ -82,6 +83,8 @@ app.command()(serve.serve)
 app.command()(bench.bench)
 app.add_typer(models.app, name="models")
 app.add_typer(tune.app, name="tune")
+node.app.command()(apart.apart)
+node.app.command()(apart.resolve)
 app.add_typer(node.app, name="node")
 
 

@@ -339,7 +339,8 @@ def studies(
     if apart:
         note(
             f"! {sum(row['NumberOfStudyRelatedInstances'] for row in apart)} objects are kept apart: they name another "
-            "patient than the study of their UIDs does, and no search or retrieval of that study gives them out"
+            "patient than the study of their UIDs does, and no search or retrieval of that study gives them out; "
+            "see `aris node apart`"
         )
 
 
