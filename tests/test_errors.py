@@ -32,7 +32,7 @@ def test_a_fault_of_our_own_stays_one(name: str) -> None:
 
 
 def test_the_store_tells_its_own_faults_from_a_missing_package() -> None:
-    from aris.cli import node
+    from aris.cli.exchange import node
 
     with pytest.raises(ExchangeError, match=r"alembic is not installed.*pip install"), node._store_installed():
         raise ModuleNotFoundError("No module named 'alembic'", name="alembic")
@@ -53,8 +53,9 @@ class Without:
 
 @pytest.mark.parametrize("package", ["highdicom", "pynetdicom", "fpdf"])
 def test_a_document_names_the_package_that_it_lacks(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from aris.exchange import peers, sr
-    from aris.exchange.pdf import pdf
+    from aris.exchange.documents import sr
+    from aris.exchange.documents.pdf import pdf
+    from aris.exchange.node import peers
 
     for name in [each for each in sys.modules if each.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from aris.cli.options import DefaultName
+from aris.cli.options.shared.shared import DefaultName
 from aris.cli.outcome import servers_are_off
 from aris.cli.terminal import note, working
 from aris.errors import ModelError
 
 if TYPE_CHECKING:
-    from aris.backends import Backend, GenerationOptions
-    from aris.backends.resident import Wanted
-    from aris.tasks.calibration import Calibration
+    from aris.backends import Backend
+    from aris.backends.resident.address.address import Wanted
+    from aris.checkpoints.registry import ModelSpec
+    from aris.tasks.calibration.answers.answers import Calibration
 
 _KEY = "ARIS_BACKEND_API_KEY"
 
@@ -60,8 +61,15 @@ class Session:
         self._remote_model = None if isinstance(model, DefaultName) else str(model)
 
     @property
+    def spec(self) -> ModelSpec | None:
+        """Return what is known of the model by its name, without loading it; None if nothing is."""
+        from aris.checkpoints.registry import find
+
+        return find(self.name)
+
+    @property
     def remote(self) -> bool:
-        """Whether the model runs at an endpoint."""
+        """Return whether the model runs at an endpoint."""
         return self._url is not None
 
     @property
@@ -73,7 +81,7 @@ class Session:
         """
         if self._backend is None and self._url is not None:
             with working(f"asking {self._url}"):
-                from aris.backends.remote import RemoteBackend
+                from aris.backends.remote.backend.backend import RemoteBackend
 
                 self._backend = RemoteBackend(self._url, self._remote_model, os.environ.get(_KEY))
         elif self._backend is None:
@@ -84,7 +92,7 @@ class Session:
     @property
     def wanted(self) -> Wanted:
         """The model with its settings, as a resident server compares them."""
-        from aris.backends.resident import Wanted
+        from aris.backends.resident.address.address import Wanted
 
         return Wanted(str(self.name), self._dtype, self._device, self._adapter, self._quantize, self._mmproj)
 
@@ -105,35 +113,35 @@ class Session:
 
     def _may_be_served(self) -> bool:
         """Whether a server that runs already may have the model: none is asked yet."""
-        from aris.backends import resident
+        from aris.backends.resident.address import address
 
         if self._here or self._adapters or servers_are_off():
             return False
-        named = os.environ.get(resident.ENVIRONMENT, "")
-        return not resident.is_off(named) and (resident.is_url(named) or bool(resident.sockets()))
+        named = os.environ.get(address.ENVIRONMENT, "")
+        return not address.is_off(named) and (address.is_url(named) or bool(address.sockets()))
 
     def _served(self) -> Backend | None:
         """The same model in a server that runs already: `ARIS_SERVER`, or the user's own resident one; None if none."""
-        from aris.backends import resident
+        from aris.backends.resident.address import address
 
-        named = os.environ.get(resident.ENVIRONMENT, "")
+        named = os.environ.get(address.ENVIRONMENT, "")
         if not self._may_be_served():
             return None
-        if not resident.is_url(named):
-            from aris.backends.served import find_server
+        if not address.is_url(named):
+            from aris.backends.resident.address.backend import find_server
 
             return find_server(self.wanted, self._load)
         own = any((self._adapter, self._quantize, self._mmproj))
         plain = not own and (self._dtype, self._device) == ("auto", "auto")
         if not plain or self._gradients:
             return None
-        from aris.backends.remote import RemoteBackend
+        from aris.backends.remote.backend.backend import RemoteBackend
 
         try:
             return RemoteBackend(named.strip(), str(self.name), os.environ.get(_KEY), retries=0)
         except ModelError as error:
             if "cannot be reached" not in str(error):  # a wrong key or model is the user's to know
-                note(f"{resident.ENVIRONMENT}: {error}; the model is loaded here")
+                note(f"{address.ENVIRONMENT}: {error}; the model is loaded here")
             return None
 
     def calibration(self, path: Path | None) -> Calibration | None:
@@ -146,31 +154,14 @@ class Session:
             return None
         if self._calibration is None:
             from aris.tasks import load_calibration
-            from aris.tasks.prompts import FINDING_QUESTION
+            from aris.tasks.text.prompts import FINDING_QUESTION
 
             self._calibration = load_calibration(path, self.backend.name, FINDING_QUESTION, self.backend.changes)
         return self._calibration
 
     @property
     def caution(self) -> str:
-        """What must stand under everything that this model writes."""
+        """Return the caution that must stand under everything that this model writes."""
         from aris.tasks.scope import caution
 
         return caution(self.backend)
-
-
-def generation_options(
-    *, temperature: float, top_k: int, top_p: float, min_p: float, seed: int | None, max_tokens: int | None = None,
-    thinking: bool = False,
-) -> GenerationOptions:  # fmt: skip
-    """The options of the command line as the backend takes them."""
-    from aris.backends import GenerationOptions
-
-    options = GenerationOptions(
-        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, thinking=thinking
-    )
-    if max_tokens is None:
-        return options
-    from dataclasses import replace
-
-    return replace(options, max_tokens=max_tokens)

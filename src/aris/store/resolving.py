@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from aris.errors import StoreError
-from aris.imaging.patients import Patient
+from aris.imaging.dicom.patients import Patient
 from aris.store.schema import ApartRow, CopyRow, InstanceRow, SeriesRow, StudyRow
 
 # Gives an object its place: (digest, size, source, received), and whose it is to be kept apart, or None.
