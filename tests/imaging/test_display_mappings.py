@@ -13,7 +13,6 @@ import httpx2
 import numpy as np
 import pydicom
 import pytest
-from aris.imaging.synthetic.series.series import Geometry, write_series
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -22,6 +21,7 @@ import bad_files
 from aris.errors import ImageError
 from aris.exchange.dicomweb.rendering import Rendering, render
 from aris.imaging import find_studies, read_film, read_stills, read_volume, read_volumes, volume_images
+from aris.imaging.synthetic.series import Geometry, write_series
 from aris.imaging.volumes.slices import mosaic_tiles
 from aris.service.dicomweb import DicomwebServer, DicomwebSettings
 from aris.store.store import Store

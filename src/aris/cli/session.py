@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from aris.cli.options.shared.shared import DefaultName
+from aris.cli.options.shared import DefaultName
 from aris.cli.outcome import servers_are_off
 from aris.cli.terminal import note, working
 from aris.errors import ModelError
 
 if TYPE_CHECKING:
     from aris.backends import Backend
-    from aris.backends.resident.address.address import Wanted
+    from aris.backends.resident.address import Wanted
     from aris.checkpoints.registry import ModelSpec
-    from aris.tasks.calibration.answers.answers import Calibration
+    from aris.tasks.calibration.answers import Calibration
 
 _KEY = "ARIS_BACKEND_API_KEY"
 
@@ -81,7 +81,7 @@ class Session:
         """
         if self._backend is None and self._url is not None:
             with working(f"asking {self._url}"):
-                from aris.backends.remote.backend.backend import RemoteBackend
+                from aris.backends.remote.backend import RemoteBackend
 
                 self._backend = RemoteBackend(self._url, self._remote_model, os.environ.get(_KEY))
         elif self._backend is None:
@@ -92,7 +92,7 @@ class Session:
     @property
     def wanted(self) -> Wanted:
         """The model with its settings, as a resident server compares them."""
-        from aris.backends.resident.address.address import Wanted
+        from aris.backends.resident.address import Wanted
 
         return Wanted(str(self.name), self._dtype, self._device, self._adapter, self._quantize, self._mmproj)
 
@@ -113,7 +113,7 @@ class Session:
 
     def _may_be_served(self) -> bool:
         """Whether a server that runs already may have the model: none is asked yet."""
-        from aris.backends.resident.address import address
+        from aris.backends.resident import address
 
         if self._here or self._adapters or servers_are_off():
             return False
@@ -122,20 +122,20 @@ class Session:
 
     def _served(self) -> Backend | None:
         """The same model in a server that runs already: `ARIS_SERVER`, or the user's own resident one; None if none."""
-        from aris.backends.resident.address import address
+        from aris.backends.resident import address
 
         named = os.environ.get(address.ENVIRONMENT, "")
         if not self._may_be_served():
             return None
         if not address.is_url(named):
-            from aris.backends.resident.address.backend import find_server
+            from aris.backends.resident.backend import find_server
 
             return find_server(self.wanted, self._load)
         own = any((self._adapter, self._quantize, self._mmproj))
         plain = not own and (self._dtype, self._device) == ("auto", "auto")
         if not plain or self._gradients:
             return None
-        from aris.backends.remote.backend.backend import RemoteBackend
+        from aris.backends.remote.backend import RemoteBackend
 
         try:
             return RemoteBackend(named.strip(), str(self.name), os.environ.get(_KEY), retries=0)
