@@ -51,7 +51,11 @@ def test_without_torch_nothing_is_opened() -> None:
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_the_collector_is_as_it_was_also_after_an_error(on: bool) -> None:
+def test_the_collector_is_as_it_was_also_after_an_error(on: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", sys)
+    with without_collector():  # there is nothing to wait for
+        assert gc.isenabled()
+    monkeypatch.delitem(sys.modules, "torch")
     was = gc.isenabled()
     (gc.enable if on else gc.disable)()
     try:

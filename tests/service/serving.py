@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import faulthandler
 import io
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -62,6 +64,8 @@ def serving(backend: NativeBackend, **changes: Any) -> Iterator[Served]:
     finally:
         server.should_exit = True
         thread.join(100)
+        if thread.is_alive():
+            faulthandler.dump_traceback(sys.__stderr__)  # where its threads are
         assert not thread.is_alive(), "the server did not stop"
 
 

@@ -46,7 +46,13 @@ def _open(library: bytes) -> None:
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Let imports make their objects without the garbage collector, and keep it away from those afterwards."""
+    """Let PyTorch's import make its objects without the garbage collector, and keep it away from those afterwards.
+
+    Where PyTorch is there already, nothing is done.
+    """
+    if "torch" in sys.modules:
+        yield
+        return
     was = gc.isenabled()
     gc.disable()
     try:
