@@ -115,16 +115,10 @@ def _history(database: Path) -> dict[str, tuple[int, str, datetime | None]]:
             with suppress(sqlite3.Error), closing(sqlite3.connect(database)) as old:
                 # Row by row: a damaged file gives what lies before the damage.
                 found = old.execute(f"SELECT digest, source, received_at FROM {table} ORDER BY id")
-<<<<<<< HEAD
                 rows.extend((*row, table == "apart") for row in found if all(isinstance(each, str) for each in row))
     # What was kept apart comes last: whose a study is may have been said by a person (`Store.resolve`).
     rows.sort(key=lambda row: (row[3], row[2]))
-    return {digest: (place, source[:64], _moment(at)) for place, (digest, source, at, _) in enumerate(rows)}
-=======
-                rows.extend(row for row in found if all(isinstance(each, str) for each in row))
-    rows.sort(key=lambda row: row[2])
-    return {digest: (location, source[:64], _moment(at)) for location, (digest, source, at) in enumerate(rows)}
->>>>>>> main
+    return {digest: (location, source[:64], _moment(at)) for location, (digest, source, at, _) in enumerate(rows)}
 
 
 def _moment(text: str) -> datetime | None:
