@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from aris.errors import StoreError
+from aris.private import make_folder
 from aris.store.files import FileStore
 from aris.store.objects import ObjectError, identity, parse_file
-from aris.store.private import claim, make_folder
+from aris.store.private import claim
 from aris.store.store import DATABASE, INDEXED, OBJECTS, Store
 
 
