@@ -24,7 +24,8 @@ _OFTEN = re.compile(
     r"(?P<per>day|daily|week|weekly|month|monthly)"
     r"|every (?P<hours>\d{1,2})(?:\s?-\s?\d{1,2})? ?h(?:ours?|rs?)?|q ?(?P<q>\d{1,2}) ?h(?:ours?|rs?)?"
     r"|every (?:other|second) (?P<other>day)"
-    r"|(?P<plain>daily|weekly|monthly|nightly|hourly|bid|b\.i\.d\.?|tid|t\.i\.d\.?|qid|q\.i\.d\.?|qd|every day|each day|every week|every morning|every evening|every night))(?![\w])",
+    r"|(?P<plain>daily|weekly|monthly|nightly|hourly|bid|b\.i\.d\.?|tid|t\.i\.d\.?|qid|q\.i\.d\.?|qd"
+    r"|every day|each day|every week|every morning|every evening|every night))(?!\w)",
     re.IGNORECASE,
 )
 _TIMES = {"once": 1, "twice": 2, "thrice": 3, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
