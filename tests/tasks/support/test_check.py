@@ -194,7 +194,7 @@ def test_sources_that_are_not_there(evidence: Evidence) -> None:
 
 
 def test_nothing_that_could_be_checked_is_not_passed(evidence: Evidence) -> None:
-    for text in ("", "The patient.", "See below.", "x" * 5000):
+    for text in ("", "The patient.", "See below.", "x" * 5000, "potassium 6.1 " * 280, "9" * 400):
         assert check(text, [IDS["htn"]], evidence).outcome == "not checkable"
 
 

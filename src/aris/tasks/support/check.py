@@ -39,6 +39,7 @@ _MALE = frozenset(("he", "male", "man", "boy", "mr", "gentleman"))
 _TITLES = frozenset(("mr", "mrs", "ms", "patient", "named", "name"))
 _RELATIVES = frozenset(("mother", "father", "brother", "sister", "wife", "husband", "son", "daughter", "family"))
 _CITATION = re.compile(r"\[[^\[\]\n]{0,300}\]")
+_MOST = 100  # numbers, dates and names of a statement
 _AROUND = 40
 _BORN = re.compile(r"\b(?:born|birth|dob)\W+(?:\w+\W+){0,2}\Z", re.IGNORECASE)
 _DIED = re.compile(r"\b(?:died|death|deceased)\W+(?:\w+\W+){0,2}\Z", re.IGNORECASE)
@@ -76,6 +77,9 @@ def check(text: str, cited: Iterable[str], evidence: Evidence, *, now: datetime 
         )
         return verdict([too_long], 0)
     statement = read(text, evidence)
+    if len(statement.numbers) + len(statement.dates) + len(statement.mentions) > _MOST:
+        too_many = Reason("not checkable", "word", "", 0, 0, "it says too much for one statement: cite sentence by sentence")
+        return verdict([too_many], 0)
     if _ABSENT.search(text):
         return _absent(statement, evidence)
     reasons, facts = _sources(cited, evidence)
