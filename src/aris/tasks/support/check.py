@@ -78,7 +78,7 @@ def check(text: str, cited: Iterable[str], evidence: Evidence, *, now: datetime 
         return verdict([too_long], 0)
     statement = read(text, evidence)
     if len(statement.numbers) + len(statement.dates) + len(statement.mentions) > _MOST:
-        too_many = Reason("not checkable", "word", "", 0, 0, "it says too much for one statement: cite sentence by sentence")
+        too_many = Reason("not checkable", "word", "", 0, 0, "it says too much for one statement")
         return verdict([too_many], 0)
     if _ABSENT.search(text):
         return _absent(statement, evidence)
