@@ -118,6 +118,18 @@ def test_contradictions_and_missing_values_are_open_questions() -> None:
     assert "Result not final (preliminary): Potassium, on 2020-01-01: 2 mg/dL" in told
 
 
+def test_what_contradicts_itself_is_not_told_as_active() -> None:
+    course = {"timing": {"repeat": {"boundsPeriod": {"start": "2019-05-06", "end": "2019-05-16"}}}}
+    found = summarize(timeline_of([
+        patient(), condition("1", "Pneumonia", abatementDateTime="2015-04-01"),
+        request("1", "Amoxicillin", dosageInstruction=[course]),
+    ]))  # fmt: skip
+    assert section(found, "Active problems") == [
+        "Pneumonia, noted 2015-03-02: said to be active, and also to have ended (2015-04-01)"
+    ]
+    assert section(found, "Medications") == ["Amoxicillin: active order of 2019-05-06; until 2019-05-16"]
+
+
 def test_what_was_given_and_what_was_not() -> None:
     given = {"resourceType": "MedicationAdministration", "subject": {"reference": "Patient/p"},
              "medicationCodeableConcept": {"text": "Heparin"}}  # fmt: skip

@@ -61,6 +61,8 @@ def _current(group: list[Medication], later: Medication | None) -> Statement:
         parts.append(newest.dosage)
     elif newest.as_needed:
         parts.append("as needed")
+    if newest.end is not None:
+        parts.append(f"until {stamp(newest.end)}")
     if newest.reasons:
         parts.append("for " + ", ".join(name_of(r) for r in newest.reasons))
     cites = (newest.id, *(m.id for m in group[1:] if m.role != newest.role))
