@@ -27,7 +27,7 @@ from sklearn.metrics import roc_auc_score
 from aris.checkpoints import load_model
 from aris.prompting import Image, user
 from aris.tuning.checkpointing import Curve
-from aris.tuning.data.rows import Row, tokenize
+from aris.tuning.data.examples import Example, tokenize
 from aris.tuning.nano.calibrate import Scorer
 from aris.tuning.nano.corpus import DRAFT_PROMPT, FINDING_QUESTION
 from aris.tuning.nano.films import FilmBank, load_films
@@ -99,7 +99,7 @@ def preference(nano: Nano, rows: list[dict[str, Any]]) -> np.ndarray:
         soft = model.encode_images(pixels.to(model.device))
         sums = []
         for answer in (row["chosen"], row["rejected"]):
-            made = tokenize(Row("pair", text["text"], answer, 0), nano.prompts, 10**9)
+            made = tokenize(Example("pair", text["text"], answer, 0), nano.prompts, 10**9)
             assert made is not None
             ids = torch.tensor([made.token_ids], device=model.device)
             logits = model.logits(model.hidden_states(ids, soft)[0, made.answer_start - 1 : -1]).float()

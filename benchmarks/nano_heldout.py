@@ -24,10 +24,10 @@ from aris.engine import Engine
 from aris.model import MedGemma
 from aris.prompting import ImageProcessor, PromptProcessor, Tokenizer, user
 from aris.prompting.messages import Image
-from aris.tuning.data.rows import Row, tokenize
+from aris.tuning.data.examples import Example, tokenize
 from aris.tuning.nano import negatives
 from aris.tuning.nano.calibrate import Scorer
-from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION, gate_pictures, pubmedqa_prompt
+from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION, gate_images, pubmedqa_prompt
 from aris.tuning.nano.films import load_films
 from nano_baselines import baseline_scores, bootstrap_auc, interval
 
@@ -75,13 +75,13 @@ def chest(scorer: Scorer, calibration: dict[str, float], data: Path, kept: Path)
 
 def other_pictures(scorer: Scorer, gate: dict[str, float], finding: dict[str, float], data: Path) -> dict[str, Any]:
     """100 pictures that are not chest films: unseen kinds, fresh noise and blanks, tissue, other radiology."""
-    made = negatives.pictures(negatives.HELD_OUT, 32, seed=101) + negatives.pictures(negatives.TRAINING, 27, seed=102)
+    made = negatives.generate(negatives.HELD_OUT, 32, seed=101) + negatives.generate(negatives.TRAINING, 27, seed=102)
     tissue = []
     for path in sorted((data / "histology_tiles").rglob("*.*")):
         if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif"):
             with PILImage.open(path) as image:
                 tissue.append(np.asarray(image.convert("L").resize((224, 224))))
-    pictures, films = gate_pictures(data, "test", seed=103)
+    pictures, films = gate_images(data, "test", seed=103)
     others = [p.numpy() for p, film in zip(pictures, films, strict=True) if not film][: 100 - len(made) - len(tissue)]
     everything = torch.from_numpy(np.stack([*made, *tissue, *others]))
     opens = _probability(scorer(everything, GATE_QUESTION), gate) >= gate["threshold"]
@@ -147,7 +147,7 @@ def medquad(engine: Engine, prompts: PromptProcessor, data: Path, count: int = 3
         items = [item for line in file if (item := json.loads(line))["split"] == "test"]
     total, tokens = 0.0, 0
     for item in items[:: max(1, len(items) // count)][:count]:
-        row = tokenize(Row("medquad", item["question"].strip(), item["answer"].strip()), prompts, 10**9)
+        row = tokenize(Example("medquad", item["question"].strip(), item["answer"].strip()), prompts, 10**9)
         assert row is not None
         ids = row.token_ids[: row.answer_start + 120]
         logprobs = engine.logprobs(ids)[row.answer_start - 1 :]

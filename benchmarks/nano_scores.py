@@ -19,7 +19,7 @@ from PIL import Image as PILImage
 from aris.checkpoints import Checkpoint, load_model, open_nano
 from aris.prompting import ImageProcessor, PromptProcessor, Tokenizer, user
 from aris.prompting.messages import Image
-from aris.tuning.data.rows import Row, tokenize
+from aris.tuning.data.examples import Example, tokenize
 from aris.tuning.nano.calibrate import Scorer
 from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION, pubmedqa_prompt, study_prompt
 from aris.tuning.nano.films import load_films
@@ -75,7 +75,7 @@ class Nano:
         return out
 
     @torch.inference_mode()
-    def answers(self, rows: Sequence[Row], most: int, batch: int = 16) -> tuple[Floats, Floats]:
+    def answers(self, rows: Sequence[Example], most: int, batch: int = 16) -> tuple[Floats, Floats]:
         """Sum of the negative log-probabilities of each answer's first `most` tokens (N,), and how many (N,)."""
         made = [tokenize(row, self.prompts, 10**9) for row in rows]
         sums, counts = np.zeros(len(rows)), np.zeros(len(rows))
@@ -123,7 +123,7 @@ def pubmedqa_questions(data: Path, split: str, form: str) -> list[Question]:
     ]
 
 
-def medquad_rows(data: Path, split: str) -> list[Row]:
+def medquad_rows(data: Path, split: str) -> list[Example]:
     """300 questions of a split, evenly spaced, with their whole answers."""
     with gzip.open(data / "medquad" / "medquad.jsonl.gz", "rt", encoding="utf-8") as file:
         items = [json.loads(line) for line in file]
@@ -132,7 +132,7 @@ def medquad_rows(data: Path, split: str) -> list[Row]:
     else:
         items = [item for item in items if item["split"] == "train" and _kept(f"topic {item['focus']}", 40)]
     items = items[:: max(1, len(items) // MEDQUAD_ROWS)][:MEDQUAD_ROWS]
-    return [Row("medquad", item["question"].strip(), item["answer"].strip()) for item in items]
+    return [Example("medquad", item["question"].strip(), item["answer"].strip()) for item in items]
 
 
 def _kept(group: str, one_in: int) -> bool:

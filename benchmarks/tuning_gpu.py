@@ -26,13 +26,15 @@ import torch
 from torch import nn
 
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
-from aris.tuning.data.rows import TokenRow
+from aris.tuning.data.collate import StaticBatch, static_batch
+from aris.tuning.data.examples import TokenizedExample
 from aris.tuning.data.tower_cache import TowerCache
 from aris.tuning.layers import cross_entropy
 from aris.tuning.layers.nf4 import NF4Linear
 from aris.tuning.layers.offload import HostStore
 from aris.tuning.recipe import Recipe
-from aris.tuning.steps.graphs import GraphedSteps, StaticBatch, static_batch, static_loss
+from aris.tuning.steps.graphs import GraphedSteps, static_loss
+from aris.tuning.steps.microbatches import round_up
 from aris.tuning.trainable import make_optimizer, prepare
 
 IMAGE, BEGIN, END = 262_144, 255_999, 256_000
@@ -98,12 +100,16 @@ def random_model(config: MedGemmaConfig, nf4: bool, device: torch.device) -> Med
     return model.eval()
 
 
-def row(image: bool, tokens: int, answer: int) -> TokenRow:
+def row(image: bool, tokens: int, answer: int) -> TokenizedExample:
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(1000, 200_000, (tokens,), generator=generator).tolist()
     if image:
         ids[4:262] = [BEGIN, *[IMAGE] * 256, END]
-    return TokenRow("t", ids, tokens - answer, 0 if image else None)
+    return TokenizedExample("t", ids, tokens - answer, 0 if image else None)
+
+
+def round_both_up(tokens: int, answers: int) -> tuple[int, int]:
+    return round_up(tokens), round_up(answers)
 
 
 def cached_features(model: MedGemma, pixels: torch.Tensor, folder: Path) -> TowerCache:
@@ -125,7 +131,7 @@ def ours(case: str, device: torch.device) -> Callable[[], float]:
     if method.endswith("-wholelogits"):
         cross_entropy.CHUNK_BYTES = 1 << 40
     recipe = Recipe(
-        seed=0, steps=100, rows_per_step=1, most_tokens=tokens, max_tokens=tokens, learning_rate=1e-4,
+        seed=0, steps=100, batch_size=1, max_tokens_per_microbatch=tokens, max_tokens=tokens, learning_rate=1e-4,
         tower_learning_rate=0, warmup_steps=1, weight_decay=0.0, clip_norm=1.0, lora_r=16, lora_alpha=16,
         augment_strength=0, evaluate_every=100, save_every=100, mixture={}, method=method.split("-")[0],
         projector=False, checkpointing=not method.endswith("-keep"), optimizer="adamw" if method.endswith("-adamw32") else "adamw8bit",
@@ -145,7 +151,7 @@ def ours(case: str, device: torch.device) -> Callable[[], float]:
 
     def batch() -> StaticBatch:
         seen = pixels if cache is None else cache(torch.zeros(1, dtype=torch.int64))
-        return static_batch([row(image, tokens, answer)], 1.0, packed=False, image_token=IMAGE, pixels=seen)
+        return static_batch([row(image, tokens, answer)], 1.0, round_both_up, packed=False, image_token=IMAGE, pixels=seen)
 
     def loss(batch: StaticBatch) -> torch.Tensor:
         with torch.autocast(device.type, torch.bfloat16):

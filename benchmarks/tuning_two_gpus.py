@@ -24,10 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import torch
 
 from aris.tuning.checkpointing import Curve
-from aris.tuning.data.rows import TokenRow
+from aris.tuning.data.examples import TokenizedExample
 from aris.tuning.distributed import join, leave, shard
-from aris.tuning.loop import Loop, Pictures
+from aris.tuning.loop import Loop
 from aris.tuning.recipe import Recipe
+from aris.tuning.steps.forward import TrainingImages
 from aris.tuning.trainable import prepare
 from tuning_gpu import BEGIN, END, GIB, IMAGE, random_model, shape
 
@@ -40,21 +41,21 @@ CASES: dict[str, dict[str, Any]] = {
 PICTURES = 8
 
 
-def rows(count: int, soft: int, seed: int) -> list[TokenRow]:
+def rows(count: int, soft: int, seed: int) -> list[TokenizedExample]:
     """Random words after an image; of one length, so that graphs are recorded in the first steps and not later."""
     generator = torch.Generator().manual_seed(seed)
     made = []
     for number in range(count):
         ids = torch.randint(1000, 200_000, (1000,), generator=generator).tolist()
         ids[4 : 6 + soft] = [BEGIN, *[IMAGE] * soft, END]
-        made.append(TokenRow("t", ids, 744, number % PICTURES))
+        made.append(TokenizedExample("t", ids, 744, number % PICTURES))
     return made
 
 
 def child(case: str, name: str, steps: int, out: Path) -> None:
     # At ten times this rate QLoRA on random weights does not even repeat itself: cuDNN's backward adds in changing order.
     recipe = Recipe(
-        seed=0, steps=steps, rows_per_step=8, most_tokens=4096, max_tokens=1024, learning_rate=1e-4,
+        seed=0, steps=steps, batch_size=8, max_tokens_per_microbatch=4096, max_tokens=1024, learning_rate=1e-4,
         tower_learning_rate=0, warmup_steps=2, weight_decay=0.0, clip_norm=1.0, lora_r=16, lora_alpha=16,
         augment_strength=0, evaluate_every=steps, save_every=10 * steps, mixture={"t": 1.0}, projector=False,
         checkpointing=True, **CASES[case],
@@ -69,7 +70,7 @@ def child(case: str, name: str, steps: int, out: Path) -> None:
         return (films.to(device).float() / 127.5 - 1).permute(0, 3, 1, 2)
 
     soft = model.config.mm_tokens_per_image
-    pictures = Pictures(bank, lambda films, _: view(films), view)
+    pictures = TrainingImages(bank, lambda films, _: view(films), view)
     loop = Loop(model, trained, recipe, rows(32, soft, 2), rows(8, soft, 3), pictures, out, lambda line: None, team)
     times: list[tuple[float, float]] = []
     losses: list[float] = []

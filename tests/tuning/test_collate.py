@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aris.errors import DataError
-from aris.tuning.data.collate import Mixture, collate, pack
-from aris.tuning.data.rows import TokenRow
+from aris.tuning.data.collate import collate
+from aris.tuning.data.examples import TokenizedExample
+from aris.tuning.data.mixture import Mixture
+from aris.tuning.data.packing import pack
 
 
-def short(task: str, answer: int, length: int = 10) -> TokenRow:
-    return TokenRow(task, [*range(1, length - 1), answer, 106], length - 2, None)
+def short(task: str, answer: int, length: int = 10) -> TokenizedExample:
+    return TokenizedExample(task, [*range(1, length - 1), answer, 106], length - 2, None)
 
 
 ROWS = [short("yesno", 11)] * 90 + [short("yesno", 12)] * 10 + [short("essay", i, 300) for i in range(200, 220)]
@@ -81,12 +83,12 @@ def test_a_row_longer_than_the_budget_stands_alone() -> None:
 
 def test_padding_and_places() -> None:
     rows = [
-        TokenRow("a", [5, 6, 7], 2, 4, weight=2.0),
-        TokenRow("b", [1, 2, 3, 4, 8, 9], 1, 7, ((1, 2), (4, 6)), (7, 1)),
+        TokenizedExample("a", [5, 6, 7], 2, 4, weight=2.0),
+        TokenizedExample("b", [1, 2, 3, 4, 8, 9], 1, 7, ((1, 2), (4, 6)), (7, 1)),
     ]
     batch = collate(rows)
     assert batch.token_ids.tolist() == [[5, 6, 7, 0, 0, 0], [1, 2, 3, 4, 8, 9]]
     assert batch.row_index.tolist() == [0, 1, 1, 1]
     assert batch.token_index.tolist() == [1, 0, 3, 4]
     assert batch.targets.tolist() == [7, 2, 8, 9]
-    assert batch.pictures.tolist() == [4, 7, 1] and batch.weights.tolist() == [2.0, 1.0]
+    assert batch.images.tolist() == [4, 7, 1] and batch.weights.tolist() == [2.0, 1.0]

@@ -9,8 +9,8 @@ from tiny_training import IMAGE, SOFT, tiny_loop, tiny_model, tiny_recipe
 
 from aris.tuning.checkpointing import Curve
 from aris.tuning.data.collate import collate
-from aris.tuning.data.rows import TokenRow
-from aris.tuning.trainable import answer_losses, prepare, row_means
+from aris.tuning.data.examples import TokenizedExample
+from aris.tuning.trainable import answer_losses, example_means, prepare
 
 
 def test_packed_rows_have_their_own_losses_and_gradients() -> None:
@@ -18,10 +18,10 @@ def test_packed_rows_have_their_own_losses_and_gradients() -> None:
     rows = []
     for number, length in enumerate((30, 9, 45, 21)):  # the window is 16
         ids = torch.randint(5, 120, (length,), generator=generator).tolist()
-        pictures = (number, number + 4) if number % 2 == 0 else ()
-        for place, _ in enumerate(pictures):
+        images = (number, number + 4) if number % 2 == 0 else ()
+        for place, _ in enumerate(images):
             ids[2 + place * 7 : 2 + place * 7 + SOFT] = [IMAGE] * SOFT
-        rows.append(TokenRow("t", ids, length - 5, None, ((length - 5, length),), pictures, weight=1.0 + number))
+        rows.append(TokenizedExample("t", ids, length - 5, None, ((length - 5, length),), images, weight=1.0 + number))
     pixels = torch.randn(8, 3, 16, 16, generator=generator)
     model = tiny_model()
     trained = prepare(model, tiny_recipe())
@@ -33,11 +33,11 @@ def test_packed_rows_have_their_own_losses_and_gradients() -> None:
     for packed in (False, True):
         batch = collate(rows, packed=packed)
         assert batch.token_ids.shape == ((1, 105) if packed else (4, 45))
-        means = row_means(answer_losses(model, batch, pixels[batch.pictures], train_tower=True)[0], batch)
+        means = example_means(answer_losses(model, batch, pixels[batch.images], train_tower=True)[0], batch)
         gradients = torch.autograd.grad((means * batch.weights).sum(), list(trained.values()), allow_unused=True)
         found.append((means.detach(), [g for g in gradients if g is not None]))
     alone = [
-        row_means(answer_losses(model, collate([row]), pixels[list(row.pictures)] if row.pictures else None)[0],
+        example_means(answer_losses(model, collate([row]), pixels[list(row.images)] if row.images else None)[0],
                   collate([row])).detach() for row in rows
     ]  # fmt: skip
     torch.testing.assert_close(found[1][0], torch.cat(alone), rtol=1e-4, atol=1e-5)

@@ -34,7 +34,7 @@ def values(**changes: Any) -> dict[str, Any]:
         ({"mixture": {"bright": "much"}}, "mixture of bright must be a number"),
         ({"balanced": "bright"}, "balanced must be a list"),
         ({"precision": "fp16"}, "use 'bf16' or 'fp32'"),
-        ({"max_tokens": 9999}, "max_tokens is above most_tokens"),
+        ({"max_tokens": 9999}, "max_tokens is above max_tokens_per_microbatch"),
     ],
 )
 def test_a_bad_setting_is_named(changes: dict[str, Any], reason: str) -> None:

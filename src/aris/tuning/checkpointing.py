@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aris.checkpoints.writing import write_whole
 from aris.errors import DataError
-from aris.tuning.distributed import like
+from aris.tuning.distributed import shard_like
 
 LOCK = ".lock"
 LOCK_WAIT_S = 10.0  # a run that was killed gives its memory back first, and then its lock
@@ -129,7 +129,7 @@ def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor], pa
         raise DataError(f"{path}: its weights are not those of this model; give another --out, or delete it")
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(like(values[name], parameter))
+            parameter.copy_(shard_like(values[name], parameter))
 
 
 class Curve:

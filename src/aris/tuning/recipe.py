@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aris.errors import DataError
 from aris.tuning.data.image_folders import Labels
-from aris.tuning.evaluation.metrics import ALWAYS, METRICS, PREFERENCE
+from aris.tuning.metrics import ALWAYS, METRICS, PREFERENCE
 
 ANY_TASK = "*"
+# Settings that had another name; the old ones are still read.
+RENAMED = {"rows_per_step": "batch_size", "most_tokens": "max_tokens_per_microbatch"}
 _CHOICES = {
     "precision": ("bf16", "fp32"),
     "method": ("lora", "qlora", "full"),
@@ -28,8 +31,8 @@ class Recipe:
     Attributes:
         seed: of every random number.
         steps, warmup_steps: of the optimizer.
-        rows_per_step: rows drawn for a step, by the mixture.
-        most_tokens: padded tokens in memory at once; a step is cut into parts of at most this size.
+        batch_size: rows drawn for a step, by the mixture.
+        max_tokens_per_microbatch: padded tokens in memory at once; a step is cut into parts of at most this size.
         max_tokens: longer rows are left out.
         learning_rate: peak, of the adapters and the projector.
         tower_learning_rate: peak, of the vision tower; 0 leaves it frozen.
@@ -70,8 +73,8 @@ class Recipe:
 
     seed: int
     steps: int
-    rows_per_step: int
-    most_tokens: int
+    batch_size: int
+    max_tokens_per_microbatch: int
     max_tokens: int
     learning_rate: float
     tower_learning_rate: float
@@ -113,7 +116,7 @@ class Recipe:
     offload_activations: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "rows_per_step", "most_tokens", "max_tokens", "lora_r", "evaluate_every", "save_every",
+        for name in ("steps", "batch_size", "max_tokens_per_microbatch", "max_tokens", "lora_r", "evaluate_every", "save_every",
                      "answer_tokens"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise DataError(f"recipe: {name} must be at least 1")
@@ -146,8 +149,10 @@ class Recipe:
         self._check_metrics()
         if not self.targets:
             raise DataError("recipe: targets must name a layer, or be left out for all linear ones")
-        if self.max_tokens > self.most_tokens:
-            raise DataError("recipe: max_tokens is above most_tokens, so such a row would not fit in memory")
+        if self.max_tokens > self.max_tokens_per_microbatch:
+            raise DataError(
+                "recipe: max_tokens is above max_tokens_per_microbatch, so such a row would not fit in memory"
+            )
 
     @property
     def best_measure(self) -> tuple[str, str]:
@@ -190,13 +195,17 @@ class Recipe:
             )
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """A recipe of plain values.
+    def from_dict(cls, values: dict[str, Any], note: Callable[[str], None] | None = None) -> Recipe:
+        """Build a recipe from plain values.
+
+        Args:
+            note: receives a line for each setting that is given by its old name.
 
         Raises:
-            DataError: a setting is missing, unknown, of the wrong type or out of range.
+            DataError: a setting is missing, unknown, given twice, of the wrong type or out of range.
         """
         known = {f.name: f for f in dataclasses.fields(cls)}
+        values = _renamed(values, note)
         for name in values:
             if name not in known:
                 raise DataError(f"recipe: {str(name)!r:.40} is not a setting")
@@ -209,8 +218,11 @@ class Recipe:
         return cls(**given)
 
     @classmethod
-    def from_file(cls, path: Path, **instead: Any) -> Recipe:
+    def from_file(cls, path: Path, note: Callable[[str], None] | None = None, **instead: Any) -> Recipe:
         """Read a YAML file; `instead` replaces settings of it.
+
+        Args:
+            note: as for `from_dict`.
 
         Raises:
             DataError: as `from_dict`, or the file is not there or not YAML.
@@ -225,7 +237,20 @@ class Recipe:
             raise DataError(f"{path}: not YAML; check its indentation") from None
         if not isinstance(values, dict):
             raise DataError(f"{path}: a recipe is a table of settings")
-        return cls.from_dict(values | instead)
+        return cls.from_dict(values | instead, note)
+
+
+def _renamed(values: dict[str, Any], note: Callable[[str], None] | None) -> dict[str, Any]:
+    """Return the settings by their new names."""
+    for old, new in RENAMED.items():
+        if old not in values:
+            continue
+        if new in values:
+            raise DataError(f"recipe: {new} is given twice, also by its old name {old}; leave one out")
+        values = {new if name == old else name: value for name, value in values.items()}
+        if note is not None:
+            note(f"note: the recipe's {old} is called {new} now; the old name is still read")
+    return values
 
 
 def _checked(name: str, kind: str, value: Any) -> Any:

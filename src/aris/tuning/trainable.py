@@ -21,7 +21,7 @@ from aris.tuning.layers.nf4 import quantize_for_training
 from aris.tuning.recipe import Recipe
 
 # Rows of logits over the whole vocabulary that exist at once: 1,024 of 262,144 in float32 are 1 GiB.
-_LOGIT_ROWS = 1024
+_LOGITS_AT_ONCE = 1024
 
 
 def prepare(model: MedGemma, recipe: Recipe, device: torch.device | None = None) -> dict[str, Tensor]:
@@ -104,7 +104,7 @@ def make_optimizer(trained: dict[str, Tensor], recipe: Recipe, *, sharded: bool 
 
 
 def soft_tokens(model: MedGemma, pixels: Tensor | None, *, train_tower: bool = False) -> Tensor | None:
-    """Soft tokens (P, M, W) of pictures, or None of none.
+    """Soft tokens (P, M, W) of images, or None of none.
 
     Args:
         pixels: (P, 3, S, S), or what the tower and the pooling made of them (P, M, V).
@@ -138,14 +138,14 @@ def answer_losses(
 
     Args:
         batch: on the model's device.
-        pixels: of the batch's pictures, as `soft_tokens` takes them, or None if it has none.
+        pixels: of the batch's images, as `soft_tokens` takes them, or None if it has none.
         soft: their soft tokens in place of pixels.
 
     Returns:
         Losses (K,) float32, and without gradients whether each token was the likeliest (K,) bool, else None.
 
     Raises:
-        DataError: there are pictures and the model has no tower.
+        DataError: there are images and the model has no tower.
     """
     if soft is None:
         soft = soft_tokens(model, pixels, train_tower=train_tower)
@@ -162,7 +162,7 @@ def answer_losses(
     def part_loss(states: Tensor, wanted: Tensor) -> Tensor:
         return F.cross_entropy(model.logits(states).float(), wanted, reduction="none")
 
-    for states, wanted in zip(hidden.split(_LOGIT_ROWS), targets.split(_LOGIT_ROWS), strict=True):
+    for states, wanted in zip(hidden.split(_LOGITS_AT_ONCE), targets.split(_LOGITS_AT_ONCE), strict=True):
         if learning:
             # The logits are computed again on the way back rather than kept.
             kept = torch.utils.checkpoint.checkpoint(
@@ -176,8 +176,9 @@ def answer_losses(
     return torch.cat(losses), None if learning else torch.cat(right)
 
 
-def row_means(values: Tensor, batch: Batch) -> Tensor:
-    """(K,) values of answer tokens to the mean of each row (R,): a yes counts as much as a report."""
-    rows = len(batch.weights)
-    counts = torch.bincount(batch.owner, minlength=rows).to(values.dtype)
-    return torch.zeros(rows, dtype=values.dtype, device=values.device).index_add(0, batch.owner, values) / counts
+def example_means(values: Tensor, batch: Batch) -> Tensor:
+    """Average the values (K,) of answer tokens to a mean for each example (E,): a yes counts as much as a report."""
+    size = len(batch.weights)
+    counts = torch.bincount(batch.example_index, minlength=size).to(values.dtype)
+    sums = torch.zeros(size, dtype=values.dtype, device=values.device).index_add(0, batch.example_index, values)
+    return sums / counts

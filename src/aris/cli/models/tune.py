@@ -16,7 +16,7 @@ from aris.cli.terminal import heading, note, one_line, plain, working, write, wr
 from aris.errors import DataError
 
 if TYPE_CHECKING:
-    from aris.tuning.data.check import DataReport
+    from aris.tuning.check import DataReport
 
 
 
@@ -116,8 +116,9 @@ def run(
     from aris.tuning.recipe import Recipe
     from aris.tuning.run import find_recipe, tune
 
-    instead = {} if steps is None else {"steps": steps}
-    settings = Recipe.from_file(find_recipe(recipe), **instead)
+    instead: dict[str, Any] = {} if steps is None else {"steps": steps}
+    is_main = os.environ.get("RANK", "0") == "0"  # torchrun's; one of several processes speaks
+    settings = Recipe.from_file(find_recipe(recipe), note if is_main else None, **instead)
     result = tune(
         settings,
         str(model),
@@ -127,7 +128,7 @@ def run(
         tower_cache=tower_cache,
         tensorboard=tensorboard,
     )
-    if os.environ.get("RANK", "0") == "0":  # torchrun's; one of several processes speaks
+    if is_main:
         measured = f"validation loss {result.best_loss:.5f}"
         if result.measure != "loss":
             measured = f"{result.measure} {result.best_value:.4f} (before: {result.first_value:.4f}), {measured}"
@@ -164,11 +165,11 @@ def check(
             --model medgemma-4b-it
     """
     from aris.tuning.base import open_base
-    from aris.tuning.data.check import check_data
+    from aris.tuning.check import check_data
     from aris.tuning.recipe import Recipe
     from aris.tuning.run import find_recipe
 
-    settings = None if recipe is None else Recipe.from_file(find_recipe(recipe))
+    settings = None if recipe is None else Recipe.from_file(find_recipe(recipe), note)
     if settings is not None and max_tokens is None:
         max_tokens = settings.max_tokens
     labels = None if settings is None else settings.labels

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aris.errors import DataError
-from aris.tuning.data.images import PictureBank
-from aris.tuning.data.rows import Conversation, Turn
+from aris.tuning.data.examples import Conversation, Turn
+from aris.tuning.data.images import ImageBank
 
 SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
@@ -24,13 +24,13 @@ class Labels:
         question: follows the image, as the model is asked later.
         answers: by name of folder.
         task: of the rows.
-        most_rows: as evenly from the classes as they have images; 0: all. The same ones each time, by their names.
+        max_examples: as evenly from the classes as they have images; 0: all. The same ones each time, by their names.
     """
 
     question: str
     answers: dict[str, str]
     task: str
-    most_rows: int = 0
+    max_examples: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class BadImage:
 
 
 def read_image_folder(
-    folder: Path, pictures: PictureBank, labels: Labels | None
+    folder: Path, bank: ImageBank, labels: Labels | None
 ) -> tuple[list[Conversation], list[BadImage]]:
     """The rows of the class folders in `folder`, and what is wrong, in order of name.
 
@@ -62,19 +62,19 @@ def read_image_folder(
             bad.append(BadImage(group, f"a folder that the recipe has no answer for; it has {known:.200}"))
             continue
         files = sorted(each for each in group.iterdir() if not each.name.startswith("."))
-        if labels.most_rows:
+        if labels.max_examples:
             drawn = sorted(files, key=lambda file: hashlib.sha256(file.name.encode()).digest())
-            files = sorted(drawn[: -(-labels.most_rows // len(labels.answers))])
+            files = sorted(drawn[: -(-labels.max_examples // len(labels.answers))])
         for file in files:
             if file.suffix.lower() not in SUFFIXES:
                 bad.append(BadImage(file, "not an image"))
                 continue
             try:
-                picture = pictures.add(file)
+                image = bank.add(file)
             except (OSError, ValueError) as error:
                 why = f" ({error})" if isinstance(error, OSError) and error.errno is None else ""
                 bad.append(BadImage(file, f"not a readable image{why}"))
                 continue
             answer = Turn("assistant", (labels.answers[group.name],))
-            rows.append(Conversation(labels.task, (Turn("user", (picture, labels.question)), answer)))
+            rows.append(Conversation(labels.task, (Turn("user", (image, labels.question)), answer)))
     return rows, bad

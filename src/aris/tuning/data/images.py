@@ -28,13 +28,13 @@ from aris.prompting import Image, ImageProcessor
 _OTHERS = ("BMP", "WEBP", "GIF")
 
 
-class PictureBank:
-    """Pictures of one size, each read once; an index stands for a picture in a row.
+class ImageBank:
+    """TrainingImages of one size, each read once; an index stands for a image in a row.
 
     Args:
         size: side in pixels; the aspect ratio is not kept, as in Gemma 3's image processor.
         colour: keep red, green and blue.
-        keep: keep them in memory; if not, `picture` reads one again from where it came from.
+        keep: keep them in memory; if not, `image` reads one again from where it came from.
     """
 
     def __init__(self, size: int, *, colour: bool = False, keep: bool = True) -> None:
@@ -43,13 +43,13 @@ class PictureBank:
         self._sources: list[Path | bytes] = []
         self._known: dict[Path | bytes, int] = {}
         self.digests: list[str] = []  # SHA-256 of what is kept of each
-        self.looks: list[str] = []  # SHA-256 of each at its full size
+        self.full_digests: list[str] = []  # SHA-256 of each at its full size
 
     def __len__(self) -> int:
         return len(self.digests)
 
     def add(self, source: Path | bytes) -> int:
-        """The index of the picture of a file, or of a file's contents.
+        """The index of the image of a file, or of a file's contents.
 
         Raises:
             OSError: it is not a readable image; its words say why.
@@ -60,7 +60,7 @@ class PictureBank:
             image = decoded(source)
             kept = self.prepare(image)
             known = self._known[key] = len(self)
-            self.looks.append(hashlib.sha256(f"{image.size}{image.mode}".encode() + image.tobytes()).hexdigest())
+            self.full_digests.append(hashlib.sha256(f"{image.size}{image.mode}".encode() + image.tobytes()).hexdigest())
             self.digests.append(hashlib.sha256(np.ascontiguousarray(kept).data).hexdigest())
             if self.keep:
                 self._images.append(kept)
@@ -76,8 +76,8 @@ class PictureBank:
         kept = image.convert("RGB" if self.colour else "L")
         return np.asarray(kept.resize((self.size, self.size), PIL.Image.Resampling.BILINEAR))
 
-    def picture(self, index: int) -> Tensor:
-        """One picture, uint8, as `pixels` has it.
+    def image(self, index: int) -> Tensor:
+        """One image, uint8, as `pixels` has it.
 
         Raises:
             OSError: it is not kept, and cannot be read again.
@@ -115,8 +115,8 @@ def decoded(source: Path | bytes) -> PIL.Image.Image:
         raise OSError("damaged, or too large") from None
 
 
-class ProcessedBank(PictureBank):
-    """Pictures in the very bytes that the model's image processor scales, each (S, S, 3)."""
+class ProcessedImageBank(ImageBank):
+    """TrainingImages in the very bytes that the model's image processor scales, each (S, S, 3)."""
 
     def __init__(self, processor: ImageProcessor, *, keep: bool = True) -> None:
         self.processor = processor

@@ -13,11 +13,11 @@ from string import ascii_uppercase
 
 from aris.errors import DataError
 from aris.prompting import Tokenizer, split_thinking
-from aris.tuning.data.rows import TokenRow
+from aris.tuning.data.examples import TokenizedExample
 
 _LETTERED = re.compile(r"^\(?([A-Z])[:.)]\s+(\S.*?)\s*$", re.MULTILINE)
 _FORMS = ("{letter}: {name}", "{letter}. {name}", "({letter}) {name}", "{letter}) {name}", "{letter}", "({letter})")
-MOST_OPTIONS = 26
+MAX_OPTIONS = 26
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Choice:
     right: int
 
 
-def last_answer(row: TokenRow, tokenizer: Tokenizer) -> str:
+def last_answer(row: TokenizedExample, tokenizer: Tokenizer) -> str:
     """The text of a row's last answer, without the thought before it."""
     start, stop = row.spans()[-1]
     return split_thinking(tokenizer.decode(row.token_ids[start:stop]))[1].strip()
 
 
-def choices(rows: Sequence[TokenRow], others: Iterable[TokenRow], tokenizer: Tokenizer) -> list[Choice]:
+def choices(rows: Sequence[TokenizedExample], others: Iterable[TokenizedExample], tokenizer: Tokenizer) -> list[Choice]:
     """The choice that each row of one task makes.
 
     Args:
@@ -59,10 +59,10 @@ def choices(rows: Sequence[TokenRow], others: Iterable[TokenRow], tokenizer: Tok
         if found is None:
             if known is None:
                 known = tuple(sorted({*answers, *(last_answer(each, tokenizer) for each in others)}))
-                if not 2 <= len(known) <= MOST_OPTIONS:
+                if not 2 <= len(known) <= MAX_OPTIONS:
                     raise DataError(
                         f"rows: the task {row.task!r} has {len(known)} different answers, and its metric needs 2 to "
-                        f"{MOST_OPTIONS}; list lettered options in the question, or use exact_match or token_f1"
+                        f"{MAX_OPTIONS}; list lettered options in the question, or use exact_match or token_f1"
                     )
             made.append(Choice(known, known, known.index(answer)))
             continue
@@ -80,7 +80,7 @@ def parse(answer: str, options: Sequence[str]) -> int | None:
     return parse_option(answer, options)
 
 
-def _listed(row: TokenRow, tokenizer: Tokenizer) -> tuple[str, ...] | None:
+def _listed(row: TokenizedExample, tokenizer: Tokenizer) -> tuple[str, ...] | None:
     """The lettered options of the last question, from A on, or None."""
     spans = row.spans()
     start = spans[-2][1] if len(spans) > 1 else 0
@@ -89,7 +89,7 @@ def _listed(row: TokenRow, tokenizer: Tokenizer) -> tuple[str, ...] | None:
     for letter, name in _LETTERED.findall(text):
         if letter == ascii_uppercase[len(names)]:
             names.append(name)
-            if len(names) == MOST_OPTIONS:
+            if len(names) == MAX_OPTIONS:
                 break
     return tuple(names) if len(names) > 1 else None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from aris.errors import DataError
-from aris.tuning.data.rows import Grouped
+from aris.tuning.data.examples import Grouped
 
 AnyRow = TypeVar("AnyRow", bound=Grouped)
 Split = Literal["train", "validation", "test"]

@@ -1,4 +1,4 @@
-"""A run's losses and metrics as a picture."""
+"""A run's losses and metrics as a image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from aris.checkpoints.writing import write_whole
-from aris.tuning.evaluation.metrics import METRICS
+from aris.tuning.metrics import METRICS
 
 _WIDTH, _HEIGHT, _LEFT, _EDGE = 900, 480, 70, 30
 _COLOURS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (23, 190, 207),

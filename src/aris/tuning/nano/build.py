@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -58,7 +59,7 @@ def make_nano(
     tower = out / f"student{seed}.safetensors"
     if not tower.is_file():
         vision.tower(data, out, device, tower_seconds, NORMALIZE, STRENGTH, seed)
-    instead = {"steps": decoder_steps} if decoder_steps else {}
+    instead: dict[str, Any] = {"steps": decoder_steps} if decoder_steps else {}
     recipes = [Recipe.from_file(path, **instead) for path in nano_recipes()]
     model = out / "model"
     run_nano_decoder(data, embedded.language_weights(), tower, model, recipes, device)

@@ -18,10 +18,11 @@ from aris.checkpoints import Checkpoint, load_model
 from aris.model import MedGemma
 from aris.prompting import Image, PromptProcessor, Tokenizer, user
 from aris.prompting.processor import ImageProcessor
-from aris.tuning.evaluation.stress import SHIFTS, auc
+from aris.tuning.metrics import auc
 from aris.tuning.nano.augment import equalize, to_pixels
-from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION, gate_pictures
+from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION, gate_images
 from aris.tuning.nano.films import load_films
+from aris.tuning.nano.stress import SHIFTS
 
 # What clean validation films are turned into before anything is fitted.
 _FITTED_ON = ("none", "flat", "crop", "narrow", "black frame", "small")
@@ -70,7 +71,7 @@ def platt(logits: Tensor, positive: Tensor) -> tuple[float, float]:
         gradient = x.T @ (weight * (p - target)) + strength * (beta - prior)
         curvature = (x * (weight * p * (1 - p))[:, None]).T @ x + strength * torch.eye(2, dtype=torch.float64)
         step = torch.linalg.solve(curvature, gradient)
-        # Where all probabilities are near 0 or 1 the curvature vanishes, and a whole step leads anywhere.
+        # Where all probabilities are near 0 or 1 the curvature vanishes, and a whole step is_main anywhere.
         beta = beta - step / max(1.0, float(step.norm()) / 0.5)
     return float(beta[0]), float(beta[1])
 
@@ -97,8 +98,8 @@ def calibrate(checkpoint: Checkpoint, data: Path, out: Path, device: str) -> Non
     print(f"pneumonia: slope {slope:.3f}, intercept {intercept:.3f}")
     print(f"pneumonia: at 0.5 over all shifts sensitivity {sensitivity:.3f}, specificity {specificity:.3f}")
 
-    pictures, answers = gate_pictures(data, "validation", seed=2)
-    asked = [scorer(pictures, GATE_QUESTION)]
+    images, answers = gate_images(data, "validation", seed=2)
+    asked = [scorer(images, GATE_QUESTION)]
     asked += [scorer(films.images[::4], GATE_QUESTION, shift) for shift in ("none", "crop", "narrow", "black frame")]
     gate = torch.cat(asked)
     truth = torch.cat([torch.tensor(answers), torch.ones(len(gate) - len(answers), dtype=torch.bool)])

@@ -21,20 +21,22 @@ from aris.checkpoints.gguf.reading import GGUFFile
 from aris.checkpoints.peft.adapters import save_adapter
 from aris.model import MedGemma, MedGemmaConfig
 from aris.prompting import PromptProcessor, Tokenizer
-from aris.tuning.data.rows import Row, TokenRow, check_groups, tokenize
-from aris.tuning.loop import Augment, Pictures, Result
+from aris.tuning.data.examples import Example, TokenizedExample, check_groups, tokenize
+from aris.tuning.data.mixture import Mixture
+from aris.tuning.loop import Loop, Result
 from aris.tuning.nano import corpus
 from aris.tuning.nano.augment import FilmAugment, equalize, to_pixels
 from aris.tuning.nano.vision import TOKENS_PER_SIDE, TOWER
 from aris.tuning.recipe import Recipe
-from aris.tuning.steps.buckets import ShelvedLoop
+from aris.tuning.steps.buckets import BucketMicroBatching
+from aris.tuning.steps.forward import Augment, TrainingImages
 from aris.tuning.trainable import prepare
 
 # Recipes of the stages, in their order.
 STAGES = ("nano", "nano_answers")
 # Of the augmentation's strength, for images that questions are about: what is asked must stay visible.
 _GENTLE = 0.5
-MOST_ANSWER = 160  # tokens
+MAX_ANSWER = 160  # tokens
 
 
 def nano_recipes() -> list[Path]:
@@ -52,7 +54,7 @@ def film_bank(films: Tensor, sided: Tensor) -> Tensor:
 def film_augment(strength: float) -> Augment:
     """The tower's own augmentation as the loop takes it: a film bank's rows to pixels (B, 3, S, S).
 
-    Sided pictures are varied less and never mirrored.
+    Sided images are varied less and never mirrored.
     """
 
     def augment(bank: Tensor, generator: torch.Generator) -> Tensor:
@@ -71,13 +73,13 @@ def film_view(bank: Tensor) -> Tensor:
     return to_pixels(equalize(bank[:, None, :-1].float() / 255))
 
 
-def token_rows(rows: list[Row], processor: PromptProcessor, max_tokens: int) -> list[TokenRow]:
+def tokenized(rows: list[Example], processor: PromptProcessor, max_tokens: int) -> list[TokenizedExample]:
     """Rows as tokens, less those over the limit. A long answer is cut, without an end of its turn."""
     made = (tokenize(row, processor, max_tokens) for row in rows)
     return [cut_answer(row) for row in made if row is not None]
 
 
-def cut_answer(row: TokenRow, most: int = MOST_ANSWER) -> TokenRow:
+def cut_answer(row: TokenizedExample, most: int = MAX_ANSWER) -> TokenizedExample:
     """A row of one answer with its first `most` tokens: what comes first in an answer is what is asked for most."""
     return replace(row, token_ids=row.token_ids[: row.answer_start + most], answers=())
 
@@ -120,7 +122,7 @@ def run_nano_decoder(
     out: Path,
     recipes: Sequence[Recipe],
     device: str,
-    say: Callable[[str], None] = lambda line: print(line, flush=True),
+    log: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> Result:
     """Train, and export `vision.safetensors` and `adapter/` of the last stage's best step to `out`; goes on from a
     killed run.
@@ -139,19 +141,24 @@ def run_nano_decoder(
     rows = corpus.build(data_root, recipes[0].seed)
     check_groups(rows.train, rows.validation)
     longest = max(recipe.max_tokens for recipe in recipes)
-    train = token_rows(rows.train, processor, longest)
-    validation = token_rows(rows.validation, processor, longest)
-    say(f"{len(train)} rows ({len(rows.train) - len(train)} too long), {len(validation)} for validation, "
-        f"{len(rows.pictures)} pictures in {time.perf_counter() - started:.0f} s")  # fmt: skip
+    train = tokenized(rows.train, processor, longest)
+    validation = tokenized(rows.validation, processor, longest)
+    log(
+        f"{len(train)} examples ({len(rows.train) - len(train)} too long), {len(validation)} for validation, "
+        f"{len(rows.images)} images in {time.perf_counter() - started:.0f} s"
+    )
     model = build_model(base, tower, device)
     trained = prepare(model, recipes[0])
-    say(f"training {sum(p.numel() for p in trained.values()) / 1e6:.1f} M parameters on {device}")
-    bank = film_bank(rows.pictures, rows.sided).to(device)
+    log(f"training {sum(p.numel() for p in trained.values()) / 1e6:.1f} M parameters on {device}")
+    bank = film_bank(rows.images, rows.sided).to(device)
     for number, recipe in enumerate(recipes, 1):
-        pictures = Pictures(bank, film_augment(recipe.augment_strength), film_view)
+        images = TrainingImages(bank, film_augment(recipe.augment_strength), film_view)
         folder = out / f"stage{number}"
         # Each stage ends with its best weights in the model, from which the next one starts.
-        result = ShelvedLoop(model, trained, recipe, train, validation, pictures, folder, say).run()
-        say(f"stage {number}: best step {result.best_step}, validation loss {result.best_loss:.4f}")
-    say(f"exported {export(model, out) / 1e6:.1f} MB to {out}")
+        mixture = Mixture(train, recipe.mixture, frozenset(recipe.balanced))
+        buckets = BucketMicroBatching.of(mixture, recipe.batch_size, recipe.seed)
+        loop = Loop(model, trained, recipe, train, validation, images, folder, log, graph_microbatching=buckets)
+        result = loop.run()
+        log(f"stage {number}: best step {result.best_step}, validation loss {result.best_loss:.4f}")
+    log(f"exported {export(model, out) / 1e6:.1f} MB to {out}")
     return result

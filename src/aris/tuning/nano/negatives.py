@@ -1,4 +1,4 @@
-"""Pictures that are not chest films, made from random numbers: what a model must learn to refuse.
+"""TrainingImages that are not chest films, made from random numbers: what a model must learn to refuse.
 
 Kinds in `HELD_OUT` are for evaluation only, so that what is measured is refusal of the unseen.
 """
@@ -10,11 +10,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-Picture = npt.NDArray[np.uint8]
+GreyImage = npt.NDArray[np.uint8]
 _Random = np.random.Generator
 
 
-def _scaled(x: npt.NDArray[np.float64]) -> Picture:
+def _scaled(x: npt.NDArray[np.float64]) -> GreyImage:
     low, high = x.min(), x.max()
     return ((x - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
 
@@ -24,11 +24,11 @@ def _grid(size: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     return x, y
 
 
-def _white_noise(r: _Random, size: int) -> Picture:
+def _white_noise(r: _Random, size: int) -> GreyImage:
     return r.integers(0, 256, (size, size), dtype=np.uint8)
 
 
-def _coloured_noise(r: _Random, size: int) -> Picture:
+def _coloured_noise(r: _Random, size: int) -> GreyImage:
     """Noise whose amplitude falls with frequency by a random power: clouds and textures."""
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.rfftfreq(size), indexing="ij"))
     frequency[0, 0] = 1
@@ -36,13 +36,13 @@ def _coloured_noise(r: _Random, size: int) -> Picture:
     return _scaled(np.fft.irfft2(spectrum, (size, size)))
 
 
-def _blank(r: _Random, size: int) -> Picture:
+def _blank(r: _Random, size: int) -> GreyImage:
     level = int(r.integers(0, 256))
     noise = r.normal(0, r.choice([0, 0, 1, 3]), (size, size))
     return np.clip(level + noise, 0, 255).astype(np.uint8)
 
 
-def _gradient(r: _Random, size: int) -> Picture:
+def _gradient(r: _Random, size: int) -> GreyImage:
     x, y = _grid(size)
     angle = r.uniform(0, 2 * np.pi)
     centre = r.uniform(0.2, 0.8, 2)
@@ -50,20 +50,20 @@ def _gradient(r: _Random, size: int) -> Picture:
     return _scaled(np.cos(angle) * x + np.sin(angle) * y if r.random() < 0.5 else radial)
 
 
-def _stripes(r: _Random, size: int) -> Picture:
+def _stripes(r: _Random, size: int) -> GreyImage:
     x, y = _grid(size)
     angle, count = r.uniform(0, np.pi), r.uniform(3, 40)
     wave = np.sin(2 * np.pi * count * (np.cos(angle) * x + np.sin(angle) * y))
     return _scaled(np.sign(wave) if r.random() < 0.5 else wave)
 
 
-def _checkerboard(r: _Random, size: int) -> Picture:
+def _checkerboard(r: _Random, size: int) -> GreyImage:
     x, y = _grid(size)
     count = int(r.integers(2, 24))
     return _scaled(((x * count).astype(int) + (y * count).astype(int)) % 2 * 1.0)
 
 
-def _shapes(r: _Random, size: int) -> Picture:
+def _shapes(r: _Random, size: int) -> GreyImage:
     """Overlapping ellipses, boxes and half-planes with textures: an unphotographed scene."""
     x, y = _grid(size)
     out = _coloured_noise(r, size).astype(np.float64) * r.uniform(0, 0.5)
@@ -81,7 +81,7 @@ def _shapes(r: _Random, size: int) -> Picture:
     return np.clip(out, 0, 255).astype(np.uint8)
 
 
-def _page(r: _Random, size: int) -> Picture:
+def _page(r: _Random, size: int) -> GreyImage:
     """Rows of short marks, like a page of text or a form."""
     dark = r.random() < 0.3
     out = np.full((size, size), 20 if dark else 235, dtype=np.uint8)
@@ -96,7 +96,7 @@ def _page(r: _Random, size: int) -> Picture:
     return out
 
 
-def _body_slice(r: _Random, size: int) -> Picture:
+def _body_slice(r: _Random, size: int) -> GreyImage:
     """Nested ellipses on black with texture, like a cross-section of head or trunk."""
     x, y = _grid(size)
     out = np.zeros((size, size))
@@ -111,13 +111,13 @@ def _body_slice(r: _Random, size: int) -> Picture:
     return np.clip(out + r.normal(0, r.uniform(1, 14), (size, size)) * (out > 0), 0, 255).astype(np.uint8)
 
 
-def _rings(r: _Random, size: int) -> Picture:
+def _rings(r: _Random, size: int) -> GreyImage:
     x, y = _grid(size)
     cx, cy = r.uniform(0.3, 0.7, 2)
     return _scaled(np.sin(2 * np.pi * r.uniform(4, 30) * np.hypot(x - cx, y - cy)))
 
 
-def _cells(r: _Random, size: int) -> Picture:
+def _cells(r: _Random, size: int) -> GreyImage:
     """A Voronoi mosaic."""
     x, y = _grid(size)
     points = r.uniform(0, 1, (int(r.integers(10, 80)), 2))
@@ -125,7 +125,7 @@ def _cells(r: _Random, size: int) -> Picture:
     return r.integers(0, 256, len(points), dtype=np.uint8)[nearest]
 
 
-def _salt_and_pepper(r: _Random, size: int) -> Picture:
+def _salt_and_pepper(r: _Random, size: int) -> GreyImage:
     out = np.full((size, size), int(r.integers(60, 200)), dtype=np.uint8)
     chance = r.random((size, size))
     share = r.uniform(0.02, 0.4)
@@ -134,12 +134,12 @@ def _salt_and_pepper(r: _Random, size: int) -> Picture:
     return out
 
 
-def _plaid(r: _Random, size: int) -> Picture:
+def _plaid(r: _Random, size: int) -> GreyImage:
     x, y = _grid(size)
     return _scaled(np.sin(r.uniform(10, 120) * x) + np.sin(r.uniform(10, 120) * y) + r.normal(0, 0.1, (size, size)))
 
 
-TRAINING: dict[str, Callable[[_Random, int], Picture]] = {
+TRAINING: dict[str, Callable[[_Random, int], GreyImage]] = {
     "white noise": _white_noise,
     "coloured noise": _coloured_noise,
     "blank": _blank,
@@ -150,7 +150,7 @@ TRAINING: dict[str, Callable[[_Random, int], Picture]] = {
     "page": _page,
     "body slice": _body_slice,
 }
-HELD_OUT: dict[str, Callable[[_Random, int], Picture]] = {
+HELD_OUT: dict[str, Callable[[_Random, int], GreyImage]] = {
     "rings": _rings,
     "cells": _cells,
     "salt and pepper": _salt_and_pepper,
@@ -158,21 +158,21 @@ HELD_OUT: dict[str, Callable[[_Random, int], Picture]] = {
 }
 
 
-def pictures(
-    kinds: dict[str, Callable[[_Random, int], Picture]], count: int, seed: int, size: int = 224
-) -> list[Picture]:
-    """`count` pictures uint8 (size, size), the kinds in turn."""
+def generate(
+    kinds: dict[str, Callable[[_Random, int], GreyImage]], count: int, seed: int, size: int = 224
+) -> list[GreyImage]:
+    """`count` images uint8 (size, size), the kinds in turn."""
     r = np.random.default_rng(seed)
     makers = list(kinds.values())
     return [makers[index % len(makers)](r, size) for index in range(count)]
 
 
-def turned(film: Picture, seed: int) -> Picture:
+def turned(film: GreyImage, seed: int) -> GreyImage:
     """A film on its side or its head."""
     return np.ascontiguousarray(np.rot90(film, 1 + int(np.random.default_rng(seed).integers(3))))
 
 
-def enlarged(film: Picture, seed: int) -> Picture:
+def enlarged(film: GreyImage, seed: int) -> GreyImage:
     """A detail of a film, 18 to 30 % of its side, enlarged to its size (bilinear): nothing to tell where it lies."""
     r = np.random.default_rng(seed)
     size = film.shape[0]
@@ -186,7 +186,7 @@ def enlarged(film: Picture, seed: int) -> Picture:
     return np.rint(rows[:, low] * (1 - part) + rows[:, low + 1] * part).astype(np.uint8)
 
 
-def shuffled(film: Picture, seed: int, tiles: int = 4) -> Picture:
+def shuffled(film: GreyImage, seed: int, tiles: int = 4) -> GreyImage:
     """A film cut into tiles x tiles squares in random order: its texture without its anatomy."""
     r = np.random.default_rng(seed)
     side = film.shape[0] // tiles

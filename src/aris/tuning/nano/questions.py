@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 _PRESENCE = re.compile(
     r"^(?:is/are|is|are) there (?:(?:any|an?|the) )?(?:evidence of (?:(?:any|an?) )?|signs? of )?(?P<what>[^?]+?)"
     r"(?: present| visible| seen| shown)?"
-    r"(?: (?:in|on) (?:the|this) (?:image|film|picture|scan|x-ray|radiograph))?\s*\??$",
+    r"(?: (?:in|on) (?:the|this) (?:image|film|image|scan|x-ray|radiograph))?\s*\??$",
     re.IGNORECASE,
 )
 _ASKED = (

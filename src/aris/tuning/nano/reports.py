@@ -156,7 +156,7 @@ _REVIEW = (
     "Radiologist review and clinical correlation advised.",
     "Please correlate clinically; radiologist review needed.",
     "A radiologist has to review this film.",
-    "For review by a radiologist, with the clinical picture.",
+    "For review by a radiologist, with the clinical image.",
     "The reading awaits a radiologist.",
 )
 

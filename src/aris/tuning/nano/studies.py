@@ -2,7 +2,7 @@
 
 Few abstracts with an expert's answer exist, and a small model learns their subject rather than how results decide a
 question. These are written by a grammar in the project's own words: subjects, numbers and outcomes are random and mean
-nothing; only the way from the result to the answer is real (a clear difference, none, or a mixed picture).
+nothing; only the way from the result to the answer is real (a clear difference, none, or a mixed image).
 """
 
 from __future__ import annotations

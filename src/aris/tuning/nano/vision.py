@@ -18,8 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from aris.model.config import VisionConfig
-from aris.tuning.evaluation.stress import stress
 from aris.tuning.nano.films import FilmBank, load_films, temporal_holdout
+from aris.tuning.nano.stress import stress
 from aris.tuning.nano.teacher import Teacher, finetune, pneumonia_score
 
 TOWER = VisionConfig(

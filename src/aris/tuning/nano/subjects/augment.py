@@ -1,4 +1,4 @@
-"""Random views of images of every subject, on the device: films as `FilmAugment` makes them, colour pictures here."""
+"""Random views of images of every subject, on the device: films as `FilmAugment` makes them, colour images here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ColourAugment:
 
     Args:
         generator: on the images' device; all randomness.
-        strength: 0 leaves pictures as they are, 1 is the recipe's setting.
+        strength: 0 leaves images as they are, 1 is the recipe's setting.
         turn: largest rotation in degrees; tissue and skin have no upright.
         zoom: largest enlargement as a natural logarithm.
     """
@@ -27,8 +27,8 @@ class ColourAugment:
     def _uniform(self, batch: int, low: float, high: float) -> Tensor:
         return torch.rand(batch, device=self.generator.device, generator=self.generator) * (high - low) + low
 
-    def __call__(self, pictures: Tensor, size: int) -> Tensor:
-        x = pictures.permute(0, 3, 1, 2).float() / 255
+    def __call__(self, images: Tensor, size: int) -> Tensor:
+        x = images.permute(0, 3, 1, 2).float() / 255
         batch, s = x.shape[0], self.strength
         scale = torch.exp(self._uniform(batch, -self.zoom * s, 0.12 * s))
         aspect = torch.exp(self._uniform(batch, -0.12 * s, 0.12 * s))
@@ -68,7 +68,7 @@ class ColourAugment:
         return (x + (x - soft) * amount.view(-1, 1, 1, 1)).clamp(0, 1)
 
     def _cover(self, x: Tensor) -> Tensor:
-        """Cover one box of a third of the batch with the picture's own mean colour."""
+        """Cover one box of a third of the batch with the image's own mean colour."""
         batch, size = x.shape[0], x.shape[-1]
         ramp = (torch.arange(size, device=x.device) + 0.5) / size
         side_x, side_y = self._uniform(batch, 0.1, 0.35), self._uniform(batch, 0.1, 0.35)

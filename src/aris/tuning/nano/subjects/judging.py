@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from aris.tuning.evaluation.stress import auc
+from aris.tuning.metrics import auc
 from aris.tuning.nano.subjects.augment import plain
 from aris.tuning.nano.subjects.tables import Bank, Subject
 

@@ -46,7 +46,7 @@ class Subject:
 
     Attributes:
         name: "chest", "colon", "skin" or "fundus".
-        colour: pictures keep red, green and blue; otherwise they are grey and equalised.
+        colour: images keep red, green and blue; otherwise they are grey and equalised.
         heads: by name.
         shares: how often each data folder is drawn from, summing to 1.
     """

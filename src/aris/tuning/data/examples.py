@@ -18,26 +18,26 @@ from aris.prompting.tokenizer import BOS, END_OF_IMAGE, END_OF_TURN, START_OF_IM
 
 
 @dataclass(frozen=True)
-class Row:
-    """One example: one question, about one picture or none, and its answer.
+class Example:
+    """One example: one question, about one image or none, and its answer.
 
     Attributes:
         task: for the mixture and for reports.
         question, answer: the user's and the model's text.
-        picture: index into the pictures of the corpus, or None.
+        image: index into the images of the corpus, or None.
         group: whoever it is about (a patient); a group lies in one split only.
     """
 
     task: str
     question: str
     answer: str
-    picture: int | None = None
+    image: int | None = None
     group: str = ""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of a conversation: texts and, as an int, indices into the pictures of the corpus, in reading order."""
+    """One turn of a conversation: texts and, as an int, indices into the images of the corpus, in reading order."""
 
     role: str
     parts: tuple[str | int, ...]
@@ -45,7 +45,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Conversation:
-    """A conversation of any number of turns and pictures, with what a `Row` holds beside its text.
+    """A conversation of any number of turns and images, with what a `Example` holds beside its text.
 
     Attributes:
         turns: an optional "system" turn, then "user" and "assistant" in strict alternation, the last the assistant's.
@@ -59,50 +59,50 @@ class Conversation:
 
 
 @dataclass(frozen=True)
-class TokenRow:
+class TokenizedExample:
     """A row ready for the model.
 
     Attributes:
         answer_start: `token_ids[answer_start:]` begins the first answer.
-        picture: the first picture, or None.
+        image: the first image, or None.
         answers: half-open spans of `token_ids` that carry loss; () means the one from `answer_start` to the end.
-        pictures: every picture, in the order of its soft tokens; () means `picture`, if any.
+        images: every image, in the order of its soft tokens; () means `image`, if any.
         weight: as in `Conversation`.
     """
 
     task: str
     token_ids: list[int]
     answer_start: int
-    picture: int | None
+    image: int | None
     answers: tuple[tuple[int, int], ...] = ()
-    pictures: tuple[int, ...] = ()
+    images: tuple[int, ...] = ()
     weight: float = 1.0
 
     def spans(self) -> tuple[tuple[int, int], ...]:
         """Where the answers lie."""
         return self.answers or ((self.answer_start, len(self.token_ids)),)
 
-    def all_pictures(self) -> tuple[int, ...]:
-        """The pictures, none to many."""
-        return self.pictures or (() if self.picture is None else (self.picture,))
+    def all_images(self) -> tuple[int, ...]:
+        """The images, none to many."""
+        return self.images or (() if self.image is None else (self.image,))
 
 
-def as_conversation(row: Row) -> Conversation:
+def as_conversation(row: Example) -> Conversation:
     """The two turns of a row."""
-    parts: tuple[str | int, ...] = (row.question,) if row.picture is None else (row.picture, row.question)
+    parts: tuple[str | int, ...] = (row.question,) if row.image is None else (row.image, row.question)
     return Conversation(row.task, (Turn("user", parts), Turn("assistant", (row.answer,))), row.group)
 
 
-def tokenize(row: Row | Conversation, processor: PromptProcessor, max_tokens: int) -> TokenRow | None:
+def tokenize(row: Example | Conversation, processor: PromptProcessor, max_tokens: int) -> TokenizedExample | None:
     """Token ids of a row, exactly as the prompt of each turn followed by its answer; None if over `max_tokens`.
 
     Text is content and never markup: a control token that it spells out is neutralised, in answers too. The markers of
-    a thought that opens an answer are its only markup, and stay what the model writes (see `split_thought`).
+    a thought that opens an answer are its only markup, and stay what the model writes (see `split_reasoning`).
 
     Raises:
         DataError: the turns do not alternate from the user to the assistant, or an answer is empty.
     """
-    conversation = as_conversation(row) if isinstance(row, Row) else row
+    conversation = as_conversation(row) if isinstance(row, Example) else row
     tokenizer = processor.tokenizer
     soft = f"\n\n{START_OF_IMAGE}{IMAGE_SOFT_TOKEN * processor.mm_tokens_per_image}{END_OF_IMAGE}\n\n"
     turns = list(conversation.turns)
@@ -125,12 +125,12 @@ def tokenize(row: Row | Conversation, processor: PromptProcessor, max_tokens: in
         system, opening = "", "\n"
     if len(ids) > max_tokens:
         return None
-    pictures = tuple(part for turn in conversation.turns for part in turn.parts if isinstance(part, int))
-    first = pictures[0] if pictures else None
-    return TokenRow(conversation.task, ids, spans[0][0], first, tuple(spans), pictures, conversation.weight)
+    images = tuple(part for turn in conversation.turns for part in turn.parts if isinstance(part, int))
+    first = images[0] if images else None
+    return TokenizedExample(conversation.task, ids, spans[0][0], first, tuple(spans), images, conversation.weight)
 
 
-def split_thought(answer: str) -> tuple[str, str]:
+def split_reasoning(answer: str) -> tuple[str, str]:
     """An answer as (thought with its markers, rest): `<unused94>thought\\n...<unused95>`, or "" without one.
 
     Raises:
@@ -160,14 +160,14 @@ def _answer(turn: Turn, soft: str) -> str:
     text = _text(turn, soft)
     said = "".join(part for part in turn.parts if isinstance(part, str))
     try:
-        thought, rest = split_thought(said)
+        thought, rest = split_reasoning(said)
     except DataError:
         return text
     return thought + neutralize(rest) if thought else text
 
 
 def _text(turn: Turn, soft: str, *, trim: bool = True) -> str:
-    """The turn as `aris.prompting.chat.render` writes it, its pictures expanded."""
+    """The turn as `aris.prompting.chat.render` writes it, its images expanded."""
     runs: list[str | int] = []
     for part in turn.parts:
         if isinstance(part, int):

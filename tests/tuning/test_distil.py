@@ -12,10 +12,11 @@ from torch import nn
 from aris.errors import DataError
 from aris.model.config import VisionConfig
 from aris.prompting.normalize import equalize_histogram
-from aris.tuning.evaluation.stress import SHIFTS, auc, stress
+from aris.tuning.metrics import auc
 from aris.tuning.nano.augment import FilmAugment, equalize, to_pixels
 from aris.tuning.nano.distil import Student, distil
 from aris.tuning.nano.films import FilmBank, load_films, temporal_holdout
+from aris.tuning.nano.stress import SHIFTS, stress
 from aris.tuning.nano.teacher import balanced_batches
 
 

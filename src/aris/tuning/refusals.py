@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from aris.errors import DataError
 from aris.prompting import PromptProcessor
-from aris.tuning.data.collate import Mixture
-from aris.tuning.data.rows import TokenRow
+from aris.tuning.data.examples import TokenizedExample
+from aris.tuning.data.mixture import Mixture
 from aris.tuning.data.splits import split_by_group
-from aris.tuning.evaluation.answering import Examination
+from aris.tuning.evaluation.answering import AnswerMetrics
 from aris.tuning.loop import in_mixture, require_tasks
 from aris.tuning.recipe import Recipe
 
@@ -20,16 +20,16 @@ SHARE, SHARE_OF_PAIRS, SEED = 0.1, 0.2, 0
 
 
 @dataclass(frozen=True)
-class Kept:
+class CheckedExample:
     """A good row: its tokens, and whoever it is about."""
 
-    row: TokenRow
+    row: TokenizedExample
     group: str
     pair: bool
 
 
 def refusals(
-    train: Sequence[Kept], validation: Sequence[Kept], processor: PromptProcessor, recipe: Recipe | None
+    train: Sequence[CheckedExample], validation: Sequence[CheckedExample], processor: PromptProcessor, recipe: Recipe | None
 ) -> list[str]:
     """Why a run would not begin, though each row is good, one line each; empty if it would.
 
@@ -46,12 +46,12 @@ def refusals(
     return []
 
 
-def _begin(train: list[Kept], validation: list[Kept], processor: PromptProcessor, recipe: Recipe | None) -> None:
+def _begin(train: list[CheckedExample], validation: list[CheckedExample], processor: PromptProcessor, recipe: Recipe | None) -> None:
     if recipe is not None and recipe.augment_strength > 0:
         raise DataError("recipe: augment_strength is for the films of `aris tune nano`; set it to 0 here")
     if not train:
         raise DataError("rows: none to train on; give a training file with good rows")
-    if processor.image_processor is None and any(kept.row.all_pictures() for kept in (*train, *validation)):
+    if processor.image_processor is None and any(kept.row.all_images() for kept in (*train, *validation)):
         raise DataError("rows: they hold images and the model has no vision tower; use a multimodal model")
     pairs = {kept.pair for kept in (*train, *validation)}
     if len(pairs) > 1:
@@ -71,4 +71,4 @@ def _begin(train: list[Kept], validation: list[Kept], processor: PromptProcessor
     Mixture(rows, recipe.mixture, frozenset(recipe.balanced))
     held = in_mixture([kept.row for kept in validation], recipe)
     require_tasks(held, recipe)
-    Examination(recipe, rows, held, processor.tokenizer)
+    AnswerMetrics(recipe, rows, held, processor.tokenizer)

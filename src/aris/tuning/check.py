@@ -13,14 +13,14 @@ import numpy as np
 
 from aris.errors import DataError
 from aris.prompting import PromptProcessor
-from aris.tuning.data.conversations import BadRow, Pair, read_rows
+from aris.tuning.data.conversations import BadExample, PreferencePair, read_examples
+from aris.tuning.data.examples import Conversation, TokenizedExample, tokenize
 from aris.tuning.data.image_folders import Labels
-from aris.tuning.data.images import PictureBank
-from aris.tuning.data.rows import Conversation, TokenRow, tokenize
-from aris.tuning.data.run_checks import Kept, refusals
+from aris.tuning.data.images import ImageBank
 from aris.tuning.data.splits import Split, split_of
-from aris.tuning.preference import pair_row
+from aris.tuning.preference import pair_example
 from aris.tuning.recipe import Recipe
+from aris.tuning.refusals import CheckedExample, refusals
 
 _SUFFIXES = (".jsonl", ".parquet")
 _NO_LIMIT = 1 << 30
@@ -65,19 +65,19 @@ class DataReport:
         bad: every row that is wrong.
         tasks, groups: rows by task, and rows of each group; rows without a group are not in `groups`.
         pairs: preference rows among the rows.
-        images: pictures that differ; `images_by_row`: rows by how many images they show.
+        images: images that differ; `images_by_row`: rows by how many images they show.
         tokens, answer_tokens: lengths of conversations (a pair counts as two), None without rows.
         too_long: rows over the limit, which a run refuses.
         refused: why a run would not begin though each row is good (`run_checks`); looked at where it is asked for.
         leaks: groups that occur in more than one split.
-        shared_images, shared_rows: pictures, and conversations without their group, that occur in more than one split.
+        shared_images, shared_rows: images, and conversations without their group, that occur in more than one split.
             A run warns of both, and begins.
         example: one row as the model reads it.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     splits: dict[str, Split] = field(default_factory=dict)
-    bad: list[BadRow] = field(default_factory=list)
+    bad: list[BadExample] = field(default_factory=list)
     tasks: Counter[str] = field(default_factory=Counter)
     groups: Counter[str] = field(default_factory=Counter)
     pairs: int = 0
@@ -85,7 +85,7 @@ class DataReport:
     images_by_row: Counter[int] = field(default_factory=Counter)
     tokens: Lengths | None = None
     answer_tokens: Lengths | None = None
-    too_long: list[BadRow] = field(default_factory=list)
+    too_long: list[BadExample] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     leaks: int = 0
     shared_images: int = 0
@@ -178,25 +178,25 @@ def check_data(
     Raises:
         DataError: a file cannot be read at all.
     """
-    report, pictures = DataReport(), PictureBank(1)
+    report, bank = DataReport(), ImageBank(1)
     seen: dict[str, set[str]] = {}
-    images: dict[str, set[str]] = {}
+    images_seen: dict[str, set[str]] = {}
     said: dict[tuple[Any, ...], set[str]] = {}
     lengths: list[int] = []
     answers: list[int] = []
-    kept: dict[str, list[Kept]] = {"train": [], "validation": [], "test": []}
+    kept: dict[str, list[CheckedExample]] = {"train": [], "validation": [], "test": []}
     for file, split in file_splits(data_files(path)).items():
-        rows, bad = read_rows(file, pictures, labels=labels)
+        rows, bad = read_examples(file, bank, labels=labels)
         report.rows[file.name], report.splits[file.name] = len(rows), split
         report.bad += bad
         for line, row in rows:
-            if pairs is not None and isinstance(row, Pair) != pairs:
+            if pairs is not None and isinstance(row, PreferencePair) != pairs:
                 reason = f"not a row for the objective {'preference' if pairs else 'answers'!r}"
-                report.bad.append(BadRow(file, line, reason))
+                report.bad.append(BadExample(file, line, reason))
                 report.rows[file.name] -= 1
                 continue
-            first = row.chosen if isinstance(row, Pair) else row
-            report.pairs += isinstance(row, Pair)
+            first = row.chosen if isinstance(row, PreferencePair) else row
+            report.pairs += isinstance(row, PreferencePair)
             report.tasks[first.task] += 1
             shown = sum(isinstance(part, int) for turn in first.turns for part in turn.parts)
             report.images_by_row[shown] += 1
@@ -207,11 +207,11 @@ def check_data(
             tokened = []
             for conversation in _conversations(row):
                 parts = [(turn.role, part) for turn in conversation.turns for part in turn.parts]
-                named = tuple((role, pictures.looks[part] if isinstance(part, int) else part) for role, part in parts)
-                said.setdefault((isinstance(row, Pair), *named), set()).add(split)
+                named = tuple((role, bank.full_digests[part] if isinstance(part, int) else part) for role, part in parts)
+                said.setdefault((isinstance(row, PreferencePair), *named), set()).add(split)
                 for _, part in parts:
                     if isinstance(part, int):
-                        images.setdefault(pictures.looks[part], set()).add(split)
+                        images_seen.setdefault(bank.full_digests[part], set()).add(split)
                 tokens = tokenize(conversation, processor, _NO_LIMIT)
                 assert tokens is not None
                 tokened.append(tokens)
@@ -221,12 +221,12 @@ def check_data(
                 if not report.example:
                     report.example = pieces(tokens, processor)
             if whole:
-                made = pair_row(*tokened) if isinstance(row, Pair) else tokened[0]
-                kept[split].append(Kept(made, first.group, isinstance(row, Pair)))
+                made = pair_example(*tokened) if isinstance(row, PreferencePair) else tokened[0]
+                kept[split].append(CheckedExample(made, first.group, isinstance(row, PreferencePair)))
             if max_tokens is not None and longest > max_tokens:
-                report.too_long.append(BadRow(file, line, f"{longest} tokens, the limit is {max_tokens}"))
-    report.images = len(pictures)
-    leaks = [sum(len(splits) > 1 for splits in each.values()) for each in (seen, images, said)]
+                report.too_long.append(BadExample(file, line, f"{longest} tokens, the limit is {max_tokens}"))
+    report.images = len(bank)
+    leaks = [sum(len(splits) > 1 for splits in each.values()) for each in (seen, images_seen, said)]
     report.leaks, report.shared_images, report.shared_rows = leaks
     if whole and any(report.rows.values()) and not (report.bad or report.too_long):
         report.refused = refusals(kept["train"], kept["validation"], processor, recipe)
@@ -235,7 +235,7 @@ def check_data(
     return report
 
 
-def pieces(row: TokenRow, processor: PromptProcessor) -> list[Piece]:
+def pieces(row: TokenizedExample, processor: PromptProcessor) -> list[Piece]:
     """A row's text with its control tokens, cut where the loss begins and ends; an image's soft tokens are one mark."""
     tokenizer = processor.tokenizer
     cuts = sorted({0, len(row.token_ids), *(edge for span in row.spans() for edge in span)})
@@ -266,5 +266,5 @@ def _decoded(ids: list[int], processor: PromptProcessor) -> str:
     return processor.tokenizer.decode(ids, skip_special_tokens=False) if ids else ""
 
 
-def _conversations(row: Conversation | Pair) -> list[Conversation]:
-    return [row.chosen, row.rejected] if isinstance(row, Pair) else [row]
+def _conversations(row: Conversation | PreferencePair) -> list[Conversation]:
+    return [row.chosen, row.rejected] if isinstance(row, PreferencePair) else [row]

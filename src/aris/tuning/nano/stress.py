@@ -12,18 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aris.tuning.metrics import auc
 from aris.tuning.nano.augment import equalize
-
-
-def auc(scores: Tensor, positive: Tensor) -> float:
-    """Area under the ROC curve: the chance that a positive outranks a negative, ties counted half (Mann-Whitney)."""
-    order = torch.unique(scores.double(), return_inverse=True, return_counts=True)
-    _, inverse, counts = order
-    ends = counts.cumsum(0).double()
-    ranks = (ends - (counts.double() - 1) / 2)[inverse]
-    n = int(positive.sum())
-    m = len(positive) - n
-    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m)) if n and m else float("nan")
 
 
 def _crop(x: Tensor, left: float, top: float, side: float) -> Tensor:
