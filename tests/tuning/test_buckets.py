@@ -29,7 +29,8 @@ def example(length: int, answer: int = 3, image: int | None = None) -> Tokenized
 
 
 def test_every_example_is_in_one_bucket_and_the_batches_of_a_bucket_have_few_shapes() -> None:
-    examples = [example(length, 1 + length % 7) for length in range(40, 700, 3)] + [example(70, 2, n) for n in range(90)]
+    examples = [example(length, 1 + length % 7) for length in range(40, 700, 3)]
+    examples += [example(70, 2, n) for n in range(90)]
     examples += [example(length, length // 2, 3) for length in range(100, 180)]
     buckets = build_buckets(examples, [examples[::2], examples[1::2]])
     batching = BucketMicroBatching(buckets)

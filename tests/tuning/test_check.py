@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from reading import read_conversations
 from typer.testing import CliRunner
 
 import tiny_checkpoint
@@ -22,7 +23,7 @@ from aris.prompting import ImageProcessor, PromptProcessor, Tokenizer
 from aris.service import Limits
 from aris.service.openai.images import ImageReader
 from aris.tuning.check import check_data, data_files, file_splits, pieces
-from aris.tuning.data.conversations import PreferencePair, read_conversations, read_examples
+from aris.tuning.data.conversations import PreferencePair, read_examples
 from aris.tuning.data.examples import Conversation, Turn, tokenize
 from aris.tuning.data.images import ImageBank, ProcessedImageBank
 from aris.tuning.data.splits import split_by_group

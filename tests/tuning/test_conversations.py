@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from reading import read_conversations
 
 from aris.errors import DataError
 from aris.prompting import PromptProcessor
-from aris.tuning.data.conversations import read_conversations, require_all_good
 from aris.tuning.data.examples import Turn, tokenize
 from aris.tuning.data.images import ImageBank
 
@@ -55,7 +56,6 @@ def test_rows_are_read_with_their_images(folder: Path, processor: PromptProcesso
     images = ImageBank(4)
     good, bad = read_conversations(path, images)
     assert bad == []
-    require_all_good(bad)
     assert (good[0].group, good[0].task, good[0].weight) == ("17", "draft", 2.0)
     assert good[0].turns == (Turn("user", (0, "Describe.")), Turn("assistant", ("Dark.",)))
     assert good[1].turns[1].parts == ("Compare ", 1, 0), "a file is read once, whatever the number of its rows"
@@ -89,10 +89,10 @@ BAD: dict[str, tuple[Any, str]] = {
     "part": (row(("user", [{"type": "audio"}]), SAID), "message 1: a part"),
     "part text": (row(("user", [{"type": "text"}]), SAID), "message 1: a part"),
     "silent": (row(ASKED, ("assistant", "  ")), "message 2: the assistant's text is empty"),
-    "open thought": (row(ASKED, ("assistant", "<unused94>thought\nSECRET")), "does not end with <unused95>"),
-    "thought alone": (row(ASKED, ("assistant", "<unused94>thought\nSECRET<unused95> ")), "no answer behind"),
-    "late thought": (row(ASKED, ("assistant", "SECRET <unused94>x<unused95>")), "control token <unused94>"),
-    "two thoughts": (row(ASKED, ("assistant", "<unused94>a<unused95>b<unused95>SECRET")), "control token <unused95>"),
+    "open reasoning": (row(ASKED, ("assistant", "<unused94>thought\nSECRET")), "does not end with <unused95>"),
+    "reasoning alone": (row(ASKED, ("assistant", "<unused94>thought\nSECRET<unused95> ")), "no answer after"),
+    "late reasoning": (row(ASKED, ("assistant", "SECRET <unused94>x<unused95>")), "control token <unused94>"),
+    "two ends": (row(ASKED, ("assistant", "<unused94>a<unused95>b<unused95>SECRET")), "control token <unused95>"),
     "ended by hand": (row(ASKED, ("assistant", "SECRET<end_of_turn>")), "control token <end_of_turn>"),
     "rendered": (row(ASKED, ("assistant", "<start_of_turn>model\nSECRET")), "control token <start_of_turn>"),
     "halves": (
@@ -119,9 +119,8 @@ def test_a_bad_row_is_named_by_line_and_reason_alone(folder: Path, name: str) ->
     good, bad = read_conversations(path, ImageBank(4))
     assert len(good) == 2 and len(bad) == 1
     assert str(bad[0]).startswith(f"{path}:3: ")
-    with pytest.raises(DataError, match=reason) as error:
-        require_all_good(bad)
-    assert "SECRET" not in str(error.value) and "\n" not in str(error.value)
+    assert re.search(reason, str(bad[0]))
+    assert "SECRET" not in str(bad[0]) and "\n" not in str(bad[0])
 
 
 def test_an_undecodable_line_is_one_bad_row(folder: Path) -> None:
@@ -136,13 +135,6 @@ def test_a_truncated_image_is_one_bad_row(folder: Path) -> None:
     (folder / "films" / "cut.png").write_bytes(whole[: len(whole) // 2])
     path = write(folder, row(("user", [image("films/cut.png")]), SAID))
     assert [b.line for b in read_conversations(path, ImageBank(4))[1]] == [1]
-
-
-def test_many_bad_rows_are_counted(folder: Path) -> None:
-    path = write(folder, *["x"] * 8)
-    _, bad = read_conversations(path, ImageBank(4))
-    with pytest.raises(DataError, match=r":5: not JSON; and 3 more$"):
-        require_all_good(bad)
 
 
 def test_a_missing_file_and_another_root(folder: Path) -> None:

@@ -55,7 +55,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some rows have a image and some have none, so that processes differ in what they see."""
+    """Some rows have an image and some have none, so that processes differ in what they see."""
     folder = tmp_path_factory.mktemp("data")
     lines = []
     for number, bright in dark_and_bright(folder, 24):

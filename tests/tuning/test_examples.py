@@ -122,7 +122,7 @@ def test_a_group_in_both_splits_is_refused_without_its_name() -> None:
     assert "patient 7" not in str(error.value)
 
 
-def test_a_thought_is_learnt_as_the_model_writes_it(processor: PromptProcessor) -> None:
+def test_reasoning_is_learnt_as_the_model_writes_it(processor: PromptProcessor) -> None:
     said = "<unused94>thought\n Is it\nclear?<unused95>\nYes"
     row = tokenize(Example("t", "Why?", f" {said} "), processor, 512)
     assert row is not None

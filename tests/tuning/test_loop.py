@@ -217,9 +217,12 @@ def test_losses_are_those_of_whole_logits_row_by_row() -> None:
 
 def test_gradients_do_not_depend_on_how_a_step_is_cut(tmp_path: Path) -> None:
     grads = []
-    for max_tokens_per_microbatch in (64, 100_000):
+    for limit in (64, 100_000):
         loop = tiny_loop(
-            tmp_path / str(max_tokens_per_microbatch), max_tokens_per_microbatch=max_tokens_per_microbatch, augment=lambda films, _: plain(films), clip_norm=1e9
+            tmp_path / str(limit),
+            max_tokens_per_microbatch=limit,
+            augment=lambda films, _: plain(films),
+            clip_norm=1e9,
         )
         loop._train_step()
         grads.append({name: parameter.grad for name, parameter in loop.trained.items()})

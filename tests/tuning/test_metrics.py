@@ -43,7 +43,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Questions of yes and no, of lettered options, and of free text, some with a image."""
+    """Questions of yes and no, of lettered options, and of free text, some with an image."""
     folder = tmp_path_factory.mktemp("data")
     lines = []
     for number, bright in dark_and_bright(folder, 24):

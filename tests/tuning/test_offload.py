@@ -46,7 +46,7 @@ def test_gradients_are_those_of_plain_checkpointing(first_layer_too: bool) -> No
         for ours, theirs in zip(gradients(model, trained, seed), plain[seed], strict=True):
             assert torch.equal(ours, theirs) and theirs.any()
     # Two of three layers' inputs leave; where nothing before the last layer is trained, none does.
-    assert store.places == (2 if first_layer_too else 0) and len(store._free) == store.places
+    assert store.buffers == (2 if first_layer_too else 0) and len(store._free) == store.buffers
 
 
 def test_passes_that_overlap_keep_their_inputs_apart() -> None:
@@ -62,7 +62,7 @@ def test_passes_that_overlap_keep_their_inputs_apart() -> None:
         for ours, twice, theirs in zip(found, again, plain[seed], strict=True):
             assert torch.equal(ours, theirs) and torch.equal(twice, theirs)
     del losses
-    assert store.places == 4 and len(store._free) == 4
+    assert store.buffers == 4 and len(store._free) == 4
 
 
 def test_what_is_kept_on_the_host_is_not_kept_on_the_device() -> None:

@@ -38,7 +38,10 @@ def test_the_loss_is_the_papers() -> None:
     recipe = Recipe.from_dict(PREFER | {"mixture": {"t": 1}})
     prepare(model, recipe)
     # Two turns: the first answer is part of the prompt here, and has no loss.
-    two = [TokenizedExample("t", [2, 110, 111, 112, 113, *end], 2, None, ((2, 3), (5, 5 + len(end)))) for end in ([7, 8], [9])]
+    two = [
+        TokenizedExample("t", [2, 110, 111, 112, 113, *end], 2, None, ((2, 3), (5, 5 + len(end))))
+        for end in ([7, 8], [9])
+    ]
     row = pair_example(*two)
     objective, forward = PreferenceObjective(recipe.beta), ForwardPass(model, None)
     assert objective.losses(forward, [row], None).item() == pytest.approx(math.log(2))  # untrained: no preference

@@ -1,4 +1,4 @@
-"""What makes a run the same again: a name for all that its curve follows from, and kernels that add up in one order."""
+"""Reproducible runs: a digest of all that a curve follows from, and kernels that add up in one order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COST_ONLY = ("cache_tower", "offload_activations", "shard")
 
 
 def fingerprint(recipe: Recipe, train: Sequence[TokenizedExample], validation: Sequence[TokenizedExample]) -> str:
-    """Changes when anything does that would change the curve.
+    """Compute a digest that changes when anything does that would change the curve.
 
     A setting at its default is left out and a renamed one has its first name, so that a state outlives versions.
     """
@@ -41,7 +41,7 @@ def fingerprint(recipe: Recipe, train: Sequence[TokenizedExample], validation: S
 
 
 def inputs_of(model: MedGemma, images: Sequence[str]) -> str:
-    """Changes when the base or an image does: what a curve follows from beside its recipe and rows.
+    """Compute a digest of the base and the images: the inputs of a curve beside its recipe and examples.
 
     Args:
         model: the base, before anything was put on it; of each of its tensors some values count.
@@ -58,7 +58,7 @@ def inputs_of(model: MedGemma, images: Sequence[str]) -> str:
 
 @contextlib.contextmanager
 def deterministic_kernels() -> Iterator[None]:
-    """Kernels that give the same sums in every run, where there are any; where there are none, PyTorch says so."""
+    """Use kernels that give the same sums in every run; where there is none, PyTorch warns."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS at its first product
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic

@@ -224,7 +224,9 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -
             )
         parameter = parameters[index]
         laid[index] = {
-            name: shard_like(value, parameter) if isinstance(value, Tensor) and value.shape == parameter.shape else value
+            name: shard_like(value, parameter)
+            if isinstance(value, Tensor) and value.shape == parameter.shape
+            else value
             for name, value in values.items()
         }
     optimizer.load_state_dict({"param_groups": state["param_groups"], "state": laid})

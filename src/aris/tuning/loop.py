@@ -58,7 +58,7 @@ class Result:
 
     Attributes:
         best_loss: their validation loss.
-        measure: the measure that they are the best by, as the recipe's `best` says.
+        measure: the measure that they are the best by, as the recipe's `best` names it.
         best_value, first_value: of that measure, for those weights and before the first step.
     """
 
@@ -295,7 +295,7 @@ class Loop:
         if not self.recipe.offload_activations:
             return
         if self.model.device.type != "cuda":
-            self.log("offload_activations: nothing to do on a CPU, where activations are in the computer's memory already")
+            self.log("offload_activations: nothing to do on a CPU: activations are in the computer's memory already")
             return
         decoder = self.model.language_model
         tokens = round_up(self.recipe.max_tokens_per_microbatch)

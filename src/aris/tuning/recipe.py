@@ -1,4 +1,4 @@
-"""A training run's settings, as a YAML file of the repository says them."""
+"""The settings of a training run, as a YAML file gives them."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Recipe:
     Attributes:
         seed: of every random number.
         steps, warmup_steps: of the optimizer.
-        batch_size: rows drawn for a step, by the mixture.
-        max_tokens_per_microbatch: padded tokens in memory at once; a step is cut into parts of at most this size.
-        max_tokens: longer rows are left out.
+        batch_size: examples drawn for a step, by the mixture.
+        max_tokens_per_microbatch: padded tokens in memory at once; a step is split into such micro-batches.
+        max_tokens: longer examples are left out.
         learning_rate: peak, of the adapters and the projector.
         tower_learning_rate: peak, of the vision tower; 0 leaves it frozen.
         weight_decay: of matrices; vectors are not decayed.
@@ -41,33 +41,33 @@ class Recipe:
         lora_r, lora_alpha: rank and scale of the adapters.
         augment_strength: of the images, 0 to 1; for the films of aris-nano.
         evaluate_every, save_every: in steps; the last step does both.
-        mixture: share of the rows by task; empty: as many as there are.
+        mixture: share of the examples by task; empty: as many as there are.
         balanced: tasks whose few answers are drawn evenly.
         precision: "bf16" (autocast over the frozen weights) or "fp32".
         method: "lora", "qlora" (the decoder's frozen weights in NF4), or "full" (all of the decoder but its embedding).
         targets: layers that get an adapter, as `adapters.attach` takes them.
-        rslora, dora: rank-stabilised scale; trained row lengths.
+        rslora, dora: rank-stabilised scale; trained norms of the weight's rows.
         tower_adapters: put adapters on the vision tower's targeted layers too.
         projector: train the projector.
-        checkpointing: keep only each layer's input and compute the rest again on the way back.
-        packing: put the rows of a part behind each other, each seeing itself alone, instead of padding them.
+        checkpointing: keep only each layer's input, and compute the rest again in the backward pass.
+        packing: pack the examples of a micro-batch instead of padding them; each sees itself alone.
         graphs: on a GPU, record the steps of each shape of batch as a CUDA graph; faster, same result.
         optimizer: "adamw", or "adamw8bit" with its two moments in 8 bits each.
-        objective: "answers", or "preference" (`preference.py`) for rows of a chosen and a rejected answer.
-        beta: of the preference loss: how dear it is to leave the reference.
+        objective: "answers", or "preference" (`preference.py`) for pairs of a chosen and a rejected answer.
+        beta: of the preference loss: the cost of leaving the reference.
         patience: evaluations in a row without a better `best` after which the run ends; 0 never.
         folder_question, folders, folder_task, folder_rows: for data that is a folder of images for each class: the
             question, the answer by name of folder, the task, and how many images at most, 0 for all.
-        metrics: by task, or "*" for every other one, what is measured on its validation rows beside the loss
+        metrics: by task, or "*" for every other one, the metrics of its validation examples beside the loss
             (`metrics.METRICS`).
-        best: what the best weights are chosen by, and patience goes by: "loss", another measure ("accuracy": the mean
-            of the tasks that have it, by their shares), or a measure of one task ("accuracy of tissue").
-        answer_tokens: of an answer that is written for a metric, at most.
-        metric_rows: rows of a task that metrics are measured on, the same ones each time; 0: all.
+        best: the measure that the best weights are chosen by, and that patience is about: "loss", another measure
+            ("accuracy": the mean of the tasks that have it, by their shares), or one of a task ("accuracy of tissue").
+        answer_tokens: of an answer that is generated for a metric, at most.
+        metric_rows: examples of a task that metrics are measured on, the same ones each time; 0: all.
         shard: on several processes, share out the decoder's weights, gradients and moments; false: each process has all
             of them, which is faster where they fit.
         cache_tower: keep the frozen tower's features of every image on the disk, and compute them once.
-        offload_activations: keep the layers' inputs in the computer's memory between the two ways, not on the GPU.
+        offload_activations: keep the layers' inputs for the backward pass in the computer's memory, not on the GPU.
         validation_share: of the groups, where the data has no validation file.
     """
 
@@ -116,8 +116,8 @@ class Recipe:
     offload_activations: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "max_tokens_per_microbatch", "max_tokens", "lora_r", "evaluate_every", "save_every",
-                     "answer_tokens"):  # fmt: skip
+        for name in ("steps", "batch_size", "max_tokens_per_microbatch", "max_tokens", "lora_r", "evaluate_every",
+                     "save_every", "answer_tokens"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise DataError(f"recipe: {name} must be at least 1")
         for name in ("learning_rate", "clip_norm", "lora_alpha"):
@@ -156,26 +156,26 @@ class Recipe:
 
     @property
     def best_measure(self) -> tuple[str, str]:
-        """What `best` names: a measure, and the task, or "" for all tasks that have it."""
+        """Measure that `best` names, and its task, or "" for all tasks that have it."""
         measure, _, task = self.best.partition(" of ")
         return measure.strip(), task.strip()
 
     @property
     def labels(self) -> Labels | None:
-        """What is asked of images that lie in a folder for each class."""
+        """Question and answers of images that lie in a folder for each class."""
         if not self.folders:
             return None
         return Labels(self.folder_question, self.folders, self.folder_task, self.folder_rows)
 
     def with_metrics_of_each_task(self) -> Recipe:
-        """The same, with the metrics of "*" at every task of the mixture that has none of its own."""
+        """Return the recipe with the metrics of "*" at every task of the mixture that has none of its own."""
         if ANY_TASK not in self.metrics:
             return self
         rest = self.metrics[ANY_TASK]
         return dataclasses.replace(self, metrics={task: self.metrics.get(task, rest) for task in self.mixture})
 
     def _check_metrics(self) -> None:
-        """Every metric is known, and what is to be the best is measured."""
+        """Check that every metric is known, and that the measure of the best weights is measured."""
         for task, names in self.metrics.items():
             for name in names:
                 if name not in METRICS:
@@ -254,7 +254,7 @@ def _renamed(values: dict[str, Any], note: Callable[[str], None] | None) -> dict
 
 
 def _checked(name: str, kind: str, value: Any) -> Any:
-    """A setting's value in its declared type; YAML reads 1e-3 as text and 1 as a whole number."""
+    """Convert a setting's value to its declared type; YAML reads 1e-3 as text and 1 as a whole number."""
     if kind in ("float", "int"):
         try:
             if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""`aris tune RECIPE`: a user's rows, a model, the loop, and what comes out of it."""
+"""The command `aris tune RECIPE`: from a user's data and a model to the tuned weights."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _NO_LIMIT = 1 << 30
 
 
 def find_recipe(name: str) -> Path:
-    """A recipe of the package by its name, or a YAML file by its path.
+    """Find a recipe of the package by its name, or a YAML file by its path.
 
     Raises:
         DataError: there is neither.
@@ -73,7 +73,7 @@ def tune(
     tower_cache: Path | None = None,
     tensorboard: bool = False,
 ) -> Result:
-    """Train a model on a data set; goes on from a stopped run in `out`.
+    """Train a model on a data set; resumes a stopped run in `out`.
 
     `out` receives `adapter/` in PEFT's layout (not with the method "full"), `trained.safetensors` if more than
     adapters was trained, the curve as JSON Lines and PNG, and the state to go on from.
@@ -88,7 +88,7 @@ def tune(
     Where torchrun started several processes, they share the run, each on a GPU of its own, or on the CPU.
 
     Raises:
-        DataError: a row is wrong or too long (each is told by `log` first), a group is in both splits, TensorBoard is
+        DataError: a row is wrong or too long (each is logged first), a group is in both splits, TensorBoard is
             wanted and not installed, `out` cannot be written, the disk has no room for the tower's features, or
             training met what is not a number. What was the best until then is in `out` as if the run had ended there.
         CheckpointError: the model is not there.
@@ -129,7 +129,7 @@ def _tune(
     base = open_base(model_name)
     cached = recipe.cache_tower
     if cached and (recipe.tower_learning_rate > 0 or recipe.tower_adapters):
-        log("cache_tower is off: the tower is trained, so what it makes of an image changes")
+        log("cache_tower is off: the tower is trained, so its features change")
         cached = False
     image_processor = base.processor.image_processor
     prepared = ImageBank(1) if image_processor is None else ProcessedImageBank(image_processor, keep=not cached)
@@ -138,13 +138,13 @@ def _tune(
     train, validation = _splits(recipe, data, prepared, base.processor, log)
     if not recipe.mixture:
         shares: dict[str, float] = {}
-        for row in train:
-            shares[row.task] = shares.get(row.task, 0.0) + 1.0
+        for example in train:
+            shares[example.task] = shares.get(example.task, 0.0) + 1.0
         recipe = dataclasses.replace(recipe, mixture=shares)
-    for rows, what in ((train, "training"), (validation, "validation")):
-        if others := {row.task for row in rows} - set(recipe.mixture):
-            count = sum(row.task in others for row in rows)
-            log(f"{count} rows for {what} are left out: the mixture does not name {', '.join(sorted(others))}")
+    for examples, split in ((train, "training"), (validation, "validation")):
+        if others := {each.task for each in examples} - set(recipe.mixture):
+            count = sum(each.task in others for each in examples)
+            log(f"{count} rows for {split} are left out: the mixture does not name {', '.join(sorted(others))}")
     dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
     # For NF4 the dense weights never meet the device as a whole: layers are quantised there one by one.
     early = torch.device("cpu") if recipe.method == "qlora" else torch_device
@@ -154,7 +154,7 @@ def _tune(
     inputs = inputs_of(model, prepared.digests)
     trained = prepare(model, recipe, torch_device)
     count = sum(parameter.numel() for parameter in trained.values())
-    log(f"{len(train)} rows, {len(validation)} for validation, {len(prepared)} images")
+    log(f"{len(train)} examples, {len(validation)} for validation, {len(prepared)} images")
     log(f"training {count / 1e6:.2f} M parameters on {torch_device}, method {recipe.method}")
     images = None
     if isinstance(prepared, ProcessedImageBank) and len(prepared):
@@ -164,7 +164,8 @@ def _tune(
     trained = shard(model, trained, process_group)
     if process_group.world_size > 1:
         shards = "the decoder's weights, gradients and moments (float32) lie in shards"
-        log(f"{process_group.world_size} processes; {shards if process_group.sharded else 'each holds the whole model'}")
+        whole = "each holds the whole model"
+        log(f"{process_group.world_size} processes; {shards if process_group.sharded else whole}")
     loop = Loop(
         model,
         trained,
@@ -194,7 +195,7 @@ def _trained(
     log: Callable[[str], None],
     base: str,
 ) -> Result:
-    """Run the loop, and write what came of it."""
+    """Run the loop, and write its weights."""
     try:
         result = loop.run()
     except DataError:
@@ -211,7 +212,7 @@ def _trained(
 
 
 def _write(model: MedGemma, trained: dict[str, Tensor], recipe: Recipe, out: Path, base: str) -> None:
-    """What a run leaves for use, and nothing of an earlier one."""
+    """Write a run's weights for use, and remove those of an earlier run."""
     if recipe.method != "full":
         save_adapter(model, out / ADAPTER, base=base)
     else:
@@ -226,32 +227,37 @@ def _write(model: MedGemma, trained: dict[str, Tensor], recipe: Recipe, out: Pat
 
 
 def _images(
-    bank: ProcessedImageBank, model: MedGemma, recipe: Recipe, cache: Path | None, process_group: ProcessGroup, log: Callable[[str], None]
+    bank: ProcessedImageBank,
+    model: MedGemma,
+    recipe: Recipe,
+    cache: Path | None,
+    process_group: ProcessGroup,
+    log: Callable[[str], None],
 ) -> TrainingImages:
-    """The images for the loop, as pixels or, with a folder for them, as a frozen tower's features."""
+    """Return the images for the loop, as pixels or, with a folder for them, as a frozen tower's features."""
     view = bank.view(model.device)
     if cache is None:
-        return TrainingImages(bank.pixels(), lambda films, _: view(films), view)
+        return TrainingImages(bank.pixels(), lambda images, _: view(images), view)
     tower, projector = model.vision_tower, model.multi_modal_projector
     assert tower is not None and projector is not None
     half = recipe.precision == "bf16"
 
-    def see(films: Tensor) -> Tensor:
+    def see(images: Tensor) -> Tensor:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=half):
-            return projector.pool(tower(view(films)))
+            return projector.pool(tower(view(images)))
 
     settings = bank.settings | {"precision": recipe.precision, "device": model.device.type}
     features = TowerCache(cache, model, bank.digests, bank.image, see, settings)
     features.fill(log, process_group)
-    return TrainingImages(bank.pixels(), lambda films, _: view(films), view, features)
+    return TrainingImages(bank.pixels(), lambda images, _: view(images), view, features)
 
 
 def _splits(
     recipe: Recipe, data: Path, bank: ImageBank, processor: PromptProcessor, log: Callable[[str], None]
 ) -> tuple[list[TokenizedExample], list[TokenizedExample]]:
-    """Training and validation rows as tokens, every row checked first."""
+    """Tokenise training and validation examples, every one checked first."""
     wrong: list[BadExample] = []
-    parts: dict[bool, list[Conversation | PreferencePair]] = {False: [], True: []}
+    sides: dict[bool, list[Conversation | PreferencePair]] = {False: [], True: []}
     wanted = PreferencePair if recipe.objective == "preference" else Conversation
     for file, split in file_splits(data_files(data)).items():
         if split == "test":
@@ -259,37 +265,39 @@ def _splits(
             continue
         good, bad = read_examples(file, bank, labels=recipe.labels)
         wrong += bad
-        side = parts[split == "validation"]
-        for line, row in good:
-            if isinstance(row, wanted):
-                side.append(row)
+        side = sides[split == "validation"]
+        for line, example in good:
+            if isinstance(example, wanted):
+                side.append(example)
             else:
                 wrong.append(BadExample(file, line, f"not a row for the objective {recipe.objective!r}"))
     for each in wrong:
         log(str(each))
     if wrong:
         raise DataError(f"{data}: {len(wrong)} rows are wrong, see above; `aris tune check` lists them too")
-    train, validation = parts[False], parts[True]
+    train, validation = sides[False], sides[True]
     if not validation:
         train, validation = split_by_group(train, recipe.validation_share, recipe.seed)
     check_groups(train, validation)
-    made = [_tokens(rows, processor, recipe.max_tokens, data) for rows in (train, validation)]
-    seen = [{bank.digests[image] for row in rows for image in row.all_images()} for rows in made]
+    made = [_tokens(side, processor, recipe.max_tokens, data) for side in (train, validation)]
+    seen = [{bank.digests[image] for each in side for image in each.all_images()} for side in made]
     if both := seen[0] & seen[1]:
         log(f"warning: {len(both)} images are in training and in validation; what is measured on them may be memory")
     return made[0], made[1]
 
 
-def _tokens(rows: Sequence[Conversation | PreferencePair], processor: PromptProcessor, limit: int, data: Path) -> list[TokenizedExample]:
+def _tokens(
+    examples: Sequence[Conversation | PreferencePair], processor: PromptProcessor, limit: int, data: Path
+) -> list[TokenizedExample]:
     made: list[TokenizedExample] = []
     long = []
-    for row in rows:
-        two = [row.chosen, row.rejected] if isinstance(row, PreferencePair) else [row]
+    for example in examples:
+        two = [example.chosen, example.rejected] if isinstance(example, PreferencePair) else [example]
         tokens = [each for each in (tokenize(one, processor, _NO_LIMIT) for one in two) if each is not None]
         longest = max(len(each.token_ids) for each in tokens)
         if longest > limit:
             long.append(longest)
-        made.append(pair_example(*tokens) if isinstance(row, PreferencePair) else tokens[0])
+        made.append(pair_example(*tokens) if isinstance(example, PreferencePair) else tokens[0])
     if long:
         raise DataError(
             f"{data}: {len(long)} rows are over max_tokens {limit}, the longest has {max(long)}; raise it, or shorten "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,12 +37,12 @@ class Batch:
 
     @property
     def targets(self) -> Tensor:
-        """(K,) int64: the answer tokens."""
+        """Answer tokens (K,) int64."""
         return self.token_ids[self.row_index, self.token_index + 1]
 
     def to(self, device: torch.device) -> Batch:
         """Copy the batch to a device."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         return Batch(**{name: v if v is None else v.to(device, non_blocking=True) for name, v in values.items()})
 
 
@@ -137,15 +138,15 @@ def static_batch(
     shares = (batch.weights / counts / weight)[batch.example_index]
     kept = shares > 0  # an example without weight fills a bucket, and its answer need not be scored
     answers = int(kept.sum())
-    wide, room = shape(tokens, answers)
-    ids = F.pad(batch.token_ids, (0, wide - tokens))
-    starts = None if batch.starts is None else F.pad(batch.starts, (0, wide - tokens), value=tokens)
-    positions = (batch.row_index * wide + batch.token_index)[kept]
+    width, length = shape(tokens, answers)
+    ids = F.pad(batch.token_ids, (0, width - tokens))
+    starts = None if batch.starts is None else F.pad(batch.starts, (0, width - tokens), value=tokens)
+    positions = (batch.row_index * width + batch.token_index)[kept]
     image_positions = (ids.flatten() == image_token).nonzero()[:, 0] if pixels is not None else None
-    more = (0, room - answers)
+    more = (0, length - answers)
     return StaticBatch(
         ids,
-        F.pad(positions, more, value=rows * wide - 1),
+        F.pad(positions, more, value=rows * width - 1),
         F.pad(batch.targets[kept], more),
         F.pad(shares[kept], more),
         starts,

@@ -1,4 +1,4 @@
-"""Images in a folder for each class, as data sets of patches and photographs come: rows by a recipe's question.
+"""Images in a folder for each class, as data sets of patches and photographs come: examples by a recipe's question.
 
     NCT-CRC-HE-100K/ADI/ADI-AAAFLCLY.tif, ...      or      data/train/ADI/..., data/validation/ADI/...
 """
@@ -18,12 +18,12 @@ SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 @dataclass(frozen=True)
 class Labels:
-    """What is asked of each image, and what the answer is by its folder.
+    """The question about each image, and the answer by its folder.
 
     Attributes:
         question: follows the image, as the model is asked later.
         answers: by name of folder.
-        task: of the rows.
+        task: of the examples.
         max_examples: as evenly from the classes as they have images; 0: all. The same ones each time, by their names.
     """
 
@@ -35,7 +35,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class BadImage:
-    """A file that makes no row, and why."""
+    """A file that makes no example, and why."""
 
     file: Path
     reason: str
@@ -44,7 +44,7 @@ class BadImage:
 def read_image_folder(
     folder: Path, bank: ImageBank, labels: Labels | None
 ) -> tuple[list[Conversation], list[BadImage]]:
-    """The rows of the class folders in `folder`, and what is wrong, in order of name.
+    """Read the examples of the class folders in `folder`, and list the bad files, in order of name.
 
     Raises:
         DataError: the recipe has no question for images in folders.
@@ -54,7 +54,7 @@ def read_image_folder(
             f"{folder}: holds folders of images, and the recipe has no question for them; set folder_question and "
             "folders (an answer by name of folder), or give a .jsonl or .parquet file"
         )
-    rows: list[Conversation] = []
+    examples: list[Conversation] = []
     bad: list[BadImage] = []
     for group in sorted(each for each in folder.iterdir() if each.is_dir()):
         if group.name not in labels.answers:
@@ -76,5 +76,5 @@ def read_image_folder(
                 bad.append(BadImage(file, f"not a readable image{why}"))
                 continue
             answer = Turn("assistant", (labels.answers[group.name],))
-            rows.append(Conversation(labels.task, (Turn("user", (image, labels.question)), answer)))
-    return rows, bad
+            examples.append(Conversation(labels.task, (Turn("user", (image, labels.question)), answer)))
+    return examples, bad

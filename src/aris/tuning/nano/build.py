@@ -1,4 +1,4 @@
-"""Making `aris-nano` from its data in one run: teachers, tower, decoder, calibration. What is done is not done again.
+"""The making of `aris-nano` from its data in one run: teachers, tower, decoder, calibration. A finished stage is kept.
 
 The result is a folder with all that the package ships but the card and the terms.
 """
@@ -13,9 +13,9 @@ import torch
 
 from aris.checkpoints import embedded, open_nano
 from aris.errors import DataError
-from aris.tuning.nano import vision
 from aris.tuning.nano.calibrate import calibrate
 from aris.tuning.nano.decoder import nano_recipes, run_nano_decoder
+from aris.tuning.nano.tower import vision
 from aris.tuning.recipe import Recipe
 
 # As the shipped tower was made: see benchmarks/LOG.md for what was tried.

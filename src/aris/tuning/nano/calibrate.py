@@ -1,4 +1,4 @@
-"""Calibrating `aris-nano` on validation films.
+"""Calibration of `aris-nano` on validation films.
 
 Fits Platt scaling of the decoder's answer scores for pneumonia and for the gate ("Is this a frontal chest X-ray?").
 Validation films come from the training centre, so they are shifted in the
@@ -22,7 +22,7 @@ from aris.tuning.metrics import auc
 from aris.tuning.nano.augment import equalize, to_pixels
 from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION, gate_images
 from aris.tuning.nano.films import load_films
-from aris.tuning.nano.stress import SHIFTS
+from aris.tuning.nano.tower.stress import SHIFTS
 
 # What clean validation films are turned into before anything is fitted.
 _FITTED_ON = ("none", "flat", "crop", "narrow", "black frame", "small")
@@ -40,7 +40,7 @@ class Scorer:
 
     @torch.inference_mode()
     def __call__(self, films: Tensor, question: str, shift: str = "none", batch: int = 16) -> Tensor:
-        """uint8 (N, S, S) films to log-odds (N,) float32."""
+        """Compute the log-odds (N,) float32 of films uint8 (N, S, S)."""
         ids = self._prompts([user(self._blank, question)]).token_ids
         yes, no = (self.tokenizer.encode(answer)[0] for answer in ("Yes", "No"))
         out = []
@@ -59,7 +59,7 @@ class Scorer:
 
 
 def platt(logits: Tensor, positive: Tensor) -> tuple[float, float]:
-    """Slope and intercept of the logistic fit, both classes weighing the same (Platt 1999), by Newton's method."""
+    """Fit slope and intercept of a logistic curve, both classes weighing the same (Platt 1999), by Newton's method."""
     x = torch.stack([logits.double(), torch.ones(len(logits), dtype=torch.float64)], 1)
     target = positive.double()
     weight = torch.where(positive, 0.5 / positive.sum(), 0.5 / (~positive).sum()).double() * len(logits)

@@ -1,6 +1,6 @@
-"""The rows that `aris-nano`'s decoder is trained on, from the data folders that allow it.
+"""The examples that `aris-nano`'s decoder is trained on, from the data folders that allow it.
 
-Held-out rows never enter: each reader takes the training or validation split by name, and a test checks the result.
+Held-out examples never enter: each reader takes the training or validation split by name, and a test checks the result.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _SPOILT = {0: negatives.shuffled, 5: negatives.turned, 11: negatives.enlarged}
 
 @dataclass
 class Corpus:
-    """Rows and the images that they point to.
+    """Examples and the images that they point to.
 
     Attributes:
-        train, validation: rows.
+        train, validation: examples.
         images: (N, 224, 224) uint8.
         sided: (N,) bool, images of questions that may ask for a side: never to be mirrored.
     """
@@ -60,20 +60,20 @@ class Corpus:
 
 
 def gate_images(data: Path, split: str, seed: int) -> tuple[Tensor, list[bool]]:
-    """TrainingImages of a split for the gate, uint8 (N, 224, 224), and whether each is a frontal chest film.
+    """Collect images of a split for the gate, uint8 (N, 224, 224), and whether each is a frontal chest film.
 
     Adult films, other radiology images, and 90 made images of the kinds that training uses.
     """
     images = _Images()
-    rows = [row for row in (*_nih(data, split, images), *_vqa(data, split, images)) if row.task == "gate"]
+    examples = [each for each in (*_nih(data, split, images), *_vqa(data, split, images)) if each.task == "gate"]
     made = negatives.generate(negatives.TRAINING, 90, seed=seed)
-    rows += [Example("gate", GATE_QUESTION, "No", images.add(image)) for image in made]
-    chosen = [images.images[row.image] for row in rows if row.image is not None]
-    return torch.from_numpy(np.stack(chosen)), [row.answer == "Yes" for row in rows]
+    examples += [Example("gate", GATE_QUESTION, "No", images.add(image)) for image in made]
+    chosen = [images.images[each.image] for each in examples if each.image is not None]
+    return torch.from_numpy(np.stack(chosen)), [each.answer == "Yes" for each in examples]
 
 
 class _Images:
-    """Collects images and gives their indices."""
+    """A collection of images by index."""
 
     def __init__(self) -> None:
         self.images: list[np.ndarray] = []
@@ -91,7 +91,7 @@ class _Images:
 
 
 def build(data: Path, seed: int = 0, drafts_per_film: int = 12, studies: int = 12_000) -> Corpus:
-    """Read the folders under `data` and write the rows.
+    """Read the folders under `data` and build the examples.
 
     Raises:
         DataError: a folder or file is missing.
@@ -101,22 +101,22 @@ def build(data: Path, seed: int = 0, drafts_per_film: int = 12, studies: int = 1
     train: list[Example] = []
     validation: list[Example] = []
     looks = Looks.of(load_films(data / "chest_pediatric", "train", SIZE).images)
-    for split, rows in (("train", train), ("validation", validation)):
+    for split, examples in (("train", train), ("validation", validation)):
         drafts = drafts_per_film if split == "train" else 1
-        rows += _pediatric(load_films(data / "chest_pediatric", split, SIZE), looks, images, source, drafts)
-        rows += _nih(data, split, images)
-        rows += _vqa(data, split, images)
+        examples += _pediatric(load_films(data / "chest_pediatric", split, SIZE), looks, images, source, drafts)
+        examples += _nih(data, split, images)
+        examples += _vqa(data, split, images)
         count, first = (720, 1) if split == "train" else (90, 2)
         for image in negatives.generate(negatives.TRAINING, count, seed=first):
-            rows.append(Example("gate", GATE_QUESTION, "No", images.add(image)))
-    for row, one_in in [*((row, 40) for row in _medquad(data)), *((row, 10) for row in _pubmedqa(data))]:
-        # By group, so that no topic is in both; by its name, so that a row keeps its split when others come or go.
-        (validation if zlib.crc32(row.group.encode()) % one_in == 0 else train).append(row)
+            examples.append(Example("gate", GATE_QUESTION, "No", images.add(image)))
+    for example, one_in in [*((each, 40) for each in _medquad(data)), *((each, 10) for each in _pubmedqa(data))]:
+        # By group, so that no topic is in both; by its name, so that an example keeps its split when others come or go.
+        (validation if zlib.crc32(example.group.encode()) % one_in == 0 else train).append(example)
     for number in range(studies):
         question, contexts, decision = study(random.Random(f"{seed} study {number}"))
-        row = Example("study", study_prompt(question, contexts), decision.capitalize(), None, f"study {number}")
-        (validation if number % 60 == 0 else train).append(row)
-    asked = {row.image for row in (*train, *validation) if row.task.startswith("vqa")}
+        example = Example("study", study_prompt(question, contexts), decision.capitalize(), None, f"study {number}")
+        (validation if number % 60 == 0 else train).append(example)
+    asked = {each.image for each in (*train, *validation) if each.task.startswith("vqa")}
     sided = torch.tensor([index in asked for index in range(len(images.images))])
     return Corpus(train, validation, torch.from_numpy(np.stack(images.images)), sided)
 
@@ -183,12 +183,12 @@ def _vqa(data: Path, split: str, images: _Images) -> Iterator[Example]:
         question, answer = item["question"].strip(), answer[0].upper() + answer[1:]
         yield Example(task, question, answer, known[name], f"vqa {name}")
         if task == "vqa closed":
-            for other, said in other_words(question, answer):
-                yield Example("vqa other words", other, said, known[name], f"vqa {name}")
+            for other, reply in other_words(question, answer):
+                yield Example("vqa other words", other, reply, known[name], f"vqa {name}")
     for name, items in by_image.items():
         asked = [(item["question"], item["question_type"], str(item["answer"])) for item in items]
-        for question, said in settled(items[0]["organ"], asked):
-            yield Example("vqa settled", question, said, known[name], f"vqa {name}")
+        for question, reply in settled(items[0]["organ"], asked):
+            yield Example("vqa settled", question, reply, known[name], f"vqa {name}")
 
 
 def _medquad(data: Path) -> Iterator[Example]:
@@ -198,7 +198,7 @@ def _medquad(data: Path) -> Iterator[Example]:
             items = [json.loads(line) for line in file]
     except OSError:
         raise DataError(f"{path}: not readable; get the data folder again") from None
-    # Answers that many topics share word for word: one of a held-out row is held out too, others are taken once each.
+    # Answers that many topics share word for word: one of a held-out topic is held out too, others are taken once.
     seen = {("", _opening(item["answer"])) for item in items if item["split"] != "train"}
     for item in items:
         question, opening = item["question"].strip(), _opening(item["answer"])
@@ -210,12 +210,12 @@ def _medquad(data: Path) -> Iterator[Example]:
 
 
 def _opening(answer: str, length: int = 300) -> str:
-    """What tells answers apart: their first characters, blanks aside."""
+    """Return an answer's first characters, blanks aside, which tell it from others."""
     return re.sub(r"\s+", " ", answer).strip()[:length]
 
 
 def _passage(answer: str, limit: int = 1600) -> str:
-    """An answer as it is written, or its first whole sentences up to `limit` characters; "" if there are none."""
+    """Return an answer, or its first whole sentences up to `limit` characters; "" if there are none."""
     text = answer.strip()
     if len(text) <= limit:
         return text
@@ -224,7 +224,7 @@ def _passage(answer: str, limit: int = 1600) -> str:
 
 
 def pubmedqa_prompt(question: str, contexts: list[str], limit: int = 1100) -> str:
-    """A question on an abstract, cut to `limit` characters of context, as the first version was asked."""
+    """Write a question on an abstract, cut to `limit` characters of context, as the first version was asked."""
     context = " ".join(contexts)
     if len(context) > limit:
         context = context[:limit].rsplit(" ", 1)[0] + " ..."
@@ -232,9 +232,9 @@ def pubmedqa_prompt(question: str, contexts: list[str], limit: int = 1100) -> st
 
 
 def study_prompt(question: str, contexts: list[str], limit: int = 2400) -> str:
-    """A question on an abstract: first, so that the abstract is read for it, and again behind it.
+    """Write a question on an abstract: before it, so that the abstract is read for it, and again after it.
 
-    Of an abstract over `limit` characters the beginning is left out: its end holds the results.
+    The start of an abstract over `limit` characters is left out: its end holds the results.
     """
     context = " ".join(contexts)
     if len(context) > limit:

@@ -1,4 +1,4 @@
-"""TrainingImages that are not chest films, made from random numbers: what a model must learn to refuse.
+"""Images that are not chest films, made from random numbers, for a model to learn to refuse.
 
 Kinds in `HELD_OUT` are for evaluation only, so that what is measured is refusal of the unseen.
 """
@@ -29,7 +29,7 @@ def _white_noise(r: _Random, size: int) -> GreyImage:
 
 
 def _coloured_noise(r: _Random, size: int) -> GreyImage:
-    """Noise whose amplitude falls with frequency by a random power: clouds and textures."""
+    """Draw noise whose amplitude falls with frequency by a random power: clouds and textures."""
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.rfftfreq(size), indexing="ij"))
     frequency[0, 0] = 1
     spectrum = np.fft.rfft2(r.standard_normal((size, size))) / frequency ** r.uniform(0.5, 2.5)
@@ -64,7 +64,7 @@ def _checkerboard(r: _Random, size: int) -> GreyImage:
 
 
 def _shapes(r: _Random, size: int) -> GreyImage:
-    """Overlapping ellipses, boxes and half-planes with textures: an unphotographed scene."""
+    """Draw overlapping ellipses, boxes and half-planes with textures: an unphotographed scene."""
     x, y = _grid(size)
     out = _coloured_noise(r, size).astype(np.float64) * r.uniform(0, 0.5)
     for _ in range(int(r.integers(3, 25))):
@@ -82,7 +82,7 @@ def _shapes(r: _Random, size: int) -> GreyImage:
 
 
 def _page(r: _Random, size: int) -> GreyImage:
-    """Rows of short marks, like a page of text or a form."""
+    """Draw lines of short marks, like a page of text or a form."""
     dark = r.random() < 0.3
     out = np.full((size, size), 20 if dark else 235, dtype=np.uint8)
     height = int(r.integers(3, 12))
@@ -97,7 +97,7 @@ def _page(r: _Random, size: int) -> GreyImage:
 
 
 def _body_slice(r: _Random, size: int) -> GreyImage:
-    """Nested ellipses on black with texture, like a cross-section of head or trunk."""
+    """Draw nested ellipses on black with texture, like a cross-section of head or trunk."""
     x, y = _grid(size)
     out = np.zeros((size, size))
     cx, cy = r.uniform(0.45, 0.55, 2)
@@ -118,7 +118,7 @@ def _rings(r: _Random, size: int) -> GreyImage:
 
 
 def _cells(r: _Random, size: int) -> GreyImage:
-    """A Voronoi mosaic."""
+    """Draw a Voronoi mosaic."""
     x, y = _grid(size)
     points = r.uniform(0, 1, (int(r.integers(10, 80)), 2))
     nearest = np.argmin([(x - u) ** 2 + (y - v) ** 2 for u, v in points], axis=0)
@@ -161,19 +161,19 @@ HELD_OUT: dict[str, Callable[[_Random, int], GreyImage]] = {
 def generate(
     kinds: dict[str, Callable[[_Random, int], GreyImage]], count: int, seed: int, size: int = 224
 ) -> list[GreyImage]:
-    """`count` images uint8 (size, size), the kinds in turn."""
+    """Generate `count` images uint8 (size, size), the kinds in turn."""
     r = np.random.default_rng(seed)
     makers = list(kinds.values())
     return [makers[index % len(makers)](r, size) for index in range(count)]
 
 
 def turned(film: GreyImage, seed: int) -> GreyImage:
-    """A film on its side or its head."""
+    """Turn a film by 90, 180 or 270 degrees."""
     return np.ascontiguousarray(np.rot90(film, 1 + int(np.random.default_rng(seed).integers(3))))
 
 
 def enlarged(film: GreyImage, seed: int) -> GreyImage:
-    """A detail of a film, 18 to 30 % of its side, enlarged to its size (bilinear): nothing to tell where it lies."""
+    """Enlarge a detail of a film, 18 to 30 % of its side, to its size (bilinear): nothing shows its position."""
     r = np.random.default_rng(seed)
     size = film.shape[0]
     side = round(size * r.uniform(0.18, 0.3))
@@ -187,7 +187,7 @@ def enlarged(film: GreyImage, seed: int) -> GreyImage:
 
 
 def shuffled(film: GreyImage, seed: int, tiles: int = 4) -> GreyImage:
-    """A film cut into tiles x tiles squares in random order: its texture without its anatomy."""
+    """Cut a film into tiles x tiles squares in random order: its texture without its anatomy."""
     r = np.random.default_rng(seed)
     side = film.shape[0] // tiles
     squares = [film[i * side : (i + 1) * side, j * side : (j + 1) * side] for i in range(tiles) for j in range(tiles)]

@@ -80,8 +80,8 @@ class BucketMicroBatching:
         for key, own in sorted(by_key.items()):
             size, fewest = self.buckets[key].size, min(own, key=_answers)
             for start in range(0, len(own), size):
-                part = own[start : start + size]
-                filled.append((part + [replace(fewest, weight=0.0)] * (size - len(part)), True))
+                microbatch = own[start : start + size]
+                filled.append((microbatch + [replace(fewest, weight=0.0)] * (size - len(microbatch)), True))
         return filled
 
     def shape(self, examples: Sequence[TokenizedExample], tokens: int, answers: int) -> tuple[int, int]:

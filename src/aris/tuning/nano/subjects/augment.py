@@ -1,4 +1,4 @@
-"""Random views of images of every subject, on the device: films as `FilmAugment` makes them, colour images here."""
+"""Random views of images of every subject, on the device: films by `FilmAugment`, colour images here."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ColourAugment:
         return self._cover(self._soften(self._tone(x)))
 
     def _tone(self, x: Tensor) -> Tensor:
-        """A tone curve of each channel, saturation, brightness and contrast."""
+        """Apply a tone curve of each channel, saturation, brightness and contrast."""
         batch, s = x.shape[0], self.strength
         common, own = self._uniform(batch, -0.35 * s, 0.35 * s), self._uniform(batch * 3, -0.15 * s, 0.15 * s)
         gamma = torch.exp(common[:, None] + own.view(batch, 3))[:, :, None, None]
@@ -80,14 +80,14 @@ class ColourAugment:
 
 
 def augment(subject: str, colour: bool, generator: torch.Generator, strength: float) -> FilmAugment | ColourAugment:
-    """The augmentation of a subject."""
+    """Return the augmentation of a subject."""
     if not colour:
         return FilmAugment(generator, strength, "equalize")
     return ColourAugment(generator, strength, zoom=0.25 if subject == "fundus" else 0.5)
 
 
 def plain(images: Tensor, size: int, colour: bool) -> Tensor:
-    """Images as a model is shown them, (B, 3, S, S) in 0..1: grey ones equalised, colour ones as they are."""
+    """Convert images to (B, 3, S, S) in 0..1 as a model is shown them: grey ones equalised, colour ones as they are."""
     x = (images.permute(0, 3, 1, 2) if colour else images[:, None]).float() / 255
     if x.shape[-1] != size:
         x = F.interpolate(x, size=(size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)

@@ -1,8 +1,7 @@
-"""One tower that sees every subject: distilled from the teachers of all, a share of each in every step.
+"""The tower for every subject, distilled from the teachers of all, a share of each in every step.
 
-The student sees what its teachers saw, view by view (a consistent, patient teacher: arXiv 2106.05237), and learns their
-averaged answers and, at each place of the pooled grid, their features. What kind of image it is, is learned from
-labels.
+The student sees the same views as its teachers (a consistent, patient teacher: arXiv 2106.05237), and learns their
+averaged answers and, at each position of the pooled grid, their features. The kind of an image is learned from labels.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from torch import Tensor, nn
 
 from aris.model.config import VisionConfig
 from aris.model.mobile_stem import MobileStem
-from aris.tuning.nano.distillation import PooledTower, initialise, parameter_groups, train_student
 from aris.tuning.nano.subjects.kinds import KIND_OF, KINDS, Extra
 from aris.tuning.nano.subjects.pretrained import load_imagenet_stem
 from aris.tuning.nano.subjects.tables import Subject
 from aris.tuning.nano.subjects.teachers import WIDTH, head_loss
 from aris.tuning.nano.subjects.views import Lesson, Views, extra_views, make_views
+from aris.tuning.nano.tower.distillation import PooledTower, initialise, parameter_groups, train_student
 
 TOWER = VisionConfig(
     hidden_size=256,
@@ -54,7 +53,7 @@ class Student(PooledTower):
         return self.pool((x * 2 - 1).contiguous(memory_format=torch.channels_last))
 
     def scores(self, grid: Tensor, subject: Subject) -> dict[str, Tensor]:
-        """Head -> (B, labels) of a pooled grid."""
+        """Compute head -> scores (B, labels) of a pooled grid."""
         mean = grid.mean(1)
         return {name: self.heads[f"{subject.name}_{name}"](mean) for name in subject.heads}
 
@@ -125,15 +124,15 @@ def _step_loss(
     grid = grid.float()
     if mirror:  # the features lie as the views were made
         grid = grid.unflatten(1, (student.tokens, student.tokens)).flip(2).flatten(1, 2)
-    parts = grid.split([len(part) for part in shown])
+    grids = grid.split([len(part) for part in shown])
     loss = 0.3 * F.cross_entropy(student.kind(grid.mean(1)), torch.cat(kinds), label_smoothing=0.02)
-    for lesson, views, part, index in zip(lessons, seen, parts, picks, strict=False):
-        loss = loss + lesson.share * _lesson_loss(student, lesson.subject, views, part, index)
+    for lesson, views, own, index in zip(lessons, seen, grids, picks, strict=False):
+        loss = loss + lesson.share * _lesson_loss(student, lesson.subject, views, own, index)
     return loss
 
 
 def _lesson_loss(student: Student, subject: Subject, views: Views, grid: Tensor, index: Tensor) -> Tensor:
-    """Divergence from the teachers' mean answer, distance from one teacher's features, and a little of the labels."""
+    """Add divergence from the teachers' mean answer, distance from one's features, and a little of the labels."""
     with torch.autocast(grid.device.type, torch.bfloat16):
         mimicked = student.mimic[subject.name](grid)
     loss = 1 - F.cosine_similarity(mimicked.float(), views.features[index].float(), dim=-1).mean()

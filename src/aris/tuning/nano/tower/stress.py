@@ -1,4 +1,4 @@
-"""Shift stress tests: the same films as another hospital might send them, and how well a score survives.
+"""Stress tests under shifts: the same films as another hospital might send them.
 
 Validation films come from the training centre and flatter every model. What is chosen is chosen by the worst of
 these, and by the temporal hold-out of `films.py`.
@@ -62,7 +62,7 @@ SHIFTS: dict[str, Callable[[Tensor], Tensor]] = {
 def stress(
     score: Callable[[Tensor], Tensor], images: Tensor, positive: Tensor, *, normalize: str, batch: int = 256
 ) -> dict[str, float]:
-    """AUC under every shift.
+    """Compute the AUC under every shift.
 
     Args:
         score: (B, 1, S, S) float in 0..1, normalised, to (B,).

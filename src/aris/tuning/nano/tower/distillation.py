@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aris.model.config import VisionConfig
 from aris.model.vision import VisionTower
-from aris.tuning.nano.teacher import Average
+from aris.tuning.nano.tower.teacher import Average
 
 AnyStudent = TypeVar("AnyStudent", bound=nn.Module)
 

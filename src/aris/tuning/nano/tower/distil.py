@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from aris.model.config import VisionConfig
 from aris.tuning.nano.augment import FilmAugment, to_pixels
-from aris.tuning.nano.distillation import PooledTower, initialise, parameter_groups, train_student
 from aris.tuning.nano.films import CLASSES, FilmBank
-from aris.tuning.nano.teacher import Teacher, balanced_batches
+from aris.tuning.nano.tower.distillation import PooledTower, initialise, parameter_groups, train_student
+from aris.tuning.nano.tower.teacher import Teacher, balanced_batches
 
 
 class Student(PooledTower):
