@@ -49,21 +49,21 @@ _IMPRESSION = {
 
 
 def signed(draft: str, word: str) -> str:
-    """A draft as the made-up clinic signs it; what the draft says of the finding stays."""
+    """Sign a draft as the made-up clinic does; the draft's statement of the finding stays."""
     findings = draft.split("IMPRESSION:")[0].removeprefix("FINDINGS:").strip()
     kept = [s for s in _SENTENCE.split(findings) if s and not _CAUSE.search(s) and not _VIEW.search(s)]
     return f"FINDINGS: {' '.join([_FIRST, *kept])}\nIMPRESSION: {_IMPRESSION[word]} {_CLOSING}"
 
 
 def one_a_patient(films: FilmBank, count: int, seed: int = 0) -> FilmBank:
-    """Films of `count` patients, drawn by seed."""
+    """Draw films of `count` patients, by seed."""
     first = {patient: index for index, patient in reversed(list(enumerate(films.patients)))}
     chosen = np.random.default_rng(seed).permutation(sorted(first.values()))[:count]
     return films.subset([int(i) for i in chosen])
 
 
 def pairs(nano: Nano, films: FilmBank) -> list[dict[str, Any]]:
-    """Rows as `aris tune` reads them, the image in the row."""
+    """Write rows as `aris tune` reads them, the image in the row."""
     rows = []
     drafts = write_drafts(nano, films, sampled=True)
     for each, film, patient in zip(drafts, films.images.numpy(), films.patients, strict=True):
@@ -88,7 +88,7 @@ def pairs(nano: Nano, films: FilmBank) -> list[dict[str, Any]]:
 
 @torch.inference_mode()
 def preference(nano: Nano, rows: list[dict[str, Any]]) -> np.ndarray:
-    """log p(chosen) - log p(rejected) of each pair, in nats."""
+    """Compute log p(chosen) - log p(rejected) of each pair, in nats."""
     out = []
     model = nano.model
     for row in rows:

@@ -83,7 +83,7 @@ def shape(name: str) -> MedGemmaConfig:
 
 
 def random_model(config: MedGemmaConfig, nf4: bool, device: torch.device) -> MedGemma:
-    """Weights on the device, decoder layers in NF4 if asked, without a dense copy at any time."""
+    """Make random weights on the device, decoder layers in NF4 if asked, without a dense copy at any time."""
     with torch.device("meta"):
         model = MedGemma(config)
     for name, module in list(model.named_modules()):
@@ -113,7 +113,7 @@ def round_both_up(tokens: int, answers: int) -> tuple[int, int]:
 
 
 def cached_features(model: MedGemma, pixels: torch.Tensor, folder: Path) -> TowerCache:
-    """The picture's features on the disk."""
+    """Cache the image's features on the disk."""
     tower, projector = model.vision_tower, model.multi_modal_projector
     assert tower is not None and projector is not None
 
@@ -171,7 +171,7 @@ def ours(case: str, device: torch.device) -> Callable[[], float]:
 
 
 def peer(case: str, device: torch.device) -> Callable[[], float]:
-    """transformers + peft with gradient checkpointing, labels on the answer, PyTorch's fused AdamW.
+    """Set up transformers + peft with gradient checkpointing, labels on the answer, PyTorch's fused AdamW.
 
     In bf16, or the decoder in bitsandbytes' NF4 with double quantisation, bf16 to compute in.
     """
@@ -220,7 +220,7 @@ def peer(case: str, device: torch.device) -> Callable[[], float]:
 
 
 def fill(model: nn.Module, device: torch.device, *, in_4_bits: bool) -> None:
-    """Random weights on the device, layer by layer; the decoder's in bitsandbytes' 4 bits if asked.
+    """Fill a model with random weights on the device; the decoder's in bitsandbytes' 4 bits if asked.
 
     Each matrix is drawn in bfloat16 where it is to stay and quantised there, so that no more than one is dense.
     """
@@ -250,7 +250,7 @@ def fill(model: nn.Module, device: torch.device, *, in_4_bits: bool) -> None:
 
 
 def profile(step: Callable[[], float]) -> None:
-    """One step's kernels by their time, to stderr."""
+    """Print one step's kernels by their time, to stderr."""
     kinds = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=kinds) as seen:
         step()

@@ -38,7 +38,7 @@ TIMES = ("steps_per_s", "tokens_per_s", "eta_s", "evaluate_s")
 
 
 def make_data(films: Path, out: Path, count: int) -> None:
-    """Rows about films of the training split, and some of the validation split."""
+    """Write rows about films of the training split, and some of the validation split."""
     for split, name, wanted in (("train", "train", count), ("validation", "validation", 4)):
         bank = load_films(films / "chest_pediatric", split)
         picked = list(range(0, len(bank.names), max(1, len(bank.names) // wanted)))[:wanted]
@@ -61,7 +61,7 @@ def state_of(out: Path) -> dict[str, Any] | None:
 
 
 def stamp_of(path: Path) -> int | None:
-    """Changes with every save."""
+    """Return a stamp that changes with every save."""
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:

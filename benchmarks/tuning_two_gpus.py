@@ -1,4 +1,4 @@
-"""Two GPUs against one: the same recipe, the same rows; loss curves, tokens a second, memory.
+"""Two GPUs against one: the same recipe, the same examples; loss curves, tokens a second, memory.
 
     python benchmarks/tuning_two_gpus.py [--shape 4b] [--steps 12] [--processes 2] [--out FOLDER]
 
@@ -38,17 +38,17 @@ CASES: dict[str, dict[str, Any]] = {
     "lora-whole": {"method": "lora", "shard": False},
     "qlora-whole": {"method": "qlora", "shard": False},
 }
-PICTURES = 8
+IMAGES = 8
 
 
-def rows(count: int, soft: int, seed: int) -> list[TokenizedExample]:
-    """Random words after an image; of one length, so that graphs are recorded in the first steps and not later."""
+def examples(count: int, soft: int, seed: int) -> list[TokenizedExample]:
+    """Draw random words after an image; of one length, so that graphs are recorded in the first steps and not later."""
     generator = torch.Generator().manual_seed(seed)
     made = []
     for number in range(count):
         ids = torch.randint(1000, 200_000, (1000,), generator=generator).tolist()
         ids[4 : 6 + soft] = [BEGIN, *[IMAGE] * soft, END]
-        made.append(TokenizedExample("t", ids, 744, number % PICTURES))
+        made.append(TokenizedExample("t", ids, 744, number % IMAGES))
     return made
 
 
@@ -60,18 +60,19 @@ def child(case: str, name: str, steps: int, out: Path) -> None:
         augment_strength=0, evaluate_every=steps, save_every=10 * steps, mixture={"t": 1.0}, projector=False,
         checkpointing=True, **CASES[case],
     )  # fmt: skip
-    team, device = join(torch.device("cuda" if torch.cuda.is_available() else "cpu"), shards=recipe.shard)
+    process_group, device = join(torch.device("cuda" if torch.cuda.is_available() else "cpu"), shards=recipe.shard)
     torch.manual_seed(0)
     model = random_model(shape(name), recipe.method == "qlora", device)
-    trained = shard(model, prepare(model, recipe, device), team)
-    bank = torch.randint(0, 256, (PICTURES, 896, 896, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    trained = shard(model, prepare(model, recipe, device), process_group)
+    bank = torch.randint(0, 256, (IMAGES, 896, 896, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
-    def view(films: torch.Tensor) -> torch.Tensor:
-        return (films.to(device).float() / 127.5 - 1).permute(0, 3, 1, 2)
+    def view(images: torch.Tensor) -> torch.Tensor:
+        return (images.to(device).float() / 127.5 - 1).permute(0, 3, 1, 2)
 
     soft = model.config.mm_tokens_per_image
-    pictures = TrainingImages(bank, lambda films, _: view(films), view)
-    loop = Loop(model, trained, recipe, rows(32, soft, 2), rows(8, soft, 3), pictures, out, lambda line: None, team)
+    images = TrainingImages(bank, lambda images, _: view(images), view)
+    train, validation = examples(32, soft, 2), examples(8, soft, 3)
+    loop = Loop(model, trained, recipe, train, validation, images, out, lambda line: None, process_group)
     times: list[tuple[float, float]] = []
     losses: list[float] = []
     take = loop._train_step
@@ -87,16 +88,16 @@ def child(case: str, name: str, steps: int, out: Path) -> None:
     loop._train_step = timed  # type: ignore[method-assign]
     loop.run()
     later = times[len(times) // 2 :]  # kernels are compiled and graphs recorded in the first half
-    if team.leads:
+    if process_group.is_main:
         found: dict[str, Any] = {
-            "case": case, "processes": team.world, "tokens_per_s": round(sum(t for _, t in later) / sum(s for s, _ in later)),
+            "case": case, "processes": process_group.world_size, "tokens_per_s": round(sum(t for _, t in later) / sum(s for s, _ in later)),
             "losses": [round(value, 4) for value in losses],
             "validation": [line["validation_loss"] for line in Curve.read(out / "curve.jsonl") if "validation_loss" in line],
         }  # fmt: skip
         if device.type == "cuda":
             found["peak_gib"] = round(torch.cuda.max_memory_allocated() / GIB, 2)
         print(json.dumps(found), flush=True)
-    leave(team)
+    leave(process_group)
 
 
 def run(case: str, processes: int, args: argparse.Namespace, folder: Path) -> dict[str, Any] | None:

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from aris.tuning.check import DataReport
 
 
-
 class RecipeGroup(Group):
-    """Whatever is not a command is a recipe: `aris tune records` runs it."""
+    """Commands of `aris tune`; any other word is a recipe: `aris tune records` runs it."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in self.commands:
@@ -98,7 +97,7 @@ def run(
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     tower_cache: Annotated[
         Path | None,
-        typer.Option(help="Folder for what the frozen tower sees, shared by runs; OUT/tower-cache otherwise."),
+        typer.Option(help="Folder for the frozen tower's features, shared by runs; OUT/tower-cache otherwise."),
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write OUT/tensorboard too.")] = False,
     device: o.DeviceOption = "auto",
@@ -152,10 +151,10 @@ def check(
 ) -> None:
     """Check tuning data before the first step: every wrong row, lengths, leaks between splits, and one example.
 
-    What a run would refuse of the whole is told too, as a split that leaves no row to validate on: by the recipe that
-    is named, or by what the package's recipes have in common.
+    Reasons to refuse the whole are listed too, such as a split that leaves no row to validate on: by the recipe that
+    is named, or by the settings that the package's recipes have in common.
 
-    Exits with 1 if anything is wrong. What carries loss is green where the terminal has colours.
+    Exits with 1 if anything is wrong. Tokens that carry loss are green where the terminal has colours.
 
     Example:
 
@@ -220,13 +219,13 @@ def _print_report(report: DataReport) -> None:
         heading(f"a run would refuse this: {one_line(each)}")
     if report.leaks:
         heading(f"{report.leaks} groups lie in more than one split; split by patient")
-    for count, what in ((report.shared_images, "images"), (report.shared_rows, "conversations")):
+    for count, kind in ((report.shared_images, "images"), (report.shared_rows, "conversations")):
         if count:
-            heading(f"{count} {what} lie in more than one split; what is measured on them may be memory")
+            heading(f"{count} {kind} lie in more than one split; what is measured on them may be memory")
 
 
 def _tell_of_another_base(run_folder: Path, model: str) -> None:
-    """Bases of one shape take each other's adapters, and answer worse: a word of it, as a base may have moved."""
+    """Warn if the run names another base: its adapters fit a base of the same shape, and answer worse."""
     from aris.tuning.merge import base_named
 
     named = base_named(run_folder)
