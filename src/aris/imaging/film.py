@@ -1,4 +1,4 @@
-"""One radiograph: its pixels as a reader would see them, and the facts that its file states."""
+"""Radiographs: pixels as a reader would see them, and the facts that the file states."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aris.errors import ImageError
-from aris.imaging import raster, sniff
-from aris.imaging.dicom import radiograph
+from aris.imaging import radiograph, raster, sniff
 from aris.imaging.orientation import STORED, Turn
 from aris.imaging.sources import FileSource, HeldFile
 from aris.regular import read_regular
@@ -67,7 +66,7 @@ class Film:
 
     @property
     def shown_orientation(self) -> tuple[str, str] | None:
-        """Where the rows and columns of `pixels` point; None where the file does not say."""
+        """Return the directions of the rows and columns of `pixels`; None where the file does not say."""
         return None if self.patient_orientation is None else self.turn.letters(self.patient_orientation)
 
 

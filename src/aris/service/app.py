@@ -24,7 +24,7 @@ from aris.service.metrics import CONTENT_TYPE
 from aris.service.openai.api import Api
 from aris.service.openai.chat import answer_chat
 from aris.service.openai.completions import answer_completion
-from aris.service.openai.schemas import (
+from aris.service.schemas import (
     ChatCompletion,
     ChatRequest,
     Completion,
@@ -129,12 +129,12 @@ def _routes(app: FastAPI, api: Api) -> None:
 
     @app.get("/v1/models/{name:path}", responses=reading)
     async def model(name: str) -> ModelCard:
-        """One model."""
+        """Return a model's card."""
         return api.card(api.adapter(name))
 
     @app.get("/healthz", responses={403: _ERRORS[403]})
     async def healthz() -> dict[str, str]:
-        """Whether the server answers; needs no key."""
+        """Return whether the server answers; needs no key."""
         return {"status": "ok"}
 
     @app.get("/metrics", response_model=None, responses={

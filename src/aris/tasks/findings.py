@@ -20,7 +20,7 @@ from aris.tasks.cases import film_case
 from aris.tasks.checks.film import not_a_film
 from aris.tasks.evidence_maps.maps import finding_evidence, may_show, require_white_box
 from aris.tasks.results import FilmFindings, Finding
-from aris.tasks.scope.declared import FORCED, not_for_patients, outside_scope, unknown_facts
+from aris.tasks.scope import FORCED, not_for_patients, outside_scope, unknown_facts
 from aris.tasks.text.prompts import ANSWERS, FINDING_QUESTION, GATE_QUESTION
 
 # Asked for by force of a model that declares no findings, where the caller names none: the five findings of the
@@ -30,7 +30,7 @@ COMMON_FINDINGS = ("atelectasis", "cardiomegaly", "consolidation", "edema", "ple
 
 @dataclass(frozen=True)
 class Assessment:
-    """What was found out about a film before anything is said of it.
+    """Assessment of a film, before anything is said of it.
 
     Attributes:
         result: the findings.
@@ -131,7 +131,7 @@ def assess(
 
 
 def words_of(findings: Sequence[Finding]) -> tuple[tuple[str, str], ...]:
-    """What a draft's prompt says of each finding that was scored and is calibrated."""
+    """Word each scored and calibrated finding for a draft's prompt."""
     return tuple((each.name, each.word) for each in findings if each.word not in ("", "uncalibrated"))
 
 
@@ -144,7 +144,7 @@ def require_images(model: Backend) -> None:
 def _blocked(
     model: Backend, film: Film, turn: list[Message], calibration: Calibration, warnings: list[str], task: str
 ) -> str | None:
-    """Why this film may not be assessed; None if it may. Adds to the warnings."""
+    """Return why this film may not be assessed; None if it may. Adds to the warnings."""
     scope = None if model.spec is None else model.spec.scope
     # A model without findings is told apart by its empty list of them, name by name.
     if scope is not None and task != "findings" and scope.tasks and task not in scope.tasks:

@@ -1,4 +1,4 @@
-"""Where something is on an image: the model's boxes as regions in the image's own pixels, and in millimetres."""
+"""Locations on an image: the model's boxes as regions in the image's own pixels, and in millimetres."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from aris.backends import Backend, GenerationOptions
 from aris.errors import ImageError
 from aris.imaging import Film
-from aris.imaging.dicom.radiograph import UNKNOWN_CALIBRATION
+from aris.imaging.radiograph import UNKNOWN_CALIBRATION
 from aris.prompting.builders import boxes as boxes_prompt
 from aris.tasks.cases import Case, as_case
 from aris.tasks.evidence_maps.sides import side_of
 from aris.tasks.results import DroppedRegion, Location, Measurement, Region
-from aris.tasks.scope.declared import FORCED, Kind, not_for_patients, permitted
+from aris.tasks.scope import FORCED, Kind, not_for_patients, permitted
 from aris.tasks.text.boxes import parse_boxes, source_box
 
 MAX_TOKENS = 1000
@@ -46,7 +46,7 @@ def locate(
         ModelError: the model reads no images.
         PromptError: the target is empty.
     """
-    case = as_case(what, kind)
+    case = as_case(what, kind, model.spec)
     if len(case.images) != 1:
         raise ImageError(f"an examination of {len(case.images)} images; boxes are given on one, choose it")
     warnings = permitted(model, "locate", case.kind, force=force)
@@ -65,8 +65,8 @@ def locate(
     for each in written:
         box = source_box(each, height, width)
         if box is None:
-            place = f"[{each.top:g}, {each.left:g}, {each.bottom:g}, {each.right:g}] {each.label}".strip()
-            left_out.append(DroppedRegion(written=place[:80], reason="it lies outside the image, in its padding"))
+            position = f"[{each.top:g}, {each.left:g}, {each.bottom:g}, {each.right:g}] {each.label}".strip()
+            left_out.append(DroppedRegion(written=position[:80], reason="it lies outside the image, in its padding"))
             continue
         if each.repaired:
             warnings.append(f"a box was repaired: {each.repaired}")

@@ -98,8 +98,10 @@ class PreferenceObjective:
         recipe: Recipe,
         process_group: ProcessGroup,
     ) -> dict[str, dict[str, float]]:
-        """Measure by task: mean loss, share of pairs whose chosen answer the model prefers more than its reference does
-        (`exact`), mean margin in nats, and the number of pairs; every process measures all."""
+        """Measure by task: mean loss, `exact`, mean margin in nats, and number of pairs; every process measures all.
+
+        `exact` is the share of pairs whose chosen answer the model prefers more than its reference does.
+        """
         found: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
         for indices in pack([len(each.token_ids) for each in validation], recipe.max_tokens_per_microbatch):
             examples = [validation[index] for index in indices]

@@ -1,4 +1,4 @@
-"""What both endpoints do alike: find the model, make the streams, follow them, and free them when the caller leaves."""
+"""Steps that both endpoints share: find the model, make the streams, follow them, free them when the caller leaves."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from aris.service.errors import RETRY_AFTER_S, ApiError, bad_request, busy, refu
 from aris.service.http.body import Bodies, ClientLeftError
 from aris.service.metrics import Metrics
 from aris.service.openai.generation import Dispatcher, Generation
-from aris.service.openai.schemas import ModelCard, Usage
+from aris.service.schemas import ModelCard, Usage
 from aris.service.settings import Settings
-from aris.tasks.scope.declared import not_for_patients
+from aris.tasks.scope import not_for_patients
 
 FINGERPRINT = f"aris-{__version__}"
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class Api:
 
     @property
     def can_think(self) -> bool:
-        """Whether the model was trained to think first."""
+        """Return whether the model was trained to think first."""
         return self.backend.spec is not None and self.backend.spec.thinking
 
     @property
@@ -115,7 +115,7 @@ class Api:
         self.dispatcher.require_room(choices)
 
     def checked(self, work: Callable[[], T]) -> T:
-        """What comes of asking the backend; what it refuses as an `ApiError`."""
+        """Call the backend; turn its refusal into an `ApiError`."""
         try:
             return work()
         except EngineBusy:

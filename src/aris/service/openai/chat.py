@@ -19,9 +19,9 @@ from aris.service.openai.chat_choice import ChoiceWriter, joined
 from aris.service.openai.conversion import conversation
 from aris.service.openai.generation import Ended, Generation, Work
 from aris.service.openai.logprobs import PromptLogprobs, prompt_logprobs
-from aris.service.openai.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
-from aris.service.openai.schemas.chat import ChatChoice, ChunkChoice, Delta
 from aris.service.openai.scope import GivenAnswers, Judged, judged
+from aris.service.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
+from aris.service.schemas.chat import ChatChoice, ChunkChoice, Delta
 
 
 async def answer_chat(api: Api, request: Request) -> Response:
@@ -81,7 +81,7 @@ def _prepare(api: Api, body: ChatRequest, adapter: str | None, work: Work) -> _P
     if found.text is not None and body.prompt_logprobs is None:
         return _Prepared((), 0, None, found, images)
     work.going()
-    opened = api.opened(partial(api.backend.streams, asked.messages, thoughts=True), options, body.n or 1)
+    opened = api.opened(partial(api.backend.streams, asked.messages, reasoning=True), options, body.n or 1)
     prompt = opened[0].prompt
     if found.text is not None:  # only the prompt's scores are the model's
         for stream in opened:

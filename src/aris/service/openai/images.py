@@ -12,8 +12,7 @@ from contextlib import contextmanager
 import PIL.Image
 
 from aris.errors import ImageError
-from aris.imaging import Film, raster, sniff
-from aris.imaging.dicom import radiograph
+from aris.imaging import Film, radiograph, raster, sniff
 from aris.imaging.dicom.parsing import parse
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.imaging.memory_budget import DECODING, MemoryBusyError
@@ -40,7 +39,7 @@ class ImageReader:
         self.films: list[Film] = []
 
     def read(self, url: str, param: str) -> Image:
-        """One image: PNG, JPEG, WebP, TIFF or DICOM; the contents decide, not the media type.
+        """Read an image: PNG, JPEG, WebP, TIFF or DICOM; the contents decide, not the media type.
 
         Raises:
             ApiError: it is no data: URI, too large, one too many, or damaged.

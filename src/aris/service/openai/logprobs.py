@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence, Set
 
 from aris.backends import TokenLogprob
 from aris.backends.native import PromptToken
-from aris.service.openai.schemas.chat import ChoiceLogprobs, PromptLogprob, TopLogprob
-from aris.service.openai.schemas.chat import TokenLogprob as ChatTokenLogprob
-from aris.service.openai.schemas.completions import CompletionLogprobs
+from aris.service.schemas.chat import ChoiceLogprobs, PromptLogprob, TopLogprob
+from aris.service.schemas.chat import TokenLogprob as ChatTokenLogprob
+from aris.service.schemas.completions import CompletionLogprobs
 
 PromptLogprobs = list[dict[str, PromptLogprob] | None]
 
@@ -68,7 +68,7 @@ def _top(token: str, logprob: float, markup: Set[str]) -> TopLogprob:
 
 
 def prompt_logprobs(tokens: Iterable[PromptToken], spelling: Callable[[int], str | None]) -> PromptLogprobs:
-    """vLLM's form of a prompt's log-probabilities: by token id, the token itself always among them."""
+    """Return vLLM's form of a prompt's log-probabilities: by token id, the token itself always among them."""
     out: PromptLogprobs = []
     for token in tokens:
         if token.logprob is None:

@@ -15,18 +15,18 @@ from aris.prompting import Message, Text
 from aris.prompting.messages import images_of
 from aris.service.openai.conversion import Conversation
 from aris.service.openai.generation import Ended, Event, Piece
-from aris.service.openai.schemas.chat import ScopeNotes
+from aris.service.schemas.chat import ScopeNotes
 from aris.tasks.ask import GivenReply
 from aris.tasks.cases import Case, film_case
-from aris.tasks.scope.declared import not_for_patients
-from aris.tasks.scope.questions import Judgement, judge
+from aris.tasks.question_scope import Judgement, judge
+from aris.tasks.scope import not_for_patients
 
 CONTINUED = "a text in the assistant's turn"
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What the scope says of a request.
+    """Verdict of the scope on a request.
 
     Attributes:
         text: the whole answer, in place of the model's; None where the model answers.
@@ -47,7 +47,7 @@ class Judged:
 
 
 def judged(backend: NativeBackend, asked: Conversation, options: GenerationOptions, *, force: bool) -> Judged:
-    """What the scope says of a conversation; encodes its images, so not for the event loop.
+    """Judge a conversation by the model's scope; encodes its images, so not for the event loop.
 
     Args:
         backend: the model, without an adapter.

@@ -16,12 +16,12 @@ from aris.backends import Backend, Relevance, WhiteBox
 from aris.errors import ImageError, ModelError, PromptError
 from aris.prompting import Image, user
 from aris.tasks.cases import Case
+from aris.tasks.draft_prompts import draft_messages
 from aris.tasks.evidence_maps.relevance_map import hot_regions, peak, source_map
 from aris.tasks.evidence_maps.sides import side_of
 from aris.tasks.results import Draft, Evidence, Finding, Region, Sections
-from aris.tasks.scope.declared import FORCED, Kind, evidence_warning, refusal
+from aris.tasks.scope import FORCED, Kind, evidence_warning, refusal
 from aris.tasks.text.assertion import KNOWN_FINDINGS, assertions
-from aris.tasks.text.draft_prompts import draft_messages
 from aris.tasks.text.prompts import ANSWERS, FINDING_QUESTION
 from aris.tasks.text.report import sentences
 
@@ -46,7 +46,7 @@ def require_white_box(model: Backend) -> WhiteBox:
 
 
 def may_show(model: Backend, kind: Kind, *, force: bool) -> tuple[bool, tuple[str, ...]]:
-    """Whether there may be maps of such images, and what must be said of it; `FORCED` is, outside the model's scope."""
+    """Return whether maps of such images are allowed, and their note; `FORCED` is, outside the model's scope."""
     reason = refusal(model, "evidence", kind)
     if reason is not None:
         return force, (*((FORCED,) if force else ()), reason)
@@ -68,7 +68,7 @@ def finding_evidence(
     mask: npt.NDArray[np.bool_] | None = None,
     forced: bool = False,
 ) -> Evidence:
-    """Where a finding's score came from: what speaks for "Yes", or for "No" where the finding is not seen.
+    """Map the evidence for a finding's score: for "Yes", or for "No" where the finding is not seen.
 
     Args:
         model: a `WhiteBox`.
@@ -103,7 +103,7 @@ def phrase_evidence(
     mask: npt.NDArray[np.bool_] | None = None,
     forced: bool = False,
 ) -> Evidence:
-    """Where the words of a draft came from: what speaks for their log-probability after all that stands before them.
+    """Map the evidence for words of a draft: for their log-probability after all that stands before them.
 
     Args:
         words: of the draft's prompt, as `film_findings.Assessment.words`.

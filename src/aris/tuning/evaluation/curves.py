@@ -26,8 +26,10 @@ class _Series:
 
 
 def draw_curves(entries: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw training and validation loss over the steps as a PNG, and under them each task's metrics; nothing if the
-    log has no loss."""
+    """Draw training and validation loss over the steps as a PNG, and each task's metrics under them.
+
+    Without a loss in the log nothing is drawn.
+    """
     losses = [
         _Series(label, [(entry["step"], entry[name]) for entry in entries if _is_number(entry.get(name))])
         for name, label in (("loss", "training loss"), ("validation_loss", "validation loss"))

@@ -124,8 +124,9 @@ def run_nano_decoder(
     device: str,
     log: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> Result:
-    """Train, and export `vision.safetensors` and `adapter/` of the last stage's best step to `out`; resumes a
-    killed run.
+    """Train, and export `vision.safetensors` and `adapter/` of the last stage's best step to `out`.
+
+    A killed run is resumed.
 
     Args:
         data_root: holds the data folders.

@@ -40,7 +40,7 @@ class _Select(torch.autograd.Function):
 def static_loss(model: MedGemma, batch: StaticBatch, *, train_tower: bool) -> Tensor:
     """Compute a batch's share of the step's loss (), without waiting for the device."""
     soft = soft_tokens(model, batch.pixels, train_tower=train_tower)
-    states = model.hidden_states(batch.token_ids, soft, starts=batch.starts, image_places=batch.image_positions)
+    states = model.hidden_states(batch.token_ids, soft, starts=batch.starts, image_positions=batch.image_positions)
     hidden: Tensor = _Select.apply(states.flatten(0, 1), batch.positions)  # type: ignore[no-untyped-call]
     head = model.language_model.head
     assert isinstance(head, nn.Embedding)

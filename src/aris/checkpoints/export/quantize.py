@@ -18,9 +18,9 @@ from torch import Tensor
 
 from aris.checkpoints.checkpoint import Checkpoint, checked_entries, is_quantizable, meta_model, require_finite
 from aris.checkpoints.entries import Entry
+from aris.checkpoints.export.layerwise import calibrated_layers
 from aris.checkpoints.names import EMBEDDING, HEAD
 from aris.checkpoints.quantized import packed
-from aris.checkpoints.quantized.layerwise import calibrated_layers
 from aris.checkpoints.registry import TUNED_FROM
 from aris.checkpoints.writing import SHARD, SafetensorsWriter, new_folder
 from aris.errors import CheckpointError, ModelError
@@ -33,7 +33,7 @@ HEADS = ("int8", "int4", "keep")
 
 @dataclass(frozen=True)
 class Rounding:
-    """How to quantise.
+    """Settings of a quantisation.
 
     Attributes:
         format: "int8" or "int4", of the decoder's layers.
@@ -67,7 +67,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class QuantizationReport:
-    """What was written: bytes of the tensors, before (in the source's precision, dense) and after."""
+    """Report of a quantisation: bytes of the tensors, before (in the source's precision, dense) and after."""
 
     folder: Path
     dense_bytes: int
