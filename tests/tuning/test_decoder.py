@@ -65,7 +65,7 @@ def test_what_is_exported_is_what_was_trained(
     said: list[str] = []
     base = embedded.language_weights()
     result = run_nano_decoder(Path("data"), base, Path("tower"), tmp_path, recipes, "cpu", said.append)
-    assert isinstance(result, Result) and said[0].startswith("6 rows (0 too long), 2 for validation, 8 images")
+    assert isinstance(result, Result) and said[0].startswith("6 examples (0 too long), 2 for validation, 8 images")
     first, second = (Curve.read(tmp_path / f"stage{n}" / "curve.jsonl") for n in (1, 2))
     ended = [entry["validation_loss"] for entry in first if "validation_loss" in entry]
     assert second[0]["validation_loss"] == min(ended), "the second stage starts from the best of the first"

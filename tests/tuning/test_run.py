@@ -158,7 +158,7 @@ def test_a_test_split_is_not_trained_on(base: Path, tmp_path: Path) -> None:
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
     said: list[str] = []
     tune(Recipe.from_dict(SETTINGS | {"steps": 1}), str(base), folder, tmp_path / "run", log=said.append)
-    assert said[0].startswith("test.jsonl is left out") and said[1].startswith("4 rows, 4 for validation")
+    assert said[0].startswith("test.jsonl is left out") and said[1].startswith("4 examples, 4 for validation")
 
 
 def test_a_state_of_another_base_or_other_images_is_refused(base: Path, data: Path, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_losses_and_weights_are_those_of_a_run_without_it(
     looks.clear()
     cached, said = run(base, data, tmp_path / "cached", cache_tower=True, **changes)
     # 24 files hold 2 different images: looked at once each, and the first once more to learn its size.
-    assert sum(looks) == 3 and any("2 to look at" in line for line in said)
+    assert sum(looks) == 3 and any("2 to compute" in line for line in said)
     # The tower's sums round otherwise for two images than for a batch, on some processors; Adam makes steps of that.
     exact = changes.get("precision") != "bf16"
     for ours, theirs in zip(cached, plain, strict=True):

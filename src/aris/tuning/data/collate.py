@@ -42,8 +42,9 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Copy the batch to a device."""
-        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(**{name: v if v is None else v.to(device, non_blocking=True) for name, v in values.items()})
+        values = [getattr(self, field.name) for field in fields(self)]
+        moved: list[Any] = [None if value is None else value.to(device, non_blocking=True) for value in values]
+        return Batch(*moved)
 
 
 def collate(examples: Sequence[TokenizedExample], *, packed: bool = False) -> Batch:
