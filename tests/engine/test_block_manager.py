@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from aris.engine import Request, Sequence
-from aris.engine.block_manager import BlockManager
-from aris.engine.kv_pool import BLOCK
+from aris.engine.cache.block_manager import BlockManager
+from aris.engine.cache.kv_pool import BLOCK
 from aris.engine.sequence import State
 
 WINDOW, SLOTS, BLOCKS = 40, 6, 14

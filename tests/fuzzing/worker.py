@@ -27,7 +27,7 @@ import corpus
 import mutations
 
 from aris.errors import ArisError, ImageError
-from aris.exchange.deidentify import Deidentifier, Options
+from aris.exchange.deidentify.images import Deidentifier, Options
 from aris.imaging import (
     find_studies,
     open_slide,
@@ -39,7 +39,7 @@ from aris.imaging import (
     volume_images,
 )
 from aris.tasks import Case, read_cases
-from aris.tasks.scope import Kind
+from aris.tasks.scope.declared import Kind
 
 MAX_RISE = 2 << 30  # bytes of memory over what was taken before
 _ADDRESS_SPACE = 5 << 30  # more than what is mapped now; beyond it allocation fails

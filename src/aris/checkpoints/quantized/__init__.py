@@ -1,0 +1,1 @@
+"""Quantised checkpoints: made, stored and read."""
