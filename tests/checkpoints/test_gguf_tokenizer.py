@@ -17,10 +17,10 @@ import tiny_checkpoint
 from aris.checkpoints import embedded, open_checkpoint
 from aris.checkpoints.checkpoint import Checkpoint
 from aris.checkpoints.entries import TokenizerSource
+from aris.checkpoints.export.gguf import save_gguf
+from aris.checkpoints.export.gguf_tokenizer import chat_template_of, vocabulary_of
 from aris.checkpoints.gguf import gemma
 from aris.checkpoints.gguf.reading import GGUFFile
-from aris.checkpoints.gguf.tokenizer import chat_template_of, vocabulary_of
-from aris.checkpoints.gguf.writing import save_gguf
 from aris.errors import CheckpointError
 from aris.model import MedGemma, MedGemmaConfig, TextConfig
 from aris.prompting import Tokenizer

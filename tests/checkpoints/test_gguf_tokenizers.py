@@ -14,9 +14,9 @@ import aris
 import tiny_checkpoint
 from aris.backends.protocol import GenerationOptions
 from aris.checkpoints.checkpoint import open_checkpoint
+from aris.checkpoints.export.gguf import save_gguf
 from aris.checkpoints.gguf import gemma
 from aris.checkpoints.gguf.reading import GGUFFile
-from aris.checkpoints.gguf.writing import save_gguf
 from aris.errors import CheckpointError
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from aris.engine import Request, Sequence
-from aris.engine.cache.block_manager import BlockManager
+from aris.engine.block_manager import BlockManager
 from aris.engine.cache.kv_pool import BLOCK
 from aris.engine.sequence import State
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from aris.engine import Engine, EngineBusy, EngineLimits, Request, Sequence
-from aris.engine.cache.block_manager import Snapshot
+from aris.engine.block_manager import Snapshot
 from aris.errors import ModelError
 from aris.model import MedGemma
 

@@ -39,7 +39,7 @@ from aris.imaging import (
     volume_images,
 )
 from aris.tasks import Case, read_cases
-from aris.tasks.scope.declared import Kind
+from aris.tasks.scope import Kind
 
 MAX_RISE = 2 << 30  # bytes of memory over what was taken before
 _ADDRESS_SPACE = 5 << 30  # more than what is mapped now; beyond it allocation fails

@@ -12,9 +12,9 @@ import pytest
 
 import bad_files
 from aris.imaging import find_studies, read_film, read_volume, read_volumes, volume_images
+from aris.imaging.geometry import plane
 from aris.imaging.orientation import STORED, Turn, known_letters, turn_of_film, turn_of_plane
 from aris.imaging.synthetic.series import Geometry, body_hu, write_enhanced, write_series
-from aris.imaging.volumes.geometry import plane
 from aris.tasks import as_case, locate
 from aris.tasks.cases import film_case
 from aris.tasks.evidence_maps.sides import side_of

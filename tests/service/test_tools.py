@@ -12,8 +12,8 @@ from test_stream_is_whole import added_up, as_one, events, whole
 
 from aris.backends import NativeBackend
 from aris.backends.constraints.masks import GrammarCompiler
-from aris.service.openai.schemas import Tool
 from aris.service.openai.tools import Arguments, Called, CallReader, call_grammar
+from aris.service.schemas import Tool
 
 FIND = {
     "type": "function",
@@ -181,7 +181,7 @@ def test_calls_and_what_they_gave_are_read_again(served: Served, backend: Native
         {"role": "function", "name": "now", "content": "noon"},
     ]  # fmt: skip
     from aris.service.openai.conversion import conversation
-    from aris.service.openai.schemas import ChatRequest
+    from aris.service.schemas import ChatRequest
     from aris.service.settings import Limits
 
     request = ChatRequest.model_validate({"messages": turns})

@@ -11,7 +11,7 @@ import pytest
 from aris.backends import GenerationOptions, Grammar
 from aris.checkpoints.registry import find
 from aris.tasks import AnswerStream, ask
-from aris.tasks.scope.facts import Facts, with_facts
+from aris.tasks.film_facts import Facts, with_facts
 from films import child, film
 from scripted_backend import ScriptedBackend, nano, spec
 

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from aris.cli.options.helptext import readable
+from aris.cli.helptext import readable
 from aris.cli.terminal import note, write
 from aris.errors import ArisError
 from aris.faults import places

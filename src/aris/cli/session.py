@@ -138,7 +138,7 @@ class Session:
     @property
     def caution(self) -> str:
         """What must stand under everything that this model writes."""
-        from aris.tasks.scope.declared import caution
+        from aris.tasks.scope import caution
 
         return caution(self.backend)
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aris.engine.cache.block_manager import Copy
+from aris.engine.block_manager import Copy
 from aris.engine.cache.images import TOWER_BATCH, VisionCache
 from aris.engine.runners.protocol import PrefillChunk, Rows, Runner
 from aris.engine.sampling import Chosen, choose

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, Protocol
 
-from aris.engine.cache.block_manager import BlockManager, Copy
+from aris.engine.block_manager import BlockManager, Copy
 from aris.engine.cache.kv_pool import BLOCK
 from aris.engine.limits import EngineBusy, EngineLimits
 from aris.engine.sequence import Sequence, State

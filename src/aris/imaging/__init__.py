@@ -1,7 +1,7 @@
 """Images to pixels: what a reader would see, with the facts that the file states."""
 
-from aris.imaging.dicom.header import Header, read_header
 from aris.imaging.film import Film, read_film
+from aris.imaging.header import Header, read_header
 from aris.imaging.prompt_images import PromptImage, volume_images
 from aris.imaging.slides.dicom import Level
 from aris.imaging.slides.whole_slide import Patch, Slide, open_slide, patches, slide_images

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aris.errors import ImageError
-from aris.imaging import raster, sniff
-from aris.imaging.dicom import radiograph
+from aris.imaging import radiograph, raster, sniff
 from aris.imaging.orientation import STORED, Turn
 from aris.imaging.sources import FileSource, HeldFile
 from aris.regular import read_regular

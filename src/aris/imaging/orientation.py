@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aris.imaging.volumes.geometry import Plane, orientation_name
+from aris.imaging.geometry import Plane, orientation_name
 
 Box = tuple[float, float, float, float]
 Letters = tuple[str, str]

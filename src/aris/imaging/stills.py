@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aris.errors import ImageError
-from aris.imaging import raster, sniff
-from aris.imaging.dicom import codecs, frames, radiograph
+from aris.imaging import radiograph, raster, sniff
+from aris.imaging.dicom import codecs, frames
 from aris.imaging.dicom.concatenations import concatenation, joined, missing
 from aris.imaging.dicom.parsing import parse
 from aris.imaging.dicom.quiet import quiet_pydicom

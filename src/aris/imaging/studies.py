@@ -14,8 +14,8 @@ from aris.imaging.dicom.concatenations import Concatenation
 from aris.imaging.dicom.parsing import parse, parse_header
 from aris.imaging.dicom.patients import Patient
 from aris.imaging.dicom.quiet import quiet_pydicom
-from aris.imaging.dicom.radiograph import code, sop_class
 from aris.imaging.dicom.values import one_number
+from aris.imaging.radiograph import code, sop_class
 from aris.imaging.sources import FileSource, HeldFile, Skipped, in_folder, in_zip
 from aris.regular import read_regular
 

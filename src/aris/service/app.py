@@ -24,7 +24,7 @@ from aris.service.metrics import CONTENT_TYPE
 from aris.service.openai.api import Api
 from aris.service.openai.chat import answer_chat
 from aris.service.openai.completions import answer_completion
-from aris.service.openai.schemas import (
+from aris.service.schemas import (
     ChatCompletion,
     ChatRequest,
     Completion,

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from aris.errors import ArisError, CheckpointError
-from aris.service.openai.schemas.common import REFUSED_FIELD
+from aris.service.schemas.common import REFUSED_FIELD
 
 INVALID = "invalid_request_error"
 # Seconds after which a caller that was refused because of others may try again.

@@ -16,9 +16,9 @@ from aris.prompting import Image, Message, Part, Segment, assistant, user
 from aris.prompting.messages import images_of
 from aris.tasks.cases import Case, as_case, film_case
 from aris.tasks.findings import require_images
+from aris.tasks.question_scope import judge
 from aris.tasks.results import Answer
-from aris.tasks.scope.declared import Kind, not_for_patients
-from aris.tasks.scope.questions import judge
+from aris.tasks.scope import Kind, not_for_patients
 
 
 class AnswerStream(Iterator[str]):

@@ -36,12 +36,12 @@ from aris.imaging import (
     volume_images,
 )  # fmt: skip
 from aris.imaging.dicom.concatenations import groups
-from aris.imaging.dicom.radiograph import modality_word
 from aris.imaging.film import named, printable
+from aris.imaging.radiograph import modality_word
 from aris.imaging.sources import named_in_zip
 from aris.prompting import Image, Part
 from aris.regular import read_regular
-from aris.tasks.scope.declared import KIND_NAMES, Kind, is_chest
+from aris.tasks.scope import KIND_NAMES, Kind, is_chest
 
 # Of which kind a still of a DICOM modality is: ophthalmic and dermoscopic photographs, photographs.
 _STILLS: dict[str, Kind] = {"OP": "fundus", "DM": "skin", "XC": "skin", "GM": "pathology"}

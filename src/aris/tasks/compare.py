@@ -14,7 +14,7 @@ from aris.prompting.builders import comparison
 from aris.tasks.cases import Case, as_case
 from aris.tasks.checks import Facts, check_draft
 from aris.tasks.results import Comparison
-from aris.tasks.scope.declared import FORCED, Kind, not_for_patients, outside_scope, permitted
+from aris.tasks.scope import FORCED, Kind, not_for_patients, outside_scope, permitted
 from aris.tasks.text.report import parse_report
 
 MAX_TOKENS = 2000

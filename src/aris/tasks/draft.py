@@ -18,12 +18,12 @@ from aris.prompting import Message
 from aris.tasks.calibration.answers import Calibration
 from aris.tasks.cases import Case, as_case, film_case
 from aris.tasks.checks import Facts, check_draft, priority
+from aris.tasks.draft_prompts import draft_messages
 from aris.tasks.evidence_maps.maps import draft_evidence, may_show, require_one_image, require_white_box
 from aris.tasks.findings import Assessment, assess, require_images
 from aris.tasks.results import Confidence, Draft, Evidence, FailedCheck, FilmFindings, ScoredFinding, Sections
-from aris.tasks.scope.declared import FORCED, Kind, evidence_warning, not_for_patients, refusal
+from aris.tasks.scope import FORCED, Kind, evidence_warning, not_for_patients, refusal
 from aris.tasks.text.confidence import MARK_BELOW, METHOD, NOT_GIVEN, sentence_confidence
-from aris.tasks.text.draft_prompts import draft_messages
 from aris.tasks.text.report import parse_report
 
 # MedGemma's card gives reports up to 2,000 tokens; aris-nano's are two short paragraphs.

@@ -24,7 +24,7 @@ from aris.tasks.evidence_maps.relevance_map import overlay
 from aris.tasks.findings import assess, words_of
 from aris.tasks.private_files import write_private
 from aris.tasks.results import Draft, Evidence
-from aris.tasks.scope.declared import FORCED, Kind, permitted
+from aris.tasks.scope import FORCED, Kind, permitted
 
 CAUTION = "where the score came from; no outline, no proof"
 

@@ -20,7 +20,7 @@ from aris.tasks.cases import film_case
 from aris.tasks.checks.film import not_a_film
 from aris.tasks.evidence_maps.maps import finding_evidence, may_show, require_white_box
 from aris.tasks.results import FilmFindings, Finding
-from aris.tasks.scope.declared import FORCED, not_for_patients, outside_scope, unknown_facts
+from aris.tasks.scope import FORCED, not_for_patients, outside_scope, unknown_facts
 from aris.tasks.text.prompts import ANSWERS, FINDING_QUESTION, GATE_QUESTION
 
 # Asked for by force of a model that declares no findings, where the caller names none: the five findings of the

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from aris.checkpoints import embedded
 from aris.checkpoints.checkpoint import load_model
-from aris.checkpoints.gguf.writing import save_gguf
-from aris.checkpoints.huggingface.writing import save_folder
+from aris.checkpoints.export.gguf import save_gguf
+from aris.checkpoints.export.huggingface import save_folder
 from aris.checkpoints.peft.adapters import CONFIG, TRAINED, load_adapter, require_whole
 from aris.errors import CheckpointError
 from aris.model import MedGemma, merge_lora

@@ -1,1 +1,1 @@
-"""GGUF files, read and written: blocks, tensors, vocabulary and chat template."""
+"""GGUF files, read: blocks, tensors and vocabulary."""

@@ -1,1 +1,1 @@
-"""Hugging Face folders, read and written."""
+"""Hugging Face folders, read."""

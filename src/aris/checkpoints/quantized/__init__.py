@@ -1,1 +1,1 @@
-"""Quantised checkpoints: made, stored and read."""
+"""Quantised weights as checkpoints store them: ours and those of bitsandbytes."""

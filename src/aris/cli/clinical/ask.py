@@ -77,7 +77,7 @@ def ask(
         cases = []
         if image:
             from aris.tasks.cases import as_case
-            from aris.tasks.scope.facts import with_facts
+            from aris.tasks.film_facts import with_facts
 
             said = known.told(age, view)
             cases = [with_facts(as_case(file, kind(image_kind)), said) for file in image]

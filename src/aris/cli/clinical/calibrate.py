@@ -56,7 +56,7 @@ def calibrate(
     one_of(method, _METHODS.split("|"), param="--method")
     if sensitivity is not None and specificity is not None:
         raise typer.BadParameter("give one of --sensitivity and --specificity", param_hint="--specificity")
-    from aris.tasks.calibration.label_files import film_logits, read_labels
+    from aris.tasks.label_files import film_logits, read_labels
 
     names, films = read_labels(labels, root)
     session = Session(

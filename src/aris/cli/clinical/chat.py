@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from aris.backends import GenerationOptions
     from aris.prompting import Message
     from aris.tasks import Case
-    from aris.tasks.scope.declared import Kind
-    from aris.tasks.scope.facts import Facts
+    from aris.tasks.film_facts import Facts
+    from aris.tasks.scope import Kind
 
 HELP = "/image FILE adds an image to the next question, /clear starts anew, /quit ends (or Ctrl-D)"
 
@@ -136,7 +136,7 @@ class Conversation:
             ImageError: it cannot be read.
         """
         from aris.tasks.cases import as_case
-        from aris.tasks.scope.facts import with_facts
+        from aris.tasks.film_facts import with_facts
 
         case = with_facts(as_case(file, self._kind), self._facts)
         for warning in case.warnings:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aris.cli.clinical.evidence_maps import Maps
 from aris.cli.options import patient_facts as known
 from aris.cli.options import shared as o
 from aris.cli.options.burned_in import Letters, TextOption
-from aris.cli.options.evidence_maps import Maps
 from aris.cli.options.kinds import KindOption, kind
 from aris.cli.options.names import inside, without
 from aris.cli.outcome import FAILED, interruptible, report
@@ -82,7 +82,7 @@ def draft(
     maps = Maps(evidence, session)
     letters = Letters(look_for_text)
     from aris.imaging import Skipped
-    from aris.tasks.scope.facts import with_facts
+    from aris.tasks.film_facts import with_facts
 
     failed = done = refused = left = 0
     facts = known.told(age, view)

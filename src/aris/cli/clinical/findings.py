@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aris.cli.clinical.evidence_maps import Maps
 from aris.cli.options import patient_facts as known
 from aris.cli.options import shared as o
 from aris.cli.options.burned_in import Letters, TextOption
-from aris.cli.options.evidence_maps import Maps
 from aris.cli.outcome import FAILED, interruptible, report
 from aris.cli.session import Session
 from aris.cli.terminal import counting, note, one_line, probability, write, write_json
@@ -18,7 +18,7 @@ from aris.errors import ImageError
 
 if TYPE_CHECKING:
     from aris.tasks import FilmFindings
-    from aris.tasks.scope.facts import Facts
+    from aris.tasks.film_facts import Facts
 
 
 def findings(
@@ -95,7 +95,7 @@ def _one(
 ) -> bool | None:
     """Score one film and print it; whether anything was assessed, None if it could not be read."""
     from aris.imaging import read_film
-    from aris.tasks.scope.facts import with_facts
+    from aris.tasks.film_facts import with_facts
 
     try:
         film = with_facts(letters.on_film(read_film(file)), facts)

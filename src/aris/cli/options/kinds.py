@@ -9,7 +9,7 @@ import typer
 from aris.cli.options.choices import one_of
 
 if TYPE_CHECKING:
-    from aris.tasks.scope.declared import Kind
+    from aris.tasks.scope import Kind
 
 NAMES = ("chest-film", "film", "ct", "mr", "pathology", "skin", "fundus")
 

@@ -10,7 +10,7 @@ import typer
 from aris.cli.options.choices import one_of
 
 if TYPE_CHECKING:
-    from aris.tasks.scope.facts import Facts
+    from aris.tasks.film_facts import Facts
 
 # View Position (0018,5101), PS3.3 C.8.1.1.1 and C.8.11.5.1.1.
 VIEWS = ("AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO")
@@ -58,6 +58,6 @@ ViewOption = Annotated[
 
 def told(age: str | None, view: str | None) -> Facts:
     """What the options say."""
-    from aris.tasks.scope.facts import Facts
+    from aris.tasks.film_facts import Facts
 
     return Facts(None if age is None else years(age), view)

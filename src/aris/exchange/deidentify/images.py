@@ -37,8 +37,8 @@ from aris.exchange.deidentify.rules import EMPTIED, PUBLIC_SCHEMES, action_for, 
 from aris.exchange.deidentify.tables import clean_tables
 from aris.exchange.documents.codes import Coded
 from aris.imaging.dicom import codecs, frames
-from aris.imaging.dicom.radiograph import cut_padding
 from aris.imaging.dicom.values import numbers
+from aris.imaging.radiograph import cut_padding
 from aris.regular import read_regular
 from aris.store.objects import file_bytes, parse, text
 

@@ -17,11 +17,11 @@ from aris.errors import ExchangeError
 from aris.exchange.documents.plain import finding_line, heading, probability
 from aris.exchange.documents.report import Report
 from aris.exchange.documents.sr import described, evidence, fill_patient_and_study, highdicom, instance_of, settle
-from aris.imaging.dicom.radiograph import patient_orientation
 from aris.imaging.dicom.rescale import rescale_for_display
 from aris.imaging.dicom.values import numbers
 from aris.imaging.dicom.voi import window_pairs
 from aris.imaging.orientation import STORED, Turn
+from aris.imaging.radiograph import patient_orientation
 from aris.store.objects import text
 from aris.tasks.results import Region
 

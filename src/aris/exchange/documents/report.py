@@ -16,7 +16,7 @@ from aris.checkpoints.registry import find
 from aris.errors import ExchangeError
 from aris.tasks.evidence_maps.maps import evidence_of
 from aris.tasks.results import Draft, Finding, Measurement, Region, Sections
-from aris.tasks.scope.declared import not_for_patients
+from aris.tasks.scope import not_for_patients
 
 DRAFT_MARK = "DRAFT \u2014 not signed"
 Status = Literal["draft", "signed", "addended", "corrected"]

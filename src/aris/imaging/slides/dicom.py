@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aris.errors import ImageError
-from aris.imaging.dicom import codecs, concatenations, frames, radiograph
+from aris.imaging import radiograph
+from aris.imaging.dicom import codecs, concatenations, frames
 from aris.imaging.dicom.parsing import parse
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.imaging.raster import check_size

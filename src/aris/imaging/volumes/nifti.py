@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from aris.errors import ImageError
 from aris.imaging.film import contents, printable
+from aris.imaging.geometry import Plane, plane
 from aris.imaging.orientation import Letters
 from aris.imaging.sources import FileSource
-from aris.imaging.volumes.geometry import Plane, plane
 from aris.imaging.volumes.volume import MAX_VOXELS, Volume
 
 _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}

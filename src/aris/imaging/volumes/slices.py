@@ -13,12 +13,12 @@ from aris.errors import ImageError
 from aris.imaging.dicom import codecs, frames
 from aris.imaging.dicom.concatenations import concatenation
 from aris.imaging.dicom.quiet import quiet_pydicom
-from aris.imaging.dicom.radiograph import code, decoded, floats, patient_orientation, several, valid_pixels
 from aris.imaging.dicom.rescale import Rescale, rescale_of
 from aris.imaging.dicom.values import numbers, one_number, unreadable
+from aris.imaging.geometry import Plane, orientation_name, plane
 from aris.imaging.orientation import Turn, nearest_turn, turn_of_plane, turn_of_slice_letters
+from aris.imaging.radiograph import code, decoded, floats, patient_orientation, several, valid_pixels
 from aris.imaging.raster import check_size
-from aris.imaging.volumes.geometry import Plane, orientation_name, plane
 
 AIR_HU = -1024
 # What tells acquisitions of one series apart, the most telling first: (name, functional group, keyword there).

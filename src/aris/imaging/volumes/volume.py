@@ -19,10 +19,10 @@ import numpy.typing as npt
 from aris.errors import ImageError
 from aris.imaging.dicom import concatenations
 from aris.imaging.dicom.codecs import kept_child
+from aris.imaging.geometry import SAME_PLACE_MM, Plane, Spread, orientation_name, same_orientation, spread
 from aris.imaging.orientation import STORED, Letters, Turn, across, known_letters, plane_letters
 from aris.imaging.sources import FileSource, Skipped
 from aris.imaging.studies import Series, find_studies
-from aris.imaging.volumes.geometry import SAME_PLACE_MM, Plane, Spread, orientation_name, same_orientation, spread
 from aris.imaging.volumes.slices import ACQUISITION_NAMES, Slice, slices_of
 
 MAX_VOXELS = 1 << 30

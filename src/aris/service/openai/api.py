@@ -20,9 +20,9 @@ from aris.service.errors import RETRY_AFTER_S, ApiError, bad_request, busy, refu
 from aris.service.http.body import Bodies, ClientLeftError
 from aris.service.metrics import Metrics
 from aris.service.openai.generation import Dispatcher, Generation
-from aris.service.openai.schemas import ModelCard, Usage
+from aris.service.schemas import ModelCard, Usage
 from aris.service.settings import Settings
-from aris.tasks.scope.declared import not_for_patients
+from aris.tasks.scope import not_for_patients
 
 FINGERPRINT = f"aris-{__version__}"
 T = TypeVar("T")

@@ -19,9 +19,9 @@ from aris.service.openai.chat_choice import ChoiceWriter, joined
 from aris.service.openai.conversion import conversation
 from aris.service.openai.generation import Ended, Generation, Work
 from aris.service.openai.logprobs import PromptLogprobs, prompt_logprobs
-from aris.service.openai.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
-from aris.service.openai.schemas.chat import ChatChoice, ChunkChoice, Delta
 from aris.service.openai.scope import GivenAnswers, Judged, judged
+from aris.service.schemas import ChatCompletion, ChatCompletionChunk, ChatRequest
+from aris.service.schemas.chat import ChatChoice, ChunkChoice, Delta
 
 
 async def answer_chat(api: Api, request: Request) -> Response:

@@ -10,8 +10,9 @@ from collections.abc import Sequence, Set
 from aris.backends import TokenLogprob
 from aris.service.openai.generation import Ended, Event
 from aris.service.openai.logprobs import ChatLogprobs
-from aris.service.openai.schemas import ChatRequest
-from aris.service.openai.schemas.chat import (
+from aris.service.openai.tools import Arguments, Called, CallReader
+from aris.service.schemas import ChatRequest
+from aris.service.schemas.chat import (
     ChatChoice,
     ChatResponseMessage,
     ChoiceLogprobs,
@@ -21,7 +22,6 @@ from aris.service.openai.schemas.chat import (
     FunctionCall,
     ResponseToolCall,
 )
-from aris.service.openai.tools import Arguments, Called, CallReader
 
 
 class ChoiceWriter:

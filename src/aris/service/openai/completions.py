@@ -21,8 +21,8 @@ from aris.service.openai.conversion import completion_options
 from aris.service.openai.generation import Ended, Event, Generation, Work
 from aris.service.openai.logprobs import LegacyLogprobs
 from aris.service.openai.raw import continue_tokens, prompt_logprobs
-from aris.service.openai.schemas import Completion, CompletionRequest
-from aris.service.openai.schemas.completions import CompletionChoice, CompletionLogprobs
+from aris.service.schemas import Completion, CompletionRequest
+from aris.service.schemas.completions import CompletionChoice, CompletionLogprobs
 
 Prompt = str | list[int]
 

@@ -11,10 +11,10 @@ from aris.imaging import Film
 from aris.prompting import Message
 from aris.service.errors import bad_request, refused, too_large
 from aris.service.openai.images import ImageReader
-from aris.service.openai.schemas import ChatRequest, CompletionRequest, NamedTool, Tool
-from aris.service.openai.schemas.common import Sampling
 from aris.service.openai.tools import call_grammar, instructions
 from aris.service.openai.turns import turns
+from aris.service.schemas import ChatRequest, CompletionRequest, NamedTool, Tool
+from aris.service.schemas.common import Sampling
 from aris.service.settings import Limits
 
 # OpenAI's defaults where a request says nothing.

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 import PIL.Image
 
 from aris.errors import ImageError
-from aris.imaging import Film, raster, sniff
-from aris.imaging.dicom import radiograph
+from aris.imaging import Film, radiograph, raster, sniff
 from aris.imaging.dicom.parsing import parse
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.imaging.memory_budget import DECODING, MemoryBusyError

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence, Set
 
 from aris.backends import TokenLogprob
 from aris.backends.native import PromptToken
-from aris.service.openai.schemas.chat import ChoiceLogprobs, PromptLogprob, TopLogprob
-from aris.service.openai.schemas.chat import TokenLogprob as ChatTokenLogprob
-from aris.service.openai.schemas.completions import CompletionLogprobs
+from aris.service.schemas.chat import ChoiceLogprobs, PromptLogprob, TopLogprob
+from aris.service.schemas.chat import TokenLogprob as ChatTokenLogprob
+from aris.service.schemas.completions import CompletionLogprobs
 
 PromptLogprobs = list[dict[str, PromptLogprob] | None]
 

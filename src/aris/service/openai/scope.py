@@ -15,11 +15,11 @@ from aris.prompting import Message, Text
 from aris.prompting.messages import images_of
 from aris.service.openai.conversion import Conversation
 from aris.service.openai.generation import Ended, Event, Piece
-from aris.service.openai.schemas.chat import ScopeNotes
+from aris.service.schemas.chat import ScopeNotes
 from aris.tasks.ask import GivenReply
 from aris.tasks.cases import Case, film_case
-from aris.tasks.scope.declared import not_for_patients
-from aris.tasks.scope.questions import Judgement, judge
+from aris.tasks.question_scope import Judgement, judge
+from aris.tasks.scope import not_for_patients
 
 CONTINUED = "a text in the assistant's turn"
 

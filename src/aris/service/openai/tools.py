@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from aris.backends import Grammar
 from aris.backends.constraints.json_schemas import without_idle_keywords
-from aris.service.openai.schemas import Tool
-from aris.service.openai.schemas.chat import CalledFunction
+from aris.service.schemas import Tool
+from aris.service.schemas.chat import CalledFunction
 
 _ONE = (
     "You have access to functions. If you decide to invoke any of the function(s), you MUST put it in the format of\n"

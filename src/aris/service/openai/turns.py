@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from aris.prompting import Image, Message, Text
 from aris.service.errors import bad_request
 from aris.service.openai.images import ImageReader
-from aris.service.openai.schemas import (
+from aris.service.openai.tools import spelt_calls, spelt_result
+from aris.service.schemas import (
     AssistantMessage,
     ChatMessage,
     FunctionMessage,
@@ -17,7 +18,6 @@ from aris.service.openai.schemas import (
     ToolMessage,
     UserMessage,
 )
-from aris.service.openai.tools import spelt_calls, spelt_result
 
 Parts = list[Text | Image]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from aris.imaging.dicom.radiograph import UNKNOWN_CALIBRATION
+from aris.imaging.radiograph import UNKNOWN_CALIBRATION
 from aris.tasks.checks.facts import Facts
 from aris.tasks.text.report import sentences
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aris.tasks.results import Region
-from aris.tasks.scope.declared import Kind
+from aris.tasks.scope import Kind
 
 
 @dataclass(frozen=True)

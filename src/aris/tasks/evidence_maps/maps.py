@@ -16,12 +16,12 @@ from aris.backends import Backend, Relevance, WhiteBox
 from aris.errors import ImageError, ModelError, PromptError
 from aris.prompting import Image, user
 from aris.tasks.cases import Case
+from aris.tasks.draft_prompts import draft_messages
 from aris.tasks.evidence_maps.relevance_map import hot_regions, peak, source_map
 from aris.tasks.evidence_maps.sides import side_of
 from aris.tasks.results import Draft, Evidence, Finding, Region, Sections
-from aris.tasks.scope.declared import FORCED, Kind, evidence_warning, refusal
+from aris.tasks.scope import FORCED, Kind, evidence_warning, refusal
 from aris.tasks.text.assertion import KNOWN_FINDINGS, assertions
-from aris.tasks.text.draft_prompts import draft_messages
 from aris.tasks.text.prompts import ANSWERS, FINDING_QUESTION
 from aris.tasks.text.report import sentences
 

@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 
 from aris.errors import ArisError
-from aris.imaging import raster, sniff
-from aris.imaging.dicom import radiograph
+from aris.imaging import radiograph, raster, sniff
 from aris.prompting import Image, ImageProcessor
 
 # What is read for training beside what `aris.imaging` reads: data sets of photographs come so.

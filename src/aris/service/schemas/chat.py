@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from aris.service.openai.schemas.common import Request, Sampling, Usage
+from aris.service.schemas.common import Request, Sampling, Usage
 
 _CACHING = frozenset({"cache_control"})  # Anthropic's hint for caches
 

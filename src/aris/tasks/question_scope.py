@@ -16,7 +16,7 @@ from aris.tasks.cases import Case
 from aris.tasks.checks.film import not_a_film
 from aris.tasks.findings import assess
 from aris.tasks.results import FilmFindings, Finding
-from aris.tasks.scope.declared import FORCED, outside_scope, refusal, unknown_facts
+from aris.tasks.scope import FORCED, outside_scope, refusal, unknown_facts
 
 TEXT_ALONE = (
     "{model} is a small language model: what it says of medicine is often wrong, whatever it sounds like; it is no "

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from aris.checkpoints.checkpoint import Checkpoint, checked_entries, is_quantizable, meta_model, require_finite
 from aris.checkpoints.entries import Entry
+from aris.checkpoints.export.layerwise import calibrated_layers
 from aris.checkpoints.names import EMBEDDING, HEAD
 from aris.checkpoints.quantized import packed
-from aris.checkpoints.quantized.layerwise import calibrated_layers
 from aris.checkpoints.registry import TUNED_FROM
 from aris.checkpoints.writing import SHARD, SafetensorsWriter, new_folder
 from aris.errors import CheckpointError, ModelError

@@ -15,7 +15,7 @@ from aris.errors import ImageError
 from aris.imaging import sniff
 from aris.imaging.dicom.parsing import parse, parse_header
 from aris.imaging.dicom.quiet import quiet_pydicom
-from aris.imaging.dicom.radiograph import code, floats, several
+from aris.imaging.radiograph import code, floats, several
 from aris.imaging.sources import FileSource, HeldFile
 
 _TAGS = [

@@ -4,7 +4,7 @@ A field that is not known is refused by its name, and so is one that is known to
 supported (see `common.Request`).
 """
 
-from aris.service.openai.schemas.chat import (
+from aris.service.schemas.chat import (
     AssistantMessage,
     ChatCompletion,
     ChatCompletionChunk,
@@ -20,7 +20,7 @@ from aris.service.openai.schemas.chat import (
     ToolMessage,
     UserMessage,
 )
-from aris.service.openai.schemas.common import (
+from aris.service.schemas.common import (
     ErrorResponse,
     JsonObjectFormat,
     JsonSchemaFormat,
@@ -30,7 +30,7 @@ from aris.service.openai.schemas.common import (
     StructuredOutputs,
     Usage,
 )
-from aris.service.openai.schemas.completions import Completion, CompletionRequest
+from aris.service.schemas.completions import Completion, CompletionRequest
 
 __all__ = [
     "AssistantMessage",

@@ -16,7 +16,7 @@ from aris.regular import read_regular
 from aris.tasks.calibration.answers import read_calibration
 from aris.tasks.checks.film import not_a_film
 from aris.tasks.findings import require_images
-from aris.tasks.scope.declared import outside_scope
+from aris.tasks.scope import outside_scope
 from aris.tasks.text.prompts import ANSWERS, FINDING_QUESTION, GATE_QUESTION
 
 _YES, _NO = {"1", "1.0", "yes", "true", "present"}, {"0", "0.0", "no", "false", "absent"}

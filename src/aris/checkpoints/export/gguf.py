@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from aris.checkpoints.checkpoint import Checkpoint
+from aris.checkpoints.export.gguf_tokenizer import chat_template_of, vocabulary_of
 from aris.checkpoints.gguf.gemma import BLOCK, OUTPUT, TOP, attention_scalar
-from aris.checkpoints.gguf.tokenizer import chat_template_of, vocabulary_of
 from aris.checkpoints.names import HEAD
 from aris.checkpoints.registry import TUNED_FROM_KEY
 from aris.checkpoints.writing import new_file
