@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aris.errors import DataError
+from aris.tasks.intake.data_files import load_yaml
 
 VERSION = "1"
 QuestionType = Literal["choice", "age", "text", "list", "duration", "scale"]
@@ -98,12 +97,6 @@ class Base(_Frozen):
                     key = (findings[start] + rank / 100, name)
                     best = key if best is None or key < best else best
         return "other" if best is None else best[1]
-
-
-def load_yaml(path: Traversable) -> Any:
-    """The content of a YAML file that comes with Aris."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
 
 
 @cache

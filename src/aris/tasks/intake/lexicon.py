@@ -16,9 +16,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-import yaml
-
 from aris.errors import DataError
+from aris.tasks.intake.data_files import load_yaml
 from aris.tasks.intake.spelling import Speller, inflected, own_words
 
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[a-z]+(?:'[a-z]+)*|[^\w\s]|\n")
@@ -59,6 +58,7 @@ class Finding:
         ask: for a checklist, in plain words; "" if nobody is asked for it.
         phrases: as they may be said.
         unless: phrases that take those that begin inside them back ("a faint line").
+        lasting: a condition, medicine or habit that matters whenever it was named.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Finding:
     ask: str
     phrases: tuple[str, ...]
     unless: tuple[str, ...] = ()
+    lasting: bool = False
 
 
 @dataclass(frozen=True)
@@ -258,7 +259,7 @@ def read_findings() -> tuple[dict[str, Finding], dict[str, str]]:
     for path in sorted((files(__package__) / "findings").iterdir(), key=lambda each: each.name):
         if not path.name.endswith(".yaml"):
             continue
-        content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = load_yaml(path)
         if path.name == "words.yaml":
             sets = content
             continue
@@ -266,7 +267,8 @@ def read_findings() -> tuple[dict[str, Finding], dict[str, str]]:
             if name in found or set(entry) - {"label", "ask", "say", "unless"} or "label" not in entry:
                 raise DataError(f"{path.name}: finding {name}: it is there twice, or its keys are wrong")
             said, unless = (tuple(filter(str.strip, entry.get(key, "").splitlines())) for key in ("say", "unless"))
-            found[name] = Finding(name, entry["label"], entry.get("ask", ""), said, unless)
+            lasting = path.name == "background.yaml"
+            found[name] = Finding(name, entry["label"], entry.get("ask", ""), said, unless, lasting)
     return found, sets
 
 

@@ -1,0 +1,92 @@
+"""What a patient's own words say: findings that are there, that are not, and that are somebody else's or long past."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+from aris.records.text import assess
+from aris.tasks.intake.lexicon import lexicon
+from aris.tasks.intake.measures import measured
+
+Status = Literal["present", "absent", "past", "other", "if"]
+# Something that ended a while ago today is not absent: it was there.
+_ENDED = re.compile(
+    r"\b(?:gone|went|goes|away|resolved|stopped|stops|passed|subsided|settled|better|cleared|over|disappeared|eased|"
+    r"free|finished|ended|used)\b", re.IGNORECASE)  # fmt: skip
+_NEVER_BEFORE = re.compile(r"\bnever\b.*\b(?:before|until|like\s+this|this\s+bad|so\s+bad|such)\b", re.IGNORECASE)
+_RECENT = re.compile(
+    r"\b(?:now|today|tonight|currently|still|again|since|just|minutes?|hours?|hrs?|this\s+(?:morning|afternoon|evening|"
+    r"week)|last\s+night|yesterday|started|began|keeps?|getting\s+worse|worse|ongoing|recently|[1-6]\s+days?)\b",
+    re.IGNORECASE)  # fmt: skip
+# Of relatives these speak of the past or of the family; of a relative in the present the text's writer is the carer.
+_FAMILY = re.compile(
+    r"\b(?:died|dead|death|passed\s+away|history|runs\s+in|family|years?\s+ago|ages?\s+(?:of\s+)?\d+|in\s+(?:his|her|their)"
+    r"\s+\d0s|when\s+(?:he|she)\s+was|used\s+to|genetic|hereditary)\b", re.IGNORECASE)  # fmt: skip
+_HAD = re.compile(r"\b(?:had|has\s+had|suffered)\b", re.IGNORECASE)
+# Said of oneself at any time, these are a present concern; so they are never taken for past.
+ALWAYS = frozenset(
+    "suicidal self_harm harm_others strangled abuse_partner sexual_assault child_harm forced overdose poison".split()
+)
+_NEGATION = "negated"
+_ENDS_KEPT = 6  # of one finding that a long text names again and again, so many from its beginning and from its end
+
+
+class Mention(NamedTuple):
+    """A finding in a text.
+
+    Attributes:
+        finding: its name.
+        status: present, absent, past, of somebody else, or only thought of.
+        start, end: its place.
+    """
+
+    finding: str
+    status: Status
+    start: int
+    end: int
+
+
+def read(text: str, *, carer: bool | None = None, background: bool = False) -> list[Mention]:
+    """The findings that a text names, each place once, in order.
+
+    When in doubt a finding is present: uncertain ones, ones that have just ended, and those of a relative unless the
+    text speaks of the past.
+
+    Args:
+        text: in the patient's or a carer's words.
+        carer: whether a carer writes; None if it is not known.
+        background: the text answers a question about earlier illness, medicines or allergies: what it names is past
+            unless it says otherwise.
+    """
+    by_finding: dict[str, list[tuple[int, int]]] = {}
+    for hit in lexicon().find(text):
+        by_finding.setdefault(hit.finding, []).append((hit.start, hit.end))
+    places: dict[tuple[int, int], list[str]] = {}
+    for name, all_spans in by_finding.items():
+        kept = all_spans if len(all_spans) <= 2 * _ENDS_KEPT else all_spans[:_ENDS_KEPT] + all_spans[-_ENDS_KEPT:]
+        for span in kept:
+            places.setdefault(span, []).append(name)
+    found = [Mention(name, "present", start, end) for name, start, end in measured(text)]
+    findings = lexicon().findings
+    spans = list(places)
+    for span, said in zip(spans, assess(text, spans), strict=True):
+        sentence = text[said.sentence.start : said.sentence.end]
+        cues = [cue for cue in said.cues if cue.kind == _NEGATION] or list(said.cues)
+        ended = all(_ENDED.search(cue.text) for cue in cues) or bool(_NEVER_BEFORE.search(sentence))
+        status: Status = "present"
+        if said.negated and not ended:
+            status = "absent"
+        elif said.temporality == "hypothetical":
+            status = "if"
+        elif said.experiencer == "other" and (
+            _FAMILY.search(sentence) or (carer is False and _HAD.search(sentence) and not _RECENT.search(sentence))
+        ):
+            status = "other"
+        elif (said.temporality == "historical" or background) and not _RECENT.search(sentence):
+            status = "past"
+        for name in places[span]:
+            kept = name in ALWAYS or (findings[name].lasting and status == "past")
+            own: Status = "present" if kept and status in ("past", "if") else status
+            found.append(Mention(name, own, *span))
+    return sorted(found, key=lambda mention: (mention.start, mention.end, mention.finding))
