@@ -292,6 +292,7 @@ def _apply_rules(state: IntakeState) -> None:
     unknown = {name for name, fact in state.facts.items() if fact.presence == "unknown"}
     present |= {"pregnant"} & ({state.pregnancy} | ({"pregnant"} if "pregnant_said" in present else set()))
     present |= {"postpartum"} & ({state.pregnancy} | ({"postpartum"} if "postpartum_said" in present else set()))
+    present |= {name for name in ("sudden", "severe") if f"{name}_said" in present}
     if state.pregnancy == _UNSURE:
         unknown |= {"pregnant"}
     severity, onset = state.answer("severity"), state.answer("onset")

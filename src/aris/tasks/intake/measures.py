@@ -17,7 +17,8 @@ _NUMBERS = {
 _UNIT = r"(d(?:ay)?s?|w(?:ee)?ks?|w|months?|mths?|mos?|m|y(?:ea)?rs?|y/?o|y)"
 _VALUE = r"(\d{1,3}(?:[.,]\d{1,2})?(?:\s+1/2)?|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + r")"
 _AGE = re.compile(
-    rf"\b{_VALUE}(?:\s+and\s+a\s+half)?[\s-]*{_UNIT}[\s-]*(?:old|of\s+age)\b"
+    rf"\b{_VALUE}(?:\s+and\s+a\s+half)?[\s-]*{_UNIT}[\s-]*(?:old|of\s+age|babys?|infant|boy|girl|son|daughter|child)\b"
+    rf"|\b(?:baby|infant|newborn|son|daughter|child|boy|girl)\s+(?:is|of|who\s+is|aged?|just)\s+{_VALUE}\s*{_UNIT}\b"
     rf"|\b(\d{{1,3}})\s*(?:y/?o|yo|yrs?\s*old)\b|(?<!at )(?<!at the )\bage[d:]?\s*(?:of\s+)?(\d{{1,3}})\b(?!\s*(?:weeks?|months?|days?))"
     r"|\b(\d{1,2})\s*[mf]\b(?=[\s,.])|\b(?:i\s*a?m|he\s*i?s|she\s*i?s)\s+(\d{1,3})\b(?=\s*(?:and|,|\.|;|$))",
     re.IGNORECASE,
@@ -76,11 +77,11 @@ def ages(text: str) -> list[float]:
     """The ages that a text says, in days."""
     found: list[float] = []
     for match in _AGE.finditer(text):
-        value, unit, *years = match.groups()
-        if value is not None and unit is not None:
-            amount = number(value)
+        value, unit, value_2, unit_2, *years = match.groups()
+        if (value or value_2) and (unit or unit_2):
+            amount = number(value or value_2)
             if amount is not None:
-                found.append(amount * _days(unit))
+                found.append(amount * _days(unit or unit_2))
         else:
             found += [float(each) * DAYS["year"] for each in years if each is not None]
     if _NEWBORN.search(text):

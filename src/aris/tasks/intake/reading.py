@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from aris.records.text import assess
@@ -28,6 +29,14 @@ _HAD = re.compile(r"\b(?:had|has\s+had|suffered)\b", re.IGNORECASE)
 ALWAYS = frozenset(
     "suicidal self_harm harm_others strangled abuse_partner sexual_assault child_harm forced overdose poison".split()
 )
+# These bring what is long past into the present, wherever they stand in its sentence; others only in its clause.
+_BACK_AGAIN = re.compile(
+    r"\b(?:again|back|still|returned|came\s+back|same|worse|keeps?|ever\s+since|until\s+now|and\s+now|since\s+then)\b",
+    re.IGNORECASE)  # fmt: skip
+_PAST = re.compile(
+    r"\b(?:as\s+a\s+(?:child|kid|baby|teenager)|when\s+i\s+was|years?\s+ago|in\s+childhood|in\s+(?:19|20)\d\d|last\s+year|"
+    r"(?:many|several|[2-9]|\d\d)\s+months\s+ago|in\s+the\s+past|long\s+ago)\b", re.IGNORECASE)  # fmt: skip
+_CLAUSE = re.compile(r"[,;:]|\bbut\b|\n")
 _NEGATION = "negated"
 _ENDS_KEPT = 6  # of one finding that a long text names again and again, so many from its beginning and from its end
 
@@ -72,21 +81,36 @@ def read(text: str, *, carer: bool | None = None, background: bool = False) -> l
     spans = list(places)
     for span, said in zip(spans, assess(text, spans), strict=True):
         sentence = text[said.sentence.start : said.sentence.end]
-        cues = [cue for cue in said.cues if cue.kind == _NEGATION] or list(said.cues)
+        clause = _clause(text, span, said.sentence.start, said.sentence.end)
+        cues = [cue for cue in said.cues if cue.kind == _NEGATION and not _inside(cue.start, cue.end, span, spans)]
+        recent = bool(_RECENT.search(clause) or _BACK_AGAIN.search(sentence))
         ended = all(_ENDED.search(cue.text) for cue in cues) or bool(_NEVER_BEFORE.search(sentence))
         status: Status = "present"
-        if said.negated and not ended:
+        if said.negated and cues and not ended:
             status = "absent"
         elif said.temporality == "hypothetical":
             status = "if"
         elif said.experiencer == "other" and (
-            _FAMILY.search(sentence) or (carer is False and _HAD.search(sentence) and not _RECENT.search(sentence))
+            _FAMILY.search(sentence) or (carer is False and _HAD.search(sentence) and not recent)
         ):
             status = "other"
-        elif (said.temporality == "historical" or background) and not _RECENT.search(sentence):
+        elif (said.temporality == "historical" or background or _PAST.search(clause)) and not recent:
             status = "past"
         for name in places[span]:
             kept = name in ALWAYS or (findings[name].lasting and status == "past")
             own: Status = "present" if kept and status in ("past", "if") else status
             found.append(Mention(name, own, *span))
     return sorted(found, key=lambda mention: (mention.start, mention.end, mention.finding))
+
+
+def _clause(text: str, span: tuple[int, int], start: int, end: int) -> str:
+    """The part of a sentence between marks that a finding stands in."""
+    cuts = [start, *(match.end() for match in _CLAUSE.finditer(text, start, end)), end]
+    before = max(cut for cut in cuts if cut <= span[0])
+    after = min((cut for cut in cuts if cut >= span[1]), default=end)
+    return text[before:after]
+
+
+def _inside(start: int, end: int, own: tuple[int, int], spans: Sequence[tuple[int, int]]) -> bool:
+    """Whether a negation belongs to another finding's own words ("bugs that are not there")."""
+    return any(a <= start and end <= b and (a, b) != own and not (a <= own[0] and own[1] <= b) for a, b in spans)

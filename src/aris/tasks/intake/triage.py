@@ -27,6 +27,7 @@ def triage(
     present |= {each.finding for each in mentions if each.status == "present"}
     present |= {"pregnant"} if pregnancy == "pregnant" or "pregnant_said" in present else set()
     present |= {"postpartum"} if pregnancy == "postpartum" or "postpartum_said" in present else set()
+    present |= {name for name in ("sudden", "severe") if f"{name}_said" in present}
     ages = [each for each in measures.ages(text) if age is None or each < 18 * DAYS["year"]]
     ages += [] if age is None else [age * DAYS["year"]]
     return assess_risk(
