@@ -41,6 +41,8 @@ def next_question(state: IntakeState, model: Backend | None = None) -> Next | No
         if state.answer(item) is None:
             return Next(item)
     complaint = known.complaints[state.complaint or "other"]
+    if state.complaint == "other" and state.answer("area") is None and state.answer("danger") is not None:
+        return Next("area")
     first = _dangers(state, known) or _checklists(state, complaint, "red_flags")
     if first:
         return first[0]
@@ -86,7 +88,9 @@ def _dangers(state: IntakeState, known: Base) -> list[Next]:
         any(age < _CHILD for age in state.ages) and bool({"infant_said", "child_said"} & state.present())
     )
     born = state.pregnancy in ("pregnant", "postpartum") or bool({"pregnant_said", "postpartum_said"} & state.present())
-    for item, wanted in (("danger", True), ("danger_child", child), ("danger_pregnancy", born)):
+    harm = bool({"abuse_partner", "forced", "child_harm", "sexual_assault"} & state.present())
+    asked = (("danger", True), ("danger_child", child), ("danger_pregnancy", born), ("danger_harm", harm))
+    for item, wanted in asked:
         if wanted and state.answer(item) is None:
             open_findings = _open(state, known.questions[item].findings)
             if open_findings:

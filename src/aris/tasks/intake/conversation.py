@@ -251,6 +251,8 @@ def _settle(state: IntakeState, item: str, given: Answer) -> None:
         state.pregnancy = code or _UNSURE
     elif item == "complaint":
         state.complaint = _complaint(given.said, state.carer)
+    elif item == "area" and code in base().complaints:
+        state.complaint = code
 
 
 def _complaint(said: str, carer: bool | None) -> str:
