@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from aris.cli.groups import ModelOptions, with_groups
 from aris.cli.options import shared as o
 from aris.cli.options.kinds import KindOption, kind
 from aris.cli.outcome import interruptible
@@ -15,19 +16,14 @@ from aris.cli.terminal import heading, one_line, working, write, write_json
 MARK = "DRAFT \u2014 not signed"
 
 
+@with_groups
 def compare(
     one: Annotated[str, typer.Argument(metavar="FILE", help="An image.")],
     other: Annotated[str, typer.Argument(metavar="FILE", help="Another of the same patient.")],
+    on: ModelOptions,
     image_kind: KindOption = None,
-    model: o.ModelOption = "aris-nano",
-    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     force: o.ForceOption = False,
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
 ) -> None:
     """Compare two images of one patient. Their headers' dates tell which is the earlier one.
 
@@ -35,9 +31,7 @@ def compare(
 
         aris compare march.dcm june.dcm --model medgemma-1.5-4b-it
     """
-    session = Session(
-        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
-    )
+    session = on.session()
     with interruptible("the comparison is not complete", text=not json):
         with working(f"reading {one} and {other}"):
             from aris.tasks.cases import as_case

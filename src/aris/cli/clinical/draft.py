@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aris.cli.clinical.evidence_maps import Maps
+from aris.cli.groups import FilmOptions, ModelOptions, WritingOptions, with_groups
 from aris.cli.options import patient_facts as known
 from aris.cli.options import shared as o
 from aris.cli.options.burned_in import Letters, TextOption
@@ -29,33 +30,22 @@ MARK = "DRAFT \u2014 not signed"
 INCOMPLETE = "the draft is not complete"
 
 
+@with_groups
 def draft(
     files: Annotated[
         list[str], typer.Argument(metavar="PATH", help="Films, pictures, slides, series; folders and zips of them.")
     ],
+    on: ModelOptions,
+    writing: WritingOptions,
+    film: FilmOptions,
     image_kind: KindOption = None,
     calibration: Annotated[
         Path | None, typer.Option("--calibration", metavar="FILE", help="A site's own, made by aris calibrate.")
     ] = None,
     evidence: o.EvidenceOption = None,
     look_for_text: TextOption = False,
-    age: known.AgeOption = None,
-    view: known.ViewOption = None,
-    model: o.ModelOption = "aris-nano",
-    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout a file, one a line.")] = False,
     force: o.ForceOption = False,
-    max_tokens: o.MaxTokensOption = None,
-    temperature: o.TemperatureOption = 0.0,
-    top_k: o.TopKOption = 0,
-    top_p: o.TopPOption = 1.0,
-    min_p: o.MinPOption = 0.0,
-    seed: o.SeedOption = None,
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
 ) -> None:
     """Draft a report of each examination: gate and scored findings first, then the text as it is written.
 
@@ -75,17 +65,15 @@ def draft(
 
         aris draft chest.dcm --evidence maps --json | aris export - -f sr
     """
-    session = Session(
-        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
-    )
-    generation = generation_options(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
+    session = on.session()
+    generation = writing.generation()
     maps = Maps(evidence, session)
     letters = Letters(look_for_text)
     from aris.imaging import Skipped
     from aris.tasks.film_facts import with_facts
 
     failed = done = refused = left = 0
-    facts = known.told(age, view)
+    facts = film.facts()
     for number, file in enumerate(files, 1):
         try:
             for case in _cases(session, file, image_kind):

@@ -109,7 +109,7 @@ def intake(
             with suppress(OSError):
                 kept.unlink()
         if json:
-            write_json({"type": "result", "status": "declined", "advice": told})
+            write_json({"event": "result", "status": "declined", "advice": told})
         return
     _result(state, settings, told, fhir, subject, summary, json)
 
@@ -137,7 +137,7 @@ def _talk(state: IntakeState, site: Site, model: _Model, kept: Path | None, json
     typing = sys.stdin.isatty()
     while (asked := question(state, site)) is not None:
         if json:
-            write_json({"type": "question"} | asked.model_dump(mode="json"))
+            write_json({"event": "question"} | asked.model_dump(mode="json"))
         else:
             write(_shown(asked))
         said = _read(typing, json)
@@ -221,7 +221,7 @@ def _result(
             raise DataError(f"{fhir}: {error.strerror or error}") from None
     if json:
         write_json(
-            {"type": "result", "status": state.status, "level": state.risk.level, "advice": told}
+            {"event": "result", "status": state.status, "level": state.risk.level, "advice": told}
             | ({"summary": found.model_dump(mode="json")} if summary else {})
         )
     elif summary:

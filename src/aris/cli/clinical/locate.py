@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aris.cli.groups import ModelOptions, with_groups
 from aris.cli.options import shared as o
 from aris.cli.options.kinds import KindOption, kind
 from aris.cli.outcome import interruptible
@@ -16,19 +17,14 @@ if TYPE_CHECKING:
     from aris.tasks import Location
 
 
+@with_groups
 def locate(
     file: Annotated[str, typer.Argument(metavar="FILE", help="One image.")],
     target: Annotated[str, typer.Argument(metavar="TARGET", help='What to find, as "right clavicle".')],
+    on: ModelOptions,
     image_kind: KindOption = None,
-    model: o.ModelOption = "aris-nano",
-    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     force: o.ForceOption = False,
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
 ) -> None:
     """Boxes around what was asked for, in the image's own pixels, and in millimetres where the file says their size.
 
@@ -41,9 +37,7 @@ def locate(
         aris locate chest.dcm heart --model medgemma-1.5-4b-it --json \\
             | jq .regions
     """
-    session = Session(
-        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
-    )
+    session = on.session()
     with interruptible("no box was given", text=False):
         with working(f"reading {file}"):
             from aris.tasks.cases import as_case

@@ -92,6 +92,8 @@ class Summary(BaseModel):
     caution: str = CAUTION
 
 
+# Words that only help other findings; alone they tell a clinician nothing.
+_HELPERS = frozenset(("pain_said", "severe_said", "sudden_said", "bleeding_said", "child_said", "infant_said"))
 _HPI = {"onset": "Onset", "duration": "Duration", "place": "Place", "quality": "Quality", "severity": "Severity (0-10)",
         "course": "Course"}  # fmt: skip
 
@@ -108,6 +110,8 @@ def summarize(state: IntakeState) -> Summary:
     items = {"present": [], "absent": [], "unknown": []}  # type: dict[str, list[Item]]
     past: list[Item] = []
     for name, fact in state.facts.items():
+        if name in _HELPERS:
+            continue
         item = Item(finding=name, label=findings[name].label, quote=fact.quote, denied=fact.denied)
         if findings[name].lasting and fact.presence == "present":
             past.append(item)

@@ -12,7 +12,7 @@ import yaml
 from aris.backends import Backend
 from aris.tasks.intake import IntakeState, Question, answer, question, start
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "tasks" / "intake"
 
 
 def cases() -> list[dict[str, Any]]:
