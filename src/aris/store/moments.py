@@ -60,7 +60,7 @@ def combined_condition(
 
 
 def is_range(value: str) -> bool:
-    """Whether a value is a range."""
+    """Return whether a value is a range."""
     return "-" in value
 
 

@@ -112,6 +112,7 @@ def test_danger_signs_of_emcare(text: str, age: float, wanted: str) -> None:
     assert triage(text, age=age).level == wanted
 
 
+@pytest.mark.data
 def test_emcares_danger_signs_are_all_findings(data_dir: Path) -> None:
     import json
 
@@ -129,7 +130,3 @@ def test_emcares_danger_signs_are_all_findings(data_dir: Path) -> None:
     for text in texts:
         if text not in ("Danger Signs", "Has the Child had anything to drink today?"):
             assert triage(text, age=2).level == "emergency", text
-
-
-pytestmark_data = pytest.mark.data
-test_emcares_danger_signs_are_all_findings = pytestmark_data(test_emcares_danger_signs_are_all_findings)

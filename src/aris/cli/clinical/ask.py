@@ -10,11 +10,9 @@ import typer
 
 from aris.cli.groups import FilmOptions, ModelOptions, WritingOptions, with_groups
 from aris.cli.options import answer_form as f
-from aris.cli.options import patient_facts as known
 from aris.cli.options import shared as o
 from aris.cli.options.kinds import KindOption, kind
 from aris.cli.outcome import FAILED, interruptible
-from aris.cli.session import Session, generation_options
 from aris.cli.terminal import note, one_line, working, write, write_json
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ INCOMPLETE = "the answer is not complete"
 @with_groups
 def ask(
     text: Annotated[str, typer.Argument(metavar="TEXT", help='The question; "-" reads it from stdin.')],
-    on: ModelOptions,
+    model: ModelOptions,
     writing: WritingOptions,
     film: FilmOptions,
     image: Annotated[
@@ -56,7 +54,7 @@ def ask(
 
         aris ask -i chest.dcm --choice yes --choice no "Is there pneumonia?"
     """
-    session = on.session()
+    session = model.session()
     generation = writing.generation(thinking=think)
     with interruptible(INCOMPLETE, text=False):
         generation = replace(generation, grammar=f.grammar(json_schema, regex, choice))
@@ -66,7 +64,7 @@ def ask(
             from aris.tasks.film_facts import with_facts
 
             said = film.facts()
-            cases = [with_facts(as_case(file, kind(image_kind)), said) for file in image]
+            cases = [with_facts(as_case(file, kind(image_kind), session.spec), said) for file in image]
         question = sys.stdin.read() if text == "-" else text
         backend = session.backend
         with working("reading the question"):

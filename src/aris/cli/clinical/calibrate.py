@@ -8,9 +8,7 @@ from typing import Annotated, cast
 import typer
 
 from aris.cli.groups import ModelOptions, with_groups
-from aris.cli.options import shared as o
 from aris.cli.options.choices import one_of
-from aris.cli.session import Session
 from aris.cli.terminal import counting, note, one_line, write, write_json
 from aris.errors import DataError
 
@@ -22,7 +20,7 @@ def calibrate(
     labels: Annotated[
         Path, typer.Argument(metavar="LABELS", help="CSV: file, optionally patient, and a column of 0 and 1 a finding.")
     ],
-    on: ModelOptions,
+    model: ModelOptions,
     out: Annotated[Path, typer.Option("--out", help="The calibration to write.")] = Path("calibration.json"),
     plot: Annotated[Path | None, typer.Option("--plot", metavar="PNG", help="Draw the reliability diagram.")] = None,
     root: Annotated[
@@ -55,7 +53,7 @@ def calibrate(
     from aris.tasks.label_files import film_logits, read_labels
 
     names, films = read_labels(labels, root)
-    session = on.session()
+    session = model.session()
     backend = session.backend
     with counting("scoring films", len(films)) as step:
         logits, left_out = film_logits(backend, films, names, step)

@@ -10,11 +10,10 @@ import typer
 
 from aris.cli.clinical.ask import tell
 from aris.cli.groups import FilmOptions, ModelOptions, WritingOptions, with_groups
-from aris.cli.options import patient_facts as known
 from aris.cli.options import shared as o
 from aris.cli.options.kinds import KindOption, kind
 from aris.cli.outcome import INTERRUPTED, forget_interrupt, report
-from aris.cli.session import Session, generation_options
+from aris.cli.session import Session
 from aris.cli.terminal import note, write, write_json
 from aris.errors import ArisError
 
@@ -30,7 +29,7 @@ HELP = "/image FILE adds an image to the next question, /clear starts anew, /qui
 
 @with_groups
 def chat(
-    on: ModelOptions,
+    model: ModelOptions,
     writing: WritingOptions,
     film: FilmOptions,
     image: Annotated[
@@ -53,7 +52,7 @@ def chat(
 
         printf 'What is a pleural effusion?\\nHow is it treated?\\n' | aris chat
     """
-    session = on.session()
+    session = model.session()
     generation = writing.generation()
     conversation = Conversation(
         session, generation, system, json=json, kind=kind(image_kind), facts=film.facts(), force=force
@@ -83,7 +82,7 @@ def chat(
 
 
 class Conversation:
-    """What was said so far, and the images that wait for the next question."""
+    """Conversation so far, and the images that wait for the next question."""
 
     def __init__(
         self,

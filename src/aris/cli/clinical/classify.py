@@ -12,7 +12,6 @@ from aris.cli.options import shared as o
 from aris.cli.options.choices import one_of
 from aris.cli.options.kinds import KindOption, kind
 from aris.cli.outcome import FAILED, interruptible, report
-from aris.cli.session import Session
 from aris.cli.terminal import note, one_line, probability, working, write, write_json
 from aris.errors import ImageError
 
@@ -22,7 +21,7 @@ _BY: tuple[Literal["auto", "score", "answer"], ...] = ("auto", "score", "answer"
 @with_groups
 def classify(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Images, slides or series.")],
-    on: ModelOptions,
+    model: ModelOptions,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", "-o", metavar="TEXT", help="One option; repeated. Default: nine colorectal tissues."),
@@ -51,7 +50,7 @@ def classify(
     way = one_of(by, _BY, param="--by")
     if option and question is None:
         raise typer.BadParameter("say with --question what the options answer", param_hint="--option")
-    session = on.session()
+    session = model.session()
     failed = 0
     for done, file in enumerate(files):
         with interruptible(f"{done} of {len(files)} files are done", text=False):
@@ -61,7 +60,7 @@ def classify(
                     from aris.tasks.classify import TISSUE_QUESTION, examination
 
                     options = option or COLORECTAL_TISSUES
-                    case = examination(file, options, kind(image_kind))
+                    case = examination(file, options, kind(image_kind), session.spec)
                 backend = session.backend
                 from aris.tasks import classify as task
 

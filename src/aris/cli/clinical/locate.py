@@ -10,7 +10,6 @@ from aris.cli.groups import ModelOptions, with_groups
 from aris.cli.options import shared as o
 from aris.cli.options.kinds import KindOption, kind
 from aris.cli.outcome import interruptible
-from aris.cli.session import Session
 from aris.cli.terminal import note, one_line, working, write, write_json
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 def locate(
     file: Annotated[str, typer.Argument(metavar="FILE", help="One image.")],
     target: Annotated[str, typer.Argument(metavar="TARGET", help='What to find, as "right clavicle".')],
-    on: ModelOptions,
+    model: ModelOptions,
     image_kind: KindOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     force: o.ForceOption = False,
@@ -37,12 +36,12 @@ def locate(
         aris locate chest.dcm heart --model medgemma-1.5-4b-it --json \\
             | jq .regions
     """
-    session = on.session()
+    session = model.session()
     with interruptible("no box was given", text=False):
         with working(f"reading {file}"):
             from aris.tasks.cases import as_case
 
-            case = as_case(file, kind(image_kind))
+            case = as_case(file, kind(image_kind), session.spec)
         backend = session.backend
         with working(f"looking at {file}"):
             from aris.tasks import locate as task

@@ -55,7 +55,7 @@ _CODES = {
 
 @dataclass(frozen=True)
 class Options:
-    """How to de-identify.
+    """Options of a de-identification.
 
     Attributes:
         dates: "remove" them, or "shift" all of a patient's by one secret number of whole days, so that times of day and
@@ -94,7 +94,7 @@ class Deidentifier:
     """De-identifies objects of one project.
 
     Args:
-        key: 32 secret bytes. Keep it to add to the project later; destroy it to cut the way back.
+        key: 32 secret bytes. Keep it to add to the project later; destroy it so that nobody can trace UIDs back.
 
     Raises:
         ExchangeError: the key is too short, or OCR is asked for and not installed.
@@ -111,7 +111,7 @@ class Deidentifier:
 
     @property
     def searches_pixels(self) -> bool:
-        """Whether pixels are searched for text."""
+        """Return whether pixels are searched for text."""
         return self._ocr
 
     def uid(self, uid: str) -> str:
@@ -182,7 +182,7 @@ class Deidentifier:
         return Deidentified(made, patient, study, uid, blanked, searched)
 
     def _look_at_pixels(self, dataset: Any, source: str) -> bool:
-        """Whether the pixels will be searched.
+        """Return whether the pixels will be searched.
 
         Raises:
             RefusedError: they should be, and cannot be.
@@ -341,7 +341,7 @@ def _readable(dataset: Any, tag: Any) -> Any:
 
 
 def _public(item: Any) -> bool:
-    """Whether an item is no code, or a code of a public scheme: meanings of local ones may be anything."""
+    """Return whether an item is no code, or a code of a public scheme: meanings of local ones may be anything."""
     return "CodeValue" not in item or text(item, "CodingSchemeDesignator") in PUBLIC_SCHEMES
 
 

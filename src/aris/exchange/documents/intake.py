@@ -88,11 +88,6 @@ def _items(name: str, complaint: str) -> list[Resource]:
             {"url": "http://hl7.org/fhir/StructureDefinition/minValue", "valueInteger": 0},
             {"url": "http://hl7.org/fhir/StructureDefinition/maxValue", "valueInteger": 10},
         ]
-    if name == "pregnancy":
-        # Everybody but those who said that they were male at birth.
-        item["enableWhen"] = [
-            {"question": "sex", "operator": "!=", "answerCoding": {"system": ANSWERS, "code": "male"}},
-        ]
     return [item]
 
 

@@ -76,7 +76,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of one file.
+    """Outcome of sending one file.
 
     Attributes:
         path: as it was given.
@@ -92,7 +92,7 @@ class Sent:
 
 
 def is_ae_title(text: str) -> bool:
-    """Whether it is an AE title (PS3.5 6.2: 1 to 16 printable ASCII characters, no backslash, not only spaces)."""
+    """Return whether a text is an AE title (PS3.5 6.2: 1 to 16 printable ASCII characters, no backslash, not blank)."""
     return bool(re.fullmatch(r"[ -\[\]-~]{1,16}", text)) and bool(text.strip())
 
 
@@ -199,7 +199,7 @@ def _send_one(association: Any, path: Path, known: Identity) -> Sent:
 
 
 def _is_sendable(path: Path, known: Identity) -> bool:
-    """Whether the file's own bytes can be sent: it has the meta group that says what they are, and says the truth."""
+    """Return whether the file's own bytes can be sent: its meta group is there, and tells the truth."""
     from pydicom.filereader import read_file_meta_info
 
     try:

@@ -126,7 +126,7 @@ def _justified(head: bytes, source: str) -> int:
 
 
 class _Header:
-    """What both versions' headers say."""
+    """Header fields of both versions."""
 
     def __init__(self, data: bytes, source: str, *, whole: bool = True) -> None:
         first = data[:4]

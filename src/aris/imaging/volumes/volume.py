@@ -145,8 +145,8 @@ def _only_series(path: Path) -> Series:
 
 
 def _facing(stack: Sequence[Slice]) -> tuple[float, ...] | None:
-    place = stack[0].plane
-    return None if place is None else (*np.round(place.row, 2).tolist(), *np.round(place.column, 2).tolist())
+    plane = stack[0].plane
+    return None if plane is None else (*np.round(plane.row, 2).tolist(), *np.round(plane.column, 2).tolist())
 
 
 def _stacks(slices: Iterable[Slice]) -> list[list[Slice]]:
@@ -184,7 +184,7 @@ def _depths(stack: Sequence[Slice]) -> list[float]:
 
 
 def _crowded(stack: Sequence[Slice]) -> bool:
-    """Whether two slices lie at one place."""
+    """Return whether two slices lie at one place."""
     depths = np.sort(_depths(stack))
     return len(depths) > 1 and bool((np.diff(depths) < SAME_PLACE_MM).any())
 
@@ -253,8 +253,8 @@ def _volume(part: list[Slice], skipped: list[Skipped], general: list[str]) -> Vo
     if planes is None and len(part) > 1:
         notes.append("the slices do not say where they lie: ordered by instance number and frame")
     lies = Spread(None, (), False, False) if planes is None else spread(planes, across(planes[0]))
-    for place, count in lies.gaps:
-        notes.append(f"{count} slices are missing between slice {place + 1} and slice {place + 2}")
+    for index, count in lies.gaps:
+        notes.append(f"{count} slices are missing between slice {index + 1} and slice {index + 2}")
     if lies.uneven:
         notes.append("the distances between slices differ")
     if lies.sheared:

@@ -48,7 +48,7 @@ def next_question(state: IntakeState, model: Backend | None = None) -> Next | No
         return first[0]
     must = missing(state)
     others = _others(state, known, complaint)
-    candidates = must if len(must) >= left else must + others
+    candidates = must if _needed(state) >= left else must + others
     if not candidates:
         return None
     if model is not None and len(candidates) > 1:
@@ -74,11 +74,22 @@ def missing(state: IntakeState) -> list[Next]:
     return found
 
 
+def _needed(state: IntakeState) -> int:
+    """How many questions what must be asked can still take."""
+    known = base()
+    complaint = known.complaints[state.complaint or "other"]
+    count = 0
+    for item in known.must_ask(complaint):
+        if item in LISTS:
+            count += -(-len(_open(state, complaint.findings(item))) // CHUNK)
+        elif state.answer(item) is None and (item != "pregnancy" or asks_pregnancy(state)):
+            count += 1
+    return count
+
+
 def asks_pregnancy(state: IntakeState) -> bool:
-    """Whether pregnancy is asked for: of nobody who is said to be male, of any age at which it can be, or unknown."""
-    sex = state.answer("sex")
-    if sex is not None and sex.codes == ["male"]:
-        return False
+    """Whether pregnancy is asked for: at any age at which it can be, or unknown; whatever the sex, so that no answer
+    about sex lowers a level."""
     return not state.ages or any(_FERTILE[0] <= age < _FERTILE[1] for age in state.ages)
 
 

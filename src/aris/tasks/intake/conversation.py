@@ -111,7 +111,8 @@ def answer(
     if state.status not in ("consent", "asking"):
         raise DataError("intake: it has ended; start a new one")
     site = site or Site()
-    said = said.replace("\0", " ").strip()
+    # Halves of surrogate pairs, which no file can hold, become marks of replacement.
+    said = said.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", " ").strip()
     after = state.model_copy(deep=True)
     if state.status == "consent":
         return _after_consent(after, said, model)

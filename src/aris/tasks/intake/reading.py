@@ -22,7 +22,7 @@ _RECENT = re.compile(
     re.IGNORECASE)  # fmt: skip
 # Of relatives these speak of the past or of the family; of a relative in the present the text's writer is the carer.
 _FAMILY = re.compile(
-    r"\b(?:died|dead|death|passed\s+away|history|runs\s+in|family|years?\s+ago|ages?\s+(?:of\s+)?\d+|in\s+(?:his|her|their)"
+    r"\b(?:died|dead|death|passed\s+away|history|runs\s+in|in\s+(?:my|the|our)\s+family|years?\s+ago|ages?\s+(?:of\s+)?\d+|in\s+(?:his|her|their)"
     r"\s+\d0s|when\s+(?:he|she)\s+was|used\s+to|genetic|hereditary)\b", re.IGNORECASE)  # fmt: skip
 _HAD = re.compile(r"\b(?:had|has\s+had|suffered)\b", re.IGNORECASE)
 # Said of oneself at any time, these are a present concern; so they are never taken for past.
