@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aris.cli.options import shared as o
+from aris.cli.groups import ModelOptions, with_groups
 from aris.cli.outcome import FAILED, INTERRUPTED
-from aris.cli.session import Session
 from aris.cli.terminal import note, write, write_json
 from aris.errors import ArisError, DataError
 
 if TYPE_CHECKING:
     from aris.backends import Backend
+    from aris.cli.session import Session
     from aris.tasks.intake import IntakeState, Question, Site
 
 _NO_MODEL = "none"
 
 
+@with_groups
 def intake(
-    model: o.ModelOption = "aris-nano",
+    model: ModelOptions,
     site: Annotated[
         Path | None,
         typer.Option("--site", metavar="FILE", help="The site's settings in YAML: emergency number, clinic, lines."),
@@ -51,12 +52,6 @@ def intake(
         bool,
         typer.Option("--json", help="JSON Lines: a question a line on stdout, an answer a line on stdin, then the result."),
     ] = False,
-    mmproj: o.MmprojOption = None,
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
 ) -> None:
     """Ask a patient the questions before a visit, one at a time, 20 at most; then print a summary for the clinician.
 
@@ -88,11 +83,7 @@ def intake(
     kept = save or resume
     if kept is not None and resume is None and kept.exists() and kept.stat().st_size:
         raise typer.BadParameter(f"{kept} is there; go on with --resume {kept}, or name another", param_hint="--save")
-    session = Session(
-        str(model) if isinstance(model, o.DefaultName) and backend_url is None else model,
-        dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url,
-    )  # fmt: skip
-    model_or_none = _Model(session, off=str(model) == _NO_MODEL and backend_url is None)
+    model_or_none = _Model(model.session(), off=str(model.model) == _NO_MODEL and model.backend_url is None)
     try:
         state = _talk(state, settings, model_or_none, kept, json)
     except KeyboardInterrupt:

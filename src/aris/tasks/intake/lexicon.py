@@ -9,7 +9,7 @@ a sentence and with no negation among them.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +30,7 @@ _PARTING = frozenset(
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u02bc": "'", "\u2018": "'", "`": "'", "\u00b4": "'"})
 _SHORT_GAP, _LONG_GAP = 3, 8
 _BACK = "-"
+_WINDOW, _REPEATS = 24, 8
 
 
 class Token(NamedTuple):
@@ -133,7 +134,15 @@ class Lexicon:
         found = tokens(text)
         numbers = [self._of(token.word) for token in found]
         best: dict[tuple[str, int], int] = {}
+        repeats: Counter[tuple[frozenset[int], ...]] = Counter()
         for at, here in enumerate(numbers):
+            if not here:
+                continue
+            # What a text repeats again and again is looked at a few times only: a hostile text costs no more.
+            ahead = tuple(numbers[at : at + _WINDOW])
+            repeats[ahead] += 1
+            if repeats[ahead] > _REPEATS and at + _WINDOW < len(numbers):
+                continue
             for number in here:
                 for name, parts in self._starts.get(number, ()):
                     for end in _ends(parts, 0, found, numbers, at):
