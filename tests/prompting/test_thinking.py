@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prompting_strategies import GENERATED
 
 from aris.prompting import ThinkingSplitter, split_thinking, system, user, with_thinking
-from aris.prompting.thinking import BEGIN_THOUGHT, END_THOUGHT, THINKING_INSTRUCTION
+from aris.prompting.thinking import BEGIN_REASONING, END_REASONING, THINKING_INSTRUCTION
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,10 @@ def test_split(reply: str, thought: str | None, answer: str) -> None:
 
 
 FRAGMENTS = st.sampled_from(
-    [BEGIN_THOUGHT, END_THOUGHT, "thought\n", "thought", "\n", " ", "<", "<unused", "<unused9", "94>", "5>", "Normal."]
+    [
+        *(BEGIN_REASONING, END_REASONING, "thought\n", "thought", "\n", " "),
+        *("<", "<unused", "<unused9", "94>", "5>", "Normal."),
+    ]
 )
 
 

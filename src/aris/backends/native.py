@@ -63,7 +63,8 @@ class NativeBackend:
         proposer: Proposer | None = None,
         adapters: AdapterBank | None = None,
     ) -> None:
-        """
+        """Put a backend together of its parts.
+
         Args:
             name: of the model, for results.
             model: in eval mode.
@@ -106,7 +107,7 @@ class NativeBackend:
         return () if self.engine.adapters is None else self.engine.adapters.names
 
     def with_adapter(self, adapter: str | None) -> NativeBackend:
-        """This backend bound to one of its adapters, or to none: for tasks and scores. Engine and weights are shared.
+        """Bind this backend to one of its adapters, or to none: for tasks and scores. Engine and weights are shared.
 
         What was calibrated for the model as it is holds no more, so `calibration` is empty.
 

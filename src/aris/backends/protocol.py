@@ -194,8 +194,10 @@ class Backend(Protocol):
 
     @property
     def changes(self) -> str:
-        """Name the changes to the weights of that name, as "int4" or "adapter 0123456789ab"; "" for none. Scores of
-        one are not those of another, so what is calibrated on them holds for it alone."""
+        """Name the changes to the weights of that name, as "int4" or "adapter 0123456789ab"; "" for none.
+
+        Scores of one are not those of another, so what is calibrated on them holds for it alone.
+        """
         ...
 
     @property

@@ -23,7 +23,8 @@ class StopStrings:
     """
 
     def __init__(self, stops: Listed[str], *, include: bool = False) -> None:
-        """
+        """Make a finder of stop strings.
+
         Args:
             stops: the strings.
             include: the one that is found is a part of the text.

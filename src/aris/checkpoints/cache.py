@@ -292,7 +292,8 @@ def _laid_out(meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[byt
 
 
 def _parsed(mapped: mmap.mmap) -> CacheEntry:
-    """
+    """Parse an entry.
+
     Raises:
         ValueError, KeyError, TypeError: it is not an entry.
     """
@@ -328,8 +329,10 @@ def _digest_of(path: Path) -> str:
 
 
 def _worth_noting(path: Path) -> bool:
-    """Small files are read again each time, which is quicker than to look up what was noted, and always right. A file
-    that was changed a moment ago may change again within the same tick of the file system's clock."""
+    """Small files are read again each time, which is quicker than to look up what was noted, and always right.
+
+    A file that was changed a moment ago may change again within the same tick of the file system's clock.
+    """
     state = path.stat()
     return state.st_size > _BLOCK and time.time() - max(state.st_mtime, state.st_ctime) > 2
 

@@ -59,8 +59,11 @@ class Bound:
 
 @dataclass
 class Outcome:
-    """Outcome of a step: tokens of each sequence that got any, scores, last hidden states for forks, and failures
-    that concern one sequence alone."""
+    """Outcome of a step.
+
+    Tokens of each sequence that got any, scores, last hidden states for forks, and failures that concern one sequence
+    alone.
+    """
 
     chosen: dict[Sequence, list[Chosen]] = field(default_factory=dict)
     scores: dict[Sequence, dict[int, tuple[float, ...]]] = field(default_factory=dict)

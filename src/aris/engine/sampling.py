@@ -1,5 +1,6 @@
-"""Choosing next tokens from logits, for a batch: greedy, or seeded sampling by temperature, top-k, top-p and min-p,
-after penalties and biases (`adjusting`).
+"""Choosing next tokens from logits, for a batch.
+
+Greedy, or seeded sampling by temperature, top-k, top-p and min-p, after penalties and biases (`adjusting`).
 
 A row's choice depends on its own logits and its own random numbers alone, never on the batch that it is in.
 """
@@ -128,8 +129,11 @@ class Draws:
 
 
 class Chosen(NamedTuple):
-    """A chosen token, -1 if the mask left none. Its log-probability is the model's, before temperature and truncation,
-    banned and masked tokens left out; None and () where it was not asked for."""
+    """A chosen token, -1 if the mask left none.
+
+    Its log-probability is the model's, before temperature and truncation, banned and masked tokens left out; None and
+    () where it was not asked for.
+    """
 
     token: int
     logprob: float | None = None

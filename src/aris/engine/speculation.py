@@ -1,7 +1,8 @@
-"""Speculation: draft tokens of an answer, verified as further rows of a step, so that a step can give several
-tokens. Draft tokens never change an answer: each token is chosen from its own row's logits as without them, by the same
-random numbers, and a draft token only counts if it is what was chosen. (For drafts without a distribution, as these
-are, that is speculative sampling: arXiv 2211.17192.)
+"""Speculation: draft tokens of an answer, verified as further rows of a step, so that a step can give several tokens.
+
+Draft tokens never change an answer: each token is chosen from its own row's logits as without them, by the same random
+numbers, and a draft token only counts if it is what was chosen. (For drafts without a distribution, as these are, that
+is speculative sampling: arXiv 2211.17192.)
 
 A draft token costs a row. `Gate` lets through what pays by the times that steps have taken, and keeps an account of
 what draft tokens have won and lost: it never lets them lose more than a small share of the time.

@@ -12,8 +12,8 @@ from typing import Literal
 
 from aris.prompting.messages import Message, Text, system
 
-BEGIN_THOUGHT = "<unused94>"
-END_THOUGHT = "<unused95>"
+BEGIN_REASONING = "<unused94>"
+END_REASONING = "<unused95>"
 # What the model writes after the opening marker; a label, not a part of the reasoning.
 _LABEL = "thought\n"
 # The system text that asks for reasoning (MedGemma's model card); a system text of one's own follows it.
@@ -50,7 +50,7 @@ class ThinkingSplitter:
         while True:
             # Only the marker that can come next is one; a stray other one is dropped like markup.
             at, marker = min(
-                ((self._pending.find(marker), marker) for marker in (BEGIN_THOUGHT, END_THOUGHT)),
+                ((self._pending.find(marker), marker) for marker in (BEGIN_REASONING, END_REASONING)),
                 key=lambda hit: hit[0] if hit[0] >= 0 else len(self._pending),
             )
             if at < 0:
@@ -58,7 +58,7 @@ class ThinkingSplitter:
             self._emit(self._pending[:at], segments, last=True)
             self._pending = self._pending[at + len(marker) :]
             self._switch(marker)
-        held = max(_overlap(self._pending, BEGIN_THOUGHT), _overlap(self._pending, END_THOUGHT))
+        held = max(_overlap(self._pending, BEGIN_REASONING), _overlap(self._pending, END_REASONING))
         certain = self._pending[: len(self._pending) - held]
         rest = self._emit(certain, segments, last=False)
         self._pending = rest + self._pending[len(certain) :]
@@ -72,9 +72,9 @@ class ThinkingSplitter:
         return segments
 
     def _switch(self, marker: str) -> None:
-        if marker == BEGIN_THOUGHT and not self.thinking:
+        if marker == BEGIN_REASONING and not self.thinking:
             self.thinking = self.reasoning_seen = self._label_due = True
-        elif marker == END_THOUGHT and self.thinking:
+        elif marker == END_REASONING and self.thinking:
             self.thinking, self._label_due, self._trim = False, False, True
 
     def _emit(self, text: str, segments: list[Segment], *, last: bool) -> str:

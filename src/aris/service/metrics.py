@@ -35,7 +35,8 @@ class Metrics:
     """
 
     def __init__(self, engine: EngineFacts) -> None:
-        """
+        """Make the metrics of one server.
+
         Args:
             engine: what the engine says of itself now; see `_EngineCollector` for its names.
         """

@@ -44,7 +44,8 @@ class AnswerStream(Iterator[str]):
         force: bool = False,
         earlier: Sequence[Case] = (),
     ) -> None:
-        """
+        """Begin an answer.
+
         Args:
             model: to ask.
             question: the user's text.

@@ -53,7 +53,8 @@ class DraftStream(Iterator[str]):
         calibration: Calibration | None = None,
         evidence: bool = False,
     ) -> None:
-        """
+        """Begin a draft.
+
         Args:
             model: reads images and scores answers.
             film: the film or another examination, or its path: of a film, image, slide, series or archive.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from aris.backends.constraints.json_schemas import without_idle_keywords
 from aris.errors import ConstraintError
 from aris.prompting import Tokenizer
-from aris.prompting.thinking import BEGIN_THOUGHT, END_THOUGHT
+from aris.prompting.thinking import BEGIN_REASONING, END_REASONING
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -182,7 +182,7 @@ def _checked(source: str, what: str) -> str:
 
 
 def _one_line(message: str) -> str:
-    """llguidance's message in one line."""
+    """Return llguidance's message in one line."""
     keywords = _UNSUPPORTED.search(message)
     if keywords is not None:
         names = ", ".join(json.loads(keywords[1]))
@@ -267,7 +267,7 @@ class GrammarCompiler:
         """The mask inside reasoning: all but what ends the answer, and markup other than the reasoning's own end."""
         if self._reasoning is not None:
             return self._reasoning
-        begin, end = (self._tokenizer.token_to_id(marker) for marker in (BEGIN_THOUGHT, END_THOUGHT))
+        begin, end = (self._tokenizer.token_to_id(marker) for marker in (BEGIN_REASONING, END_REASONING))
         if begin is None or end is None:
             return None
         import torch

@@ -124,8 +124,10 @@ def left_in_file(dataset: Any, tag: Any) -> str:
 
 
 def width(dataset: Any, element: Any) -> int:
-    """Bytes of one number in a binary element: of pixels, as many as their cells have, but two where they are fewer
-    in words of 16 bits (PS3.5 8.2)."""
+    """Bytes of one number in a binary element.
+
+    Of pixels, as many as their cells have, but two where they are fewer in words of 16 bits (PS3.5 8.2).
+    """
     if element.keyword == "PixelData" and int(dataset.BitsAllocated) > 16:
         return int(dataset.BitsAllocated) // 8
     return _WORDS.get(element.VR, 1)

@@ -175,8 +175,10 @@ def opened(store: Store, each: Stored) -> Opened:
 
 
 def header_memory(path: Path) -> int:
-    """Bytes that a file's header takes once it is parsed, or about so many: some times what is in the file, without
-    the large values that stay there."""
+    """Bytes that a file's header takes once it is parsed, or about so many.
+
+    Some times what is in the file, without the large values that stay there.
+    """
     with path.open("rb") as file:
         head = file.read(_META)
         size = path.stat().st_size
@@ -238,8 +240,11 @@ def _position(path: Path, end: int, *, implicit: bool) -> Position | None:
 
 @dataclass(frozen=True)
 class _Table:
-    """The fragments of compressed pixels that are not empty: where each starts, how long it is, and with which one each
-    frame begins; behind the last frame's the first that is none of its."""
+    """The fragments of compressed pixels that are not empty.
+
+    Where each starts, how long it is, and with which one each frame begins; behind the last frame's the first that is
+    none of its.
+    """
 
     starts: array[int]
     lengths: array[int]

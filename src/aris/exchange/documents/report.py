@@ -38,8 +38,11 @@ def _clean_line(text: str) -> str:
 
 
 def _uid(value: str) -> str:
-    """A UID as the store takes it: components that begin with a zero are not allowed (PS3.5 9.1), but an object that
-    has one is known by it, and a document must name the object as it is."""
+    """A UID as the store takes it.
+
+    Components that begin with a zero are not allowed (PS3.5 9.1), but an object that has one is known by it, and a
+    document must name the object as it is.
+    """
     if value and not (len(value) <= 64 and re.fullmatch(r"[0-9]+(\.[0-9]+)+", value, re.ASCII)):
         raise ValueError("not a DICOM UID (PS3.5 chapter 9)")
     return value

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from aris.errors import ImageError
 from aris.imaging.dicom import concatenations
 from aris.imaging.dicom.codecs import kept_child
-from aris.imaging.geometry import SAME_PLACE_MM, Plane, Spread, orientation_name, same_orientation, spread
+from aris.imaging.geometry import SAME_POSITION_MM, Plane, Spread, orientation_name, same_orientation, spread
 from aris.imaging.orientation import STORED, Letters, Turn, across, known_letters, plane_letters
 from aris.imaging.sources import FileSource, Skipped
 from aris.imaging.studies import Series, find_studies
@@ -186,7 +186,7 @@ def _depths(stack: Sequence[Slice]) -> list[float]:
 def _crowded(stack: Sequence[Slice]) -> bool:
     """Return whether two slices lie at one place."""
     depths = np.sort(_depths(stack))
-    return len(depths) > 1 and bool((np.diff(depths) < SAME_PLACE_MM).any())
+    return len(depths) > 1 and bool((np.diff(depths) < SAME_POSITION_MM).any())
 
 
 # A difference in one of these is a difference in what is shown, wherever the slices lie.
@@ -313,7 +313,7 @@ def _ordered(part: list[Slice]) -> tuple[list[Slice], int]:
     order = sorted(range(len(part)), key=lambda index: depths[index])  # stable: the least number first at one place
     kept: list[int] = []
     for index in order:
-        if not kept or depths[index] - depths[kept[-1]] >= SAME_PLACE_MM:
+        if not kept or depths[index] - depths[kept[-1]] >= SAME_POSITION_MM:
             kept.append(index)
     return [part[index] for index in kept], len(part) - len(kept)
 

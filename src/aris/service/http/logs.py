@@ -26,8 +26,11 @@ _OURS = ("aris",)
 
 
 class _OneLine(logging.Formatter):
-    """A line for each record. Another library's message, or an exception's, may quote what was asked: of those only the
-    kind and the place are written."""
+    """A line for each record.
+
+    Another library's message, or an exception's, may quote what was asked: of those only the kind and the place are
+    written.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line = record.getMessage() if record.name.partition(".")[0] in _OURS else _foreign(record)

@@ -28,7 +28,8 @@ class ChoiceWriter:
     """Writes the events of one choice as chunks."""
 
     def __init__(self, index: int, body: ChatRequest, markup: Set[str]) -> None:
-        """
+        """Begin a choice.
+
         Args:
             index: of the choice.
             body: the request.

@@ -22,8 +22,10 @@ class TextPart(Request):
 
 
 class ImageUrl(Request):
-    """An image as a data: URI. Every image is read at the model's one resolution, the highest that it has, so a low
-    `detail` is refused."""
+    """An image as a data: URI.
+
+    Every image is read at the model's one resolution, the highest that it has, so a low `detail` is refused.
+    """
 
     url: str
     detail: Literal["auto", "high"] | None = None
@@ -95,8 +97,10 @@ _Said = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
 
 
 class AssistantMessage(Request):
-    """A turn that the model answered before, with what it called. Its reasoning (`reasoning_content`) is not read
-    again, as models of this family were trained."""
+    """A turn that the model answered before, with what it called.
+
+    Its reasoning (`reasoning_content`) is not read again, as models of this family were trained.
+    """
 
     harmless = frozenset({"reasoning_content", "reasoning", "annotations"})
     neutral: ClassVar[Mapping[str, tuple[Any, ...]]] = {**_NO_NAME, "audio": ()}
