@@ -30,12 +30,11 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from simulated_patients import Patient, cases, talk
-
 import aris
 from aris.tasks.intake import LEVELS, Question, triage
 from aris.tasks.intake.choosing import missing
 from aris.tasks.intake.reading import read
+from simulated_patients import Patient, cases, talk
 
 
 def wilson(hits: int, of: int) -> str:

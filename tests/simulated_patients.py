@@ -33,12 +33,23 @@ class Patient:
             there = {*case.get("present", ()), *case.get("history", ())}
             return ", ".join(str(n) for n, option in enumerate(asked.options, 1) if option.code in there) or "0"
         given = {
-            "consent": "1", "who": "2" if case.get("carer") else "1", "age": case.get("age_text", str(case.get("age", 40))),
-            "sex": case.get("sex", "female"), "pregnancy": case.get("pregnancy", "neither"), "complaint": case["text"],
-            "onset": case.get("onset", "days"), "duration": case.get("duration", "3 days"), "place": "here, in the middle",
-            "quality": "1", "area": case.get("area", "8"), "severity": str(case.get("severity", 5)), "course": "2", "medications": "none",
-            "allergies": "none", "more": "no",
-        }  # fmt: skip
+            "consent": "1",
+            "who": "2" if case.get("carer") else "1",
+            "age": case.get("age_text", str(case.get("age", 40))),
+            "sex": case.get("sex", "female"),
+            "pregnancy": case.get("pregnancy", "neither"),
+            "complaint": case["text"],
+            "onset": case.get("onset", "days"),
+            "duration": case.get("duration", "3 days"),
+            "place": "here, in the middle",
+            "quality": "1",
+            "area": case.get("area", "8"),
+            "severity": str(case.get("severity", 5)),
+            "course": "2",
+            "medications": "none",
+            "allergies": "none",
+            "more": "no",
+        }
         return str(given[item])
 
 

@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 
 Aris = Callable[..., Any]
-CALM = "1\nme\n40\nsore knee after running\n0\n0\nmale\nneither\ndays\n3 days\nright knee\n1\n4\n0\n0\n0\nnone\nnone\n" + "2\n" + "0\n" * 6
+CALM = (
+    "1\nme\n40\nsore knee after running\n0\n0\nmale\nneither\ndays\n3 days\nright knee\n1\n4\n0\n0\n0\nnone\nnone\n"
+    + "2\n"
+    + "0\n" * 6
+)
 
 
 def test_a_conversation_ends_with_advice_and_a_summary(aris: Aris, tmp_path: Path) -> None:
@@ -58,9 +62,15 @@ def test_declined_keeps_nothing(aris: Aris, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    ("emergency_number: 144\nphone: 1\n", "phone"), ("[1, 2]", "settings"), ("a: [", "not YAML"), ("clinic: ''", "clinic"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("emergency_number: 144\nphone: 1\n", "phone"),
+        ("[1, 2]", "settings"),
+        ("a: [", "not YAML"),
+        ("clinic: ''", "clinic"),
+    ],
+)
 def test_wrong_settings_are_one_line(aris: Aris, tmp_path: Path, content: str, said: str) -> None:
     site = tmp_path / "site.yaml"
     site.write_text(content)
@@ -70,7 +80,11 @@ def test_wrong_settings_are_one_line(aris: Aris, tmp_path: Path, content: str, s
 
 def test_wrong_files_are_one_line(aris: Aris, tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{}")
-    for arguments in (["--resume", tmp_path / "none.json"], ["--resume", tmp_path / "bad.json"], ["--site", tmp_path / "x.yaml"]):
+    for arguments in (
+        ["--resume", tmp_path / "none.json"],
+        ["--resume", tmp_path / "bad.json"],
+        ["--site", tmp_path / "x.yaml"],
+    ):
         result = aris("intake", "--model", "none", *arguments, input="yes\n")
         assert result.exit_code == 1 and result.stderr.startswith("error: ") and len(result.stderr.splitlines()) == 1
     result = aris("intake", "--model", "none", "--save", tmp_path / "bad.json", input="yes\n")

@@ -1,4 +1,4 @@
-"""An intake as FHIR: the response validates against its Questionnaire, by a validator that knows nothing of how it was made."""
+"""An intake as FHIR: the response validates against its Questionnaire, by a validator of the test's own."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ from simulated_patients import Patient, cases, talk
 
 CASES = {case["id"]: case for case in cases()}
 VALUES = {
-    "choice": "valueCoding", "text": "valueString", "string": "valueString", "integer": "valueInteger",
-    "quantity": "valueQuantity", "boolean": "valueBoolean", "decimal": "valueDecimal", "date": "valueDate",
+    "choice": "valueCoding",
+    "text": "valueString",
+    "string": "valueString",
+    "integer": "valueInteger",
+    "quantity": "valueQuantity",
+    "boolean": "valueBoolean",
+    "decimal": "valueDecimal",
+    "date": "valueDate",
     "dateTime": "valueDateTime",
-}  # fmt: skip
+}
 
 
 def problems(form: dict[str, Any], response: dict[str, Any]) -> list[str]:
@@ -133,19 +139,33 @@ def test_the_validator_finds_what_is_wrong() -> None:
     assert broken(lambda r: r["item"][0]["answer"].append(r["item"][0]["answer"][0]))
     assert broken(lambda r: r["item"][0]["answer"][0]["valueCoding"].update(code="nonsense"))
     assert broken(lambda r: r["item"][0].update(answer=[{"valueString": "me"}]))
-    severe = lambda r: next(i for i in r["item"] if i["linkId"] == "severity")["answer"][0].update(valueInteger=11)  # noqa: E731
+
+    def severe(copy: dict[str, Any]) -> None:
+        next(item for item in copy["item"] if item["linkId"] == "severity")["answer"][0].update(valueInteger=11)
+
     assert broken(severe)
 
 
 def test_the_validator_knows_enable_when() -> None:
-    form = {"url": "u", "item": [
-        {"linkId": "a", "type": "boolean"},
-        {"linkId": "b", "type": "string", "enableWhen": [{"question": "a", "operator": "=", "answerBoolean": True}]},
-    ]}  # fmt: skip
+    form = {
+        "url": "u",
+        "item": [
+            {"linkId": "a", "type": "boolean"},
+            {
+                "linkId": "b",
+                "type": "string",
+                "enableWhen": [{"question": "a", "operator": "=", "answerBoolean": True}],
+            },
+        ],
+    }
     told = {"linkId": "b", "answer": [{"valueString": "x"}]}
 
     def given(value: bool) -> dict[str, Any]:
-        return {"questionnaire": "u", "status": "completed", "item": [{"linkId": "a", "answer": [{"valueBoolean": value}]}, told]}
+        return {
+            "questionnaire": "u",
+            "status": "completed",
+            "item": [{"linkId": "a", "answer": [{"valueBoolean": value}]}, told],
+        }
 
     assert problems(form, given(True)) == [] and problems(form, given(False))
 
@@ -161,10 +181,25 @@ def test_every_case_validates_at_every_turn() -> None:
         assert questionnaire_response(state)["status"] == wanted
 
 
-@pytest.mark.parametrize("answers", [
-    ["yes", "who knows", "who knows", "???", "???", "x", "toenail", "dunno", "idk"],
-    ["yes", "me", "not sure", "itchy skin", "not sure", "not sure", "prefer not to say", "not sure", "idk", "idk", "idk"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ["yes", "who knows", "who knows", "???", "???", "x", "toenail", "dunno", "idk"],
+        [
+            "yes",
+            "me",
+            "not sure",
+            "itchy skin",
+            "not sure",
+            "not sure",
+            "prefer not to say",
+            "not sure",
+            "idk",
+            "idk",
+            "idk",
+        ],
+    ],
+)
 def test_what_is_not_known_validates_too(answers: list[str]) -> None:
     state = start()
     for said in answers + ["not sure"] * 25:
@@ -203,7 +238,9 @@ def test_the_bundle_is_fhir_and_provisional() -> None:
     conditions = [each for each in resources if each["resourceType"] == "Condition"]
     assert {each["verificationStatus"]["coding"][0]["code"] for each in conditions} == {"provisional"}
     assert {each["code"]["text"] for each in conditions} >= {"Cough", "asthma or lung disease"}
-    observations = {each["code"]["coding"][0]["code"]: each for each in resources if each["resourceType"] == "Observation"}
+    observations = {
+        each["code"]["coding"][0]["code"]: each for each in resources if each["resourceType"] == "Observation"
+    }
     assert all(each["status"] == "preliminary" for each in observations.values())
     assert observations["fever"]["valueBoolean"] is True and observations["cough_blood"]["valueBoolean"] is False
     risk = next(each for each in resources if each["resourceType"] == "RiskAssessment")
@@ -217,7 +254,9 @@ def test_not_known_is_said_in_fhir() -> None:
     for said in ("yes", "me", "30", "toenail trouble", "not sure"):
         state = answer(state, said)
     observations = [
-        entry["resource"] for entry in intake_bundle(state)["entry"] if entry["resource"]["resourceType"] == "Observation"
+        entry["resource"]
+        for entry in intake_bundle(state)["entry"]
+        if entry["resource"]["resourceType"] == "Observation"
     ]
     unknown = [each for each in observations if "dataAbsentReason" in each]
     assert len(unknown) >= 8 and not any("valueBoolean" in each for each in unknown)

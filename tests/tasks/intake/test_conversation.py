@@ -1,4 +1,4 @@
-"""The conversation: one question at a time, 20 at most, resumable, ended by an emergency, nothing kept when declined."""
+"""The conversation: one question at a time, 20 at most, resumable, ended by an emergency; nothing kept if declined."""
 
 from __future__ import annotations
 
@@ -137,11 +137,18 @@ def test_what_does_not_fit_is_asked_again_once() -> None:
     assert given is not None and not given.known and state.pending == "complaint"
 
 
-@pytest.mark.parametrize(("said", "present", "rest"), [
-    ("1, 5", {"breathing_severe", "faint"}, "absent"),
-    ("0", set(), "absent"), ("none", set(), "absent"), ("No.", set(), "absent"), ("none of these", set(), "absent"),
-    ("not sure", set(), "unknown"), ("i don't know", set(), "unknown"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("said", "present", "rest"),
+    [
+        ("1, 5", {"breathing_severe", "faint"}, "absent"),
+        ("0", set(), "absent"),
+        ("none", set(), "absent"),
+        ("No.", set(), "absent"),
+        ("none of these", set(), "absent"),
+        ("not sure", set(), "unknown"),
+        ("i don't know", set(), "unknown"),
+    ],
+)
 def test_a_checklist_is_answered_by_numbers_or_words(said: str, present: set[str], rest: str) -> None:
     state = answers("yes", "me", "30", "I have a problem with my toenail", said)
     facts = {name: fact.presence for name, fact in state.facts.items() if name in base().questions["danger"].findings}
@@ -165,7 +172,10 @@ def test_named_in_words_the_others_are_asked_again_and_not_taken_for_no() -> Non
     assert state.again == "again_rest" and state.facts["fatigue"].presence == "present"
     assert not any(name in state.facts for name in listed if name not in ("fatigue", "rash"))
     state = answer(state, "no others")
-    assert all(state.facts[name].presence == "absent" for name in state.pending_findings if name in listed) and not state.again
+    assert (
+        all(state.facts[name].presence == "absent" for name in state.pending_findings if name in listed)
+        and not state.again
+    )
 
 
 def test_denied_later_stays_present_and_is_marked() -> None:
@@ -202,7 +212,8 @@ def test_pregnancy_is_asked_at_the_ages_at_which_it_can_be(sex: str) -> None:
 def test_no_change_of_sex_lowers_a_level() -> None:
     for case in cases():
         levels = {
-            sex: LEVELS.index(talk(Patient(case | {"sex": sex})).risk.level) for sex in ("female", "male", "other", "not_said")
+            sex: LEVELS.index(talk(Patient(case | {"sex": sex})).risk.level)
+            for sex in ("female", "male", "other", "not_said")
         }
         assert min(levels.values()) >= LEVELS.index(case["level"]), (case["id"], levels)
 
@@ -243,7 +254,9 @@ def test_the_model_never_sees_the_patients_words() -> None:
     assert model.prompts and not any("SECRETWORD" in prompt for prompt in model.prompts)
 
 
-@pytest.mark.parametrize(("said", "wanted"), [("emergency", "emergency"), ("urgent", "urgent"), ("routine", "soon"), ("junk", "soon")])
+@pytest.mark.parametrize(
+    ("said", "wanted"), [("emergency", "emergency"), ("urgent", "urgent"), ("routine", "soon"), ("junk", "soon")]
+)
 def test_the_model_may_raise_and_never_lower(said: str, wanted: str) -> None:
     state = talk(Patient(CASES["cystitis"]), Choosing(says=said), site=Site(model_raises=True))
     assert state.risk.level == wanted

@@ -21,66 +21,113 @@ def statuses(text: str, **keywords: object) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize(("text", "finding", "status"), [
-    ("no chest pain", "chest_pain", "absent"),
-    ("I don't have any chest pain", "chest_pain", "absent"),
-    ("no, I can't breathe", "breathing_severe", "present"),
-    ("chest pain yesterday, gone now", "chest_pain", "present"),
-    ("never had chest pain like this before", "chest_pain", "present"),
-    ("not sure if it is chest pain", "chest_pain", "present"),
-    ("I had a seizure last year", "seizure", "past"),
-    ("I had a seizure last year and another one today", "seizure", "present"),
-    ("as a child I had seizures, now I need a form", "seizure", "past"),
-    ("my mother died of a stroke at age 60", "stroke_said", "other"),
-    ("my husband has chest pain", "chest_pain", "present"),
-    ("if I get chest pain, whom do I call?", "chest_pain", "if"),
-    ("I don't want to live any more", "suicidal", "present"),
-    ("no thoughts of suicide", "suicidal", "absent"),
-    ("numbness gone after ten minutes", "numb_tingling", "present"),
-    ("seeing bugs that are not there after I stopped drinking", "alcohol_withdrawal", "present"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "finding", "status"),
+    [
+        ("no chest pain", "chest_pain", "absent"),
+        ("I don't have any chest pain", "chest_pain", "absent"),
+        ("no, I can't breathe", "breathing_severe", "present"),
+        ("chest pain yesterday, gone now", "chest_pain", "present"),
+        ("never had chest pain like this before", "chest_pain", "present"),
+        ("not sure if it is chest pain", "chest_pain", "present"),
+        ("I had a seizure last year", "seizure", "past"),
+        ("I had a seizure last year and another one today", "seizure", "present"),
+        ("as a child I had seizures, now I need a form", "seizure", "past"),
+        ("my mother died of a stroke at age 60", "stroke_said", "other"),
+        ("my husband has chest pain", "chest_pain", "present"),
+        ("if I get chest pain, whom do I call?", "chest_pain", "if"),
+        ("I don't want to live any more", "suicidal", "present"),
+        ("no thoughts of suicide", "suicidal", "absent"),
+        ("numbness gone after ten minutes", "numb_tingling", "present"),
+        ("seeing bugs that are not there after I stopped drinking", "alcohol_withdrawal", "present"),
+    ],
+)
 def test_status(text: str, finding: str, status: str) -> None:
     assert statuses(text)[finding] == status
 
 
-@pytest.mark.parametrize(("text", "finding"), [
-    ("cant breth", "breathing_severe"), ("chset pain", "chest_pain"), ("siezure", "seizure"), ("unconshus", "unconscious"),
-    ("diarrea", "diarrhoea"), ("vomitting", "vomiting"), ("hedache", "headache"), ("suiside", "suicidal"),
-    ("numb arm and slured speach", "speech_trouble"), ("pregnent", "pregnant_said"), ("anafilaxis", "anaphylaxis_said"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("cant breth", "breathing_severe"),
+        ("chset pain", "chest_pain"),
+        ("siezure", "seizure"),
+        ("unconshus", "unconscious"),
+        ("diarrea", "diarrhoea"),
+        ("vomitting", "vomiting"),
+        ("hedache", "headache"),
+        ("suiside", "suicidal"),
+        ("numb arm and slured speach", "speech_trouble"),
+        ("pregnent", "pregnant_said"),
+        ("anafilaxis", "anaphylaxis_said"),
+    ],
+)
 def test_misspellings(text: str, finding: str) -> None:
     assert statuses(text).get(finding) == "present"
 
 
-@pytest.mark.parametrize("text", ["a never ending week", "the couch and the chess board", "I paint in watercolour", "stoke the fire",
-                                  "I lost my keys", "blood test", "the cheat code", "we had a feast"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a never ending week",
+        "the couch and the chess board",
+        "I paint in watercolour",
+        "stoke the fire",
+        "I lost my keys",
+        "blood test",
+        "the cheat code",
+        "we had a feast",
+    ],
+)
 def test_words_of_their_own_are_no_misspellings(text: str) -> None:
     alarming = {"fever", "cough", "faint", "chest_pain", "stroke_said", "seizure", "weakness", "bleeding_not_stopping"}
     assert not alarming & set(statuses(text))
 
 
 def test_answers_about_earlier_illness_are_past() -> None:
-    assert statuses("heart attack in 2010, seizures", background=True) == {"heart_attack_said": "past", "seizure": "past"} or (
-        statuses("heart attack in 2010, seizures", background=True)["seizure"] == "past"
-    )
+    assert statuses("heart attack in 2010, seizures", background=True) == {
+        "heart_attack_said": "past",
+        "seizure": "past",
+    } or (statuses("heart attack in 2010, seizures", background=True)["seizure"] == "past")
     assert statuses("warfarin", background=True)["blood_thinner"] == "present"
     assert statuses("chest pain right now", background=True)["chest_pain"] == "present"
 
 
-@pytest.mark.parametrize(("text", "wanted"), [
-    ("temp 39.2", {"fever", "fever_high"}), ("temperature of 101.3 F", {"fever"}), ("38C", {"fever"}),
-    ("temp 35.1", {"low_temperature"}), ("bp 82/54", {"low_bp"}), ("blood pressure 190 over 100", {"high_bp"}),
-    ("BP 120/80", set()), ("sats 88%", {"low_oxygen"}), ("oxygen 97", set()), ("pulse 150", {"heart_rate_extreme"}),
-    ("pain 9/10", set()), ("born 12/11", set()), ("I am 39", set()), ("on 38 mg", set()),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("temp 39.2", {"fever", "fever_high"}),
+        ("temperature of 101.3 F", {"fever"}),
+        ("38C", {"fever"}),
+        ("temp 35.1", {"low_temperature"}),
+        ("bp 82/54", {"low_bp"}),
+        ("blood pressure 190 over 100", {"high_bp"}),
+        ("BP 120/80", set()),
+        ("sats 88%", {"low_oxygen"}),
+        ("oxygen 97", set()),
+        ("pulse 150", {"heart_rate_extreme"}),
+        ("pain 9/10", set()),
+        ("born 12/11", set()),
+        ("I am 39", set()),
+        ("on 38 mg", set()),
+    ],
+)
 def test_measures(text: str, wanted: set[str]) -> None:
     assert {each.finding for each in measured(text)} == wanted
 
 
-@pytest.mark.parametrize(("text", "days"), [
-    ("my 3 week old", 21), ("a 2-month-old baby", 2 * DAYS["month"]), ("72 yo man", 72 * DAYS["year"]), ("baby of 10 days", 10),
-    ("two year old", 2 * DAYS["year"]), ("newborn", 1), ("five-month-old son", 5 * DAYS["month"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("my 3 week old", 21),
+        ("a 2-month-old baby", 2 * DAYS["month"]),
+        ("72 yo man", 72 * DAYS["year"]),
+        ("baby of 10 days", 10),
+        ("two year old", 2 * DAYS["year"]),
+        ("newborn", 1),
+        ("five-month-old son", 5 * DAYS["month"]),
+    ],
+)
 def test_ages(text: str, days: float) -> None:
     assert ages(text)[0] == pytest.approx(days)
 
@@ -115,7 +162,17 @@ def test_long_nonsense_and_repetition_are_read_in_bounded_work() -> None:
     assert len(repeated) < 1000  # places of one finding beyond the first and last few are left out
 
 
-@pytest.mark.parametrize("text", ["\u0130\u0130\u0130 chest pain", "chest pain \U0001f600", "\u202echest pain", "CHEST\u00a0PAIN", "chest\npain", "ch\u00e9st pain"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0130\u0130\u0130 chest pain",
+        "chest pain \U0001f600",
+        "\u202echest pain",
+        "CHEST\u00a0PAIN",
+        "chest\npain",
+        "ch\u00e9st pain",
+    ],
+)
 def test_odd_letters_keep_places(text: str) -> None:
     for each in read(text):
         assert 0 <= each.start < each.end <= len(text)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aris.cli.groups import ModelOptions, with_groups
+from aris.cli.options import shared as o
 from aris.cli.outcome import FAILED, INTERRUPTED
 from aris.cli.terminal import note, write, write_json
 from aris.errors import ArisError, DataError
@@ -50,8 +51,23 @@ def intake(
     ] = True,
     json: Annotated[
         bool,
-        typer.Option("--json", help="JSON Lines: a question a line on stdout, an answer a line on stdin, then the result."),
+        typer.Option(
+            "--json", help="JSON Lines: a question a line on stdout, an answer a line on stdin, then the result."
+        ),
     ] = False,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen",
+            metavar="HOST:PORT",
+            help="Serve the page for patients' phones there instead; clinic's programs make links with --api-key.",
+            rich_help_panel="Page",
+        ),
+    ] = None,
+    sessions: Annotated[
+        Path, typer.Option("--sessions", metavar="DIR", help="Where the page keeps intakes.", rich_help_panel="Page")
+    ] = Path("aris-intakes"),
+    api_key: o.ApiKeyOption = None,
 ) -> None:
     """Ask a patient the questions before a visit, one at a time, 20 at most; then print a summary for the clinician.
 
@@ -67,12 +83,18 @@ def intake(
 
         aris intake --save visit.json --fhir visit.fhir.json
 
+        aris intake --listen 127.0.0.1:8700 --sessions intakes --site site.yaml
+
         printf 'yes\\nme\\n54\\ncrushing chest pain\\n' | aris intake --json --model none
     """
     from aris.tasks.intake import Site, advice, read_site, start
     from aris.tasks.intake import resume as resumed
 
     settings = Site() if site is None else read_site(site)
+    off = str(model.model) == _NO_MODEL and model.backend_url is None
+    if listen is not None:
+        _serve(listen, sessions, settings, api_key, None if off else model.session())
+        return
     if resume is not None:
         try:
             state = resumed(resume.read_bytes())
@@ -83,7 +105,7 @@ def intake(
     kept = save or resume
     if kept is not None and resume is None and kept.exists() and kept.stat().st_size:
         raise typer.BadParameter(f"{kept} is there; go on with --resume {kept}, or name another", param_hint="--save")
-    model_or_none = _Model(model.session(), off=str(model.model) == _NO_MODEL and model.backend_url is None)
+    model_or_none = _Model(model.session(), off=off)
     try:
         state = _talk(state, settings, model_or_none, kept, json)
     except KeyboardInterrupt:
@@ -103,6 +125,18 @@ def intake(
             write_json({"event": "result", "status": "declined", "advice": told})
         return
     _result(state, settings, told, fhir, subject, summary, json)
+
+
+def _serve(at: str, folder: Path, site: Site, api_key: str | None, session: Session | None) -> None:
+    """Serve the page; without a model the questions go in the fixed order."""
+    if api_key is None:
+        raise typer.BadParameter("--listen needs a key for the clinic's side; set ARIS_API_KEY", param_hint="--api-key")
+    from aris.service.intake.running import serve_intake
+
+    backend = None if session is None else session.backend
+    serve_intake(
+        folder, site, at, api_key, backend, lambda url: note(f"intake at {url}; POST /intake/sessions makes links")
+    )
 
 
 class _Model:

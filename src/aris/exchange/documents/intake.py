@@ -25,8 +25,8 @@ _UCUM = "http://unitsofmeasure.org"
 _ABSENT_REASON = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 _DANGERS = ("danger", "danger_child", "danger_pregnancy", "danger_harm")
 # The clinician's order; groups of a checklist have a question for each finding.
-_ORDER = ("who", "age", "sex", "pregnancy", "complaint", "area", *_DANGERS, "red_flags", "onset", "duration", "course", "place",
-          "quality", "severity", "associated", "negatives", "system", "history", "medications", "allergies",
+_ORDER = ("who", "age", "sex", "pregnancy", "complaint", "area", *_DANGERS, "red_flags", "onset", "duration", "course",
+          "place", "quality", "severity", "associated", "negatives", "system", "history", "medications", "allergies",
           "more")  # fmt: skip
 _PRESENCE = {"present": "yes", "absent": "no", "unknown": "unknown"}
 _YES_NO = {"yes": "Yes", "no": "No", "unknown": "Not known"}
@@ -42,9 +42,7 @@ def questionnaire(complaint: str, site: Site | None = None) -> Resource:
     known = base()
     entry = known.complaints[complaint]
     items = [item for name in _ORDER for item in _items(name, complaint)]
-    items.append(
-        {"linkId": "named", "text": "Further findings named in free text", "type": "string", "repeats": True}
-    )
+    items.append({"linkId": "named", "text": "Further findings named in free text", "type": "string", "repeats": True})
     return {
         "resourceType": "Questionnaire",
         "id": f"aris-intake-{complaint.replace('_', '-')}-{VERSION}",
@@ -62,8 +60,9 @@ def questionnaire(complaint: str, site: Site | None = None) -> Resource:
 
 def _url(complaint: str, site: Site | None) -> str:
     start = (site or Site()).base_url.rstrip("/")
-    return f"{start}{':' if start.startswith('urn:') else '/'}Questionnaire{':' if start.startswith('urn:') else '/'}" + (
-        complaint.replace("_", "-")
+    return (
+        f"{start}{':' if start.startswith('urn:') else '/'}Questionnaire{':' if start.startswith('urn:') else '/'}"
+        + (complaint.replace("_", "-"))
     )
 
 
@@ -72,7 +71,9 @@ def _items(name: str, complaint: str) -> list[Resource]:
     entry = known.complaints[complaint]
     shared = known.questions[name]
     if name == "system":
-        return [_group(f"system.{system}", f"{shared.text} ({system})", known.systems[system]) for system in entry.systems]
+        return [
+            _group(f"system.{system}", f"{shared.text} ({system})", known.systems[system]) for system in entry.systems
+        ]
     if name in LISTS:
         return [_group(name, shared.text, entry.findings(name))]
     if shared.type == "list":
@@ -135,7 +136,9 @@ def questionnaire_response(
     left = [name for name, fact in state.facts.items() if fact.presence == "present" and name not in used]
     if left:
         labels = [lexicon().findings[name].label for name in left]
-        items.append({"linkId": "named", "text": form["item"][-1]["text"], "answer": [{"valueString": x} for x in labels]})
+        items.append(
+            {"linkId": "named", "text": form["item"][-1]["text"], "answer": [{"valueString": x} for x in labels]}
+        )
     status = {"finished": "completed", "emergency": "stopped", "declined": "stopped"}.get(state.status, "in-progress")
     return {
         "resourceType": "QuestionnaireResponse",
@@ -203,9 +206,7 @@ def intake_bundle(
     ]
     provisional = {
         "verificationStatus": {
-            "coding": [
-                {"system": "http://terminology.hl7.org/CodeSystem/condition-ver-status", "code": "provisional"}
-            ]
+            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-ver-status", "code": "provisional"}]
         }
     }
     recorded = {"recordedDate": authored} if authored else {}
@@ -247,7 +248,10 @@ def intake_bundle(
         "id": _id(state, "bundle"),
         "type": "collection",
         "entry": [
-            {"fullUrl": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, each['resourceType'] + each['id'])}", "resource": each}
+            {
+                "fullUrl": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, each['resourceType'] + each['id'])}",
+                "resource": each,
+            }
             for each in resources
         ],
     }

@@ -12,19 +12,24 @@ from aris.tasks.intake.measures import DAYS
 from aris.tasks.intake.state import Option
 
 _NO = re.compile(
-    r"^\W*(?:no+|nope|nah|none|nil|nothing|0|zero|neither|not\s+(?:really|at\s+all|any)|never|n|no\s+(?:others?|thanks?|more)"
+    r"^\W*(?:no+|nope|nah|none|nil|nothing|0|zero|neither|not\s+(?:really|at\s+all|any)|never|n|"
+    r"no\s+(?:others?|thanks?|more)"
     r"|negative|denies|na|n/a|i\s+do\s*n.?t(?:\s+have\s+(?:any|them|these|those|it))?)\b",
     re.IGNORECASE,
 )
 _YES = re.compile(r"^\W*(?:y|yes+|yeah|yep|yup|sure|ok(?:ay)?|i\s+(?:do|agree|accept|consent)|agree|accept|of\s+course|"
                   r"correct|true|right|please\s+do|go\s+ahead)\b", re.IGNORECASE)  # fmt: skip
 _UNSURE = re.compile(
-    r"\b(?:not\s+(?:\w+\s+)?(?:sure|certain)|un(?:sure|certain)|no\s+(?:idea|clue)|(?:do\s*n.?t|do\s+not|dont|can.?t|cannot)\s+"
-    r"(?:really\s+)?(?:know|remember|recall|say|tell)|maybe|perhaps|possibly|might\s+be|could\s+be|idk|dunno|who\s+knows|"
+    r"\b(?:not\s+(?:\w+\s+)?(?:sure|certain)|un(?:sure|certain)|no\s+(?:idea|clue)|"
+    r"(?:do\s*n.?t|do\s+not|dont|can.?t|cannot)\s+"
+    r"(?:really\s+)?(?:know|remember|recall|say|tell)|maybe|perhaps|possibly|might\s+be|could\s+be|"
+    r"idk|dunno|who\s+knows|"
     r"hard\s+to\s+(?:say|tell)|skip|pass)\b|^\W*\?+\W*$",
     re.IGNORECASE,
 )
-_ALL = re.compile(r"^\W*(?:all(?:\s+of\s+(?:them|these|those|the\s+above))?|everything|every\s+one|both)\W*$", re.IGNORECASE)
+_ALL = re.compile(
+    r"^\W*(?:all(?:\s+of\s+(?:them|these|those|the\s+above))?|everything|every\s+one|both)\W*$", re.IGNORECASE
+)
 _OTHERS_NOT = re.compile(r"\b(?:only|just|nothing\s+else|no\s+others?|none\s+of\s+the\s+others?|not\s+the\s+others?)\b",
                          re.IGNORECASE)  # fmt: skip
 _NOTHING = re.compile(r"\b(?:none|nothing|neither|not\s+any|no\s+to\s+all)\b", re.IGNORECASE)
@@ -40,13 +45,15 @@ _SCALE_WORDS = (
 )
 _ME = re.compile(r"\b(?:me|myself|mine|i|patient|self|my\s+own)\b", re.IGNORECASE)
 _OTHER = re.compile(
-    r"\b(?:carer|caregiver|parent|mother|mum|mom|father|dad|someone|somebody|else|son|daughter|child|baby|kid|husband|wife|"
+    r"\b(?:carer|caregiver|parent|mother|mum|mom|father|dad|someone|somebody|else|son|daughter|child|baby|"
+    r"kid|husband|wife|"
     r"partner|friend|neighbou?r|nurse|grand\w+|brother|sister|his|her|for\s+(?:him|her|them|my))\b",
     re.IGNORECASE,
 )
 _CHOICES = {
     "female": r"\b(?:f|female|woman|girl|lady)\b", "male": r"\b(?:m|male|man|boy|guy)\b",
-    "other": r"\b(?:inter\s?sex|other|non.?binary)\b", "not_said": r"\b(?:prefer\s+not|rather\s+not|not\s+say|none\s+of\s+your)\b",
+    "other": r"\b(?:inter\s?sex|other|non.?binary)\b",
+    "not_said": r"\b(?:prefer\s+not|rather\s+not|not\s+say|none\s+of\s+your)\b",
     "postpartum": r"\b(?:gave\s+birth|post\s?partum|had\s+(?:a|my|the)\s+baby|birth|delivered|c.?section)\b",
     "pregnant": r"\b(?:pregnant|expecting|weeks?|trimester)\b",
     "sudden": r"\b(?:sudden\w*|abrupt\w*|at\s+once|instant\w*|seconds?|minutes?|out\s+of\s+nowhere|immediately)\b",
@@ -67,7 +74,7 @@ class Read:
         codes: chosen options.
         number: an age in days, a severity, a duration in hours.
         known: False if the patient said that they don't know.
-        rest: of a checklist: what holds of the options that were not named: "absent", "unknown", or "" if it is not said.
+        rest: of a checklist: what holds of options that were not named: "absent", "unknown", or "" if it is not said.
         again: name of the fixed text that helps to answer.
     """
 
@@ -80,12 +87,12 @@ class Read:
 
 
 def unsure(text: str) -> bool:
-    """Whether an answer says that the patient doesn't know, and little else."""
+    """Return whether an answer says that the patient doesn't know, and little else."""
     return bool(_UNSURE.search(text)) and len(tokens(text)) <= 12
 
 
 def says_no(text: str) -> bool:
-    """Whether an answer begins with a no."""
+    """Return whether an answer begins with a no."""
     return bool(_NO.match(text)) and not unsure(text)
 
 
@@ -95,7 +102,7 @@ def numbers(text: str) -> list[int]:
 
 
 def consent(text: str) -> bool | None:
-    """Whether an answer agrees; None if it says neither."""
+    """Return whether an answer agrees; None if it says neither."""
     low = text.strip().lower()
     if low in ("1", "2"):
         return low == "1"
@@ -105,7 +112,7 @@ def consent(text: str) -> bool | None:
 
 
 def choice(text: str, options: Sequence[Option], item: str) -> Read:
-    """One of some options: by number, by code, by words."""
+    """Read a choice of one option: by number, by code, by words."""
     low = text.strip().lower()
     found = numbers(low)
     if len(found) == 1 and re.fullmatch(r"\W*\d{1,2}\W*", low) and 1 <= found[0] <= len(options):
@@ -139,7 +146,7 @@ def _words(text: str) -> list[str]:
 
 
 def checklist(text: str, options: Sequence[Option], named: Sequence[str], denied: Sequence[str]) -> Read:
-    """Any of some options: by numbers or by words.
+    """Read a choice of any options: by numbers or by words.
 
     Args:
         text: the answer.
@@ -220,7 +227,7 @@ def scale(text: str) -> Read:
 
 
 def duration(text: str) -> Read:
-    """How long it has been going on, in hours."""
+    """Read a duration, in hours."""
     if unsure(text):
         return Read(True, known=False)
     value = measures.hours(text)

@@ -1,4 +1,4 @@
-"""The symptom base: complaints with what must be asked of each, and the questions that all share. Data beside this file."""
+"""The symptom base: complaints with what must be asked of each, and the questions that all share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Frozen(BaseModel):
 
 
 class Source(_Frozen):
-    """Where an entry comes from; `read` says whether its text was read for this version."""
+    """Origin of an entry; `read` says whether its text was read for this version."""
 
     name: str
     url: str

@@ -1,4 +1,4 @@
-"""Which question comes next: the danger signs first, then what is missing, in the base's order or as a model chooses.
+"""The choice of the next question: danger signs first, then what is missing, in the base's order or a model's.
 
 The model sees findings by their labels and questions by their words, never the patient's own text, and it may only name
 one of the questions that are missing. What must be asked is asked whatever the model prefers.
@@ -59,7 +59,7 @@ def next_question(state: IntakeState, model: Backend | None = None) -> Next | No
 
 
 def missing(state: IntakeState) -> list[Next]:
-    """What must be asked of this complaint and has not been, in the clinician's order."""
+    """Return what must be asked of this complaint and has not been, in the clinician's order."""
     known = base()
     complaint = known.complaints[state.complaint or "other"]
     found: list[Next] = []
@@ -75,7 +75,7 @@ def missing(state: IntakeState) -> list[Next]:
 
 
 def _needed(state: IntakeState) -> int:
-    """How many questions what must be asked can still take."""
+    """Return the number of questions that what must be asked can still take."""
     known = base()
     complaint = known.complaints[state.complaint or "other"]
     count = 0
@@ -88,8 +88,10 @@ def _needed(state: IntakeState) -> int:
 
 
 def asks_pregnancy(state: IntakeState) -> bool:
-    """Whether pregnancy is asked for: at any age at which it can be, or unknown; whatever the sex, so that no answer
-    about sex lowers a level."""
+    """Return whether pregnancy is asked for: at any age at which it can be, or unknown.
+
+    Sex plays no part, so that no answer about sex lowers a level.
+    """
     return not state.ages or any(_FERTILE[0] <= age < _FERTILE[1] for age in state.ages)
 
 

@@ -24,7 +24,17 @@ from aris.tasks.intake.raising import raised_by_model
 from aris.tasks.intake.reading import Mention, read
 from aris.tasks.intake.rules import assess_risk
 from aris.tasks.intake.site import Site
-from aris.tasks.intake.state import MAX_QUESTIONS, STATE_VERSION, Answer, Fact, IntakeState, Option, Question, Reason, Risk
+from aris.tasks.intake.state import (
+    MAX_QUESTIONS,
+    STATE_VERSION,
+    Answer,
+    Fact,
+    IntakeState,
+    Option,
+    Question,
+    Reason,
+    Risk,
+)
 
 MAX_KEPT = 10_000  # characters of an answer that are kept; all of it is read
 _BACKGROUND = frozenset(("history", "medications", "allergies"))
@@ -79,7 +89,13 @@ def question(state: IntakeState, site: Site | None = None) -> Question | None:
     if state.again == "again_rest":
         note = text("again_rest", site)
     return Question(
-        id=state.pending, text=words, type=shared.type, options=_options(state), hint=hint, number=state.asked, note=note
+        id=state.pending,
+        text=words,
+        type=shared.type,
+        options=_options(state),
+        hint=hint,
+        number=state.asked,
+        note=note,
     )
 
 
@@ -94,9 +110,7 @@ def _options(state: IntakeState) -> list[Option]:
     return [Option(code=code, text=words) for code, words in base().questions[item].options.items()]
 
 
-def answer(
-    state: IntakeState, said: str, *, site: Site | None = None, model: Backend | None = None
-) -> IntakeState:
+def answer(state: IntakeState, said: str, *, site: Site | None = None, model: Backend | None = None) -> IntakeState:
     """The state after an answer. The one that was given is not changed.
 
     Args:
@@ -136,7 +150,7 @@ def text(name: str, site: Site) -> str:
 
 
 def advice(state: IntakeState, site: Site | None = None) -> str:
-    """What the patient is told when the questions have ended; "" before."""
+    """Return what the patient is told when the questions have ended; "" before."""
     site = site or Site()
     if state.status == "declined":
         return text("declined", site)
@@ -242,7 +256,7 @@ def _read(kind: str, item: str, said: str, options: Sequence[Option], mentions: 
 
 
 def _settle(state: IntakeState, item: str, given: Answer) -> None:
-    """What an answer means beyond itself."""
+    """Draw what an answer means beyond itself."""
     code = given.codes[0] if given.codes else ""
     if item == "who":
         state.carer = code == "carer" if code else None

@@ -24,8 +24,43 @@ _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[a-z]+(?:'[a-z]+)*|[^\w\s]|\n")
 _ENDS = frozenset(".!?;\n:")
 # What a gap inside a phrase never holds: the phrase would join what the speaker keeps apart.
 _PARTING = frozenset(
-    "no not without never denies deny denied nor neither but however except although though fine normal ok okay none "
-    "dont doesnt didnt isnt arent wasnt werent havent hasnt hadnt wont cant cannot couldnt wouldnt aint".split()
+    [
+        "no",
+        "not",
+        "without",
+        "never",
+        "denies",
+        "deny",
+        "denied",
+        "nor",
+        "neither",
+        "but",
+        "however",
+        "except",
+        "although",
+        "though",
+        "fine",
+        "normal",
+        "ok",
+        "okay",
+        "none",
+        "dont",
+        "doesnt",
+        "didnt",
+        "isnt",
+        "arent",
+        "wasnt",
+        "werent",
+        "havent",
+        "hasnt",
+        "hadnt",
+        "wont",
+        "cant",
+        "cannot",
+        "couldnt",
+        "wouldnt",
+        "aint",
+    ]
 )
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u02bc": "'", "\u2018": "'", "`": "'", "\u00b4": "'"})
 _SHORT_GAP, _LONG_GAP = 3, 8
@@ -51,7 +86,7 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """What may be present or absent.
+    """A symptom, sign, condition or habit that may be present or absent.
 
     Attributes:
         name: identifier.
@@ -130,7 +165,7 @@ class Lexicon:
         self._seen: dict[str, frozenset[int]] = {}
 
     def find(self, text: str) -> list[Hit]:
-        """Where findings are named in a text: one hit for each finding and place, the longest there, in order."""
+        """Find where findings are named in a text: one hit for each finding and place, the longest there, in order."""
         found = tokens(text)
         numbers = [self._of(token.word) for token in found]
         best: dict[tuple[str, int], int] = {}
@@ -233,7 +268,7 @@ def _first(parts: Sequence[_Part]) -> set[int]:
 def _ends(
     parts: Sequence[_Part], number: int, found: Sequence[Token], numbers: Sequence[frozenset[int]], at: int
 ) -> Iterator[int]:
-    """Where the parts from a number on end, if they begin at a token."""
+    """Yield the ends of the parts from a number on, if they begin at a token."""
     if number == len(parts):
         yield at
         return

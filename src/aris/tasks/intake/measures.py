@@ -9,8 +9,7 @@ DAYS = {"day": 1.0, "week": 7.0, "month": 30.44, "year": 365.25}
 _NUMBERS = {
     word: number
     for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen".split()
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
     )
 } | {"twenty": 20, "thirty": 30, "forty": 40, "fourty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80,
      "ninety": 90, "a": 1, "an": 1, "half": 0.5, "couple": 2, "few": 3, "several": 4}  # fmt: skip
@@ -19,7 +18,8 @@ _VALUE = r"(\d{1,3}(?:[.,]\d{1,2})?(?:\s+1/2)?|" + "|".join(sorted(_NUMBERS, key
 _AGE = re.compile(
     rf"\b{_VALUE}(?:\s+and\s+a\s+half)?[\s-]*{_UNIT}[\s-]*(?:old|of\s+age|babys?|infant|boy|girl|son|daughter|child)\b"
     rf"|\b(?:baby|infant|newborn|son|daughter|child|boy|girl)\s+(?:is|of|who\s+is|aged?|just)\s+{_VALUE}\s*{_UNIT}\b"
-    rf"|\b(\d{{1,3}})\s*(?:y/?o|yo|yrs?\s*old)\b|(?<!at )(?<!at the )\bage[d:]?\s*(?:of\s+)?(\d{{1,3}})\b(?!\s*(?:weeks?|months?|days?))"
+    rf"|\b(\d{{1,3}})\s*(?:y/?o|yo|yrs?\s*old)\b"
+    rf"|(?<!at )(?<!at the )\bage[d:]?\s*(?:of\s+)?(\d{{1,3}})\b(?!\s*(?:weeks?|months?|days?))"
     r"|\b(\d{1,2})\s*[mf]\b(?=[\s,.])|\b(?:i\s*a?m|he\s*i?s|she\s*i?s)\s+(\d{1,3})\b(?=\s*(?:and|,|\.|;|$))",
     re.IGNORECASE,
 )
@@ -110,7 +110,9 @@ def measured(text: str) -> list[Measured]:
         celsius = (value - 32) / 1.8 if value > 80 or (unit or "").lower().startswith("f") else value
         if not 30 <= celsius <= 44 or (not context and not known and not 35 <= celsius <= 43):
             continue
-        names = ["fever"] * (celsius >= 37.95) + ["fever_high"] * (celsius >= 38.95) + ["low_temperature"] * (celsius < 36)
+        names = (
+            ["fever"] * (celsius >= 37.95) + ["fever_high"] * (celsius >= 38.95) + ["low_temperature"] * (celsius < 36)
+        )
         found += [Measured(name, match.start(2), match.end()) for name in names]
     for match in _PRESSURE.finditer(text):
         upper, lower = int(match[1]), int(match[2])
@@ -129,7 +131,7 @@ def measured(text: str) -> list[Measured]:
 
 
 def hours(text: str) -> float | None:
-    """How long something has lasted, in hours, as a text says it; None if it says nothing of time."""
+    """Return how long something has lasted, in hours, as a text says it; None if it says nothing of time."""
     found = [float(number(m[1]) or 0) * _HOURS[m[2].lower()[:3]] for m in _LASTING.finditer(text)]
     if found:
         return max(found)

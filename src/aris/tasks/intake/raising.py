@@ -1,4 +1,4 @@
-"""The model's own view of the level. It can raise a level and never lower one, and the site says whether it is asked."""
+"""The model's own view of the level. It can raise a level and never lower one; the site turns it on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a patient's own words say: findings that are there, that are not, and that are somebody else's or long past."""
+"""Reading of a patient's own words: findings that are there or not, somebody else's, or long past."""
 
 from __future__ import annotations
 
@@ -22,19 +22,32 @@ _RECENT = re.compile(
     re.IGNORECASE)  # fmt: skip
 # Of relatives these speak of the past or of the family; of a relative in the present the text's writer is the carer.
 _FAMILY = re.compile(
-    r"\b(?:died|dead|death|passed\s+away|history|runs\s+in|in\s+(?:my|the|our)\s+family|years?\s+ago|ages?\s+(?:of\s+)?\d+|in\s+(?:his|her|their)"
+    r"\b(?:died|dead|death|passed\s+away|history|runs\s+in|in\s+(?:my|the|our)\s+family|"
+    r"years?\s+ago|ages?\s+(?:of\s+)?\d+|in\s+(?:his|her|their)"
     r"\s+\d0s|when\s+(?:he|she)\s+was|used\s+to|genetic|hereditary)\b", re.IGNORECASE)  # fmt: skip
 _HAD = re.compile(r"\b(?:had|has\s+had|suffered)\b", re.IGNORECASE)
 # Said of oneself at any time, these are a present concern; so they are never taken for past.
 ALWAYS = frozenset(
-    "suicidal self_harm harm_others strangled abuse_partner sexual_assault child_harm forced overdose poison".split()
+    [
+        "suicidal",
+        "self_harm",
+        "harm_others",
+        "strangled",
+        "abuse_partner",
+        "sexual_assault",
+        "child_harm",
+        "forced",
+        "overdose",
+        "poison",
+    ]
 )
 # These bring what is long past into the present, wherever they stand in its sentence; others only in its clause.
 _BACK_AGAIN = re.compile(
     r"\b(?:again|back|still|returned|came\s+back|same|worse|keeps?|ever\s+since|until\s+now|and\s+now|since\s+then)\b",
     re.IGNORECASE)  # fmt: skip
 _PAST = re.compile(
-    r"\b(?:as\s+a\s+(?:child|kid|baby|teenager)|when\s+i\s+was|years?\s+ago|in\s+childhood|in\s+(?:19|20)\d\d|last\s+year|"
+    r"\b(?:as\s+a\s+(?:child|kid|baby|teenager)|when\s+i\s+was|years?\s+ago|in\s+childhood|in\s+(?:19|20)\d\d|"
+    r"last\s+year|"
     r"(?:many|several|[2-9]|\d\d)\s+months\s+ago|in\s+the\s+past|long\s+ago)\b", re.IGNORECASE)  # fmt: skip
 _CLAUSE = re.compile(r"[,;:]|\bbut\b|\n")
 _NEGATION = "negated"
@@ -46,7 +59,7 @@ class Mention(NamedTuple):
 
     Attributes:
         finding: its name.
-        status: present, absent, past, of somebody else, or only thought of.
+        status: present, absent, past, of somebody else, or only imagined.
         start, end: its place.
     """
 
@@ -71,14 +84,14 @@ def read(text: str, *, carer: bool | None = None, background: bool = False) -> l
     by_finding: dict[str, list[tuple[int, int]]] = {}
     for hit in lexicon().find(text):
         by_finding.setdefault(hit.finding, []).append((hit.start, hit.end))
-    places: dict[tuple[int, int], list[str]] = {}
+    at_span: dict[tuple[int, int], list[str]] = {}
     for name, all_spans in by_finding.items():
         kept = all_spans if len(all_spans) <= 2 * _ENDS_KEPT else all_spans[:_ENDS_KEPT] + all_spans[-_ENDS_KEPT:]
         for span in kept:
-            places.setdefault(span, []).append(name)
+            at_span.setdefault(span, []).append(name)
     found = [Mention(name, "present", start, end) for name, start, end in measured(text)]
     findings = lexicon().findings
-    spans = list(places)
+    spans = list(at_span)
     for span, said in zip(spans, assess(text, spans), strict=True):
         sentence = text[said.sentence.start : said.sentence.end]
         clause = _clause(text, span, said.sentence.start, said.sentence.end)
@@ -96,9 +109,9 @@ def read(text: str, *, carer: bool | None = None, background: bool = False) -> l
             status = "other"
         elif (said.temporality == "historical" or background or _PAST.search(clause)) and not recent:
             status = "past"
-        for name in places[span]:
-            kept = name in ALWAYS or (findings[name].lasting and status == "past")
-            own: Status = "present" if kept and status in ("past", "if") else status
+        for name in at_span[span]:
+            stays = name in ALWAYS or (findings[name].lasting and status == "past")
+            own: Status = "present" if stays and status in ("past", "if") else status
             found.append(Mention(name, own, *span))
     return sorted(found, key=lambda mention: (mention.start, mention.end, mention.finding))
 
@@ -112,5 +125,5 @@ def _clause(text: str, span: tuple[int, int], start: int, end: int) -> str:
 
 
 def _inside(start: int, end: int, own: tuple[int, int], spans: Sequence[tuple[int, int]]) -> bool:
-    """Whether a negation belongs to another finding's own words ("bugs that are not there")."""
+    """Return whether a negation belongs to another finding's own words ("bugs that are not there")."""
     return any(a <= start and end <= b and (a, b) != own and not (a <= own[0] and own[1] <= b) for a, b in spans)

@@ -1,6 +1,6 @@
-"""The triage rules: what gives which level, and why. Data in `rules/*.yaml`, each rule with its source.
+"""The triage rules: what gives which level, and why; each rule with its source.
 
-A rule asks for findings that are present together; no rule asks for the absence of anything, for sex, name or ethnicity,
+A rule asks for findings that are present together. None asks for the absence of anything, for sex, name or ethnicity,
 so nothing that is said can lower a level. An age or a finding that was asked for and is not known counts as possible.
 """
 
@@ -28,7 +28,7 @@ _AGE = re.compile(r"(<|>=)(\d+)([dmy])\Z")
 
 
 class RuleSource(BaseModel):
-    """Where rules come from; `read` says how the text was read, None if it could not be."""
+    """Origin of rules; `read` says how the text was read, None if it could not be."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str

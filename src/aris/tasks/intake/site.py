@@ -1,4 +1,4 @@
-"""What a site sets: numbers to call, names, and whether a model may raise a level."""
+"""A site's settings: numbers to call, names, and whether a model may raise a level."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ class Site(BaseModel):
     Attributes:
         clinic: its name, as patients know it.
         emergency_number: of the ambulance.
-        crisis_line: for thoughts of suicide, with its number.
+        crisis_line: for people who are suicidal, with its number.
         safeguarding_line: for people who are harmed by others, with its number.
         urgent_contact: who to turn to for care on the same day.
         model_raises: let the model raise the level at the end; it can never lower it.
         base_url: of the FHIR canonical addresses of this site's Questionnaires.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # "112" may stand without quotation marks.
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     clinic: str = Field(default="the clinic", min_length=1, max_length=200)
     emergency_number: str = Field(default="your local emergency number (112, 911 or 999)", min_length=1, max_length=200)
     crisis_line: str = Field(
-        default="your local crisis line (988 in the USA, 116 123 in the UK and much of Europe)", min_length=1, max_length=200
+        default="your local crisis line (988 in the USA, 116 123 in the UK and much of Europe)",
+        min_length=1,
+        max_length=200,
     )
     safeguarding_line: str = Field(
         default="your local helpline for people who are hurt by others", min_length=1, max_length=200
@@ -49,7 +52,7 @@ def read_site(path: str | Path) -> Site:
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
     except (yaml.YAMLError, UnicodeDecodeError):
-        raise DataError(f"{path}: not YAML; give lines such as `emergency_number: \"112\"`") from None
+        raise DataError(f'{path}: not YAML; give lines such as `emergency_number: "112"`') from None
     try:
         return Site.model_validate({} if content is None else content)
     except ValidationError as error:

@@ -94,7 +94,7 @@ class Fact(_Model):
 
 
 class Reason(_Model):
-    """Why a level was given.
+    """A reason for a level.
 
     Attributes:
         rule: id of the rule, or "complaint", "model".

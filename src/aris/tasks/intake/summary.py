@@ -104,7 +104,9 @@ def summarize(state: IntakeState) -> Summary:
     findings = lexicon().findings
     complaint = known.complaints[state.complaint or "other"]
     flags = set(complaint.red_flags) | {
-        name for item in ("danger", "danger_child", "danger_pregnancy", "danger_harm") for name in known.questions[item].findings
+        name
+        for item in ("danger", "danger_child", "danger_pregnancy", "danger_harm")
+        for name in known.questions[item].findings
     }
     flags |= {name for reason in state.risk.reasons if reason.level == "emergency" for name in reason.findings}
     items = {"present": [], "absent": [], "unknown": []}  # type: dict[str, list[Item]]

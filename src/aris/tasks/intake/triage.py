@@ -30,6 +30,4 @@ def triage(
     present |= {name for name in ("sudden", "severe") if f"{name}_said" in present}
     ages = [each for each in measures.ages(text) if age is None or each < 18 * DAYS["year"]]
     ages += [] if age is None else [age * DAYS["year"]]
-    return assess_risk(
-        present, unknown={"pregnant"} if pregnancy == "unknown" else (), ages=ages, age_unknown=not ages
-    )
+    return assess_risk(present, unknown={"pregnant"} if pregnancy == "unknown" else (), ages=ages, age_unknown=not ages)
