@@ -22,7 +22,7 @@ _RECENT = re.compile(
     re.IGNORECASE)  # fmt: skip
 # Of relatives these speak of the past or of the family; of a relative in the present the text's writer is the carer.
 _FAMILY = re.compile(
-    r"\b(?:died|dead|death|passed\s+away|history|runs\s+in|in\s+(?:my|the|our)\s+family|"
+    r"\b(?:died|passed\s+away|family\s+history|runs\s+in|in\s+(?:my|the|our)\s+family|"
     r"years?\s+ago|ages?\s+(?:of\s+)?\d+|in\s+(?:his|her|their)"
     r"\s+\d0s|when\s+(?:he|she)\s+was|used\s+to|genetic|hereditary)\b", re.IGNORECASE)  # fmt: skip
 _HAD = re.compile(r"\b(?:had|has\s+had|suffered)\b", re.IGNORECASE)
@@ -104,7 +104,7 @@ def read(text: str, *, carer: bool | None = None, background: bool = False) -> l
         elif said.temporality == "hypothetical":
             status = "if"
         elif said.experiencer == "other" and (
-            _FAMILY.search(sentence) or (carer is False and _HAD.search(sentence) and not recent)
+            _FAMILY.search(clause) or (carer is False and _HAD.search(sentence) and not recent)
         ):
             status = "other"
         elif (said.temporality == "historical" or background or _PAST.search(clause)) and not recent:
