@@ -215,7 +215,7 @@ def _unwrapped(line: str) -> str:
 
 
 def _save(state: IntakeState, path: Path) -> None:
-    from aris.tasks.private_files import write_private
+    from aris.private import write_private
 
     try:
         write_private(path, state.model_dump_json().encode())
@@ -236,7 +236,7 @@ def _result(
     found = summarize(state)
     if fhir is not None:
         from aris.exchange.documents.intake import intake_bundle
-        from aris.tasks.private_files import write_private
+        from aris.private import write_private
 
         authored = datetime.now(UTC).isoformat(timespec="seconds")
         document = intake_bundle(state, site, subject=subject, authored=authored)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aris.errors import StoreError
+from aris.private import make_folder, write_private
 from aris.tasks.intake import IntakeState, start
-from aris.tasks.private_files import write_private
 
 DAY_S = 86_400.0
 _NAME = re.compile(r"[A-Za-z0-9_-]{16}\Z")
@@ -66,7 +66,7 @@ class Sessions:
         self._folder, self._lifetime_s, self._clock = folder, lifetime_s, clock
         self._lock = threading.RLock()
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(folder)
         except OSError as error:
             raise StoreError(f"{folder}: {error.strerror or error}") from None
 
