@@ -6,11 +6,13 @@ import re
 from typing import NamedTuple
 
 DAYS = {"day": 1.0, "week": 7.0, "month": 30.44, "year": 365.25}
+_UP_TO_NINETEEN = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
 _NUMBERS = {
     word: number
-    for number, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
-    )
+    for number, word in enumerate(_UP_TO_NINETEEN)
 } | {"twenty": 20, "thirty": 30, "forty": 40, "fourty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80,
      "ninety": 90, "a": 1, "an": 1, "half": 0.5, "couple": 2, "few": 3, "several": 4}  # fmt: skip
 _UNIT = r"(d(?:ay)?s?|w(?:ee)?ks?|w|months?|mths?|mos?|m|y(?:ea)?rs?|y/?o|y)"
