@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from aris.records.text import assess
+from aris.records.text import Cue, assess
 from aris.tasks.intake.lexicon import lexicon
 from aris.tasks.intake.measures import measured
 
@@ -49,6 +49,11 @@ _PAST = re.compile(
     r"\b(?:as\s+a\s+(?:child|kid|baby|teenager)|when\s+i\s+was|years?\s+ago|in\s+childhood|in\s+(?:19|20)\d\d|"
     r"last\s+year|"
     r"(?:many|several|[2-9]|\d\d)\s+months\s+ago|in\s+the\s+past|long\s+ago)\b", re.IGNORECASE)  # fmt: skip
+_NOW = re.compile(
+    r"\b(?:now|today|tonight|currently|this\s+(?:morning|afternoon|evening)|just|started|since)\b", re.IGNORECASE
+)
+_NEAR = 40  # letters between words of the past and what they speak of
+_NEW = re.compile(r"\b(?:and|but|now|with|presents?|presenting|today|has|have|is|are|got)\b", re.IGNORECASE)
 _CLAUSE = re.compile(r"[,;:]|\bbut\b|\n")
 _NEGATION = "negated"
 _ENDS_KEPT = 6  # of one finding that a long text names again and again, so many from its beginning and from its end
@@ -99,7 +104,10 @@ def read(text: str, *, carer: bool | None = None, background: bool = False) -> l
         recent = bool(_RECENT.search(clause) or _BACK_AGAIN.search(sentence))
         ended = all(_ENDED.search(cue.text) for cue in cues) or bool(_NEVER_BEFORE.search(sentence))
         status: Status = "present"
-        if said.negated and cues and not ended:
+        # "Ruled out last month, chest pain now": what is said of now is not what was denied before the comma.
+        outside = bool(cues) and all(text[cue.start : cue.end] not in clause for cue in cues)
+        apart = outside and bool(_NOW.search(clause))
+        if said.negated and cues and not ended and not apart:
             status = "absent"
         elif said.temporality == "hypothetical":
             status = "if"
@@ -107,13 +115,25 @@ def read(text: str, *, carer: bool | None = None, background: bool = False) -> l
             _FAMILY.search(clause) or (carer is False and _HAD.search(sentence) and not recent)
         ):
             status = "other"
-        elif (said.temporality == "historical" or background or _PAST.search(clause)) and not recent:
+        elif (_is_past(text, span, said.cues) or background or _PAST.search(clause)) and not recent:
             status = "past"
         for name in at_span[span]:
             stays = name in ALWAYS or (findings[name].lasting and status == "past")
             own: Status = "present" if stays and status in ("past", "if") else status
             found.append(Mention(name, own, *span))
     return sorted(found, key=lambda mention: (mention.start, mention.end, mention.finding))
+
+
+def _is_past(text: str, span: tuple[int, int], cues: Sequence[Cue]) -> bool:
+    """Return whether words that speak of the past stand close to a finding, with nothing new said between them.
+
+    "A history of asthma and can't breathe" is no history of breathing trouble.
+    """
+    for cue in cues:
+        between = text[cue.end : span[0]] if cue.end <= span[0] else text[span[1] : cue.start]
+        if cue.kind == "historical" and len(between) <= _NEAR and not _NEW.search(between):
+            return True
+    return False
 
 
 def _clause(text: str, span: tuple[int, int], start: int, end: int) -> str:
