@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from aris import __version__
-from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, locate, summarize
-from aris.cli.exchange import deidentify, export, node
+from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, intake, locate, summarize
+from aris.cli.exchange import apart, deidentify, export, node
 from aris.cli.models import bench, models, serve, tune
 from aris.cli.outcome import Group, run
 from aris.cli.terminal import write
@@ -65,10 +65,13 @@ app.command()(summarize.summarize)
 app.command()(export.export)
 app.command()(deidentify.deidentify)
 app.command()(chat.chat)
+app.command()(intake.intake)
 app.command()(serve.serve)
 app.command()(bench.bench)
 app.add_typer(models.app, name="models")
 app.add_typer(tune.app, name="tune")
+node.app.command()(apart.apart)
+node.app.command()(apart.resolve)
 app.add_typer(node.app, name="node")
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aris.errors import DataError
+from aris.errors import DataError, why_not_imported
 
 
 class Board:
-    """Writes event files to a folder.
+    """A writer of event files in a folder.
 
     Args:
         folder: kept between runs; TensorBoard drops the steps that a killed run took after its last save, once they are
@@ -24,23 +24,24 @@ class Board:
         try:
             import tensorboard  # noqa: F401
             from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise DataError("TensorBoard is not installed; pip install 'aris-medgemma[tensorboard]'") from None
+        except ImportError as error:
+            why = why_not_imported(error, "tensorboard")
+            raise DataError(f"the curve needs TensorBoard ({why}); pip install 'aris-medgemma[tensorboard]'") from None
         self._folder, self._make = folder, SummaryWriter
         self._writer: SummaryWriter | None = None
 
     def add(self, entry: dict[str, Any]) -> None:
-        """A line of the curve."""
+        """Write a line of the curve."""
         step = int(entry["step"])
         if self._writer is None:
-            # The first line says where this process goes on: later steps of an earlier one are void.
+            # The first line is where this process starts: later steps of an earlier process are void.
             self._writer = self._make(str(self._folder), purge_step=step)
         for name, value in _scalars(entry):
             self._writer.add_scalar(name, value, step)
         self._writer.flush()
 
     def close(self) -> None:
-        """End the file."""
+        """Close the file."""
         if self._writer is not None:
             self._writer.close()
 
