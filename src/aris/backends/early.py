@@ -1,4 +1,4 @@
-"""What can be done of a command's start before PyTorch is needed, so that a short command waits less.
+"""Work of a command's start that needs no PyTorch yet, so that a short command waits less.
 
 Importing PyTorch takes most of the time to a first word. Its largest library is opened by a thread of its own, which
 needs no Python, while the command still imports other things and reads its images; and the garbage collector, which
@@ -30,8 +30,8 @@ def open_torch_library() -> None:
         found = importlib.util.find_spec("torch")  # imports nothing
     except (ImportError, ValueError):
         return
-    for place in (found.submodule_search_locations or ()) if found is not None else ():
-        folder = Path(place) / "lib"
+    for package in (found.submodule_search_locations or ()) if found is not None else ():
+        folder = Path(package) / "lib"
         library = folder / "libtorch_cpu.so"
         if library.is_file() and not (folder / "libtorch_cuda.so").exists():
             threading.Thread(target=_open, args=(os.fsencode(library),), daemon=True).start()

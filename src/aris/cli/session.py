@@ -112,7 +112,7 @@ class Session:
         )  # fmt: skip
 
     def _may_be_served(self) -> bool:
-        """Whether a server that runs already may have the model: none is asked yet."""
+        """Tell whether a server that runs already may have the model: none is asked yet."""
         from aris.backends.resident import address
 
         if self._here or self._adapters or servers_are_off():

@@ -13,13 +13,13 @@ from aris.errors import StoreError
 from aris.imaging.dicom.patients import Patient
 from aris.store.schema import ApartRow, CopyRow, InstanceRow, SeriesRow, StudyRow
 
-# Gives an object its place: (digest, size, source, received), and whose it is to be kept apart, or None.
-Place = Callable[[str, int, str, datetime, Patient | None], str]
+# Gives an object its entry in the index: (digest, size, source, received), and whose it is to be kept apart, or None.
+Indexing = Callable[[str, int, str, datetime, Patient | None], str]
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """What became of a contested study.
+    """The outcome of a contested study.
 
     Attributes:
         given: objects that are the study now.
@@ -35,13 +35,13 @@ def patient_of(row: StudyRow | ApartRow) -> Patient:
     return Patient(row.patient_id, row.issuer, row.patient_name, row.birth_date, row.sex)
 
 
-def give_study(session: Session, uid: str, patient_id: str, patient_name: str | None, place: Place) -> Resolved:
+def give_study(session: Session, uid: str, patient_id: str, patient_name: str | None, index: Indexing) -> Resolved:
     """Make the objects of one patient that are kept apart the study, and keep apart those that were it.
 
     Args:
         uid: Study Instance UID.
         patient_id, patient_name: of the patient whose study it is; the name where the Patient ID alone is of several.
-        place: indexes an object.
+        index: gives an object its entry, see `Indexing`.
 
     Raises:
         StoreError: nothing is kept apart for such a patient there, or several patients are meant.
@@ -59,9 +59,9 @@ def give_study(session: Session, uid: str, patient_id: str, patient_name: str | 
         session.delete(row)
     session.flush()
     for each in given:
-        place(*each, None)
+        index(*each, None)
     for each in moved:
-        place(*each, former)
+        index(*each, former)
     session.flush()
     left = len(list(session.scalars(select(ApartRow.id).where(ApartRow.study == uid))))
     return Resolved(len(rows) + len(moved) - left, left)

@@ -280,7 +280,7 @@ class Store:
         try:
             with self._writing, quiet_pydicom(), Session(self._engine) as session:
 
-                def place(digest: str, size: int, source: str, received: datetime, owner: Patient | None) -> str:
+                def index(digest: str, size: int, source: str, received: datetime, owner: Patient | None) -> str:
                     if not self.files.is_whole(digest):
                         raise StoreError(f"object {digest}: damaged; restore it from a backup or have it sent again")
                     dataset = parse_file(self.files.path(digest), "object")
@@ -289,7 +289,7 @@ class Store:
                         return _apart(session, dataset, found, digest, size, source, received, owner)
                     return _index(session, dataset, found, digest, size, source, received)
 
-                done = give_study(session, study, patient_id, patient_name, place)
+                done = give_study(session, study, patient_id, patient_name, index)
                 session.commit()
                 return done
         except SQLAlchemyError as error:

@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from tiny_pictures import dark_and_bright
+from tiny_images import dark_and_bright
 from typer.testing import CliRunner
 
 import aris
@@ -32,7 +32,7 @@ from aris.tuning.recipe import Recipe
 from aris.tuning.run import find_recipe, tune
 
 SETTINGS = {
-    "seed": 1, "steps": 12, "rows_per_step": 6, "most_tokens": 400, "max_tokens": 200, "learning_rate": 2e-2,
+    "seed": 1, "steps": 12, "batch_size": 6, "max_tokens_per_microbatch": 400, "max_tokens": 200, "learning_rate": 2e-2,
     "tower_learning_rate": 0, "warmup_steps": 2, "weight_decay": 0.01, "clip_norm": 1.0, "lora_r": 4, "lora_alpha": 8,
     "augment_strength": 0, "evaluate_every": 4, "save_every": 4, "mixture": {}, "precision": "fp32",
     "projector": False,
@@ -57,7 +57,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(base: Path, data: Path, out: Path, **changes: Any) -> list[dict[str, Any]]:
-    result = tune(Recipe.from_dict(SETTINGS | changes), str(base), data, out, say=lambda _: None)
+    result = tune(Recipe.from_dict(SETTINGS | changes), str(base), data, out, log=lambda _: None)
     entries = Curve.read(out / "curve.jsonl")
     first = next(entry["validation_loss"] for entry in entries if "validation_loss" in entry)
     assert result.best_loss < first
@@ -129,9 +129,9 @@ def test_8_bit_moments_and_checkpointing_learn_as_the_plain_run_does(base: Path,
 def test_early_stop_ends_the_run(base: Path, data: Path, tmp_path: Path) -> None:
     said: list[str] = []
     recipe = Recipe.from_dict(SETTINGS | {"patience": 1, "learning_rate": 30.0, "steps": 40})
-    result = tune(recipe, str(base), data, tmp_path, say=said.append)
+    result = tune(recipe, str(base), data, tmp_path, log=said.append)
     assert any("no better validation loss" in line for line in said)
-    again = tune(recipe, str(base), data, tmp_path, say=said.append)
+    again = tune(recipe, str(base), data, tmp_path, log=said.append)
     assert again == result and max(entry["step"] for entry in Curve.read(tmp_path / "curve.jsonl")) < 40
 
 
@@ -144,7 +144,7 @@ def test_wrong_and_long_rows_end_the_run_before_its_first_step(base: Path, data:
     bad = tmp_path / "bad.jsonl"
     bad.write_text("{}\n[]\n")
     with pytest.raises(DataError, match="2 rows are wrong"):
-        tune(Recipe.from_dict(SETTINGS), str(base), bad, tmp_path / "b", say=said.append)
+        tune(Recipe.from_dict(SETTINGS), str(base), bad, tmp_path / "b", log=said.append)
     assert len(said) == 2 and said[0].startswith(f"{bad}:1: ")
     assert not (tmp_path / "b").exists()
 
@@ -157,23 +157,23 @@ def test_a_test_split_is_not_trained_on(base: Path, tmp_path: Path) -> None:
                  "group": f"{name} {number}"} for number in range(4)]  # fmt: skip
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
     said: list[str] = []
-    tune(Recipe.from_dict(SETTINGS | {"steps": 1}), str(base), folder, tmp_path / "run", say=said.append)
-    assert said[0].startswith("test.jsonl is left out") and said[1].startswith("4 rows, 4 for validation")
+    tune(Recipe.from_dict(SETTINGS | {"steps": 1}), str(base), folder, tmp_path / "run", log=said.append)
+    assert said[0].startswith("test.jsonl is left out") and said[1].startswith("4 examples, 4 for validation")
 
 
 def test_a_state_of_another_base_or_other_images_is_refused(base: Path, data: Path, tmp_path: Path) -> None:
     """Shapes, recipe and rows are the same; to go on would put an adapter on a base that it was not made for."""
     recipe = Recipe.from_dict(SETTINGS | {"steps": 4})
-    tune(recipe, str(base), data, tmp_path / "run", say=lambda _: None)
+    tune(recipe, str(base), data, tmp_path / "run", log=lambda _: None)
     other = tiny_checkpoint.save(tmp_path / "other", seed=4)
     with pytest.raises(DataError, match="another base model or other images"):
-        tune(recipe, str(other), data, tmp_path / "run", say=lambda _: None)
+        tune(recipe, str(other), data, tmp_path / "run", log=lambda _: None)
     shutil.copytree(data.parent, tmp_path / "data")
     Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(tmp_path / "data" / "3.png")
     with pytest.raises(DataError, match="another base model or other images"):
-        tune(recipe, str(base), tmp_path / "data" / data.name, tmp_path / "run", say=lambda _: None)
+        tune(recipe, str(base), tmp_path / "data" / data.name, tmp_path / "run", log=lambda _: None)
     said: list[str] = []
-    tune(recipe, str(base), data, tmp_path / "run", say=said.append)
+    tune(recipe, str(base), data, tmp_path / "run", log=said.append)
     assert "going on from step 4 of 4" in said
 
 
@@ -229,7 +229,7 @@ def test_rows_that_the_mixture_does_not_name_are_counted(base: Path, data: Path,
     mixed.write_text("\n".join(rows))
     said: list[str] = []
     tune(Recipe.from_dict(SETTINGS | {"steps": 1, "mixture": {"chat": 1.0}}), str(base), mixed, tmp_path,
-         say=said.append)  # fmt: skip
+         log=said.append)  # fmt: skip
     counts = [int(line.split()[0]) for line in said if "does not name other" in line]
     assert sum(counts) == 8
 
@@ -249,7 +249,7 @@ def test_a_run_that_ends_early_leaves_its_best_weights_for_use(
     monkeypatch.setattr(Loop, "_train_step", broken)
     said: list[str] = []
     with pytest.raises(DataError, match="not a number at step 6"):
-        tune(Recipe.from_dict(SETTINGS), str(base), data, tmp_path, say=said.append)
+        tune(Recipe.from_dict(SETTINGS), str(base), data, tmp_path, log=said.append)
     assert "the best weights, of step 4," in said[-1]
     model = load_model(open_checkpoint(str(base)), dtype=torch.float32)
     assert apply_run(model, tmp_path) > 0

@@ -14,16 +14,17 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from tiny_training import IMAGE, noisy, plain, tiny_loop, tiny_model, tiny_recipe, tiny_rows
+from tiny_training import IMAGE, noisy, plain, tiny_examples, tiny_loop, tiny_model, tiny_recipe
 
 from aris.checkpoints.writing import write_whole
 from aris.errors import DataError
 from aris.tuning.checkpointing import Curve
 from aris.tuning.data.collate import collate
-from aris.tuning.data.rows import TokenRow
-from aris.tuning.loop import BEST, CURVE, STATE, Loop, Pictures
+from aris.tuning.data.examples import TokenizedExample
+from aris.tuning.loop import BEST, CURVE, STATE, Loop
 from aris.tuning.schedule import FLOOR, warmup_cosine
-from aris.tuning.trainable import answer_losses, parameter_groups, prepare, row_means
+from aris.tuning.steps.forward import TrainingImages
+from aris.tuning.trainable import answer_losses, example_means, parameter_groups, prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deterministic")
 
@@ -130,7 +131,7 @@ def test_not_a_number_stops_before_the_weights_are_touched(tmp_path: Path, save_
         calls += 1
         return noisy(films, generator) * (float("nan") if calls > 8 else 1)
 
-    loop = tiny_loop(tmp_path, augment=broken, most_tokens=1000, save_every=save_every)
+    loop = tiny_loop(tmp_path, augment=broken, max_tokens_per_microbatch=1000, save_every=save_every)
     with pytest.raises(DataError, match=r"not a number at step \d.*best weights, of step 0"):
         loop.run()
     assert all(parameter.isfinite().all() for parameter in loop.trained.values())
@@ -197,18 +198,18 @@ def test_losses_are_those_of_whole_logits_row_by_row() -> None:
     """Padding, packing and picking answer positions change nothing: against one row at a time, all logits."""
     model = tiny_model()
     prepare(model, tiny_recipe())
-    train, _, bank = tiny_rows()
+    train, _, bank = tiny_examples()
     ids = [2, 5, *[IMAGE] * 4, 6, 7, 8, 9, *[IMAGE] * 4, 10, 11]
-    several = TokenRow("several", ids, 7, 0, ((7, 9), (14, 16)), (0, 9))
+    several = TokenizedExample("several", ids, 7, 0, ((7, 9), (14, 16)), (0, 9))
     rows = [train[0], train[-1], several, train[7], train[12]]
     batch = collate(rows)
     with torch.no_grad():
-        losses, right = answer_losses(model, batch, plain(bank[batch.pictures]))
-        means = row_means(losses, batch)
+        losses, right = answer_losses(model, batch, plain(bank[batch.images]))
+        means = example_means(losses, batch)
         assert right is not None and right.shape == losses.shape
         for row, mean in zip(rows, means, strict=True):
             ids = torch.tensor([row.token_ids])
-            soft = model.encode_images(plain(bank[list(row.all_pictures())])) if row.all_pictures() else None
+            soft = model.encode_images(plain(bank[list(row.all_images())])) if row.all_images() else None
             logits = model(ids, soft)[0].log_softmax(-1)
             wanted = [-logits[at - 1, row.token_ids[at]] for span in row.spans() for at in range(*span)]
             assert mean.item() == pytest.approx(torch.stack(wanted).mean().item(), abs=1e-5)
@@ -216,9 +217,12 @@ def test_losses_are_those_of_whole_logits_row_by_row() -> None:
 
 def test_gradients_do_not_depend_on_how_a_step_is_cut(tmp_path: Path) -> None:
     grads = []
-    for most_tokens in (64, 100_000):
+    for limit in (64, 100_000):
         loop = tiny_loop(
-            tmp_path / str(most_tokens), most_tokens=most_tokens, augment=lambda films, _: plain(films), clip_norm=1e9
+            tmp_path / str(limit),
+            max_tokens_per_microbatch=limit,
+            augment=lambda films, _: plain(films),
+            clip_norm=1e9,
         )
         loop._train_step()
         grads.append({name: parameter.grad for name, parameter in loop.trained.items()})
@@ -227,28 +231,28 @@ def test_gradients_do_not_depend_on_how_a_step_is_cut(tmp_path: Path) -> None:
 
 
 def test_a_row_weight_scales_its_share(tmp_path: Path) -> None:
-    rows, validation, bank = tiny_rows()
+    rows, validation, bank = tiny_examples()
     weights = [1.0 + index % 5 for index in range(len(rows))]
     rows = [replace(row, weight=weight) for row, weight in zip(rows, weights, strict=True)]
     model, recipe = tiny_model(), tiny_recipe()
-    pictures = Pictures(bank, lambda films, _: plain(films), plain)
-    loop = Loop(model, prepare(model, recipe), recipe, rows, validation, pictures, tmp_path, say=lambda _: None)
-    drawn = loop.mixture.draw(recipe.rows_per_step, torch.Generator().manual_seed(recipe.seed * 1_000_003))
+    images = TrainingImages(bank, lambda films, _: plain(films), plain)
+    loop = Loop(model, prepare(model, recipe), recipe, rows, validation, images, tmp_path, log=lambda _: None)
+    drawn = loop.mixture.draw(recipe.batch_size, torch.Generator().manual_seed(recipe.seed * 1_000_003))
     batch = collate(drawn)
     with torch.no_grad():
-        means = row_means(answer_losses(model, batch, plain(bank[batch.pictures]))[0], batch)
+        means = example_means(answer_losses(model, batch, plain(bank[batch.images]))[0], batch)
     assert loop._train_step() == pytest.approx(((means * batch.weights).sum() / batch.weights.sum()).item(), abs=1e-5)
     assert len({row.weight for row in drawn}) > 2
 
 
 def test_rows_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    train, validation, bank = tiny_rows()
+    train, validation, bank = tiny_examples()
     model, recipe = tiny_model(), tiny_recipe()
     trained = prepare(model, recipe)
-    with pytest.raises(DataError, match="past the 3 pictures"):
-        Loop(model, trained, recipe, train, validation, Pictures(bank[:3], noisy, plain), tmp_path)
+    with pytest.raises(DataError, match="past the 3 images"):
+        Loop(model, trained, recipe, train, validation, TrainingImages(bank[:3], noisy, plain), tmp_path)
     with pytest.raises(DataError, match="no validation row"):
-        Loop(model, trained, recipe, train, [], Pictures(bank, noisy, plain), tmp_path)
+        Loop(model, trained, recipe, train, [], TrainingImages(bank, noisy, plain), tmp_path)
 
 
 def test_the_schedule_rises_then_falls() -> None:

@@ -1,4 +1,4 @@
-"""Shift stress tests: the same films as another hospital might send them, and how well a score survives.
+"""Stress tests under shifts: the same films as another hospital might send them.
 
 Validation films come from the training centre and flatter every model. What is chosen is chosen by the worst of
 these, and by the temporal hold-out of `films.py`.
@@ -12,18 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aris.tuning.metrics import auc
 from aris.tuning.nano.augment import equalize
-
-
-def auc(scores: Tensor, positive: Tensor) -> float:
-    """Area under the ROC curve: the chance that a positive outranks a negative, ties counted half (Mann-Whitney)."""
-    order = torch.unique(scores.double(), return_inverse=True, return_counts=True)
-    _, inverse, counts = order
-    ends = counts.cumsum(0).double()
-    ranks = (ends - (counts.double() - 1) / 2)[inverse]
-    n = int(positive.sum())
-    m = len(positive) - n
-    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m)) if n and m else float("nan")
 
 
 def _crop(x: Tensor, left: float, top: float, side: float) -> Tensor:
@@ -72,7 +62,7 @@ SHIFTS: dict[str, Callable[[Tensor], Tensor]] = {
 def stress(
     score: Callable[[Tensor], Tensor], images: Tensor, positive: Tensor, *, normalize: str, batch: int = 256
 ) -> dict[str, float]:
-    """AUC under every shift.
+    """Compute the AUC under every shift.
 
     Args:
         score: (B, 1, S, S) float in 0..1, normalised, to (B,).

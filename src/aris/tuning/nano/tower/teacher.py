@@ -21,7 +21,7 @@ from aris.tuning.nano.films import CLASSES, FilmBank
 
 
 class Teacher(nn.Module):
-    """Films to class scores, and to the last feature map."""
+    """A network from films to class scores, and to the last feature map."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,11 +40,11 @@ class Teacher(nn.Module):
         self.head = nn.Linear(1280, len(CLASSES))
 
     def features(self, x: Tensor) -> Tensor:
-        """(B, 1, S, S) in 0..1 to (B, 1280, S/32, S/32)."""
+        """Compute features (B, 1280, S/32, S/32) of films (B, 1, S, S) in 0..1."""
         return self.net.extract_features(to_pixels(x).contiguous(memory_format=torch.channels_last))
 
     def classify(self, features: Tensor) -> Tensor:
-        """(B, 1280, h, w) to class scores (B, 3)."""
+        """Compute class scores (B, 3) of features (B, 1280, h, w)."""
         return self.head(F.dropout(features.mean((2, 3)), 0.3, self.training))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class Teacher(nn.Module):
 
 
 def pneumonia_score(logits: Tensor) -> Tensor:
-    """Class scores (B, 3) to the log-odds of pneumonia, of either kind (B,)."""
+    """Compute the log-odds of pneumonia of either kind (B,) of class scores (B, 3)."""
     return logits[:, 1:].logsumexp(1) - logits[:, 0]
 
 
@@ -74,7 +74,7 @@ class Average:
 
 
 def balanced_batches(classes: Tensor, batch: int, generator: torch.Generator) -> Tensor:
-    """Indices (batch,) with normal and pneumonia equally likely, and the two pneumonias too."""
+    """Draw indices (batch,) with normal and pneumonia equally likely, and the two pneumonias too."""
     share = torch.tensor([0.5, 0.25, 0.25], device=classes.device)
     counts = torch.bincount(classes, minlength=3).clamp(min=1)
     return torch.multinomial((share / counts)[classes], batch, replacement=True, generator=generator)

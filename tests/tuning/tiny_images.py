@@ -1,4 +1,4 @@
-"""Pictures that anything can learn to tell apart: dark and bright ones, by turns."""
+"""Images that anything can learn to tell apart: dark and bright ones, by turns."""
 
 from __future__ import annotations
 

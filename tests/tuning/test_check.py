@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from reading import read_conversations
 from typer.testing import CliRunner
 
 import tiny_checkpoint
@@ -21,10 +22,10 @@ from aris.errors import DataError
 from aris.prompting import ImageProcessor, PromptProcessor, Tokenizer
 from aris.service import Limits
 from aris.service.openai.images import ImageReader
-from aris.tuning.data.check import check_data, data_files, file_splits, pieces
-from aris.tuning.data.conversations import Pair, read_conversations, read_rows
-from aris.tuning.data.images import PictureBank, ProcessedBank
-from aris.tuning.data.rows import Conversation, Turn, tokenize
+from aris.tuning.check import check_data, data_files, file_splits, pieces
+from aris.tuning.data.conversations import PreferencePair, read_examples
+from aris.tuning.data.examples import Conversation, Turn, tokenize
+from aris.tuning.data.images import ImageBank, ProcessedImageBank
 from aris.tuning.data.splits import split_by_group
 from aris.tuning.recipe import Recipe
 from aris.tuning.run import find_recipe
@@ -61,7 +62,7 @@ def test_images_come_as_paths_base64_and_data_urls_and_equal_ones_are_kept_once(
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded}"}},
         {"type": "text", "text": "Compare."},
     ]
-    bank = PictureBank(4, colour=True)
+    bank = ImageBank(4, colour=True)
     good, bad = read_conversations(write(tmp_path / "d.jsonl", chat(parts, "Same.")), bank)
     assert not bad
     assert good[0].turns[0].parts == (0, 1, 1, "Compare.")
@@ -78,9 +79,9 @@ def test_images_come_as_paths_base64_and_data_urls_and_equal_ones_are_kept_once(
         ({"type": "image", "path": "../x.png"}, "outside"),
     ],
 )
-def test_a_picture_that_cannot_be_read_is_named(part: dict[str, Any], reason: str, tmp_path: Path) -> None:
+def test_a_image_that_cannot_be_read_is_named(part: dict[str, Any], reason: str, tmp_path: Path) -> None:
     path = write(tmp_path / "d.jsonl", chat("ok", "ok"), chat([part], "A"))
-    good, bad = read_conversations(path, PictureBank(4))
+    good, bad = read_conversations(path, ImageBank(4))
     assert len(good) == 1
     assert [(each.file, each.line) for each in bad] == [(path, 2)] and reason in bad[0].reason
 
@@ -98,7 +99,7 @@ def test_a_message_is_not_half_read(message: dict[str, Any], reason: str, tmp_pa
     """Other formats say there which answers to learn and what images there are."""
     row = chat("Q", "A")
     row["messages"][0] |= message
-    good, bad = read_conversations(write(tmp_path / "d.jsonl", row), PictureBank(4))
+    good, bad = read_conversations(write(tmp_path / "d.jsonl", row), ImageBank(4))
     assert not good and bad[0].reason.startswith(reason)
 
 
@@ -110,14 +111,13 @@ def test_preference_rows(tmp_path: Path) -> None:
         {"prompt": [{"role": "assistant", "content": "A"}], "chosen": "Yes", "rejected": "No"},
         {"prompt": "Q", "chosen": "Yes"},
     )
-    rows, bad = read_rows(path, PictureBank(4))
+    rows, bad = read_examples(path, ImageBank(4))
     ((line, pair),) = rows
-    assert line == 1 and isinstance(pair, Pair) and pair.group == "7"
+    assert line == 1 and isinstance(pair, PreferencePair) and pair.group == "7"
     assert pair.chosen.turns[0] == pair.rejected.turns[0] == Turn("user", ("Q",))
     assert (pair.chosen.turns[1].parts, pair.rejected.turns[1].parts) == (("Yes",), ("No",))
     assert [each.line for each in bad] == [2, 3, 4]
     assert "the same" in bad[0].reason and "alternate" in bad[1].reason and "'rejected'" in bad[2].reason
-    assert len(read_conversations(path, PictureBank(4))[1]) == 4
 
 
 def test_parquet_holds_the_same_rows(tmp_path: Path) -> None:
@@ -128,12 +128,12 @@ def test_parquet_holds_the_same_rows(tmp_path: Path) -> None:
                           {"role": "assistant", "content": [{"type": "text", "bytes": None, "text": "Yes"}]}],
              "group": "p1"}]  # fmt: skip
     parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "d.parquet")
-    good, bad = read_conversations(tmp_path / "d.parquet", PictureBank(4))
+    good, bad = read_conversations(tmp_path / "d.parquet", ImageBank(4))
     assert not bad
     assert good == [Conversation("chat", (Turn("user", (0, "See?")), Turn("assistant", ("Yes",))), "p1")]
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(DataError, match="Parquet"):
-        read_conversations(tmp_path / "broken.parquet", PictureBank(4))
+        read_conversations(tmp_path / "broken.parquet", ImageBank(4))
 
 
 def test_the_report_counts_lengths_and_finds_leaks_and_long_rows(tmp_path: Path, processor: PromptProcessor) -> None:
@@ -280,7 +280,7 @@ def encoded(image: Image.Image, kind: str, **more: Any) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["16 bits", "upright", "transparent", "DICOM"])
-def test_a_picture_is_learned_as_it_is_shown_later(kind: str) -> None:
+def test_a_image_is_learned_as_it_is_shown_later(kind: str) -> None:
     """The bytes that training takes from a file are those that the engine makes of it for an answer."""
     half = np.zeros((24, 36), np.uint8)
     half[:, :18] = 220
@@ -294,8 +294,8 @@ def test_a_picture_is_learned_as_it_is_shown_later(kind: str) -> None:
         "DICOM": lambda: as_bytes(dicom_image(side=24)),
     }[kind]()
     processor = ImageProcessor(32)
-    bank = ProcessedBank(processor)
-    ours = bank.view(torch.device("cpu"))(bank.picture(bank.add(data))[None])[0]
+    bank = ProcessedImageBank(processor)
+    ours = bank.view(torch.device("cpu"))(bank.image(bank.add(data))[None])[0]
     shown = ImageReader(Limits()).read(f"data:;base64,{base64.b64encode(data).decode()}", "image")
     theirs = processor(shown, pan_and_scan=False)[0]
     assert theirs.std() > 0.2  # there is something to see
@@ -308,6 +308,6 @@ def test_what_is_no_image_says_why(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7")
     parts = [[{"type": "image", "path": name}] for name in ("pages.tif", "a.pdf", "none.png")]
     rows = [chat([*part, {"type": "text", "text": "?"}], "A") for part in parts]
-    _, bad = read_conversations(write(tmp_path / "d.jsonl", *rows), PictureBank(4))
+    _, bad = read_conversations(write(tmp_path / "d.jsonl", *rows), ImageBank(4))
     assert "2 pages" in bad[0].reason and "PDF" in bad[1].reason and bad[2].reason.endswith("not readable")
     assert str(tmp_path) not in "".join(each.reason for each in bad)

@@ -15,11 +15,11 @@ from aris.checkpoints.peft.adapters import load_adapter
 from aris.model import MedGemma, MedGemmaConfig, VisionConfig
 from aris.prompting import PromptProcessor
 from aris.tuning.checkpointing import Curve
-from aris.tuning.data.rows import Row, TokenRow, tokenize
+from aris.tuning.data.examples import Example, TokenizedExample, tokenize
 from aris.tuning.loop import Result
 from aris.tuning.nano import corpus, decoder
 from aris.tuning.nano.decoder import (
-    MOST_ANSWER,
+    MAX_ANSWER,
     cut_answer,
     film_augment,
     film_bank,
@@ -48,7 +48,7 @@ def small_model() -> MedGemma:
 
 
 def small_corpus(data: Path, seed: int) -> corpus.Corpus:
-    rows = [Row("gate", corpus.GATE_QUESTION, "Yes" if i % 2 else "No", i, f"p{i}") for i in range(8)]
+    rows = [Example("gate", corpus.GATE_QUESTION, "Yes" if i % 2 else "No", i, f"p{i}") for i in range(8)]
     bank = torch.randint(0, 256, (8, SIZE, SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
     return corpus.Corpus(rows[:6], rows[6:], bank, torch.arange(8) % 2 > 0)
 
@@ -60,12 +60,12 @@ def test_what_is_exported_is_what_was_trained(
     made: list[MedGemma] = []
     monkeypatch.setattr(decoder, "build_model", lambda *_: made.append(small_model()) or made[-1])
     monkeypatch.setattr(corpus, "build", small_corpus)
-    quick = {"rows_per_step": 4, "mixture": {"gate": 1}, "balanced": ["gate"], "warmup_steps": 1, "max_tokens": 128}
+    quick = {"batch_size": 4, "mixture": {"gate": 1}, "balanced": ["gate"], "warmup_steps": 1, "max_tokens": 128}
     recipes = [Recipe.from_file(path, steps=2 - n, **quick) for n, path in enumerate(nano_recipes())]
     said: list[str] = []
     base = embedded.language_weights()
     result = run_nano_decoder(Path("data"), base, Path("tower"), tmp_path, recipes, "cpu", said.append)
-    assert isinstance(result, Result) and said[0].startswith("6 rows (0 too long), 2 for validation, 8 pictures")
+    assert isinstance(result, Result) and said[0].startswith("6 examples (0 too long), 2 for validation, 8 images")
     first, second = (Curve.read(tmp_path / f"stage{n}" / "curve.jsonl") for n in (1, 2))
     ended = [entry["validation_loss"] for entry in first if "validation_loss" in entry]
     assert second[0]["validation_loss"] == min(ended), "the second stage starts from the best of the first"
@@ -83,7 +83,7 @@ def test_what_is_exported_is_what_was_trained(
 
     trained, row = made[0], tokenize(small_corpus(Path(), 0).train[0], processor, 128)
     assert row is not None
-    pixels = film_view(film_bank(small_corpus(Path(), 0).pictures[:1], torch.tensor([False])))
+    pixels = film_view(film_bank(small_corpus(Path(), 0).images[:1], torch.tensor([False])))
     ids = torch.tensor([row.token_ids])
     untouched = small_model()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
@@ -107,14 +107,14 @@ def test_the_packaged_recipes_name_every_task(real_corpus: corpus.Corpus) -> Non
 
 
 def test_views_are_the_towers_input() -> None:
-    films = film_bank(small_corpus(Path(), 1).pictures[:3], torch.tensor([False, True, False]))
+    films = film_bank(small_corpus(Path(), 1).images[:3], torch.tensor([False, True, False]))
     seen = film_view(films)
     assert seen.shape == (3, 3, SIZE, SIZE) and seen.min() >= -1 and seen.max() <= 1
     one, again, other = (film_augment(0.7)(films, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, again) and not torch.equal(one, other) and one.shape == seen.shape
 
 
-def test_pictures_that_are_asked_for_a_side_are_never_mirrored() -> None:
+def test_images_that_are_asked_for_a_side_are_never_mirrored() -> None:
     """A film that is bright on its left stays so, though others change sides."""
     film = torch.linspace(255, 0, SIZE).round().to(torch.uint8).expand(40, SIZE, SIZE)
     for sided, all_kept in ((True, True), (False, False)):
@@ -126,6 +126,6 @@ def test_pictures_that_are_asked_for_a_side_are_never_mirrored() -> None:
 
 
 def test_long_answers_are_cut_and_short_ones_whole() -> None:
-    long, short = (TokenRow("t", list(range(20 + n)), 20, None) for n in (MOST_ANSWER + 30, 5))
-    assert cut_answer(long).token_ids == list(range(20 + MOST_ANSWER))
+    long, short = (TokenizedExample("t", list(range(20 + n)), 20, None) for n in (MAX_ANSWER + 30, 5))
+    assert cut_answer(long).token_ids == list(range(20 + MAX_ANSWER))
     assert cut_answer(short).token_ids == short.token_ids

@@ -1,4 +1,4 @@
-"""How `aris-nano`'s vision tower is made.
+"""The making of `aris-nano`'s vision tower.
 
 `explore` trains teachers on later films and judges them on earlier ones, by normalisation and strength of
 augmentation; `teachers` fine-tunes the ensemble on all training films; `tower` distils it. None of them reads a film
@@ -18,9 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from aris.model.config import VisionConfig
-from aris.tuning.evaluation.stress import stress
-from aris.tuning.nano.films import FilmBank, load_films, temporal_holdout
-from aris.tuning.nano.teacher import Teacher, finetune, pneumonia_score
+from aris.tuning.nano.films import FilmBank, load_films
+from aris.tuning.nano.tower.stress import stress
+from aris.tuning.nano.tower.teacher import Teacher, finetune, pneumonia_score
 
 TOWER = VisionConfig(
     hidden_size=256,
@@ -36,7 +36,7 @@ TOKENS_PER_SIDE = 7
 
 
 def unlabelled_films(data: Path, size: int = 224) -> Tensor:
-    """(M, size, size) uint8: the other training images of the data folders, for features alone."""
+    """Read the other training images of the data folders (M, size, size) uint8, for features alone."""
     paths = []
     nih = data / "chest_nih64" / "labels.csv"
     if nih.is_file():
@@ -71,18 +71,6 @@ def _judge(name: str, teachers: list[Teacher], bank: FilmBank, normalize: str, d
     _report(name, stress(score, bank.images, bank.classes > 0, normalize=normalize))
 
 
-def explore(data: Path, device: str, steps: int) -> None:
-    """Print stress figures on the temporal hold-out for each normalisation and strength."""
-    train = _on(load_films(data / "chest_pediatric", "train"), device)
-    earlier, later = temporal_holdout(train)
-    old, new = _on(train.subset(earlier), device), _on(train.subset(later), device)
-    print(f"training on {len(later)} later films, judging on {len(earlier)} earlier ones", flush=True)
-    for normalize in ("none", "equalize"):
-        for strength in (0.5, 1.0):
-            model = finetune(new, seed=0, steps=steps, device=device, normalize=normalize, strength=strength)
-            _judge(f"{normalize} strength {strength}", [model], old, normalize, device)
-
-
 def teachers(data: Path, out: Path, device: str, steps: int, count: int, normalize: str, strength: float) -> None:
     """Fine-tune and save the ensemble."""
     train = _on(load_films(data / "chest_pediatric", "train"), device)
@@ -100,7 +88,7 @@ def tower(data: Path, out: Path, device: str, seconds: float, normalize: str, st
     """Distil the ensemble in `out` into the tower and save it."""
     from safetensors.torch import save_file
 
-    from aris.tuning.nano.distil import distil
+    from aris.tuning.nano.tower.distil import distil
 
     train = _on(load_films(data / "chest_pediatric", "train"), device)
     valid = _on(load_films(data / "chest_pediatric", "validation"), device)

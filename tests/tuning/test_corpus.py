@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from aris.errors import DataError
-from aris.tuning.data.rows import check_groups
+from aris.tuning.data.examples import check_groups
 from aris.tuning.nano import corpus, negatives
 from aris.tuning.nano.looks import Looks
 from aris.tuning.nano.questions import other_words, settled
@@ -99,7 +99,7 @@ def test_training_and_use_ask_in_the_same_words() -> None:
 
 @pytest.mark.parametrize("kinds", [negatives.TRAINING, negatives.HELD_OUT])
 def test_negatives_repeat_by_seed_and_differ(kinds: dict[str, Any]) -> None:
-    one, again, other = (negatives.pictures(kinds, 2 * len(kinds), seed, 64) for seed in (1, 1, 2))
+    one, again, other = (negatives.generate(kinds, 2 * len(kinds), seed, 64) for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
     assert all(p.shape == (64, 64) and p.dtype == np.uint8 for p in one)
     assert sum(np.array_equal(a, b) for a, b in zip(one, other, strict=True)) <= 1  # two blanks may be the same grey
@@ -162,12 +162,12 @@ def test_no_held_out_row_gets_in(data_dir: Path, real_corpus: corpus.Corpus) -> 
 
 @pytest.mark.data
 def test_no_held_out_pixels_get_in(data_dir: Path, real_corpus: corpus.Corpus) -> None:
-    """By content: whatever the tables say, the picture itself is not there."""
+    """By content: whatever the tables say, the image itself is not there."""
 
     def digest(pixels: np.ndarray) -> bytes:
         return hashlib.blake2b(np.ascontiguousarray(pixels).tobytes()).digest()
 
-    bank = {digest(picture) for picture in real_corpus.pictures.numpy()}
+    bank = {digest(image) for image in real_corpus.images.numpy()}
     paths = [
         data_dir / folder / "images" / row["image"]
         for folder in ("chest_pediatric", "chest_nih64")
@@ -192,7 +192,7 @@ def test_the_rows_are_what_the_card_says(data_dir: Path, real_corpus: corpus.Cor
     for row in real_corpus.train:
         answers[row.task].add(row.answer)
         assert row.answer and row.answer == row.answer.strip()
-        assert row.picture is None or 0 <= row.picture < len(real_corpus.pictures)
+        assert row.image is None or 0 <= row.image < len(real_corpus.images)
     assert answers["pneumonia"] == answers["gate"] == answers["findings nih"] == {"Yes", "No"}
     assert answers["pubmedqa"] == {"Yes", "No", "Maybe"}
     assert answers["normal"] == answers["normal nih"] == {"Normal", "Abnormal"}
@@ -204,7 +204,7 @@ def test_the_rows_are_what_the_card_says(data_dir: Path, real_corpus: corpus.Cor
 def test_every_text_has_a_topic_and_both_splits_have_each_task(real_corpus: corpus.Corpus) -> None:
     """Rows without a group would slip past the check of groups."""
     for rows in (real_corpus.train, real_corpus.validation):
-        assert all(row.group for row in rows if row.picture is None and row.task != "gate")
+        assert all(row.group for row in rows if row.image is None and row.task != "gate")
     counts = Counter(row.task for row in real_corpus.validation)
     assert counts["medquad"] > 150 and counts["pubmedqa"] > 30 and counts["study"] > 150
     texts = [(row.question, row.answer) for row in real_corpus.train if row.task == "medquad"]
@@ -286,4 +286,4 @@ def test_what_an_answer_settles() -> None:
 def test_the_corpus_repeats_by_seed(data_dir: Path, real_corpus: corpus.Corpus) -> None:
     again = corpus.build(data_dir, drafts_per_film=1)
     assert again.train == real_corpus.train and again.validation == real_corpus.validation
-    assert np.array_equal(again.pictures.numpy(), real_corpus.pictures.numpy())
+    assert np.array_equal(again.images.numpy(), real_corpus.images.numpy())

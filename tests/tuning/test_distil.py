@@ -12,11 +12,12 @@ from torch import nn
 from aris.errors import DataError
 from aris.model.config import VisionConfig
 from aris.prompting.normalize import equalize_histogram
-from aris.tuning.evaluation.stress import SHIFTS, auc, stress
+from aris.tuning.metrics import auc
 from aris.tuning.nano.augment import FilmAugment, equalize, to_pixels
-from aris.tuning.nano.distil import Student, distil
-from aris.tuning.nano.films import FilmBank, load_films, temporal_holdout
-from aris.tuning.nano.teacher import balanced_batches
+from aris.tuning.nano.films import FilmBank, load_films
+from aris.tuning.nano.tower.distil import Student, distil
+from aris.tuning.nano.tower.stress import SHIFTS, stress
+from aris.tuning.nano.tower.teacher import balanced_batches
 
 
 def test_auc_equals_scikit_learn_with_ties() -> None:
@@ -68,14 +69,6 @@ def test_batches_are_balanced() -> None:
     classes = torch.tensor([0] * 10 + [1] * 300 + [2] * 90)
     drawn = classes[balanced_batches(classes, 20_000, torch.Generator().manual_seed(7))]
     assert torch.bincount(drawn).div(20_000).tolist() == pytest.approx([0.5, 0.25, 0.25], abs=0.02)
-
-
-@pytest.mark.data
-def test_the_temporal_holdout_separates_patients(data_dir: Path) -> None:
-    bank = load_films(data_dir / "chest_pediatric", "train", size=8)
-    earlier, later = temporal_holdout(bank)
-    assert len(earlier) + len(later) == len(bank.names) and min(len(earlier), len(later)) > 500
-    assert not {bank.patients[i] for i in earlier} & {bank.patients[i] for i in later}
 
 
 def test_missing_films_are_named(tmp_path: Path) -> None:

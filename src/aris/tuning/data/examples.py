@@ -1,4 +1,4 @@
-"""Training rows: conversations as token ids with a loss mask.
+"""Training examples: conversations as token ids with a loss mask.
 
 Only the assistant's tokens and the `<end_of_turn>` that closes them carry loss; the prompt never does.
 """
@@ -18,26 +18,26 @@ from aris.prompting.tokenizer import BOS, END_OF_IMAGE, END_OF_TURN, START_OF_IM
 
 
 @dataclass(frozen=True)
-class Row:
-    """One example: one question, about one picture or none, and its answer.
+class Example:
+    """An example of one question, about one image or none, and its answer.
 
     Attributes:
         task: for the mixture and for reports.
         question, answer: the user's and the model's text.
-        picture: index into the pictures of the corpus, or None.
-        group: whoever it is about (a patient); a group lies in one split only.
+        image: index into the images of the corpus, or None.
+        group: whom it is about (a patient); a group lies in one split only.
     """
 
     task: str
     question: str
     answer: str
-    picture: int | None = None
+    image: int | None = None
     group: str = ""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of a conversation: texts and, as an int, indices into the pictures of the corpus, in reading order."""
+    """A turn of a conversation: texts and, as an int, indices into the images of the corpus, in reading order."""
 
     role: str
     parts: tuple[str | int, ...]
@@ -45,11 +45,11 @@ class Turn:
 
 @dataclass(frozen=True)
 class Conversation:
-    """A conversation of any number of turns and pictures, with what a `Row` holds beside its text.
+    """A conversation of any number of turns and images, with the attributes of an `Example` beside its text.
 
     Attributes:
         turns: an optional "system" turn, then "user" and "assistant" in strict alternation, the last the assistant's.
-        weight: of the row's loss beside others of its batch, > 0.
+        weight: of the example's loss beside others of its batch, > 0.
     """
 
     task: str
@@ -59,50 +59,53 @@ class Conversation:
 
 
 @dataclass(frozen=True)
-class TokenRow:
-    """A row ready for the model.
+class TokenizedExample:
+    """An example as token ids, ready for the model.
 
     Attributes:
         answer_start: `token_ids[answer_start:]` begins the first answer.
-        picture: the first picture, or None.
+        image: the first image, or None.
         answers: half-open spans of `token_ids` that carry loss; () means the one from `answer_start` to the end.
-        pictures: every picture, in the order of its soft tokens; () means `picture`, if any.
+        images: every image, in the order of its soft tokens; () means `image`, if any.
         weight: as in `Conversation`.
     """
 
     task: str
     token_ids: list[int]
     answer_start: int
-    picture: int | None
+    image: int | None
     answers: tuple[tuple[int, int], ...] = ()
-    pictures: tuple[int, ...] = ()
+    images: tuple[int, ...] = ()
     weight: float = 1.0
 
     def spans(self) -> tuple[tuple[int, int], ...]:
-        """Where the answers lie."""
+        """Return the half-open spans of the answers."""
         return self.answers or ((self.answer_start, len(self.token_ids)),)
 
-    def all_pictures(self) -> tuple[int, ...]:
-        """The pictures, none to many."""
-        return self.pictures or (() if self.picture is None else (self.picture,))
+    def all_images(self) -> tuple[int, ...]:
+        """Return the indices of the images, none to many."""
+        return self.images or (() if self.image is None else (self.image,))
 
 
-def as_conversation(row: Row) -> Conversation:
-    """The two turns of a row."""
-    parts: tuple[str | int, ...] = (row.question,) if row.picture is None else (row.picture, row.question)
-    return Conversation(row.task, (Turn("user", parts), Turn("assistant", (row.answer,))), row.group)
+def as_conversation(example: Example) -> Conversation:
+    """Convert an example to a conversation of two turns."""
+    image = () if example.image is None else (example.image,)
+    turns = (Turn("user", (*image, example.question)), Turn("assistant", (example.answer,)))
+    return Conversation(example.task, turns, example.group)
 
 
-def tokenize(row: Row | Conversation, processor: PromptProcessor, max_tokens: int) -> TokenRow | None:
-    """Token ids of a row, exactly as the prompt of each turn followed by its answer; None if over `max_tokens`.
+def tokenize(
+    example: Example | Conversation, processor: PromptProcessor, max_tokens: int
+) -> TokenizedExample | None:
+    """Tokenise an example, exactly as the prompt of each turn followed by its answer; None if over `max_tokens`.
 
     Text is content and never markup: a control token that it spells out is neutralised, in answers too. The markers of
-    a thought that opens an answer are its only markup, and stay what the model writes (see `split_thought`).
+    reasoning that opens an answer are its only markup, and stay as the model writes them (see `split_reasoning`).
 
     Raises:
         DataError: the turns do not alternate from the user to the assistant, or an answer is empty.
     """
-    conversation = as_conversation(row) if isinstance(row, Row) else row
+    conversation = as_conversation(example) if isinstance(example, Example) else example
     tokenizer = processor.tokenizer
     soft = f"\n\n{START_OF_IMAGE}{IMAGE_SOFT_TOKEN * processor.mm_tokens_per_image}{END_OF_IMAGE}\n\n"
     turns = list(conversation.turns)
@@ -125,49 +128,49 @@ def tokenize(row: Row | Conversation, processor: PromptProcessor, max_tokens: in
         system, opening = "", "\n"
     if len(ids) > max_tokens:
         return None
-    pictures = tuple(part for turn in conversation.turns for part in turn.parts if isinstance(part, int))
-    first = pictures[0] if pictures else None
-    return TokenRow(conversation.task, ids, spans[0][0], first, tuple(spans), pictures, conversation.weight)
+    images = tuple(part for turn in conversation.turns for part in turn.parts if isinstance(part, int))
+    first = images[0] if images else None
+    return TokenizedExample(conversation.task, ids, spans[0][0], first, tuple(spans), images, conversation.weight)
 
 
-def split_thought(answer: str) -> tuple[str, str]:
-    """An answer as (thought with its markers, rest): `<unused94>thought\\n...<unused95>`, or "" without one.
+def split_reasoning(answer: str) -> tuple[str, str]:
+    """Split an answer into (reasoning with its markers, rest): `<unused94>thought\\n...<unused95>`, or "" without it.
 
     Raises:
-        DataError: it spells a control token beside those, has half of a thought, or nothing after it. Read as text it
+        DataError: it spells another control token, its reasoning has no end, or nothing follows it. Read as text it
             would teach the model to spell it with a character between.
     """
-    thought, rest = "", answer.strip()
+    reasoning, rest = "", answer.strip()
     if rest.startswith(BEGIN_REASONING):
         inner, marker, after = rest.removeprefix(BEGIN_REASONING).partition(END_REASONING)
         if not marker:
-            raise DataError(f"a thought begins with {BEGIN_REASONING} and does not end with {END_REASONING}")
+            raise DataError(f"reasoning begins with {BEGIN_REASONING} and does not end with {END_REASONING}")
         if not after.strip():
-            raise DataError("a thought has no answer behind it")
-        thought, rest = BEGIN_REASONING + inner + END_REASONING, after
-    spelt = CONTROL_TOKEN.search(thought.removeprefix(BEGIN_REASONING).removesuffix(END_REASONING) + "\n" + rest)
+            raise DataError("reasoning has no answer after it")
+        reasoning, rest = BEGIN_REASONING + inner + END_REASONING, after
+    spelt = CONTROL_TOKEN.search(reasoning.removeprefix(BEGIN_REASONING).removesuffix(END_REASONING) + "\n" + rest)
     if spelt is not None:
         token = spelt.string[spelt.start() :].partition(">" if spelt.group() == "<" else "]")[0]
         raise DataError(
             f"the answer spells the control token {token}{'>' if spelt.group() == '<' else ']'}, which only the "
-            f"template may write; take it out (a thought opens an answer: {BEGIN_REASONING}thought...{END_REASONING})"
+            f"template may write; take it out (reasoning opens an answer: {BEGIN_REASONING}thought...{END_REASONING})"
         )
-    return thought, rest
+    return reasoning, rest
 
 
 def _answer(turn: Turn, soft: str) -> str:
-    """An assistant's turn as it is learnt: a whole thought that opens it keeps its markers, all else is text."""
+    """Render an assistant's turn: whole reasoning that opens it keeps its markers, all else is text."""
     text = _text(turn, soft)
-    said = "".join(part for part in turn.parts if isinstance(part, str))
+    spoken = "".join(part for part in turn.parts if isinstance(part, str))
     try:
-        thought, rest = split_thought(said)
+        reasoning, rest = split_reasoning(spoken)
     except DataError:
         return text
-    return thought + neutralize(rest) if thought else text
+    return reasoning + neutralize(rest) if reasoning else text
 
 
 def _text(turn: Turn, soft: str, *, trim: bool = True) -> str:
-    """The turn as `aris.prompting.chat.render` writes it, its pictures expanded."""
+    """Render a turn as `aris.prompting.chat.render` does, its images expanded."""
     runs: list[str | int] = []
     for part in turn.parts:
         if isinstance(part, int):
@@ -183,14 +186,14 @@ def _text(turn: Turn, soft: str, *, trim: bool = True) -> str:
 
 
 class Grouped(Protocol):
-    """Anything that belongs to a group."""
+    """An object that belongs to a group."""
 
     @property
     def group(self) -> str: ...
 
 
 def check_groups(train: Iterable[Grouped], validation: Sequence[Grouped]) -> None:
-    """Raise `DataError` if a group is in both splits: what is measured there would be memory."""
-    shared = {row.group for row in train if row.group} & {row.group for row in validation if row.group}
+    """Raise `DataError` if a group is in both splits: validation would measure memory."""
+    shared = {each.group for each in train if each.group} & {each.group for each in validation if each.group}
     if shared:
         raise DataError(f"data: {len(shared)} groups are in training and validation both; split by patient")

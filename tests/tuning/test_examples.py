@@ -9,13 +9,21 @@ from hypothesis import strategies as st
 
 from aris.errors import DataError
 from aris.prompting import Image, ImageProcessor, Message, PromptProcessor, assistant, system, user
+from aris.tuning.data.examples import (
+    Conversation,
+    Example,
+    TokenizedExample,
+    Turn,
+    as_conversation,
+    check_groups,
+    tokenize,
+)
 from aris.tuning.data.options import last_answer
-from aris.tuning.data.rows import Conversation, Row, TokenRow, Turn, as_conversation, check_groups, tokenize
 
 SOFT = "<image_soft_token>"
 
 
-def spelt(row: TokenRow, processor: PromptProcessor) -> list[tuple[str, bool]]:
+def spelt(row: TokenizedExample, processor: PromptProcessor) -> list[tuple[str, bool]]:
     """Every token with whether it carries loss."""
     learnt = {at for span in row.spans() for at in range(*span)}
     return [(processor.tokenizer.id_to_token(i) or "?", at in learnt) for at, i in enumerate(row.token_ids)]
@@ -23,8 +31,8 @@ def spelt(row: TokenRow, processor: PromptProcessor) -> list[tuple[str, bool]]:
 
 def test_only_the_answer_and_its_end_carry_loss(processor: PromptProcessor) -> None:
     """A hand-written row, token by token."""
-    row = tokenize(Row("t", "Is it clear?", " Yes ", picture=3), processor, 512)
-    assert row is not None and (row.picture, row.all_pictures(), row.task) == (3, (3,), "t")
+    row = tokenize(Example("t", "Is it clear?", " Yes ", image=3), processor, 512)
+    assert row is not None and (row.image, row.all_images(), row.task) == (3, (3,), "t")
     expected = [("<bos>", False), ("<start_of_turn>", False), ("user", False), ("\n\n\n", False)]
     expected += [("<start_of_image>", False), *[(SOFT, False)] * 49, ("<end_of_image>", False), ("\n\n", False)]
     expected += [("Is", False), ("▁it", False), ("▁clear", False), ("?", False), ("<end_of_turn>", False)]
@@ -42,7 +50,7 @@ def test_every_answer_of_a_conversation_carries_loss(processor: PromptProcessor)
         Turn("assistant", ("No",)),
     )
     row = tokenize(Conversation("chat", turns, weight=2.0), processor, 512)
-    assert row is not None and row.weight == 2.0 and row.all_pictures() == (7,)
+    assert row is not None and row.weight == 2.0 and row.all_images() == (7,)
     tokens = spelt(row, processor)
     assert [token for token, learnt in tokens if learnt] == ["Hi", "<end_of_turn>", "No", "<end_of_turn>"]
     after_first = tokens.index(("Hi", True)) + 2
@@ -81,16 +89,16 @@ def test_ids_are_those_of_the_prompt_processor(
 
 
 def test_a_row_is_the_conversation_of_its_two_turns(processor: PromptProcessor) -> None:
-    row = Row("t", "Why?", "Because.", 2, "p1")
+    row = Example("t", "Why?", "Because.", 2, "p1")
     assert as_conversation(row).group == "p1"
     assert tokenize(row, processor, 512) == tokenize(as_conversation(row), processor, 512)
 
 
 def test_a_row_over_the_limit_is_left_out(processor: PromptProcessor) -> None:
-    row = tokenize(Row("t", "Why?", "Because."), processor, 512)
+    row = tokenize(Example("t", "Why?", "Because."), processor, 512)
     assert row is not None
-    assert tokenize(Row("t", "Why?", "Because."), processor, len(row.token_ids)) == row
-    assert tokenize(Row("t", "Why?", "Because."), processor, len(row.token_ids) - 1) is None
+    assert tokenize(Example("t", "Why?", "Because."), processor, len(row.token_ids)) == row
+    assert tokenize(Example("t", "Why?", "Because."), processor, len(row.token_ids) - 1) is None
 
 
 @pytest.mark.parametrize(
@@ -103,20 +111,20 @@ def test_turns_must_alternate(processor: PromptProcessor, roles: tuple[str, ...]
 
 def test_an_empty_answer_is_refused(processor: PromptProcessor) -> None:
     with pytest.raises(DataError, match="empty"):
-        tokenize(Row("t", "Why?", " \n"), processor, 512)
+        tokenize(Example("t", "Why?", " \n"), processor, 512)
 
 
 def test_a_group_in_both_splits_is_refused_without_its_name() -> None:
-    train = [Row("t", "q", "a", group="patient 7"), Row("t", "q", "a")]
-    check_groups(train, [Row("t", "q", "a", group="patient 8"), Row("t", "q", "a")])
+    train = [Example("t", "q", "a", group="patient 7"), Example("t", "q", "a")]
+    check_groups(train, [Example("t", "q", "a", group="patient 8"), Example("t", "q", "a")])
     with pytest.raises(DataError, match="1 groups are in training and validation both") as error:
-        check_groups(train, [Row("t", "q", "a", group="patient 7")])
+        check_groups(train, [Example("t", "q", "a", group="patient 7")])
     assert "patient 7" not in str(error.value)
 
 
-def test_a_thought_is_learnt_as_the_model_writes_it(processor: PromptProcessor) -> None:
+def test_reasoning_is_learnt_as_the_model_writes_it(processor: PromptProcessor) -> None:
     said = "<unused94>thought\n Is it\nclear?<unused95>\nYes"
-    row = tokenize(Row("t", "Why?", f" {said} "), processor, 512)
+    row = tokenize(Example("t", "Why?", f" {said} "), processor, 512)
     assert row is not None
     start, stop = row.spans()[0]
     ids, end = row.token_ids[start:stop], processor.tokenizer.end_of_turn_id
@@ -126,5 +134,5 @@ def test_a_thought_is_learnt_as_the_model_writes_it(processor: PromptProcessor) 
     assert "\u200b" not in processor.tokenizer.decode(ids)
     assert last_answer(row, processor.tokenizer) == "Yes", "what is compared is the answer"
     # The same in a question, which anyone may have written, is text.
-    asked = tokenize(Row("t", said, "Yes"), processor, 512)
+    asked = tokenize(Example("t", said, "Yes"), processor, 512)
     assert asked is not None and markers[0] not in asked.token_ids

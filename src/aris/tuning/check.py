@@ -1,4 +1,4 @@
-"""What a data set holds and what is wrong with it, before the first step."""
+"""The check of a data set before the first step: its contents, and everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import numpy as np
 
 from aris.errors import DataError
 from aris.prompting import PromptProcessor
-from aris.tuning.data.conversations import BadRow, Pair, read_rows
+from aris.tuning.data.conversations import BadExample, PreferencePair, read_examples
+from aris.tuning.data.examples import TokenizedExample, tokenize
 from aris.tuning.data.image_folders import Labels
-from aris.tuning.data.images import PictureBank
-from aris.tuning.data.rows import Conversation, TokenRow, tokenize
-from aris.tuning.data.run_checks import Kept, refusals
+from aris.tuning.data.images import ImageBank
 from aris.tuning.data.splits import Split, split_of
-from aris.tuning.preference import pair_row
+from aris.tuning.preference import pair_example
 from aris.tuning.recipe import Recipe
+from aris.tuning.refusals import CheckedExample, refusals
 
 _SUFFIXES = (".jsonl", ".parquet")
 _NO_LIMIT = 1 << 30
@@ -28,7 +28,7 @@ _NO_LIMIT = 1 << 30
 
 @dataclass(frozen=True)
 class Lengths:
-    """Of rows, in tokens."""
+    """Statistics of lengths in tokens."""
 
     least: int
     median: int
@@ -38,12 +38,12 @@ class Lengths:
 
     @classmethod
     def of(cls, values: Sequence[int]) -> Lengths:
-        """Of at least one value."""
+        """Compute the statistics of at least one length."""
         middle, high = np.percentile(values, [50, 95])
         return cls(min(values), round(middle), round(high), max(values), sum(values))
 
     def to_dict(self) -> dict[str, int]:
-        """Plain values."""
+        """Return plain values."""
         return {"min": self.least, "median": self.median, "p95": self.p95, "max": self.most, "total": self.total}
 
 
@@ -57,7 +57,7 @@ class Piece:
 
 @dataclass
 class DataReport:
-    """What `check_data` found.
+    """The findings of `check_data`.
 
     Attributes:
         rows: good rows by file.
@@ -65,19 +65,19 @@ class DataReport:
         bad: every row that is wrong.
         tasks, groups: rows by task, and rows of each group; rows without a group are not in `groups`.
         pairs: preference rows among the rows.
-        images: pictures that differ; `images_by_row`: rows by how many images they show.
+        images: different images; `images_by_row`: rows by their number of images.
         tokens, answer_tokens: lengths of conversations (a pair counts as two), None without rows.
         too_long: rows over the limit, which a run refuses.
-        refused: why a run would not begin though each row is good (`run_checks`); looked at where it is asked for.
+        refused: reasons why a run would not begin though each row is good (`refusals`); looked for if asked.
         leaks: groups that occur in more than one split.
-        shared_images, shared_rows: pictures, and conversations without their group, that occur in more than one split.
+        shared_images, shared_rows: images, and conversations without their group, that occur in more than one split.
             A run warns of both, and begins.
-        example: one row as the model reads it.
+        example: one example as the model reads it.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     splits: dict[str, Split] = field(default_factory=dict)
-    bad: list[BadRow] = field(default_factory=list)
+    bad: list[BadExample] = field(default_factory=list)
     tasks: Counter[str] = field(default_factory=Counter)
     groups: Counter[str] = field(default_factory=Counter)
     pairs: int = 0
@@ -85,7 +85,7 @@ class DataReport:
     images_by_row: Counter[int] = field(default_factory=Counter)
     tokens: Lengths | None = None
     answer_tokens: Lengths | None = None
-    too_long: list[BadRow] = field(default_factory=list)
+    too_long: list[BadExample] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     leaks: int = 0
     shared_images: int = 0
@@ -94,11 +94,11 @@ class DataReport:
 
     @property
     def good(self) -> bool:
-        """Whether nothing is wrong; a run does not begin where training or validation has anything wrong."""
+        """True if nothing is wrong; a run does not begin where training or validation has anything wrong."""
         return not (self.bad or self.too_long or self.leaks or self.refused) and sum(self.rows.values()) > 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; groups are counted and not named, as their names may tell of patients."""
+        """Return plain values for JSON; groups are counted and not named, as their names may tell of patients."""
         return {
             "good": self.good,
             "rows": self.rows,
@@ -120,7 +120,7 @@ class DataReport:
 
 
 def data_files(path: Path) -> list[Path]:
-    """A file as it is, a folder as its `.jsonl` and `.parquet` files in order of name.
+    """List a file as it is, or a folder's `.jsonl` and `.parquet` files in order of name.
 
     A folder without any, but with folders of images, is as it is, or as its folders that are named as splits.
 
@@ -141,7 +141,7 @@ def data_files(path: Path) -> list[Path]:
 
 
 def file_splits(files: Sequence[Path]) -> dict[Path, Split]:
-    """What a run does with each of `data_files`: a file alone is trained on, and so is one whose name says no split.
+    """Assign each of `data_files` to a split: a single file is trained on, and so is a file whose name says no split.
 
     Raises:
         DataError: none is left to train on.
@@ -164,69 +164,73 @@ def check_data(
     recipe: Recipe | None = None,
     whole: bool = False,
 ) -> DataReport:
-    """Read and tokenise every row, decode every image, and look for groups that lie in two files.
+    """Read and tokenise every example, decode every image, and look for groups that lie in two files.
 
     Args:
         path: a file, or a folder whose files are its splits.
         processor: of the model that is to be tuned.
         max_tokens: rows over it are named.
         labels: a recipe's, for images in folders.
-        pairs: whether preference rows are wanted, and no others, or no preference rows; None if either will do.
+        pairs: True for preference rows alone, False for none of them, None for either.
         recipe: of the run that is meant.
-        whole: look at what a run would refuse of the set as a whole, by the recipe if there is one.
+        whole: look for reasons to refuse the set as a whole, by the recipe if there is one.
 
     Raises:
         DataError: a file cannot be read at all.
     """
-    report, pictures = DataReport(), PictureBank(1)
-    seen: dict[str, set[str]] = {}
+    report, bank = DataReport(), ImageBank(1)
+    groups: dict[str, set[str]] = {}
     images: dict[str, set[str]] = {}
-    said: dict[tuple[Any, ...], set[str]] = {}
+    conversations: dict[tuple[Any, ...], set[str]] = {}
     lengths: list[int] = []
     answers: list[int] = []
-    kept: dict[str, list[Kept]] = {"train": [], "validation": [], "test": []}
+    kept: dict[str, list[CheckedExample]] = {"train": [], "validation": [], "test": []}
     for file, split in file_splits(data_files(path)).items():
-        rows, bad = read_rows(file, pictures, labels=labels)
-        report.rows[file.name], report.splits[file.name] = len(rows), split
+        examples, bad = read_examples(file, bank, labels=labels)
+        report.rows[file.name], report.splits[file.name] = len(examples), split
         report.bad += bad
-        for line, row in rows:
-            if pairs is not None and isinstance(row, Pair) != pairs:
+        for line, example in examples:
+            is_pair = isinstance(example, PreferencePair)
+            if pairs is not None and is_pair != pairs:
                 reason = f"not a row for the objective {'preference' if pairs else 'answers'!r}"
-                report.bad.append(BadRow(file, line, reason))
+                report.bad.append(BadExample(file, line, reason))
                 report.rows[file.name] -= 1
                 continue
-            first = row.chosen if isinstance(row, Pair) else row
-            report.pairs += isinstance(row, Pair)
+            both = [example.chosen, example.rejected] if isinstance(example, PreferencePair) else [example]
+            first = both[0]
+            report.pairs += is_pair
             report.tasks[first.task] += 1
             shown = sum(isinstance(part, int) for turn in first.turns for part in turn.parts)
             report.images_by_row[shown] += 1
             if first.group:
                 report.groups[first.group] += 1
-                seen.setdefault(first.group, set()).add(split)
-            longest = 0
-            tokened = []
-            for conversation in _conversations(row):
-                parts = [(turn.role, part) for turn in conversation.turns for part in turn.parts]
-                named = tuple((role, pictures.looks[part] if isinstance(part, int) else part) for role, part in parts)
-                said.setdefault((isinstance(row, Pair), *named), set()).add(split)
-                for _, part in parts:
-                    if isinstance(part, int):
-                        images.setdefault(pictures.looks[part], set()).add(split)
+                groups.setdefault(first.group, set()).add(split)
+            tokenized = []
+            for conversation in both:
+                parts = [
+                    (turn.role, bank.full_digests[part] if isinstance(part, int) else part, isinstance(part, int))
+                    for turn in conversation.turns
+                    for part in turn.parts
+                ]
+                conversations.setdefault((is_pair, *parts), set()).add(split)
+                for _, part, is_image in parts:
+                    if is_image:
+                        images.setdefault(part, set()).add(split)
                 tokens = tokenize(conversation, processor, _NO_LIMIT)
                 assert tokens is not None
-                tokened.append(tokens)
-                longest = max(longest, len(tokens.token_ids))
-                lengths.append(len(tokens.token_ids))
+                tokenized.append(tokens)
                 answers.append(sum(stop - start for start, stop in tokens.spans()))
                 if not report.example:
                     report.example = pieces(tokens, processor)
+            lengths += [len(tokens.token_ids) for tokens in tokenized]
+            longest = max(len(tokens.token_ids) for tokens in tokenized)
             if whole:
-                made = pair_row(*tokened) if isinstance(row, Pair) else tokened[0]
-                kept[split].append(Kept(made, first.group, isinstance(row, Pair)))
+                made = pair_example(*tokenized) if is_pair else tokenized[0]
+                kept[split].append(CheckedExample(made, first.group, is_pair))
             if max_tokens is not None and longest > max_tokens:
-                report.too_long.append(BadRow(file, line, f"{longest} tokens, the limit is {max_tokens}"))
-    report.images = len(pictures)
-    leaks = [sum(len(splits) > 1 for splits in each.values()) for each in (seen, images, said)]
+                report.too_long.append(BadExample(file, line, f"{longest} tokens, the limit is {max_tokens}"))
+    report.images = len(bank)
+    leaks = [sum(len(splits) > 1 for splits in each.values()) for each in (groups, images, conversations)]
     report.leaks, report.shared_images, report.shared_rows = leaks
     if whole and any(report.rows.values()) and not (report.bad or report.too_long):
         report.refused = refusals(kept["train"], kept["validation"], processor, recipe)
@@ -235,14 +239,14 @@ def check_data(
     return report
 
 
-def pieces(row: TokenRow, processor: PromptProcessor) -> list[Piece]:
-    """A row's text with its control tokens, cut where the loss begins and ends; an image's soft tokens are one mark."""
+def pieces(example: TokenizedExample, processor: PromptProcessor) -> list[Piece]:
+    """Cut an example's text, control tokens included, at the edges of the loss; an image's soft tokens are one mark."""
     tokenizer = processor.tokenizer
-    cuts = sorted({0, len(row.token_ids), *(edge for span in row.spans() for edge in span)})
-    starts = {start for start, _ in row.spans()}
+    cuts = sorted({0, len(example.token_ids), *(edge for span in example.spans() for edge in span)})
+    starts = {start for start, _ in example.spans()}
     made = []
     for start, stop in pairwise(cuts):
-        ids = row.token_ids[start:stop]
+        ids = example.token_ids[start:stop]
         made.append(Piece(_shown(ids, tokenizer.image_token_id, processor), start in starts))
     return made
 
@@ -264,7 +268,3 @@ def _shown(ids: list[int], image: int, processor: PromptProcessor) -> str:
 
 def _decoded(ids: list[int], processor: PromptProcessor) -> str:
     return processor.tokenizer.decode(ids, skip_special_tokens=False) if ids else ""
-
-
-def _conversations(row: Conversation | Pair) -> list[Conversation]:
-    return [row.chosen, row.rejected] if isinstance(row, Pair) else [row]
