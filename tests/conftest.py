@@ -53,14 +53,17 @@ def postgres() -> Iterator[PostgresServer | None]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> str | None:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
     """What `Store` takes as its database: None for SQLite in its folder, or the URL of an empty one in PostgreSQL."""
     if request.param == "sqlite":
-        return None
+        yield None
+        return
     server: PostgresServer | None = request.getfixturevalue("postgres")
     if server is None:
         pytest.skip("no PostgreSQL here (Debian: postgresql; pip: psycopg)")
-    return server.fresh()
+    url = server.fresh()
+    yield url
+    server.drop(url)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at

@@ -41,6 +41,14 @@ class PostgresServer:
             open_database(self._url(self._template)).dispose()
         return self._url(self._create(f"TEMPLATE {self._template}"))
 
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever still uses it: each takes some megabytes."""
+        import psycopg
+
+        name = url.partition("?")[0].rpartition("/")[2]
+        with psycopg.connect(f"host={self._folder} user=aris dbname=postgres", autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
     def empty(self) -> str:
         """The URL of a new database without tables."""
         return self._url(self._create(""))
@@ -70,7 +78,8 @@ def running(folder: Path) -> Iterator[PostgresServer]:
     assert bin_folder is not None
     data = str(folder / "data")
     how = ["-U", "aris", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
-    subprocess.run([*user, bin_folder / "initdb", "-D", data, *how], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=folder)
+    make = [*user, bin_folder / "initdb", "-D", data, *how]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=folder)
     # A server that is killed with its machine is not what these tests are about.
     quick = ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=60"]
     start = [bin_folder / "postgres", "-D", data, "-h", "", "-k", folder, *quick]
@@ -103,7 +112,9 @@ def temporary_server() -> Iterator[PostgresServer | None]:
         yield None
         return
     # Not pytest's own folder, into which another user may not look; and a socket's path must be short.
-    folder = Path(tempfile.mkdtemp(prefix="aris-pg-", dir="/tmp"))
+    # In memory where that can be had: its files are many.
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > 1 << 30 else "/tmp"
+    folder = Path(tempfile.mkdtemp(prefix="aris-pg-", dir=place))
     try:
         with running(folder) as server:
             yield server

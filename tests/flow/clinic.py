@@ -70,7 +70,8 @@ class Clinic:
         with self.store.sessions.writing() as session:
             for login, role in (("ana", "reader"), ("bob", "reader"), ("vic", "viewer"), ("adm", "admin")):
                 if users.find(session, login) is None:
-                    users.add(session, login, PASSWORD, role=role, name=f"Müller^{login.title()}", organization="St. Élan",
+                    name = f"Müller^{login.title()}"
+                    users.add(session, login, PASSWORD, role=role, name=name, organization="St. Élan",
                               identifier=f"id-{login}", now=self.now)  # fmt: skip
 
     def later(self, **span: float) -> None:

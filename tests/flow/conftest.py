@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from clinic import Clinic
 
 from cheap_passwords import cheap_passwords
-from clinic import Clinic
 
 __all__ = ["cheap_passwords"]
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from clinic import PASSWORD, STUDY, Clinic, recorded
 
 from aris.errors import StoreError
 from aris.exchange.documents import read_report
@@ -16,7 +17,6 @@ from aris.flow.signing import StaleTextError
 from aris.store.reading import audit, critical, drafts, edits, readings, reports
 from aris.store.reading.users import AuthenticationError, PermissionDeniedError
 from aris.tasks import Sections
-from clinic import PASSWORD, STUDY, Clinic, recorded
 from dicom_objects import ROOT
 
 

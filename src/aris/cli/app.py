@@ -24,6 +24,8 @@ from aris.cli import (
     serve,
     tune,
 )
+from aris.cli.clinic import audit, flow, read, users, worklist
+from aris.cli.clinic import store as store_commands
 from aris.cli.outcome import Group, run
 from aris.cli.terminal import write
 
@@ -83,6 +85,12 @@ app.command()(bench.bench)
 app.add_typer(models.app, name="models")
 app.add_typer(tune.app, name="tune")
 app.add_typer(node.app, name="node")
+app.command()(worklist.worklist)
+app.add_typer(read.app, name="read")
+app.add_typer(flow.app, name="flow")
+app.add_typer(users.app, name="users")
+app.add_typer(audit.app, name="audit")
+app.add_typer(store_commands.app, name="store")
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def _collect(session: Session, house: House) -> tuple[set[str], bool]:
         mark = 0
     margin = _MARGIN if house.store.sessions.dialect == "postgresql" else 0
     touched = set()
-    for uid, first, newest, _ in readings.arrivals(session, max(mark - margin, 0), _RANGE + margin):
+    for uid, first, newest in readings.arrivals(session, max(mark - margin, 0), _RANGE + margin):
         first, newest = _utc(first), _utc(newest)
         known = readings.find(session, uid)
         images = len(readings.image_uids(session, uid))

@@ -13,8 +13,8 @@ from aris.errors import ImageError
 from aris.exchange.documents import model_identity
 from aris.store.private import make_folder
 from aris.tasks import Case, Draft, draft, read_cases
+from aris.tasks.calibration import Calibration
 from aris.tasks.results import Priority
-from aris.tasks.site_calibration import Calibration
 
 _ORDER: tuple[Priority, ...] = ("routine", "urgent", "critical")
 # Of more examinations in one study, the others are named and not drafted.

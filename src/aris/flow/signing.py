@@ -251,7 +251,7 @@ class Desk:
         self._house.trail.add(
             session, user.login, "addendum" if made.kind == "addendum" else "sign", reading.study_uid, now=moment,
             version=made.number, kind=made.kind, digest=made.digest, state=state, text=made.edit_number,
-            **({"seen": shown} if isinstance(shown, int) else {}),
+            seen=shown if isinstance(shown, int) else None,
         )  # fmt: skip
         return Signed(made.number, state, made.digest, destinations, tuple(warnings))
 

@@ -13,5 +13,5 @@ def reading_tables() -> list[str]:
     from aris.store.schema import Base
 
     ours = {lasting_tables.__name__, tables.__name__}
-    names = {mapper.local_table.name for mapper in Base.registry.mappers if mapper.class_.__module__ in ours}
+    names = {mapper.class_.__tablename__ for mapper in Base.registry.mappers if mapper.class_.__module__ in ours}
     return [table.name for table in Base.metadata.sorted_tables if table.name in names]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from aris.errors import StoreError
@@ -65,20 +65,20 @@ def put_arrival(
     return row
 
 
-def arrivals(session: Session, after_copy: int, limit: int = 5000) -> Sequence[Row[Any]]:
-    """Studies with copies of images that came after one: their UID, first and last arrival, and the last copy's number.
+def arrivals(session: Session, after_copy: int, limit: int = 5000) -> list[tuple[str, datetime, datetime]]:
+    """Studies with copies of images that came after one: their UID, their first and their last arrival.
 
     Objects without pixels, as reports, begin no reading.
     """
     query = (
-        select(StudyRow.uid, func.min(CopyRow.received_at), func.max(CopyRow.received_at), func.max(CopyRow.id))
+        select(StudyRow.uid, func.min(CopyRow.received_at), func.max(CopyRow.received_at))
         .join(CopyRow.instance)
         .join(InstanceRow.series)
         .join(SeriesRow.study)
         .where(CopyRow.id > after_copy, CopyRow.id <= after_copy + limit, InstanceRow.rows.is_not(None))
         .group_by(StudyRow.uid)
     )
-    return session.execute(query).all()
+    return [(uid, first, last) for uid, first, last in session.execute(query)]
 
 
 def image_uids(session: Session, study_uid: str) -> list[str]:
@@ -125,7 +125,9 @@ class ListQuery:
     offset: int = 0
 
 
-def listed(session: Session, query: ListQuery, now: datetime) -> tuple[list[Row[Any]], int]:
+def listed(
+    session: Session, query: ListQuery, now: datetime
+) -> tuple[list[tuple[ReadingRow, StudyRow, OrderRow | None]], int]:
     """Rows of (reading, study, order or None), and how many there are in all.
 
     By priority: the order's urgency first; then concern, where a study past its first-come limit counts as of the
@@ -136,7 +138,7 @@ def listed(session: Session, query: ListQuery, now: datetime) -> tuple[list[Row[
     """
     if query.sort not in _SORTS:
         raise StoreError(f"worklist: cannot be sorted by {query.sort!r:.40}; by {', '.join(_SORTS)}")
-    chosen: Select[Any] = (
+    chosen = (
         select(ReadingRow, StudyRow, OrderRow)
         .join(StudyRow, StudyRow.uid == ReadingRow.study_uid)
         .outerjoin(OrderRow, OrderRow.id == ReadingRow.order_pk)
@@ -145,7 +147,7 @@ def listed(session: Session, query: ListQuery, now: datetime) -> tuple[list[Row[
     total = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
     order = [each.desc() if query.reverse else each for each in _order(query.sort, now)]
     rows = session.execute(chosen.order_by(*order, ReadingRow.id).limit(query.limit).offset(query.offset)).all()
-    return list(rows), total
+    return [(reading, study, asked) for reading, study, asked in rows], total
 
 
 def _conditions(query: ListQuery) -> list[ColumnElement[bool]]:

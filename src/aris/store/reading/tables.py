@@ -49,7 +49,7 @@ class ReadingRow(Base):
 
     `state`: arrived, settled, drafted, opened, preliminary, final, amended or addendum. `images_digest` is of the
     images that it last settled with. `text_number` is the newest edit's; 0 where there is no text. `due_at`: from then
-    on no concern of other studies goes before it. `notice` is what a reader must be told, as images after the signature.
+    on no concern of other studies goes before it. `notice`: what a reader must be told, as images after the signature.
     """
 
     __tablename__ = "readings"

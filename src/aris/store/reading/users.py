@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -129,6 +130,7 @@ def change(
     row = find(session, login, lock=True)
     if row is None:
         raise StoreError(f"user: nobody is {login}; see `aris users list`")
+    was_admin = row.role == "admin" and row.active
     if role is not None:
         _require_role(role)
         row.role = role
@@ -139,7 +141,7 @@ def change(
     row.changed_at = now
     session.flush()
     admins = select(UserRow.id).where(UserRow.role == "admin", UserRow.active.is_(True)).limit(1)
-    if session.scalar(admins) is None and (role is not None or active is False):
+    if was_admin and session.scalar(admins) is None:
         raise StoreError("user: this is the last admin; make another one first")
     return User.of(row)
 
@@ -154,11 +156,10 @@ def authenticate(sessions: Sessions, login: str, password: str, now: datetime) -
     hasher = _hasher()
     with sessions.reading() as session:
         seen = find(session, login)
-    try:
+    right = False
+    with suppress(VerificationError, InvalidHashError):
         # Of a password that is too long nothing is computed.
         right = hasher.verify(seen.password if seen is not None else _nobody(), password[: LONGEST + 1])
-    except (VerificationError, InvalidHashError):
-        right = False
     if seen is None or not seen.active or (seen.locked_until is not None and seen.locked_until > now):
         return None
     if right and not seen.failures and not hasher.check_needs_rehash(seen.password):
