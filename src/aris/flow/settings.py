@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -153,11 +153,27 @@ def read_settings(path: Path, *, needed: bool = False) -> SiteSettings:
     except (yaml.YAMLError, UnicodeDecodeError):
         raise SettingsError(f"{path}: not YAML") from None
     try:
-        return SiteSettings.model_validate({} if values is None else values)
+        return _anchored(SiteSettings.model_validate({} if values is None else values), path.absolute().parent)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise SettingsError(f"{path}: {where or 'settings'}: {first['msg']}; see docs/reading.md") from None
+
+
+Part = TypeVar("Part", bound=BaseModel)
+
+
+def _anchored(part: Part, base: Path) -> Part:
+    """The settings with their paths made absolute: a relative one begins where the settings' file is."""
+
+    def anchor(value: Any) -> Any:
+        if isinstance(value, Path):
+            return base / value.expanduser()
+        if isinstance(value, tuple):
+            return tuple(anchor(each) for each in value)
+        return _anchored(value, base) if isinstance(value, BaseModel) else value
+
+    return part.model_copy(update={name: anchor(getattr(part, name)) for name in type(part).model_fields})
 
 
 def _peer(value: str) -> str:
