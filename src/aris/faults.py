@@ -28,6 +28,6 @@ def described(error: BaseException, *, frames: int = _FRAMES) -> str:
 
 
 def places(error: BaseException) -> list[str]:
-    """Where in our own code an exception passed, innermost first: "function (file.py:line)"."""
+    """List the places in our own code that an exception passed, innermost first: "function (file.py:line)"."""
     ours = [each for each in traceback.extract_tb(error.__traceback__) if _HERE in Path(each.filename).parents]
     return [f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})" for frame in reversed(ours)]

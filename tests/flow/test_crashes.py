@@ -1,5 +1,5 @@
-"""kill -9 at random moments of a scripted flow: nothing acknowledged is lost, nothing signed changes, nothing is drafted
-or held twice. The script goes on where the killed one stopped, as a worker and a reader do after a power cut."""
+"""kill -9 at random moments of a scripted flow: nothing acknowledged is lost, nothing signed changes, nothing is made
+twice. The script goes on where the killed one stopped, as a worker and a reader do after a power cut."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clinic import Clinic
 from sqlalchemy import func
 from sqlalchemy import select as choose
 
@@ -27,7 +28,6 @@ from aris.store.checking import problems
 from aris.store.reading import edits, readings, reports
 from aris.store.reading.lasting_tables import DeliveryRow, ReportRow
 from aris.store.reading.tables import DraftRow, EditRow, JobRow
-from clinic import Clinic
 from dicom_objects import ROOT, as_bytes, image
 
 STUDIES = 5

@@ -9,7 +9,7 @@ import pytest
 from clinic import PASSWORD, STUDY, Clinic, recorded
 
 from aris.errors import StoreError
-from aris.exchange.documents import read_report
+from aris.exchange.documents.formats import read_report
 from aris.exchange.files import read_header
 from aris.flow.arrival import LATE_IMAGES, collect, settle
 from aris.flow.delivery import deliver_next

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aris.imaging.patients import Patient
+from aris.imaging.dicom.patients import Patient
 from aris.store.reading import (
     audit,
     critical,

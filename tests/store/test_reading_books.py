@@ -13,7 +13,7 @@ from filled import NOW, PASSWORD, SIGNED, STUDY, fill
 from sqlalchemy import create_engine, delete, func, select, text, update
 
 from aris.errors import StoreError
-from aris.imaging.patients import Patient
+from aris.imaging.dicom.patients import Patient
 from aris.store.checking import problems
 from aris.store.database import downgrade, open_database, upgrade
 from aris.store.reading import (

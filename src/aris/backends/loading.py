@@ -14,9 +14,9 @@ from aris.backends.memory import give_back_freed, memory_errors
 from aris.backends.native import NativeBackend
 from aris.checkpoints.checkpoint import load_model, open_checkpoint, require_gguf
 from aris.checkpoints.entries import TokenizerSource
-from aris.checkpoints.peft import adapter_digest, load_adapter, read_adapters
+from aris.checkpoints.peft.adapters import adapter_digest, load_adapter, read_adapters
 from aris.engine import EngineLimits
-from aris.engine.speculation import DraftModel
+from aris.engine.draft_model import DraftModel
 from aris.errors import CheckpointError, ModelError
 from aris.kernels.cpu.library import library as cpu_kernels
 from aris.model import MedGemmaConfig, require_supported_dtype
@@ -233,6 +233,6 @@ def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype
 
 
 def _cpu_computes_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 (AVX512-BF16 or AMX); without either, float32 is faster."""
+    """Return whether the CPU multiplies bfloat16 (AVX512-BF16 or AMX); without either, float32 is faster."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, so they may move
     return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in checks)

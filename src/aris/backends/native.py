@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from aris.backends.constraints import GrammarCompiler
+from aris.backends.constraints.masks import GrammarCompiler
 from aris.backends.memory import memory_errors
 from aris.backends.protocol import GenerationOptions, Relevance, Reply, TokenLogprob
 from aris.backends.streaming import NativeStream
@@ -182,12 +182,21 @@ class NativeBackend:
         with memory_errors(self.model.device):
             sequences = self.engine.submit_all(requests)
         return [
-            NativeStream(self, prompt, sequence, options, thoughts=thoughts, started=started, raw=raw)
+            NativeStream(
+                prompt,
+                sequence,
+                options,
+                tokenizer=self.tokenizer,
+                device=self.model.device,
+                thoughts=thoughts,
+                started=started,
+                raw=raw,
+            )
             for sequence in sequences
         ]
 
     def _params(self, options: GenerationOptions) -> SamplingParams:
-        """How the engine generates a reply, but for its seed."""
+        """Translate options to the engine's sampling parameters, but for the seed."""
         own = () if options.ignore_eos else self.model.config.eos_token_ids
         words = [ids for word in options.bad_words for ids in self._bad_word(word)]
         return SamplingParams(
@@ -222,7 +231,7 @@ class NativeBackend:
     def prompt_logprobs(
         self, prompt: Prompt, top: int = 0, start: int = 1, *, submitted: Callable[[Sequenced], None] = lambda _: None
     ) -> list[PromptToken]:
-        """What the model gives each token of a prompt after those before it.
+        """Compute the log-probability of each token of a prompt, given those before it.
 
         Args:
             prompt: as it stands.
@@ -302,7 +311,7 @@ class NativeBackend:
     def relevance(
         self, messages: Sequence[Message], wanted: str, *, before: str = "", against: str | None = None
     ) -> Relevance:
-        """Where the images of a conversation speak for a text (see `protocol.WhiteBox.relevance`).
+        """Map the relevance of a conversation's images to a text (see `protocol.WhiteBox.relevance`).
 
         The network is differentiated in float32 whatever its weights are stored in. It takes about as long as reading
         the prompt three times, and nothing of the engine's memory.

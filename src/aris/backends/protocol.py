@@ -1,4 +1,4 @@
-"""What a task may ask of whatever runs its prompts: text as it is made, and log-probabilities of given answers.
+"""The protocol of backends: text as it is generated, and log-probabilities of given answers.
 
 Tasks know this protocol and no engine. `native.NativeBackend` implements it on this machine.
 """
@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from aris.backends.constraints import Grammar
+from aris.backends.constraints.masks import Grammar
 from aris.checkpoints.registry import ModelSpec
 from aris.errors import ModelError
 from aris.prompting import Frame, Message, Segment
@@ -22,7 +22,7 @@ FinishReason = Literal["stop", "length", "aborted"]
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How to generate a reply.
+    """Options of a generation.
 
     Attributes:
         max_tokens: of the reply at most, thoughts included; at least 1.
@@ -81,7 +81,7 @@ class GenerationOptions:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a reply took. All are counts of tokens but `images`, which counts crops too."""
+    """Usage of a reply, in tokens; `images` counts images, crops included."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -90,7 +90,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Timings:
-    """How long a reply took, in seconds on a monotonic clock.
+    """Timings of a reply, in seconds on a monotonic clock.
 
     Attributes:
         image_s: encoding its images; 0 if what was made of them for an earlier prompt was at hand.
@@ -118,7 +118,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True, eq=False)
 class Relevance:
-    """Where on its images a model's score came from (see `model.relevance`).
+    """Relevance of positions on images to a model's score (see `model.relevance`).
 
     Attributes:
         grids: for each view (image or crop) float32 (g, g), one value a patch; positive speaks for what was scored,
@@ -195,13 +195,13 @@ class Backend(Protocol):
 
     @property
     def changes(self) -> str:
-        """What was done to the weights of that name, as "int4" or "adapter 0123456789ab"; "" for nothing. Scores of
+        """Name the changes to the weights of that name, as "int4" or "adapter 0123456789ab"; "" for none. Scores of
         one are not those of another, so what is calibrated on them holds for it alone."""
         ...
 
     @property
     def reads_images(self) -> bool:
-        """Whether the model has a vision tower."""
+        """Return whether the model has a vision tower."""
         ...
 
     def stream(
@@ -252,7 +252,7 @@ class Backend(Protocol):
 
 @runtime_checkable
 class WhiteBox(Protocol):
-    """What a backend gives besides whose network runs in this process. An endpoint is none."""
+    """Backend whose network runs in this process, and can be looked into. An endpoint is none."""
 
     def token_logprobs(self, messages: Sequence[Message], answer: str) -> tuple[TokenLogprob, ...]:
         """The natural log-probability of each token of a given answer, as if the model had written it.
@@ -265,7 +265,7 @@ class WhiteBox(Protocol):
     def relevance(
         self, messages: Sequence[Message], wanted: str, *, before: str = "", against: str | None = None
     ) -> Relevance:
-        """Where the images of a conversation speak for a text.
+        """Map the relevance of a conversation's images to a text.
 
         Args:
             messages: the conversation; it ends with a user's turn.

@@ -58,7 +58,7 @@ class CacheEntry:
 
 
 def folder() -> Path | None:
-    """Where entries lie; None if the cache is switched off."""
+    """Return the folder of entries; None if the cache is switched off."""
     named = os.environ.get("ARIS_CACHE", "").strip()
     if named.lower() in ("off", "0", "no", "none") or limit_bytes() == 0:
         return None
@@ -178,7 +178,7 @@ class Kept:
 
 
 def entries() -> list[Kept]:
-    """What is in the cache, last used first."""
+    """List the cache's entries, last used first."""
     place = folder()
     found = []
     for path in sorted(place.glob("*.aris")) if place is not None else []:
@@ -216,7 +216,7 @@ def _stamp(path: Path) -> Path:
 
 
 def _own(state: os.stat_result) -> bool:
-    """Whether nobody else can have put it there."""
+    """Return whether nobody else can have put it there."""
     if not hasattr(os, "getuid"):  # Windows: the profile's own rights hold
         return True
     return state.st_uid == os.getuid() and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
@@ -227,7 +227,7 @@ def _state(state: os.stat_result) -> str:
 
 
 def _whole(path: Path, mapped: mmap.mmap, state: os.stat_result) -> bool:
-    """Whether an entry is as it was written: by what was noted of the file, else by its digest."""
+    """Return whether an entry is as it was written: by what was noted of the file, else by its digest."""
     digest, _, noted = _read_text(_stamp(path)).partition(" ")
     if not digest:  # nothing to compare with
         return False

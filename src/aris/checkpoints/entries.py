@@ -1,4 +1,4 @@
-"""What every checkpoint format gives: named tensors that are read one at a time, and where the tokenizer is."""
+"""Entries of a checkpoint of any format: named tensors, read one at a time, and the tokenizer's source."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class TokenizerSource:
-    """Where the tokenizer comes from: a `tokenizer.json`, or a GGUF vocabulary (tokens, scores, types).
+    """Source of the tokenizer: a `tokenizer.json`, or a GGUF vocabulary (tokens, scores, types).
 
     `chat_template` is the one in a GGUF file's metadata, "" without; a folder has it in files of its own.
     """

@@ -7,26 +7,12 @@ from typing import Annotated
 import typer
 
 from aris import __version__
-from aris.cli import (
-    ask,
-    bench,
-    calibrate,
-    chat,
-    classify,
-    compare,
-    deidentify,
-    draft,
-    export,
-    findings,
-    locate,
-    models,
-    node,
-    serve,
-    tune,
-)
-from aris.cli.clinic import audit, flow, read, users, worklist
-from aris.cli.clinic import store as store_commands
+from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, locate
+from aris.cli.exchange import deidentify, export, node
+from aris.cli.models import bench, models, serve, tune
 from aris.cli.outcome import Group, run
+from aris.cli.reading import audit, flow, read, users, worklist
+from aris.cli.reading import store as store_commands
 from aris.cli.terminal import write
 
 app = typer.Typer(

@@ -1,4 +1,4 @@
-"""How a command ends: done 0, failed 1, misused 2, interrupted 130; never with a traceback, unless `--debug` asks."""
+"""The end of a command: done 0, failed 1, misused 2, interrupted 130; a traceback only with `--debug`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Group(TyperGroup):
 
 
 def servers_are_off() -> bool:
-    """Whether the command was told to use no resident server."""
+    """Return whether the command was told to use no resident server."""
     return _State.no_server
 
 
@@ -109,7 +109,7 @@ def _trace() -> None:
 
 @contextmanager
 def interruptible(what: str, *, text: bool) -> Iterator[None]:
-    """Where Ctrl-C comes inside the block: end the line on stdout if it holds `text`, say `what`, exit with 130."""
+    """End on Ctrl-C inside the block: end the line on stdout if it holds `text`, print `what`, exit with 130."""
     try:
         yield
     except KeyboardInterrupt:

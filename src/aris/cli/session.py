@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from aris.cli.options import DefaultName
+from aris.cli.options.shared import DefaultName
 from aris.cli.outcome import servers_are_off
 from aris.cli.terminal import note, working
 from aris.errors import ModelError
 
 if TYPE_CHECKING:
-    from aris.backends import Backend, GenerationOptions
-    from aris.backends.resident import Wanted
-    from aris.tasks.calibration import Calibration
+    from aris.backends import Backend
+    from aris.backends.resident.address import Wanted
+    from aris.checkpoints.registry import ModelSpec
+    from aris.tasks.calibration.answers import Calibration
 
 _KEY = "ARIS_BACKEND_API_KEY"
 
@@ -56,8 +57,15 @@ class Session:
         self._remote_model = None if isinstance(model, DefaultName) else str(model)
 
     @property
+    def spec(self) -> ModelSpec | None:
+        """Return what is known of the model by its name, without loading it; None if nothing is."""
+        from aris.checkpoints.registry import find
+
+        return find(self.name)
+
+    @property
     def remote(self) -> bool:
-        """Whether the model runs at an endpoint."""
+        """Return whether the model runs at an endpoint."""
         return self._url is not None
 
     @property
@@ -69,7 +77,7 @@ class Session:
         """
         if self._backend is None and self._url is not None:
             with working(f"asking {self._url}"):
-                from aris.backends.remote import RemoteBackend
+                from aris.backends.remote.backend import RemoteBackend
 
                 self._backend = RemoteBackend(self._url, self._remote_model, os.environ.get(_KEY))
         elif self._backend is None:
@@ -80,7 +88,7 @@ class Session:
     @property
     def wanted(self) -> Wanted:
         """The model with its settings, as a resident server compares them."""
-        from aris.backends.resident import Wanted
+        from aris.backends.resident.address import Wanted
 
         return Wanted(str(self.name), self._dtype, self._device, self._adapter, self._quantize, self._mmproj)
 
@@ -98,26 +106,26 @@ class Session:
 
     def _served(self) -> Backend | None:
         """The same model in a server that runs already: `ARIS_SERVER`, or the user's own resident one; None if none."""
-        from aris.backends import resident
+        from aris.backends.resident import address
 
-        named = os.environ.get(resident.ENVIRONMENT, "")
-        if self._here or self._adapters or servers_are_off() or resident.is_off(named):
+        named = os.environ.get(address.ENVIRONMENT, "")
+        if self._here or self._adapters or servers_are_off() or address.is_off(named):
             return None
-        if not resident.is_url(named):
-            from aris.backends.served import find_server
+        if not address.is_url(named):
+            from aris.backends.resident.backend import find_server
 
             return find_server(self.wanted, self._load)
         own = any((self._adapter, self._quantize, self._mmproj))
         plain = not own and (self._dtype, self._device) == ("auto", "auto")
         if not plain or self._gradients:
             return None
-        from aris.backends.remote import RemoteBackend
+        from aris.backends.remote.backend import RemoteBackend
 
         try:
             return RemoteBackend(named.strip(), str(self.name), os.environ.get(_KEY), retries=0)
         except ModelError as error:
             if "cannot be reached" not in str(error):  # a wrong key or model is the user's to know
-                note(f"{resident.ENVIRONMENT}: {error}; the model is loaded here")
+                note(f"{address.ENVIRONMENT}: {error}; the model is loaded here")
             return None
 
     def calibration(self, path: Path | None) -> Calibration | None:
@@ -130,31 +138,14 @@ class Session:
             return None
         if self._calibration is None:
             from aris.tasks import load_calibration
-            from aris.tasks.prompts import FINDING_QUESTION
+            from aris.tasks.text.prompts import FINDING_QUESTION
 
             self._calibration = load_calibration(path, self.backend.name, FINDING_QUESTION, self.backend.changes)
         return self._calibration
 
     @property
     def caution(self) -> str:
-        """What must stand under everything that this model writes."""
+        """Return the caution that must stand under everything that this model writes."""
         from aris.tasks.scope import caution
 
         return caution(self.backend)
-
-
-def generation_options(
-    *, temperature: float, top_k: int, top_p: float, min_p: float, seed: int | None, max_tokens: int | None = None,
-    thinking: bool = False,
-) -> GenerationOptions:  # fmt: skip
-    """The options of the command line as the backend takes them."""
-    from aris.backends import GenerationOptions
-
-    options = GenerationOptions(
-        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, thinking=thinking
-    )
-    if max_tokens is None:
-        return options
-    from dataclasses import replace
-
-    return replace(options, max_tokens=max_tokens)

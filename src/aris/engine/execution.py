@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from aris.engine.block_manager import Copy
-from aris.engine.runner import PrefillChunk, Rows, Runner
+from aris.engine.cache.images import TOWER_BATCH, VisionCache
+from aris.engine.runners.protocol import PrefillChunk, Rows, Runner
 from aris.engine.sampling import Chosen, choose
 from aris.engine.scheduler import Plan
 from aris.engine.sequence import Sequence
-from aris.engine.vision import TOWER_BATCH, VisionCache
 from aris.errors import ConstraintError
 
 # Rows of scores over the whole vocabulary at once: 128 of 262k in float32 are 134 MB.
@@ -59,7 +59,7 @@ class Bound:
 
 @dataclass
 class Outcome:
-    """What came of a step: tokens of each sequence that got any, scores, last hidden states for forks, and failures
+    """Outcome of a step: tokens of each sequence that got any, scores, last hidden states for forks, and failures
     that concern one sequence alone."""
 
     chosen: dict[Sequence, list[Chosen]] = field(default_factory=dict)
@@ -198,14 +198,14 @@ class _Clock:
             self._events[0].record()
 
     def stop(self) -> _Clock:
-        """Where the work ends."""
+        """Mark the end of the work."""
         self._times[1] = time.perf_counter()
         if self._events:
             self._events[1].record()
         return self
 
     def seconds(self) -> float:
-        """How long it took."""
+        """Return the seconds taken."""
         if not self._events:
             return self._times[1] - self._times[0]
         self._events[1].synchronize()
@@ -213,7 +213,7 @@ class _Clock:
 
 
 def _wanted(sequence: Sequence, hidden: Tensor, start: int, stop: int) -> list[tuple[Sequence, int, Tensor]]:
-    """Those of the positions [start, stop) whose scores were asked for, with their hidden states."""
+    """Select the positions of [start, stop) whose scores were asked for, with their hidden states."""
     positions = sequence.request.wanted
     if not positions:
         return []
@@ -320,7 +320,7 @@ def _adjustment(sequence: Sequence, outcome: Outcome) -> Callable[[Tensor], Tens
 
 
 def _allowed(sequence: Sequence, outcome: Outcome) -> Tensor | None:
-    """What a sequence's mask allows; a mask that fails is its sequence's failure alone."""
+    """Return the tokens that a sequence's mask allows; a mask that fails is its sequence's failure alone."""
     mask = sequence.request.mask
     try:
         return None if mask is None else mask.allowed()
@@ -345,7 +345,7 @@ def _accept(sequence: Sequence, token: int, outcome: Outcome) -> bool:
 
 
 def _ends(sequence: Sequence, token: int, made: int) -> bool:
-    """Whether the `made`-th token of this step is the last one of a sequence."""
+    """Return whether the `made`-th token of this step is the last one of a sequence."""
     mask = sequence.request.mask
     return (
         token in sequence.params.stop_token_ids

@@ -1,4 +1,4 @@
-"""What an engine may take, and how it says that it is full."""
+"""Limits of an engine, and the errors that say that it is full."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _FEW_WORDS = 256
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How to generate.
+    """Sampling parameters of a request.
 
     Attributes:
         max_tokens: tokens to generate at most, the stop token included; at least 1.
@@ -88,22 +88,22 @@ class SamplingParams:
 
     @property
     def greedy(self) -> bool:
-        """Whether the likeliest token is always chosen."""
+        """Return whether the likeliest token is always chosen."""
         return self.temperature < _LEAST_TEMPERATURE
 
     @property
     def wants_logprobs(self) -> bool:
-        """Whether log-probabilities are to be reported."""
+        """Return whether log-probabilities are to be reported."""
         return self.logprobs or self.top_logprobs > 0
 
     @property
     def penalizes(self) -> bool:
-        """Whether what stands in the text changes how likely it is to come again."""
+        """Return whether what stands in the text changes how likely it is to come again."""
         return self.repetition_penalty != 1.0 or self.presence_penalty != 0.0 or self.frequency_penalty != 0.0
 
     @property
     def adjusts(self) -> bool:
-        """Whether the scores are changed before a token is chosen (see `adjusting`)."""
+        """Return whether the scores are changed before a token is chosen (see `adjusting`)."""
         return self.penalizes or self.min_tokens > 0 or bool(self.logit_bias) or bool(self.bad_words)
 
     def _bias_is_good(self) -> bool:

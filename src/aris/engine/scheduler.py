@@ -1,4 +1,4 @@
-"""What one step of the engine computes: a token of every answer, and some of the prompts that are being read.
+"""Scheduling of a step: a token of every answer, and chunks of the prompts that are being prefilled.
 
 First come, first served. An answer that runs is never stalled by prompts for longer than `prefill_tokens` take; the
 oldest prompt that is being read gets a chunk of every step, however many come behind it. If blocks run out, the
@@ -14,7 +14,7 @@ from itertools import islice
 from typing import NamedTuple, Protocol
 
 from aris.engine.block_manager import BlockManager, Copy
-from aris.engine.kv_pool import BLOCK
+from aris.engine.cache.kv_pool import BLOCK
 from aris.engine.limits import EngineBusy, EngineLimits
 from aris.engine.sequence import Sequence, State
 from aris.engine.speculation import Gate
@@ -28,7 +28,7 @@ class Proposer(Protocol):
         ...
 
     def observe(self, sequence: Sequence, proposed: int, accepted: int) -> None:
-        """How many of the tokens proposed last were right."""
+        """Take the number of accepted draft tokens of the last proposal."""
         ...
 
 
@@ -55,7 +55,7 @@ class RowGroup(NamedTuple):
 
     @property
     def reaches_end(self) -> bool:
-        """Whether the last row gives the next token."""
+        """Return whether the last row gives the next token."""
         return self.start + self.count == len(self.sequence.tokens)
 
 

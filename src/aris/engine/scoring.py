@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence as Listed
 from dataclasses import dataclass, field, replace
 
+from aris.engine.cache.images import ImageInput
 from aris.engine.sequence import Request, Sequence
-from aris.engine.vision import ImageInput
 from aris.errors import ModelError
 
 # (tokens of the question, tokens of each choice)
@@ -39,7 +39,7 @@ def plan_scores(
     questions: Listed[Question],
     adapter: str | None = None,
 ) -> ScorePlan:
-    """What to ask for. What follows the prefix is computed as rows, so that all of it fits one batch.
+    """Plan the scores to ask for. Tokens after the prefix are computed as rows, so that all of them fit one batch.
 
     Raises:
         ModelError: a question has no choices, or a choice no tokens.

@@ -16,17 +16,17 @@ from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
-from aris.engine.adjusting import Adjuster
-from aris.engine.kv_pool import BLOCK
+from aris.engine.cache.images import ImageInput
+from aris.engine.cache.kv_pool import BLOCK
+from aris.engine.logits import Adjuster
 from aris.engine.sampling import Draws, SamplingParams
-from aris.engine.vision import ImageInput
 
 
 class TokenMask(Protocol):
     """Says which tokens may come next, for one sequence. The engine asks before each token and tells what it chose."""
 
     def allowed(self) -> Tensor | None:
-        """What may come next: (vocab_size,) bool, or int32 words of 32 tokens each, lowest bit first; None is all."""
+        """Return the allowed next tokens: (vocab_size,) bool or int32 words of 32, lowest bit first; None is all."""
         ...
 
     def accept(self, token: int) -> None:
@@ -35,12 +35,12 @@ class TokenMask(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether the sequence must end here."""
+        """Return whether the sequence must end here."""
         ...
 
 
 class Step(NamedTuple):
-    """One generated token. `finish_reason` is set on the last one: "stop" (a stop token) or "length".
+    """Step of a sequence: a generated token. `finish_reason` is set on the last one: "stop" (a stop token) or "length".
 
     `logprob` is None unless `SamplingParams.logprobs` or `top_logprobs` asked for it.
     """
@@ -53,7 +53,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """What the engine is asked for.
+    """Request to the engine.
 
     Attributes:
         token_ids: the prompt.
@@ -85,7 +85,7 @@ class Request:
 
 
 class State(Enum):
-    """Where a sequence is."""
+    """State of a sequence."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -173,7 +173,7 @@ class Sequence:
 
     @property
     def finished(self) -> bool:
-        """Whether it has ended, also by an error or by `cancel`."""
+        """Return whether it has ended, also by an error or by `cancel`."""
         return self.state is State.FINISHED
 
     def __iter__(self) -> Sequence:
@@ -200,7 +200,7 @@ class Sequence:
 
     @property
     def has_steps(self) -> bool:
-        """Whether a step, or the end, is at hand."""
+        """Return whether a step, or the end, is at hand."""
         return not self._steps.empty()
 
     def put(self, step: Step | None) -> None:
@@ -225,7 +225,7 @@ class Sequence:
             extend_keys(self.keys, self.content, len(self.content))
 
     def match_limit(self) -> int:
-        """How many tokens may be taken over from others: not those whose results are needed."""
+        """Return the number of tokens that may be reused from others: not those whose results are needed."""
         if self.request.wanted and len(self.scores) < len(self.request.wanted):
             return min(position for position in self.request.wanted if position not in self.scores)
         if self.parent_hidden is not None or not self.request.generate:
@@ -240,7 +240,7 @@ class Sequence:
         return length
 
     def cut(self, start: int, chunk: int) -> int:
-        """Where the chunk of the prompt that begins at `start` ends.
+        """Return the end of the prompt's chunk that begins at `start`.
 
         At multiples of `chunk` and at kept lengths, but never inside an image: it depends on the sequence alone.
         """
@@ -252,7 +252,7 @@ class Sequence:
         return stop
 
     def images_in(self, start: int, stop: int) -> tuple[int, int]:
-        """Which images [first, last) lie in [start, stop) of the prompt, which cuts none."""
+        """Return the range [first, last) of images in [start, stop) of the prompt, which cuts none."""
         inside = [span for span in self.spans if start <= span.start < stop]
         if not inside:
             return 0, 0
@@ -293,7 +293,7 @@ def extend_keys(keys: list[bytes], content: Listed[int | bytes], length: int) ->
 
 
 class Holder(Protocol):
-    """Whatever holds computed tokens in the pool: a running sequence, or what was kept of one."""
+    """Holder of computed tokens in the pool: a running sequence, or a snapshot of one."""
 
     adapter: str | None
     content: list[int | bytes]

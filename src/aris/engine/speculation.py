@@ -16,11 +16,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from aris.engine.sampling import SamplingParams
-from aris.engine.sequence import Request, Sequence
+from aris.engine.sequence import Sequence
 
 if TYPE_CHECKING:
-    from aris.engine.engine import Engine
+    pass
 
 MOST_DRAFTS = 32
 _PROBE = 8
@@ -33,7 +32,7 @@ _LEAST_COST = 0.02
 
 @dataclass
 class _Index:
-    """Where each n-gram of a sequence's tokens ends, up to `upto` tokens."""
+    """Index of the positions at which each n-gram of a sequence's tokens ends, up to `upto` tokens."""
 
     ends: defaultdict[tuple[int, ...], deque[int]]
     upto: int = 0
@@ -70,20 +69,20 @@ class PromptLookup:
         if not places:
             return []
         source = max(places, key=lambda end: (_agreement(tokens, end), end))
-        return _usable(_going_on(tokens, source, room), sequence, self._vocab_size)
+        return usable(_going_on(tokens, source, room), sequence, self._vocab_size)
 
     def observe(self, sequence: Sequence, proposed: int, accepted: int) -> None:
         """See `scheduler.Proposer`; the gate keeps the score."""
 
 
 def _agreement(tokens: Listed[int], end: int, most: int = 32) -> int:
-    """How many tokens before `end` are as those at the end of all."""
+    """Count the tokens before `end` that equal those at the end of all."""
     most = min(end, most)
     return next((back for back in range(most) if tokens[end - 1 - back] != tokens[-1 - back]), most)
 
 
 def _going_on(tokens: Listed[int], source: int, room: int) -> list[int]:
-    """What stands from `source` on; where that runs into the end, what it is guessed to go on with."""
+    """Return the tokens from `source` on; at the end of all, as far as the repetition goes on."""
     period = len(tokens) - source
     out = list(tokens[source : source + room])
     while len(out) < room:
@@ -91,7 +90,7 @@ def _going_on(tokens: Listed[int], source: int, room: int) -> list[int]:
     return out
 
 
-def _usable(drafts: list[int], sequence: Sequence, vocab_size: int) -> list[int]:
+def usable(drafts: list[int], sequence: Sequence, vocab_size: int) -> list[int]:
     """Guesses up to the first that can't be chosen, or that ends the answer."""
     params = sequence.params
     for at, token in enumerate(drafts):
@@ -102,46 +101,8 @@ def _usable(drafts: list[int], sequence: Sequence, vocab_size: int) -> list[int]
     return drafts
 
 
-class DraftModel:
-    """Guesses by a small model of the same vocabulary, which writes on greedily from the text (images left out).
-
-    Its engine keeps the sequences that it has read, and only reads what is new of each. It runs while the large
-    model's engine plans its step, so it holds up those who submit.
-
-    Args:
-        engine: of the small model, used by nothing else.
-        vocab_size: of the large model.
-        image_tokens: ids that stand for images or their frames in prompts; left out.
-        count: tokens to guess at once.
-    """
-
-    def __init__(self, engine: Engine, vocab_size: int, *, image_tokens: Listed[int] = (), count: int = 8) -> None:
-        self._engine = engine
-        self._vocab_size = vocab_size
-        self._left_out = frozenset(image_tokens)
-        self._count = count
-
-    def propose(self, sequence: Sequence, room: int) -> list[int]:
-        """See `scheduler.Proposer`."""
-        small = self._engine.model.config.text.vocab_size
-        tokens = [token for token in sequence.tokens if token not in self._left_out]
-        count = min(room, self._count, self._engine.max_tokens - len(tokens))
-        if count < 1 or not tokens or any(token >= small for token in tokens):
-            return []
-        params = SamplingParams(
-            max_tokens=count,
-            stop_token_ids=sequence.params.stop_token_ids,
-            banned_token_ids=sequence.params.banned_token_ids,
-        )
-        written = [step.token_id for step in self._engine.submit(Request(tokens, params=params))]
-        return _usable(written, sequence, self._vocab_size)
-
-    def observe(self, sequence: Sequence, proposed: int, accepted: int) -> None:
-        """See `scheduler.Proposer`; the gate keeps the score."""
-
-
 class StepTimes:
-    """How long steps of so many rows take, from those that were seen, at the pace that the machine had in each.
+    """Times of steps by their number of rows, from those measured, at the machine's pace in each.
 
     A machine that does other work meanwhile is slower for a while. Plain steps tell its pace, by which all are divided:
     so steps are compared with those around them.
@@ -162,11 +123,11 @@ class StepTimes:
         self._medians[rows] = median(seen) if len(seen) >= 3 else max(seen)  # few may have come at a lucky moment
 
     def known(self, rows: int) -> bool:
-        """Whether steps of so many rows were seen often enough to judge others by them."""
+        """Return whether steps of so many rows were seen often enough to judge others by them."""
         return len(self._seen.get(rows, ())) >= 3
 
     def relative(self, rows: int, more: int) -> float:
-        """How many times longer a step takes with `more` rows than with `rows`, which are known; 2 % a row at least.
+        """Return the time of a step with `more` rows relative to one with `rows`, which are known; at least 2 % a row.
 
         Straight lines between what was seen; beyond it, and before anything was, each row is taken to cost as much as
         on average over what was seen, or a tenth of a step.
@@ -234,11 +195,11 @@ class Gate:
 
     @property
     def open(self) -> bool:
-        """Whether anything could be let through."""
+        """Return whether anything could be let through."""
         return self.times.known(self._rows) and self.balance > 0.0
 
     def admit(self, sequence: Sequence, drafts: int) -> int:
-        """How many of a sequence's guesses, best first, the step that is being planned shall take."""
+        """Return the number of a sequence's draft tokens, best first, that the planned step shall verify."""
         if not self.open or not drafts:
             return 0
         score = self._scores.get(sequence, _Score())
@@ -263,7 +224,7 @@ class Gate:
         return taken
 
     def observe(self, sequence: Sequence, proposed: int, accepted: int) -> None:
-        """How many of a sequence's guesses were right."""
+        """Take the number of a sequence's accepted draft tokens."""
         self._scores.setdefault(sequence, _Score()).add(proposed, accepted, 0.8)
         self._all.add(proposed, accepted, 0.98)
         self._accepted += accepted

@@ -13,8 +13,8 @@ from typing import Literal
 from sqlalchemy.orm import Session
 
 from aris.errors import ArisError
-from aris.exchange.documents import Format, document
-from aris.exchange.report import Report, checked
+from aris.exchange.documents.formats import Format, document
+from aris.exchange.documents.report import Report, checked
 from aris.flow.destinations import Parcel, deliver
 from aris.flow.house import House
 from aris.flow.settings import Destination, FhirDestination, Hl7Destination

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aris.errors import ExchangeError
-from aris.exchange.peers import Peer, send
-from aris.exchange.report import Report
+from aris.exchange.documents.report import Report
+from aris.exchange.node.peers import Peer, send
+from aris.exchange.node.tls import client_context
 from aris.exchange.sending.fhir_server import put_bundle
 from aris.exchange.sending.stow import stow
-from aris.exchange.tls import client_context
 from aris.flow.settings import (
     Destination,
     DicomDestination,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from aris.backends import Backend
 from aris.errors import ImageError
-from aris.exchange.documents import model_identity
+from aris.exchange.documents.formats import model_identity
 from aris.store.private import make_folder
 from aris.tasks import Case, Draft, draft, read_cases
-from aris.tasks.calibration import Calibration
+from aris.tasks.calibration.answers import Calibration
 from aris.tasks.results import Priority
 
 _ORDER: tuple[Priority, ...] = ("routine", "urgent", "critical")

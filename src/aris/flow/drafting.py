@@ -16,8 +16,8 @@ from typing import Literal, Protocol
 from sqlalchemy.orm import Session
 
 from aris.errors import ArisError
-from aris.exchange.documents import model_identity
-from aris.exchange.report import Report, report_of
+from aris.exchange.documents.formats import model_identity
+from aris.exchange.documents.report import Report, report_of
 from aris.flow.arrival import DRAFT, digest_of
 from aris.flow.house import House
 from aris.flow.priority import NOT_DRAFTED, Concern, concern_of
@@ -26,7 +26,7 @@ from aris.store.reading import critical, drafts, edits, jobs, readings
 from aris.store.reading.audit import SYSTEM
 from aris.store.reading.tables import JobRow, OrderRow, ReadingRow
 from aris.tasks import Draft
-from aris.tasks.film_draft import NOT_STATED
+from aris.tasks.draft import NOT_STATED
 
 log = logging.getLogger("aris.flow")
 RULES = "(rules)"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from aris.errors import StoreError
-from aris.exchange.report import Report, checked, clean
+from aris.exchange.documents.report import Report, checked, clean
 from aris.flow.house import House
 from aris.flow.subjects import study_row
 from aris.store.reading import critical, drafts, edits, measurements, readings, reports, users, verdicts

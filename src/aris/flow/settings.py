@@ -10,8 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from aris.errors import ArisError, ExchangeError
-from aris.exchange.documents import Format
-from aris.exchange.peers import Peer
+from aris.exchange.documents.formats import Format
+from aris.exchange.node.peers import Peer
 from aris.regular import read_regular
 
 FILE = "site.yaml"

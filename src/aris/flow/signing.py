@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from aris.errors import ArisError, StoreError
-from aris.exchange.documents import SOFTWARE
-from aris.exchange.report import (
+from aris.exchange.documents.formats import SOFTWARE
+from aris.exchange.documents.report import (
     DocumentReference,
     ModelIdentity,
     Report,
@@ -28,7 +28,7 @@ from aris.exchange.report import (
     local_now,
     sign,
 )
-from aris.exchange.sr import BASIC_TEXT_SR, COMPREHENSIVE_SR, instance_of, needs_tid1500
+from aris.exchange.documents.sr import BASIC_TEXT_SR, COMPREHENSIVE_SR, instance_of, needs_tid1500
 from aris.flow.house import House
 from aris.flow.subjects import study_row, subject
 from aris.store.reading import deliveries, drafts, edits, measurements, readings, reports, users, verdicts

@@ -9,7 +9,7 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from aris.exchange.report import ImageReference, Patient, Study
+from aris.exchange.documents.report import ImageReference, Patient, Study
 from aris.store.schema import InstanceRow, SeriesRow, StudyRow
 
 _SEXES: dict[str, Literal["M", "F", "O"]] = {"M": "M", "F": "F", "O": "O"}

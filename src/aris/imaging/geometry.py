@@ -1,4 +1,4 @@
-"""Where slices lie in the patient, and in which order: PS3.3 C.7.6.2 (Image Plane), millimetres, patient system LPS."""
+"""Positions and order of slices in the patient: PS3.3 C.7.6.2 (Image Plane), millimetres, patient system LPS."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAME_PLACE_MM = 0.01
 
 @dataclass(frozen=True)
 class Plane:
-    """One slice's place.
+    """Plane of one slice.
 
     Attributes:
         position: (x, y, z) of the centre of the first pixel, millimetres; x to the patient's left, y to the back, z to
@@ -55,7 +55,7 @@ def plane(position: Sequence[float], orientation: Sequence[float]) -> Plane | No
 
 
 def same_orientation(one: Plane, other: Plane) -> bool:
-    """Whether rows and columns of two slices point the same ways."""
+    """Return whether rows and columns of two slices point the same ways."""
     return bool(
         np.dot(one.row, other.row) > 1 - _SAME_DIRECTION and np.dot(one.column, other.column) > 1 - _SAME_DIRECTION
     )
@@ -70,7 +70,7 @@ def orientation_name(one: Plane) -> str:
 
 @dataclass(frozen=True)
 class Spread:
-    """How slices lie along the normal.
+    """Spread of slices along the normal.
 
     Attributes:
         spacing_mm: the median distance between neighbours; None for one slice.

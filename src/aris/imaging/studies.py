@@ -8,14 +8,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from aris.errors import ImageError
-from aris.imaging import concatenations, sniff
-from aris.imaging.concatenations import Concatenation
-from aris.imaging.dicom import code, sop_class
-from aris.imaging.parsing import parse, parse_header
-from aris.imaging.patients import Patient
-from aris.imaging.quiet import quiet_pydicom
+from aris.imaging import sniff
+from aris.imaging.dicom import concatenations
+from aris.imaging.dicom.concatenations import Concatenation
+from aris.imaging.dicom.parsing import parse, parse_header
+from aris.imaging.dicom.patients import Patient
+from aris.imaging.dicom.quiet import quiet_pydicom
+from aris.imaging.dicom.values import one_number
+from aris.imaging.radiograph import code, sop_class
 from aris.imaging.sources import FileSource, HeldFile, Skipped, in_folder, in_zip
-from aris.imaging.values import one_number
 from aris.regular import read_regular
 
 SeriesKind = Literal["film", "mammogram", "volume", "slide", "stills", "other"]
@@ -34,7 +35,7 @@ _KINDS: dict[str, SeriesKind] = {
 
 @dataclass(frozen=True)
 class Instance:
-    """One DICOM file with pixels.
+    """Instance: a DICOM file with pixels.
 
     Attributes:
         source: where it lies.
@@ -82,7 +83,7 @@ class Series:
 
     @property
     def kind(self) -> SeriesKind:
-        """Which reader takes it: film, volume (`read_volume`), slide (`open_slide`), stills (`read_stills`)."""
+        """Return the kind of its reader: film, volume (`read_volume`), slide (`open_slide`), stills (`read_stills`)."""
         return _KINDS.get(self.modality or "", "other")
 
 
@@ -96,7 +97,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Studies:
-    """What was found.
+    """Studies that were found, and the files that were not read.
 
     Attributes:
         studies: in the order in which the files name them first.
@@ -316,7 +317,7 @@ def _sorted(
 
 
 def _whose(known: list[Patient], patient: Patient) -> int:
-    """Which of a study's patients a file is of: the first whom its header does not contradict, else a further one."""
+    """Return the study's patient of a file: the first whom its header does not contradict, else a further one."""
     for place, each in enumerate(known):
         if not each.conflicts(patient):
             known[place] = each.completed(patient)

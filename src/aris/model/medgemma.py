@@ -31,7 +31,7 @@ class MedGemma(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Return the weights' device."""
         return self.language_model.norm.weight.device
 
     @property

@@ -46,7 +46,7 @@ class Added(NamedTuple):
 
 
 class Ids(NamedTuple):
-    """What `encode` gives."""
+    """Token ids of a text, as `encode` gives them."""
 
     ids: list[int]
 

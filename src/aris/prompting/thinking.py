@@ -44,7 +44,7 @@ class ThinkingSplitter:
         self._trim = False  # white space between the thought and the answer belongs to neither
 
     def push(self, text: str) -> list[Segment]:
-        """What is certain with this piece; may be nothing."""
+        """Take a piece; return the segments that are certain with it, which may be none."""
         self._pending += text
         segments: list[Segment] = []
         while True:

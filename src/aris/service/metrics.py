@@ -1,4 +1,4 @@
-"""What a server has done and is doing, for Prometheus. No label holds anything that a caller sent."""
+"""Metrics of a server, for Prometheus. No label holds anything that a caller sent."""
 
 from __future__ import annotations
 

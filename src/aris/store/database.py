@@ -45,7 +45,7 @@ def open_database(url: str) -> Engine:
 
 
 def is_sound(engine: Engine) -> bool:
-    """Whether SQLite finds nothing wrong with its file; True for other databases, which look after themselves."""
+    """Return whether SQLite finds its file undamaged; True for other databases, which look after themselves."""
     if engine.dialect.name != "sqlite":
         return True
     try:

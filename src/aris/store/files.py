@@ -87,7 +87,7 @@ class FileStore:
         return digest, not whole
 
     def is_whole(self, digest: str) -> bool:
-        """Whether the file of this digest is there and its contents are what they were. Little of it is in memory."""
+        """Return whether this digest's file is there with its contents unchanged. Little of it is in memory."""
         try:
             with self.path(digest).open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest() == digest
@@ -95,7 +95,7 @@ class FileStore:
             return False
 
     def any(self) -> bool:
-        """Whether there is a file."""
+        """Return whether there is a file."""
         return next(self.digests(), None) is not None
 
     def digests(self) -> Iterator[str]:
@@ -121,7 +121,7 @@ class FileStore:
             _lock(self._open, alone=False)
 
     def path(self, digest: str) -> Path:
-        """Where the file of this digest is, or would be."""
+        """Return the path of this digest's file, also where there is none yet."""
         return self._folder / digest[:2] / f"{digest}.dcm"
 
     def read(self, digest: str) -> bytes:

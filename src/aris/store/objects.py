@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from aris.errors import ImageError, StoreError
-from aris.imaging import parsing
-from aris.imaging.quiet import quiet_pydicom
-from aris.imaging.values import text as text
+from aris.imaging.dicom import parsing
+from aris.imaging.dicom.quiet import quiet_pydicom
+from aris.imaging.dicom.values import text as text
 
 # Ours for all versions, so that the same object is the same file.
 IMPLEMENTATION_UID = "2.25.81827926043097871668665088929335946287"
@@ -82,7 +82,7 @@ def read_located(path: Path, source: str, *, defer: int) -> tuple[Any, int | Non
 
 
 def _restore_syntax(dataset: Any, head: bytes) -> None:
-    """What was parsed as if it were not deflated is said to be so again."""
+    """Restore the deflated transfer syntax of what was parsed as inflated."""
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
     if parsing.is_deflated(head):
@@ -125,7 +125,7 @@ def byte_order(dataset: Any) -> str:
 
 @dataclass(frozen=True)
 class Identity:
-    """What an object is filed under."""
+    """Identity under which an object is filed."""
 
     uid: str
     sop_class: str

@@ -19,7 +19,7 @@ from aris.store.store import DATABASE, INDEXED, OBJECTS, Store
 
 @dataclass
 class Rebuilt:
-    """What came of it.
+    """Result of a rebuild.
 
     Attributes:
         indexed: objects that have their place again.
@@ -114,7 +114,7 @@ def _index(store: Store, digest: str, before: tuple[int, str, datetime | None] |
 
 
 def _history(database: Path) -> dict[str, tuple[int, str, datetime | None]]:
-    """What an old index can still tell: of each digest its place in the order of arrival, its sender, and when."""
+    """Read what an old index can still tell: each digest's order of arrival, sender, and time."""
     rows: list[tuple[str, str, str]] = []
     if database.exists() and database.stat().st_size:
         for table in ("copies", "apart"):

@@ -1,4 +1,4 @@
-"""One examination as a model gets it: its images in order, what kind they are of, and what the files say of it.
+"""Cases: an examination's images in order, their kind, and the facts that the files state.
 
 A path may be a film, a picture, a slide, a folder or an archive. Kinds come from the header's Modality and body part;
 a PNG or JPEG says nothing, so it counts as a chest film unless the caller says otherwise.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aris.checkpoints.registry import MedGemmaVersion, ModelSpec
 from aris.errors import ImageError
 from aris.imaging import (
     FileSource,
@@ -35,9 +36,9 @@ from aris.imaging import (
     slide_images,
     volume_images,
 )  # fmt: skip
-from aris.imaging.concatenations import groups
-from aris.imaging.dicom import modality_word
+from aris.imaging.dicom.concatenations import groups
 from aris.imaging.film import named, printable
+from aris.imaging.radiograph import modality_word
 from aris.imaging.sources import named_in_zip
 from aris.prompting import Image, Part
 from aris.regular import read_regular
@@ -56,7 +57,7 @@ _SLIDES = (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif", ".svslide")
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One examination.
+    """Case: one examination.
 
     Attributes:
         kind: of its images.
@@ -91,15 +92,16 @@ class Case:
 
 
 def says_other_kind(modality: str | None) -> bool:
-    """Whether a DICOM modality tells that an image is no histopathology; those of captures, as SC, tell nothing."""
+    """Return whether a DICOM modality rules out histopathology; those of captures, as SC, tell nothing."""
     return modality in (*_FILMS, *_VOLUMES) or _STILLS.get(modality or "", "pathology") != "pathology"
 
 
-def as_case(what: Case | Film | str | Path, kind: Kind | None = None) -> Case:
-    """One examination, whatever it was given as.
+def as_case(what: Case | Film | str | Path, kind: Kind | None = None, spec: ModelSpec | None = None) -> Case:
+    """Make a case of an examination, in whatever form it was given.
 
     Args:
         kind: in place of what the file says.
+        spec: of the model that is to see it; its version of MedGemma decides the CT windows, 1.5 where none is known.
 
     Raises:
         ImageError: it cannot be read, or holds several examinations.
@@ -108,7 +110,7 @@ def as_case(what: Case | Film | str | Path, kind: Kind | None = None) -> Case:
         return what if kind is None else replace(what, kind=kind)
     if isinstance(what, Film):
         return film_case(what, kind)
-    found = list(read_cases(what, kind))
+    found = list(read_cases(what, kind, spec))
     cases = [each for each in found if isinstance(each, Case)]
     if not cases:
         # The name of a file inside a folder or an archive may be a patient's.
@@ -121,13 +123,14 @@ def as_case(what: Case | Film | str | Path, kind: Kind | None = None) -> Case:
     return cases[0]
 
 
-def read_cases(path: str | Path, kind: Kind | None = None, *, version: str = "1.5") -> Iterator[Case | Skipped]:
-    """Every examination of a file, folder or archive, one after another; what cannot be read does not stop the rest.
+def read_cases(path: str | Path, kind: Kind | None = None, spec: ModelSpec | None = None) -> Iterator[Case | Skipped]:
+    """Read every examination of a file, folder or archive, one after another; unreadable ones do not stop the rest.
 
     Args:
         kind: in place of what the files say.
-        version: of MedGemma, which decides the CT windows.
+        spec: as of `as_case`.
     """
+    version: MedGemmaVersion = (spec and spec.medgemma_version) or "1.5"
     where = Path(path).expanduser()
     if where.is_dir():
         yield from _of_folder(where, kind, version)
@@ -136,7 +139,7 @@ def read_cases(path: str | Path, kind: Kind | None = None, *, version: str = "1.
         yield from _of_file(file, kind, version)
 
 
-def _of_file(file: HeldFile, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
+def _of_file(file: HeldFile, kind: Kind | None, version: MedGemmaVersion) -> Iterator[Case | Skipped]:
     """Every examination of one file, which is opened once, or of an archive."""
     where = file.path
     try:
@@ -244,7 +247,7 @@ def _slide_case(what: Path | Series, source: str) -> Case:
     return Case("pathology", source, images, None, "SM", None, header, spacing, slide.warnings)
 
 
-def _of_folder(where: Path, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
+def _of_folder(where: Path, kind: Kind | None, version: MedGemmaVersion) -> Iterator[Case | Skipped]:
     """Every series of a folder or archive, study by study; then its pictures and NIfTI volumes."""
     pictures: list[FileSource] = []
     wanted = (*_PICTURES, *_NIFTI)
@@ -276,14 +279,14 @@ def _of_folder(where: Path, kind: Kind | None, version: str) -> Iterator[Case | 
         yield from _guarded(named(each), lambda read=read, place=place: [read(place)])
 
 
-def _of_series(series: Series, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
+def _of_series(series: Series, kind: Kind | None, version: MedGemmaVersion) -> Iterator[Case | Skipped]:
     for each in _read_series(series, kind, version):
         if series.contested and isinstance(each, Case):
             each = replace(each, warnings=(*each.warnings, _CONTESTED))
         yield each
 
 
-def _read_series(series: Series, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
+def _read_series(series: Series, kind: Kind | None, version: MedGemmaVersion) -> Iterator[Case | Skipped]:
     name = series.instances[0].source.name
     if series.kind == "film":
         for instance in series.instances:
@@ -301,7 +304,7 @@ def _read_series(series: Series, kind: Kind | None, version: str) -> Iterator[Ca
         yield Skipped(name, f"modality {modality_word(series.modality)} is not read")
 
 
-def _volume_cases(series: Series, version: str) -> Sequence[Case]:
+def _volume_cases(series: Series, version: MedGemmaVersion) -> Sequence[Case]:
     if series.modality not in _VOLUMES:
         raise ImageError(f"modality {series.modality} has no form in MedGemma's prompts")
     first = series.instances[0]
@@ -321,7 +324,7 @@ def _volume_cases(series: Series, version: str) -> Sequence[Case]:
     return made
 
 
-def _nifti_case(path: str | FileSource, kind: Kind | None, version: str) -> Case:
+def _nifti_case(path: str | FileSource, kind: Kind | None, version: MedGemmaVersion) -> Case:
     """A NIfTI volume, whose file does not say what it is of."""
     modality = {each: name for name, each in _VOLUMES.items()}.get(kind or "film")
     if modality is None:
@@ -331,8 +334,8 @@ def _nifti_case(path: str | FileSource, kind: Kind | None, version: str) -> Case
     return _volume_case(volume, modality, named(path), Header(), version)
 
 
-def _volume_case(volume: Volume, modality: str, source: str, header: Header, version: str) -> Case:
-    images = volume_images(volume, "1.0" if version == "1.0" else "1.5")
+def _volume_case(volume: Volume, modality: str, source: str, header: Header, version: MedGemmaVersion) -> Case:
+    images = volume_images(volume, version)
     notes = [*volume.warnings, *(f"a file of the series is left out: {each.reason}" for each in volume.skipped)]
     if len(images) < len(volume.voxels):
         notes.append(f"the model sees {len(images)} of {len(volume.voxels)} slices, evenly spaced")

@@ -13,9 +13,9 @@ from aris.prompting import Image
 from aris.prompting.builders import comparison
 from aris.tasks.cases import Case, as_case
 from aris.tasks.checks import Facts, check_draft
-from aris.tasks.report_text import parse_report
 from aris.tasks.results import Comparison
 from aris.tasks.scope import FORCED, Kind, not_for_patients, outside_scope, permitted
+from aris.tasks.text.report import parse_report
 
 MAX_TOKENS = 2000
 
@@ -51,7 +51,7 @@ class ComparisonStream(Iterator[str]):
             ImageError: a file cannot be read, holds several images, or the two are of different patients or kinds.
             ModelError: the model reads no images.
         """
-        first, second = as_case(one, kind), as_case(other, kind)
+        first, second = as_case(one, kind, model.spec), as_case(other, kind, model.spec)
         for case in (first, second):
             if len(case.images) != 1:
                 raise ImageError(f"an examination of {len(case.images)} images; two single images are compared")
@@ -81,7 +81,7 @@ class ComparisonStream(Iterator[str]):
 
     @property
     def comparison(self) -> Comparison:
-        """What has been written so far; whole once the iteration has ended."""
+        """Return the comparison written so far; whole once the iteration has ended."""
         reply = self._reply.reply
         sections, _ = parse_report(reply.text)
         case = self.current

@@ -16,13 +16,13 @@ import PIL.Image
 from aris.backends import Backend
 from aris.errors import ArisError, PromptError
 from aris.imaging import Film
-from aris.tasks.calibration import Calibration
+from aris.tasks.calibration.answers import Calibration
 from aris.tasks.cases import Case, as_case
-from aris.tasks.evidence_maps import finding_evidence, phrase_evidence, require_one_image, require_white_box
-from aris.tasks.film_draft import draft as write_draft
-from aris.tasks.film_findings import assess, words_of
+from aris.tasks.draft import draft as write_draft
+from aris.tasks.evidence_maps.maps import finding_evidence, phrase_evidence, require_one_image, require_white_box
+from aris.tasks.evidence_maps.relevance_map import overlay
+from aris.tasks.findings import assess, words_of
 from aris.tasks.private_files import write_private
-from aris.tasks.relevance_map import overlay
 from aris.tasks.results import Draft, Evidence
 from aris.tasks.scope import FORCED, Kind, permitted
 
@@ -66,7 +66,7 @@ def evidence(
     if (finding is None) == (phrase is None):
         raise PromptError("evidence: give a finding or a phrase, and not both")
     require_white_box(model)
-    case = as_case(what, kind)
+    case = as_case(what, kind, model.spec)
     require_one_image(case)
     warnings = tuple(dict.fromkeys([*permitted(model, "evidence", case.kind, force=force), *case.warnings]))
     forced = FORCED in warnings
@@ -120,7 +120,7 @@ def save_evidence(found: Evidence, what: Case | Film, folder: Path, name: str | 
 
 
 def file_stem(source: str) -> str:
-    """What the files of a film's maps are named after: its own name, or that of an archive's member."""
+    """Return the stem of a film's map files: its own name, or that of an archive's member."""
     return _plain(Path(source.rpartition(":")[2] or source).stem)
 
 

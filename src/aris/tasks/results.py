@@ -1,4 +1,4 @@
-"""What tasks return: typed, frozen, and the same in Python and as JSON."""
+"""Results of tasks: typed, frozen, and the same in Python and as JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 Priority = Literal["routine", "urgent", "critical"]
+# Stands at the head of whatever a model wrote and nobody has signed.
+DRAFT_MARK = "DRAFT \u2014 not signed"
 
 
 class Result(BaseModel):
@@ -33,7 +35,7 @@ class Result(BaseModel):
 
 
 class Finding(Result):
-    """One named finding on one film.
+    """Finding by name on one film.
 
     Attributes:
         name: as asked for, or as the model declares it.
@@ -104,7 +106,7 @@ class Region(Result):
 
 
 class Evidence(Result):
-    """Where on one image what a model said came from (see `tasks.evidence`). No outline, and no proof.
+    """Evidence on one image for a model's statement (see `tasks.evidence`). No outline, and no proof.
 
     Attributes:
         model, file: as the caller named them.
@@ -199,7 +201,7 @@ class ScoredFinding(Result):
 
 
 class FailedCheck(Result):
-    """What a deterministic check found wrong with a draft.
+    """Failure of a deterministic check of a draft.
 
     Attributes:
         check: its name, as "laterality".
@@ -211,7 +213,7 @@ class FailedCheck(Result):
 
 
 class SentenceConfidence(Result):
-    """How sure the model was of the words of one sentence (see `tasks.confidence`); not whether they are right.
+    """Confidence of the model in the words of a sentence (see `tasks.confidence`); not whether they are right.
 
     Attributes:
         section: "findings" or "impression".
@@ -313,7 +315,7 @@ class Answer(Result):
 
 
 class Option(Result):
-    """One option of a classification.
+    """Option of a classification.
 
     Attributes:
         text: as it was given.
@@ -355,7 +357,7 @@ class DroppedRegion(Result):
 
 
 class Location(Result):
-    """Where something is on one image.
+    """Location on one image.
 
     Attributes:
         regions: boxes in pixels of the image, with width and height in millimetres where the file says what a pixel is.

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from aris.exchange.dicomweb.problems import not_found
-from aris.imaging.parsing import is_deferred
-from aris.imaging.values import numbers
+from aris.imaging.dicom.parsing import is_deferred
+from aris.imaging.dicom.values import numbers
 from aris.store.objects import byte_order
 
 # Binary values up to this size are within the JSON.
@@ -53,7 +53,7 @@ def _object(dataset: Any, paths: dict[int, str], bulkdata: str) -> dict[str, Any
 
 
 def _element(dataset: Any, tag: Any, paths: dict[int, str], bulkdata: str) -> dict[str, Any] | None:
-    """One element; None for a binary value that is left out."""
+    """Convert an element; None for a binary value that is left out."""
     try:
         if left := left_in_file(dataset, tag):
             return {"vr": left, "BulkDataURI": f"{bulkdata}/{int(tag):08X}"} if bulkdata else None

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aris.exchange.dicomweb import frames
 from aris.exchange.dicomweb.problems import not_acceptable
-from aris.imaging import fragments
-from aris.imaging.codecs import DecodeError
-from aris.imaging.concatenations import concatenation
-from aris.imaging.frames import offset_tables
+from aris.imaging.dicom import fragments
+from aris.imaging.dicom.codecs import DecodeError
+from aris.imaging.dicom.concatenations import concatenation
+from aris.imaging.dicom.frames import offset_tables
+from aris.imaging.dicom.parsing import is_deferred, meta_of
 from aris.imaging.memory_budget import DECODING
-from aris.imaging.parsing import is_deferred, meta_of
 from aris.store.objects import byte_order, parse, read_located
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _TIMES, _MOST_HEADER = 12, 1 << 30
 
 @dataclass(frozen=True)
 class Place:
-    """Where the pixels lie in a file.
+    """Position of the pixels in a file.
 
     Attributes:
         keyword: of their element.
@@ -78,12 +78,12 @@ class Opened:
 
     @property
     def has_pixels(self) -> bool:
-        """Whether it has pixels."""
+        """Return whether it has pixels."""
         return self.place is not None or any(name in self.dataset for name in _PIXELS.values())
 
     @property
     def total(self) -> int:
-        """How many frames it has.
+        """Count the frames.
 
         Raises:
             WebError: 406, their number is wrong.

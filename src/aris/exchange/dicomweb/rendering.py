@@ -18,13 +18,13 @@ from aris.exchange.dicomweb import frames
 from aris.exchange.dicomweb.media import MediaRange
 from aris.exchange.dicomweb.opened import Opened
 from aris.exchange.dicomweb.problems import WebError, not_acceptable
-from aris.imaging import codecs
-from aris.imaging.dicom import display_pixels, span_of_frames
-from aris.imaging.frames import split
+from aris.imaging.dicom import codecs
+from aris.imaging.dicom.frames import split
+from aris.imaging.dicom.rescale import rescale_for_display
+from aris.imaging.dicom.voi import Span, needs_span
+from aris.imaging.radiograph import display_pixels, span_of_frames
 from aris.imaging.raster import check_size
-from aris.imaging.rescale import rescale_for_display
-from aris.imaging.sampling import slice_indices
-from aris.imaging.voi import Span, needs_span
+from aris.imaging.volumes.sampling import slice_indices
 
 JPEG, PNG = "image/jpeg", "image/png"
 THUMBNAIL = 128
@@ -35,7 +35,7 @@ _SAMPLE = 8  # frames
 
 @dataclass(frozen=True)
 class Rendering:
-    """What an image is to look like.
+    """Parameters of a rendered image.
 
     Attributes:
         window: centre, width and function, after the modality transformation; None for the image's own.
@@ -53,7 +53,7 @@ class Rendering:
 
 
 def rendering(parameters: Mapping[str, str], ranges: list[MediaRange], *, thumbnail: bool = False) -> Rendering:
-    """What a request asks for. Parameters of other purposes (`annotation`, `iccprofile`) are passed over.
+    """Read a request's parameters. Those of other purposes (`annotation`, `iccprofile`) are passed over.
 
     Raises:
         WebError: 400, a parameter is malformed; 406, no accepted form is made.
@@ -92,7 +92,7 @@ def span_of(one: Opened, wanted: Rendering) -> Span | None:
 
 
 def render(dataset: Any, index: int, wanted: Rendering, span: Span | None = None) -> bytes:
-    """One frame as a JPEG or PNG.
+    """Render a frame as a JPEG or PNG.
 
     Args:
         span: of all frames' values, where the dataset has one of them alone (`span_of`).

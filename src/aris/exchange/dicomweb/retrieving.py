@@ -15,9 +15,9 @@ from aris.exchange.dicomweb import frames, metadata
 from aris.exchange.dicomweb.media import COMPRESSED, DICOM, EXPLICIT, IMPLICIT, OCTETS, MediaRange
 from aris.exchange.dicomweb.opened import PIECE, Opened, deferred, header_memory, opened
 from aris.exchange.dicomweb.problems import WebError, not_acceptable, not_found
-from aris.imaging import codecs
-from aris.imaging.dicom import cut_padding
+from aris.imaging.dicom import codecs
 from aris.imaging.memory_budget import DECODING
+from aris.imaging.radiograph import cut_padding
 from aris.store.objects import canonical, identity, parse, parse_file
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ Headers = dict[str, str]
 
 @dataclass(frozen=True)
 class Form:
-    """How objects are given out.
+    """Form in which objects are given out.
 
     Attributes:
         multipart: as multipart/related, else the one object alone.
@@ -59,7 +59,7 @@ def found(store: Store, study: str, series: str = "", uid: str = "") -> list[Sto
 
 
 def form(ranges: list[MediaRange], instances: list[Stored]) -> Form:
-    """How objects are given out, from what is accepted.
+    """Choose the form of objects by the accepted media ranges.
 
     Raises:
         WebError: 406, in no accepted form.

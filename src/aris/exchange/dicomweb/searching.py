@@ -88,7 +88,7 @@ def search(level: str, pairs: Sequence[tuple[str, str]], within: dict[str, str])
 
 
 def results(store: Store, asked: Search, base: str) -> list[dict[str, Any]]:
-    """What the store has, as DICOM JSON; adds a note to the search where there is more.
+    """Return a search's results as DICOM JSON; adds a note to the search where there is more.
 
     Args:
         base: the service's URL.

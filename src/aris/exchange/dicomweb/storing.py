@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aris.errors import StoreError
 from aris.exchange.dicomweb.media import DICOM, content_type
 from aris.exchange.dicomweb.multipart import Part
-from aris.exchange.repeats import Repeats
+from aris.exchange.node.log_limits import Repeats
 from aris.store.files import StoreFullError
 from aris.store.objects import Identity, MismatchError, ObjectError, canonical, identity, parse
 
@@ -34,7 +34,7 @@ RETRY_AFTER_S = 60
 
 @dataclass
 class Storing:
-    """One store request.
+    """Store request in progress.
 
     Attributes:
         store: keeps what comes.

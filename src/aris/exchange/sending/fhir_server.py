@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aris.errors import ExchangeError
-from aris.exchange.codes import uid_of
+from aris.exchange.documents.codes import uid_of
 from aris.exchange.sending.http import client, refused
 
 Resource = dict[str, Any]

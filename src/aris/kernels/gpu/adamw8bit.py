@@ -1,4 +1,4 @@
-"""One step of 8-bit AdamW over many parameters in one kernel: a program has 256 numbers, its block of both moments."""
+"""Step of 8-bit AdamW over many parameters in one kernel: a program has 256 numbers, its block of both moments."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def _turned(raw, other, weight, other_weight, cos, signed_sin, eps, D: tl.conste
 
 @triton.jit
 def _entries(place, seen, slot, tables, RING: tl.constexpr, PAGE: tl.constexpr, LOCAL: tl.constexpr):
-    """Where positions lie in the pool."""
+    """Return the entries of positions in the pool."""
     if LOCAL:
         return (slot * RING + place % RING).to(tl.int64)
     return tl.load(tables + place // PAGE, mask=seen, other=0).to(tl.int64) * PAGE + place % PAGE

@@ -1,4 +1,4 @@
-"""One row times a matrix: the product that decides the speed of a single stream.
+"""Product of one row and a matrix, which decides the speed of a single stream.
 
 At batch 1 a decoder reads each weight once for two operations, so the only thing that counts is to keep memory busy: a
 tile is asked for before the one at hand is used, and the first one before the program waits for the kernel before

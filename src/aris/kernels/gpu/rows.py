@@ -146,7 +146,7 @@ def _heads_kernel(
     qkv, q_norm, k_norm, cos, sin, query, key_out, value_out, key_pool, value_pool, places, eps,
     H: tl.constexpr, KV: tl.constexpr, PADDED: tl.constexpr, D: tl.constexpr, COPY: tl.constexpr, PDL: tl.constexpr,
 ):
-    """One row a program, all its heads as one tile: queries, then keys, then values."""
+    """Process one row a program, all its heads as one tile: queries, then keys, then values."""
     HALF: tl.constexpr = D // 2
     row = tl.program_id(0).to(tl.int64)
     h = tl.arange(0, PADDED)

@@ -23,11 +23,11 @@ from aris.exchange.dicomweb.opened import Opened, opened
 from aris.exchange.dicomweb.problems import WebError, not_acceptable, not_found
 from aris.exchange.dicomweb.storing import Storing
 from aris.imaging.memory_budget import DECODING, MemoryBusyError
-from aris.service.access_log import AccessLog
 from aris.service.dicomweb.settings import PREFIX, DicomwebSettings
 from aris.service.dicomweb.uploads import Uploads
 from aris.service.errors import ApiError
-from aris.service.security import Guard
+from aris.service.http.access_log import AccessLog
+from aris.service.http.security import Guard
 from aris.service.settings import is_loopback
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def create_app(
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Whether the server answers; needs no key."""
+        """Return whether the server answers; needs no key."""
         return {"status": "ok"}
 
     _error_handlers(app)
@@ -206,7 +206,7 @@ def _object_routes(router: APIRouter, store: Store) -> None:
 
     @router.get(_INSTANCE)
     def instance_object(request: Request, study: str, series: str, instance: str) -> Response:
-        """One object."""
+        """Retrieve an instance."""
         return objects(request, study, series, instance)
 
     @router.get("/studies/{study}/metadata")
@@ -221,7 +221,7 @@ def _object_routes(router: APIRouter, store: Store) -> None:
 
     @router.get(_INSTANCE + "/metadata")
     def instance_metadata(request: Request, study: str, series: str, instance: str) -> Response:
-        """One object's header."""
+        """Retrieve an instance's header."""
         return metadata(request, study, series, instance)
 
     @router.get(_INSTANCE + "/bulkdata/{path:path}")

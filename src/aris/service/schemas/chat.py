@@ -115,7 +115,7 @@ class AssistantMessage(Request):
 
 
 class ToolMessage(Request):
-    """What a called function gave."""
+    """Message with the result of a called function."""
 
     role: Literal["tool"]
     tool_call_id: str = Field(min_length=1)
@@ -254,7 +254,7 @@ class ChatRequest(Sampling):
 
     @property
     def calls(self) -> Literal["auto", "required", "named"] | None:
-        """Whether the answer may or must call functions; None for neither."""
+        """Return whether the answer may or must call functions; None for neither."""
         if not self.tools or self.tool_choice == "none":
             return None
         if isinstance(self.tool_choice, NamedTool):
@@ -263,12 +263,12 @@ class ChatRequest(Sampling):
 
     @property
     def token_limit(self) -> int | None:
-        """What the caller set, by either name."""
+        """Return the caller's limit of tokens, by either name."""
         return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
 
     @property
     def thinks(self) -> bool:
-        """Whether the caller asks for thinking, by either name."""
+        """Return whether the caller asks for thinking, by either name."""
         by_template = self.chat_template_kwargs is not None and self.chat_template_kwargs.enable_thinking
         return by_template or self.reasoning_effort in ("low", "medium", "high", "xhigh")
 
@@ -327,7 +327,7 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class ChatChoice(BaseModel):
-    """One of the `n` answers; `stop_reason` is the stop string or token that ended it (vLLM's field)."""
+    """Choice of the `n` answers; `stop_reason` is the stop string or token that ended it (vLLM's field)."""
 
     index: int
     message: ChatResponseMessage
@@ -345,7 +345,7 @@ class PromptLogprob(BaseModel):
 
 
 class ScopeNotes(BaseModel):
-    """What a reader must know of an answer (our own field, `aris`).
+    """Notes that a reader must know of an answer (our own field, `aris`).
 
     Attributes:
         answered: False where the answer only says why the model cannot answer.
@@ -379,7 +379,7 @@ class ChatCompletion(BaseModel):
 
 
 class Delta(BaseModel):
-    """What a chunk adds to the message."""
+    """Addition of a chunk to the message."""
 
     role: Literal["assistant"] | None = None
     content: str | None = None
@@ -389,7 +389,7 @@ class Delta(BaseModel):
 
 
 class ChunkChoice(BaseModel):
-    """What a chunk adds to one choice."""
+    """Addition of a chunk to one choice."""
 
     index: int
     delta: Delta
@@ -399,7 +399,7 @@ class ChunkChoice(BaseModel):
 
 
 class ChatCompletionChunk(BaseModel):
-    """One event of a stream. `aris` is what a reader must know of the answer, in the first one."""
+    """Chunk of a stream. `aris`, in the first one, is what a reader must know of the answer."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"

@@ -1,4 +1,4 @@
-"""What chat and legacy completions share."""
+"""Fields that chat and legacy completions share."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class StructuredOutputs(Request):
 
     @property
     def given(self) -> dict[str, Any]:
-        """What is set, by the names of `Grammar`'s constructors."""
+        """Return the fields that are set, by the names of `Grammar`'s constructors."""
         found = {
             "json_schema": self.json_, "regex": self.regex, "choice": self.choice, "grammar": self.grammar,
             "json_object": self.json_object or None,
@@ -131,7 +131,7 @@ TokenId = Annotated[int, Field(ge=0, lt=1 << 31, strict=True)]
 
 
 class Sampling(Request):
-    """How to generate; the fields of both endpoints.
+    """Sampling parameters; the fields of both endpoints.
 
     Those that OpenAI has not are vLLM's: `top_k`, `min_p`, `repetition_penalty`, `min_tokens`, `stop_token_ids`,
     `ignore_eos`, `bad_words`, `include_stop_str_in_output`, `structured_outputs`, and `guided_json`, `guided_regex`,
@@ -204,7 +204,7 @@ class Sampling(Request):
 
     @property
     def constraints(self) -> list[tuple[str, str, Any]]:
-        """What the answer is held to, by every name of it: (field, constructor of `Grammar`, its argument)."""
+        """List the answer's constraints, by every name of them: (field, constructor of `Grammar`, its argument)."""
         found: list[tuple[str, str, Any]] = []
         wanted = self.response_format
         if isinstance(wanted, JsonSchemaFormat):
@@ -231,7 +231,7 @@ class Sampling(Request):
 
     @property
     def includes_usage(self) -> bool:
-        """Whether the stream ends with a chunk of usage."""
+        """Return whether the stream ends with a chunk of usage."""
         return self.stream_options is not None and self.stream_options.include_usage
 
 
@@ -244,7 +244,7 @@ class Usage(BaseModel):
 
 
 class Error(BaseModel):
-    """What went wrong; `param` is the field, `code` a word for programs."""
+    """Error of a request; `param` is the field, `code` a word for programs."""
 
     message: str
     type: str
@@ -259,7 +259,7 @@ class ErrorResponse(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """One model.
+    """Card of a model.
 
     Attributes:
         max_model_len: tokens that it reads and writes at most (vLLM's field).

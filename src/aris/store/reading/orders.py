@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from aris.imaging.patients import Patient
+from aris.imaging.dicom.patients import Patient
 from aris.store.reading.tables import OrderRow, ReadingRow
 from aris.store.schema import StudyRow
 

@@ -1,4 +1,4 @@
-"""What is known of an examination, for checks of what is written of it."""
+"""Facts of an examination, for checks of a text on it."""
 
 from __future__ import annotations
 
