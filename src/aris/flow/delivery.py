@@ -18,11 +18,11 @@ from aris.exchange.documents.report import Report, checked
 from aris.flow.destinations import Parcel, deliver
 from aris.flow.house import House
 from aris.flow.settings import Destination, FhirDestination, Hl7Destination
-from aris.store.reading import deliveries, reports
+from aris.store.reading import deliveries, readings, reports
 from aris.store.reading.audit import SYSTEM
 from aris.store.reading.jobs import LeaseLostError
 from aris.store.reading.lasting_tables import DeliveryRow, ReportRow
-from aris.store.reading.tables import ReadingRow
+from aris.store.reading.tables import OrderRow, ReadingRow
 
 log = logging.getLogger("aris.flow")
 # Longer than any attempt takes: a peer's silence ends one after a minute.
@@ -79,7 +79,7 @@ def formats_of(destination: Destination) -> tuple[Format, ...]:
     if isinstance(destination, FhirDestination):
         return ("fhir",)
     if isinstance(destination, Hl7Destination):
-        return ("text",)
+        return ()  # the message is made of the report as it was kept
     return tuple(destination.formats)
 
 
@@ -95,7 +95,11 @@ def parcel(house: House, row: ReportRow, study: str, destination: Destination) -
         with house.store.sessions.reading() as session:
             kept = reports.documents(session, row.id, form)
         files |= {each.name: each.data for each in kept} or _make(house, row, report, form)
-    return Parcel(report, study, row.number, files, tuple(house.store.senders(study)))
+    with house.store.sessions.reading() as session:
+        reading = readings.require(session, study)
+        order = None if reading.order_pk is None else session.get(OrderRow, reading.order_pk)
+    numbers = ("", "") if order is None else (order.placer, order.filler)
+    return Parcel(report, study, row.number, files, tuple(house.store.senders(study)), *numbers)
 
 
 def _make(house: House, row: ReportRow, report: Report, form: Format) -> dict[str, bytes]:

@@ -11,6 +11,8 @@ from aris.errors import ExchangeError
 from aris.exchange.documents.report import Report
 from aris.exchange.node.peers import Peer, send
 from aris.exchange.node.tls import client_context
+from aris.exchange.orders.hl7_reports import oru_message
+from aris.exchange.orders.mllp import send_message
 from aris.exchange.sending.fhir_server import put_bundle
 from aris.exchange.sending.stow import stow
 from aris.flow.settings import (
@@ -34,6 +36,7 @@ class Parcel:
         number: of the version.
         files: its documents by name.
         senders: AE titles of those who sent the study, the first first.
+        placer, filler: the order's numbers.
     """
 
     report: Report
@@ -41,6 +44,8 @@ class Parcel:
     number: int
     files: dict[str, bytes]
     senders: tuple[str, ...] = ()
+    placer: str = ""
+    filler: str = ""
 
 
 def deliver(destination: Destination, parcel: Parcel) -> None:
@@ -118,4 +123,9 @@ def _peer(destination: DicomDestination, parcel: Parcel) -> Peer:
 
 
 def _to_mllp(destination: Hl7Destination, parcel: Parcel) -> None:
-    raise ExchangeError(f"{destination.name}: HL7 is not built in yet")
+    message = oru_message(
+        parcel.report, placer=parcel.placer, filler=parcel.filler, sending=destination.sending,
+        receiving=destination.receiving, encoding=destination.encoding,
+    )  # fmt: skip
+    host, _, port = destination.to.rpartition(":")
+    send_message(message, host.strip("[]"), int(port))
