@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from clinic import PASSWORD, STUDY, Clinic
-from fhir.resources.R4B import construct_fhir_element
+from fhir.resources.R4B import get_fhir_model_class
 
 from aris.errors import ExchangeError
 from aris.exchange.files import read_header
@@ -138,7 +138,7 @@ class FhirServer:
         self.refuse_after -= 1
         if key != f"{body['resourceType']}/{body['id']}":
             return 400
-        construct_fhir_element(body["resourceType"], body)  # raises where it is no such resource
+        get_fhir_model_class(body["resourceType"]).model_validate(body)  # raises where it is no such resource
         if any(target not in self.held for target in targets(body)):
             return 422
         versions = self.held.setdefault(key, [])
@@ -188,7 +188,8 @@ def test_settings_are_read_and_what_is_wrong_with_them_is_said(tmp_path: Path) -
         "  - {kind: hl7, name: ris, to: 'ris.example:2575', encoding: iso-8859-1}\n"
     )
     found = read_settings(file)
-    assert found.second_signature and found.watch == (tmp_path / "in",) and found.audit_heads == tmp_path / "heads.jsonl"
+    assert found.second_signature and found.watch == (tmp_path / "in",)
+    assert found.audit_heads == tmp_path / "heads.jsonl"
     assert found.destinations[0].path == tmp_path / "out"  # type: ignore[union-attr]
     assert read_settings(tmp_path / "none.yaml") == SiteSettings()
     for text, told in (
