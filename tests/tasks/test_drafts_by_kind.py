@@ -74,7 +74,9 @@ def test_a_preamble_that_is_the_head_of_a_tiff_makes_no_picture_of_a_series(tmp_
     assert as_case(Path(str(pydicom.data.get_testdata_file("CT_small.dcm")))).kind == "ct"  # pydicom's has one too
 
 
-@pytest.mark.parametrize(("name", "version"), [("medgemma-4b-it", "1.0"), ("google/medgemma-1.5-4b-it", "1.5"), ("", "1.5")])
+@pytest.mark.parametrize(
+    ("name", "version"), [("medgemma-4b-it", "1.0"), ("google/medgemma-1.5-4b-it", "1.5"), ("", "1.5")]
+)
 def test_the_ct_windows_are_of_the_models_version(name: str, version: Literal["1.0", "1.5"], tmp_path: Path) -> None:
     write_series(tmp_path, Geometry(slices=2))
     (volume,) = read_volumes(find_studies(tmp_path).series[0])

@@ -165,8 +165,9 @@ def _code() -> str:
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
     for part in _CODE:
-        place = package / part
-        paths = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.suffix in (".py", ".h"))
+        location = package / part
+        inside = sorted(each for each in location.rglob("*") if each.suffix in (".py", ".h"))
+        paths = [location] if location.is_file() else inside
         for path in paths:
             digest.update(path.read_bytes())
     return digest.hexdigest()

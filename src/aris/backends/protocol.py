@@ -25,19 +25,18 @@ class GenerationOptions:
     """Options of a generation.
 
     Attributes:
-        max_tokens: of the reply at most, thoughts included; at least 1.
+        max_tokens: of the reply at most, reasoning included; at least 1.
         temperature: 0 is greedy, the default for clinical tasks.
         top_k, top_p, min_p: truncation while sampling, as in `engine.SamplingParams`.
-        seed: makes sampling repeatable.
-        stop: the answer ends before the first of these strings; thoughts are not searched.
+        seed: makes sampling deterministic.
+        stop: the answer ends before the first of these strings; reasoning is not searched.
         thinking: ask the model to think first. Only models that were trained to can.
-        top_logprobs: report each token's log-probability, with this many of the likeliest at its place; None reports
-            none.
-        grammar: the form that the answer must have (`Grammar.json_schema`, `.regex`, `.choice`); thoughts are free.
+        top_logprobs: report each token's log-probability, with so many of the most probable ones; None reports none.
+        grammar: the form that the answer must have (`Grammar.json_schema`, `.regex`, `.choice`); reasoning is free.
         pan_and_scan: give elongated images crops too; None does as the model's configuration says.
         adapter: which of the adapters beside the model to use; None is the one that the backend is bound to, if any,
             else the model as it is.
-        continue_final_message: the conversation ends with the beginning of the assistant's turn, and the reply goes on
+        continue_final_message: the conversation ends with the start of the assistant's turn, and the reply goes on
             from there, without repeating it.
         repetition_penalty, presence_penalty, frequency_penalty: on what stands there already, as in
             `engine.SamplingParams`.
@@ -109,7 +108,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class TokenLogprob:
-    """A generated token with its natural log-probability, and the likeliest tokens at its place."""
+    """A generated token with its natural log-probability, and the most probable tokens at its position."""
 
     token: str
     logprob: float
@@ -141,11 +140,11 @@ class Reply:
     """A model's reply.
 
     Attributes:
-        text: the answer, without thoughts.
-        thinking: the thoughts, None if there were none.
+        text: the answer, without reasoning.
+        thinking: the reasoning, None if there was none.
         finish_reason: "stop" (the model ended it, or a stop string did), "length", or "aborted" (nobody read on).
         usage, timings: what it took.
-        logprobs: of each token, thoughts and the model's own end included; None unless asked for.
+        logprobs: of each token, reasoning and the model's own end included; None unless asked for.
         stop_reason: the stop string, or the id of the stop token of the caller's, that ended it; None if neither did.
     """
 
@@ -167,7 +166,7 @@ class ReplyStream(Iterator[str], Protocol):
         ...
 
     def segments(self) -> Iterator[Segment]:
-        """The pieces with their kind, "thought" or "answer"."""
+        """The pieces with their kind, "reasoning" or "answer"."""
         ...
 
     def close(self) -> None:
@@ -195,8 +194,10 @@ class Backend(Protocol):
 
     @property
     def changes(self) -> str:
-        """Name the changes to the weights of that name, as "int4" or "adapter 0123456789ab"; "" for none. Scores of
-        one are not those of another, so what is calibrated on them holds for it alone."""
+        """Name the changes to the weights of that name, as "int4" or "adapter 0123456789ab"; "" for none.
+
+        Scores of one are not those of another, so what is calibrated on them holds for it alone.
+        """
         ...
 
     @property
@@ -205,14 +206,14 @@ class Backend(Protocol):
         ...
 
     def stream(
-        self, messages: Sequence[Message], options: GenerationOptions | None = None, *, thoughts: bool = False
+        self, messages: Sequence[Message], options: GenerationOptions | None = None, *, reasoning: bool = False
     ) -> ReplyStream:
         """Generate; pieces of text come as they are made.
 
         Args:
             messages: the conversation; it ends with a user's turn, unless the options say to continue another.
             options: greedy and up to 512 tokens by default.
-            thoughts: give the text of thoughts too, where there is any, as it comes.
+            reasoning: give the reasoning too, where there is any, as it comes.
 
         Raises:
             PromptError: the conversation is malformed, or has an image and the model has no tower.
@@ -225,7 +226,7 @@ class Backend(Protocol):
         ...
 
     def score(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
-        """The natural log-probability of each choice as the beginning of the answer, its tokens' summed.
+        """Compute the natural log-probability of each choice as the start of the answer, its tokens' summed.
 
         Not normalised by length. Where one choice begins another ("1", "10") its score includes the other's.
 
@@ -238,7 +239,7 @@ class Backend(Protocol):
     def score_many(
         self, messages: Sequence[Message], questions: Sequence[tuple[str, Sequence[str]]]
     ) -> list[list[float]]:
-        """Scores of several questions that share a beginning: the images are encoded and read once.
+        """Score several questions that share a prefix: the images are encoded and read once.
 
         Args:
             messages: a conversation that ends with a user's turn, which each question closes.

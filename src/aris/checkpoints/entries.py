@@ -22,7 +22,7 @@ class Entry:
         read: gives its values in a dtype, on the CPU; a view of the mapped file where the dtype is the file's own.
         dtype: the file's, where it holds plain numbers.
         codes: gives the matrix as it is stored, where the file holds one of our formats of 8 or 4 bits.
-        blocks: gives the matrix as int8 codes in groups of 32 columns, where the file's own format has coarse codes
+        blocks: gives the matrix as int8 codes in groups of 32 columns, where the file's own format is quantised
             and such lose nothing, or next to nothing.
         release: lets go of the mapped file's pages, once what was read is not used any more.
     """

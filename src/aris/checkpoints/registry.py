@@ -239,7 +239,7 @@ def tuned_from(name: object) -> ModelSpec | None:
 
 
 def similar(name: str) -> tuple[str, ...]:
-    """Names of the registry that somebody may have meant, the likeliest first; at most three, empty if none is near."""
+    """Names of the registry that somebody may have meant, the nearest first; at most three, empty if none is near."""
     wanted = name.strip().lower().rpartition("/")[2]
     names = [spec.name for spec in REGISTRY]
     near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)

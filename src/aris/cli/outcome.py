@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from aris.cli.helptext import readable
 from aris.cli.terminal import note, write
 from aris.errors import ArisError
-from aris.faults import places
+from aris.faults import locations
 
 FAILED, INTERRUPTED = 1, 130
 DEBUG = "--debug"
@@ -97,7 +97,7 @@ def report(error: ArisError) -> None:
 def defect(error: BaseException) -> None:
     """Print an unexpected error as one line: its kind and place. Its words may quote a header or a name."""
     _trace()
-    found = places(error)
+    found = locations(error)
     where = f" in {found[0].rpartition('(')[2].rstrip(')')}" if found else ""
     note(f"error: {type(error).__name__}{where}; this is a defect; run with {DEBUG}")
 

@@ -1,6 +1,6 @@
 """Allocation of slots and blocks of the pool to sequences, and reuse of cached prefixes.
 
-A sequence goes on from another's beginning of m tokens if the blocks of the global layers hold those, and if a ring of
+A sequence reuses another's prefix of m tokens if the blocks of the global layers hold those, and if a ring of
 the local layers still holds the window before m. Full blocks are shared; a block that is full only in part, and the
 ring, are copied, since both will be written to. So prefix reuse survives the wrap of the window exactly where a ring
 was kept: at the end of every sequence that ran, at lengths that a request asked to keep, and wherever a running
@@ -48,7 +48,7 @@ class BlockManager:
     Args:
         slots, blocks: of the pool, scratch included.
         window: positions that a local layer sees.
-        max_snapshots: how many beginnings are kept at most.
+        max_snapshots: how many prefixes are kept at most.
     """
 
     def __init__(self, slots: int, blocks: int, window: int, max_snapshots: int) -> None:
@@ -78,7 +78,7 @@ class BlockManager:
         return list(self._snapshots.values())
 
     def match(self, sequence: Sequence, running: Iterable[Sequence]) -> tuple[Holder | None, int]:
-        """The best beginning to go on from: who holds it, and its length (0 if none is worth it)."""
+        """Find the best cached prefix to go on from: who holds it, and its length (0 if none is worth it)."""
         best: tuple[Holder | None, int] = (None, 0)
         limit = sequence.match_limit()
         holders: list[Holder] = [*reversed(self._snapshots.values()), *running]

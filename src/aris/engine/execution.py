@@ -59,8 +59,11 @@ class Bound:
 
 @dataclass
 class Outcome:
-    """Outcome of a step: tokens of each sequence that got any, scores, last hidden states for forks, and failures
-    that concern one sequence alone."""
+    """Outcome of a step.
+
+    Tokens of each sequence that got any, scores, last hidden states for forks, and failures that concern one sequence
+    alone.
+    """
 
     chosen: dict[Sequence, list[Chosen]] = field(default_factory=dict)
     scores: dict[Sequence, dict[int, tuple[float, ...]]] = field(default_factory=dict)
@@ -238,10 +241,10 @@ def _score(wanted: Listed[tuple[Sequence, int, Tensor]], runner: Runner, outcome
             del values[:count]
         most = min(max(sequence.request.top for sequence, _, _ in part), logprobs.shape[1])
         if most:
-            best, likeliest = (each.tolist() for each in logprobs.topk(most, dim=1))
+            best, top_ids = (each.tolist() for each in logprobs.topk(most, dim=1))
             for row, (sequence, position, _) in enumerate(part):
                 count = sequence.request.top
-                pairs = tuple(zip(likeliest[row][:count], best[row][:count], strict=True))
+                pairs = tuple(zip(top_ids[row][:count], best[row][:count], strict=True))
                 outcome.tops.setdefault(sequence, {})[position] = pairs
 
 
@@ -272,7 +275,7 @@ def _rows(entries: list[_Entry], hidden: Tensor) -> Tensor:
 
 
 def _accepted(entry: _Entry, tokens: list[int]) -> list[Chosen]:
-    """Greedy tokens up to the first that is not what was guessed, or that ends the sequence."""
+    """Take greedy tokens up to the first that differs from the draft, or that ends the sequence."""
     out = []
     for index, token in enumerate(tokens):
         out.append(Chosen(token))
@@ -282,7 +285,7 @@ def _accepted(entry: _Entry, tokens: list[int]) -> list[Chosen]:
 
 
 def _choose_with_logits(entries: list[_Entry], logits: Tensor, outcome: Outcome) -> None:
-    """In rounds: each goes on to the row of its next draft as long as the guesses are what is chosen."""
+    """In rounds: each goes on to the row of its next draft as long as the draft tokens are what is chosen."""
     firsts = accumulate((len(entry.rows) for entry in entries), initial=0)
     going = list(zip(entries, firsts, strict=False))  # an entry and where its rows begin in `logits`
     outcome.chosen |= {entry.sequence: [] for entry in entries}

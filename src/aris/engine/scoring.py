@@ -54,10 +54,10 @@ def plan_scores(
         start = len(prefix) if question else None
         base = Request(prompt, images, generate=False, adapter=adapter)
         plan.firsts.append(replace(base, wanted=wanted, rows_from=start, retain=not question))
-        for place, choice in enumerate(choices):
+        for position, choice in enumerate(choices):
             if len(choice) > 1:
                 rest = {len(prompt) + at: (token,) for at, token in enumerate(choice[1:])}
                 tokens = (*prompt, *choice[:-1])
                 request = replace(base, token_ids=tokens, wanted=rest, rows_from=len(prefix), retain=False)
-                plan.further.append((asked, place, request))
+                plan.further.append((asked, position, request))
     return plan

@@ -61,11 +61,11 @@ class Request:
         params: how to generate.
         generate: False only reads the prompt, for `wanted` or to keep it.
         mask: restricts the answer's tokens; used by this request alone.
-        keep: lengths of beginnings of the prompt that shall be kept for others, besides the whole when it has ended.
+        keep: lengths of prefixes of the prompt that shall be kept for others, besides the whole when it has ended.
         wanted: for positions of the prompt, the tokens whose log-probability of coming next is to be recorded.
-        top: how many of the likeliest tokens are to be recorded at each wanted position too.
+        top: how many of the most probable tokens are to be recorded at each wanted position too.
         rows_from: prompt tokens from here on are computed as rows of decode steps, beside those of other sequences,
-            which suits many short continuations of one beginning; None computes none so.
+            which suits many short continuations of one prefix; None computes none so.
         retain: whether what was computed is kept for others after the end.
         adapter: name of the adapter that the model has for this sequence; None is the base model. Nothing that was
             computed with one serves another.
@@ -109,10 +109,10 @@ class Sequence:
         tokens: prompt and answer so far.
         prompt_tokens: length of the prompt.
         computed: tokens whose keys and values are in the pool.
-        written: positions below which the pool may have been written, rejected guesses included.
+        written: positions below which the pool may have been written, rejected draft tokens included.
         slot, table: its ring and its blocks; 0 and [] while it has none.
         scores: for each wanted position, the log-probabilities of its tokens.
-        tops: for each wanted position, the likeliest tokens with theirs, if they were asked for.
+        tops: for each wanted position, the most probable tokens with theirs, if they were asked for.
         state: waiting, running or finished.
         hit_tokens: prompt tokens that another sequence had computed.
         submitted_s, first_token_s, prefill_s, image_s: seconds on a monotonic clock: when it came, when its first
@@ -305,7 +305,7 @@ class Holder(Protocol):
 
 
 def common_length(one: Holder | Sequence, other: Holder | Sequence, limit: int) -> int:
-    """Tokens at their beginnings in which two agree, up to `limit`; none if another adapter has computed them."""
+    """Return the length of the prefix in which two agree, up to `limit`; none if another adapter has computed them."""
     if one.adapter != other.adapter:
         return 0
     blocks = min(len(one.keys), len(other.keys), limit // BLOCK)

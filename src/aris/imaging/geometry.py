@@ -12,7 +12,7 @@ Vector = npt.NDArray[np.float64]
 # Directions that differ by less than this cosine distance (0.8 degrees) are one orientation: headers are rounded.
 _SAME_DIRECTION = 1e-4
 # Positions closer than this are one place: scanners round to a micrometre, and no slice is as thin.
-SAME_PLACE_MM = 0.01
+SAME_POSITION_MM = 0.01
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def same_orientation(one: Plane, other: Plane) -> bool:
 
 
 def orientation_name(one: Plane) -> str:
-    """ "axial", "coronal" or "sagittal"; "oblique" where the normal is over 25 degrees off each of them."""
+    """Name an orientation: "axial", "coronal", "sagittal"; "oblique" where the normal is over 25 degrees off all."""
     across = np.abs(one.normal)
     axis = int(across.argmax())
     return ("sagittal", "coronal", "axial")[axis] if across[axis] > np.cos(np.deg2rad(25)) else "oblique"

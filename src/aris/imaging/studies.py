@@ -44,7 +44,7 @@ class Instance:
         frames, rows, columns: its size.
         image_type: Image Type (0008,0008), as ("ORIGINAL", "PRIMARY", "AXIAL").
         concatenation: of a file that holds some of an object's frames, which ones; else None.
-        shows_label: whether a slide's label is in the picture (Specimen Label in Image).
+        shows_label: whether a slide's label is in the image (Specimen Label in Image).
     """
 
     source: FileSource
@@ -318,10 +318,10 @@ def _sorted(
 
 def _whose(known: list[Patient], patient: Patient) -> int:
     """Return the study's patient of a file: the first whom its header does not contradict, else a further one."""
-    for place, each in enumerate(known):
+    for location, each in enumerate(known):
         if not each.conflicts(patient):
-            known[place] = each.completed(patient)
-            return place
+            known[location] = each.completed(patient)
+            return location
     known.append(patient)
     return len(known) - 1
 

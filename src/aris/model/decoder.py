@@ -117,7 +117,7 @@ class DecoderLayer(nn.Module):
 
 
 def keep_input(layer: nn.Module, x: Tensor, *rest: object) -> Tensor:
-    """The layer's output; of what the way back needs, its input alone is kept, and the rest computed again."""
+    """The layer's output; of what the backward pass needs, its input alone is kept, and the rest computed again."""
     out: Tensor = torch.utils.checkpoint.checkpoint(layer, x, *rest, use_reentrant=False, preserve_rng_state=False)
     return out
 

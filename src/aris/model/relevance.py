@@ -151,8 +151,8 @@ def _score(decoder: Decoder, hidden: Tensor, targets: Sequence[Target]) -> tuple
         for start in range(0, share.shape[1], _WORDS):
             part = share[:, start : start + _WORDS]
             mean = part @ _rows(decoder, range(start, start + part.shape[1]), states)
-            for place, target in enumerate(free):
-                gradient[target.position] -= mean[place]
+            for index, target in enumerate(free):
+                gradient[target.position] -= mean[index]
     return score, gradient
 
 

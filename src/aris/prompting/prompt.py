@@ -40,7 +40,8 @@ class PromptProcessor:
     def __init__(
         self, tokenizer: Tokenizer, image_processor: ImageProcessor | None, mm_tokens_per_image: int = 256
     ) -> None:
-        """
+        """Make a processor of prompts.
+
         Args:
             tokenizer: the model's.
             image_processor: the model's, or None for a model without a vision tower: images are then refused.

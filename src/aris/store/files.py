@@ -71,15 +71,15 @@ class FileStore:
             StoreFullError, StoreError: as `add`.
         """
         digest = hashlib.sha256(data).hexdigest()
-        place = self.path(digest)
+        location = self.path(digest)
         try:
-            whole = place.exists() and self.is_whole(digest)
+            whole = location.exists() and self.is_whole(digest)
             if not whole:
                 if shutil.disk_usage(self._folder).free < len(data) + self._reserve:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                self._write(data, place)
+                self._write(data, location)
             # Also where the file was there: whoever put it there may not have come to this line.
-            _sync_folder(place.parent)
+            _sync_folder(location.parent)
         except OSError as error:
             if is_full_disk(error):
                 raise StoreFullError(f"{self._folder}: the disk is full; make room, then send again") from None
@@ -180,9 +180,9 @@ class FileStore:
             _lock(self._open, alone=False)
         return len(left)
 
-    def _write(self, data: bytes, place: Path) -> None:
-        fresh = not place.parent.exists()
-        make_folder(place.parent)
+    def _write(self, data: bytes, location: Path) -> None:
+        fresh = not location.parent.exists()
+        make_folder(location.parent)
         if fresh:
             _sync_folder(self._folder)
         handle, name = tempfile.mkstemp(dir=self._incoming)  # for the owner alone
@@ -193,7 +193,7 @@ class FileStore:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, place)  # noqa: PTH105
+            os.replace(name, location)  # noqa: PTH105
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise

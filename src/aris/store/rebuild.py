@@ -123,7 +123,7 @@ def _history(database: Path) -> dict[str, tuple[int, str, datetime | None]]:
                 found = old.execute(f"SELECT digest, source, received_at FROM {table} ORDER BY id")
                 rows.extend(row for row in found if all(isinstance(each, str) for each in row))
     rows.sort(key=lambda row: row[2])
-    return {digest: (place, source[:64], _moment(at)) for place, (digest, source, at) in enumerate(rows)}
+    return {digest: (location, source[:64], _moment(at)) for location, (digest, source, at) in enumerate(rows)}
 
 
 def _carry(old: Path, fresh: Path, made: Rebuilt) -> None:

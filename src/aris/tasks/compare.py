@@ -38,7 +38,8 @@ class ComparisonStream(Iterator[str]):
         force: bool = False,
         options: GenerationOptions | None = None,
     ) -> None:
-        """
+        """Begin a comparison.
+
         Args:
             model: reads images.
             one, other: an image each. Their headers' dates say which is the prior; where one has none, `one` is.

@@ -53,10 +53,11 @@ class DraftStream(Iterator[str]):
         calibration: Calibration | None = None,
         evidence: bool = False,
     ) -> None:
-        """
+        """Begin a draft.
+
         Args:
             model: reads images and scores answers.
-            film: the film or another examination, or its path: of a film, picture, slide, series or archive.
+            film: the film or another examination, or its path: of a film, image, slide, series or archive.
             kind: of image, in place of what the file says.
             force: write a text though the film is outside the scope. The draft is marked.
             options: how to generate; greedy by default.

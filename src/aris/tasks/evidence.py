@@ -86,7 +86,7 @@ def evidence(
 
 
 def save_evidence(found: Evidence, what: Case | Film, folder: Path, name: str | None = None) -> Evidence:
-    """Write a map as .npy and as a picture over the image; the same evidence with the files' names.
+    """Write a map as .npy and as an image over the image; the same evidence with the files' names.
 
     Args:
         found: evidence that has a map; one without is given back as it is.
@@ -105,10 +105,10 @@ def save_evidence(found: Evidence, what: Case | Film, folder: Path, name: str | 
     told = found.about if len(found.about) <= 60 else f"{found.about[:57]}..."
     lines = (f"{told}: {found.explains}", CAUTION)
     boxes = [image.turn.to_shown(region.box, *pixels.shape[:2]) for region in found.regions]
-    picture = overlay(pixels, np.ascontiguousarray(image.turn.applied(found.relevance)), boxes, lines)
+    drawn = overlay(pixels, np.ascontiguousarray(image.turn.applied(found.relevance)), boxes, lines)
     array, png = io.BytesIO(), io.BytesIO()
     np.save(array, found.relevance, allow_pickle=False)
-    PIL.Image.fromarray(picture).save(png, "PNG", optimize=True)
+    PIL.Image.fromarray(drawn).save(png, "PNG", optimize=True)
     paths = folder / f"{stem}.npy", folder / f"{stem}.png"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -65,8 +65,8 @@ def locate(
     for each in written:
         box = source_box(each, height, width)
         if box is None:
-            place = f"[{each.top:g}, {each.left:g}, {each.bottom:g}, {each.right:g}] {each.label}".strip()
-            left_out.append(DroppedRegion(written=place[:80], reason="it lies outside the image, in its padding"))
+            position = f"[{each.top:g}, {each.left:g}, {each.bottom:g}, {each.right:g}] {each.label}".strip()
+            left_out.append(DroppedRegion(written=position[:80], reason="it lies outside the image, in its padding"))
             continue
         if each.repaired:
             warnings.append(f"a box was repaired: {each.repaired}")

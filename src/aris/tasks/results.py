@@ -122,7 +122,7 @@ class Evidence(Result):
         shares: of each region its share of the relevance, 0 to 1.
         in_padding: share of the relevance that lay outside the image, where the model's input was padded.
         in_mask: share inside the mask that the caller gave; None if none was.
-        map_file, overlay_file: where the map (float32 .npy) and its picture (.png) were written.
+        map_file, overlay_file: where the map (float32 .npy) and its image (.png) were written.
         warnings: what a reader must know.
         forced: outside the model's declared scope.
         relevance: the map, float32 (H, W) over the stored pixels, at least 0, of sum 1. Not in JSON.
@@ -293,7 +293,7 @@ class Answer(Result):
 
     Attributes:
         files: the images, as the caller named them.
-        thinking: the model's thoughts; None if there were none.
+        thinking: the model's reasoning; None if there was none.
         finish_reason: "stop", "length" or "aborted".
         answered: False where `answer` only says why the model cannot answer: the question or an image is outside its
             scope.

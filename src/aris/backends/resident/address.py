@@ -78,16 +78,17 @@ def folder(*, make: bool = False) -> Path | None:
     if not hasattr(os, "getuid") or not hasattr(socket, "AF_UNIX"):
         return None
     base = os.environ.get("XDG_RUNTIME_DIR")
-    place = Path(base) / "aris" if base and Path(base).is_dir() else Path(tempfile.gettempdir()) / f"aris-{os.getuid()}"
+    own = Path(tempfile.gettempdir()) / f"aris-{os.getuid()}"
+    location = Path(base) / "aris" if base and Path(base).is_dir() else own
     try:
         if make:
             with suppress(FileExistsError):
-                place.mkdir(mode=0o700)
-        state = place.lstat()
+                location.mkdir(mode=0o700)
+        state = location.lstat()
     except OSError:
         return None
     private = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and not state.st_mode & 0o077
-    return place if private else None
+    return location if private else None
 
 
 def sockets() -> list[Path]:
@@ -95,9 +96,9 @@ def sockets() -> list[Path]:
     named = os.environ.get(ENVIRONMENT, "").strip()
     if named:
         return [] if is_off(named) or is_url(named) else [Path(named).expanduser()]
-    place = folder()
+    location = folder()
     found = []
-    for path in place.glob("*.sock") if place is not None else ():
+    for path in location.glob("*.sock") if location is not None else ():
         with suppress(OSError):
             found.append((path.lstat().st_mtime_ns, path))
     return [path for _, path in sorted(found, reverse=True)]

@@ -309,8 +309,8 @@ def entries(file: GGUFFile, mmproj: GGUFFile | None = None) -> Iterator[Entry]:
             continue
         ours = HEAD if name == OUTPUT else _text_name(file, name)
         read = _reader(file, name, one_plus=ours.endswith("norm.weight"))
-        coarse = info.format.values > 1 and len(info.shape) == 2 and info.shape[1] % BLOCK_COLUMNS == 0
-        yield Entry(ours, info.shape, read, blocks=_blocks(file, name) if coarse else None)
+        packed = info.format.values > 1 and len(info.shape) == 2 and info.shape[1] % BLOCK_COLUMNS == 0
+        yield Entry(ours, info.shape, read, blocks=_blocks(file, name) if packed else None)
     if mmproj is None:
         return
     width = vision_config(mmproj).hidden_size

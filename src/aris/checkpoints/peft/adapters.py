@@ -56,8 +56,10 @@ _PLAIN_STARTS = (True, False, None, "true", "false", "gaussian", "orthogonal", "
 
 @dataclass(frozen=True)
 class AdapterReport:
-    """Counts of an adapter's parts (pairs of matrices, whole modules, rows) that were loaded; always all of them,
-    or loading fails."""
+    """Counts of an adapter's parts (pairs of matrices, whole modules, rows) that were loaded.
+
+    Always all of them, or loading fails.
+    """
 
     applied: int
     total: int

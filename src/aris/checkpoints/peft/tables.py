@@ -109,8 +109,8 @@ def put(
         scores = words if tied and HEAD not in base else base.get(HEAD, scores)
         tied = scores is words
         if rows is not None:
-            words, place = words.to(model.dtype), words.device
-            words = words.index_copy(0, torch.tensor(rows[0], device=place), rows[1].to(place, model.dtype))
+            words, location = words.to(model.dtype), words.device
+            words = words.index_copy(0, torch.tensor(rows[0], device=location), rows[1].to(location, model.dtype))
             scores = words if tied else scores
         words, scores = saved.get(EMBEDDING, words), saved.get(HEAD, scores)
         words, scores = (

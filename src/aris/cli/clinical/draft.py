@@ -11,7 +11,7 @@ import typer
 from aris.cli.clinical.evidence_maps import Maps
 from aris.cli.groups import FilmOptions, ModelOptions, WritingOptions, with_groups
 from aris.cli.options import shared as o
-from aris.cli.options.burned_in import Letters, TextOption
+from aris.cli.options.burned_in import BurnedInText, TextOption
 from aris.cli.options.kinds import KindOption, kind
 from aris.cli.options.names import inside, without
 from aris.cli.outcome import FAILED, interruptible, report
@@ -31,7 +31,7 @@ INCOMPLETE = "the draft is not complete"
 @with_groups
 def draft(
     files: Annotated[
-        list[str], typer.Argument(metavar="PATH", help="Films, pictures, slides, series; folders and zips of them.")
+        list[str], typer.Argument(metavar="PATH", help="Films, images, slides, series; folders and zips of them.")
     ],
     model: ModelOptions,
     writing: WritingOptions,
@@ -66,7 +66,7 @@ def draft(
     session = model.session()
     generation = writing.generation()
     maps = Maps(evidence, session)
-    letters = Letters(look_for_text)
+    burned_in = BurnedInText(look_for_text)
     from aris.imaging import Skipped
     from aris.tasks.film_facts import with_facts
 
@@ -81,9 +81,9 @@ def draft(
                     continue
                 case = with_facts(case, facts)
                 with_site = session.calibration(calibration)
-                if letters.wanted:
+                if burned_in.wanted:
                     with interruptible(INCOMPLETE, text=False), working(f"looking for text on {file}"):
-                        case = letters.on_case(case)
+                        case = burned_in.on_case(case)
                 written = _one(
                     session, case, with_site, maps, json=json, force=force, options=generation,
                     max_tokens=writing.max_tokens,

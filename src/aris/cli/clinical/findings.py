@@ -10,7 +10,7 @@ import typer
 from aris.cli.clinical.evidence_maps import Maps
 from aris.cli.groups import FilmOptions, ModelOptions, with_groups
 from aris.cli.options import shared as o
-from aris.cli.options.burned_in import Letters, TextOption
+from aris.cli.options.burned_in import BurnedInText, TextOption
 from aris.cli.outcome import FAILED, interruptible, report
 from aris.cli.session import Session
 from aris.cli.terminal import counting, note, one_line, probability, write, write_json
@@ -53,13 +53,13 @@ def findings(
     """
     session = model.session()
     maps = Maps(evidence, session)
-    letters = Letters(look_for_text)
+    burned_in = BurnedInText(look_for_text)
     failed = refused = done = 0
     with counting("findings", len(files)) as step:
         for file in files:
             with interruptible(f"{done} of {len(files)} files are done", text=False):
                 found = _one(
-                    session, file, finding, calibration, maps, letters, film.facts(), json=json, force=force
+                    session, file, finding, calibration, maps, burned_in, film.facts(), json=json, force=force
                 )
             failed += found is None
             refused += found is False
@@ -79,7 +79,7 @@ def _one(
     names: list[str] | None,
     calibration: Path | None,
     maps: Maps,
-    letters: Letters,
+    burned_in: BurnedInText,
     facts: Facts,
     *,
     json: bool,
@@ -90,7 +90,7 @@ def _one(
     from aris.tasks.film_facts import with_facts
 
     try:
-        film = with_facts(letters.on_film(read_film(file)), facts)
+        film = with_facts(burned_in.on_film(read_film(file)), facts)
     except ImageError as error:
         if json:
             write_json({"file": file, "error": str(error)})

@@ -95,7 +95,7 @@ class DenseRunner(CpuRunner):
         every = [self._always] * len(x) if self._always else names
         super()._run(x, positions, slots, tables, starts, last, every)
 
-    def _describe_weights(self, place: lib.Layer, index: int) -> None:
+    def _describe_weights(self, position: lib.Layer, index: int) -> None:
         layer = self.model.language_model.layers[index]
         dense = lib.DenseLayer()
         for name, path in _NAMES.items():
@@ -103,7 +103,7 @@ class DenseRunner(CpuRunner):
             assert isinstance(weight, Tensor)
             self._kept.append(weight.detach())
             setattr(dense, name, _dense(self._kept[-1]))
-        place.dense = ctypes.pointer(dense)
+        position.dense = ctypes.pointer(dense)
 
     def _describe_head(self) -> lib.Head:
         return lib.Head()  # not the library's business

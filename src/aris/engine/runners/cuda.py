@@ -322,7 +322,7 @@ class CudaRunner:
         pool = (self.pool.keys[index].view(-1, kv_heads, dim), self.pool.values[index].view(-1, kv_heads, dim))
         finish_heads(
             qkv, layer.q_norm, layer.k_norm, (angles[0], angles[1]), text.rms_norm_eps, heads, kv_heads, query, pool,
-            past.local_places if layer.is_local else past.global_places, copy=(key[old:], value[old:]),
+            past.local_positions if layer.is_local else past.global_positions, copy=(key[old:], value[old:]),
         )  # fmt: skip
         first, last = (part[-kept:] for part in ranges[layer.is_local])
         return prefill_attention(
@@ -342,8 +342,8 @@ class _Past:
         self._recent = torch.arange(self.first, chunk.start, device=pool.device) % pool.ring
         # Of a chunk longer than the ring only the end stays in it.
         kept = positions >= chunk.start + len(positions) - pool.ring
-        self.local_places = torch.where(kept, chunk.slot * pool.ring + positions % pool.ring, -1)
-        self.global_places = self._table[positions // BLOCK] * BLOCK + positions % BLOCK
+        self.local_positions = torch.where(kept, chunk.slot * pool.ring + positions % pool.ring, -1)
+        self.global_positions = self._table[positions // BLOCK] * BLOCK + positions % BLOCK
 
     def before(self, layer: int) -> tuple[Tensor | None, Tensor | None]:
         """Earlier keys and values (S, K, D), None if there are none."""

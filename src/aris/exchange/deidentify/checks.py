@@ -9,7 +9,7 @@ from typing import Any
 from aris.errors import ExchangeError
 from aris.store.objects import parse, text
 
-# Modalities whose images often carry names and dates as pixels, and kinds of images that are pictures of screens.
+# Modalities whose images often carry names and dates as pixels, and kinds of images that are images of screens.
 _RISKY_MODALITIES = frozenset(
     ["US", "SC", "OT", "XC", "ES", "GM", "OP", "OPT", "XA", "RF", "DOC", "SM", "IVUS", "ECG", "HC"]
 )

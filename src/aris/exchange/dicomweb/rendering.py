@@ -75,7 +75,7 @@ def span_of(one: Opened, wanted: Rendering) -> Span | None:
     Returns:
         None where a window is asked for or stored, or where the frames lie in memory together: `render` looks itself.
     """
-    if wanted.window is not None or one.place is None or one.place.keyword != "PixelData" or one.total == 1:
+    if wanted.window is not None or one.position is None or one.position.keyword != "PixelData" or one.total == 1:
         return None
     try:
         with warnings.catch_warnings():

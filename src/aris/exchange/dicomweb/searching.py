@@ -151,8 +151,10 @@ def _tag(name: str) -> int | None:
 
 
 def _keyword(name: str) -> str:
-    """An attribute's keyword, from its keyword or tag. A key that is not known is refused: a search that left it out
-    would find others' studies too."""
+    """An attribute's keyword, from its keyword or tag.
+
+    A key that is not known is refused: a search that left it out would find others' studies too.
+    """
     from pydicom.datadict import keyword_for_tag
 
     tag = _tag(name)

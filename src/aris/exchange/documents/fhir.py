@@ -252,7 +252,7 @@ class _Writer:
             content["note"] = [{"text": region.note}]
         if region.measurements:
             content["hasMember"] = [
-                self._measurement(each, index, place) for place, each in enumerate(region.measurements)
+                self._measurement(each, index, location) for location, each in enumerate(region.measurements)
             ]
         return self._observation("region", _concept(codes.finding_code(region.label), region.label), content, index)
 

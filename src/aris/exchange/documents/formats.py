@@ -128,7 +128,7 @@ def report_from_task(values: dict[str, Any], source: str, images: Sequence[Image
     """The report of a task's JSON (`aris draft --json`, `aris findings --json`).
 
     Args:
-        images: the DICOM files that were read; none where the film was another picture.
+        images: the DICOM files that were read; none where the film was another image.
         more: `regions`, `measurements`, `revision`, `prompt_version`, `created`.
 
     Raises:
@@ -286,13 +286,13 @@ def _captures(report: Report, headers: list[tuple[ImageFile, Any]]) -> dict[str,
         uid = text(header, "SOPInstanceUID")
         if uid in known and (not wanted or uid in wanted):
             number = f"{len(made) + 1}." if made else ""
-            made[f"{number}sc.dcm"] = _dicom(secondary_capture(report, header, *_picture(path)))
+            made[f"{number}sc.dcm"] = _dicom(secondary_capture(report, header, *_image_file(path)))
     if not made or len(made) < len(wanted):
         raise ExchangeError("a secondary capture needs the DICOM files that the report is about; give --image")
     return made
 
 
-def _picture(path: ImageFile) -> tuple[npt.NDArray[np.uint8], Turn]:
+def _image_file(path: ImageFile) -> tuple[npt.NDArray[np.uint8], Turn]:
     """An image as it is displayed: a film, or a photograph of one frame; and the turn that leads there."""
     from aris.imaging import read_film, read_stills
 

@@ -1,4 +1,4 @@
-"""A report as it crosses the border of the house: what every document format says, and who answers for it.
+"""A report as it leaves for other systems: the contents of every document format, and its signer.
 
 One model for DICOM SR, FHIR, PDF, text and JSON: each format is written from a `Report`, and those that can be read
 give the same `Report` back.
@@ -39,8 +39,11 @@ def _clean_line(text: str) -> str:
 
 
 def _uid(value: str) -> str:
-    """A UID as the store takes it: components that begin with a zero are not allowed (PS3.5 9.1), but an object that
-    has one is known by it, and a document must name the object as it is."""
+    """A UID as the store takes it.
+
+    Components that begin with a zero are not allowed (PS3.5 9.1), but an object that has one is known by it, and a
+    document must name the object as it is.
+    """
     if value and not (len(value) <= 64 and re.fullmatch(r"[0-9]+(\.[0-9]+)+", value, re.ASCII)):
         raise ValueError("not a DICOM UID (PS3.5 chapter 9)")
     return value

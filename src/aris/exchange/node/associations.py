@@ -311,5 +311,5 @@ class BoundedAssociation(Association):
 
 
 def address_of(name: Any) -> AddressInformation:
-    """pynetdicom's form of a socket's address."""
+    """Return pynetdicom's form of a socket's address."""
     return AddressInformation.from_tuple(name)

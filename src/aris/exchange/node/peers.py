@@ -167,8 +167,10 @@ def send(
 
 
 def _batches(kinds: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
-    """Kinds of objects, association by association. Each in a transfer syntax that pydicom does not know has its own:
-    pynetdicom cannot compare it with others."""
+    """Kinds of objects, association by association.
+
+    Each in a transfer syntax that pydicom does not know has its own: pynetdicom cannot compare it with others.
+    """
     from pydicom.uid import UID
 
     known = [kind for kind in kinds if UID(kind[1]).is_transfer_syntax and not UID(kind[1]).is_private]

@@ -46,7 +46,7 @@ class Patient:
         )
 
     def completed(self, other: Patient) -> Patient:
-        """This one, with what only the other states."""
+        """Return this identity, with what only the other states."""
         return replace(self, **{each.name: getattr(other, each.name) for each in fields(self)
                                 if not getattr(self, each.name)})  # fmt: skip
 

@@ -62,7 +62,7 @@ class Piece:
     """Text that was made, with the log-probabilities of all tokens since the last piece (if they were asked for)."""
 
     choice: int
-    kind: Literal["answer", "thought"]
+    kind: Literal["answer", "reasoning"]
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
 

@@ -93,7 +93,7 @@ def call_grammar(tools: Sequence[Tool], *, must: bool, parallel: bool) -> Gramma
             rules.append(f'several{number}: ({first}) (", " call)* {json.dumps("]" + end)}')
     if not must:
         ways.append("text")
-        rules.append(f"text: /{_not_beginning([fence + opening for fence in _FENCES for opening in _OPENINGS])}/")
+        rules.append(f"text: /{_not_starting([fence + opening for fence in _FENCES for opening in _OPENINGS])}/")
     rules.insert(0, "start: " + " | ".join(ways))
     return Grammar.lark("\n".join(rules))
 
@@ -112,7 +112,7 @@ def _parameters(tool: Tool) -> dict[str, Any]:
     return {"type": "object", **tool.function.parameters}
 
 
-def _not_beginning(texts: Sequence[str]) -> str:
+def _not_starting(texts: Sequence[str]) -> str:
     """A regular expression (Rust's) for what begins with none of these texts, the empty text included."""
     following: dict[str, list[str]] = {}
     for text in texts:
@@ -121,7 +121,7 @@ def _not_beginning(texts: Sequence[str]) -> str:
     ways = [f"[^{escaped}](?s:.*)"]
     for sign, rest in following.items():
         if all(rest):
-            ways.append(f"\\x{{{ord(sign):x}}}({_not_beginning(rest)})")
+            ways.append(f"\\x{{{ord(sign):x}}}({_not_starting(rest)})")
     return f"({'|'.join(ways)})?"
 
 
@@ -164,10 +164,10 @@ class CallReader:
         """Take a piece; return the text, calls and arguments that are certain with it."""
         self._pending += text
         if self._kind == "open":
-            beginnings = [fence + opening for fence in _FENCES for opening in _OPENINGS]
-            if any(self._pending.startswith(each) for each in beginnings):
+            starts = [fence + opening for fence in _FENCES for opening in _OPENINGS]
+            if any(self._pending.startswith(each) for each in starts):
                 self._kind = "calls"
-            elif any(each.startswith(self._pending) for each in beginnings):
+            elif any(each.startswith(self._pending) for each in starts):
                 return []
             else:
                 self._kind = "text"

@@ -22,8 +22,10 @@ class TextPart(Request):
 
 
 class ImageUrl(Request):
-    """An image as a data: URI. Every image is read at the model's one resolution, the highest that it has, so a low
-    `detail` is refused."""
+    """An image as a data: URI.
+
+    Every image is read at the model's one resolution, the highest that it has, so a low `detail` is refused.
+    """
 
     url: str
     detail: Literal["auto", "high"] | None = None
@@ -95,8 +97,10 @@ _Said = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
 
 
 class AssistantMessage(Request):
-    """A turn that the model answered before, with what it called. Its thoughts (`reasoning_content`) are not read
-    again, as models of this family were trained."""
+    """A turn that the model answered before, with what it called.
+
+    Its reasoning (`reasoning_content`) is not read again, as models of this family were trained.
+    """
 
     harmless = frozenset({"reasoning_content", "reasoning", "annotations"})
     neutral: ClassVar[Mapping[str, tuple[Any, ...]]] = {**_NO_NAME, "audio": ()}
@@ -185,7 +189,7 @@ class ChatRequest(Sampling):
     Attributes:
         continue_final_message: go on with the last message, the assistant's, instead of beginning a new one; as in
             vLLM, `add_generation_prompt` must then be false.
-        prompt_logprobs: report each prompt token's log-probability, with so many of the likeliest (vLLM's field).
+        prompt_logprobs: report each prompt token's log-probability, with so many of the most probable (vLLM's field).
         logprob_start_len: only from this prompt token on (SGLang's field).
         ignore_scope: let the model answer outside its declared scope (our own field); the answer is marked.
     """
@@ -288,7 +292,7 @@ class TokenLogprob(TopLogprob):
 
 
 class ChoiceLogprobs(BaseModel):
-    """Log-probabilities of the tokens of a choice or of one chunk, thoughts included."""
+    """Log-probabilities of the tokens of a choice or of one chunk, reasoning included."""
 
     content: list[TokenLogprob]
     refusal: None = None
@@ -311,7 +315,7 @@ class ResponseToolCall(BaseModel):
 
 
 class ChatResponseMessage(BaseModel):
-    """The answer; `reasoning_content` are its thoughts, and content is null where it is calls.
+    """The answer; `reasoning_content` is its reasoning, and content is null where it is calls.
 
     `refusal` says why there is no answer; `content` says the same, or is null where a form was asked for.
     """

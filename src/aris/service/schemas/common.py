@@ -15,8 +15,10 @@ _SEED = 1 << 63
 
 
 class Request(BaseModel):
-    """Base of what callers send. A field that is not known is refused by its name, as it may be meant to change the
-    answer; so is one that is known to and is not supported. A null is as good as none.
+    """Base of what callers send.
+
+    A field that is not known is refused by its name, as it may be meant to change the answer; so is one that is known
+    to and is not supported. A null is as good as none.
 
     Attributes:
         harmless: fields that are taken and change no answer, whatever they hold.
@@ -93,8 +95,11 @@ Pattern = Annotated[str, Field(min_length=1)]
 
 
 class StructuredOutputs(Request):
-    """vLLM's field of this name: the answer is held to a JSON schema, a regular expression, one of some strings, a
-    grammar (Lark's form or GBNF), or any JSON object."""
+    """vLLM's field of this name.
+
+    The answer is held to a JSON schema, a regular expression, one of some strings, a grammar (Lark's form or GBNF), or
+    any JSON object.
+    """
 
     harmless = frozenset({"disable_any_whitespace", "backend"})  # a document has no white space that could vary
     neutral: ClassVar[Mapping[str, tuple[Any, ...]]] = {

@@ -275,8 +275,9 @@ def _numbers(figure: Figure) -> dict[str, float | None]:
 
 
 def load_calibration(path: str | Path, model: str, question: str, changes: str = "") -> Calibration:
-    """A site's calibration, for the model, its weights and the question that it was made with. Findings that were no
-    better than chance are left out: they are then not assessed.
+    """A site's calibration, for the model, its weights and the question that it was made with.
+
+    Findings that were no better than chance are left out: they are then not assessed.
 
     Args:
         model, changes, question: as for `save_calibration`.

@@ -31,7 +31,7 @@ def sentence_confidence(
     Args:
         text: as the model wrote it.
         sections: parsed from it.
-        logprobs: of its tokens, in order; tokens that are not in the text (thoughts, markers) are passed over.
+        logprobs: of its tokens, in order; tokens that are not in the text (reasoning, markers) are passed over.
     """
     spans = list(token_spans(text, logprobs))
     found = []

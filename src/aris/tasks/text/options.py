@@ -20,7 +20,7 @@ def parse_option(answer: str, options: Sequence[str]) -> int | None:
     within another ("normal colon mucosa" is not "mucosa").
 
     Args:
-        answer: without thoughts.
+        answer: without reasoning.
         options: their texts, without letters.
     """
     last = [match.end() for match in _FINAL.finditer(answer)]
