@@ -42,19 +42,19 @@ class ModelDrafter:
             ImageError: nothing in it can be read.
             ArisError: the model failed.
         """
-        place = self._folder / f"drafting-{secrets.token_hex(8)}"
-        make_folder(place)
+        location = self._folder / f"drafting-{secrets.token_hex(8)}"
+        make_folder(location)
         try:
             for number, path in enumerate(files):
-                _link(path, place / f"{number:06}.dcm")
-            return self._draft(place)
+                _link(path, location / f"{number:06}.dcm")
+            return self._draft(location)
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(location, ignore_errors=True)
 
-    def _draft(self, place: Path) -> Draft:
+    def _draft(self, location: Path) -> Draft:
         made: list[Draft] = []
         unread = more = 0
-        for case in read_cases(place):
+        for case in read_cases(location):
             if not isinstance(case, Case):
                 unread += 1
             elif len(made) >= _MOST:
@@ -74,10 +74,10 @@ class ModelDrafter:
         return chosen.model_copy(update={"warnings": tuple(warnings), "priority": urgent})
 
 
-def _link(path: Path, place: Path) -> None:
+def _link(path: Path, location: Path) -> None:
     """The file under another name, without a copy where the disk can."""
     try:
-        os.link(path, place)
+        os.link(path, location)
     except OSError:
-        shutil.copyfile(path, place)
-        place.chmod(0o600)
+        shutil.copyfile(path, location)
+        location.chmod(0o600)

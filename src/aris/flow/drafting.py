@@ -1,5 +1,7 @@
-"""Drafting: a worker takes a job with a lease, has a study drafted, and keeps the draft in the transaction that ends
-the job. Whoever lost the lease keeps nothing, so that nothing is drafted twice; whoever is killed is replaced."""
+"""Drafting: a worker takes a job with a lease, has a study drafted, and ends the job as it keeps the draft.
+
+Whoever lost the lease keeps nothing, so that nothing is drafted twice; whoever is killed is replaced.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ _ATTEMPTS = 3
 
 
 class Drafter(Protocol):
-    """What drafts a study.
+    """A callable that drafts studies.
 
     Attributes:
         name, revision: of the model.

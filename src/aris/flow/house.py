@@ -1,4 +1,4 @@
-"""A store with its audit trail and its site's settings: what every step of the flow works on."""
+"""The house: a store with its audit trail and its site's settings, on which every step of the flow works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEY = "audit.key"
 
 @dataclass(frozen=True)
 class House:
-    """What the flow works on.
+    """A store, its audit trail and its site's settings.
 
     Attributes:
         store: of studies and reports.
@@ -46,7 +46,7 @@ def open_house(store: Store, *, key: Path | None = None, settings: SiteSettings 
 
 
 def default_key() -> Path:
-    """Where the audit trail's key is: `ARIS_AUDIT_KEY`, or `keys/audit.key` in the user's data folder."""
+    """Return the path of the audit trail's key: `ARIS_AUDIT_KEY`, or `keys/audit.key` in the user's data folder."""
     from platformdirs import user_data_dir
 
     if named := os.environ.get("ARIS_AUDIT_KEY"):

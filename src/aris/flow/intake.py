@@ -25,7 +25,7 @@ _STILL_S = 2.0
 
 @dataclass(frozen=True)
 class Upload:
-    """What became of a file: `added`, or why not."""
+    """The outcome for one file: `added`, or the reason why not."""
 
     path: Path
     added: Added | None
@@ -73,8 +73,8 @@ def watch(house: House, now: float | None = None) -> int:
     taken = 0
     for folder in house.settings.watch:
         try:
-            for place in (TAKEN, REFUSED):
-                make_folder(folder / place)
+            for name in (TAKEN, REFUSED):
+                make_folder(folder / name)
             moment = time.time() if now is None else now
             waiting = sorted(each for each in folder.rglob("*") if _waits(each, folder, moment))
         except OSError as error:
@@ -101,11 +101,11 @@ def _waits(path: Path, folder: Path, now: float) -> bool:
     return path.is_file() and now - path.stat().st_mtime >= _STILL_S
 
 
-def _move(path: Path, folder: Path, place: str) -> None:
-    target = folder / place / path.relative_to(folder)
+def _move(path: Path, folder: Path, into: str) -> None:
+    target = folder / into / path.relative_to(folder)
     number = 0
     while target.exists():
         number += 1
-        target = folder / place / f"{path.relative_to(folder)}.{number}"
+        target = folder / into / f"{path.relative_to(folder)}.{number}"
     target.parent.mkdir(parents=True, exist_ok=True)
     path.replace(target)

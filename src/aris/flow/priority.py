@@ -18,7 +18,7 @@ _CONCERN = {"routine": 0, "urgent": 2, "critical": 3}
 
 @dataclass(frozen=True)
 class Concern:
-    """What a draft's findings add.
+    """Concern that a draft's findings raise.
 
     Attributes:
         level: 0 nothing; 1 a finding over its operating point; 2 an urgent, 3 a critical one.
@@ -35,7 +35,7 @@ NOT_DRAFTED = Concern(0, False, "")
 
 
 def concern_of(draft: Draft) -> Concern:
-    """What a draft asks for."""
+    """Return the concern that a draft raises."""
     scored = draft.assessment.findings if draft.assessment is not None else ()
     over = [each.name for each in scored if each.assessed and (each.present or each.over)]
     if not scored:
@@ -57,7 +57,7 @@ def concern_of(draft: Draft) -> Concern:
 
 
 def reason_in_words(urgency: int, reason: str, arrived: datetime, due: datetime, now: datetime, *, waits: bool) -> str:
-    """Why a study stands where it stands, with its wait."""
+    """Return the reason for a study's rank, with its wait."""
     order = {2: "STAT order", 1: "urgent order"}.get(urgency, "")
     late = f"past the first-come limit of {told(due - arrived)}" if waits and due <= now else ""
     wait = f"waits {told(now - arrived)}" if waits else ""

@@ -84,7 +84,7 @@ def _prior(session: Session, row: StudyRow, other: StudyRow) -> Prior | None:
 
 
 def same_patient(one: Patient, other: Patient) -> tuple[Identity | None, str]:
-    """Whether two headers name the same patient: "same", "possible" with why not surely, or None.
+    """Compare the patients that two headers name: "same", "possible" with why not surely, or None.
 
     The same are those whose Patient ID, issuer and birth date are stated and equal, where nothing else differs. Without
     an issuer on either side the number is the house's own.

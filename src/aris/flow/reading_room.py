@@ -60,7 +60,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Saved:
-    """What became of a text.
+    """The outcome of keeping a text.
 
     Attributes:
         number: its own; None where another reader's text came first, and this one is kept beside.
@@ -73,7 +73,7 @@ class Saved:
 
 
 class ReadingRoom:
-    """What persons do with studies.
+    """Acts of persons on studies.
 
     Args:
         house: see there.

@@ -26,7 +26,7 @@ class _Part(BaseModel):
 
 
 class _Destination(_Part):
-    """Where signed reports go. `name` is what deliveries are known by: keep it."""
+    """A place that signed reports go to. Deliveries are known by its `name`: keep it."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
@@ -98,7 +98,7 @@ Destination = Annotated[
 
 
 class SiteSettings(_Part):
-    """How a site works.
+    """A site's settings.
 
     Attributes:
         quiet_s: seconds without a new image after which a study is whole.

@@ -48,7 +48,7 @@ class StaleTextError(StoreError):
 
 @dataclass(frozen=True)
 class Signed:
-    """What a signature made.
+    """The outcome of a signature.
 
     Attributes:
         number: of the version.
@@ -66,7 +66,7 @@ class Signed:
 
 
 class Desk:
-    """Where reports are signed.
+    """The desk at which reports are signed.
 
     Args:
         clock: tells the time; of the machine by default.

@@ -1,4 +1,4 @@
-"""What a report is about, from the index of the store: patient, study and images."""
+"""The subject of a report, from the index of the store: patient, study and images."""
 
 from __future__ import annotations
 

@@ -110,16 +110,16 @@ class Worker:
         return done
 
     def _export_head(self, *, force: bool = False) -> None:
-        place = self._house.settings.audit_heads
-        if place is None or (not force and time.monotonic() - self._head_at < _HEAD_S and self._head_at):
+        location = self._house.settings.audit_heads
+        if location is None or (not force and time.monotonic() - self._head_at < _HEAD_S and self._head_at):
             return
         with self._house.store.sessions.reading() as session:
-            self._house.trail.export(session, place)
+            self._house.trail.export(session, location)
         self._head_at = time.monotonic()
 
 
 def status(house: House) -> dict[str, object]:
-    """How much there is to do, and what is wrong."""
+    """Return how much there is to do, and what is wrong."""
     from sqlalchemy import func, select
 
     from aris.store.reading import critical, deliveries

@@ -48,7 +48,7 @@ class Entry:
     notice: str
 
     def as_json(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return it as JSON takes it."""
         return {**self.__dict__, "modalities": list(self.modalities), "arrived_at": self.arrived_at.isoformat()}
 
 

@@ -33,7 +33,7 @@ _FORM = 1
 
 @dataclass(frozen=True)
 class BackedUp:
-    """What a backup holds.
+    """The contents of a backup.
 
     Attributes:
         rows: of each table.
@@ -162,19 +162,19 @@ def _dump(store: Store, out: Path) -> tuple[dict[str, int], str, str]:
 
 
 def _copy(store: Store, digest: str, out: Path, step: Callable[[int], None]) -> bool:
-    place = out / digest[:2] / f"{digest}.dcm"
+    location = out / digest[:2] / f"{digest}.dcm"
     step(0)
-    if place.exists():
-        with place.open("rb") as file:
+    if location.exists():
+        with location.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() == digest:
                 return False
     make_folder(out)
-    make_folder(place.parent)
-    fresh = place.with_suffix(".part")
+    make_folder(location.parent)
+    fresh = location.with_suffix(".part")
     fresh.unlink(missing_ok=True)
     make_file(fresh)
     shutil.copyfile(store.files.verified(digest), fresh)
-    fresh.replace(place)
+    fresh.replace(location)
     return True
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a store: objects that are gone or damaged, signed reports that are not what was signed."""
+"""Checks of a store: objects that are gone or damaged, signed reports that are not what was signed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from aris.store.store import Store
 
 
 def problems(store: Store, step: Callable[[int], None] = lambda _: None) -> list[str]:
-    """Each in one line; nothing where all is well. The audit trail has a check of its own (`audit.Trail.verify`).
+    """Return what is wrong, one line each; nothing where all is well.
+
+    The audit trail has a check of its own (`audit.Trail.verify`).
 
     Args:
         step: is called with the number of objects, first, then with 0 after each of them.

@@ -30,7 +30,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Json(TypeDecorator[Any]):
-    """What JSON can hold, as text: the same value is the same text in every database, so that digests hold."""
+    """A value that JSON can hold, as text: the same value is the same text in every database, so that digests hold."""
 
     impl = Text
     cache_ok = True

@@ -37,7 +37,7 @@ class Sessions:
 
     @property
     def dialect(self) -> str:
-        """Which kind of database it is: "sqlite" or "postgresql"."""
+        """The kind of database: "sqlite" or "postgresql"."""
         return self._engine.dialect.name
 
     @contextmanager
@@ -117,7 +117,7 @@ class Sessions:
         raise AssertionError
 
     def error(self, done: str, error: SQLAlchemyError) -> StoreError:
-        """What went wrong, without the values that were to be written."""
+        """Return what went wrong, without the values that were to be written."""
         said = str(getattr(error, "orig", ""))
         if isinstance(error, OperationalError) and "full" in said:
             return StoreFullError(f"{self._name}: the disk is full; make room, then try again")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aris.flow.house import House
     from aris.store.store import Store
 
-_PLACE = "Store"
+_PANEL = "Store"
 
 StoreOption = Annotated[
     Path | None,
@@ -25,7 +25,7 @@ StoreOption = Annotated[
         "--store",
         envvar="ARIS_STORE",
         help="Folder of the store; by default the user's data folder. It holds patient data.",
-        rich_help_panel=_PLACE,
+        rich_help_panel=_PANEL,
     ),
 ]
 DatabaseOption = Annotated[
@@ -36,7 +36,7 @@ DatabaseOption = Annotated[
         envvar="ARIS_DATABASE",
         help="Database of the store, as postgresql://aris@db.example/aris; by default SQLite in the store's folder. "
         "Better in the environment: other users can see a command's options.",
-        rich_help_panel=_PLACE,
+        rich_help_panel=_PANEL,
     ),
 ]
 KeyOption = Annotated[
@@ -45,7 +45,7 @@ KeyOption = Annotated[
         "--audit-key",
         envvar="ARIS_AUDIT_KEY",
         help="Key of the audit trail, kept outside the store; by default keys/audit.key in the user's data folder.",
-        rich_help_panel=_PLACE,
+        rich_help_panel=_PANEL,
     ),
 ]
 SiteOption = Annotated[
@@ -54,7 +54,7 @@ SiteOption = Annotated[
         "--site",
         envvar="ARIS_SITE",
         help="The site's settings (YAML): destinations, signatures, times; by default site.yaml in the store's folder.",
-        rich_help_panel=_PLACE,
+        rich_help_panel=_PANEL,
     ),
 ]
 UserOption = Annotated[

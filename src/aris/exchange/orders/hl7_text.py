@@ -95,12 +95,12 @@ def value(message: Any, segment: Any, field: int, component: int = 1, *, repetit
     """A value, unescaped; "" where there is none. Numbers begin at 1; of what has no parts the first is the whole."""
     try:
         found = segment[field]
-        for place in (repetition, component, sub):
+        for index in (repetition, component, sub):
             if isinstance(found, str):
-                if place != 1:
+                if index != 1:
                     return ""
                 continue
-            found = found[place - 1]
+            found = found[index - 1]
         text = found if isinstance(found, str) else str(found)
     except (IndexError, KeyError, TypeError):
         return ""
@@ -108,7 +108,7 @@ def value(message: Any, segment: Any, field: int, component: int = 1, *, repetit
 
 
 def repetitions(segment: Any, field: int) -> int:
-    """How often a field is given."""
+    """Count how often a field is given."""
     try:
         found = segment[field]
     except (IndexError, KeyError):

@@ -34,7 +34,7 @@ class MllpServer:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens at."""
         assert self._server is not None
         return int(self._server.server_address[1])
 

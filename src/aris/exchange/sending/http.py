@@ -53,7 +53,7 @@ def client(url: str, token_file: Path | None = None, authority: Path | None = No
 
 
 def refused(url: str, status: int) -> ExchangeError:
-    """What a status says that is no success."""
+    """Return the error for a status that is no success."""
     if status in (401, 403):
         return ExchangeError(f"{url}: refused with status {status}; check its token_file")
     if 300 <= status < 400:

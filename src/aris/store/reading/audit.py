@@ -75,7 +75,7 @@ class Trail:
         return self._last(session)
 
     def verify(self, session: Session, heads: list[Head] | None = None) -> list[str]:
-        """What is wrong with the trail, one line each; nothing where it is whole.
+        """Return what is wrong with the trail, one line each; nothing where it is whole.
 
         Args:
             heads: that were exported before; the trail must still hold each of them.

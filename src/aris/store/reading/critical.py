@@ -70,7 +70,7 @@ def attempts(session: Session, critical: CriticalRow) -> list[AttemptRow]:
 
 
 def is_open(tried: Sequence[AttemptRow]) -> bool:
-    """Whether nobody has read it back yet, and nobody withdrew it."""
+    """Return whether nobody has read it back yet, and nobody withdrew it."""
     return not any(each.outcome in ENDS for each in tried)
 
 

@@ -102,13 +102,13 @@ def of_reports(session: Session, report_pks: list[int]) -> list[DeliveryRow]:
 
 
 def counts(session: Session) -> dict[str, int]:
-    """How many there are in each state."""
+    """Count deliveries in each state."""
     return {state: count for state, count in session.execute(
         select(DeliveryRow.state, func.count()).group_by(DeliveryRow.state)
     )}  # fmt: skip
 
 
 def failing(session: Session) -> list[DeliveryRow]:
-    """Those whose last attempt failed."""
+    """Return the deliveries whose last attempt failed."""
     query = select(DeliveryRow).where(DeliveryRow.state == "waiting", DeliveryRow.error != "")
     return list(session.scalars(query.order_by(DeliveryRow.id)))

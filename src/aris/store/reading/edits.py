@@ -56,6 +56,6 @@ def kept_beside(session: Session, reading: ReadingRow) -> list[EditRow]:
 
 
 def touched(session: Session, reading: ReadingRow) -> bool:
-    """Whether a person has written any of the text."""
+    """Return whether a person has written any of the text."""
     query = select(EditRow.id).where(EditRow.reading_pk == reading.id, EditRow.author != MODEL)
     return session.scalar(query.limit(1)) is not None

@@ -1,4 +1,4 @@
-"""Few values of the whole store: its identity, and how far arrivals have been looked through."""
+"""Values of the whole store: its identity, and how far arrivals have been looked through."""
 
 from __future__ import annotations
 

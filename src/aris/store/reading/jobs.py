@@ -18,7 +18,7 @@ class LeaseLostError(StoreError):
 
 
 def pause(attempts: int) -> timedelta:
-    """How long to wait after so many failed attempts: 5 seconds, then twice as long each time, at most an hour."""
+    """Return the wait after so many failed attempts: 5 seconds, then twice as long each time, at most an hour."""
     return min(FIRST_PAUSE * 2 ** min(attempts - 1, 20), LONGEST_PAUSE)
 
 

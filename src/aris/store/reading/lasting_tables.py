@@ -17,7 +17,7 @@ from aris.store.schema import Base
 
 
 class HouseRow(Base):
-    """Few values of the whole store, as its identity."""
+    """A value of the whole store, as its identity."""
 
     __tablename__ = "house"
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -67,7 +67,7 @@ class ReportRow(Base):
 
 
 class SignatureRow(Base):
-    """Who signed a version, when, and what the signature means: "author", "preliminary" or "verifier"."""
+    """A signature under a version: whose, when, and with which meaning: "author", "preliminary" or "verifier"."""
 
     __tablename__ = "signatures"
     __table_args__ = (UniqueConstraint("report_pk", "login"),)

@@ -41,7 +41,7 @@ def add(
 
 
 def standing(session: Session, reading: ReadingRow) -> list[MeasurementRow]:
-    """Those that were not removed."""
+    """Return the measurements that were not removed."""
     query = select(MeasurementRow).where(
         MeasurementRow.reading_pk == reading.id, MeasurementRow.removed_at.is_(None)
     )

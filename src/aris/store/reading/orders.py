@@ -46,7 +46,7 @@ class Order:
 
     @property
     def key(self) -> str:
-        """What an update of the same order is known by: the first of its numbers that it has, with its patient."""
+        """Key by which an update of the same order is known: the first of its numbers that it has, with its patient."""
         for name in ("accession", "placer", "filler", "study_uid"):
             if value := getattr(self, name):
                 return f"{name}:{value}:{self.patient.issuer}:{self.patient.identifier}"[:256]
@@ -71,7 +71,7 @@ def put(session: Session, order: Order, now: datetime) -> OrderRow:
 
 
 def patient_of(row: OrderRow | StudyRow) -> Patient:
-    """Whose an order or a study is."""
+    """Return the patient of an order or a study."""
     return Patient(row.patient_id, row.issuer, row.patient_name, row.birth_date, row.sex)
 
 

@@ -35,7 +35,7 @@ def find(session: Session, study_uid: str, *, lock: bool = False) -> ReadingRow 
 
 
 def require(session: Session, study_uid: str, *, lock: bool = False) -> ReadingRow:
-    """As `find`.
+    """Return the reading of a study; see `find`.
 
     Raises:
         StoreError: there is none.
@@ -106,7 +106,7 @@ def quiet(session: Session, before: datetime, limit: int = 100) -> list[ReadingR
 
 @dataclass(frozen=True)
 class ListQuery:
-    """What of the worklist is wanted.
+    """A query of the worklist.
 
     Attributes:
         states: in which the reading is; empty for all.

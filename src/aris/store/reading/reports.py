@@ -78,13 +78,13 @@ def all_of(session: Session, reading: ReadingRow) -> list[ReportRow]:
 
 
 def signatures(session: Session, report: ReportRow) -> list[SignatureRow]:
-    """Who signed a version, the first first."""
+    """Return the signatures under a version, the first first."""
     query = select(SignatureRow).where(SignatureRow.report_pk == report.id).order_by(SignatureRow.id)
     return list(session.scalars(query))
 
 
 def is_sound(session: Session, report: ReportRow) -> bool:
-    """Whether a version and its signatures are what they were: the digests hold, and somebody signed it."""
+    """Return whether a version and its signatures are what they were: the digests hold, and somebody signed it."""
     found = signatures(session, report)
     return bool(found) and digest_of(report.content) == report.digest and all(s.digest == report.digest for s in found)
 
@@ -107,5 +107,5 @@ def documents(session: Session, report_pk: int, form: str) -> list[DocumentRow]:
 
 
 def is_own_document(session: Session, uid: str) -> bool:
-    """Whether a DICOM object is a document of ours, as one that comes back from an archive."""
+    """Return whether a DICOM object is a document of ours, as one that comes back from an archive."""
     return bool(session.scalar(select(func.count()).select_from(DocumentRow).where(DocumentRow.uid == uid)))

@@ -16,7 +16,7 @@ from aris.store.schema import Base
 
 
 class OrderRow(Base):
-    """What a clinician asked for, as a worklist or an HL7 message tells it.
+    """An order: what a clinician asked for, as a worklist or an HL7 message tells it.
 
     `key` is what an update of the same order is known by. `urgency` is "stat", "urgent" or "routine".
     """
@@ -45,7 +45,7 @@ class OrderRow(Base):
 
 
 class ReadingRow(Base):
-    """Where the reading of a study stands.
+    """The state of a study's reading.
 
     `state`: arrived, settled, drafted, opened, preliminary, final, amended or addendum. `images_digest` is of the
     images that it last settled with. `text_number` is the newest edit's; 0 where there is no text. `due_at`: from then

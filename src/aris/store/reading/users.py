@@ -29,7 +29,7 @@ _FREE_FAILURES, _FIRST_WAIT, _LONGEST_WAIT = 5, timedelta(seconds=30), timedelta
 
 
 class AuthenticationError(StoreError):
-    """Not the password, nobody of this name, or no longer active; the message does not tell which."""
+    """The password is wrong, nobody has this name, or the user is not active; the message does not tell which."""
 
 
 class PermissionDeniedError(StoreError):

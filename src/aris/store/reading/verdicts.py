@@ -48,7 +48,7 @@ def holding(session: Session, reading: ReadingRow) -> list[VerdictRow]:
 
 
 def agreement(session: Session) -> Sequence[dict[str, Any]]:
-    """How many of each verdict there are, by model, revision, month and kind; a later verdict on a subject counts.
+    """Count verdicts by model, revision, month and kind; of several on one subject the last counts.
 
     `agreed` is the share of accepted ones among those on what the model wrote.
     """
