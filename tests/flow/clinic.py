@@ -10,9 +10,9 @@ from typing import Any
 from aris.flow.arrival import collect, settle
 from aris.flow.drafting import draft_next
 from aris.flow.house import House, open_house
-from aris.flow.reading_room import ReadingRoom
+from aris.flow.reading.reading_room import ReadingRoom
+from aris.flow.reading.signing import Desk
 from aris.flow.settings import SiteSettings
-from aris.flow.signing import Desk
 from aris.store.reading import users
 from aris.store.store import Store
 from aris.tasks import Draft, ScoredFinding, Sections

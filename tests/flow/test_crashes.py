@@ -22,8 +22,8 @@ from sqlalchemy import select as choose
 from aris.errors import StoreError
 from aris.exchange.files import read_header
 from aris.flow.arrival import collect, settle
-from aris.flow.delivery import deliver_next
 from aris.flow.drafting import draft_next
+from aris.flow.outgoing.delivery import deliver_next
 from aris.store.checking import problems
 from aris.store.reading import edits, readings, reports
 from aris.store.reading.lasting_tables import DeliveryRow, ReportRow

@@ -20,7 +20,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from aris.errors import ExchangeError
 from aris.exchange.files import read_header
 from aris.exchange.node.server import Node, NodeSettings
-from aris.flow.delivery import deliver_next
+from aris.flow.outgoing.delivery import deliver_next
 from aris.flow.settings import SettingsError, SiteSettings, read_settings
 from aris.service.dicomweb import DicomwebServer, DicomwebSettings
 from aris.store.reading import deliveries

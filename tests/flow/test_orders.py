@@ -24,10 +24,10 @@ from aris.exchange.orders.hl7_orders import orders_of
 from aris.exchange.orders.hl7_text import Hl7Error, charset_of, parse, segments, value
 from aris.exchange.orders.mllp import END, START, MllpServer, send_message
 from aris.exchange.orders.modality_worklist import query_worklist
-from aris.flow.delivery import deliver_next
 from aris.flow.orders import keep_orders, take_message
-from aris.flow.priors import priors, same_patient
-from aris.flow.worklist import worklist
+from aris.flow.outgoing.delivery import deliver_next
+from aris.flow.reading.priors import priors, same_patient
+from aris.flow.reading.worklist import worklist
 from aris.imaging.dicom.patients import Patient
 from aris.store.reading import orders
 from dicom_objects import ROOT, as_bytes

@@ -12,8 +12,8 @@ from aris.errors import StoreError
 from aris.exchange.documents.formats import read_report
 from aris.exchange.files import read_header
 from aris.flow.arrival import LATE_IMAGES, collect, settle
-from aris.flow.delivery import deliver_next
-from aris.flow.signing import StaleTextError
+from aris.flow.outgoing.delivery import deliver_next
+from aris.flow.reading.signing import StaleTextError
 from aris.store.reading import audit, critical, drafts, edits, readings, reports
 from aris.store.reading.users import AuthenticationError, PermissionDeniedError
 from aris.tasks import Sections

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from aris.flow.house import House
+from aris.flow.outside import take_outside
 from aris.flow.priority import URGENCY
 from aris.flow.subjects import study_row
 from aris.store.reading import house as values
@@ -55,6 +56,9 @@ def _collect(session: Session, house: House) -> tuple[set[str], bool]:
             continue
         readings.put_arrival(session, uid, first, newest, first + house.settings.first_come, images)
         touched.add(uid)
+    # A report may come before the images or after them.
+    for uid in touched | readings.with_reports(session, max(mark - margin, 0), _RANGE + margin):
+        take_outside(session, house, uid)
     mark = min(mark + _RANGE, last)
     if str(mark) != values.get(session, _MARK, "0"):
         values.put(session, _MARK, str(mark))

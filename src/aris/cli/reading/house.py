@@ -128,7 +128,7 @@ def study_of(found: House, name: str) -> str:
     """
     from sqlalchemy import select
 
-    from aris.flow.worklist import worklist
+    from aris.flow.reading.worklist import worklist
     from aris.store.reading.readings import ListQuery
     from aris.store.schema import StudyRow
 

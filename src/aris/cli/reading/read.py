@@ -21,7 +21,7 @@ from aris.regular import read_regular
 
 if TYPE_CHECKING:
     from aris.flow.house import House
-    from aris.flow.reading_room import Opened
+    from aris.flow.reading.reading_room import Opened
 
 app = typer.Typer(
     name="read",
@@ -157,7 +157,7 @@ def sign(
         aris read sign A123 --user ana --text 2
     """
     with place.house(store, database, audit_key, site) as found:
-        from aris.flow.signing import Desk
+        from aris.flow.reading.signing import Desk
 
         uid = place.study_of(found, study)
         word = place.password(stdin=password_stdin)
@@ -180,7 +180,7 @@ def addendum(
 ) -> None:
     """Add a text to a signed report, as a version that names the one it follows. Your password is asked for."""
     with place.house(store, database, audit_key, site) as found:
-        from aris.flow.signing import Desk
+        from aris.flow.reading.signing import Desk
 
         uid = place.study_of(found, study)
         word = place.password(stdin=password_stdin)
@@ -281,7 +281,7 @@ def agreement(
 
 
 def _room(found: House) -> Any:
-    from aris.flow.reading_room import ReadingRoom
+    from aris.flow.reading.reading_room import ReadingRoom
 
     return ReadingRoom(found)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aris.cli.terminal import heading, one_line, plain, probability, write
 
 if TYPE_CHECKING:
-    from aris.flow.reading_room import Opened
+    from aris.flow.reading.reading_room import Opened
 
 
 def as_json(opened: Opened) -> dict[str, Any]:
@@ -35,6 +35,7 @@ def as_json(opened: Opened) -> dict[str, Any]:
         "draft": None if draft is None else draft.model_dump(mode="json"),
         "drafts": [{"number": each.number, "origin": each.origin, "model": each.model, "revision": each.revision,
                     "applied": each.applied, "at": each.created_at.isoformat()} for each in opened.drafts],
+        "outside": [{"document": each.source, **each.report} for each in opened.drafts if each.origin == "outside"],
         "measurements": [{"number": each.id, "name": each.name, "value": each.value, "unit": each.unit,
                           "calibration": each.calibration} for each in opened.measurements],
         "critical": [{"number": row.id, "finding": row.finding, "raised_by": row.raised_by,
@@ -79,6 +80,13 @@ def show(opened: Opened) -> None:
         for warning in draft.warnings:
             write(f"! {one_line(warning)}\n")
         write("\n")
+    for each in opened.drafts:
+        if each.origin == "outside":
+            said = "verified" if each.report["verified"] else "not verified"
+            write(f"FROM OUTSIDE: {one_line(each.report['title'])}, {one_line(each.report['maker'])} ({said})\n")
+            for name, text in each.report["lines"]:
+                write(f"    {one_line(name)}: {one_line(text)}\n")
+            write("\n")
     for each in opened.measurements:
         write(f"measured: {one_line(each.name)} {each.value:g} {one_line(each.unit)} ({each.calibration})\n")
     for row, tried in opened.critical:

@@ -40,7 +40,7 @@ def worklist(
         aris worklist müller --all --json
     """
     with place.installed():
-        from aris.flow.worklist import worklist as entries_of
+        from aris.flow.reading.worklist import worklist as entries_of
         from aris.store.reading.readings import OPEN, STATES, ListQuery
 
     chosen = tuple(one_of(each, STATES, param="--state") for each in state) if state else () if every else OPEN

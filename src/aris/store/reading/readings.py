@@ -21,6 +21,8 @@ SIGNED: tuple[State, ...] = ("final", "amended", "addendum")
 OPEN: tuple[State, ...] = ("arrived", "settled", "drafted", "opened", "preliminary")
 # Of a study that is past its first-come limit: as the highest concern.
 TOP_CONCERN = 3
+# PS3.4 B.5: structured reports.
+_SR = "1.2.840.10008.5.1.4.1.1.88."
 _SORTS = ("priority", "arrived", "patient", "date", "modality", "state")
 
 
@@ -79,6 +81,31 @@ def arrivals(session: Session, after_copy: int, limit: int = 5000) -> list[tuple
         .group_by(StudyRow.uid)
     )
     return [(uid, first, last) for uid, first, last in session.execute(query)]
+
+
+def with_reports(session: Session, after_copy: int, limit: int) -> set[str]:
+    """Studies of which structured reports came after one copy."""
+    query = (
+        select(StudyRow.uid)
+        .join(StudyRow.series)
+        .join(SeriesRow.instances)
+        .join(InstanceRow.copies)
+        .where(CopyRow.id > after_copy, CopyRow.id <= after_copy + limit, InstanceRow.sop_class.startswith(_SR))
+        .distinct()
+    )
+    return set(session.scalars(query))
+
+
+def report_instances(session: Session, study_uid: str) -> list[tuple[str, str]]:
+    """SOP Instance UIDs and files' digests of a study's structured reports."""
+    query = (
+        select(InstanceRow.uid, InstanceRow.digest)
+        .join(InstanceRow.series)
+        .join(SeriesRow.study)
+        .where(StudyRow.uid == study_uid, InstanceRow.sop_class.startswith(_SR))
+        .order_by(InstanceRow.id)
+    )
+    return [(uid, digest) for uid, digest in session.execute(query)]
 
 
 def image_uids(session: Session, study_uid: str) -> list[str]:

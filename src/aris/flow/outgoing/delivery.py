@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from aris.errors import ArisError
 from aris.exchange.documents.formats import Format, document
 from aris.exchange.documents.report import Report, checked
-from aris.flow.destinations import Parcel, deliver
 from aris.flow.house import House
+from aris.flow.outgoing.destinations import Parcel, deliver
 from aris.flow.settings import Destination, FhirDestination, Hl7Destination
 from aris.store.reading import deliveries, readings, reports
 from aris.store.reading.audit import SYSTEM
