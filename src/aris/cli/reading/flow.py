@@ -79,6 +79,9 @@ def run(
             if done["failed"] or done["not delivered"]:
                 raise typer.Exit(FAILED)
             return
+        from aris.service.logs import configure_logs
+
+        configure_logs()
         by: list[int] = []
 
         def stop(number: int, _frame: object) -> None:
