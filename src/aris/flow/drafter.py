@@ -11,7 +11,7 @@ from pathlib import Path
 from aris.backends import Backend
 from aris.errors import ImageError
 from aris.exchange.documents.formats import model_identity
-from aris.store.private import make_folder
+from aris.private import make_folder
 from aris.tasks import Case, Draft, draft, read_cases
 from aris.tasks.calibration.answers import Calibration
 from aris.tasks.results import Priority
@@ -54,7 +54,7 @@ class ModelDrafter:
     def _draft(self, location: Path) -> Draft:
         made: list[Draft] = []
         unread = more = 0
-        for case in read_cases(location):
+        for case in read_cases(location, spec=self._model.spec):
             if not isinstance(case, Case):
                 unread += 1
             elif len(made) >= _MOST:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from aris.errors import ArisError, StoreError
 from aris.flow.house import House
+from aris.private import make_folder
 from aris.regular import read_regular
 from aris.store.files import StoreFullError
 from aris.store.objects import canonical, identity, parse
-from aris.store.private import make_folder
 from aris.store.store import Added, Store
 
 log = logging.getLogger("aris.flow")

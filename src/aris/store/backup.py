@@ -22,9 +22,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aris import __version__
 from aris.errors import StoreError, is_full_disk
+from aris.private import make_file, make_folder
 from aris.store.database import open_database, upgrade
 from aris.store.files import FileStore
-from aris.store.private import claim, make_file, make_folder
+from aris.store.private import claim
 from aris.store.store import DATABASE, OBJECTS, Store
 
 MANIFEST, DUMP = "manifest.json", "database"

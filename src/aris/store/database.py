@@ -10,7 +10,7 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from aris.errors import StoreError
-from aris.store.private import make_file
+from aris.private import make_file
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 

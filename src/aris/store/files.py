@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from aris.errors import StoreError, is_full_disk
-from aris.store.private import FILE, make_file, make_folder
+from aris.private import FILE, make_file, make_folder
 
 RESERVE_BYTES = 256 << 20
 

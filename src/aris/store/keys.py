@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from aris.errors import StoreError
-from aris.store.private import make_folder
+from aris.private import make_folder
 
 _BYTES = 32
 

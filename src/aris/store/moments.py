@@ -49,8 +49,8 @@ def combined_condition(
 ) -> ColumnElement[bool]:
     """Combine moments from the first date and time to the last (Combined Datetime Matching, PS3.4 C.2.2.2.5).
 
-    PS3.18 asks for it of QIDO-RS: "20260101-20260103" with "1000-1200" is two days and two hours, not two hours of three
-    days.
+    PS3.18 asks for it of QIDO-RS: "20260101-20260103" with "1000-1200" is two days and two hours, not two hours of
+    three days.
 
     Raises:
         MomentError: one is no range.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aris.cli.options import shared as o
+from aris.cli.groups import ModelOptions, with_groups
 from aris.cli.outcome import FAILED, INTERRUPTED, Group
 from aris.cli.reading import house as place
 from aris.cli.session import Session
@@ -29,19 +29,14 @@ app = typer.Typer(
 
 
 @app.command()
+@with_groups
 def run(
+    model: ModelOptions,
     once: Annotated[bool, typer.Option("--once", help="Do what is due now, and end.")] = False,
     no_model: Annotated[bool, typer.Option("--no-model", help="Draft nothing here.")] = False,
     calibration: Annotated[
         Path | None, typer.Option("--calibration", metavar="FILE", help="A site's own, made by aris calibrate.")
     ] = None,
-    model: o.ModelOption = "aris-nano",
-    mmproj: o.MmprojOption = None,
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
     store: place.StoreOption = None,
     database: place.DatabaseOption = None,
     audit_key: place.KeyOption = None,
@@ -59,12 +54,7 @@ def run(
 
         aris flow run --once --json
     """
-    from aris.service.http.logs import configure_logs
-
-    configure_logs()
-    session = Session(
-        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
-    )
+    session = model.session()
     with place.house(store, database, audit_key, site) as found:
         from aris.flow.worker import Worker
 
@@ -79,7 +69,7 @@ def run(
             if done["failed"] or done["not delivered"]:
                 raise typer.Exit(FAILED)
             return
-        from aris.service.logs import configure_logs
+        from aris.service.http.logs import configure_logs
 
         configure_logs()
         by: list[int] = []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aris.errors import ArisError, ExchangeError, StoreError
+from aris.errors import ArisError, ExchangeError, StoreError, why_not_imported
 
 if TYPE_CHECKING:
     from aris.flow.house import House
@@ -114,9 +114,10 @@ def installed() -> Iterator[None]:
         import alembic  # noqa: F401
 
         yield
-    except ImportError:
+    except ImportError as error:
+        why = why_not_imported(error, "sqlalchemy", "alembic")
         raise ExchangeError(
-            "the store needs SQLAlchemy and alembic, which are not installed; pip install 'aris-medgemma[dicom]'"
+            f"the store needs SQLAlchemy and alembic ({why}); pip install 'aris-medgemma[dicom]'"
         ) from None
 
 

@@ -22,9 +22,9 @@ from aris.exchange.documents.sr_reading import read_structured_report
 from aris.exchange.files import read_header
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.imaging.sources import FileSource
+from aris.private import write_private
 from aris.regular import read_regular
 from aris.store.objects import number, text
-from aris.tasks.private_files import write_private
 
 if TYPE_CHECKING:
     import numpy as np

@@ -23,7 +23,7 @@ from aris.flow.settings import (
     FolderDestination,
     Hl7Destination,
 )
-from aris.store.private import make_folder
+from aris.private import make_folder
 
 
 @dataclass(frozen=True)

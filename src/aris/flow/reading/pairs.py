@@ -27,15 +27,14 @@ from aris.errors import ArisError, ExchangeError
 from aris.exchange.documents.report import Report, checked
 from aris.flow.house import House
 from aris.imaging import read_film
+from aris.private import make_folder, write_private
 from aris.prompting import Image
-from aris.store.private import make_folder
 from aris.store.reading import drafts, readings, reports
 from aris.store.reading.audit import SYSTEM
 from aris.store.reading.lasting_tables import ReportRow
 from aris.store.reading.tables import OrderRow, ReadingRow
 from aris.tasks.cases import film_case
 from aris.tasks.draft_prompts import draft_messages
-from aris.tasks.private_files import write_private
 from aris.tasks.results import Sections
 
 if TYPE_CHECKING:

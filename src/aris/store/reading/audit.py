@@ -19,9 +19,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from aris.errors import StoreError
+from aris.private import make_file
 from aris.store.columns import canonical
 from aris.store.keys import read_key
-from aris.store.private import make_file
 from aris.store.reading import house
 from aris.store.reading.lasting_tables import AuditRow
 from aris.store.sessions import Sessions, advisory_lock
