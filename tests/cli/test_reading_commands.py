@@ -35,6 +35,8 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cheap_passwords: None
         "quiet_s: 0\naudit_heads: heads.jsonl\ndestinations:\n  - {kind: folder, name: out, path: out}\n"
     )
     (tmp_path / "film.dcm").write_bytes(as_bytes(image(1)))
+    prior = image(1, study=2, PatientID="P1", PatientName="Müller^Ana1")
+    (tmp_path / "prior.dcm").write_bytes(as_bytes(prior))
     return tmp_path
 
 
@@ -60,6 +62,8 @@ def test_the_whole_loop_in_a_terminal(aris: Aris, house: Path) -> None:
 
     opened = told(aris("read", "open", "next", "--json"))
     assert opened["text"] == 0 and opened["draft"] is None
+    aris("flow", "add", house / "prior.dcm")
+    assert "\nprior: 20260102" in aris("read", "show", "A1").stdout
     (house / "report.txt").write_text("# findings\nClear lungs.\n\n# impression\nNo pneumonia.\n")
     assert told(aris("read", "edit", "A1", "--file", house / "report.txt", "--json"))["text"] == 1
     assert told(aris("read", "edit", "A1", "-s", "impression=Normal.", "--base", "1", "--json"))["text"] == 2
@@ -77,7 +81,7 @@ def test_the_whole_loop_in_a_terminal(aris: Aris, house: Path) -> None:
     )
     assert (signed["version"], signed["state"], signed["destinations"]) == (1, "final", ["out"])
     assert signed["warnings"] == ["1 of 1 images were not seen"]
-    assert told(aris("flow", "run", "--once", "--no-model", "--json")) == {"delivered": 1}
+    assert told(aris("flow", "run", "--once", "--no-model", "--json")) == {"delivered": 1, "settled": 1}
     report = read_report(house / "out" / STUDY / "1.sr.dcm")
     assert report.sections.impression == "Normal." and report.signer is not None
     added = aris("read", "addendum", STUDY, "--text", "-", "--password-stdin", input=f"{PASSWORD}\nMore.\n")
@@ -109,12 +113,12 @@ def test_an_editor_is_run_on_the_text(aris: Aris, house: Path, monkeypatch: pyte
     aris("flow", "run", "--once", "--no-model")
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", "sed -i 's/^# impression$/# impression\\nNormal./'")
-    assert told(aris("read", "edit", "next", "--json"))["text"] == 1
+    assert told(aris("read", "edit", "A1", "--json"))["text"] == 1
     assert told(aris("read", "show", "next", "--json"))["sections"]["impression"] == "Normal."
     monkeypatch.setenv("EDITOR", "false")
-    assert aris("read", "edit", "next").exit_code == 1
+    assert aris("read", "edit", "A1").exit_code == 1
     monkeypatch.setenv("EDITOR", "/no/such/editor")
-    assert "set EDITOR" in aris("read", "edit", "next").stderr
+    assert "set EDITOR" in aris("read", "edit", "A1").stderr
 
 
 @pytest.mark.parametrize(
@@ -123,6 +127,7 @@ def test_an_editor_is_run_on_the_text(aris: Aris, house: Path, monkeypatch: pyte
         (["read", "show", "1.2.3"], 1, "no such study"),
         (["read", "open", "next"], 1, "the worklist is empty"),
         (["read", "sign", "A1"], 2, "--text"),
+        (["read", "sign", "next", "--text", "1", "--password-stdin"], 1, "may be another study"),
         (["read", "critical", "A1"], 2, "give --finding"),
         (["read", "judge", "A1", "--verdict", "accepted"], 2, "give --finding or --sentence"),
         (["worklist", "--state", "finl"], 2, "did you mean final"),
@@ -166,8 +171,8 @@ def test_nano_drafts_what_is_then_signed(aris: Aris, house: Path) -> None:
     opened = told(aris("read", "open", "next", "--json"))
     assert opened["author"] == "(model)" and opened["sections"]["impression"]
     assert "never for patient care" in opened["draft"]["caution"]
-    assert aris("read", "edit", "next", "-s", "impression=Pneumonia.").exit_code == 0
-    aris("read", "sign", "next", "--text", "2", "--password-stdin", input=PASSWORD + "\n")
+    assert aris("read", "edit", "A1", "-s", "impression=Pneumonia.").exit_code == 0
+    aris("read", "sign", "A1", "--text", "2", "--password-stdin", input=PASSWORD + "\n")
     assert told(aris("flow", "run", "--once", "--json"))["delivered"] == 1
     report = read_report(house / "out" / STUDY / "1.sr.dcm")
     assert report.findings[0].name == "pneumonia" and report.sections.impression == "Pneumonia."

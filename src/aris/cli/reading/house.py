@@ -61,7 +61,8 @@ UserOption = Annotated[
     str, typer.Option("--user", "-u", envvar="ARIS_USER", help="Login of who does it; see `aris users`.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-StudyArgument = Annotated[
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Study Instance UID, or accession number.")]
+LookArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help="Study Instance UID, accession number, or next: the first of the list.")
 ]
 PasswordOption = Annotated[
@@ -121,8 +122,11 @@ def installed() -> Iterator[None]:
         ) from None
 
 
-def study_of(found: House, name: str) -> str:
+def study_of(found: House, name: str, *, look: bool = False) -> str:
     """The Study Instance UID that somebody means.
+
+    Args:
+        look: "next" is taken too: nothing is written, as by then another study may be the first.
 
     Raises:
         StoreError: there is none, or there are several.
@@ -133,6 +137,8 @@ def study_of(found: House, name: str) -> str:
     from aris.store.reading.readings import ListQuery
     from aris.store.schema import StudyRow
 
+    if name == "next" and not look:
+        raise StoreError("next may be another study by now; give the Study Instance UID, or the accession number")
     if name == "next":
         entries = worklist(found, ListQuery(limit=1)).entries
         if not entries:

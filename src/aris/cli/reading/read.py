@@ -14,13 +14,14 @@ import typer
 
 from aris.cli.outcome import FAILED, Group
 from aris.cli.reading import house as place
-from aris.cli.reading.shown import as_json, show
+from aris.cli.reading.shown import as_json, show, show_priors
 from aris.cli.terminal import note, one_line, write, write_json
 from aris.errors import ArisError
 from aris.regular import read_regular
 
 if TYPE_CHECKING:
     from aris.flow.house import House
+    from aris.flow.reading.priors import Prior
     from aris.flow.reading.reading_room import Opened
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ app = typer.Typer(
 _MARK = "# "
 
 Study = place.StudyArgument
+Look = place.LookArgument
 SeenOption = Annotated[
     int | None, typer.Option("--seen", min=0, help="How many of the study's images you saw; kept with the signature.")
 ]
@@ -40,7 +42,7 @@ SeenOption = Annotated[
 
 @app.command(name="show")
 def show_study(
-    study: Study, user: place.UserOption, store: place.StoreOption = None, database: place.DatabaseOption = None,
+    study: Look, user: place.UserOption, store: place.StoreOption = None, database: place.DatabaseOption = None,
     audit_key: place.KeyOption = None, site: place.SiteOption = None, json: place.JsonOption = False,
 ) -> None:  # fmt: skip
     """Show a study, its draft, its texts and its signatures, without opening it.
@@ -50,12 +52,13 @@ def show_study(
         aris read show next --user ana
     """
     with place.house(store, database, audit_key, site) as found:
-        _tell(_room(found).look(user, place.study_of(found, study)), json=json)
+        uid = place.study_of(found, study, look=True)
+        _tell(_room(found).look(user, uid), _priors(found, uid), json=json)
 
 
 @app.command(name="open")
 def open_study(
-    study: Study, user: place.UserOption, store: place.StoreOption = None, database: place.DatabaseOption = None,
+    study: Look, user: place.UserOption, store: place.StoreOption = None, database: place.DatabaseOption = None,
     audit_key: place.KeyOption = None, site: place.SiteOption = None, json: place.JsonOption = False,
 ) -> None:  # fmt: skip
     """Open a study to read it: others see in the worklist who has it.
@@ -65,7 +68,8 @@ def open_study(
         aris read open next --user ana
     """
     with place.house(store, database, audit_key, site) as found:
-        _tell(_room(found).open(user, place.study_of(found, study)), json=json)
+        uid = place.study_of(found, study, look=True)
+        _tell(_room(found).open(user, uid), _priors(found, uid), json=json)
 
 
 @app.command()
@@ -106,7 +110,7 @@ def edit(
 
     Examples:
 
-        aris read edit next --user ana
+        aris read edit A123 --user ana
 
         aris read edit A123 --user ana -s impression='No pneumothorax.'
     """
@@ -286,11 +290,18 @@ def _room(found: House) -> Any:
     return ReadingRoom(found)
 
 
-def _tell(opened: Opened, *, json: bool) -> None:
+def _priors(found: House, study: str) -> list[Prior]:
+    from aris.flow.reading.priors import priors
+
+    return priors(found, study)
+
+
+def _tell(opened: Opened, earlier: list[Prior], *, json: bool) -> None:
     if json:
-        write_json(as_json(opened))
+        write_json({**as_json(opened), "priors": [each.__dict__ for each in earlier]})
     else:
         show(opened)
+        show_priors(earlier)
 
 
 def _done(json: bool, text: str, **values: Any) -> None:

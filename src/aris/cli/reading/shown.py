@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aris.cli.terminal import heading, one_line, plain, probability, write
 
 if TYPE_CHECKING:
+    from aris.flow.reading.priors import Prior
     from aris.flow.reading.reading_room import Opened
 
 
@@ -103,6 +104,14 @@ def show(opened: Opened) -> None:
         for mine in signed:
             write(f"version {report.number} ({report.kind}) signed {_when(mine.signed_at)} by {one_line(mine.name)} "
                   f"as {mine.meaning}  sha256 {report.digest[:16]}\n")  # fmt: skip
+
+
+def show_priors(earlier: list[Prior]) -> None:
+    """Write other studies of the patient; those that may be another's say why."""
+    for each in earlier:
+        sure = "prior" if each.identity == "same" else f"POSSIBLE PRIOR ({each.reason})"
+        write(f"{sure}: {one_line(each.date) or '--------'}  {one_line('/'.join(each.modalities))}  "
+              f"{one_line(each.description)}  {one_line(each.study)}\n")  # fmt: skip
 
 
 def _state(opened: Opened) -> str:

@@ -62,8 +62,8 @@ class Trail:
         advisory_lock(session, "audit")
         before = self._last(session)
         row = AuditRow(
-            number=before.number + 1, at=(now or datetime.now(UTC)).astimezone(UTC).isoformat(), actor=actor[:64],
-            action=action[:32], subject=subject[:64], outcome=outcome[:16], detail=detail, mac="",
+            number=before.number + 1, at=(now or datetime.now(UTC)).astimezone(UTC).isoformat(), actor=_plain(actor),
+            action=action[:32], subject=_plain(subject), outcome=outcome[:16], detail=detail, mac="",
         )  # fmt: skip
         row.mac = self._seal(before.mac, row)
         session.add(row)
@@ -129,6 +129,11 @@ class Trail:
     def _seal(self, before: str, row: AuditRow) -> str:
         values = [before, row.number, row.at, row.actor, row.action, row.subject, row.outcome, row.detail]
         return hmac.new(self._key, canonical(values).encode(), "sha256").hexdigest()
+
+
+def _plain(text: str) -> str:
+    """A name as somebody typed it, who may not be known: what no database keeps is made visible."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)[:64]
 
 
 def read_heads(path: Path) -> list[Head]:
