@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aris import __version__
-from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, locate
+from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, intake, locate
 from aris.cli.exchange import apart, deidentify, export, node
 from aris.cli.models import bench, models, serve, tune
 from aris.cli.outcome import Group, run
@@ -66,6 +66,7 @@ app.command()(ask.ask)
 app.command()(export.export)
 app.command()(deidentify.deidentify)
 app.command()(chat.chat)
+app.command()(intake.intake)
 app.command()(serve.serve)
 app.command()(bench.bench)
 app.add_typer(models.app, name="models")
