@@ -20,8 +20,8 @@ from aris.flow.reading.pairs import export_pairs, scrubbed
 from aris.flow.worker import Worker, status
 from aris.store.reading import audit, drafts, readings
 from aris.tasks import Sections
-from aris.tuning.data.conversations import Pair, read_rows
-from aris.tuning.data.images import PictureBank
+from aris.tuning.data.conversations import PreferencePair, read_examples
+from aris.tuning.data.images import ImageBank
 from dicom_objects import ROOT, as_bytes, image
 from films import filmlike
 
@@ -129,8 +129,9 @@ def test_pairs_are_what_tuning_reads_and_name_nobody(clinic: Clinic, tmp_path: P
     clinic.desk.addend("ana", PASSWORD, f"{ROOT}.2", "More.")
     made = export_pairs(clinic.house, tmp_path / "pairs")
     assert made.written == 2 and made.skipped == {"signed as it was drafted": 1, "text in its pixels": 1}
-    rows, bad = read_rows(tmp_path / "pairs" / "pairs.jsonl", PictureBank(64))
-    assert bad == [] and all(isinstance(row, Pair) for _, row in rows) and len({row.group for _, row in rows}) == 1
+    rows, bad = read_examples(tmp_path / "pairs" / "pairs.jsonl", ImageBank(64))
+    assert bad == [] and all(isinstance(row, PreferencePair) for _, row in rows)
+    assert len({row.group for _, row in rows}) == 1
     first = json.loads((tmp_path / "pairs" / "pairs.jsonl").read_text().splitlines()[0])
     assert first["rejected"] == "FINDINGS: Seen by [name] on [date].\nIMPRESSION: Clear."
     for name in ("Müller", "Ana", "P2", "A2", "1980", "Röntgen", "2026", "45 67", "example"):
