@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aris import __version__
-from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, intake, locate
+from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, intake, locate, summarize
 from aris.cli.exchange import apart, deidentify, export, node
 from aris.cli.models import bench, models, serve, tune
 from aris.cli.outcome import Group, run
@@ -63,6 +63,7 @@ app.command()(locate.locate)
 app.command()(compare.compare)
 app.command()(calibrate.calibrate)
 app.command()(ask.ask)
+app.command()(summarize.summarize)
 app.command()(export.export)
 app.command()(deidentify.deidentify)
 app.command()(chat.chat)

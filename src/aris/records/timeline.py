@@ -1,4 +1,4 @@
-"""One patient's timeline: the facts in order of time, and the questions that one asks of them."""
+"""Timeline of one patient: the facts in order of time, and the questions that are asked of them."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Timeline:
     def known_at(self, moment: datetime) -> Timeline:
         """Return the timeline as the record knew it at `moment`; a moment without a time zone counts as UTC.
 
-        A fact counts from when it was issued, recorded or authored. Of a resource with several versions, the latest that
+        A fact counts from when it was issued, recorded or authored. Of a resource with several versions the latest that
         was known by then counts, even if it was superseded or marked as entered in error later.
         """
         if moment.tzinfo is None:
@@ -208,5 +208,5 @@ def version_key(version: str) -> tuple[int, str]:
 
 
 def has_value(measurement: Measurement) -> bool:
-    """Whether a measurement states a value: a number, words or a code."""
+    """Return whether a measurement states a value: a number, words or a code."""
     return measurement.value is not None or bool(measurement.said) or measurement.coded is not None

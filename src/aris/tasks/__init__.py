@@ -26,6 +26,7 @@ from aris.tasks.results import (
     Sections,
     SentenceConfidence,
 )
+from aris.tasks.summary import RecordAnswer, Summary, ask_record, summarize
 
 __all__ = [
     "Answer",
@@ -44,12 +45,15 @@ __all__ = [
     "Finding",
     "Location",
     "Measurement",
+    "RecordAnswer",
     "Region",
     "ScoredFinding",
     "Sections",
     "SentenceConfidence",
+    "Summary",
     "as_case",
     "ask",
+    "ask_record",
     "assess",
     "classify",
     "compare",
@@ -61,4 +65,5 @@ __all__ = [
     "locate",
     "read_cases",
     "save_evidence",
+    "summarize",
 ]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
-from aris.records.fhir.common import common
-from aris.records.fhir.fields import Fields, Resource
+from aris.records.fhir.resources.common import common
+from aris.records.fhir.resources.fields import Fields, Resource
 from aris.records.types import Concept, Medication, Quantity, Record
 from aris.records.when import When
 
@@ -31,10 +31,9 @@ def medication(f: Fields, r: Resource, look_up: Lookup, role: Role) -> Iterator[
     said = [_dosage(f, each) for each in dosages]
     start, end, known = _times(f, r, role, dosages)
     given = common(f, r, concept, time=start, end=end, known=known)
-    reason = f.concept(r, "statusReasonCodeableConcept" if role == "dispense" else "statusReason")
-    if reason is None and isinstance(r.get("statusReason"), list):
-        listed = f.concepts(r, "statusReason")
-        reason = listed[0] if listed else None
+    name = "statusReasonCodeableConcept" if role == "dispense" else "statusReason"
+    listed = f.concepts(r, name) if isinstance(r.get(name), list) else ()
+    reason = listed[0] if listed else None if isinstance(r.get(name), list) else f.concept(r, name)
     route = next((c for each in dosages if (c := f.concept(each, "route"))), None)
     as_needed = [_as_needed(f, each) for each in dosages]
     forbidden = r.get("doNotPerform")
@@ -171,7 +170,7 @@ _PERIODS = {"s": "second", "min": "minute", "h": "hour", "d": "day", "wk": "week
 
 
 def _frequency(f: Fields, timing: Resource) -> str:
-    """How often, in words: "2 times every 1 day" as "2 times a day"."""
+    """Return a frequency in words: "2 times every 1 day" as "2 times a day"."""
     code = f.concept(timing, "code")
     if code is not None:
         return code.text

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from aris.records.fhir import clinical, documents, medications, observations
-from aris.records.fhir.fields import Fields, Resource
+from aris.records.fhir.resources import clinical, documents, medications, observations
+from aris.records.fhir.resources.fields import Fields, Resource
 from aris.records.types import Record
 
 Reader = Callable[[Fields, Resource], Iterator[Record]]
@@ -34,9 +34,11 @@ _READERS: dict[str, Reader] = {
 # Read only where another resource refers to them.
 SUPPORTING = frozenset(("Medication", "Substance"))
 # About nobody: never facts of a record.
-ADMINISTRATIVE = frozenset(("Patient", "Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService",
-                            "Endpoint", "RelatedPerson", "Person", "Group", "Device", "Specimen", "Binary", "Provenance",
-                            "AuditEvent", "Medication", "Substance", "OperationOutcome"))  # fmt: skip
+ADMINISTRATIVE = frozenset((
+    "Patient", "Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Endpoint",
+    "RelatedPerson", "Person", "Group", "Device", "Specimen", "Binary", "Provenance", "AuditEvent", "Medication",
+    "Substance", "OperationOutcome",
+))  # fmt: skip
 
 
 def readers(look_up: medications.Lookup) -> dict[str, Reader]:
