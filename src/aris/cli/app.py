@@ -11,6 +11,8 @@ from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, fi
 from aris.cli.exchange import apart, deidentify, export, node
 from aris.cli.models import bench, models, serve, tune
 from aris.cli.outcome import Group, run
+from aris.cli.reading import audit, flow, orders, read, users, worklist
+from aris.cli.reading import store as store_commands
 from aris.cli.terminal import write
 
 app = typer.Typer(
@@ -73,6 +75,13 @@ app.add_typer(tune.app, name="tune")
 node.app.command()(apart.apart)
 node.app.command()(apart.resolve)
 app.add_typer(node.app, name="node")
+app.command()(worklist.worklist)
+app.add_typer(read.app, name="read")
+app.add_typer(flow.app, name="flow")
+app.add_typer(orders.app, name="orders")
+app.add_typer(users.app, name="users")
+app.add_typer(audit.app, name="audit")
+app.add_typer(store_commands.app, name="store")
 
 
 def main() -> None:
