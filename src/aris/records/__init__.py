@@ -1,5 +1,6 @@
 """Records: FHIR files and servers become a patient's timeline of typed facts, with measurements in comparable units."""
 
+from aris.records.fhir import read_timeline, read_timelines, timeline_of, timelines_of
 from aris.records.timeline import Timeline
 from aris.records.types import (
     LOINC,
@@ -61,4 +62,8 @@ __all__ = [
     "Timeline",
     "When",
     "parse_when",
+    "read_timeline",
+    "read_timelines",
+    "timeline_of",
+    "timelines_of",
 ]
