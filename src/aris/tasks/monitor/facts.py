@@ -105,6 +105,9 @@ class Facts:
     Attributes:
         timeline, patient: the record.
         unread: measurements whose number cannot be compared, as (id, why).
+        moments: at which the record learned something, in order.
+        changes: by moment, the quantities and the kinds of records that changed then.
+        has_versions: whether anything was superseded or withdrawn.
     """
 
     def __init__(self, timeline: Timeline, words: Vocabulary | None = None) -> None:
@@ -115,7 +118,8 @@ class Facts:
         values: dict[str, list[Value]] = defaultdict(list)
         findings: dict[str, list[Word]] = defaultdict(list)
         self._kinds: dict[type[Record], list[tuple[datetime, datetime, Record]]] = defaultdict(list)
-        moments: set[datetime] = set()
+        changes: dict[datetime, set[str]] = defaultdict(set)
+        self.has_versions = False
         for record, until in _with_ends(timeline):
             known = _known(record)
             if known is None:
@@ -123,18 +127,33 @@ class Facts:
                     self.unread.append((record.id, "its time is not known"))
                     continue
                 known = _NEVER
-            else:
-                moments.add(known)
-            if until != _FOREVER:
-                moments.add(until)
+            self.has_versions = self.has_versions or until != _FOREVER
+            names = self._names(record)
+            for moment in (known, until):
+                if moment not in (_NEVER, _FOREVER):
+                    changes[moment].update(names)
             self._kinds[type(record)].append((known, until, record))
             if isinstance(record, Measurement) and record.status not in ("cancelled", "registered"):
                 self._measure(record, known, until, values, findings)
-        self.moments: tuple[datetime, ...] = tuple(sorted(moments))
+        self.changes: dict[datetime, set[str]] = dict(changes)
+        self.moments: tuple[datetime, ...] = tuple(sorted(changes))
         self._values = {name: sorted(each, key=lambda v: v.at) for name, each in values.items()}
         self._ats = {name: [v.at for v in each] for name, each in self._values.items()}
         self._findings = {name: sorted(each, key=lambda w: w.at) for name, each in findings.items()}
         self._derive_egfr()
+
+    def _names(self, record: Record) -> set[str]:
+        if not isinstance(record, Measurement):
+            return {record.kind}
+        name = self.vocabulary.measured(record.concept)
+        finding = None if record.value is not None else self.vocabulary.finding(record.concept)
+        return {each for each in ("measurement", name, finding) if each is not None}
+
+    def ids_at(self, moment: datetime) -> frozenset[str]:
+        """The ids of all resources that stand at a moment."""
+        return frozenset(
+            record.id for each in self._kinds.values() for known, until, record in each if known <= moment < until
+        )
 
     def at(self, moment: datetime) -> View:
         """The facts as they were known at a moment."""

@@ -135,7 +135,7 @@ class Episode(_Result):
     Attributes:
         flag: the flag's id.
         since: see `Flag`.
-        worst: the worst severity that was told.
+        worst, grade: the worst severity that was told, and the worst stage.
         evidence: ids that it rested on when last seen.
         last: when it held last.
         ended: when it ended; None while it holds.
@@ -144,6 +144,7 @@ class Episode(_Result):
     flag: str
     since: datetime
     worst: Severity
+    grade: float = 0.0
     evidence: tuple[str, ...]
     last: datetime
     ended: datetime | None = None

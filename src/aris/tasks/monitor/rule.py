@@ -390,6 +390,52 @@ class Rule(Part):
     advice: Annotated[str, Field(max_length=400)] = ""
 
     @property
+    def looks_at(self) -> frozenset[str]:
+        """The quantities and kinds of records whose change can change its outcome."""
+        always = ("condition", "procedure") if self.check.kind == "score" else ()
+        return frozenset((*always, *_looks_at(self.check)))
+
+    @property
     def digest(self) -> str:
         """The SHA-256 of what it says."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+_VITALS = ("respiratory_rate", "spo2", "systolic", "pulse", "temperature", "fio2", "oxygen_flow", "oxygen", "consciousness",
+           "gcs", "gcs_eye", "gcs_verbal", "gcs_motor", "order")  # fmt: skip
+_OF_SCORES = {
+    "NEWS2": _VITALS,
+    "qSOFA": ("respiratory_rate", "systolic", "consciousness", "gcs", "gcs_eye", "gcs_verbal", "gcs_motor"),
+    "SIRS": ("temperature", "pulse", "respiratory_rate", "pco2", "leukocytes", "bands"),
+    "shock index": ("pulse", "systolic"),
+    "KDIGO": ("creatinine", "urine", "weight", "height"),
+}
+
+
+def _looks_at(check: Check) -> tuple[str, ...]:
+    match check:
+        case Scored():
+            return _OF_SCORES[check.score]
+        case Percentile():
+            return check.of
+        case Overdue():
+            return (*_measured(check.test), "condition", "medication")
+        case Together():
+            names = [name for each in (*check.results, *check.falling) for name in _measured(each.of)]
+            return (*names, "medication", "order", "procedure")
+        case Ranges():
+            return ("measurement",)
+        case DrugPair():
+            return ("medication",)
+        case DrugAllergy():
+            return ("medication", "allergy")
+        case ReportFollowUp():
+            return ("report", "order", "procedure")
+        case NoteContradiction():
+            return ("note", "medication", "allergy")
+        case _:
+            return _measured(check.of)
+
+
+def _measured(name: str) -> tuple[str, ...]:
+    return ("egfr_reported", "creatinine") if name == EGFR else (name,)

@@ -17,7 +17,10 @@ _LONGEST = 120
 
 @dataclass(frozen=True)
 class Found:
-    """A condition that holds: see `results.Flag`."""
+    """A condition that holds: see `results.Flag`.
+
+    `grade` tells stages of one severity apart: a higher one is worse.
+    """
 
     severity: Severity
     text: str
@@ -25,6 +28,7 @@ class Found:
     evidence: tuple[Evidence, ...]
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    grade: float = 0.0
 
 
 @dataclass(frozen=True)

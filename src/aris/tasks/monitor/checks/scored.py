@@ -203,7 +203,7 @@ def _kidney(view: View, check: Scored) -> Outcome:
     notes = ("the baseline is presumed: the median of 8 to 365 days before",) if injury.presumed_baseline else ()
     since = max(each.at for each in evidence if each.at is not None)
     text = f"acute kidney injury, KDIGO stage {score.value:g}: {'; '.join(injury.because)}"
-    return Found(severity, f"{text} at {ago(since)}", since, evidence, score.missing, notes)
+    return Found(severity, f"{text} at {ago(since)}", since, evidence, score.missing, notes, grade=score.value)
 
 
 def _urine(view: View) -> list[UrineSpan]:
