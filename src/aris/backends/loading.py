@@ -16,7 +16,7 @@ from aris.checkpoints.checkpoint import load_model, open_checkpoint, require_ggu
 from aris.checkpoints.entries import TokenizerSource
 from aris.checkpoints.peft.adapters import adapter_digest, load_adapter, read_adapters
 from aris.engine import EngineLimits
-from aris.engine.speculation import DraftModel
+from aris.engine.draft_model import DraftModel
 from aris.errors import CheckpointError, ModelError
 from aris.kernels.cpu.library import library as cpu_kernels
 from aris.model import MedGemmaConfig, require_supported_dtype

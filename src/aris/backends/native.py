@@ -182,7 +182,16 @@ class NativeBackend:
         with memory_errors(self.model.device):
             sequences = self.engine.submit_all(requests)
         return [
-            NativeStream(self, prompt, sequence, options, thoughts=thoughts, started=started, raw=raw)
+            NativeStream(
+                prompt,
+                sequence,
+                options,
+                tokenizer=self.tokenizer,
+                device=self.model.device,
+                thoughts=thoughts,
+                started=started,
+                raw=raw,
+            )
             for sequence in sequences
         ]
 

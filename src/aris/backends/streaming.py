@@ -6,15 +6,13 @@ import time
 from collections.abc import Generator, Iterator
 from collections.abc import Sequence as Listed
 from contextlib import suppress
-from typing import TYPE_CHECKING
+
+import torch
 
 from aris.backends.memory import memory_errors
 from aris.backends.protocol import FinishReason, GenerationOptions, Reply, Timings, TokenLogprob, Usage
 from aris.engine import Sequence, Step
-from aris.prompting import Prompt, Segment, ThinkingSplitter
-
-if TYPE_CHECKING:
-    from aris.backends.native import NativeBackend
+from aris.prompting import Prompt, Segment, ThinkingSplitter, Tokenizer
 
 
 class StopStrings:
@@ -71,11 +69,12 @@ class NativeStream(Iterator[str]):
 
     def __init__(
         self,
-        backend: NativeBackend,
         prompt: Prompt,
         sequence: Sequence,
         options: GenerationOptions,
         *,
+        tokenizer: Tokenizer,
+        device: torch.device,
         thoughts: bool,
         started: float,
         raw: bool = False,
@@ -83,7 +82,7 @@ class NativeStream(Iterator[str]):
         self.prompt = prompt
         self._options = options
         self._thoughts = thoughts
-        self._record = _Record(backend, sequence, options, started, raw)
+        self._record = _Record(sequence, options, tokenizer, device, started, raw)
         self._segments = self._record.segments()
 
     def __iter__(self) -> NativeStream:
@@ -130,7 +129,13 @@ class _Record:
     """What a stream has made so far. Apart from `NativeStream`, so that its generator does not keep that alive."""
 
     def __init__(
-        self, backend: NativeBackend, sequence: Sequence, options: GenerationOptions, started: float, raw: bool
+        self,
+        sequence: Sequence,
+        options: GenerationOptions,
+        tokenizer: Tokenizer,
+        device: torch.device,
+        started: float,
+        raw: bool,
     ) -> None:
         self.sequence = sequence
         self.answer: list[str] = []
@@ -143,7 +148,8 @@ class _Record:
         self.stop_reason: str | int | None = None
         self._raw = raw
         self._edge = ThoughtEdge()
-        self._backend = backend
+        self._tokenizer = tokenizer
+        self._device = device
         self._options = options
         self._started = started
 
@@ -158,10 +164,10 @@ class _Record:
             self.sequence.cancel()
 
     def _generate(self) -> Generator[Segment, None, None]:
-        decoder = self._backend.tokenizer.stream_decoder()
+        decoder = self._tokenizer.stream_decoder()
         splitter = None if self._raw else ThinkingSplitter()
         stops = StopStrings(self._options.stop, include=self._options.include_stop)
-        with memory_errors(self._backend.model.device):
+        with memory_errors(self._device):
             finish: FinishReason = "aborted"
             for step in self._steps():
                 finish = step.finish_reason or finish
@@ -198,7 +204,7 @@ class _Record:
             yield step
 
     def _logprob(self, step: Step) -> TokenLogprob:
-        name = self._backend.tokenizer.id_to_token
+        name = self._tokenizer.id_to_token
         top = tuple((name(token) or "", value) for token, value in step.top_logprobs)
         assert step.logprob is not None  # it was asked for
         return TokenLogprob(name(step.token_id) or "", step.logprob, top)

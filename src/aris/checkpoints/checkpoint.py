@@ -19,6 +19,7 @@ from aris.checkpoints.gguf.reading import GGUFFile
 from aris.checkpoints.huggingface import reading
 from aris.checkpoints.names import EMBEDDING, HEAD
 from aris.checkpoints.peft.adapters import LoRAMatrices, read_adapter
+from aris.checkpoints.safetensors_file import SafetensorsFile
 from aris.errors import CheckpointError
 from aris.model import (
     Codes,
@@ -157,7 +158,7 @@ def open_nano(folder: Path | None = None) -> Checkpoint:
     """
     files = embedded.files() if folder is None else folder
     base = embedded.language_weights()
-    tower = reading.SafetensorsFile(files / "vision.safetensors")
+    tower = SafetensorsFile(files / "vision.safetensors")
 
     def entries() -> Iterator[Entry]:
         yield from gemma.entries(base)

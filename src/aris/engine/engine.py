@@ -18,7 +18,8 @@ from aris.engine.cache.images import ImageInput, VisionCache
 from aris.engine.cache.kv_pool import BLOCK, KVPool, fit_pool, memory_for_cache
 from aris.engine.execution import Bound, Outcome, bind, execute
 from aris.engine.limits import ContextLengthError, EngineLimits
-from aris.engine.runners.protocol import Runner, make_runner
+from aris.engine.runners.choice import make_runner
+from aris.engine.runners.protocol import Runner
 from aris.engine.sampling import SamplingParams
 from aris.engine.scheduler import Plan, Proposer, Scheduler
 from aris.engine.scoring import Question, plan_scores

@@ -16,11 +16,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from aris.engine.sampling import SamplingParams
-from aris.engine.sequence import Request, Sequence
+from aris.engine.sequence import Sequence
 
 if TYPE_CHECKING:
-    from aris.engine.engine import Engine
+    pass
 
 MOST_DRAFTS = 32
 _PROBE = 8
@@ -70,7 +69,7 @@ class PromptLookup:
         if not places:
             return []
         source = max(places, key=lambda end: (_agreement(tokens, end), end))
-        return _usable(_going_on(tokens, source, room), sequence, self._vocab_size)
+        return usable(_going_on(tokens, source, room), sequence, self._vocab_size)
 
     def observe(self, sequence: Sequence, proposed: int, accepted: int) -> None:
         """See `scheduler.Proposer`; the gate keeps the score."""
@@ -91,7 +90,7 @@ def _going_on(tokens: Listed[int], source: int, room: int) -> list[int]:
     return out
 
 
-def _usable(drafts: list[int], sequence: Sequence, vocab_size: int) -> list[int]:
+def usable(drafts: list[int], sequence: Sequence, vocab_size: int) -> list[int]:
     """Guesses up to the first that can't be chosen, or that ends the answer."""
     params = sequence.params
     for at, token in enumerate(drafts):
@@ -100,44 +99,6 @@ def _usable(drafts: list[int], sequence: Sequence, vocab_size: int) -> list[int]
         if token in params.stop_token_ids:
             return drafts[: at + 1]
     return drafts
-
-
-class DraftModel:
-    """Guesses by a small model of the same vocabulary, which writes on greedily from the text (images left out).
-
-    Its engine keeps the sequences that it has read, and only reads what is new of each. It runs while the large
-    model's engine plans its step, so it holds up those who submit.
-
-    Args:
-        engine: of the small model, used by nothing else.
-        vocab_size: of the large model.
-        image_tokens: ids that stand for images or their frames in prompts; left out.
-        count: tokens to guess at once.
-    """
-
-    def __init__(self, engine: Engine, vocab_size: int, *, image_tokens: Listed[int] = (), count: int = 8) -> None:
-        self._engine = engine
-        self._vocab_size = vocab_size
-        self._left_out = frozenset(image_tokens)
-        self._count = count
-
-    def propose(self, sequence: Sequence, room: int) -> list[int]:
-        """See `scheduler.Proposer`."""
-        small = self._engine.model.config.text.vocab_size
-        tokens = [token for token in sequence.tokens if token not in self._left_out]
-        count = min(room, self._count, self._engine.max_tokens - len(tokens))
-        if count < 1 or not tokens or any(token >= small for token in tokens):
-            return []
-        params = SamplingParams(
-            max_tokens=count,
-            stop_token_ids=sequence.params.stop_token_ids,
-            banned_token_ids=sequence.params.banned_token_ids,
-        )
-        written = [step.token_id for step in self._engine.submit(Request(tokens, params=params))]
-        return _usable(written, sequence, self._vocab_size)
-
-    def observe(self, sequence: Sequence, proposed: int, accepted: int) -> None:
-        """See `scheduler.Proposer`; the gate keeps the score."""
 
 
 class StepTimes:

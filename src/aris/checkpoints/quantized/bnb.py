@@ -23,7 +23,7 @@ from aris.model import Codes
 from aris.model.quantized import pack
 
 if TYPE_CHECKING:
-    from aris.checkpoints.huggingface.reading import SafetensorsFile
+    from aris.checkpoints.safetensors_file import SafetensorsFile
 
 _STATE = ".quant_state.bitsandbytes__"
 _SUFFIXES = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", f"{_STATE}nf4", f"{_STATE}fp4")

@@ -18,7 +18,7 @@ from aris.errors import CheckpointError
 from aris.model import Codes
 
 if TYPE_CHECKING:
-    from aris.checkpoints.huggingface.reading import SafetensorsFile
+    from aris.checkpoints.safetensors_file import SafetensorsFile
 
 METHOD = "aris"
 ALIGNMENT = 64  # bytes; what PyTorch gives its own tensors

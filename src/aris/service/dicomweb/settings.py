@@ -7,8 +7,7 @@ import ssl
 from dataclasses import dataclass, field
 
 from aris.errors import ArisError
-from aris.service.http.connections import ConnectionLimits
-from aris.service.settings import require_key
+from aris.service.settings import ConnectionLimits, require_key
 
 PREFIX = "/dicomweb"
 
