@@ -1,4 +1,4 @@
-"""A watch over a record: rules with sources, flags with evidence, alarms that are told once. No model is in its path."""
+"""A watch over a record: rules with sources, flags with evidence, alarms that are told once; no model in its path."""
 
 from aris.tasks.monitor.loading import RuleError, RuleSet, load_rules, shipped_rules
 from aris.tasks.monitor.results import Alarm, Ended, Evidence, Flag, Group, Monitored, NotAssessed, State

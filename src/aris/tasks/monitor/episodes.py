@@ -106,9 +106,7 @@ class Episodes:
         )  # fmt: skip
         return "worse" if worse else ""
 
-    def _over(
-        self, name: str, rule: Rule, outcome: Outcome, moment: datetime, stands: frozenset[str] | None
-    ) -> None:
+    def _over(self, name: str, rule: Rule, outcome: Outcome, moment: datetime, stands: frozenset[str] | None) -> None:
         episode = self.open[name]
         if stands is not None and not stands.issuperset(episode.evidence):
             reason = "withdrawn"

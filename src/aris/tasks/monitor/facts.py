@@ -1,7 +1,7 @@
 """A timeline as rules look at it: quantities in their own units, each known from one moment until another.
 
-A result counts from when it was known (issued), until the version that supersedes or withdraws it. So a moment of the past
-can be judged by what was known then, and a replay needs no second reading of the record.
+A result counts from when it was known (issued), until the version that supersedes or withdraws it. So a moment of the
+past can be judged by what was known then, and a replay needs no second reading of the record.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from aris.records import (
     Timeline,
 )
 from aris.records.scores import ckd_epi_2021
-from aris.tasks.monitor.vocabulary import Vocabulary, says, vocabulary
+from aris.records.units import normalise
+from aris.tasks.monitor.vocabulary import Measured, Vocabulary, says, vocabulary
 
 R = TypeVar("R", bound=Record)
 EGFR = "egfr"
@@ -174,20 +175,21 @@ class Facts:
         if name is None or record.value is None:
             return
         measured = self.vocabulary.measurements[name]
-        number, factor = _in_unit(record, measured.unit)
+        number = _in_unit(record, measured, record.value)
         if number is None:
             why = record.unit_problem or f"its unit is not {measured.unit}"
             self.unread.append((record.id, f"{measured.title}: {why}"))
             return
-        low, high = (None, None) if record.range is None else (record.range.normal_low, record.range.normal_high)
+        own = record.range
+        low = None if own is None or own.low is None else _in_unit(record, measured, own.low)
+        high = None if own is None or own.high is None else _in_unit(record, measured, own.high)
         at, start = when.start, None
         if record.end is not None and record.end.end > at:
             at, start = record.end.end, when.start
         shown = f"{record.comparator}{record.value:g} {record.unit_text or record.unit}".strip()
         values[name].append(
             Value(
-                at, known, until, number, record.id, name, shown, record.comparator,
-                None if low is None else low * factor, None if high is None else high * factor,
+                at, known, until, number, record.id, name, shown, record.comparator, low, high,
                 measured.plausible[0] <= number <= measured.plausible[1], start,
             )
         )  # fmt: skip
@@ -347,10 +349,12 @@ class View:
         for each in self._of(Medication):
             if each.negated or each.status in ("entered-in-error", "not-done"):
                 continue
-            given = each.role == "administration" and each.time is not None
-            if given and recent <= (each.end or each.time).end and each.time.start <= self.now:  # type: ignore[union-attr]
-                found.append(each)
-            elif each.current_at(self.now) or (each.status == "draft" and each.current_at() is False and _draft(each)):
+            given = each.time if each.role == "administration" else None
+            if (
+                (given is not None and given.start <= self.now and (each.end or given).end >= recent)
+                or each.current_at(self.now)
+                or (each.status == "draft" and _draft(each))
+            ):
                 found.append(each)
         return found
 
@@ -408,13 +412,12 @@ def _known(record: Record) -> datetime | None:
     return None if when is None else when.start
 
 
-def _in_unit(record: Measurement, unit: str) -> tuple[float | None, float]:
-    """(the value in a unit, the factor from the record's normal unit); None where it cannot be told."""
-    if record.normal_value is None:
-        return None, 1.0
-    if record.normal_unit == unit:
-        return record.normal_value, 1.0
-    return None, 1.0
+def _in_unit(record: Measurement, measured: Measured, value: float) -> float | None:
+    """A number of a measurement in the vocabulary's unit; None where it cannot be told."""
+    if not record.unit and measured.unit == "1":
+        return value  # INR and scores are written without one
+    normal = normalise(measured.loinc[0], value, record.unit)
+    return normal.value if normal.unit == measured.unit else None
 
 
 def _with_ends(timeline: Timeline) -> Sequence[tuple[Record, datetime]]:

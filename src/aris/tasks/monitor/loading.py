@@ -18,6 +18,7 @@ from aris.tasks.monitor.rule import Rule
 _SHIPPED = "shipped with Aris"
 _TESTS = ".tests.yaml"
 _LARGEST = 1 << 20
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class RuleError(ArisError):
@@ -126,11 +127,11 @@ def read_yaml(text: str, where: str) -> tuple[Any, dict[tuple[Any, ...], int]]:
     """
     lines: dict[tuple[Any, ...], int] = {}
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_LOADER)
         if node is None:
             raise RuleError(f"{where}:1: the file is empty")
         _walk(node, (), lines, where, 0)
-        return yaml.safe_load(text), lines
+        return yaml.load(text, Loader=_LOADER), lines
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = 1 if mark is None else mark.line + 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import date, timedelta
+from datetime import date as Day
+from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -315,8 +316,8 @@ class NoteContradiction(Part):
 
 
 Check = Annotated[
-    Limits | Change | Scored | Percentile | Ranges | Slope | Overdue | Together | DrugPair | DrugAllergy | ReportFollowUp
-    | NoteContradiction,
+    Limits | Change | Scored | Percentile | Ranges | Slope | Overdue | Together | DrugPair | DrugAllergy
+    | ReportFollowUp | NoteContradiction,
     Field(discriminator="kind"),
 ]  # fmt: skip
 
@@ -348,14 +349,14 @@ class Approval(Part):
     """Who answers for a rule, and since when."""
 
     by: Words
-    on: date
+    date: Day
 
 
 class Withdrawal(Part):
     """Why a version is not used any more; an earlier one, or none, is used instead."""
 
     by: Words
-    on: date
+    date: Day
     reason: Words
 
 
@@ -401,8 +402,8 @@ class Rule(Part):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
-_VITALS = ("respiratory_rate", "spo2", "systolic", "pulse", "temperature", "fio2", "oxygen_flow", "oxygen", "consciousness",
-           "gcs", "gcs_eye", "gcs_verbal", "gcs_motor", "order")  # fmt: skip
+_VITALS = ("respiratory_rate", "spo2", "systolic", "pulse", "temperature", "fio2", "oxygen_flow", "oxygen",
+           "consciousness", "gcs", "gcs_eye", "gcs_verbal", "gcs_motor", "order")  # fmt: skip
 _OF_SCORES = {
     "NEWS2": _VITALS,
     "qSOFA": ("respiratory_rate", "systolic", "consciousness", "gcs", "gcs_eye", "gcs_verbal", "gcs_motor"),
@@ -433,8 +434,8 @@ def _looks_at(check: Check) -> tuple[str, ...]:
             return ("report", "order", "procedure")
         case NoteContradiction():
             return ("note", "medication", "allergy")
-        case _:
-            return _measured(check.of)
+    assert isinstance(check, Limits | Change | Slope)
+    return _measured(check.of)
 
 
 def _measured(name: str) -> tuple[str, ...]:

@@ -184,7 +184,13 @@ def _record(given: Given, number: int) -> Record:
         case "problem":
             return Condition(id=f"Condition/{number}", status=given.status or "active", **common)
         case "drug":
-            return Medication(id=f"MedicationRequest/{number}", status=given.status or "active", role="request", intent="order", **common)
+            return Medication(
+                id=f"MedicationRequest/{number}",
+                status=given.status or "active",
+                role="request",
+                intent="order",
+                **common,
+            )
         case "order":
             return Order(id=f"ServiceRequest/{number}", status=given.status or "active", **common)
         case "procedure":
@@ -211,7 +217,8 @@ def _measurement(given: Given, number: int, when: When | None) -> Measurement:
     if given.low is not None or given.high is not None:
         limits = ReferenceRange(given.low, given.high, "", bound(given.low), bound(given.high))
     return Measurement(
-        id=f"Observation/{number}", concept=Concept(entry.title, (Coding(LOINC, code),)), status=given.status or "final",
+        id=f"Observation/{number}", concept=Concept(entry.title, (Coding(LOINC, code),)),
+        status=given.status or "final",
         time=when, known=when, value=given.value, unit=unit, comparator=given.comparator, normal_value=normal.value,
         normal_unit=normal.unit, unit_problem=normal.problem, range=limits,
         interpretation=(given.mark,) if given.mark else (),

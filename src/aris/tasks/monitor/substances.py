@@ -15,13 +15,15 @@ from aris.tasks.monitor.vocabulary import says, texts_of
 
 _WORD = re.compile(r"[A-Za-z]{5,}")
 # Words of drugs' and allergies' names that are no substance.
-_NO_SUBSTANCE = frozenset(
-    "allergy allergic allergen substance product products containing intolerance reaction adverse sensitivity "
-    "hypersensitivity tablet tablets capsule capsules solution injection injectable suspension extended release "
-    "delayed hydrochloride sodium potassium calcium sulfate phosphate acetate chloride maleate tartrate succinate "
-    "citrate besylate mesylate prefilled syringe inhaler inhalation topical cream ointment ophthalmic powder liquid "
-    "chewable disintegrating medication medicine actuat metered sugar".split()
-)
+_NO_SUBSTANCE = frozenset((
+    "allergy", "allergic", "allergen", "substance", "product", "products", "containing", "intolerance", "reaction",
+    "adverse", "sensitivity", "hypersensitivity", "tablet", "tablets", "capsule", "capsules", "solution",
+    "injection", "injectable", "suspension", "extended", "release", "delayed", "hydrochloride", "sodium",
+    "potassium", "calcium", "sulfate", "phosphate", "acetate", "chloride", "maleate", "tartrate", "succinate",
+    "citrate", "besylate", "mesylate", "prefilled", "syringe", "inhaler", "inhalation", "topical", "cream",
+    "ointment", "ophthalmic", "powder", "liquid", "chewable", "disintegrating", "medication", "medicine", "actuat",
+    "metered", "sugar"
+))  # fmt: skip
 
 
 def conflicts(drugs: Sequence[Concept], allergy: Concept) -> str:

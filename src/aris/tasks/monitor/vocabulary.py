@@ -31,7 +31,7 @@ class Measured(Named):
 
 
 class Worded(Named):
-    """An observation in words: LOINC codes, words of its name where it has no such code, and the words of each answer."""
+    """An observation in words: LOINC codes, words of its name where it has none, and the words of each answer."""
 
     loinc: tuple[str, ...]
     title: tuple[str, ...] = ()

@@ -101,7 +101,9 @@ def _catch_up(
     for moment in moments[skipped:]:
         late = before.as_of is not None and moment <= before.as_of
         outcomes = _judge_all(rules, facts, moment)
-        episodes.go_on(moment, outcomes, fresh=fresh if late else None, standing=None if late else _standing(facts, moment))
+        episodes.go_on(
+            moment, outcomes, fresh=fresh if late else None, standing=None if late else _standing(facts, moment)
+        )
     return skipped
 
 
@@ -188,7 +190,9 @@ def _fingerprints(timeline: Timeline, after: datetime) -> dict[str, Record]:
 
 
 def _mark(record: Record) -> str:
-    said = "\x1f".join(f"{each.name}={getattr(record, each.name)!r}" for each in fields(record) if each.name not in _NO_CONTENT)
+    said = "\x1f".join(
+        f"{each.name}={getattr(record, each.name)!r}" for each in fields(record) if each.name not in _NO_CONTENT
+    )
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
@@ -200,7 +204,8 @@ def _groups(flags: Iterable[Flag]) -> tuple[Group, ...]:
     for flag in flags:  # the most severe first
         by.setdefault(flag.problem, []).append(flag)
     return tuple(
-        Group(problem=name, severity=each[0].severity, flags=tuple(flag.id for flag in each)) for name, each in by.items()
+        Group(problem=name, severity=each[0].severity, flags=tuple(flag.id for flag in each))
+        for name, each in by.items()
     )
 
 
@@ -213,7 +218,7 @@ def _not_assessed(outcomes: Iterable[tuple[Rule, Outcome]]) -> tuple[NotAssessed
 
 def _problems(facts: Facts, moment: datetime, skipped: int) -> tuple[str, ...]:
     said = [
-        f"{clean(each.id)}: {each.name} {clean(each.shown)} is implausible; it is not judged, check the sample or the entry"
+        f"{clean(each.id)}: {each.name} {clean(each.shown)} is implausible and not judged; check the sample or entry"
         for each in facts.implausible(moment, moment - HORIZON)
     ]
     said += [f"{clean(id)}: {clean(why)}; not judged" for id, why in facts.unread[:50]]
@@ -240,4 +245,3 @@ def _changes(before: State, in_use: Mapping[str, UsedRule], moment: datetime) ->
         RuleChange(at=moment, rule=name, before=before.rules.get(name), after=in_use.get(name))
         for name in names if before.rules.get(name) != in_use.get(name)
     ]  # fmt: skip
-

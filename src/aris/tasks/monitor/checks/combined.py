@@ -76,10 +76,12 @@ def drug_allergy(view: View, check: DrugAllergy) -> Outcome:
             if why:
                 hits.append((drug, allergy, why))
     if not hits:
-        return None if allergies or not view.current_drugs else Lacking("missing", "no allergies are documented, nor that there are none")
-    high = any(
-        allergy.criticality != "low" and allergy.type != "intolerance" for _, allergy, _ in hits
-    )
+        return (
+            None
+            if allergies or not view.current_drugs
+            else Lacking("missing", "neither allergies nor their absence are documented")
+        )
+    high = any(allergy.criticality != "low" and allergy.type != "intolerance" for _, allergy, _ in hits)
     words = "; ".join(
         f"{clean(drug.concept.text)}, with an allergy to {clean(allergy.concept.text)} on record ({why})"
         for drug, allergy, why in hits

@@ -67,7 +67,7 @@ def change(view: View, check: Change) -> Outcome:
     points = [Point(each.at, each.value, each.id) for each in values.values()]
     delta = largest_change(points, view.now, check.within, check.direction)
     if delta is None or delta.after.at != newest.at:
-        if len(points) < 2:
+        if not any(timedelta(0) < newest.at - each.at <= check.within for each in points):
             hours = check.within / timedelta(hours=1)
             return Lacking("missing", f"no earlier {title_of(check.of, view)} within {lasting(hours)} to compare with")
         return None
@@ -112,7 +112,9 @@ def percentile(view: View, check: Percentile) -> Outcome:
         shown.insert(0, next(v for v in view.values(newest.name, check.look_back) if v.id == delta.before.id))
         text += f", and {'rose' if delta.change > 0 else 'fell'} by {abs(delta.percent):.0f}%"
     note = () if len(points) > 1 else ("one value alone: a rise or a fall is not known",)
-    return Found(severity, f"{text} at {ago(newest.at)}", newest.at, tuple(evidence_of(v, title) for v in shown), notes=note)
+    return Found(
+        severity, f"{text} at {ago(newest.at)}", newest.at, tuple(evidence_of(v, title) for v in shown), notes=note
+    )
 
 
 def ranges(view: View, check: Ranges) -> Outcome:
@@ -134,7 +136,7 @@ def ranges(view: View, check: Ranges) -> Outcome:
     shown = [
         Evidence(
             id=each.id, name=clean(each.concept.text), at=None if each.time is None else each.time.start,
-            shown=clean(f"{each.comparator}{each.value if each.value is not None else each.said} {each.unit_text or each.unit}"),
+            shown=_written(each),
         )
         for each, _ in marked
     ]  # fmt: skip
@@ -156,6 +158,11 @@ def _mark(each: Measurement, check: Ranges) -> Severity | None:
     low = limits.low is not None and each.value < limits.low and not each.comparator.startswith(">")
     high = limits.high is not None and each.value > limits.high and not each.comparator.startswith("<")
     return check.severity if low or high else None
+
+
+def _written(each: Measurement) -> str:
+    value = each.said if each.value is None else f"{each.comparator}{each.value:g}"
+    return clean(f"{value} {each.unit_text or each.unit}")
 
 
 def _unit(name: str, view: View) -> str:

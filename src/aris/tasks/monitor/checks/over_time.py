@@ -6,7 +6,17 @@ from datetime import timedelta
 
 from aris.records.scores import egfr_slope
 from aris.tasks.monitor.checks.measured import missing, title_of
-from aris.tasks.monitor.checks.outcome import Found, Lacking, Outcome, ago, clean, evidence_in, evidence_of, lasting, passes
+from aris.tasks.monitor.checks.outcome import (
+    Found,
+    Lacking,
+    Outcome,
+    ago,
+    clean,
+    evidence_in,
+    evidence_of,
+    lasting,
+    passes,
+)
 from aris.tasks.monitor.facts import View
 from aris.tasks.monitor.results import Evidence
 from aris.tasks.monitor.rule import Overdue, Slope

@@ -115,7 +115,9 @@ def scored(view: View, check: Scored) -> Outcome:
         severity = check.red
     if severity is None:
         if score.missing and score.value + _LEFT[check.score] * len(score.missing) >= check.levels[0].at_least:
-            return Lacking("missing", f"{score.name} is at least {score.value:g}; not documented: {', '.join(score.missing)}")
+            return Lacking(
+                "missing", f"{score.name} is at least {score.value:g}; not documented: {', '.join(score.missing)}"
+            )
         return None
     given = ", ".join(f"{name} {value:g}" for name, value in score.parts.items() if value)
     shown = f"{score.value:.2f}" if check.score == "shock index" else f"{score.value:g}"

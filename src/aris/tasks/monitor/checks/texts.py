@@ -24,11 +24,13 @@ _HOUR = timedelta(hours=1)
 # A question is no finding: "evaluate for pulmonary embolism" stands in most reports' indications.
 _QUESTION = re.compile(r"^\s*(evaluat|rule|r/o|assess|exclude|query|\?|concern|question|to |for )", re.IGNORECASE)
 _STOPPED = re.compile(
-    r"\b(stopp(?:ed|ing)|discontinu\w+|d/c'?d?|ceas(?:ed|ing)|no longer|held|withh(?:eld|olding)|came off|quit|not taking|"
-    r"has not (?:been taking|taken)|never (?:took|filled))\b", re.IGNORECASE,
+    r"\b(stopp(?:ed|ing)|discontinu\w+|d/c'?d?|ceas(?:ed|ing)|no longer|held|withh(?:eld|olding)|came off|quit|"
+    r"not taking|has not (?:been taking|taken)|never (?:took|filled))\b", re.IGNORECASE,
 )  # fmt: skip
 _RESUMED = re.compile(r"\b(restart|resum|continu(?:e|es|ed|ing)\b(?! to hold)|start(?:ed)? again)", re.IGNORECASE)
-_NO_ALLERGIES = re.compile(r"\b(nkda|nka|no known (?:drug |medication )?allerg\w+|denies (?:any )?allerg\w+)", re.IGNORECASE)
+_NO_ALLERGIES = re.compile(
+    r"\b(nkda|nka|no known (?:drug |medication )?allerg\w+|denies (?:any )?allerg\w+)", re.IGNORECASE
+)
 _ALLERGIC = re.compile(r"\ballerg(?:y|ies|ic)\b|\banaphyla\w+", re.IGNORECASE)
 _LONGEST_TEXT = 200_000
 
@@ -43,7 +45,11 @@ def report_follow_up(view: View, check: ReportFollowUp) -> Outcome:
         if words and view.now - at >= check.within and not _followed(view, check, at):
             hits.append((report, words, at))
     if not hits:
-        return None if reports else Lacking("missing", f"no report with text in the last {lasting(check.look_back / _HOUR)}")
+        return (
+            None
+            if reports
+            else Lacking("missing", f"no report with text in the last {lasting(check.look_back / _HOUR)}")
+        )
     evidence = tuple(
         Evidence(id=report.id, name="report", shown=clean(words), at=at) for report, words, at in hits
     )  # fmt: skip
@@ -170,12 +176,14 @@ def _names(*texts: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-_FORMS = frozenset(
-    "tablet tablets capsule capsules solution injection injectable suspension extended release delayed hydrochloride "
-    "sodium potassium calcium sulfate phosphate acetate chloride maleate tartrate succinate citrate besylate mesylate "
-    "prefilled syringe inhaler inhalation topical cream ointment ophthalmic powder liquid chewable disintegrating "
-    "medication actuat metered oral daily twice product twenty hours units human vaccine".split()
-)
+_FORMS = frozenset((
+    "tablet", "tablets", "capsule", "capsules", "solution", "injection", "injectable", "suspension", "extended",
+    "release", "delayed", "hydrochloride", "sodium", "potassium", "calcium", "sulfate", "phosphate", "acetate",
+    "chloride", "maleate", "tartrate", "succinate", "citrate", "besylate", "mesylate", "prefilled", "syringe",
+    "inhaler", "inhalation", "topical", "cream", "ointment", "ophthalmic", "powder", "liquid", "chewable",
+    "disintegrating", "medication", "actuat", "metered", "oral", "daily", "twice", "product", "twenty", "hours",
+    "units", "human", "vaccine"
+))  # fmt: skip
 
 
 def _recent(records: list[T], now: datetime, within: timedelta) -> list[tuple[T, datetime]]:
