@@ -140,7 +140,7 @@ class Timeline:
     def known_at(self, moment: datetime) -> Timeline:
         """Return the timeline as the record knew it at `moment`; a moment without a time zone counts as UTC.
 
-        A fact counts from when it was issued, recorded or authored. Of a resource with several versions, the latest that
+        A fact counts from when it was issued, recorded or authored. Of a resource with several versions the latest that
         was known by then counts, even if it was superseded or marked as entered in error later.
         """
         if moment.tzinfo is None:

@@ -477,7 +477,7 @@ class Measurement(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order(Record):
-    """An order, referral, appointment or task. `time` is when it is due or was asked for, `known` when it was asked for.
+    """An order, referral, appointment or task. `time` is when it is due or was asked for, `known` when it was asked.
 
     Attributes:
         intent: "order", "plan", "proposal" and so on, or empty.

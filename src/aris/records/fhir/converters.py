@@ -34,9 +34,11 @@ _READERS: dict[str, Reader] = {
 # Read only where another resource refers to them.
 SUPPORTING = frozenset(("Medication", "Substance"))
 # About nobody: never facts of a record.
-ADMINISTRATIVE = frozenset(("Patient", "Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService",
-                            "Endpoint", "RelatedPerson", "Person", "Group", "Device", "Specimen", "Binary", "Provenance",
-                            "AuditEvent", "Medication", "Substance", "OperationOutcome"))  # fmt: skip
+ADMINISTRATIVE = frozenset((
+    "Patient", "Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Endpoint",
+    "RelatedPerson", "Person", "Group", "Device", "Specimen", "Binary", "Provenance", "AuditEvent", "Medication",
+    "Substance", "OperationOutcome",
+))  # fmt: skip
 
 
 def readers(look_up: medications.Lookup) -> dict[str, Reader]:

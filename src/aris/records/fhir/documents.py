@@ -154,7 +154,7 @@ def goal(f: Fields, r: Resource) -> Iterator[Record]:
 
 
 # Where the time of a resource stands that Aris lists without reading it.
-_DATES = ("date", "created", "authoredOn", "authored", "recordedDate", "issued", "sent", "recorded", "dateTime", "started")
+_DATES = ("date", "created", "authoredOn", "authored", "recordedDate", "issued", "sent", "recorded", "started")
 
 
 def other(f: Fields, r: Resource) -> Iterator[Record]:

@@ -112,7 +112,7 @@ class Fields:
         return start, end
 
     def span(self, resource: Resource, stem: str) -> tuple[When | None, When | None]:
-        """Start and end of "stem[x]": a dateTime, an instant, a period, or a timing's bounds or first and last event."""
+        """Start and end of "stem[x]": a dateTime, an instant, a period, or a timing (see `timing`)."""
         for kind in ("DateTime", "Instant", "Date"):
             if stem + kind in resource:
                 return self.when(resource, stem + kind), None
@@ -317,7 +317,8 @@ def one_line(text: str) -> str:
 def clean(text: str) -> str:
     """Return text with its lines, without control characters."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return "\n".join("".join(c if c.isprintable() or c == "\t" else " " for c in line).rstrip() for line in lines).strip()
+    shown = ("".join(c if c.isprintable() or c == "\t" else " " for c in line).rstrip() for line in lines)
+    return "\n".join(shown).strip()
 
 
 def _system(value: Any) -> str:
@@ -330,7 +331,10 @@ def _system(value: Any) -> str:
 class _Words(HTMLParser):
     """Collects the words of HTML; blocks become lines."""
 
-    _BLOCKS = frozenset("p div br li tr table h1 h2 h3 h4 h5 h6 section text item paragraph caption title".split())
+    _BLOCKS = frozenset((
+        "p", "div", "br", "li", "tr", "table", "h1", "h2", "h3", "h4", "h5", "h6", "section", "text", "item",
+        "paragraph", "caption", "title",
+    ))  # fmt: skip
     _SILENT = frozenset(("script", "style", "head"))
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """JSON as bytes becomes resources, one at a time: the bytes stay as they are until a resource is wanted.
 
-A bundle of 50 MB as Python objects is 300 MB and more. Here the file is skimmed for where its resources lie, and each is
-decoded, converted and let go again.
+A bundle of 50 MB as Python objects is 300 MB and more. Here the file is skimmed for where its resources lie, and each
+is decoded, converted and let go again.
 """
 
 from __future__ import annotations
@@ -27,6 +27,30 @@ class Head(msgspec.Struct, gc=False):
     id: Any = None
 
 
+class _Listed(msgspec.Struct, gc=False, omit_defaults=True, rename={"for_": "for"}):
+    """What is told of a resource that is only listed; the rest of it is skipped, which is most of a Synthea bundle."""
+
+    resourceType: Any = None  # noqa: N815
+    id: Any = None
+    meta: Any = None
+    status: Any = None
+    code: Any = None
+    subject: Any = None
+    patient: Any = None
+    beneficiary: Any = None
+    individual: Any = None
+    for_: Any = None
+    date: Any = None
+    created: Any = None
+    authoredOn: Any = None  # noqa: N815
+    authored: Any = None
+    recordedDate: Any = None  # noqa: N815
+    issued: Any = None
+    sent: Any = None
+    recorded: Any = None
+    started: Any = None
+
+
 class _Entry(msgspec.Struct, gc=False):
     fullUrl: Any = None  # noqa: N815
     resource: msgspec.Raw = msgspec.Raw()
@@ -46,6 +70,7 @@ _ENTRY = msgspec.json.Decoder(_Entry)
 _ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
 _BUNDLE = msgspec.json.Decoder(_Bundle)
 _WHOLE = msgspec.json.Decoder()
+_LISTED = msgspec.json.Decoder(_Listed)
 
 
 @dataclass(slots=True)
@@ -74,6 +99,15 @@ class Part:
         """
         return as_resource(self.raw, self.where)
 
+    def decode_listed(self) -> Resource:
+        """The few elements of a resource that is only listed; errors as `decode`."""
+        try:
+            return dict(msgspec.to_builtins(_LISTED.decode(self.raw)))
+        except RecursionError:
+            raise RecordError(f"{self.where}: it is nested too deeply to be a FHIR resource") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RecordError(f"{self.where}: {damage(error)}") from None
+
 
 @dataclass(slots=True)
 class Page:
@@ -83,12 +117,17 @@ class Page:
         type: "searchset" and so on, or empty.
         next: the address of the next page, or empty.
         own: the page's own address, or empty.
+        where: the file or address.
+        total: how many matches the server counts, or `None`.
+        matches: how many entries are here that a search matched.
     """
 
     type: str
     next: str
     own: str
     where: str
+    total: int | None = None
+    matches: int = 0
 
 
 def as_resource(raw: msgspec.Raw | bytes, where: str) -> Resource:
@@ -194,7 +233,10 @@ def _entries(raw: msgspec.Raw | bytes, where: str, depth: int) -> Iterator[Part 
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecordError(f"{where}: {damage(error)}") from None
     kind = bundle.type if isinstance(bundle.type, str) else ""
-    yield Page(kind, _link(bundle.link, "next"), _link(bundle.link, "self"), where)
+    page = Page(kind, _link(bundle.link, "next"), _link(bundle.link, "self"), where)
+    page.total = bundle.total if isinstance(bundle.total, int) and not isinstance(bundle.total, bool) else None
+    page.matches = sum(map(_matches, entries)) if kind == "searchset" else len(entries)
+    yield page
     for number, each in enumerate(entries):
         here = f"{where} entry {number + 1}"
         try:
@@ -220,6 +262,15 @@ def _entry(raw: msgspec.Raw, where: str, depth: int) -> Iterator[Part | Page | R
         named = entry.request.get("url")
         kind, _, id_ = (named if isinstance(named, str) else "").partition("/")
         yield Part(b"", Head(kind, id_), url, where, deleted=True)
+
+
+def _matches(raw: msgspec.Raw) -> bool:
+    """Whether an entry is a match of its search, not one that came along (an include, an outcome)."""
+    try:
+        search = _ENTRY.decode(raw).search
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True
+    return not isinstance(search, dict) or search.get("mode") in (None, "match")
 
 
 def _parameters(raw: msgspec.Raw | bytes, where: str, depth: int) -> Iterator[Part | Page | RecordError]:

@@ -31,10 +31,9 @@ def medication(f: Fields, r: Resource, look_up: Lookup, role: Role) -> Iterator[
     said = [_dosage(f, each) for each in dosages]
     start, end, known = _times(f, r, role, dosages)
     given = common(f, r, concept, time=start, end=end, known=known)
-    reason = f.concept(r, "statusReasonCodeableConcept" if role == "dispense" else "statusReason")
-    if reason is None and isinstance(r.get("statusReason"), list):
-        listed = f.concepts(r, "statusReason")
-        reason = listed[0] if listed else None
+    name = "statusReasonCodeableConcept" if role == "dispense" else "statusReason"
+    listed = f.concepts(r, name) if isinstance(r.get(name), list) else ()
+    reason = listed[0] if listed else None if isinstance(r.get(name), list) else f.concept(r, name)
     route = next((c for each in dosages if (c := f.concept(each, "route"))), None)
     as_needed = [_as_needed(f, each) for each in dosages]
     forbidden = r.get("doNotPerform")

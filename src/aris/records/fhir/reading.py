@@ -13,6 +13,7 @@ from aris.records.fhir.assembling import Assembly
 from aris.records.fhir.files import read_file, record_files
 from aris.records.fhir.json_parts import Page, parts_of
 from aris.records.timeline import Timeline
+from aris.records.types import Problem
 
 _SHOWN = 5  # patients that a refusal names
 
@@ -27,13 +28,13 @@ def read_timeline(source: str | Path, *, patient: str | None = None, token: str 
         token: the bearer token for a server.
 
     Raises:
-        RecordError: it cannot be read, is not FHIR R4, is only one page of more, or has several patients and none was named.
+        RecordError: it cannot be read, is not FHIR R4, is one page of more, or has several patients and none was named.
     """
     return one_patient(read_timelines(source, token=token, patient=patient), str(source), patient)
 
 
 def read_timelines(source: str | Path, *, token: str | None = None, patient: str | None = None) -> list[Timeline]:
-    """Read the records of all patients of a source, in the order of their ids; arguments and errors as `read_timeline`."""
+    """Read the records of all patients of a source, in the order of their ids; all else as `read_timeline`."""
     if str(source).startswith(("http://", "https://")):
         from aris.records.fhir.server import read_server
 
@@ -49,7 +50,7 @@ def read_timelines(source: str | Path, *, token: str | None = None, patient: str
             if len(files) == 1:
                 raise
             assembly.add([error])
-    whole(assembly.pages)
+    assembly.problems += whole(assembly.pages)
     return assembly.timelines((str(source),))
 
 
@@ -99,8 +100,8 @@ def one_patient(timelines: list[Timeline], shown: str, patient: str | None) -> T
     return timelines[0]
 
 
-def whole(pages: list[Page]) -> None:
-    """Refuse pages of a search whose next page is not among them.
+def whole(pages: list[Page]) -> list[Problem]:
+    """Refuse pages of a search whose next page is not among them; return what else speaks against their being whole.
 
     Raises:
         RecordError: a page is missing.
@@ -112,6 +113,11 @@ def whole(pages: list[Page]) -> None:
                 f"{page.where}: it is one page of a search, and its next page is not here; give all pages in a folder, "
                 "or the server's address"
             )
+    return [
+        Problem(page.where, f"its search counted {page.total}, and {page.matches} are here; the rest may be missing")
+        for page in pages
+        if page.type == "searchset" and page.total is not None and page.matches < page.total and len(pages) == 1
+    ]
 
 
 def _ids(timelines: list[Timeline]) -> str:

@@ -45,7 +45,7 @@ def normalise(loinc: str | None, value: float, unit: str) -> Normal:
     """Return a value in the unit that Aris compares its quantity in.
 
     Args:
-        loinc: the code of what is measured, or `None`. For a code that is not in `loinc.yaml` a known unit stays as it is.
+        loinc: the code of what is measured, or `None`. Without one of `loinc.yaml` a known unit stays as it is.
         value: the number.
         unit: as the record writes it: UCUM, or a common spelling.
     """

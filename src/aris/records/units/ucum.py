@@ -1,4 +1,4 @@
-"""Any UCUM unit, by ucumvert and pint: validity, conversion, products. Loading them takes a second, so it comes late."""
+"""Any UCUM unit, by ucumvert and pint: validity, conversion, products. They are loaded when first needed."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def multiply_ucum(value: float, unit: str, by: float, by_unit: str, to: str) -> 
     Raises:
         UnitError: one of the units is no UCUM, or the product is of another kind than `to`.
     """
-    registry, pint = _tools()
+    _, pint = _tools()
     first, second, target = _quantity(unit), _quantity(by_unit), _quantity(to)
     if first is None or second is None or target is None:
         raise UnitError("the unit is not a UCUM unit; check its spelling (UCUM is case-sensitive)")
