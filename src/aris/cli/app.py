@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aris import __version__
-from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, locate
+from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, locate, monitor
 from aris.cli.exchange import deidentify, export, node
 from aris.cli.models import bench, models, serve, tune
 from aris.cli.outcome import Group, run
@@ -59,6 +59,7 @@ app.command()(findings.findings)
 app.command()(classify.classify)
 app.command()(locate.locate)
 app.command()(compare.compare)
+app.command()(monitor.monitor)
 app.command()(calibrate.calibrate)
 app.command()(ask.ask)
 app.command()(export.export)

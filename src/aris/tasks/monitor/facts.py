@@ -28,6 +28,7 @@ from aris.records import (
     Timeline,
 )
 from aris.records.scores import ckd_epi_2021
+from aris.records.scores.formulas import mean_arterial_pressure
 from aris.records.units import normalise
 from aris.tasks.monitor.vocabulary import Measured, Vocabulary, says, vocabulary
 
@@ -142,6 +143,7 @@ class Facts:
         self._ats = {name: [v.at for v in each] for name, each in self._values.items()}
         self._findings = {name: sorted(each, key=lambda w: w.at) for name, each in findings.items()}
         self._derive_egfr()
+        self._derive_map()
 
     def _names(self, record: Record) -> set[str]:
         if not isinstance(record, Measurement):
@@ -210,6 +212,24 @@ class Facts:
             found.sort(key=lambda v: v.at)
             self._values[EGFR] = found
             self._ats[EGFR] = [v.at for v in found]
+
+    def _derive_map(self) -> None:
+        """Mean arterial pressure, where a cuff's two pressures stand alone: a third of the way up from the lower."""
+        known = {each.at for each in self._values.get("map", ())}
+        lower = {(each.id, each.at): each for each in self._values.get("diastolic", ())}
+        found = list(self._values.get("map", ()))
+        for each in self._values.get("systolic", ()):
+            below = lower.get((each.id, each.at))
+            if below is None or each.at in known or each.comparator or below.comparator or below.value > each.value:
+                continue
+            mean = mean_arterial_pressure(systolic=each.value, diastolic=below.value)
+            shown = f"{mean:.0f} mmHg (from {each.value:g}/{below.value:g})"
+            plausible = each.plausible and below.plausible
+            found.append(replace(each, name="map", value=mean, shown=shown, low=None, high=None, plausible=plausible))
+        if found:
+            found.sort(key=lambda v: v.at)
+            self._values["map"] = found
+            self._ats["map"] = [v.at for v in found]
 
     def visible(self, name: str, moment: datetime, after: datetime) -> list[Value]:
         """Plausible values of a quantity from `after` to `moment`, as known at the moment, in order of time."""

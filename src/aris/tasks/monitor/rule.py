@@ -422,8 +422,8 @@ def _looks_at(check: Check) -> tuple[str, ...]:
         case Overdue():
             return (*_measured(check.test), "condition", "medication")
         case Together():
-            names = [name for each in (*check.results, *check.falling) for name in _measured(each.of)]
-            return (*names, "medication", "order", "procedure")
+            of = (*(each.of for each in check.results), *(each.of for each in check.falling))
+            return (*(name for each in of for name in _measured(each)), "medication", "order", "procedure")
         case Ranges():
             return ("measurement",)
         case DrugPair():
@@ -434,9 +434,9 @@ def _looks_at(check: Check) -> tuple[str, ...]:
             return ("report", "order", "procedure")
         case NoteContradiction():
             return ("note", "medication", "allergy")
-    assert isinstance(check, Limits | Change | Slope)
-    return _measured(check.of)
+        case Limits() | Change() | Slope():
+            return _measured(check.of)
 
 
 def _measured(name: str) -> tuple[str, ...]:
-    return ("egfr_reported", "creatinine") if name == EGFR else (name,)
+    return {EGFR: ("egfr_reported", "creatinine"), "map": ("map", "systolic")}.get(name, (name,))
