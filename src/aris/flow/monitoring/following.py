@@ -121,15 +121,18 @@ class Follower:
         for timeline in timelines:
             id = timeline.patient.id
             known = patients.get(id)
+            if known is None and before.begun is not None:  # came to the watch later
+                start = min(before.begun, now)
+                known = State(patient=id, as_of=start, begun=start)
             moment = now if known is None or known.as_of is None else max(now, known.as_of)
             result = monitor(timeline, now=moment, state=known, rules=self._rules)
             results.append(result)
             events += _events(result)
-            changed = changed or known is None or not _same(known, result.state)
+            changed = changed or id not in patients or known is None or not _same(known, result.state)
             patients[id] = result.state
         self.last = results
         if changed or events:
-            self._keeper.save(Kept(patients=patients, outbox=events))
+            self._keeper.save(Kept(begun=before.begun or now, patients=patients, outbox=events))
             self._deliver(events)
         yield from self._tell()
 

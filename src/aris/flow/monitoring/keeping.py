@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -26,6 +27,7 @@ class Kept(BaseModel):
     """What a watch keeps.
 
     Attributes:
+        begun: the moment of the first reading.
         patients: the state of each patient, by id.
         outbox: events that the state knows of, and the journal may not have yet.
     """
@@ -34,6 +36,7 @@ class Kept(BaseModel):
 
     format: Literal["aris-monitor-state"] = _FORMAT
     version: Literal[1] = 1
+    begun: datetime | None = None
     patients: dict[str, State] = Field(default_factory=dict)
     outbox: list[Event] = Field(default_factory=list)
 

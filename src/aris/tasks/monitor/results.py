@@ -174,6 +174,8 @@ class State(_Result):
     Attributes:
         patient: the patient's id.
         as_of: the moment of the last run.
+        begun: when the watch began, for a patient who came to it later: results that were known before are judged
+            only as they stand, not one by one.
         episodes: by rule.
         seen: fingerprints of the versions of resources that were looked at, as far back as a replay can reach.
         rules: the rules in use at the last run.
@@ -182,6 +184,7 @@ class State(_Result):
 
     patient: str = ""
     as_of: datetime | None = None
+    begun: datetime | None = None
     episodes: dict[str, Episode] = Field(default_factory=dict)
     seen: tuple[str, ...] = ()
     rules: dict[str, UsedRule] = Field(default_factory=dict)

@@ -83,7 +83,8 @@ def monitor(
         ended=tuple(episodes.ended), not_assessed=_not_assessed(outcomes.values()),
         problems=_problems(facts, moment, skipped),
         state=State(
-            patient=patient, as_of=moment, episodes=_kept(episodes, moment), seen=tuple(recent), rules=in_use,
+            patient=patient, as_of=moment,
+            begun=before.begun, episodes=_kept(episodes, moment), seen=tuple(recent), rules=in_use,
             audit=(*before.audit, *_changes(before, in_use, moment))[-_MOST_AUDIT:],
         ),
     )  # fmt: skip
@@ -96,7 +97,8 @@ def _catch_up(
     seen = frozenset(before.seen)
     unseen = [record for mark, record in recent.items() if mark not in seen]
     fresh = frozenset(record.id for record in unseen)
-    moments = sorted({moment for record in unseen if (moment := known_from(record)) is not None and moment < now})
+    known = {moment for record in unseen if (moment := known_from(record)) is not None and moment < now}
+    moments = sorted(moment for moment in known if before.begun is None or moment > before.begun)
     skipped = max(0, len(moments) - _MOST_STEPS)
     for moment in moments[skipped:]:
         late = before.as_of is not None and moment <= before.as_of
