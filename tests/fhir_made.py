@@ -46,7 +46,9 @@ def observation(
     return made | more
 
 
-def drug(text: str, *, id: str = "drug-1", of: str = "p1", status: str = "active", authored: datetime | None = None) -> dict:
+def drug(
+    text: str, *, id: str = "drug-1", of: str = "p1", status: str = "active", authored: datetime | None = None
+) -> dict:  # fmt: skip
     return {
         "resourceType": "MedicationRequest", "id": id, "status": status, "intent": "order",
         "medicationCodeableConcept": {"text": text}, "subject": {"reference": f"Patient/{of}"},
@@ -56,7 +58,8 @@ def drug(text: str, *, id: str = "drug-1", of: str = "p1", status: str = "active
 
 def allergy(text: str, *, id: str = "allergy-1", of: str = "p1") -> dict:
     return {
-        "resourceType": "AllergyIntolerance", "id": id, "code": {"text": text}, "patient": {"reference": f"Patient/{of}"},
+        "resourceType": "AllergyIntolerance", "id": id, "code": {"text": text},
+        "patient": {"reference": f"Patient/{of}"},
         "clinicalStatus": {"coding": [{"code": "active"}]}, "recordedDate": "2020-01-01",
     }  # fmt: skip
 

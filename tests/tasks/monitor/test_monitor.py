@@ -209,7 +209,8 @@ def test_a_change_of_rules_is_audited(tmp_path: Path) -> None:
     own = next(each for each in load_rules() if each.id == "sodium")
     (tmp_path / "sodium.yaml").write_text(
         "id: sodium\nversion: 2\ntitle: Sodium\nproblem: sodium\nauthor: A\napproved: {by: B, date: 2026-01-01}\n"
-        "source: {text: ours}\ncheck: {kind: limits, of: sodium, look_back: 24h, levels: [{severity: critical, below: 128}]}\n"
+        "source: {text: ours}\n"
+        "check: {kind: limits, of: sodium, look_back: 24h, levels: [{severity: critical, below: 128}]}\n"
     )
     second = judge(
         observation("sodium", 127, before(hours=1)), now=NOW + HOUR, state=first.state, rules=load_rules(tmp_path)

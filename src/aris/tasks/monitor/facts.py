@@ -373,7 +373,6 @@ class View:
             if (
                 (given is not None and given.start <= self.now and (each.end or given).end >= recent)
                 or each.current_at(self.now)
-                or (each.status == "draft" and _draft(each))
             ):
                 found.append(each)
         return found
@@ -413,11 +412,6 @@ class View:
 
     def _of(self, kind: type[R]) -> list[R]:
         return self.facts.of(kind, self.now)  # type: ignore[return-value]
-
-
-def _draft(medication: Medication) -> bool:
-    """Whether it is an order that is being written, which CDS Hooks asks about."""
-    return medication.role == "request" and not medication.intent.startswith(("proposal", "plan", "option"))
 
 
 def _before(now: datetime, within: timedelta) -> datetime:
