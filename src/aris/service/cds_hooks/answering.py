@@ -13,7 +13,7 @@ from aris.service.cds_hooks.cards import card_of
 from aris.service.cds_hooks.problems import HookError
 from aris.service.cds_hooks.requests import HookRequest
 from aris.service.cds_hooks.services import Service
-from aris.tasks.monitor import Flag, RuleSet, monitor
+from aris.tasks.monitor import Flag, RuleSet, flags_now
 
 _MOST_CARDS = 20
 _OF_THE_TIME = ("dispenseRequest", "dosageInstruction", "meta", "occurrenceDateTime", "occurrencePeriod")
@@ -32,7 +32,7 @@ def cards(
     drafts = _drafts(service, request, now)
     record = _record([*resources, *drafts], request.context.patient)
     used = RuleSet({rule.id: rule for rule in rules if service.uses(rule)})
-    flags: Iterable[Flag] = monitor(record, now=now, rules=used).flags
+    flags: Iterable[Flag] = flags_now(record, now, used)
     ids = [f"{each['resourceType']}/{each['id']}" for each in drafts]
     if service.of_orders:
         flags = [each for each in flags if any(id in ids for id in each.resources)]

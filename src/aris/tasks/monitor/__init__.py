@@ -3,7 +3,7 @@
 from aris.tasks.monitor.loading import RuleError, RuleSet, load_rules, shipped_rules
 from aris.tasks.monitor.results import Alarm, Ended, Episode, Evidence, Flag, Group, Monitored, NotAssessed, State
 from aris.tasks.monitor.rule import Rule, Severity
-from aris.tasks.monitor.watching import MonitorError, Replayed, monitor, replay
+from aris.tasks.monitor.watching import MonitorError, Replayed, flags_now, monitor, replay
 
 __all__ = [
     "Alarm",
@@ -21,6 +21,7 @@ __all__ = [
     "RuleSet",
     "Severity",
     "State",
+    "flags_now",
     "load_rules",
     "monitor",
     "replay",

@@ -6,6 +6,7 @@ import hashlib
 import re
 from datetime import date as Day
 from datetime import timedelta
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -390,13 +391,13 @@ class Rule(Part):
     check: Check
     advice: Annotated[str, Field(max_length=400)] = ""
 
-    @property
+    @cached_property
     def looks_at(self) -> frozenset[str]:
         """The quantities and kinds of records whose change can change its outcome."""
         always = ("condition", "procedure") if self.check.kind == "score" else ()
         return frozenset((*always, *_looks_at(self.check)))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The SHA-256 of what it says."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()

@@ -76,10 +76,9 @@ def monitor(
         skipped = _catch_up(facts, rules, episodes, before, recent, moment)
     outcomes = _judge_all(rules, facts, moment)
     episodes.go_on(moment, outcomes, standing=_standing(facts, moment))
-    flags = [episodes.flag(rule, found) for rule, found in outcomes.values() if isinstance(found, Found)]
-    flags.sort(key=lambda flag: (-rank(flag.severity), flag.since, flag.rule))
+    flags = _flags(episodes, outcomes)
     return Monitored(
-        patient=patient, now=moment, flags=tuple(flags), groups=_groups(flags), alarms=tuple(episodes.alarms),
+        patient=patient, now=moment, flags=flags, groups=_groups(flags), alarms=tuple(episodes.alarms),
         ended=tuple(episodes.ended), not_assessed=_not_assessed(outcomes.values()),
         problems=_problems(facts, moment, skipped),
         state=State(
@@ -88,6 +87,15 @@ def monitor(
             audit=(*before.audit, *_changes(before, in_use, moment))[-_MOST_AUDIT:],
         ),
     )  # fmt: skip
+
+
+def flags_now(timeline: Timeline, now: datetime, rules: RuleSet) -> tuple[Flag, ...]:
+    """Judge a record by the rules at one moment, without a state: the flags alone, the most severe first."""
+    facts = Facts(timeline)
+    episodes = Episodes(timeline.patient.id)
+    outcomes = _judge_all(rules, facts, now)
+    episodes.go_on(now, outcomes)
+    return _flags(episodes, outcomes)
 
 
 def _catch_up(
@@ -174,6 +182,11 @@ def known_from(record: Record) -> datetime | None:
 def _judge_all(rules: Iterable[Rule], facts: Facts, moment: datetime) -> dict[str, tuple[Rule, Outcome]]:
     view = facts.at(moment)
     return {rule.id: (rule, judge(rule, view)) for rule in rules}
+
+
+def _flags(episodes: Episodes, outcomes: Mapping[str, tuple[Rule, Outcome]]) -> tuple[Flag, ...]:
+    flags = [episodes.flag(rule, found) for rule, found in outcomes.values() if isinstance(found, Found)]
+    return tuple(sorted(flags, key=lambda flag: (-rank(flag.severity), flag.since, flag.rule)))
 
 
 def _standing(facts: Facts, moment: datetime) -> frozenset[str]:
