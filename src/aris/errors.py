@@ -59,5 +59,5 @@ class ExchangeError(ArisError):
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether the disk, a quota, or a limit on files left no room."""
+    """Return whether the disk, a quota, or a limit on files left no room."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

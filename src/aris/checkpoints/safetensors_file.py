@@ -127,7 +127,7 @@ class SafetensorsFile:
         return read
 
     def equals(self, name: str, other: SafetensorsFile, theirs: str) -> bool:
-        """Whether a matrix holds the same, bit for bit, as one of this or another file."""
+        """Return whether a matrix holds the same, bit for bit, as one of this or another file."""
         one, two = self.tensor(name), other.tensor(theirs)
         same = one.dtype == two.dtype and one.shape == two.shape
         if same:

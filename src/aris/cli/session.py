@@ -14,8 +14,9 @@ from aris.cli.terminal import note, working
 from aris.errors import ModelError
 
 if TYPE_CHECKING:
-    from aris.backends import Backend, GenerationOptions
+    from aris.backends import Backend
     from aris.backends.resident.address import Wanted
+    from aris.checkpoints.registry import ModelSpec
     from aris.tasks.calibration.answers import Calibration
 
 _KEY = "ARIS_BACKEND_API_KEY"
@@ -56,8 +57,15 @@ class Session:
         self._remote_model = None if isinstance(model, DefaultName) else str(model)
 
     @property
+    def spec(self) -> ModelSpec | None:
+        """Return what is known of the model by its name, without loading it; None if nothing is."""
+        from aris.checkpoints.registry import find
+
+        return find(self.name)
+
+    @property
     def remote(self) -> bool:
-        """Whether the model runs at an endpoint."""
+        """Return whether the model runs at an endpoint."""
         return self._url is not None
 
     @property
@@ -137,24 +145,7 @@ class Session:
 
     @property
     def caution(self) -> str:
-        """What must stand under everything that this model writes."""
+        """Return the caution that must stand under everything that this model writes."""
         from aris.tasks.scope import caution
 
         return caution(self.backend)
-
-
-def generation_options(
-    *, temperature: float, top_k: int, top_p: float, min_p: float, seed: int | None, max_tokens: int | None = None,
-    thinking: bool = False,
-) -> GenerationOptions:  # fmt: skip
-    """The options of the command line as the backend takes them."""
-    from aris.backends import GenerationOptions
-
-    options = GenerationOptions(
-        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, thinking=thinking
-    )
-    if max_tokens is None:
-        return options
-    from dataclasses import replace
-
-    return replace(options, max_tokens=max_tokens)

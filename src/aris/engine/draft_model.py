@@ -11,7 +11,7 @@ from aris.engine.speculation import usable
 
 
 class DraftModel:
-    """Guesses by a small model of the same vocabulary, which writes on greedily from the text (images left out).
+    """Draft tokens by a small model of the same vocabulary, which goes on greedily from the text (images left out).
 
     Its engine keeps the sequences that it has read, and only reads what is new of each. It runs while the large
     model's engine plans its step, so it holds up those who submit.
@@ -20,7 +20,7 @@ class DraftModel:
         engine: of the small model, used by nothing else.
         vocab_size: of the large model.
         image_tokens: ids that stand for images or their frames in prompts; left out.
-        count: tokens to guess at once.
+        count: draft tokens at once.
     """
 
     def __init__(self, engine: Engine, vocab_size: int, *, image_tokens: Listed[int] = (), count: int = 8) -> None:

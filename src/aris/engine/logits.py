@@ -1,5 +1,6 @@
-"""Changes of a sequence's scores before its next token is chosen: biases, penalties on what stands there already, words
-that may not come, and an end that may not come yet.
+"""Changes of a sequence's scores before its next token is chosen.
+
+Biases, penalties on what stands there already, words that may not come, and an end that may not come yet.
 
 The order and the formulas are vLLM's (`vllm/v1/sample/sampler.py`) and OpenAI's ("Frequency and presence penalties").
 Reported log-probabilities stay the model's own.

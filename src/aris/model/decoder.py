@@ -97,7 +97,7 @@ class MLP(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """One block. Gemma 3 normalises the input and the output of attention and of the feed-forward."""
+    """Decoder layer. Gemma 3 normalises the input and the output of attention and of the feed-forward."""
 
     def __init__(self, config: TextConfig, index: int) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class DecoderLayer(nn.Module):
 
 
 def keep_input(layer: nn.Module, x: Tensor, *rest: object) -> Tensor:
-    """The layer's output; of what the way back needs, its input alone is kept, and the rest computed again."""
+    """The layer's output; of what the backward pass needs, its input alone is kept, and the rest computed again."""
     out: Tensor = torch.utils.checkpoint.checkpoint(layer, x, *rest, use_reentrant=False, preserve_rng_state=False)
     return out
 

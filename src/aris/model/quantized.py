@@ -263,7 +263,7 @@ class QuantizedEmbedding(_Quantized, CodedEmbedding):
 
 
 def _int8_op(x: Tensor, kind: str) -> bool:
-    """Whether PyTorch's own product of bfloat16 rows and int8 weights serves; it has one for CPUs."""
+    """Return whether PyTorch's own product of bfloat16 rows and int8 weights serves; it has one for CPUs."""
     return kind == "int8" and x.device.type == "cpu" and x.dtype == torch.bfloat16
 
 

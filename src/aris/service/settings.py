@@ -1,4 +1,4 @@
-"""What a server allows, and whom it answers."""
+"""Settings of a server: its limits, and the callers that it answers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ConnectionLimits:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may ask for, and how much is worked on at once. All are at least 1.
+    """Limits of one request, and of the work in progress. All are at least 1.
 
     Attributes:
         body_bytes: of a request's body.
@@ -128,7 +128,7 @@ class CdsHooksSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the server listens and what it asks of its callers.
+    """Settings of a server: its address, and its demands on callers.
 
     Attributes:
         host: an address or "localhost". Without a key it must be this machine's own (loopback).
@@ -169,7 +169,7 @@ def require_key(server: str, host: str, key: str | None) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
+    """Return whether only this machine can reach the address."""
     if host.lower() == "localhost":
         return True
     try:

@@ -24,12 +24,13 @@ from sqlalchemy.orm import Session
 from aris.errors import StoreError
 from aris.imaging.dicom.patients import Patient
 from aris.imaging.dicom.quiet import quiet_pydicom
+from aris.private import make_file
 from aris.store import search
 from aris.store.database import is_sound, open_database
 from aris.store.files import RESERVE_BYTES, FileStore, StoreFullError
 from aris.store.moments import plain_day
 from aris.store.objects import Identity, MismatchError, identity, number, parse, text
-from aris.store.private import claim, make_file, tighten
+from aris.store.private import claim, tighten
 from aris.store.schema import ApartRow, CopyRow, InstanceRow, SeriesRow, StudyRow
 from aris.store.search import Query
 
@@ -46,7 +47,7 @@ Outcome = Literal["stored", "known", "repaired", "kept beside", "kept apart"]
 
 @dataclass(frozen=True)
 class Added:
-    """What became of an object.
+    """Outcome of adding an object.
 
     Attributes:
         uid: its SOP Instance UID.
@@ -64,7 +65,7 @@ class Added:
 
 @dataclass(frozen=True)
 class Stored:
-    """Where an instance is, and who sent it first."""
+    """Location of an instance, and its first sender."""
 
     uid: str
     sop_class: str
@@ -243,7 +244,7 @@ class Store:
             return [self._stored_apart(row) for row in session.scalars(apart.order_by(ApartRow.id).limit(1))]
 
     def apart(self) -> list[dict[str, Any]]:
-        """What is kept apart, by study and patient: as `search` gives studies, with `KeptApart` (always True).
+        """List objects kept apart, by study and patient: as `search` gives studies, with `KeptApart` (always True).
 
         An object is there because it names another patient than its study does; the study's own row names the other.
         """
@@ -262,7 +263,7 @@ class Store:
             return list(groups.values())
 
     def search(self, level: str, query: Query) -> list[dict[str, Any]]:
-        """What matches at a level: DICOM keywords and values, and of studies and series how much is in them.
+        """Search a level by DICOM keywords and values; studies and series come with their counts.
 
         Raises:
             StoreError: the level has no such key.
@@ -282,7 +283,7 @@ class Store:
         return self.files.read(found.digest)
 
     def senders(self, study: str) -> list[str]:
-        """Who sent the study's objects, the first first."""
+        """List the senders of the study's objects, the first first."""
         with self._reading() as session:
             rows = session.scalars(
                 select(CopyRow.source)
@@ -295,7 +296,7 @@ class Store:
             return list(dict.fromkeys(source for source in rows if source))
 
     def counts(self) -> dict[str, int]:
-        """How many studies, series, instances and copies there are."""
+        """Count the studies, series, instances and copies."""
         tables = {"studies": StudyRow, "series": SeriesRow, "instances": InstanceRow, "copies": CopyRow}
         with self._reading() as session:
             return {name: session.scalar(select(func.count()).select_from(row)) or 0 for name, row in tables.items()}

@@ -94,7 +94,7 @@ class HFFolder:
         return value
 
     def _open(self) -> dict[str, SafetensorsFile]:
-        """Which file holds which tensor."""
+        """Map each tensor to the file that holds it."""
         index = self.path / "model.safetensors.index.json"
         if index.is_file():
             wanted = self._json(index.name).get("weight_map")
@@ -145,7 +145,7 @@ class HFFolder:
                 yield Entry(ours, four_bit.shape, four_bit.read, codes=codes, release=release)
 
     def _is_tied(self) -> bool:
-        """Whether there is no head, or only the embedding written out again."""
+        """Return whether there is no head, or only the embedding written out again."""
         heads = [name for name in self._files if our_name(name).startswith(HEAD.removesuffix("weight"))]
         if not heads:
             return True

@@ -26,12 +26,12 @@ CODES, SCALE, MINIMUM = ".qweight", ".scale", ".minimum"
 
 
 def is_codes(name: str) -> bool:
-    """Whether a tensor is a matrix's codes."""
+    """Return whether a tensor is a matrix's codes."""
     return name.endswith(CODES)
 
 
 def is_statistic(name: str, files: Mapping[str, SafetensorsFile]) -> bool:
-    """Whether a tensor only belongs to another one's codes."""
+    """Return whether a tensor only belongs to another one's codes."""
     stem, _, last = name.rpartition(".")
     return f".{last}" in (SCALE, MINIMUM) and stem + CODES in files
 

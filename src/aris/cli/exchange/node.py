@@ -354,7 +354,7 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _matches(row: dict[str, Any], wanted: dict[str, str]) -> bool:
-    """Whether what is kept apart may be meant: a key that it does not have leaves it in."""
+    """Return whether what is kept apart may be meant: a key that it does not have leaves it in."""
     return all(
         fnmatch.fnmatchcase(str(row[keyword]).casefold(), value.casefold())
         for keyword, value in wanted.items()

@@ -2,8 +2,8 @@
 
 A local layer never looks further back than its window, so each sequence has one ring per local layer, of the window
 and a slack of `BLOCK` positions. The slack lets several tokens of a sequence be written before they attend (and
-forgotten, if they were a wrong guess), and keeps a ring that has gone on to n right for the positions just before n.
-Global layers keep every token, in blocks that sequences with the same beginning share.
+forgotten, if they were rejected draft tokens), and keeps a ring that has gone on to n right for the positions just
+before n. Global layers keep every token, in blocks that sequences with the same prefix share.
 
 Slot 0 and block 0 are scratch: rows that pad a batch write there, and no sequence ever has them.
 """
@@ -92,7 +92,7 @@ def _zeros(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> 
 
 @dataclass(frozen=True)
 class PoolSize:
-    """How large a pool is to be; `max_tokens` of one sequence fit, prompt and answer."""
+    """Size of a pool; `max_tokens` of one sequence fit, prompt and answer."""
 
     slots: int
     blocks: int

@@ -100,7 +100,7 @@ class Runner(Protocol):
         ...
 
     def greedy(self, hidden: Tensor, banned: Tensor) -> Tensor:
-        """(R,) int64: the likeliest tokens but `banned` (int64 ids on the CPU), the first of equals; as by `logits`.
+        """Return (R,) int64: the argmax but for `banned` (int64 ids on the CPU), the first of equals; as by `logits`.
 
         After `decode` the engine passes its result as it is, if all of its rows are greedy; so does it to `logits`.
         """

@@ -28,7 +28,7 @@ SERIES_NUMBER = 9901
 
 
 def needs_tid1500(report: Report) -> bool:
-    """Whether the report has what a text cannot carry: findings, regions or measurements."""
+    """Return whether the report has what a text cannot carry: findings, regions or measurements."""
     return bool(report.findings or report.regions or report.measurements)
 
 
@@ -247,7 +247,7 @@ def _observers(report: Report) -> list[Any]:
 
 
 def _texts(report: Report) -> list[tuple[Coded, Coded | str]]:
-    """What is said in words or codes, in order: caution, state, sections, addenda, warnings, and what wrote it."""
+    """List the text items, in order: caution, state, sections, addenda, warnings, and the author."""
     said: list[tuple[Coded, Coded | str]] = [(codes.CAUTION, report.caution)] if report.caution else []
     said.append((codes.STATUS, codes.STATES[report.status]))
     for name in Sections.model_fields:

@@ -45,7 +45,7 @@ class ParseError(Exception):
 
 
 class TooLargeError(ParseError):
-    """What is inflated is larger than any image, or than its header justifies."""
+    """Error of inflated data larger than any image, or than its header justifies."""
 
 
 class _Budget:
@@ -206,7 +206,7 @@ def parse_file(path: Path, source: str, *, pixels: bool = False, defer: int | No
 
 
 def is_deferred(element: Any) -> bool:
-    """Whether an element of `parse_file` was left in its file: pydicom would read it when it is used."""
+    """Return whether an element of `parse_file` was left in its file: pydicom would read it when it is used."""
     return type(element).__name__ == "RawDataElement" and element.value is None and element.length > 0
 
 
@@ -313,7 +313,7 @@ def _damaged(source: str) -> ImageError:
 
 
 def is_deflated(head: bytes) -> bool:
-    """Whether a file's first bytes (4,096 are enough) say that it is in the Deflated transfer syntax."""
+    """Return whether a file's first bytes (4,096 are enough) say that it is in the Deflated transfer syntax."""
     return meta_of(head)[0] == _DEFLATED
 
 

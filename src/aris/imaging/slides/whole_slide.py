@@ -1,4 +1,4 @@
-"""Whole slides: DICOM (read here) and the vendors' formats (OpenSlide, extra `wsi`), and the patches of tissue in them.
+"""Slides: DICOM (read here) and the vendors' formats (OpenSlide, extra `wsi`), and the patches of tissue in them.
 
 Labels and overview photographs, which name patients, are never opened.
 """

@@ -46,7 +46,7 @@ NOT_CUSTOMARY = "an oblique plane stored turned or mirrored, and shown so: sides
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """One slice as it was read.
+    """Slice as it was read.
 
     Attributes:
         values: (H, W) int16, int32 or float32, after the modality transformation; padding is air or the least value.
@@ -129,7 +129,7 @@ def _check(dataset: Any, source: str) -> None:
         raise ImageError(f"{source}: its Number of Frames is damaged and no number; export it again")
     if tiles := mosaic_tiles(dataset):
         raise ImageError(
-            f"{source}: a mosaic, which holds {tiles} slices side by side in one picture; export it as enhanced "
+            f"{source}: a mosaic, which holds {tiles} slices side by side in one image; export it as enhanced "
             "multi-frame MR, or convert it to single slices"
         )
 
@@ -250,8 +250,11 @@ def _words(value: Any) -> tuple[str, ...]:
 
 
 def _unit(dataset: Any, frame: Any, modality: str | None, rescale: Rescale) -> str | None:
-    """The unit of the values. Of CT it is Hounsfield where the file has a rescale and Rescale Type does not say else
-    (PS3.3 C.8.2.1.1.2); of PET what Units (0054,1001) says."""
+    """The unit of the values.
+
+    Of CT it is Hounsfield where the file has a rescale and Rescale Type does not say else (PS3.3 C.8.2.1.1.2); of PET
+    what Units (0054,1001) says.
+    """
     if not rescale.stated:
         return None
     if modality == "PT":

@@ -27,7 +27,7 @@ _LINGER_S = 5.0
 
 
 class _Pace:
-    """Whether something goes on at a least pace: a count that grows, looked at now and then."""
+    """Pace of progress: a growing count, looked at now and then, against a least rate."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
@@ -39,7 +39,7 @@ class _Pace:
         self._since = None
 
     def keeps(self, count: int, now: float) -> bool:
-        """Whether `count` grew fast enough over the last whole span."""
+        """Return whether `count` grew fast enough over the last whole span."""
         if self._since is None:
             self._since, self._count = now, count
         elif now - self._since >= self._limits.stall_s:
@@ -115,7 +115,7 @@ class Connection(H11Protocol):
         self.transport.abort()
 
     def overdue(self, now: float) -> bool:
-        """Whether it has held its place too long without progress."""
+        """Return whether it has held its place too long without progress."""
         limits = self._table.limits
         if self._begun is not None and now - self._begun > limits.header_s:
             return True
