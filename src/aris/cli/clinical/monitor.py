@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aris.cli.options import shared as o
+from aris.cli.groups import ModelOptions, with_groups
 from aris.cli.outcome import FAILED, INTERRUPTED, report
 from aris.cli.session import Session
 from aris.cli.terminal import heading, note, one_line, write, write_json
@@ -28,7 +28,9 @@ _RULES = "Rules"
 _WORDS = "Wording"
 
 
+@with_groups
 def monitor(
+    model: ModelOptions,
     source: Annotated[
         str | None,
         typer.Argument(
@@ -83,10 +85,6 @@ def monitor(
             "--explain", help="Let a model word each flag; what it adds or lowers is refused.", rich_help_panel=_WORDS
         ),
     ] = False,
-    model: o.ModelOption = "aris-nano",
-    backend_url: o.BackendOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
     json: Annotated[bool, typer.Option("--json", help="JSON Lines on stdout, one a patient or event.")] = False,
 ) -> None:
     """Watch a record by rules with sources: early warning scores, kidney injury, laboratory alarms, drugs, follow-up.
@@ -128,7 +126,7 @@ def monitor(
     elif follow or state is not None:
         _follow(records, in_use, state, at, moment, span if follow else None, json=json)
     else:
-        session = Session(model, dtype=dtype, device=device, adapter=None, backend_url=backend_url) if explain else None
+        session = model.session() if explain else None
         _once(records.timelines(), in_use, at, moment, session, json=json)
 
 
@@ -209,7 +207,7 @@ def _follow(
             stop = threading.Event()
             ended_by = _stop_on_signals(stop)
             if not json:
-                note(f"following {source.place}; Ctrl-C stops it")
+                note(f"following {source.address}; Ctrl-C stops it")
             follower.run(every_s, lambda event: _tell(event, json=json), report, stop)
             if ended_by == [signal.SIGINT]:
                 raise typer.Exit(INTERRUPTED)

@@ -20,13 +20,13 @@ class Source:
     """A file, a folder, or a patient's address on a FHIR server.
 
     Args:
-        place: the path or the address.
+        address: the path or the address.
         patient: one patient of it.
         token: the bearer token of the server.
     """
 
-    def __init__(self, place: str, *, patient: str | None = None, token: str | None = None) -> None:
-        self.place = place
+    def __init__(self, address: str, *, patient: str | None = None, token: str | None = None) -> None:
+        self.address = address
         self._patient = patient
         self._token = token
         self._print: _Print | None = None
@@ -34,8 +34,8 @@ class Source:
 
     @property
     def is_server(self) -> bool:
-        """Whether it is a FHIR server."""
-        return self.place.startswith(("http://", "https://"))
+        """Tell whether it is a FHIR server."""
+        return self.address.startswith(("http://", "https://"))
 
     def timelines(self) -> list[Timeline]:
         """Read the records; files that did not change are not read again.
@@ -45,17 +45,17 @@ class Source:
         """
         print_ = None if self.is_server else self._fingerprint()
         if print_ is None or print_ != self._print:
-            read = read_timelines(self.place, token=self._token, patient=self._patient)
+            read = read_timelines(self.address, token=self._token, patient=self._patient)
             if self._patient is not None:
                 wanted = self._patient if "/" in self._patient else f"Patient/{self._patient}"
                 read = [each for each in read if each.patient.id == wanted]
                 if not read:
-                    raise RecordError(f"{self.place}: it has no patient of that id")
+                    raise RecordError(f"{self.address}: it has no patient of that id")
             self._read, self._print = read, print_
         return self._read
 
     def _fingerprint(self) -> _Print:
-        path = Path(self.place).expanduser()
+        path = Path(self.address).expanduser()
         files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
         found = []
         for each in files:
@@ -196,7 +196,7 @@ def _events(result: Monitored) -> list[Event]:
 
 
 def _same(before: State, after: State) -> bool:
-    """Whether two states differ in the moment of the run alone."""
+    """Tell whether two states differ in the moment of the run alone."""
     quiet: dict[str, object] = {"as_of": None, "episodes": {}}
     if before.model_copy(update=quiet) != after.model_copy(update=quiet):
         return False

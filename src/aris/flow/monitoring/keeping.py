@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aris.errors import ArisError
 from aris.flow.monitoring.journal import Event
+from aris.private import make_folder, write_private
 from aris.tasks.monitor import State
-from aris.tasks.private_files import write_private
 
 _FORMAT: Literal["aris-monitor-state"] = "aris-monitor-state"
 
@@ -24,7 +24,7 @@ class StateError(ArisError):
 
 
 class Kept(BaseModel):
-    """What a watch keeps.
+    """Content of a state's file.
 
     Attributes:
         begun: the moment of the first reading.
@@ -54,7 +54,7 @@ class Keeper:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             self._lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StateError(f"{path}: the state cannot be kept there ({error.strerror or error})") from None

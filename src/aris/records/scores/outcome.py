@@ -33,12 +33,12 @@ class Score:
 
     @property
     def assessable(self) -> bool:
-        """Whether there is a value."""
+        """Tell whether there is a value."""
         return self.value is not None
 
     @property
     def is_lower_bound(self) -> bool:
-        """Whether parameters are missing, so that the true score may be higher."""
+        """Tell whether parameters are missing, so that the true score may be higher."""
         return self.value is not None and bool(self.missing)
 
 

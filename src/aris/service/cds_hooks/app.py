@@ -140,7 +140,7 @@ def create_cds_app(
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Whether the server answers; needs no key."""
+        """Tell whether the server answers; needs no key."""
         return {"status": "ok"}
 
     @app.exception_handler(HTTPException)

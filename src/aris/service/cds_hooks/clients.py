@@ -1,4 +1,4 @@
-"""Who calls: a CDS client's JWT, signed with a key of its own that is known here."""
+"""Callers: a CDS client's JWT, signed with a key of its own that is known here."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Clients:
 
     @property
     def configured(self) -> bool:
-        """Whether calls must be signed."""
+        """Tell whether calls must be signed."""
         return bool(self._keys)
 
     def require(self, authorization: str, path: str) -> None:
@@ -84,7 +84,7 @@ class Clients:
             raise HookError(401, _REFUSED)
 
     def _is_used(self, issuer: str, id: str, ends: float, now: float) -> bool:
-        """Whether a token was used before; it is noted until it ends."""
+        """Tell whether a token was used before; it is noted until it ends."""
         while self._used and (next(iter(self._used.values())) < now or len(self._used) >= _MOST_KEPT):
             self._used.popitem(last=False)
         if (issuer, id) in self._used:

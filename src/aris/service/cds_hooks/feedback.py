@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from aris.errors import ArisError
+from aris.private import make_folder
 from aris.service.cds_hooks.requests import Feedback
 
 _MOST_KNOWN = 100_000
@@ -33,7 +34,7 @@ class FeedbackLog:
         self._file: int | None = None
         if path is not None:
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
                 self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             except OSError as error:
                 raise ArisError(f"{path}: feedback cannot be kept there ({error.strerror or error})") from None

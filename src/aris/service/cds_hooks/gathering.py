@@ -120,7 +120,7 @@ class Gathering:
 
 
 def _within(address: str, base: str) -> bool:
-    """Whether an address is of the same scheme, host and port as a base, and lies under its path."""
+    """Tell whether an address is of the same scheme, host and port as a base, and lies under its path."""
     try:
         one, other = urlsplit(address), urlsplit(base)
         same = (one.scheme, one.hostname, _port(one)) == (other.scheme, other.hostname, _port(other))
@@ -136,7 +136,7 @@ def _port(parts: Any) -> int:
 
 
 def _answers(sent: dict[str, Any] | None, path: str) -> bool:
-    """Whether what a client sent for a template answers it."""
+    """Tell whether what a client sent for a template answers it."""
     if sent is None:
         return "?" in path  # nothing was found; a patient that is not found is no answer
     return _fits(sent, path) and _next(sent) is None

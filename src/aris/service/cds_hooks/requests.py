@@ -86,14 +86,14 @@ class Reason(_Sent):
 
 
 class OverrideReason(_Sent):
-    """Why a card was not followed."""
+    """Reason why a card was not followed."""
 
     reason: Reason | None = None
     comment: str | None = Field(None, alias="userComment", max_length=4000)
 
 
 class Feedback(_Sent):
-    """What became of a card."""
+    """Outcome of a card."""
 
     card: str = Field(max_length=100)
     outcome: Literal["accepted", "overridden"]

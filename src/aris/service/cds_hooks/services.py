@@ -50,7 +50,7 @@ class Service:
         }  # fmt: skip
 
     def uses(self, rule: Rule) -> bool:
-        """Whether a rule is judged by this service."""
+        """Tell whether a rule is judged by this service."""
         return not self.of_orders or rule.check.kind in _ORDER_CHECKS
 
     def paths(self, patient: str) -> dict[str, str]:

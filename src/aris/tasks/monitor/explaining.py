@@ -51,7 +51,7 @@ def explain(flag: Flag, model: Backend) -> Flag:
 
 
 def supported(text: str, flag: Flag) -> bool:
-    """Whether a sentence says nothing but what a flag says, as far as words and numbers tell."""
+    """Tell whether a sentence says nothing but what a flag says, as far as words and numbers tell."""
     if not text or len(text) > _LONGEST or _MARKUP.search(text) or not text.isprintable():
         return False
     facts = " ".join((flag.title, flag.text, *(each.shown for each in flag.evidence)))

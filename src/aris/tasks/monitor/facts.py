@@ -70,21 +70,21 @@ class Value:
     start: datetime | None = None
 
     def at_least(self, limit: float) -> bool:
-        """Whether it certainly is as high."""
+        """Tell whether it certainly is as high."""
         return not self.comparator.startswith("<") and self.value >= limit - 1e-9
 
     def above(self, limit: float) -> bool:
-        """Whether it certainly is higher."""
+        """Tell whether it certainly is higher."""
         if self.comparator.startswith("<"):
             return False
         return self.value > limit + 1e-9 or (self.comparator == ">" and self.value >= limit - 1e-9)
 
     def at_most(self, limit: float) -> bool:
-        """Whether it certainly is as low."""
+        """Tell whether it certainly is as low."""
         return not self.comparator.startswith(">") and self.value <= limit + 1e-9
 
     def below(self, limit: float) -> bool:
-        """Whether it certainly is lower."""
+        """Tell whether it certainly is lower."""
         if self.comparator.startswith(">"):
             return False
         return self.value < limit - 1e-9 or (self.comparator == "<" and self.value <= limit + 1e-9)
@@ -102,7 +102,7 @@ class Word:
 
 
 class Facts:
-    """What a timeline says, ready for rules.
+    """Facts of a timeline, ready for rules.
 
     Attributes:
         timeline, patient: the record.
@@ -255,12 +255,12 @@ class Facts:
         return [record for known, until, record in self._kinds.get(kind, ()) if known <= moment < until]
 
     def has_any(self, name: str) -> bool:
-        """Whether the record has any value of a quantity, at any time."""
+        """Tell whether the record has any value of a quantity, at any time."""
         return name in self._values
 
     @cached_property
     def measurements_without_loinc(self) -> int:
-        """How many numbers have no LOINC code, and so are not watched."""
+        """Count how many numbers have no LOINC code, and so are not watched."""
         return sum(each.value is not None and each.loinc is None for each in self.timeline.measurements)
 
 
@@ -303,7 +303,7 @@ class View:
 
     @cached_property
     def pregnant(self) -> bool:
-        """Whether the record says that the patient is pregnant now."""
+        """Tell whether the record says that the patient is pregnant now."""
         if self.sex == "male":
             return False
         said = self.word("pregnancy", timedelta(days=280))
@@ -315,7 +315,7 @@ class View:
 
     @cached_property
     def chronic_dialysis(self) -> bool:
-        """Whether the patient is on dialysis for good: by the problem list, or by sessions over 90 days."""
+        """Tell whether the patient is on dialysis for good: by the problem list, or by sessions over 90 days."""
         if self.problems("chronic dialysis"):
             return True
         times = [each.time.start for each in self.procedures("dialysis", timedelta(days=365)) if each.time is not None]

@@ -172,12 +172,12 @@ def _walk(node: yaml.Node, path: tuple[Any, ...], lines: dict[tuple[Any, ...], i
 
 
 def _withdraws(first: Rule, second: Rule) -> bool:
-    """Whether two files of one version differ in the withdrawal alone."""
+    """Tell whether two files of one version differ in the withdrawal alone."""
     return first.model_copy(update={"withdrawn": None}) == second.model_copy(update={"withdrawn": None})
 
 
 def _is_arm(part: Any) -> bool:
-    """Whether a part of an error's path names a kind of check, not a field."""
+    """Tell whether a part of an error's path names a kind of check, not a field."""
     return isinstance(part, str) and (" " in part or part in _KINDS)
 
 

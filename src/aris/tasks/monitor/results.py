@@ -169,7 +169,7 @@ class RuleChange(_Result):
 
 
 class State(_Result):
-    """What is kept of a patient between two runs. It holds ids and times, no values.
+    """State of a patient between two runs. It holds ids and times, no values.
 
     Attributes:
         patient: the patient's id.

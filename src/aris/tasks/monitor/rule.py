@@ -107,7 +107,7 @@ class Limits(Part):
 
 
 class ChangeLevel(Part):
-    """How large a change is how severe: all that is given must hold.
+    """A size of change, and how severe it is: all that is given must hold.
 
     Attributes:
         by: in the quantity's unit.
@@ -248,7 +248,7 @@ class Falling(Part):
 
 
 class Together(Part):
-    """What is dangerous together: a result or a fall (any of them), with a drug or a plan (any of them).
+    """A dangerous combination: a result or a fall (any of them), with a drug or a plan (any of them).
 
     Attributes:
         results, falling: what is measured.
@@ -347,14 +347,14 @@ class Source(Part):
 
 
 class Approval(Part):
-    """Who answers for a rule, and since when."""
+    """Approval of a rule: by whom, and since when."""
 
     by: Words
     date: Day
 
 
 class Withdrawal(Part):
-    """Why a version is not used any more; an earlier one, or none, is used instead."""
+    """Reason why a version is not used any more; an earlier one, or none, is used instead."""
 
     by: Words
     date: Day

@@ -128,7 +128,7 @@ class Tried:
 
     @property
     def passed(self) -> bool:
-        """Whether the rule said what it must."""
+        """Tell whether the rule said what it must."""
         return self.expected == self.came
 
 

@@ -72,7 +72,7 @@ class Class(Named):
         return _beginning(self.excluded)
 
     def has(self, *concepts: Concept) -> bool:
-        """Whether any of the concepts belongs to the class."""
+        """Tell whether any of the concepts belongs to the class."""
         texts = [text for concept in concepts for text in texts_of(concept)]
         if self.excluded and any(self.against.search(text) for text in texts):
             return False
@@ -130,7 +130,7 @@ def texts_of(concept: Concept) -> Iterable[str]:
 
 
 def says(text: str, words: Iterable[str]) -> bool:
-    """Whether a text has one of the words, at the beginning of a word."""
+    """Tell whether a text has one of the words, at the beginning of a word."""
     return _beginning(tuple(words)).search(text) is not None
 
 

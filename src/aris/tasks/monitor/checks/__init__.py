@@ -61,7 +61,7 @@ def judge(rule: Rule, view: View) -> Outcome:
 
 
 def _outside(rule: Rule, view: View) -> str:
-    """Why a rule is not for the patient; "" where it is."""
+    """Say why a rule is not for the patient; "" where it is."""
     who = rule.applies
     if who.from_age is not None or who.below_age is not None:
         if view.age is None:

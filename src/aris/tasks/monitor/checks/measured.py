@@ -32,7 +32,7 @@ def title_of(name: str, view: View) -> str:
 
 
 def missing(view: View, name: str, within: timedelta) -> Lacking:
-    """Why a quantity cannot be judged: not there, or there in a unit that cannot be compared."""
+    """Say why a quantity cannot be judged: not there, or there in a unit that cannot be compared."""
     title = title_of(name, view)
     unread = [why for _, why in view.facts.unread if why.startswith(f"{title}: ")]
     if unread:

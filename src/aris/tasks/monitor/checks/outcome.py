@@ -54,7 +54,7 @@ def evidence_in(record: Record, name: str) -> Evidence:
 
 
 def passes(value: Value, limit: Limit) -> bool:
-    """Whether a value certainly passes a limit."""
+    """Tell whether a value certainly passes a limit."""
     if limit.at_least is not None:
         return value.at_least(limit.at_least)
     if limit.above is not None:

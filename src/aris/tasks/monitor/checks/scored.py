@@ -33,7 +33,7 @@ class Vitals:
         return None if found is None else self._take(found)
 
     def oxygen(self) -> bool | None:
-        """Whether oxygen is given, by flow, fraction or device; None where the record does not say."""
+        """Tell whether oxygen is given, by flow, fraction or device; None where the record does not say."""
         words = self._view.facts.vocabulary.findings["oxygen"]
         flow, fraction = (self._view.latest(name, self._within) for name in ("oxygen_flow", "fio2"))
         device = self._view.word("oxygen", self._within)
@@ -57,7 +57,7 @@ class Vitals:
         return None
 
     def alert(self) -> bool | None:
-        """Whether the patient is alert: by ACVPU, else by the Glasgow coma scale; None where nobody says."""
+        """Tell whether the patient is alert: by ACVPU, else by the Glasgow coma scale; None where nobody says."""
         word = self._view.word("consciousness", self._within)
         gcs = self.gcs(take=False)
         if word is not None and (gcs is None or word.at >= gcs[0]):
@@ -141,7 +141,7 @@ def _news2(view: View, vitals: Vitals) -> Score:
 
 
 def _scale_2(view: View) -> bool:
-    """Whether a target saturation of 88-92% is prescribed: an order or a plan says so. It is never inferred."""
+    """Tell whether a target saturation of 88-92% is prescribed: an order or a plan says so. It is never inferred."""
     texts = [text for order in view.orders for text in (order.concept.text, *order.notes)]
     return any("88" in text and "92" in text and says(text, ("spo2", "saturation", "oxygen", "sats")) for text in texts)
 

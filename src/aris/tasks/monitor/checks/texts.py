@@ -70,7 +70,7 @@ def _affirmed(text: str, terms: Terms) -> str:
 
 
 def _followed(view: View, check: ReportFollowUp, at: datetime) -> bool:
-    """Whether an order, a procedure or a report after the finding looks like its follow-up."""
+    """Tell whether an order, a procedure or a report after the finding looks like its follow-up."""
     if check.followed_by is None:
         return False
     wanted = view.facts.vocabulary.procedures[check.followed_by]
