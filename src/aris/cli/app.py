@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from aris import __version__
-from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, locate, monitor
+from aris.cli.clinical import (
+    ask,
+    calibrate,
+    chat,
+    classify,
+    compare,
+    draft,
+    findings,
+    locate,
+    monitor,
+    summarize,
+)
 from aris.cli.exchange import deidentify, export, node
 from aris.cli.models import bench, models, serve, tune
 from aris.cli.outcome import Group, run
@@ -62,6 +73,7 @@ app.command()(compare.compare)
 app.command()(monitor.monitor)
 app.command()(calibrate.calibrate)
 app.command()(ask.ask)
+app.command()(summarize.summarize)
 app.command()(export.export)
 app.command()(deidentify.deidentify)
 app.command()(chat.chat)

@@ -1,4 +1,4 @@
-"""One patient's timeline: the facts in order of time, and the questions that one asks of them."""
+"""Timeline of one patient: the facts in order of time, and the questions that are asked of them."""
 
 from __future__ import annotations
 
@@ -208,5 +208,5 @@ def version_key(version: str) -> tuple[int, str]:
 
 
 def has_value(measurement: Measurement) -> bool:
-    """Whether a measurement states a value: a number, words or a code."""
+    """Return whether a measurement states a value: a number, words or a code."""
     return measurement.value is not None or bool(measurement.said) or measurement.coded is not None

@@ -82,7 +82,7 @@ class Concept:
         return None
 
     def has(self, system: str, *codes: str) -> bool:
-        """Whether one of `codes` of `system` is among the codes."""
+        """Return whether one of `codes` of `system` is among the codes."""
         return any(coding.system == system and coding.code in codes for coding in self.codings)
 
     def __str__(self) -> str:
@@ -148,11 +148,11 @@ class Record:
 
     @property
     def negated(self) -> bool:
-        """Whether the record states that this did not happen or is not so (not done, refuted, "no known allergy")."""
+        """Return whether the record states that this is not so (not done, refuted, "no known allergy")."""
         return self.status in ("not-done", "not-taken")
 
     def known_by(self, moment: datetime) -> bool:
-        """Whether the record knew of it at `moment`; where nobody says when it was recorded, its own time counts.
+        """Return whether the record knew of it at `moment`; without a time of recording its own time counts.
 
         A fact with neither time is taken as known.
         """
@@ -207,11 +207,11 @@ class Condition(Record):
 
     @property
     def confirmed(self) -> bool:
-        """Whether it is not marked as provisional, differential, unconfirmed or refuted."""
+        """Return whether it is not marked as provisional, differential, unconfirmed or refuted."""
         return self.verification in ("", "confirmed")
 
     def active_at(self, moment: datetime | None = None) -> bool | None:
-        """Whether the problem was active at `moment` (`None`: as the record stands); `None` where it does not say.
+        """Return whether it was active at `moment` (`None`: as the record stands); `None` where it does not say.
 
         A refuted problem is not active. A status tells how the record stands now; for an earlier moment,
         dates decide first.
@@ -264,7 +264,7 @@ class Medication(Record):
         return self.forbidden or self.status in ("not-taken", "not-done")
 
     def current_at(self, moment: datetime | None = None) -> bool | None:
-        """Whether it was in use at `moment` (`None`: as the record stands); `None` where it does not say.
+        """Return whether it was in use at `moment` (`None`: as the record stands); `None` where it does not say.
 
         Requests and statements answer; an administration or a dispense is an event, and tells only its own
         time (`None`).
@@ -316,7 +316,7 @@ class Allergy(Record):
 
     @property
     def negated(self) -> bool:
-        """Whether it is refuted, or says that there is no (known) allergy."""
+        """Return whether it is refuted, or says that there is no (known) allergy."""
         return self.verification == "refuted" or self.concept.has(
             SNOMED, "716186003", "409137002", "428607008", "429625007", "428197003", "1003774007"
         )
@@ -461,12 +461,12 @@ class Measurement(Record):
 
     @property
     def negated(self) -> bool:
-        """Whether no value was obtained."""
+        """Return whether no value was obtained."""
         return self.status == "cancelled"
 
     @property
     def final(self) -> bool:
-        """Whether the result is final, amended or corrected (not registered, preliminary or cancelled)."""
+        """Return whether the result is final, amended or corrected (not registered, preliminary or cancelled)."""
         return self.status in ("final", "amended", "corrected")
 
     @property

@@ -15,6 +15,7 @@ from typing import Literal
 
 Precision = Literal["year", "month", "day", "minute", "second"]
 
+_NO_OFFSET = timedelta(0)
 _DATE_TIME = re.compile(
     r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d+))?)?\s*(Z|[+-]\d{2}:?\d{2})?)?)?)?",
     re.ASCII | re.IGNORECASE,
@@ -46,24 +47,27 @@ class When:
 
     @property
     def exact(self) -> bool:
-        """Whether the time is known to the minute or better."""
+        """Return whether the time is known to the minute or better."""
         return self.precision in ("minute", "second")
 
     def before(self, moment: datetime) -> bool:
-        """Whether every instant that this may mean lies before `moment` (which has a time zone)."""
+        """Return whether every instant that this may mean lies before `moment` (which has a time zone)."""
         return self.end < moment
 
     def by(self, moment: datetime) -> bool:
-        """Whether it may lie at or before `moment` (which has a time zone)."""
+        """Return whether it may lie at or before `moment` (which has a time zone)."""
         return self.start <= moment
 
     def __str__(self) -> str:
         return self.text
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def parse_when(text: str) -> When | None:
     """Return the time that a FHIR date, dateTime or instant states, or `None` where it states none."""
+    instant = _instant(text)
+    if instant is not None:
+        return instant
     match = _DATE_TIME.fullmatch(text.strip())
     if match is None:
         return None
@@ -91,6 +95,20 @@ def parse_when(text: str) -> When | None:
     except (ValueError, OverflowError):  # a month 13, an hour 25, a year 0 or an instant past the calendar's end
         return None
     return When(text, "second" if second else "minute", start, start, zone is not None)
+
+
+def _instant(text: str) -> When | None:
+    """Return a full date and time with its zone, as most are, by Python's own parser; `None` for all else."""
+    if len(text) < 20 or text[4] != "-" or text[10] != "T" or text[13] != ":" or text[16] != ":":
+        return None
+    try:
+        start = datetime.fromisoformat(text)
+        if start.tzinfo is None or not text.isascii():
+            return None
+        start = start.replace(tzinfo=UTC) if start.utcoffset() == _NO_OFFSET else start.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return When(text, "second", start, start, True)
 
 
 def sort_key(when: When | None) -> tuple[bool, datetime, datetime]:

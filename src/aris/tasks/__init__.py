@@ -27,6 +27,7 @@ from aris.tasks.results import (
     Sections,
     SentenceConfidence,
 )
+from aris.tasks.summary import RecordAnswer, Summary, ask_record, summarize
 
 __all__ = [
     "Answer",
@@ -45,12 +46,15 @@ __all__ = [
     "Finding",
     "Location",
     "Measurement",
+    "RecordAnswer",
     "Region",
     "ScoredFinding",
     "Sections",
     "SentenceConfidence",
+    "Summary",
     "as_case",
     "ask",
+    "ask_record",
     "assess",
     "classify",
     "compare",
@@ -63,4 +67,5 @@ __all__ = [
     "monitor",
     "read_cases",
     "save_evidence",
+    "summarize",
 ]

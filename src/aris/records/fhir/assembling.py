@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from aris.errors import RecordError
-from aris.records.fhir.converters import ADMINISTRATIVE, SUPPORTING, listed, readers
-from aris.records.fhir.fields import Fields, Resource, good_id, one_line
 from aris.records.fhir.json_parts import Page, Part
-from aris.records.fhir.people import patient, same_person
-from aris.records.fhir.versions import other_version
+from aris.records.fhir.resources.converters import ADMINISTRATIVE, SUPPORTING, listed, readers
+from aris.records.fhir.resources.fields import Fields, Resource, good_id, one_line
+from aris.records.fhir.resources.people import patient, same_person
+from aris.records.fhir.resources.plain_observations import PlainObservations
+from aris.records.fhir.resources.versions import other_version
 from aris.records.timeline import Timeline, version_key
 from aris.records.types import (
     Allergy,
@@ -102,17 +103,20 @@ class Assembly:
                 first, more = self.problems[0], len(self.problems) - 1
                 raise RecordError(f"{first}" + (f" (and {more} more problems)" if more else ""))
             raise RecordError(f"{_named(sources)}: there is no FHIR resource in it")
-        fields = Fields(self.resolve, self.problems)
         # Nothing here is a cycle, and the collector would look at every fact again and again: a third of the time.
         collecting = gc.isenabled()
         gc.disable()
         try:
-            patients, same = self._patients(fields)
-            records, outcomes, strange = self._convert(fields)
+            return self._timelines(sources)
         finally:
             if collecting:
                 gc.enable()
-        if strange and len(strange) * 2 >= len(strange) + len(records):
+
+    def _timelines(self, sources: tuple[str, ...]) -> list[Timeline]:
+        fields = Fields(self.resolve, self.problems)
+        patients, same = self._patients(fields)
+        records, outcomes, strange = self._convert(fields)
+        if strange and len(strange) >= len(records):
             signs = "; ".join(list(dict.fromkeys(strange))[:_HEADLINE])
             raise RecordError(f"{_named(sources)}: this is not FHIR R4 ({signs}); convert it to R4 first")
         self.problems.extend(outcomes)
@@ -165,12 +169,16 @@ class Assembly:
             return supporting[id_]
 
         by_type = readers(look_up)
+        plain = PlainObservations(f)
         records: list[Record] = []
         outcomes: list[Problem] = []
         strange: list[str] = []
         for part, id_ in zip(self.parts, self._ids, strict=True):
             kind = str(part.head.resourceType)
             if (kind in ADMINISTRATIVE and kind != "OperationOutcome") or part.deleted:
+                continue
+            if kind == "Observation" and (quick := plain.read(part.raw, id_, part.where)) is not None:
+                records.append(quick)
                 continue
             f.id = id_
             read = by_type.get(kind)
@@ -291,7 +299,7 @@ def _version(record: Record) -> str:
 
 
 def _content(record: Record) -> tuple[object, ...] | None:
-    """What makes a fact the same as another under another id; `None` where repeating is no duplicate."""
+    """Return the content that makes two facts the same; `None` where repeating is no duplicate."""
     codes = tuple((c.system, c.code) for c in record.concept.codings) or record.concept.text
     if isinstance(record, Measurement):
         if record.time is None or (record.value is None and not record.said):
@@ -326,7 +334,7 @@ def _sourced(record: Record, where: str) -> Record:
 
 
 def _outcome(f: Fields, r: Resource, where: str) -> list[Problem]:
-    """What a server said of its own answer; information is no problem."""
+    """Return the errors and warnings that a server gave with its answer."""
     found = []
     for each in f.objects(r, "issue"):
         if f.text(each, "severity") in ("error", "fatal", "warning"):

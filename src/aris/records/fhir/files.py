@@ -83,7 +83,7 @@ def _bytes(path: Path, shown: str) -> bytes:
 
 
 def _is_ndjson(path: Path, data: bytes) -> bool:
-    """Whether each line is a resource: by the name, or as the first line ends an object and another one follows."""
+    """Return whether each line is a resource: by the name, or as one line ends an object and another follows."""
     name = path.name.lower().removesuffix(".gz")
     if name.endswith((".ndjson", ".jsonl")):
         return True

@@ -7,7 +7,7 @@ is decoded, converted and let go again.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ class Head(msgspec.Struct, gc=False):
 
 
 class _Listed(msgspec.Struct, gc=False, omit_defaults=True, rename={"for_": "for"}):
-    """What is told of a resource that is only listed; the rest of it is skipped, which is most of a Synthea bundle."""
+    """Elements of a resource that is only listed; the rest is skipped, which is most of a Synthea bundle."""
 
     resourceType: Any = None  # noqa: N815
     id: Any = None
@@ -67,6 +67,7 @@ class _Bundle(msgspec.Struct, gc=False):
 
 _HEAD = msgspec.json.Decoder(Head)
 _ENTRY = msgspec.json.Decoder(_Entry)
+_GOOD_ENTRIES = msgspec.json.Decoder(list[_Entry])
 _ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
 _BUNDLE = msgspec.json.Decoder(_Bundle)
 _WHOLE = msgspec.json.Decoder()
@@ -223,9 +224,14 @@ def parts_of(
 def _entries(raw: msgspec.Raw | bytes, where: str, depth: int) -> Iterator[Part | Page | RecordError]:
     if depth >= DEPTH:
         raise RecordError(f"{where}: bundles in bundles, {DEPTH} deep")
+    entries: Sequence[_Entry | msgspec.Raw] = ()
     try:
         bundle = _BUNDLE.decode(raw)
-        entries = _ENTRIES.decode(bundle.entry) if len(bundle.entry) else []
+        if len(bundle.entry):
+            try:
+                entries = _GOOD_ENTRIES.decode(bundle.entry)
+            except msgspec.ValidationError:  # one of them is no object: each is looked at by itself
+                entries = _ENTRIES.decode(bundle.entry)
     except RecursionError:
         raise RecordError(f"{where}: it is nested too deeply to be a FHIR bundle") from None
     except msgspec.ValidationError:
@@ -245,9 +251,9 @@ def _entries(raw: msgspec.Raw | bytes, where: str, depth: int) -> Iterator[Part 
             yield error
 
 
-def _entry(raw: msgspec.Raw, where: str, depth: int) -> Iterator[Part | Page | RecordError]:
+def _entry(raw: msgspec.Raw | _Entry, where: str, depth: int) -> Iterator[Part | Page | RecordError]:
     try:
-        entry = _ENTRY.decode(raw)
+        entry = raw if isinstance(raw, _Entry) else _ENTRY.decode(raw)
     except RecursionError:
         raise RecordError(f"{where}: it is nested too deeply to be a FHIR resource") from None
     except msgspec.ValidationError:
@@ -264,17 +270,17 @@ def _entry(raw: msgspec.Raw, where: str, depth: int) -> Iterator[Part | Page | R
         yield Part(b"", Head(kind, id_), url, where, deleted=True)
 
 
-def _matches(raw: msgspec.Raw) -> bool:
-    """Whether an entry is a match of its search, not one that came along (an include, an outcome)."""
+def _matches(raw: msgspec.Raw | _Entry) -> bool:
+    """Return whether an entry is a match of its search, not one that came along (an include, an outcome)."""
     try:
-        search = _ENTRY.decode(raw).search
+        search = raw.search if isinstance(raw, _Entry) else _ENTRY.decode(raw).search
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return True
     return not isinstance(search, dict) or search.get("mode") in (None, "match")
 
 
 def _parameters(raw: msgspec.Raw | bytes, where: str, depth: int) -> Iterator[Part | Page | RecordError]:
-    """What an operation returned: its parameters' resources."""
+    """Give the resources of the parameters that an operation returned."""
     if depth >= DEPTH:
         raise RecordError(f"{where}: bundles in bundles, {DEPTH} deep")
     whole = as_resource(raw, where)

@@ -66,17 +66,16 @@ class ServerReading:
         """Read everything; errors as `read_server`."""
         base = self._client.base
         offered = self._offered()
-        self._take(self._json(f"{base}/Patient/{quote(self._patient)}", "the patient"), "Patient")
+        self._take(self._json(f"{base}/Patient/{quote(self._patient)}", "patient of that id"), "Patient")
+        if [(p.head.resourceType, p.head.id) for p in self._assembly.parts] != [("Patient", self._patient)]:
+            raise RecordError(f"{base}: the server's Patient is not the one that was asked for")
         for kind in TYPES:
             if offered is None or kind in offered:
                 self._search(kind, sure=offered is not None)
         self._medications()
         found = self._assembly.timelines((base,))
         # The server was asked for one patient; what it gives of others is not this record's.
-        own = [each for each in found if each.patient.id == f"Patient/{self._patient}"]
-        if not own:
-            raise RecordError(f"{base}: the server's Patient is not the one that was asked for")
-        return own
+        return [each for each in found if each.patient.id == f"Patient/{self._patient}"]
 
     def _offered(self) -> frozenset[str] | None:
         """The types that the server says it can search; `None` where it does not say.

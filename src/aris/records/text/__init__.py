@@ -1,10 +1,10 @@
 """What clinical text and patients' words say of findings: our own ConText-style engine, without a model.
 
-    from aris.records.text import Terms, find
+from aris.records.text import Terms, find
 
-    terms = Terms({"chest pain": "chest_pain", "short of breath": "dyspnea"}, misspellings=True)
-    for mention in find("I dont have chest pain but im short of breth", terms):
-        print(mention.concept, mention.negated, [cue.text for cue in mention.cues])
+terms = Terms({"chest pain": "chest_pain", "short of breath": "dyspnea"}, misspellings=True)
+for mention in find("I dont have chest pain but im short of breth", terms):
+    print(mention.concept, mention.negated, [cue.text for cue in mention.cues])
 """
 
 from __future__ import annotations

@@ -204,12 +204,14 @@ def _triggers(within: Sequence[Token], places: Sequence[Found], patient: Collect
     """The triggers of a sentence from left to right; none starts inside a finding or another trigger."""
     groups, phrases = table.groups(), table.phrases()
     inside: dict[int, int] = {number: place.last for place in places for number in range(place.first, place.last)}
+    firsts = {place.first for place in places}
     found: list[_Trigger] = []
     at = 0
     while at < len(within):
         matches = phrases.matches(within, at, len(within))
         while matches and (
-            (at in inside and (at - 1 in inside or matches[-1][0] <= inside[at]))
+            (at in inside and (at not in firsts or matches[-1][0] <= inside[at]))
+            or any(number in firsts for number in range(at + 1, matches[-1][0]))  # "denies" of "denies history of"
             or not _answers(within, at, matches[-1][0], [groups[number] for number in matches[-1][1]])
         ):
             matches = matches[:-1]

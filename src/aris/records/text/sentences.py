@@ -26,6 +26,7 @@ _ABBREVIATIONS = frozenset(
 )
 _NEVER_ENDS = frozenset(("dr", "mr", "mrs", "ms", "prof", "vs", "approx", "fig", "e.g", "i.e", "eg", "ie", "cf"))
 _END = re.compile(r"(?<![.!?])[.!?]++[\"')\]]*+(?=\s|\Z)|\n(?:[ \t\r]*\n)*")
+_INITIALS = re.compile(r"(?:[a-z]\.)+[a-z]\Z")  # "U.S."
 _WORD_BEFORE = re.compile(r"[\w.]*\Z")
 _ITEM = re.compile(r"[ \t]*(?:[-*\u2022\u25cf\u25aa\u2013\u2014>+]\s|\(?\d{1,3}[.):]\s|[a-zA-Z][.)]\s|\[[ xX]?\]|#)")
 _HEADING = re.compile(r"[ \t]*[A-Z][A-Za-z /&()'-]{0,48}:")
@@ -90,6 +91,8 @@ def _stop_ends(text: str, start: int, at: int, end: int) -> bool:
     following = text[end : end + 1 + 40].lstrip()[:1]
     if word in _NEVER_ENDS or (len(word) == 1 and word.isalpha() and word != "i" and following.isupper()):
         return False  # "Dr.", an initial
+    if _INITIALS.match(word):
+        return following == "" or following.isupper()
     if word in ("no", "nos"):
         return not following.isdigit()
     if word in _ABBREVIATIONS:

@@ -101,9 +101,7 @@ class Terms:
             at = best.last
         return found
 
-    def _longest(
-        self, within: Sequence[Token], candidates: Sequence[tuple[str, ...]], first: int
-    ) -> Found | None:
+    def _longest(self, within: Sequence[Token], candidates: Sequence[tuple[str, ...]], first: int) -> Found | None:
         best: Found | None = None
         reached = [(self._root, True)]
         at, fillers = first, 0

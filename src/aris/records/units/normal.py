@@ -15,6 +15,7 @@ UNKNOWN = "the unit is not known"
 OTHER_KIND = "the unit does not fit what is measured"
 _BRACES = re.compile(r"\{[^{}]*\}")
 _LITRE = re.compile(r"(?<![A-Za-z\[])([munpfdck]?)l(?![A-Za-z\]])")
+_FARTHEST = 1e7  # no two units of one test are further apart
 _KINDS = {"mass concentration", "substance concentration", "charge concentration"}
 
 
@@ -33,7 +34,7 @@ class Normal(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """How a number is converted: value * factor + offset, in `unit`; or the problem."""
+    """Conversion of a number: value * factor + offset, in `unit`; or the problem."""
 
     factor: float
     offset: float
@@ -153,7 +154,9 @@ def _between(source: str, target: str, analyte: Analyte | None) -> tuple[float, 
         zero, unity = convert_ucum(0.0, source, target), convert_ucum(1.0, source, target)
     except UnitError:
         return None
-    return unity - zero, zero
+    factor = unity - zero
+    # "Mg/dL" is UCUM's megagram: no laboratory means that, and what it means is not guessed.
+    return (factor, zero) if 1 / _FARTHEST <= abs(factor) <= _FARTHEST else None
 
 
 def _bridge(one: str, other: str, analyte: Analyte | None) -> float | None:
@@ -172,7 +175,7 @@ def _bridge(one: str, other: str, analyte: Analyte | None) -> float | None:
 
 
 def _moles(kind: str, analyte: Analyte) -> float | None:
-    """How many mol/L the base unit of a kind of concentration is."""
+    """Return the mol/L that the base unit of a kind of concentration is."""
     if kind == "substance concentration":
         return 1.0
     if kind == "mass concentration":

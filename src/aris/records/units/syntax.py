@@ -1,4 +1,4 @@
-"""Whether a text is a UCUM unit, by the atoms and the grammar alone: quick, where pint would take a second to load."""
+"""Syntax of UCUM units, by the atoms and the grammar alone: quick, where pint would take a second to load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LENGTH, _DEPTH = 200, 20
 
 @lru_cache(maxsize=4096)
 def is_unit(text: str) -> bool:
-    """Whether a text is a UCUM unit, case-sensitive (UCUM 2.1, section 2.3)."""
+    """Return whether a text is a UCUM unit, case-sensitive (UCUM 2.1, section 2.3)."""
     if not text or len(text) > _LENGTH or not text.isascii() or any(c.isspace() for c in text):
         return False
     tokens = _TOKEN.findall(text)
@@ -27,7 +27,7 @@ def is_unit(text: str) -> bool:
 
 
 def _term(tokens: list[str], at: int, depth: int) -> int:
-    """Where a term that begins at a token ends; -1 where it is none."""
+    """Return the end of a term that begins at a token; -1 where it is none."""
     if depth > _DEPTH:
         return -1
     while True:
@@ -53,7 +53,7 @@ def _component(tokens: list[str], at: int, depth: int) -> int:
 
 
 def _simple(token: str) -> bool:
-    """Whether a token is a number, or an atom with perhaps a prefix and an exponent."""
+    """Return whether a token is a number, or an atom with perhaps a prefix and an exponent."""
     if token.isdigit():
         return True
     found = _PARTS.fullmatch(token)

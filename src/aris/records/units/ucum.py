@@ -40,7 +40,7 @@ def _quantity(unit: str) -> Any:
 
 
 def is_ucum(unit: str) -> bool:
-    """Whether pint knows a text as a UCUM unit (case-sensitive)."""
+    """Return whether pint knows a text as a UCUM unit (case-sensitive)."""
     return _quantity(unit) is not None
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aris.records.fhir.common import common, subject_of
-from aris.records.fhir.fields import Fields, Resource, clean, one_line, plain_text
+from aris.records.fhir.resources.common import common, subject_of
+from aris.records.fhir.resources.fields import Fields, Resource, clean, one_line, plain_text
 from aris.records.types import Concept, Note, Order, Other, Plan, Record, Report
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
-from aris.records.fhir.common import common
-from aris.records.fhir.fields import Fields, Resource
+from aris.records.fhir.resources.common import common
+from aris.records.fhir.resources.fields import Fields, Resource
 from aris.records.types import Concept, Medication, Quantity, Record
 from aris.records.when import When
 
@@ -170,7 +170,7 @@ _PERIODS = {"s": "second", "min": "minute", "h": "hour", "d": "day", "wk": "week
 
 
 def _frequency(f: Fields, timing: Resource) -> str:
-    """How often, in words: "2 times every 1 day" as "2 times a day"."""
+    """Return a frequency in words: "2 times every 1 day" as "2 times a day"."""
     code = f.concept(timing, "code")
     if code is not None:
         return code.text

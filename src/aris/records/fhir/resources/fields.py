@@ -293,7 +293,7 @@ class Fields:
         return clean(text), ""
 
     def absence(self, resource: Resource, name: str) -> str:
-        """Why a primitive is missing (the data-absent-reason extension of `_name`), or empty."""
+        """The reason why a primitive is missing (the data-absent-reason extension of `_name`), or empty."""
         extra = resource.get("_" + name)
         given = extra.get("extension") if isinstance(extra, dict) else None
         for each in given if isinstance(given, list) else []:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aris.records.fhir.common import common
-from aris.records.fhir.fields import Fields, Resource, one_line
+from aris.records.fhir.resources.common import common
+from aris.records.fhir.resources.fields import Fields, Resource, one_line
 from aris.records.types import (
     Allergy,
     Concept,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from aris.records.fhir import clinical, documents, medications, observations
-from aris.records.fhir.fields import Fields, Resource
+from aris.records.fhir.resources import clinical, documents, medications, observations
+from aris.records.fhir.resources.fields import Fields, Resource
 from aris.records.types import Record
 
 Reader = Callable[[Fields, Resource], Iterator[Record]]

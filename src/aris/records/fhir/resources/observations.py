@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aris.records.fhir.common import NAMELESS, common
-from aris.records.fhir.fields import Fields, Resource, one_line
+from aris.records.fhir.resources.common import NAMELESS, common
+from aris.records.fhir.resources.fields import Fields, Resource, one_line
 from aris.records.types import LOINC, Concept, Measurement, Quantity, Record, ReferenceRange
 from aris.records.units import Normal, normalise
 
@@ -19,7 +19,7 @@ _SPECIAL = ("treatment", "therapeutic", "pre", "post", "luteal", "follicular", "
 
 @dataclass(slots=True)
 class _Value:
-    """What value[x] states."""
+    """Content of value[x]."""
 
     value: float | None = None
     comparator: str = ""

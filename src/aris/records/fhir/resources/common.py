@@ -1,10 +1,10 @@
-"""What all kinds of facts have in common, read from a resource."""
+"""Elements that all kinds of facts have in common, read from a resource."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from aris.records.fhir.fields import Fields, Resource
+from aris.records.fhir.resources.fields import Fields, Resource
 from aris.records.types import Concept
 from aris.records.when import When
 

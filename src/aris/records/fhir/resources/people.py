@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aris.records.fhir.fields import Fields, Resource
+from aris.records.fhir.resources.fields import Fields, Resource
 from aris.records.types import Patient
 
 
