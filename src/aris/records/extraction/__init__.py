@@ -1,4 +1,4 @@
-"""What reports and notes state, as typed findings: by rule, with the words that they rest on. A model only proposes."""
+"""Findings that reports and notes state, by rule, with the words that they rest on; a model only proposes."""
 
 from __future__ import annotations
 

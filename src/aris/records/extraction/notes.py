@@ -1,4 +1,4 @@
-"""What a note says of drugs, allergies and problems: taken, stopped, held, allergic, present, absent."""
+"""Statements of a note on drugs, allergies and problems: taken, stopped, held, allergic, present, absent."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _terms(phrases: tuple[tuple[str, str], ...]) -> Terms:
 def note_statements(
     text: str, drugs: Mapping[str, str], problems: Mapping[str, str] | None = None, *, patient: Collection[str] = ()
 ) -> list[Statement]:
-    """What a note says of drugs, allergies and problems, in the note's order.
+    """Find the statements of a note on drugs, allergies and problems, in the note's order.
 
     What it says of relatives and what it only warns of is left out.
 

@@ -149,8 +149,10 @@ def report_findings(text: str) -> list[ReportFinding]:
 
 
 def label_report(text: str) -> dict[str, Stated]:
-    """The findings of `FINDINGS` that a report speaks of, each with what it says on the whole: present before uncertain
-    before absent."""
+    """Return the findings of `FINDINGS` that a report speaks of, with what it says of each on the whole.
+
+    "present" goes before "uncertain", and that before "absent".
+    """
     order: tuple[Stated, ...] = ("absent", "uncertain", "present")
     said: dict[str, Stated] = {}
     for each in report_findings(text):
@@ -178,7 +180,7 @@ def follow_ups(text: str) -> list[FollowUp]:
 
 
 def _follows(text: str, anchor: Mention, mention: Mention) -> bool:
-    """Whether words stand after their anchor in its clause: "heart size is mildly enlarged"."""
+    """Return whether words stand after their anchor in its clause: "heart size is mildly enlarged"."""
     if anchor.sentence != mention.sentence or anchor.end > mention.start:
         return False
     between = [token.word for token in tokens(text, anchor.end, mention.start)]

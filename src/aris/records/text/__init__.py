@@ -1,4 +1,4 @@
-"""What clinical text and patients' words say of findings: our own ConText-style engine, without a model.
+"""Findings in clinical text and patients' words: our own ConText-style engine, without a model.
 
 from aris.records.text import Terms, find
 

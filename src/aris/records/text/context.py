@@ -80,7 +80,7 @@ class Mention:
 
     @property
     def present(self) -> bool:
-        """Whether the text says, surely or not, that the patient has or had it."""
+        """Return whether the text says, surely or not, that the patient has or had it."""
         return not self.negated and self.experiencer == "patient" and self.temporality != "hypothetical"
 
 
@@ -99,19 +99,19 @@ def find(text: str, terms: Terms, *, patient: Collection[str] = ()) -> list[Ment
         section = _section(text, before, span, section)
         before = span.end
         within = tokens(text, span.start, span.end)
-        places = terms.find(within)
-        if places:
-            found += _mentions(text, span, within, places, section, patient)
+        spans = terms.find(within)
+        if spans:
+            found += _mentions(text, span, within, spans, section, patient)
     return found
 
 
-def assess(text: str, places: Iterable[tuple[int, int]], *, patient: Collection[str] = ()) -> list[Mention]:
-    """How a text means what stands at given places (from, to, in characters), in the places' order.
+def assess(text: str, spans: Iterable[tuple[int, int]], *, patient: Collection[str] = ()) -> list[Mention]:
+    """Assess how a text means the words at given places (from, to, in characters), in the places' order.
 
     For findings that something else has found. A place that holds no word comes back as a plain statement.
     """
-    places = [(start, end) for start, end in places]
-    wanted = sorted(set(places))
+    asked = list(spans)
+    wanted = sorted(set(asked))
     found: dict[tuple[int, int], Mention] = {}
     section: Cue | None = None
     before = at = 0
@@ -128,10 +128,10 @@ def assess(text: str, places: Iterable[tuple[int, int]], *, patient: Collection[
         for start, end in here:
             inside = [number for number, token in enumerate(within) if token.start < end and token.end > start]
             if inside:
-                place = Found(text[start:end], inside[0], inside[-1] + 1, True)
-                [found[start, end]] = _mentions(text, span, within, [place], section, patient)
+                target = Found(text[start:end], inside[0], inside[-1] + 1, True)
+                [found[start, end]] = _mentions(text, span, within, [target], section, patient)
     plain = {(start, end): Mention(text[start:end], text[start:end], start, end) for start, end in wanted}
-    return [found.get(place, plain[place]) for place in places]
+    return [found.get(target, plain[target]) for target in asked]
 
 
 def _section(text: str, before: int, span: Span, now: Cue | None) -> Cue | None:
@@ -165,19 +165,19 @@ def _mentions(
     text: str,
     span: Span,
     within: Sequence[Token],
-    places: Sequence[Found],
+    spans: Sequence[Found],
     section: Cue | None,
     patient: Collection[str],
 ) -> list[Mention]:
-    found = _triggers(within, places, patient)
+    found = _triggers(within, spans, patient)
     ahead, behind = _reach_ahead(within, found), _reach_behind(within, found)
     made = []
-    for place in places:
-        start, end = within[place.first].start, within[place.last - 1].end
+    for target in spans:
+        start, end = within[target.first].start, within[target.last - 1].end
         cues: dict[Kind, Cue] = {}
         for kind in table.MEANINGS:
-            trigger = ahead[kind].get(place.first) or behind[kind].get(place.last - 1)
-            if kind == "negated" and place.last - 1 in behind["affirmed"]:
+            trigger = ahead[kind].get(target.first) or behind[kind].get(target.last - 1)
+            if kind == "negated" and target.last - 1 in behind["affirmed"]:
                 continue  # "never had a headache like this"
             if trigger is not None:
                 at, to = within[trigger.first].start, within[trigger.last - 1].end
@@ -191,20 +191,20 @@ def _mentions(
             temporality = "historical"
         made.append(
             Mention(
-                concept=place.concept, text=text[start:end], start=start, end=end, negated="negated" in cues,
+                concept=target.concept, text=text[start:end], start=start, end=end, negated="negated" in cues,
                 temporality=temporality, experiencer="other" if "other" in cues else "patient",
                 certainty="uncertain" if "uncertain" in cues else "certain", cues=tuple(cues.values()),
-                exact=place.exact, sentence=span,
+                exact=target.exact, sentence=span,
             )
         )  # fmt: skip
     return made
 
 
-def _triggers(within: Sequence[Token], places: Sequence[Found], patient: Collection[str]) -> list[_Trigger]:
+def _triggers(within: Sequence[Token], spans: Sequence[Found], patient: Collection[str]) -> list[_Trigger]:
     """The triggers of a sentence from left to right; none starts inside a finding or another trigger."""
     groups, phrases = table.groups(), table.phrases()
-    inside: dict[int, int] = {number: place.last for place in places for number in range(place.first, place.last)}
-    firsts = {place.first for place in places}
+    inside: dict[int, int] = {number: target.last for target in spans for number in range(target.first, target.last)}
+    firsts = {target.first for target in spans}
     found: list[_Trigger] = []
     at = 0
     while at < len(within):
@@ -233,7 +233,7 @@ def _triggers(within: Sequence[Token], places: Sequence[Found], patient: Collect
 
 
 def _answers(within: Sequence[Token], first: int, last: int, groups: Sequence[Group]) -> bool:
-    """Whether "no" after a colon or question mark answers what stands before it: "Fever: No", not "Lungs: no rales"."""
+    """Return whether "no" after a colon answers the words before it: "Fever: No", not "Lungs: no rales"."""
     if within[first].word not in (":", "=", "?", "-") or last - first < 2 or groups[0].direction != "backward":
         return True
     if last == len(within) or not within[last].is_word or within[last].word in table.words("subjects"):

@@ -38,7 +38,7 @@ class Token(NamedTuple):
 
     @property
     def is_word(self) -> bool:
-        """Whether it has letters or digits."""
+        """Return whether it has letters or digits."""
         return self.word[0].isalnum()
 
 
@@ -58,7 +58,7 @@ def tokens(text: str, start: int = 0, end: int | None = None) -> list[Token]:
 
 
 def is_number(word: str) -> bool:
-    """Whether a word is a number in digits, or one of the small number words."""
+    """Return whether a word is a number in digits, or one of the small number words."""
     return word in _NUMBER_WORDS or bool(_NUMBER.match(word))
 
 

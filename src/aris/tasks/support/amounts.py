@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import combinations
 
 from aris.tasks.support.facts import About, Day, Fact, Value
-from aris.tasks.support.quantities import Date, Number, holds
+from aris.tasks.support.quantities import Date, Number, dates, holds
 from aris.tasks.support.statement import Statement
 from aris.tasks.support.verdicts import Reason
 
@@ -35,7 +35,7 @@ _LOOK_BACK = 30
 def number_reason(
     statement: Statement, number: Number, facts: Sequence[Fact], day: Date | None, now: datetime | None
 ) -> Reason | None:
-    """Why a number is not held by any of the facts; None if it is."""
+    """Return why a number is not held by any of the facts; None if it is."""
     before = statement.text[max(0, number.start - _LOOK_BACK) : number.start]
     about = bool(_ABOUT.search(before))
     fits, other_unit = [], False
@@ -75,7 +75,7 @@ def number_reason(
 
 
 def date_reason(statement: Statement, date: Date, facts: Sequence[Fact]) -> Reason | None:
-    """Why a date is that of none of the facts; None if it is."""
+    """Return why a date is that of none of the facts; None if it is."""
     if not date.days:
         return _reason(statement, date, "unsupported", "date", "there is no such date")
     before = statement.text[max(0, date.start - _LOOK_BACK) : date.start]
@@ -106,7 +106,7 @@ def date_reason(statement: Statement, date: Date, facts: Sequence[Fact]) -> Reas
 def age_reason(
     statement: Statement, age: Number, about: About | None, facts: Sequence[Fact], now: datetime | None
 ) -> Reason | None:
-    """Why an age is not the patient's; None if it is, at any time from the record's cited facts up to now."""
+    """Return why an age is not the patient's; None if it is, at any time from the record's cited facts up to now."""
     if any(holds(age, value) for fact in facts for value in fact.values):
         return None
     if about is None or about.born is None:
@@ -126,13 +126,13 @@ def age_reason(
 
 
 def on_day(date: Date, fact: Fact) -> bool:
-    """Whether a date may be that of a fact."""
+    """Return whether a date may be that of a fact."""
     days = [*fact.days, *([fact.until] if fact.until else []), *(_days_in(fact.text) if fact.kind == "text" else ())]
     return any(_meets(span, day) for span in date.days for day in days)
 
 
 def lasted(number: Number, facts: Sequence[Fact], now: datetime | None) -> bool:
-    """Whether a length of time is what lies between two cited times, or a time and now."""
+    """Return whether a length of time is what lies between two cited times, or a time and now."""
     stated = number.days
     if stated is None:
         return False
@@ -148,7 +148,7 @@ def lasted(number: Number, facts: Sequence[Fact], now: datetime | None) -> bool:
 
 
 def _meets(stated: Day, known: Day) -> bool | None:
-    """Whether a stated date is a known time; None where the source is less exact than the statement."""
+    """Return whether a stated date is a known time; None where the source is less exact than the statement."""
     if stated.end < known.start or known.end < stated.start:
         return False
     if (known.end - known.start) > (stated.end - stated.start) + timedelta(seconds=2):
@@ -157,8 +157,6 @@ def _meets(stated: Day, known: Day) -> bool | None:
 
 
 def _days_in(text: str) -> Iterable[Day]:
-    from aris.tasks.support.quantities import dates
-
     return [day for date in dates(text) for day in date.days]
 
 

@@ -124,7 +124,7 @@ def _sources(cited: Sequence[str], evidence: Evidence) -> tuple[list[Reason], li
 def _named(
     statement: Statement, mention: Mention, facts: Sequence[Fact], evidence: Evidence
 ) -> tuple[list[Reason], list[Fact]]:
-    """Why a named thing is not as a cited source says, and the facts that it rests on."""
+    """Return why a named thing is not as a cited source says, and the facts that it rests on."""
     found = bases(mention, facts, evidence)
     if found:
         reasons = [state_reasons(statement, mention, basis) for basis in found]
@@ -255,7 +255,7 @@ def _directions(
 
 
 def _only_compares(statement: Statement, cue: CueHit) -> bool:
-    """Whether a word of direction only bounds a number: "lower than 7", "up to 40 mg"."""
+    """Return whether a word of direction only bounds a number: "lower than 7", "up to 40 mg"."""
     return bool(re.match(r"\s*(?:than\s*)?[<>]?\s*\d", statement.text[cue.end :])) and cue.text.lower() in (
         "lower than", "higher than", "up to", "lower", "higher",
     )  # fmt: skip
@@ -318,7 +318,7 @@ def _words(statement: Statement, facts: Sequence[Fact], evidence: Evidence) -> l
         known |= {word.lower() for word in re.findall(r"[^\W\d_]+", evidence.about.name)}
     known |= {stem(word) for word in known}
     parts = (statement.mentions, statement.dates, statement.numbers, statement.ages, statement.cues)
-    taken = [(each.start, each.end) for part in parts for each in part]  # type: ignore[attr-defined]
+    taken = [(each.start, each.end) for part in parts for each in part]
     found = []
     for token in statement.words:
         word = singular(token.word.removesuffix("'s"))
@@ -338,7 +338,7 @@ def _words(statement: Statement, facts: Sequence[Fact], evidence: Evidence) -> l
 
 
 def _is_name(statement: Statement, start: int, end: int) -> bool:
-    """Whether an unknown word stands where a name does: with a capital, after "takes", or before a dose."""
+    """Return whether an unknown word stands where a name does: with a capital, after "takes", or before a dose."""
     before, after = statement.text[max(0, start - _AROUND) : start], statement.text[end : end + _AROUND]
     if statement.text[start].isupper() and not re.search(r"(?:\A|[.!?:;\u2022]\s*)\Z", before):
         return True

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from aris.records.text import Mention
 from aris.tasks.support.facts import Fact
+from aris.tasks.support.passages import directions_in
 from aris.tasks.support.quantities import Number, holds
 from aris.tasks.support.statement import CueHit, Statement
 from aris.tasks.support.verdicts import Reason
@@ -16,7 +17,7 @@ _STEADY = 0.10  # of the earlier value: a larger change is no longer "stable"
 
 
 def direction_reason(statement: Statement, cue: CueHit, owner: Mention | None, facts: Sequence[Fact]) -> Reason | None:
-    """Why a direction is not that of the cited values; None if it is."""
+    """Return why a direction is not that of the cited values; None if it is."""
     if any(fact.kind == "text" for fact in facts):
         return _in_text(cue, owner, facts)
     series = sorted(
@@ -56,15 +57,15 @@ def _is(number: Number, fact: Fact) -> bool:
 
 
 def _goes(kind: str, first: float, last: float) -> bool:
-    """Whether a change from one value to another is a rise, a fall, or none worth naming."""
+    """Return whether a change from one value to another is a rise, a fall, or none worth naming."""
     if kind == "steady":
         return abs(last - first) <= _STEADY * abs(first)
     return last > first if kind == "rose" else last < first
 
 
 def range_reason(cue: CueHit, facts: Sequence[Fact]) -> Reason | None:
-    """Why "high", "low" or "normal" is not what the laboratory's range or marks say; None if it is."""
-    known = [place for fact in facts if (place := _place(fact)) is not None]
+    """Return why "high", "low" or "normal" is not what the laboratory's range or marks say; None if it is."""
+    known = [standing for fact in facts if (standing := _standing(fact)) is not None]
     if any(fact.kind == "text" and cue.text.lower() in fact.text.lower() for fact in facts):
         return None
     if not known:
@@ -74,7 +75,7 @@ def range_reason(cue: CueHit, facts: Sequence[Fact]) -> Reason | None:
     return None
 
 
-def _place(fact: Fact) -> str | None:
+def _standing(fact: Fact) -> str | None:
     marks = [mark.upper() for mark in fact.flags]
     if any(mark.startswith(("H", "CRITICAL HIGH", "ABOVE")) for mark in marks):
         return "high"
@@ -112,8 +113,6 @@ def _told_pair(statement: Statement, cue: CueHit, owner: Mention | None) -> tupl
 
 def _in_text(cue: CueHit, owner: Mention | None, facts: Sequence[Fact]) -> Reason | None:
     """A direction against the words of a text: the same one, or another one, in a sentence that names the thing."""
-    from aris.tasks.support.passages import directions_in
-
     found = {kind for fact in facts if fact.text for kind in directions_in(fact.text, owner.concept if owner else None)}
     if cue.kind in found:
         return None

@@ -161,7 +161,7 @@ def _numbers(text: str, taken: Sequence[tuple[int, int]]) -> Iterator[Number]:
 
 
 def same_unit(one: str, other: str) -> bool:
-    """Whether two units are written for the same one."""
+    """Return whether two units are written for the same one."""
     return canonical(one) == canonical(other)
 
 
@@ -173,7 +173,7 @@ def canonical(unit: str) -> str:
 
 
 def holds(number: Number, value: Value, *, loinc: str | None = None, about: bool = False) -> bool | None:
-    """Whether a stated number is a value, rounded at most; None where the number fits and the unit does not.
+    """Return whether a stated number is a value, rounded at most; None where the number fits and the unit does not.
 
     A unit that only one of the two has is no contradiction. Rounding may change a value by half of the last decimal
     that was written, and by 5 % at most ("about": by 5 % at all).

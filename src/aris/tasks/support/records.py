@@ -52,7 +52,7 @@ def evidence_of(timeline: Timeline) -> Evidence:
 
 
 def facts_of(record: Record, timeline: Timeline) -> Iterator[Fact]:
-    """What one record states."""
+    """Yield the facts that one record states."""
     name = record.concept.text
     days = (*_days(record.time), *_days(record.known))
     until = _day(record.end)

@@ -39,7 +39,7 @@ def claim(statement: Statement, mention: Mention) -> str:
 
 
 def state_reasons(statement: Statement, mention: Mention, basis: Basis) -> list[Reason]:
-    """Why a thing's state, denial or owner is not as the source says; empty if it is."""
+    """Return why a thing's state, denial or owner is not as the source says; empty if it is."""
     fact = basis.fact
     if basis.said is not None:
         return _against_text(mention, basis.said, fact)
@@ -111,7 +111,7 @@ def _names_allergy(statement: Statement) -> bool:
 
 
 def _tells_its_time(statement: Statement, fact: Fact) -> bool:
-    """Whether a date of the statement is the fact's: "Sinusitis, 12 to 26 May 2012" claims no present state."""
+    """Return whether a date of the statement is the fact's: "Sinusitis, 12 to 26 May 2012" claims no present state."""
     days = [*fact.days, *([fact.until] if fact.until else [])]
     return any(
         span.start <= day.end and day.start <= span.end

@@ -15,7 +15,7 @@ _ORDER: tuple[Outcome, ...] = ("contradicted", "unsupported", "not checkable")
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a statement is not supported.
+    """Reason for which a statement is not supported.
 
     Attributes:
         outcome: "contradicted" by a source, "unsupported" by all that it cites, or "not checkable".
@@ -36,7 +36,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the check says of a statement.
+    """Verdict on a statement.
 
     Attributes:
         outcome: the worst of the reasons; "supported" only where everything in the statement was held against a source.
@@ -50,7 +50,7 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether the statement is supported."""
+        """Return whether the statement is supported."""
         return self.outcome == "supported"
 
     @property

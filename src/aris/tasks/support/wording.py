@@ -18,7 +18,7 @@ _IN_ONE = 0.75  # of a statement's words of content must stand in one sentence o
 
 
 class Wording(NamedTuple):
-    """How far a text words a statement: the share of its words of content in the sentence that has most of them."""
+    """Wording of a statement in a text: the share of its words of content in the sentence that has most of them."""
 
     share: float
     denied: bool
@@ -43,12 +43,12 @@ def content(text: str) -> set[str]:
 
 
 def denies(text: str) -> bool:
-    """Whether a text has a word of denial."""
+    """Return whether a text has a word of denial."""
     return any(token.word in _DENIALS or token.word.endswith("n't") for token in tokens(text))
 
 
 def wording(text: str, passages: Sequence[Fact]) -> Wording:
-    """How far passages word a text."""
+    """Measure how far passages word a text."""
     words = content(text) - {word for fact in passages for name in (fact.name, *fact.aliases) for word in content(name)}
     best = Wording(0.0, False, denies(text))
     if not words:
@@ -63,7 +63,7 @@ def wording(text: str, passages: Sequence[Fact]) -> Wording:
 
 
 def wording_reasons(text: str, facts: Sequence[Fact], mentions: bool) -> tuple[list[Reason], int]:
-    """Why the cited texts do not word a statement, and 1 if they were held against it; 0 where none is cited."""
+    """Return why the cited texts do not word a statement, and 1 if they were held against it; 0 where none is cited."""
     passages = [fact for fact in facts if fact.kind == "text" and fact.text]
     if not passages or len(passages) < len(facts) or not content(text):
         return [], 0
