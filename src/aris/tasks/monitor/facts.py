@@ -33,6 +33,7 @@ from aris.records.units import normalise
 from aris.tasks.monitor.vocabulary import Measured, Vocabulary, says, vocabulary
 
 R = TypeVar("R", bound=Record)
+Ranged = tuple[datetime, datetime, datetime, Measurement]
 EGFR = "egfr"
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -122,6 +123,7 @@ class Facts:
         self._kinds: dict[type[Record], list[tuple[datetime, datetime, Record]]] = defaultdict(list)
         changes: dict[datetime, set[str]] = defaultdict(set)
         self.has_versions = False
+        ranged: list[Ranged] = []
         for record, until in _with_ends(timeline):
             known = _known(record)
             if known is None:
@@ -137,6 +139,9 @@ class Facts:
             self._kinds[type(record)].append((known, until, record))
             if isinstance(record, Measurement) and record.status not in ("cancelled", "registered"):
                 self._measure(record, known, until, values, findings)
+                if record.time is not None and "vital-signs" not in record.categories:
+                    ranged.append((record.time.start, known, until, record))
+        self._ranged = _by_test(ranged)
         self.changes: dict[datetime, set[str]] = dict(changes)
         self.moments: tuple[datetime, ...] = tuple(sorted(changes))
         self._values = {name: sorted(each, key=lambda v: v.at) for name, each in values.items()}
@@ -249,6 +254,18 @@ class Facts:
     def words(self, name: str, moment: datetime, after: datetime) -> list[Word]:
         """Findings in words, likewise."""
         return [w for w in self._findings.get(name, ()) if after <= w.at <= moment and w.known <= moment < w.until]
+
+    def ranged(self, moment: datetime, after: datetime) -> list[Measurement]:
+        """The newest result of each test that the laboratory gave a range or a mark for, at some time."""
+        found = []
+        for each in self._ranged.values():
+            for at, known, until, record in reversed(each):
+                if at < after:
+                    break
+                if at <= moment and known <= moment < until:
+                    found.append(record)
+                    break
+        return found
 
     def of(self, kind: type[Record], moment: datetime) -> list[Record]:
         """The records of a kind as known at a moment."""
@@ -401,17 +418,25 @@ class View:
     def notes(self) -> list[Note]:
         return self._of(Note)
 
-    def measurements(self, within: timedelta) -> list[Measurement]:
-        """All measurements with a time over the last so long."""
-        after = _before(self.now, within)
-        return [
-            each for each in self._of(Measurement)
-            if each.time is not None and after <= each.time.start <= self.now
-            and each.status not in ("cancelled", "registered")
-        ]  # fmt: skip
+    def ranged(self, within: timedelta) -> list[Measurement]:
+        """The newest result of each test that the laboratory gave a range or a mark for, over the last so long."""
+        return self.facts.ranged(self.now, _before(self.now, within))
 
     def _of(self, kind: type[R]) -> list[R]:
         return self.facts.of(kind, self.now)  # type: ignore[return-value]
+
+
+def _by_test(found: list[Ranged]) -> dict[str, list[Ranged]]:
+    """Results by LOINC code, in order of time; of tests without any range or mark none."""
+    by: dict[str, list[Ranged]] = defaultdict(list)
+    for each in found:
+        code = each[3].loinc
+        if code is not None:
+            by[code].append(each)
+    return {
+        code: sorted(each, key=lambda result: result[:2])
+        for code, each in by.items() if any(result[3].range is not None or result[3].interpretation for result in each)
+    }  # fmt: skip
 
 
 def _before(now: datetime, within: timedelta) -> datetime:

@@ -119,16 +119,14 @@ def percentile(view: View, check: Percentile) -> Outcome:
 
 def ranges(view: View, check: Ranges) -> Outcome:
     """Judge the newest result of each test by the laboratory's own range and marks."""
-    newest: dict[str, Measurement] = {}
-    for each in view.measurements(check.look_back):
-        code = each.loinc
-        if code is None or view.facts.vocabulary.measured(each.concept) in check.except_for:
-            continue
-        if "vital-signs" not in each.categories:
-            newest[code] = each
+    newest = [
+        each for each in view.ranged(check.look_back)
+        if view.facts.vocabulary.measured(each.concept) not in check.except_for
+    ]  # fmt: skip
     if not newest:
-        return Lacking("missing", "no results in the last " + lasting(check.look_back / timedelta(hours=1)))
-    marked = [(each, severity) for each in newest.values() if (severity := _mark(each, check)) is not None]
+        span = lasting(check.look_back / timedelta(hours=1))
+        return Lacking("missing", f"no results with a range or a mark of the laboratory's in the last {span}")
+    marked = [(each, severity) for each in newest if (severity := _mark(each, check)) is not None]
     if not marked:
         return None
     marked.sort(key=lambda pair: -rank(pair[1]))
