@@ -53,6 +53,10 @@ class Session:
                 "--adapter, --quantize, --mmproj, --dtype and --device are the server's to choose",
                 param_hint="--backend",
             )
+        if not self.remote and not self._may_be_served():
+            from aris.backends.early import open_torch_library
+
+            open_torch_library()
         # The default is this machine's; an endpoint has its own.
         self._remote_model = None if isinstance(model, DefaultName) else str(model)
 
@@ -97,19 +101,31 @@ class Session:
         self._gradients = True
 
     def _load(self) -> Backend:
-        from aris.backends import load
+        from aris.backends.early import without_collector
+
+        with without_collector():
+            from aris.backends import load
 
         return load(
             self.name, dtype=self._dtype, device=self._device, adapter=self._adapter, adapters=self._adapters,
             quantize=self._quantize, mmproj=self._mmproj,
         )  # fmt: skip
 
+    def _may_be_served(self) -> bool:
+        """Tell whether a server that runs already may have the model: none is asked yet."""
+        from aris.backends.resident import address
+
+        if self._here or self._adapters or servers_are_off():
+            return False
+        named = os.environ.get(address.ENVIRONMENT, "")
+        return not address.is_off(named) and (address.is_url(named) or bool(address.sockets()))
+
     def _served(self) -> Backend | None:
         """The same model in a server that runs already: `ARIS_SERVER`, or the user's own resident one; None if none."""
         from aris.backends.resident import address
 
         named = os.environ.get(address.ENVIRONMENT, "")
-        if self._here or self._adapters or servers_are_off() or address.is_off(named):
+        if not self._may_be_served():
             return None
         if not address.is_url(named):
             from aris.backends.resident.backend import find_server

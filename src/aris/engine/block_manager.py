@@ -27,6 +27,7 @@ class Copy:
     kind: str  # "slot" or "block"
     source: int
     target: int
+    tokens: int  # that are taken over; of a slot nothing behind them is ever looked at
 
 
 @dataclass(eq=False)
@@ -130,11 +131,11 @@ class BlockManager:
         while len(table) < blocks:
             table.append(self._allocate(holder))
         if tail is not None:
-            copies.append(Copy("block", tail, table[length // BLOCK]))
+            copies.append(Copy("block", tail, table[length // BLOCK], length % BLOCK))
             self._leave(tail)
         slot = self._take_slot(holder)
         if holder is not None and slot != holder.slot:
-            copies.append(Copy("slot", holder.slot, slot))
+            copies.append(Copy("slot", holder.slot, slot, length))
             if holder.slot in self._snapshots:
                 self._snapshots.move_to_end(holder.slot)
         # What the other's later tokens overwrote in the ring is as gone here as it is there.
@@ -175,7 +176,7 @@ class BlockManager:
         slot = self._take_slot(None)
         self._keep(sequence, slot)
         self._trim()
-        return Copy("slot", sequence.slot, slot)
+        return Copy("slot", sequence.slot, slot, sequence.computed)
 
     def forget(self) -> None:
         """Give up all snapshots."""

@@ -132,7 +132,10 @@ def execute(bound: Bound, runner: Runner, vision: VisionCache) -> Outcome:
     last_rows: list[tuple[Sequence, Tensor]] = []
     wanted: list[tuple[Sequence, int, Tensor]] = []
     for copy in bound.copies:
-        (runner.copy_slot if copy.kind == "slot" else runner.copy_block)(copy.source, copy.target)
+        if copy.kind == "slot":
+            runner.copy_slot(copy.source, copy.target, copy.tokens)
+        else:
+            runner.copy_block(copy.source, copy.target)
     began = time.perf_counter()
     on_gpu = runner.model.device.type == "cuda"
     clocks: list[tuple[Sequence, _Clock]] = []

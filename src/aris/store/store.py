@@ -29,8 +29,9 @@ from aris.store import search
 from aris.store.database import is_sound, open_database
 from aris.store.files import RESERVE_BYTES, FileStore, StoreFullError
 from aris.store.moments import plain_day
-from aris.store.objects import Identity, MismatchError, identity, number, parse, text
+from aris.store.objects import Identity, MismatchError, identity, number, parse, parse_file, text
 from aris.store.private import claim, tighten
+from aris.store.resolving import Resolved, give_study
 from aris.store.schema import ApartRow, CopyRow, InstanceRow, SeriesRow, StudyRow
 from aris.store.search import Query
 
@@ -261,6 +262,38 @@ class Store:
                 if row.modality not in ("", *group["ModalitiesInStudy"]):
                     group["ModalitiesInStudy"].append(row.modality)
             return list(groups.values())
+
+    def resolve(self, study: str, patient_id: str, patient_name: str | None = None) -> Resolved:
+        """Say whose a study is of which objects are kept apart: theirs become the study, the others are kept apart.
+
+        No object is changed or removed, and the same with the other patient turns it back.
+
+        Args:
+            study: Study Instance UID.
+            patient_id: of a patient of whom objects are kept apart there.
+            patient_name: as `apart` gives it, where several have the Patient ID.
+
+        Raises:
+            StoreError: nothing is kept apart for such a patient there, several are meant, or an object is damaged; then
+                nothing has changed.
+        """
+        try:
+            with self._writing, quiet_pydicom(), Session(self._engine) as session:
+
+                def index(digest: str, size: int, source: str, received: datetime, owner: Patient | None) -> str:
+                    if not self.files.is_whole(digest):
+                        raise StoreError(f"object {digest}: damaged; restore it from a backup or have it sent again")
+                    dataset = parse_file(self.files.path(digest), "object")
+                    found = identity(dataset, "object")
+                    if owner is not None:
+                        return _apart(session, dataset, found, digest, size, source, received, owner)
+                    return _index(session, dataset, found, digest, size, source, received)
+
+                done = give_study(session, study, patient_id, patient_name, index)
+                session.commit()
+                return done
+        except SQLAlchemyError as error:
+            raise self._database_error("written", error) from None
 
     def search(self, level: str, query: Query) -> list[dict[str, Any]]:
         """Search a level by DICOM keywords and values; studies and series come with their counts.

@@ -20,6 +20,7 @@ from aris.cli.terminal import note, one_line, working, write, write_json
 if TYPE_CHECKING:
     from aris.tasks import AnswerStream
 
+NEVER = "never for patient care"
 INCOMPLETE = "the answer is not complete"
 
 
@@ -104,7 +105,8 @@ def ask(
             for warning in answer.warnings:
                 if warning not in stream.warnings:
                     note(f"! {warning}")
-            note(session.caution)
+            if NEVER not in answer.answer:  # a given answer may say so itself
+                note(session.caution)
     if not answer.answered:
         raise typer.Exit(FAILED)
 

@@ -67,12 +67,13 @@ class KVPool:
         """Bytes that the pool may take. On a CPU the system gives a page when it is first written."""
         return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
 
-    def copy_slot(self, source: int, target: int) -> None:
-        """Make one slot's rings those of another."""
+    def copy_slot(self, source: int, target: int, tokens: int | None = None) -> None:
+        """Make one slot's rings those of another, as far as its first `tokens` positions have written them."""
+        rows = self.ring if tokens is None else min(tokens, self.ring)
         for local, key, value in zip(self.local, self.keys, self.values, strict=True):
             if local:
-                key[target].copy_(key[source])
-                value[target].copy_(value[source])
+                key[target, :rows].copy_(key[source, :rows])
+                value[target, :rows].copy_(value[source, :rows])
 
     def copy_block(self, source: int, target: int) -> None:
         """Make one block's tokens those of another, in every global layer."""

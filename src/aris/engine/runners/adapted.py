@@ -55,9 +55,9 @@ class AdapterRunner:
         """See `Runner.greedy`."""
         return self.fast.greedy(hidden, banned)
 
-    def copy_slot(self, source: int, target: int) -> None:
+    def copy_slot(self, source: int, target: int, tokens: int | None = None) -> None:
         """See `Runner.copy_slot`."""
-        self.fast.copy_slot(source, target)
+        self.fast.copy_slot(source, target, tokens)
 
     def copy_block(self, source: int, target: int) -> None:
         """See `Runner.copy_block`."""

@@ -21,7 +21,9 @@ def make_runner(model: MedGemma, pool: KVPool, adapters: AdapterBank | None = No
             return TorchRunner(model, pool, adapters=adapters)
         try:
             from aris.engine.runners.cuda import CudaRunner
-        except ImportError:  # no Triton
+        except ImportError as error:  # no Triton, or an old one
+            if (error.name or "").partition(".")[0] != "triton":
+                raise
             return TorchRunner(model, pool, adapters=adapters)
         fast: Runner | None = CudaRunner.wrap(model, pool)
         if fast is not None:

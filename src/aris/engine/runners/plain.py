@@ -91,9 +91,9 @@ class TorchRunner:
             return nullcontext()
         return self.adapters.chosen(names, self.model.device)
 
-    def copy_slot(self, source: int, target: int) -> None:
+    def copy_slot(self, source: int, target: int, tokens: int | None = None) -> None:
         """See `Runner.copy_slot`."""
-        self.pool.copy_slot(source, target)
+        self.pool.copy_slot(source, target, tokens)
 
     def copy_block(self, source: int, target: int) -> None:
         """See `Runner.copy_block`."""

@@ -106,8 +106,8 @@ class Runner(Protocol):
         """
         ...
 
-    def copy_slot(self, source: int, target: int) -> None:
-        """Copy a sequence's rings, in order with the rest of the work."""
+    def copy_slot(self, source: int, target: int, tokens: int | None = None) -> None:
+        """Copy a sequence's rings as far as its first `tokens` wrote them, in order with the rest of the work."""
         ...
 
     def copy_block(self, source: int, target: int) -> None:

@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from aris import __version__
-from aris.errors import ExchangeError
+from aris.errors import ExchangeError, why_not_imported
 from aris.exchange.documents import codes
 from aris.exchange.documents.codes import Coded, uid_of
 from aris.exchange.documents.report import DocumentReference, Report
@@ -94,14 +94,13 @@ def highdicom(part: str) -> Any:
     """A module of highdicom.
 
     Raises:
-        ExchangeError: it is not installed.
+        ExchangeError: it is not installed, or cannot be loaded.
     """
     try:
         return importlib.import_module(f"highdicom.{part}")
-    except ImportError:
-        raise ExchangeError(
-            "DICOM documents need highdicom, which is not installed; pip install 'aris-medgemma[dicom]'"
-        ) from None
+    except ImportError as error:
+        why = why_not_imported(error, "highdicom")
+        raise ExchangeError(f"DICOM documents need highdicom ({why}); pip install 'aris-medgemma[dicom]'") from None
 
 
 def evidence(report: Report) -> list[Any]:

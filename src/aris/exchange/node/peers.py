@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aris.errors import ExchangeError
+from aris.errors import ExchangeError, why_not_imported
 from aris.exchange.files import read_header
 from aris.store.objects import Identity, identity
 
@@ -100,14 +100,13 @@ def network() -> Any:
     """pynetdicom, its own log silenced: it quotes what is sent.
 
     Raises:
-        ExchangeError: it is not installed.
+        ExchangeError: it is not installed, or cannot be loaded.
     """
     try:
         import pynetdicom
-    except ImportError:
-        raise ExchangeError(
-            "the DICOM node needs pynetdicom, which is not installed; pip install 'aris-medgemma[dicom]'"
-        ) from None
+    except ImportError as error:
+        why = why_not_imported(error, "pynetdicom")
+        raise ExchangeError(f"the DICOM node needs pynetdicom ({why}); pip install 'aris-medgemma[dicom]'") from None
     # A file that is sent by its path goes as it is, in encodings that pydicom cannot write too.
     pynetdicom._config.STORE_SEND_CHUNKED_DATASET = True
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
