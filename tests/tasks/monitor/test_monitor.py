@@ -272,3 +272,28 @@ def test_a_note_that_gives_orders_changes_no_alarm() -> None:
     beside = judge(observation("potassium", 6.9, before(hours=1)), note)
     assert [each.id for each in alone.alarms] == [each.id for each in beside.alarms]
     assert rules_of(alone).items() <= rules_of(beside).items()
+
+
+@pytest.mark.parametrize(
+    ("text", "points"),
+    [("Room air", 0), ("No oxygen", 0), ("Nasal cannula", 2), ("Room air, then face mask", 2), ("none", 0)],
+)
+def test_oxygen_by_the_name_of_its_device(text: str, points: int) -> None:
+    device = observation("pulse", 1, before(hours=1), id="device")
+    device |= {"code": {"text": "Oxygen delivery device"}, "valueString": text}
+    device.pop("valueQuantity")
+    others = [observation("respiratory_rate", 25, before(hours=1)), observation("pulse", 115, before(hours=1))]
+    (flag,) = [each for each in judge(device, *others).flags if each.rule == "news2"]
+    assert f"NEWS2 at least {5 + points}" in flag.text and "supplemental oxygen" not in flag.missing
+
+
+@pytest.mark.parametrize(
+    ("text", "points"), [("Alert", 0), ("A", 0), ("Confused", 3), ("Responds to voice", 3), ("P", 3)]
+)
+def test_consciousness_by_its_words(text: str, points: int) -> None:
+    word = observation("pulse", 1, before(hours=1), id="acvpu")
+    word |= {"code": {"coding": [{"system": "http://loinc.org", "code": "67775-7"}]}, "valueString": text}
+    word.pop("valueQuantity")
+    others = [observation("respiratory_rate", 25, before(hours=1)), observation("pulse", 115, before(hours=1))]
+    (flag,) = [each for each in judge(word, *others).flags if each.rule == "news2"]
+    assert f"NEWS2 at least {5 + points}" in flag.text and "consciousness" not in flag.missing

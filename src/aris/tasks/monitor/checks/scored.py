@@ -44,7 +44,7 @@ class Vitals:
             known.append((fraction.at, fraction.value > 21.5, fraction))
         if device is not None:
             # "Room air" alone says none; "room air, then nasal cannula" says both, and oxygen counts.
-            given = says(device.text.replace("no oxygen", ""), words.given)
+            given = says(device.text.lower().replace("no oxygen", ""), words.given)
             if given or says(device.text, words.none):
                 known.append((device.at, given, device))
         if not known:
