@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -51,7 +52,13 @@ def body(hook: str) -> dict[str, Any]:
     return {"hook": hook, "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea", "context": context, "prefetch": prefetch}
 
 
-async def load(port: int, hook: str, seconds: float, connections: int) -> None:
+def cpu_s(pid: int) -> float:
+    """The CPU time that a process has used (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def load(pid: int, port: int, hook: str, seconds: float, connections: int) -> None:
     data = json.dumps(body(hook)).encode()
     place = f"http://127.0.0.1:{port}/cds-services/aris-{hook}"
     headers = {"Content-Type": "application/json"}
@@ -70,13 +77,14 @@ async def load(port: int, hook: str, seconds: float, connections: int) -> None:
                 answer.raise_for_status()
                 cards = len(answer.json()["cards"])
 
-        began = time.monotonic()
+        before, began = cpu_s(pid), time.monotonic()
         await asyncio.gather(*(one() for _ in range(connections)))
         took = time.monotonic() - began
     times.sort()
     print(
         f"{hook}: {len(data):,} bytes, {cards} cards, {connections} connections: {len(times) / took:.0f} requests/s, "
-        f"median {1000 * times[len(times) // 2]:.1f} ms, p95 {1000 * times[int(0.95 * len(times))]:.1f} ms"
+        f"median {1000 * times[len(times) // 2]:.1f} ms, p95 {1000 * times[int(0.95 * len(times))]:.1f} ms; "
+        f"the server used {1000 * (cpu_s(pid) - before) / len(times):.1f} ms of CPU a request"
     )
 
 
@@ -97,7 +105,7 @@ def main() -> None:
             except httpx2.HTTPError:
                 time.sleep(0.1)
         for hook in ("order-sign", "patient-view"):
-            asyncio.run(load(port, hook, wanted.seconds, wanted.connections))
+            asyncio.run(load(server.pid, port, hook, wanted.seconds, wanted.connections))
     finally:
         server.terminate()
         server.wait()

@@ -15,6 +15,7 @@ from aris.cli.clinical import (
     compare,
     draft,
     findings,
+    intake,
     locate,
     monitor,
     summarize,
@@ -77,6 +78,7 @@ app.command()(summarize.summarize)
 app.command()(export.export)
 app.command()(deidentify.deidentify)
 app.command()(chat.chat)
+app.command()(intake.intake)
 app.command()(serve.serve)
 app.command()(bench.bench)
 app.add_typer(models.app, name="models")
