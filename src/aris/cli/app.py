@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from aris import __version__
-from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, intake, locate, summarize
+from aris.cli.clinical import (
+    ask,
+    calibrate,
+    chat,
+    classify,
+    compare,
+    draft,
+    findings,
+    intake,
+    locate,
+    monitor,
+    summarize,
+)
 from aris.cli.exchange import apart, deidentify, export, node
 from aris.cli.models import bench, models, serve, tune
 from aris.cli.outcome import Group, run
@@ -61,6 +73,7 @@ app.command()(findings.findings)
 app.command()(classify.classify)
 app.command()(locate.locate)
 app.command()(compare.compare)
+app.command()(monitor.monitor)
 app.command()(calibrate.calibrate)
 app.command()(ask.ask)
 app.command()(summarize.summarize)

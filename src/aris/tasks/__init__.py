@@ -9,6 +9,7 @@ from aris.tasks.draft import DraftStream, draft, draft_prompt
 from aris.tasks.evidence import evidence, save_evidence
 from aris.tasks.findings import Assessment, assess, findings
 from aris.tasks.locate import locate
+from aris.tasks.monitor import monitor
 from aris.tasks.results import (
     Answer,
     Classification,
@@ -63,6 +64,7 @@ __all__ = [
     "findings",
     "load_calibration",
     "locate",
+    "monitor",
     "read_cases",
     "save_evidence",
     "summarize",
