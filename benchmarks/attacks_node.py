@@ -32,7 +32,7 @@ import numpy as np  # noqa: E402
 from test_node_under_attack import command, context, item, pdu, request, value  # noqa: E402
 
 from aris.errors import ArisError  # noqa: E402
-from aris.exchange.peers import Peer, echo, network  # noqa: E402
+from aris.exchange.node.peers import Peer, echo, network  # noqa: E402
 from aris.store.store import Store  # noqa: E402
 from dicom_objects import ROOT, as_bytes, image  # noqa: E402
 

@@ -22,7 +22,7 @@ import torch
 
 import aris
 from aris.backends import NativeBackend
-from aris.backends.constraints import GrammarCompiler
+from aris.backends.constraints.masks import GrammarCompiler
 from aris.backends.streaming import NativeStream
 from aris.engine.sampling import Draws, SamplingParams, choose
 

@@ -74,8 +74,8 @@ def measure(args: argparse.Namespace, complaints: IO[bytes]) -> None:
 
     torch.set_num_threads(args.threads)
     import aris
-    from aris.engine.runner import PrefillChunk, Rows
-    from aris.engine.runner_cpu import CpuRunner
+    from aris.engine.runners.cpu import CpuRunner
+    from aris.engine.runners.protocol import PrefillChunk, Rows
 
     model = aris.load(args.model)
     runner = model.engine.runner
@@ -159,7 +159,7 @@ def perplexity(args: argparse.Namespace, model) -> None:  # type: ignore[no-unty
     import torch
 
     import aris
-    from aris.engine.runner import PrefillChunk
+    from aris.engine.runners.protocol import PrefillChunk
 
     with gzip.open(args.data / "medquad" / "medquad.jsonl.gz", "rt", encoding="utf-8") as file:
         tests = (row for row in map(json.loads, file) if row["split"] == "test")

@@ -24,9 +24,9 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests" / part) for pa
 
 from planted import burn_in, planted  # noqa: E402
 
-from aris.exchange.burned_in import find_text  # noqa: E402
-from aris.exchange.deidentify import Deidentifier, Options  # noqa: E402
-from aris.exchange.deidentify_checks import RefusedError  # noqa: E402
+from aris.exchange.deidentify.burned_in import find_text  # noqa: E402
+from aris.exchange.deidentify.checks import RefusedError  # noqa: E402
+from aris.exchange.deidentify.images import Deidentifier, Options  # noqa: E402
 from dicom_objects import as_bytes  # noqa: E402
 
 

@@ -28,11 +28,11 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from aris.exchange.documents import FORMATS, document, read_report
-from aris.exchange.fhir_reading import read_bundle
-from aris.exchange.report import Report, Signer, addend, correct, sign
-from aris.exchange.sr import reference
-from aris.exchange.sr_reading import read_structured_report
+from aris.exchange.documents.fhir_reading import read_bundle
+from aris.exchange.documents.formats import FORMATS, document, read_report
+from aris.exchange.documents.report import Report, Signer, addend, correct, sign
+from aris.exchange.documents.sr import reference
+from aris.exchange.documents.sr_reading import read_structured_report
 from aris.tasks.results import Sections
 from dicom_objects import as_bytes, image
 

@@ -26,12 +26,12 @@ from sklearn.metrics import roc_auc_score
 
 from aris.checkpoints import load_model
 from aris.prompting import Image, user
-from aris.tuning.films import FilmBank, load_films
-from aris.tuning.nano_calibrate import Scorer
-from aris.tuning.nano_corpus import DRAFT_PROMPT, FINDING_QUESTION
+from aris.tuning.checkpointing import Curve
+from aris.tuning.data.rows import Row, tokenize
+from aris.tuning.nano.calibrate import Scorer
+from aris.tuning.nano.corpus import DRAFT_PROMPT, FINDING_QUESTION
+from aris.tuning.nano.films import FilmBank, load_films
 from aris.tuning.recipe import Recipe
-from aris.tuning.resume import Curve
-from aris.tuning.rows import Row, tokenize
 from aris.tuning.run import ADAPTER, find_recipe, tune
 from nano_drafts import write_drafts
 from nano_scores import Nano

@@ -31,9 +31,9 @@ import aris
 from aris.model.relevance import METHOD, Target, combine, patch_gradients
 from aris.prompting import user
 from aris.prompting.messages import Image
-from aris.tasks.prompts import ANSWERS, FINDING_QUESTION, GATE_QUESTION
-from aris.tuning.augment import equalize, to_pixels
-from aris.tuning.films import FilmBank, load_films
+from aris.tasks.text.prompts import ANSWERS, FINDING_QUESTION, GATE_QUESTION
+from aris.tuning.nano.augment import equalize, to_pixels
+from aris.tuning.nano.films import FilmBank, load_films
 from evidence_candidates import candidates
 from nano_baselines import interval
 

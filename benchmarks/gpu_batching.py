@@ -16,7 +16,7 @@ import time
 import torch
 
 from aris.engine import Engine, EngineLimits, Request
-from aris.engine.runner import PrefillChunk
+from aris.engine.runners.protocol import PrefillChunk
 from aris.model import MedGemma
 from gpu_decode import config_of, random_model, random_packed_model
 from gpu_engine import greedy, prompt

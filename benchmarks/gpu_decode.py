@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import torch
 
-from aris.engine.kv_pool import KVPool
-from aris.engine.runner import PrefillChunk, Rows
-from aris.engine.runner_cuda import CudaRunner
+from aris.engine.cache.kv_pool import KVPool
+from aris.engine.runners.cuda import CudaRunner
+from aris.engine.runners.protocol import PrefillChunk, Rows
 from aris.kernels.gpu.tiles import can_tile
 from aris.kernels.gpu.weights import Weight
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
@@ -187,7 +187,7 @@ def quantise(runner: CudaRunner, kind: str, head: str) -> None:
 
 def check(model: MedGemma, pool: KVPool) -> None:
     """Prefill and a few decode steps beside the plain runner: cosine of hidden states."""
-    from aris.engine.runner import TorchRunner
+    from aris.engine.runners.protocol import TorchRunner
 
     prompt = [2, *range(1000, 1300)]
     results = []

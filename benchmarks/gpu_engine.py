@@ -32,8 +32,8 @@ from pathlib import Path
 import torch
 
 from aris.engine import Engine, EngineLimits, ImageInput, Request, SamplingParams
-from aris.engine.runner import PrefillChunk
-from aris.engine.runner_cuda import CudaRunner
+from aris.engine.runners.cuda import CudaRunner
+from aris.engine.runners.protocol import PrefillChunk
 from gpu_decode import (
     bytes_read,
     config_of,
@@ -229,7 +229,7 @@ def long(engine: Engine) -> None:
         per_token = 2 * 2 * 4 * 256 * 5
         used = len(blocks) * 64 * per_token + 29 * 2 * engine.pool.ring * 4 * 256 * 2
         print(f"long: cache of one sequence of {len(blocks) * 64:,} tokens {used / 1e9:.2f} GB (rings and pages)")
-        from aris.engine.runner import Rows
+        from aris.engine.runners.protocol import Rows
 
         cosines = []
         for step in range(8):

@@ -29,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import bad_files
 from aris.checkpoints import open_nano
-from aris.imaging.sampling import slice_indices
-from aris.imaging.synthetic import Geometry, write_series
-from aris.imaging.windows import CT_WINDOWS
+from aris.imaging.synthetic.series import Geometry, write_series
+from aris.imaging.volumes.sampling import slice_indices
+from aris.imaging.volumes.windows import CT_WINDOWS
 from aris.prompting import ImageProcessor
 from aris.prompting.messages import as_part
 from aris.prompting.normalize import equalize

@@ -24,7 +24,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests")]
 import pydicom  # noqa: E402
 from pynetdicom import AE, build_context  # noqa: E402
 
-from aris.exchange.peers import network  # noqa: E402
+from aris.exchange.node.peers import network  # noqa: E402
 from aris.store.store import Store  # noqa: E402
 from dicom_objects import DX, image  # noqa: E402
 

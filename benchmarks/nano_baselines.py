@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from aris.prompting.normalize import equalize_histogram
-from aris.tuning.films import FilmBank, load_films
+from aris.tuning.nano.films import FilmBank, load_films
 
 Floats = npt.NDArray[np.float64]
 

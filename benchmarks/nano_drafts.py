@@ -19,8 +19,8 @@ import torch
 
 from aris.engine import Engine, EngineLimits, ImageInput, Request, SamplingParams
 from aris.prompting import Image, user
-from aris.tuning.films import CLASSES, FilmBank, load_films
-from aris.tuning.nano_corpus import DRAFT_PROMPT, FINDING_QUESTION
+from aris.tuning.nano.corpus import DRAFT_PROMPT, FINDING_QUESTION
+from aris.tuning.nano.films import CLASSES, FilmBank, load_films
 from nano_scores import Nano
 
 SAMPLED = {"temperature": 0.8, "top_p": 0.95}
@@ -79,7 +79,7 @@ def count(drafts: list[dict[str, Any]]) -> dict[str, Any]:
 def check(drafts: list[dict[str, Any]]) -> dict[str, Any]:
     """Drafts that a check of `aris.tasks` flags, by check."""
     from aris.tasks.checks import Facts, check_draft
-    from aris.tasks.report_text import parse_report
+    from aris.tasks.text.report import parse_report
 
     found: dict[str, int] = {}
     examples = []

@@ -24,11 +24,11 @@ from aris.engine import Engine
 from aris.model import MedGemma
 from aris.prompting import ImageProcessor, PromptProcessor, Tokenizer, user
 from aris.prompting.messages import Image
-from aris.tuning import negatives
-from aris.tuning.films import load_films
-from aris.tuning.nano_calibrate import Scorer
-from aris.tuning.nano_corpus import FINDING_QUESTION, GATE_QUESTION, gate_pictures, pubmedqa_prompt
-from aris.tuning.rows import Row, tokenize
+from aris.tuning.data.rows import Row, tokenize
+from aris.tuning.nano import negatives
+from aris.tuning.nano.calibrate import Scorer
+from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION, gate_pictures, pubmedqa_prompt
+from aris.tuning.nano.films import load_films
 from nano_baselines import baseline_scores, bootstrap_auc, interval
 
 

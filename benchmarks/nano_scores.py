@@ -19,10 +19,10 @@ from PIL import Image as PILImage
 from aris.checkpoints import Checkpoint, load_model, open_nano
 from aris.prompting import ImageProcessor, PromptProcessor, Tokenizer, user
 from aris.prompting.messages import Image
-from aris.tuning.films import load_films
-from aris.tuning.nano_calibrate import Scorer
-from aris.tuning.nano_corpus import FINDING_QUESTION, GATE_QUESTION, pubmedqa_prompt, study_prompt
-from aris.tuning.rows import Row, tokenize
+from aris.tuning.data.rows import Row, tokenize
+from aris.tuning.nano.calibrate import Scorer
+from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION, pubmedqa_prompt, study_prompt
+from aris.tuning.nano.films import load_films
 
 Floats = npt.NDArray[np.float64]
 PROMPTS = {"short": pubmedqa_prompt, "long": study_prompt}

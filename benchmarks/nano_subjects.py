@@ -17,14 +17,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from aris.tuning.stress import auc
-from aris.tuning.subjects.augment import plain
-from aris.tuning.subjects.judging import as_probabilities, figures, line, scores_of
-from aris.tuning.subjects.kinds import KIND_OF, KINDS, extras
-from aris.tuning.subjects.tables import SUBJECTS, load
-from aris.tuning.subjects.teachers import SubjectTeacher, finetune
-from aris.tuning.subjects.tower import TOKENS_PER_SIDE, TOWER, Student, distil
-from aris.tuning.subjects.views import Lesson
+from aris.tuning.evaluation.stress import auc
+from aris.tuning.nano.subjects.augment import plain
+from aris.tuning.nano.subjects.judging import as_probabilities, figures, line, scores_of
+from aris.tuning.nano.subjects.kinds import KIND_OF, KINDS, extras
+from aris.tuning.nano.subjects.tables import SUBJECTS, load
+from aris.tuning.nano.subjects.teachers import SubjectTeacher, finetune
+from aris.tuning.nano.subjects.tower import TOKENS_PER_SIDE, TOWER, Student, distil
+from aris.tuning.nano.subjects.views import Lesson
 
 STEPS = {"chest": 400, "colon": 200, "skin": 250, "fundus": 120}
 SHARES = {"chest": 0.55, "colon": 0.15, "skin": 0.2, "fundus": 0.1}

@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 import transformers
 
-from aris.checkpoints import embedded, gguf_gemma, load_model
+from aris.checkpoints import embedded, load_model
 from aris.checkpoints.checkpoint import Checkpoint
 from aris.checkpoints.entries import TokenizerSource
+from aris.checkpoints.gguf import gemma
 from aris.engine import Engine, SamplingParams
 from aris.prompting import Tokenizer
 
@@ -41,9 +42,9 @@ def main() -> None:
     parser.add_argument("--reports", type=int, default=200)
     a = parser.parse_args()
     file = embedded.language_weights()
-    tokenizer = Tokenizer.from_gguf(*gguf_gemma.vocabulary(file))
+    tokenizer = Tokenizer.from_gguf(*gemma.vocabulary(file))
     checkpoint = Checkpoint(
-        "Gemma 3 270M", gguf_gemma.config(file, None), lambda: gguf_gemma.entries(file), TokenizerSource()
+        "Gemma 3 270M", gemma.config(file, None), lambda: gemma.entries(file), TokenizerSource()
     )
     ours = load_model(checkpoint, dtype=torch.float32)
     config = ours.config.to_dict() | {"rope_parameters": None}

@@ -14,7 +14,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from aris.engine import Engine, EngineLimits, ImageInput
-from aris.engine.runner import PrefillChunk
+from aris.engine.runners.protocol import PrefillChunk
 from gpu_decode import config_of, random_model
 from gpu_engine import greedy, prompt
 

@@ -26,10 +26,10 @@ from aris.checkpoints import load_model, open_checkpoint
 from aris.engine import Engine
 from aris.model import MedGemma
 from aris.prompting import ImageProcessor, PromptProcessor
-from aris.tuning.films import load_films
-from aris.tuning.nano_calibrate import Scorer
-from aris.tuning.nano_corpus import FINDING_QUESTION
-from aris.tuning.stress import auc
+from aris.tuning.evaluation.stress import auc
+from aris.tuning.nano.calibrate import Scorer
+from aris.tuning.nano.corpus import FINDING_QUESTION
+from aris.tuning.nano.films import load_films
 from nano_heldout import medquad
 
 VARIANTS = ("bf16", "int8", "int4", "int4 calibrated")

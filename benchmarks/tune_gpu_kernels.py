@@ -2,7 +2,7 @@
 
     python benchmarks/tune_gpu_kernels.py [--only matvec,matmul,decode,prefill,tower,gemm] [--workers 12]
 
-Prints, for every shape, the tiles in order of speed. The fastest are what `engine/runner_cuda.py` uses. Work is captured
+Prints, for every shape, the tiles in order of speed. The fastest are what `engine/runners/cuda.py` uses. Work is captured
 in CUDA graphs; weights rotate among copies larger than the L2 cache. Workers compile the variants beforehand.
 """
 

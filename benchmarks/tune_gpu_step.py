@@ -14,9 +14,9 @@ import time
 
 import torch
 
-import aris.engine.cuda_step as cuda_step
-from aris.engine.kv_pool import KVPool
-from aris.engine.runner_cuda import CudaRunner
+import aris.engine.runners.cuda_step as cuda_step
+from aris.engine.cache.kv_pool import KVPool
+from aris.engine.runners.cuda import CudaRunner
 from gpu_decode import bytes_read, config_of, copy_bandwidth, fill, quantise, random_model, timed
 
 NIBBLE = {

@@ -26,13 +26,13 @@ import torch
 from torch import nn
 
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
-from aris.tuning import cross_entropy
-from aris.tuning.graphs import GraphedSteps, StaticBatch, static_batch, static_loss
-from aris.tuning.nf4 import NF4Linear
-from aris.tuning.offload import HostStore
+from aris.tuning.data.rows import TokenRow
+from aris.tuning.data.tower_cache import TowerCache
+from aris.tuning.layers import cross_entropy
+from aris.tuning.layers.nf4 import NF4Linear
+from aris.tuning.layers.offload import HostStore
 from aris.tuning.recipe import Recipe
-from aris.tuning.rows import TokenRow
-from aris.tuning.tower_cache import TowerCache
+from aris.tuning.steps.graphs import GraphedSteps, StaticBatch, static_batch, static_loss
 from aris.tuning.trainable import make_optimizer, prepare
 
 IMAGE, BEGIN, END = 262_144, 255_999, 256_000

@@ -25,9 +25,9 @@ from typing import Any
 import torch
 import yaml
 
-from aris.tuning.films import load_films
+from aris.tuning.checkpointing import Curve
 from aris.tuning.loop import BEST, CURVE, STATE
-from aris.tuning.resume import Curve
+from aris.tuning.nano.films import load_films
 
 RECIPE = {
     "seed": 0, "rows_per_step": 2, "most_tokens": 300, "max_tokens": 200, "learning_rate": 1e-3,

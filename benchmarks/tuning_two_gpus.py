@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import torch
 
+from aris.tuning.checkpointing import Curve
+from aris.tuning.data.rows import TokenRow
 from aris.tuning.distributed import join, leave, shard
 from aris.tuning.loop import Loop, Pictures
 from aris.tuning.recipe import Recipe
-from aris.tuning.resume import Curve
-from aris.tuning.rows import TokenRow
 from aris.tuning.trainable import prepare
 from tuning_gpu import BEGIN, END, GIB, IMAGE, random_model, shape
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from aris.imaging.synthetic import Geometry
+from aris.imaging.synthetic.series import Geometry
 
 CODES = {"i2": 4, "u1": 2, "f4": 16, "i4": 8, "f8": 64, "u2": 512}
 

@@ -13,7 +13,7 @@ import numpy as np
 from aris.backends import FinishReason, GenerationOptions, Relevance, Reply, Timings, TokenLogprob, Usage
 from aris.checkpoints.registry import FindingScope, ModelSpec, Scope
 from aris.prompting import Frame, Image, Message, Segment, Text, user
-from aris.tasks.prompts import GATE_QUESTION
+from aris.tasks.text.prompts import GATE_QUESTION
 
 Answers = Callable[[str], Sequence[float]]
 

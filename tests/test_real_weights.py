@@ -12,10 +12,10 @@ import torch
 
 from aris.backends import NativeBackend, load
 from aris.prompting import Image, user
-from aris.tuning.films import load_films
-from aris.tuning.nano_calibrate import Scorer
-from aris.tuning.nano_corpus import FINDING_QUESTION, GATE_QUESTION
-from aris.tuning.stress import auc
+from aris.tuning.evaluation.stress import auc
+from aris.tuning.nano.calibrate import Scorer
+from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION
+from aris.tuning.nano.films import load_films
 
 ROOT = Path(__file__).resolve().parents[1]
 QUESTION = FINDING_QUESTION.format(finding="pneumonia")

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import tiny_checkpoint
 from aris.backends import GenerationOptions, Grammar, NativeBackend
-from aris.backends.constraints import GrammarCompiler, GrammarMask, packed
-from aris.backends.remote_messages import request_body
+from aris.backends.constraints.masks import GrammarCompiler, GrammarMask, packed
+from aris.backends.remote.messages import request_body
 from aris.engine.sampling import unpacked
 from aris.errors import ModelError
 from aris.prompting import Tokenizer, user

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from aris.backends.constraints import Grammar
-from aris.backends.json_schemas import without_idle_keywords
+from aris.backends.constraints.json_schemas import without_idle_keywords
+from aris.backends.constraints.masks import Grammar
 from aris.errors import ModelError
 
 TEXT: dict[str, Any] = {"type": "string", "maxLength": 5}

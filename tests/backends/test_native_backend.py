@@ -17,7 +17,7 @@ from aris.checkpoints.registry import ModelSpec
 from aris.engine import ContextLengthError, EngineBusy, EngineLimits, Step
 from aris.errors import ModelError, PromptError
 from aris.prompting import Image, ImageProcessor, Tokenizer, assistant, system, user
-from aris.tasks.relevance_map import peak, source_map
+from aris.tasks.evidence_maps.relevance_map import peak, source_map
 
 R = np.random.default_rng(0)
 ONE, TWO = (Image(R.integers(0, 256, (40, 40), dtype=np.uint8)) for _ in range(2))

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from test_hf_folders import save
 
-from aris.checkpoints import bnb, load_model, open_checkpoint
-from aris.checkpoints.hf import SafetensorsFile
+from aris.checkpoints import load_model, open_checkpoint
+from aris.checkpoints.huggingface.reading import SafetensorsFile
+from aris.checkpoints.quantized import bnb
 from aris.errors import CheckpointError
 
 functional = pytest.importorskip("bitsandbytes.functional")

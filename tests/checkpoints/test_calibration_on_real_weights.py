@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aris.backends.loading import tokenizer_of
 from aris.checkpoints import Checkpoint, load_model, open_checkpoint
-from aris.checkpoints.layerwise import calibrated_layers
+from aris.checkpoints.export.layerwise import calibrated_layers
 from aris.model import Codes, QuantizedLinear, quantize_matrix
 from aris.model.config import LOCAL
 

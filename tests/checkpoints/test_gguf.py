@@ -14,9 +14,10 @@ from gguf_writing import gguf, small_model, write_gguf, write_mmproj
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aris.checkpoints import embedded, gguf_gemma, load_model, open_checkpoint
-from aris.checkpoints.gguf import GGUFFile
-from aris.checkpoints.gguf_blocks import FORMATS
+from aris.checkpoints import embedded, load_model, open_checkpoint
+from aris.checkpoints.gguf import gemma
+from aris.checkpoints.gguf.blocks import FORMATS
+from aris.checkpoints.gguf.reading import GGUFFile
 from aris.errors import ArisError, CheckpointError
 
 
@@ -64,13 +65,13 @@ def test_every_tensor_of_the_real_270m_equals_the_gguf_package(real: GGUFFile) -
 
 
 def test_the_real_270m_is_understood(real: GGUFFile) -> None:
-    text = gguf_gemma.text_config(real)
+    text = gemma.text_config(real)
     assert (text.num_hidden_layers, text.hidden_size, text.intermediate_size) == (18, 640, 2048)
     assert (text.num_attention_heads, text.num_key_value_heads, text.head_dim) == (4, 1, 256)
     assert (text.sliding_window, text.query_pre_attn_scalar, text.rope_factor) == (512, 256, 1.0)
     assert (text.rope_theta, text.rope_local_base_freq) == (1e6, 1e4)
     assert [i for i, kind in enumerate(text.layer_types) if kind == "full_attention"] == [5, 11, 17]
-    tokens, scores, types = gguf_gemma.vocabulary(real)
+    tokens, scores, types = gemma.vocabulary(real)
     assert len(tokens) == len(scores) == len(types) == text.vocab_size == 262_144
 
 
@@ -134,21 +135,21 @@ def test_what_writers_leave_out_is_gemma_3s_own(tmp_path: Path) -> None:
     for key in ("rope.scaling.type", "rope.freq_base", "attention.key_length", "attention.value_length",
                 "attention.sliding_window"):  # fmt: skip
         file.metadata.pop(f"gemma3.{key}")
-    text = gguf_gemma.text_config(file)
+    text = gemma.text_config(file)
     # A factor without a type is linear, as in llama.cpp.
     assert (text.rope_factor, text.rope_theta, text.head_dim, text.sliding_window) == (8.0, 1e6, 256, 512)
     assert (text.query_pre_attn_scalar, text.rope_local_base_freq) == (256, 1e4)
     file.metadata["gemma3.attention.sliding_window_pattern"] = [True, False] * 3
-    assert gguf_gemma.text_config(file).layer_types == ("sliding_attention", "full_attention") * 3
+    assert gemma.text_config(file).layer_types == ("sliding_attention", "full_attention") * 3
     del file.metadata["gemma3.attention.sliding_window_pattern"]
     del file.metadata["gemma3.rope.scaling.factor"]
-    assert gguf_gemma.text_config(file).rope_factor == 1.0
+    assert gemma.text_config(file).rope_factor == 1.0
     file.metadata["gemma3.block_count"] = 62  # 27B: scaled RoPE, and a query scale of width / heads
-    large = gguf_gemma.text_config(file)
+    large = gemma.text_config(file)
     assert (large.rope_factor, large.sliding_window, large.query_pre_attn_scalar) == (8.0, 1024, 32)
     file.metadata["gemma3.rope.scaling.type"] = "yarn"
     with pytest.raises(CheckpointError, match="'yarn' is not used by Gemma 3"):
-        gguf_gemma.text_config(file)
+        gemma.text_config(file)
 
 
 def test_a_tower_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from gguf_writing import small_model, write_gguf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aris.checkpoints import gguf_gemma, load_model, open_checkpoint
-from aris.checkpoints.gguf import GGUFFile
+from aris.checkpoints import load_model, open_checkpoint
+from aris.checkpoints.gguf import gemma
+from aris.checkpoints.gguf.reading import GGUFFile
 from aris.errors import CheckpointError
 from aris.model import MedGemma
 
@@ -110,8 +111,8 @@ def test_odd_metadata_raises_nothing_but_checkpoint_errors(data: st.DataObject, 
     key = data.draw(st.sampled_from(sorted(good)))
     good_file.metadata[key] = data.draw(ODD)
     try:
-        config = gguf_gemma.config(good_file, None)
-        gguf_gemma.vocabulary(good_file)
+        config = gemma.config(good_file, None)
+        gemma.vocabulary(good_file)
         with torch.device("meta"):
             MedGemma(config)
     except CheckpointError as error:

@@ -14,12 +14,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import tiny_checkpoint
-from aris.checkpoints import embedded, gguf_gemma, open_checkpoint
+from aris.checkpoints import embedded, open_checkpoint
 from aris.checkpoints.checkpoint import Checkpoint
 from aris.checkpoints.entries import TokenizerSource
-from aris.checkpoints.gguf import GGUFFile
-from aris.checkpoints.gguf_out import save_gguf
-from aris.checkpoints.gguf_tokenizer import chat_template_of, vocabulary_of
+from aris.checkpoints.export.gguf import save_gguf
+from aris.checkpoints.export.gguf_tokenizer import chat_template_of, vocabulary_of
+from aris.checkpoints.gguf import gemma
+from aris.checkpoints.gguf.reading import GGUFFile
 from aris.errors import CheckpointError
 from aris.model import MedGemma, MedGemmaConfig, TextConfig
 from aris.prompting import Tokenizer
@@ -28,7 +29,7 @@ from aris.prompting import Tokenizer
 @functools.cache
 def official() -> tuple[list[str], list[float], list[int]]:
     """The vocabulary of the GGUF file of Gemma 3 270M, which llama.cpp's converter wrote."""
-    return gguf_gemma.vocabulary(embedded.language_weights())
+    return gemma.vocabulary(embedded.language_weights())
 
 
 @functools.cache

@@ -23,7 +23,7 @@ from test_gguf_tokenizer import real_tokenizer, wide_checkpoint
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import tiny_checkpoint
 from aris.checkpoints import load_model, open_checkpoint
-from aris.checkpoints.gguf_out import save_gguf
+from aris.checkpoints.export.gguf import save_gguf
 from aris.model import MedGemma
 from aris.prompting import Tokenizer
 

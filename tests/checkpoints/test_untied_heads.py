@@ -17,10 +17,10 @@ import aris
 import tiny_checkpoint
 from aris.backends.protocol import GenerationOptions
 from aris.checkpoints import load_adapter, load_model, open_checkpoint
-from aris.checkpoints.gguf_out import save_gguf
-from aris.checkpoints.hf_out import save_folder
-from aris.checkpoints.peft import read_adapters
-from aris.checkpoints.quantize import Calibration, Rounding, quantize_checkpoint
+from aris.checkpoints.export.gguf import save_gguf
+from aris.checkpoints.export.huggingface import save_folder
+from aris.checkpoints.export.quantize import Calibration, Rounding, quantize_checkpoint
+from aris.checkpoints.peft.adapters import read_adapters
 from aris.errors import CheckpointError
 from aris.model import MedGemma, QuantizedEmbedding, merge_lora, quantize_model
 from aris.tuning.merge import export_gguf, merge

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import tiny_checkpoint
 from aris.checkpoints import load_model, open_checkpoint
 from aris.checkpoints.checkpoint import read_json
-from aris.checkpoints.quantize import Rounding, quantize_checkpoint
+from aris.checkpoints.export.quantize import Rounding, quantize_checkpoint
 from aris.errors import CheckpointError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from aris.exchange import burned_in
+from aris.exchange.deidentify import burned_in
 from conftest import Aris
 from dicom_objects import as_bytes, image
 

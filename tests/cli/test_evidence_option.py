@@ -12,7 +12,7 @@ import PIL.Image
 import pydicom
 import pytest
 
-from aris.exchange.documents import read_report
+from aris.exchange.documents.formats import read_report
 from conftest import Aris
 from dicom_objects import as_bytes, image
 from films import filmlike

@@ -15,8 +15,8 @@ import pydicom
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
-from aris.exchange.documents import FORMATS, OTHER_IMAGES, read_report
-from aris.imaging.synthetic import Geometry, write_series
+from aris.exchange.documents.formats import FORMATS, OTHER_IMAGES, read_report
+from aris.imaging.synthetic.series import Geometry, write_series
 from conftest import Aris
 from dicom_objects import as_bytes, image
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import ImageDraw, ImageFont
 
 from aris.errors import ModelError
-from aris.exchange import burned_in
+from aris.exchange.deidentify import burned_in
 from films import filmlike
 from scripted_backend import ScriptedBackend
 

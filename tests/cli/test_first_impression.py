@@ -16,11 +16,11 @@ import typer
 from typer.testing import CliRunner
 
 from aris.cli import app
-from aris.cli.facts import years
+from aris.cli.options.patient_facts import years
 from aris.cli.outcome import Group
 from aris.imaging import read_film
-from aris.tasks.relevance_map import hot_regions
-from aris.tasks.sides import side_of
+from aris.tasks.evidence_maps.relevance_map import hot_regions
+from aris.tasks.evidence_maps.sides import side_of
 from films import filmlike
 from scripted_backend import ScriptedBackend, spec
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aris.cli.names import inside
+from aris.cli.options.names import inside
 from aris.cli.terminal import one_line
-from aris.exchange.report import Patient, Study
+from aris.exchange.documents.report import Patient, Study
 from conftest import Aris
 from dicom_objects import as_bytes, image
 

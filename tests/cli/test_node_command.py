@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aris.exchange.node import Node, NodeSettings
+from aris.exchange.node.server import Node, NodeSettings
 from aris.store.store import Store
 from conftest import Aris
 from dicom_objects import ROOT, as_bytes, image
@@ -72,7 +72,7 @@ def test_files_that_are_no_dicom_name_themselves(aris: Aris, tmp_path: Path) -> 
 
 
 def test_tls_proves_who_calls(aris: Aris, tmp_path: Path) -> None:
-    from aris.exchange.tls import server_context
+    from aris.exchange.node.tls import server_context
 
     for name in ("ours", "stranger"):
         made = subprocess.run(

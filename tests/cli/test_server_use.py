@@ -11,8 +11,8 @@ import pytest
 
 import aris as package
 from aris.backends import NativeBackend
-from aris.backends.resident import Wanted
-from aris.backends.served import ServedBackend
+from aris.backends.resident.address import Wanted
+from aris.backends.resident.backend import ServedBackend
 from aris.service.resident import ResidentServer
 
 Aris = Callable[..., Any]

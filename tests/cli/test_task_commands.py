@@ -40,7 +40,7 @@ def test_a_folder_is_drafted_and_what_is_broken_stops_nothing(
 
 
 def test_a_series_in_a_zip(aris: Aris, scripted: Scripted, tmp_path: Path) -> None:
-    from aris.imaging.synthetic import Geometry, write_series
+    from aris.imaging.synthetic.series import Geometry, write_series
 
     with zipfile.ZipFile(tmp_path / "ct.zip", "w") as zipped:
         for path in write_series(tmp_path / "ct", Geometry(slices=3), StudyDescription="CT chest"):
@@ -93,7 +93,7 @@ def test_an_error_of_a_folder_names_no_file_in_it(
     aris: Aris, scripted: Scripted, command: str, tmp_path: Path
 ) -> None:
     scripted(**V15)
-    from aris.imaging.synthetic import Geometry, write_series
+    from aris.imaging.synthetic.series import Geometry, write_series
 
     folder = tmp_path / "study"
     write_series(folder, Geometry(slices=3, rows=32, columns=32), prefix="Mustermann")

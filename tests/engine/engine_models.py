@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from aris.engine import Engine, EngineLimits, ImageInput, Request, SamplingParams
-from aris.engine.kv_pool import KVPool
+from aris.engine.cache.kv_pool import KVPool
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
 
 BOI, EOI, SOFT, VOCABULARY = 308, 309, 310, 320

@@ -14,7 +14,7 @@ import engine_models as em
 import torch
 
 from aris.engine import Engine, EngineLimits, ImageInput, Sequence
-from aris.engine.kv_pool import KVPool
+from aris.engine.cache.kv_pool import KVPool
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
 
 Answer = list[tuple[int, float | None]]

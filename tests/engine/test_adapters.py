@@ -8,9 +8,9 @@ import test_cpu_runner
 import torch
 
 from aris.engine import Engine, EngineLimits
-from aris.engine.kv_pool import KVPool
-from aris.engine.runner import AdapterRunner, PrefillChunk, Rows, TorchRunner
-from aris.engine.runner_cpu import CpuRunner
+from aris.engine.cache.kv_pool import KVPool
+from aris.engine.runners.cpu import CpuRunner
+from aris.engine.runners.protocol import AdapterRunner, PrefillChunk, Rows, TorchRunner
 from aris.errors import ModelError
 from aris.kernels.cpu import library as lib
 from aris.model import AdapterBank, LowRank, MedGemma

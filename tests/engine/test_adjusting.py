@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aris.engine import Engine, EngineLimits, Request, SamplingParams
-from aris.engine.adjusting import Adjuster
+from aris.engine.logits import Adjuster
 from aris.engine.sampling import Draws, choose
 from aris.engine.speculation import PromptLookup
 from aris.errors import ModelError

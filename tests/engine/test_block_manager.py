@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from aris.engine import Request, Sequence
 from aris.engine.block_manager import BlockManager
-from aris.engine.kv_pool import BLOCK
+from aris.engine.cache.kv_pool import BLOCK
 from aris.engine.sequence import State
 
 WINDOW, SLOTS, BLOCKS = 40, 6, 14

@@ -9,10 +9,10 @@ from engine_models import engine, greedy, request
 
 import aris
 from aris.checkpoints.embedded import language_weights
-from aris.engine.kv_pool import KVPool
-from aris.engine.runner import PrefillChunk, Rows, TorchRunner, make_runner
-from aris.engine.runner_cpu import CpuRunner
-from aris.engine.runner_dense import DenseRunner
+from aris.engine.cache.kv_pool import KVPool
+from aris.engine.runners.cpu import CpuRunner
+from aris.engine.runners.cpu_dense import DenseRunner
+from aris.engine.runners.protocol import PrefillChunk, Rows, TorchRunner, make_runner
 from aris.kernels.cpu import library as lib
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig, attach_lora, quantize_model
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aris.engine.kv_pool import KVPool
-from aris.engine.runner import AdapterRunner, PrefillChunk, Rows, TorchRunner, make_runner
-from aris.engine.runner_cuda import CudaRunner
+from aris.engine.cache.kv_pool import KVPool
+from aris.engine.runners.cuda import CudaRunner
+from aris.engine.runners.protocol import AdapterRunner, PrefillChunk, Rows, TorchRunner, make_runner
 from aris.model import AdapterBank, LowRank, MedGemma, MedGemmaConfig, TextConfig, VisionConfig, quantize_model
 from aris.model.relevance import Target, patch_relevance
 from triton_interpreter import DEVICE

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from aris.engine import Engine, EngineLimits
-from aris.engine.invariant import RowGroups
-from aris.engine.kv_pool import KVPool
-from aris.engine.runner import PrefillChunk, Rows, TorchRunner
+from aris.engine.cache.kv_pool import KVPool
+from aris.engine.runners.batch_invariant import RowGroups
+from aris.engine.runners.protocol import PrefillChunk, Rows, TorchRunner
 from aris.model import MedGemma
 
 

@@ -11,8 +11,8 @@ import pytest
 import same_bits
 import torch
 
-from aris.engine.kv_pool import KVPool
-from aris.engine.runner import TorchRunner, make_runner
+from aris.engine.cache.kv_pool import KVPool
+from aris.engine.runners.protocol import TorchRunner, make_runner
 from aris.kernels.cpu import library as lib
 
 PROGRAM = Path(same_bits.__file__)

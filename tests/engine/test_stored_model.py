@@ -11,7 +11,7 @@ from engine_models import engine, greedy, request
 from test_cpu_runner import model, needs_library, text
 from torch import Tensor
 
-from aris.engine import runner_cpu
+from aris.engine.runners import cpu
 from aris.engine.stored_model import describe, rebuild
 from aris.kernels.cpu.packing import pack_head, unpack_matrix
 from aris.model import MedGemma, attach_lora
@@ -35,10 +35,10 @@ def test_quantised_weights_and_everything_else_are_the_same() -> None:
 
 def test_packed_weights_are_the_same() -> None:
     made = model(kv_heads=1)
-    layers: list[Any] = [runner_cpu._pack_layer(layer) for layer in made.language_model.layers]  # type: ignore[arg-type]
-    head = pack_head(*runner_cpu._codes(made.language_model.embed_tokens))
-    made.language_model.embed_tokens = runner_cpu._PackedEmbedding(packed=head)
-    parts = runner_cpu.packed_parts(there_and_back(made))
+    layers: list[Any] = [cpu._pack_layer(layer) for layer in made.language_model.layers]  # type: ignore[arg-type]
+    head = pack_head(*cpu._codes(made.language_model.embed_tokens))
+    made.language_model.embed_tokens = cpu._PackedEmbedding(packed=head)
+    parts = cpu.packed_parts(there_and_back(made))
     assert parts is not None
     for before, after in zip(layers, parts[0], strict=True):
         assert before.keys() == after.keys()
@@ -47,19 +47,19 @@ def test_packed_weights_are_the_same() -> None:
     for name in ("upper", "lower", "scales", "bounds", "parts", "units"):
         assert torch.equal(getattr(head, name), getattr(parts[1], name))
     for one, two in zip(made.modules(), there_and_back(made).modules(), strict=True):
-        if isinstance(one, runner_cpu.PackedLinear):
-            assert isinstance(two, runner_cpu.PackedLinear) and torch.equal(one.dense(), two.dense())
+        if isinstance(one, cpu.PackedLinear):
+            assert isinstance(two, cpu.PackedLinear) and torch.equal(one.dense(), two.dense())
 
 
 @needs_library
 def test_an_engine_on_what_was_kept_packs_nothing_and_writes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     first = engine(model())
-    assert isinstance(first.runner, runner_cpu.CpuRunner)
+    assert isinstance(first.runner, cpu.CpuRunner)
     wanted = [step.token_id for step in first.submit(request(text(40, 2), params=greedy(12)))]
     for name in ("pack_matrix", "pack_head"):
-        monkeypatch.setattr(runner_cpu, name, lambda *_: pytest.fail("packed again"))
+        monkeypatch.setattr(cpu, name, lambda *_: pytest.fail("packed again"))
     second = engine(there_and_back(first.model))
-    assert isinstance(second.runner, runner_cpu.CpuRunner)
+    assert isinstance(second.runner, cpu.CpuRunner)
     assert [step.token_id for step in second.submit(request(text(40, 2), params=greedy(12)))] == wanted
 
 

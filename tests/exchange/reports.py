@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from aris.exchange.report import (
+from aris.exchange.documents.report import (
     DocumentReference,
     ImageReference,
     ModelIdentity,
@@ -114,7 +114,7 @@ _findings = st.builds(
 
 
 def _visible(text: str) -> bool:
-    from aris.exchange.report import _clean_line
+    from aris.exchange.documents.report import _clean_line
 
     return bool(_clean_line(text))
 

@@ -20,10 +20,10 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 
 import bad_files
 from aris.errors import ArisError, ExchangeError
-from aris.exchange import burned_in
-from aris.exchange.deidentify import Deidentifier, Options, read_key
-from aris.exchange.deidentify_checks import RefusedError, leaks
-from aris.exchange.deidentify_rules import action_for
+from aris.exchange.deidentify import burned_in
+from aris.exchange.deidentify.checks import RefusedError, leaks
+from aris.exchange.deidentify.images import Deidentifier, Options, read_key
+from aris.exchange.deidentify.rules import action_for
 from dicom_objects import as_bytes, image
 
 KEY = bytes(range(32))

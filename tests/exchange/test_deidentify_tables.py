@@ -14,8 +14,8 @@ from pydicom.dataelem import RawDataElement
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.tag import Tag
 
-from aris.exchange.deidentify import Deidentifier, Options
-from aris.exchange.deidentify_tables import clean_profile
+from aris.exchange.deidentify.images import Deidentifier, Options
+from aris.exchange.deidentify.tables import clean_profile
 from dicom_objects import as_bytes, image
 
 TEXT = b"ZQUASTEL IDA 19500101 "  # in words, and there are 16 bits to a word

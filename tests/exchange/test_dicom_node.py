@@ -23,8 +23,8 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 
 from aris.errors import ExchangeError
-from aris.exchange.node import FULL, MISMATCH, NOT_UNDERSTOOD, Node, NodeSettings
-from aris.exchange.peers import Peer, echo, send
+from aris.exchange.node.peers import Peer, echo, send
+from aris.exchange.node.server import FULL, MISMATCH, NOT_UNDERSTOOD, Node, NodeSettings
 from aris.store.store import Added, Store
 from dicom_objects import CT, DX, ROOT, as_bytes, image
 

@@ -137,8 +137,8 @@ def test_each_object_of_a_request_has_its_own_outcome(tmp_path: Path) -> None:
 
 
 def test_the_node_and_dicomweb_keep_the_same_object_once(tmp_path: Path) -> None:
-    from aris.exchange.node import Node, NodeSettings
-    from aris.exchange.peers import Peer, send
+    from aris.exchange.node.peers import Peer, send
+    from aris.exchange.node.server import Node, NodeSettings
 
     path = tmp_path / "1.dcm"
     made = image(1)

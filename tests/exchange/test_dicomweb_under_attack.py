@@ -29,8 +29,9 @@ from aris.exchange.dicomweb.media import accepted
 from aris.exchange.dicomweb.multipart import write
 from aris.exchange.dicomweb.opened import opened
 from aris.exchange.dicomweb.problems import WebError
-from aris.imaging import nifti, parsing
+from aris.imaging.dicom import parsing
 from aris.imaging.memory_budget import DECODING, MemoryBudget, MemoryBusyError
+from aris.imaging.volumes import nifti
 from aris.service.dicomweb import DicomwebLimits, DicomwebServer, DicomwebSettings
 from aris.store.store import Store, Stored
 from dicom_objects import ROOT, as_bytes, image
@@ -347,7 +348,7 @@ def test_empty_parts_are_few_lines_and_soon_too_many(store: Store, caplog: pytes
 def test_another_patient_is_told_to_whoever_stores(store: Store) -> None:
     from pynetdicom import AE, build_context
 
-    from aris.exchange.node import Node, NodeSettings
+    from aris.exchange.node.server import Node, NodeSettings
     from dicom_objects import DX
 
     mine, theirs = image(1, PatientID="P1"), image(2, PatientID="P2", PatientName="Roe^Rita")

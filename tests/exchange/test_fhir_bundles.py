@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from reports import full, plain, reports, states
 
 from aris.errors import ExchangeError
-from aris.exchange.fhir import bundle
-from aris.exchange.fhir_reading import read_bundle
-from aris.exchange.report import Patient, Report, Study
+from aris.exchange.documents.fhir import bundle
+from aris.exchange.documents.fhir_reading import read_bundle
+from aris.exchange.documents.report import Patient, Report, Study
 
 STATES = states() | {"nothing known": plain(patient=Patient(), study=Study(), images=(), warnings=())}
 STATUS = {

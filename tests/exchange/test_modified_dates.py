@@ -13,11 +13,11 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
-from aris.exchange.deidentify import Deidentifier, Options
-from aris.exchange.deidentify_rules import shifted
+from aris.exchange.deidentify.images import Deidentifier, Options
+from aris.exchange.deidentify.rules import shifted
 from aris.imaging import read_volumes
 from aris.imaging.studies import find_studies
-from aris.imaging.synthetic import Geometry, write_enhanced, write_series
+from aris.imaging.synthetic.series import Geometry, write_enhanced, write_series
 from dicom_objects import as_bytes, image
 
 KEY = bytes(range(32))

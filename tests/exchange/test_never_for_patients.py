@@ -14,9 +14,9 @@ import pydicom
 import pytest
 from reports import IMAGE, SIGNER, full
 
-from aris.exchange.documents import document, read_report, report_from_task
-from aris.exchange.overlays import drawn
-from aris.exchange.report import ModelIdentity, Report, sign
+from aris.exchange.documents.formats import document, read_report, report_from_task
+from aris.exchange.documents.overlays import drawn
+from aris.exchange.documents.report import ModelIdentity, Report, sign
 
 NEVER = "aris-nano is for trying and testing only, never for patient care."
 

@@ -20,12 +20,12 @@ import pytest
 from pynetdicom import AE, build_context
 
 from aris.errors import ExchangeError
-from aris.exchange.associations import Held, MonotonicTimer
-from aris.exchange.node import Node, NodeSettings
-from aris.exchange.pdus import PduError, Sequence, check_request, length_of
-from aris.exchange.peers import Peer, echo
-from aris.exchange.repeats import SAID, Repeats
-from aris.exchange.tls import client_context, server_context
+from aris.exchange.node.associations import Held, MonotonicTimer
+from aris.exchange.node.log_limits import SAID, Repeats
+from aris.exchange.node.pdus import PduError, Sequence, check_request, length_of
+from aris.exchange.node.peers import Peer, echo
+from aris.exchange.node.server import Node, NodeSettings
+from aris.exchange.node.tls import client_context, server_context
 from aris.store.store import Store
 from dicom_objects import DX, image
 

@@ -14,10 +14,10 @@ import pytest
 from reports import SIGNER, full
 
 from aris.errors import ExchangeError
-from aris.exchange.documents import document
-from aris.exchange.headers import subject
-from aris.exchange.overlays import drawn, presentation_state, secondary_capture
-from aris.exchange.report import Report, sign
+from aris.exchange.documents.formats import document
+from aris.exchange.documents.headers import subject
+from aris.exchange.documents.overlays import drawn, presentation_state, secondary_capture
+from aris.exchange.documents.report import Report, sign
 from aris.tasks.results import Region
 from dicom_objects import as_bytes, image
 from films import filmlike

@@ -10,8 +10,8 @@ import pytest
 from reports import full, states
 
 from aris.errors import ExchangeError
-from aris.exchange.pdf import pdf
-from aris.exchange.plain import plain_text
+from aris.exchange.documents.pdf import pdf
+from aris.exchange.documents.plain import plain_text
 from aris.tasks.results import Sections
 
 STATES = states()

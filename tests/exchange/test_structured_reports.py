@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from reports import EARLIER, SIGNER, full, plain, reports, states
 
 from aris.errors import ExchangeError
-from aris.exchange.report import Report, addend, checked, correct, sign
-from aris.exchange.sr import BASIC_TEXT_SR, COMPREHENSIVE_SR, reference, structured_report
-from aris.exchange.sr_reading import read_structured_report
+from aris.exchange.documents.report import Report, addend, checked, correct, sign
+from aris.exchange.documents.sr import BASIC_TEXT_SR, COMPREHENSIVE_SR, reference, structured_report
+from aris.exchange.documents.sr_reading import read_structured_report
 from aris.tasks.results import Sections
 
 

@@ -30,8 +30,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from aris.imaging.synthetic import Geometry, write_enhanced, write_series
-from aris.imaging.synthetic_slide import write_slide
+from aris.imaging.synthetic.series import Geometry, write_enhanced, write_series
+from aris.imaging.synthetic.slide import write_slide
 
 SMALL = Geometry(slices=3, rows=16, columns=16, spacing_mm=(100, 20, 20))
 _SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"

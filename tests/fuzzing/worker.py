@@ -27,7 +27,7 @@ import corpus
 import mutations
 
 from aris.errors import ArisError, ImageError
-from aris.exchange.deidentify import Deidentifier, Options
+from aris.exchange.deidentify.images import Deidentifier, Options
 from aris.imaging import (
     find_studies,
     open_slide,

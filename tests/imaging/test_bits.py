@@ -25,9 +25,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from aris.exchange.deidentify import Deidentifier, Options
+from aris.exchange.deidentify.images import Deidentifier, Options
 from aris.exchange.dicomweb.retrieving import explicit
-from aris.imaging import codecs, read_volume
+from aris.imaging import read_volume
+from aris.imaging.dicom import codecs
 from aris.imaging.stills import read_stills
 from dicom_objects import CT, as_bytes, image
 

@@ -14,8 +14,8 @@ from pydicom.uid import generate_uid
 
 from aris.errors import ImageError
 from aris.imaging import find_studies, open_slide, read_recording, read_stills, read_volume
-from aris.imaging.synthetic import Geometry, write_enhanced
-from aris.imaging.synthetic_slide import slide_rgb, write_slide
+from aris.imaging.synthetic.series import Geometry, write_enhanced
+from aris.imaging.synthetic.slide import slide_rgb, write_slide
 from aris.tasks.cases import Case, read_cases
 from dicom_objects import as_bytes, image
 

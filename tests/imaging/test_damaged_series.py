@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from aris.errors import ImageError
 from aris.imaging import find_studies, open_slide, read_film, read_nifti, read_stills, read_volume
-from aris.imaging.synthetic import Geometry, write_enhanced, write_series
-from aris.imaging.synthetic_slide import write_slide
+from aris.imaging.synthetic.series import Geometry, write_enhanced, write_series
+from aris.imaging.synthetic.slide import write_slide
 
 SMALL = Geometry(slices=3, rows=8, columns=8, spacing_mm=(100, 40, 40))
 EXAMPLES = int(os.environ.get("ARIS_FUZZ_EXAMPLES", "40"))

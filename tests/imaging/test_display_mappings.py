@@ -20,7 +20,7 @@ import bad_files
 from aris.errors import ImageError
 from aris.exchange.dicomweb.rendering import Rendering, render
 from aris.imaging import find_studies, read_film, read_stills, read_volume, read_volumes, volume_images
-from aris.imaging.synthetic import Geometry, write_series
+from aris.imaging.synthetic.series import Geometry, write_series
 from aris.service.dicomweb import DicomwebServer, DicomwebSettings
 from aris.store.store import Store
 from unreadable import rewrite

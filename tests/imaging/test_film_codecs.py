@@ -25,7 +25,8 @@ from pydicom.uid import (
 
 import bad_files
 from aris.errors import ImageError
-from aris.imaging import codecs, gdcm_child, read_film
+from aris.imaging import read_film
+from aris.imaging.dicom import codecs, gdcm_child
 
 RAMP = np.linspace(0, 4095, 60 * 50).reshape(60, 50).astype(np.uint16)
 WINDOW = {"WindowCenter": 2048, "WindowWidth": 4096}
@@ -201,7 +202,7 @@ def test_a_deflated_file_that_swells_is_refused(tmp_path: Path, monkeypatch: pyt
     dataset.save_as(tmp_path / "deflated.dcm")
     assert (tmp_path / "deflated.dcm").stat().st_size < 10_000
     assert read_film(tmp_path / "deflated.dcm").pixels.shape == (1000, 1000)
-    monkeypatch.setattr("aris.imaging.parsing.MAX_INFLATED", 1_000_000)
+    monkeypatch.setattr("aris.imaging.dicom.parsing.MAX_INFLATED", 1_000_000)
     with pytest.raises(ImageError, match="inflated, it is too large"):
         read_film(tmp_path / "deflated.dcm")
 

@@ -14,7 +14,7 @@ from pydicom.encaps import encapsulate_extended
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from aris.exchange.dicomweb import frames as web_frames
-from aris.imaging import codecs, fragments, frames
+from aris.imaging.dicom import codecs, fragments, frames
 from aris.imaging.stills import read_stills
 from dicom_objects import as_bytes, image
 

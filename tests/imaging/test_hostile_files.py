@@ -21,21 +21,11 @@ from pydicom.pixels.utils import pixel_array
 
 import bad_files
 from aris.errors import ImageError
-from aris.imaging import (
-    find_studies,
-    gdcm_child,
-    open_slide,
-    parsing,
-    patches,
-    read_film,
-    read_header,
-    read_nifti,
-    read_stills,
-    read_volume,
-)
-from aris.imaging.codecs import DecodeError, stored_values
-from aris.imaging.synthetic import Geometry, write_series
-from aris.imaging.synthetic_slide import write_slide
+from aris.imaging import find_studies, open_slide, patches, read_film, read_header, read_nifti, read_stills, read_volume
+from aris.imaging.dicom import gdcm_child, parsing
+from aris.imaging.dicom.codecs import DecodeError, stored_values
+from aris.imaging.synthetic.series import Geometry, write_series
+from aris.imaging.synthetic.slide import write_slide
 
 SMALL = Geometry(slices=2, rows=8, columns=8)
 _PIXELS = b"\xe0\x7f\x10\x00"

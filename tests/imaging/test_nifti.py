@@ -13,7 +13,7 @@ import pytest
 
 from aris.errors import ImageError
 from aris.imaging import read_nifti, read_volume, volume_images
-from aris.imaging.synthetic import Geometry, write_series
+from aris.imaging.synthetic.series import Geometry, write_series
 from nifti_files import body, nifti
 
 

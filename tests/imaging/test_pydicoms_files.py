@@ -128,7 +128,7 @@ def test_jpeg_of_12_bits(name: str) -> None:
     assert window.BitsStored == 12
     other = read_stills(FOLDER / "JPEG2000.dcm").frames[0]
     assert np.corrcoef(shown.ravel(), other.ravel())[0, 1] > 0.9
-    from aris.imaging.codecs import stored_values
+    from aris.imaging.dicom.codecs import stored_values
 
     stored = stored_values(window)
     assert stored[420, 140] == 244 and stored[230, 120] == 95

@@ -21,8 +21,9 @@ from pydicom.uid import (
 )
 
 import bad_files
-from aris.imaging import codecs, read_volume
-from aris.imaging.synthetic import Geometry, write_enhanced, write_series
+from aris.imaging import read_volume
+from aris.imaging.dicom import codecs
+from aris.imaging.synthetic.series import Geometry, write_enhanced, write_series
 
 GEOMETRY = Geometry(slices=4)
 WANTED = np.stack([GEOMETRY.hu(index) for index in range(4)])

@@ -13,7 +13,7 @@ from pydicom.uid import JPEG2000Lossless
 
 from aris.errors import ImageError
 from aris.imaging import find_studies, open_slide, patches, slide_images
-from aris.imaging.synthetic_slide import slide_rgb, write_slide
+from aris.imaging.synthetic.slide import slide_rgb, write_slide
 
 SIZE = {"width": 1000, "height": 700}
 

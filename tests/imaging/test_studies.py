@@ -18,7 +18,7 @@ from pydicom.fileset import FileSet
 
 from aris.errors import ImageError
 from aris.imaging import find_studies, read_volume, sources
-from aris.imaging.synthetic import Geometry, write_enhanced, write_series
+from aris.imaging.synthetic.series import Geometry, write_enhanced, write_series
 from aris.tasks.cases import Case, read_cases
 
 SMALL = Geometry(slices=3, rows=16, columns=16)

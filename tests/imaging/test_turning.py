@@ -13,11 +13,11 @@ import pytest
 import bad_files
 from aris.imaging import find_studies, read_film, read_volume, read_volumes, volume_images
 from aris.imaging.geometry import plane
-from aris.imaging.synthetic import Geometry, body_hu, write_enhanced, write_series
-from aris.imaging.turning import STORED, Turn, known_letters, turn_of_film, turn_of_plane
+from aris.imaging.orientation import STORED, Turn, known_letters, turn_of_film, turn_of_plane
+from aris.imaging.synthetic.series import Geometry, body_hu, write_enhanced, write_series
 from aris.tasks import as_case, locate
 from aris.tasks.cases import film_case
-from aris.tasks.sides import side_of
+from aris.tasks.evidence_maps.sides import side_of
 from scripted_backend import ScriptedBackend
 
 TURNS = [Turn(*flags) for flags in itertools.product([False, True], repeat=3)]

@@ -14,9 +14,9 @@ from pydicom.sequence import Sequence
 import bad_files
 from aris.errors import ImageError
 from aris.imaging import read_film, read_stills, read_volume, volume_images
-from aris.imaging.synthetic import Geometry, write_enhanced, write_series
-from aris.imaging.values import parsed
-from aris.imaging.voi import FULL_RANGE
+from aris.imaging.dicom.values import parsed
+from aris.imaging.dicom.voi import FULL_RANGE
+from aris.imaging.synthetic.series import Geometry, write_enhanced, write_series
 from unreadable import put_text, rewrite
 
 TWO = np.array([[24, 1064]], dtype=np.uint16)

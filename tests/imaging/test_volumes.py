@@ -12,7 +12,7 @@ import pytest
 
 from aris.errors import ImageError
 from aris.imaging import ct_rgb, find_studies, read_volume, read_volumes, slice_indices, volume_images
-from aris.imaging.synthetic import AIR, BALL, Geometry, write_enhanced, write_series
+from aris.imaging.synthetic.series import AIR, BALL, Geometry, write_enhanced, write_series
 
 
 def wanted(geometry: Geometry) -> np.ndarray:

@@ -14,7 +14,7 @@ import aris
 from aris.errors import ImageError
 from aris.imaging import read_film, sniff
 from aris.imaging.stills import read_stills
-from aris.service.images import ImageReader
+from aris.service.openai.images import ImageReader
 from aris.service.settings import Limits
 
 GREY = np.linspace(0, 255, 40 * 30).astype(np.uint8).reshape(40, 30)

@@ -18,9 +18,9 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import compiler
 from triton.runtime import driver
 
-from aris.engine.kv_pool import KVPool
-from aris.engine.runner import PrefillChunk, Rows
-from aris.engine.runner_cuda import CudaRunner
+from aris.engine.cache.kv_pool import KVPool
+from aris.engine.runners.cuda import CudaRunner
+from aris.engine.runners.protocol import PrefillChunk, Rows
 from aris.kernels.gpu import prefill_attention
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, quantize_model
 

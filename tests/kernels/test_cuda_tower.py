@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from aris.engine import cuda_tower
-from aris.engine.cuda_tower import CudaTower
+from aris.engine.runners import cuda_tower
+from aris.engine.runners.cuda_tower import CudaTower
 from aris.kernels.gpu import tower_attention
 from aris.kernels.gpu.layer_norm import shifted_norm, shifted_norm_reference
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig

@@ -12,8 +12,8 @@ from aris.kernels.gpu.nf4 import dequantise_nf4
 from aris.kernels.gpu.training import gated_gelu, rms_norm, rotate
 from aris.model import rope
 from aris.model.norms import RMSNorm
-from aris.tuning.adamw8bit import AdamW8bit, dynamic_map, quantize_blocks
-from aris.tuning.nf4 import NF4Linear
+from aris.tuning.layers.adamw8bit import AdamW8bit, dynamic_map, quantize_blocks
+from aris.tuning.layers.nf4 import NF4Linear
 from triton_interpreter import DEVICE
 
 

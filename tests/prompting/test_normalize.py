@@ -64,7 +64,7 @@ def test_histogram_is_uniform_on_many_levels() -> None:
 @settings(GENERATED, max_examples=60)
 @given(films())
 def test_histogram_is_the_training_s(film: Film) -> None:
-    augment = pytest.importorskip("aris.tuning.augment")
+    augment = pytest.importorskip("aris.tuning.nano.augment")
     trained = augment.equalize(torch.from_numpy(film)[None, None].float() / 255)
     assert np.array_equal(normalize.equalize_histogram(film), (trained[0, 0] * 255).round().byte().numpy())
 

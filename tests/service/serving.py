@@ -18,10 +18,10 @@ import PIL.Image
 
 from aris.backends import NativeBackend
 from aris.service import Settings
-from aris.service.api import Api
-from aris.service.connections import Connections
+from aris.service.http.connections import Connections
+from aris.service.http.sockets import listen
+from aris.service.openai.api import Api
 from aris.service.server import make_server
-from aris.service.sockets import listen
 
 
 @dataclass

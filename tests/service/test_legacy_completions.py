@@ -10,7 +10,7 @@ import pytest
 from serving import Served
 
 from aris.backends import NativeBackend, TokenLogprob
-from aris.service.logprobs import LegacyLogprobs
+from aris.service.openai.logprobs import LegacyLogprobs
 
 
 def greedy(**changes: Any) -> dict[str, Any]:

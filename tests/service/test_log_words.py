@@ -15,7 +15,7 @@ from serving import Served, serving, user
 from aris.backends import NativeBackend
 from aris.errors import ModelError
 from aris.faults import described
-from aris.service.logs import Sparing, _OneLine
+from aris.service.http.logs import Sparing, _OneLine
 
 SECRET = "Mustermann"
 ENDLESS = {"type": "array", "items": {"$ref": "#/$defs/a"}, "minItems": 1}

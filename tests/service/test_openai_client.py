@@ -12,7 +12,7 @@ from serving import Served, picture, user
 import aris
 from aris.backends import GenerationOptions, NativeBackend
 from aris.service import Limits
-from aris.service.images import ImageReader
+from aris.service.openai.images import ImageReader
 
 
 def greedy(**changes: Any) -> dict[str, Any]:

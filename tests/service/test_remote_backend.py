@@ -16,7 +16,7 @@ from serving import Served, serving, wait_for
 import aris
 from aris import tasks
 from aris.backends import GenerationOptions, NativeBackend
-from aris.backends.remote import RemoteBackend
+from aris.backends.remote.backend import RemoteBackend
 from aris.errors import ModelError, PromptError
 from films import filmlike
 
@@ -306,7 +306,7 @@ def test_an_answer_that_was_cut_off_is_not_taken_for_whole(reason: str) -> None:
 
 def test_a_busy_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("aris.backends.remote_client.time.sleep", pauses.append)
+    monkeypatch.setattr("aris.backends.remote.client.time.sleep", pauses.append)
     odd = (503, {"Retry-After": "\xb2"}, b"{}")  # a digit to Python, and no number
     with endpoint(odd, (200, {}, chunks({"content": "yes"}))) as (url, _):
         assert RemoteBackend(url).generate([aris.user("x")]).text == "yes"

@@ -19,9 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import aris
-from aris.backends import Backend, GenerationOptions, Grammar, NativeBackend, WhiteBox, resident, wire
-from aris.backends.resident import Wanted
-from aris.backends.served import ServedBackend, find_server
+from aris.backends import Backend, GenerationOptions, Grammar, NativeBackend, WhiteBox
+from aris.backends.resident import address, wire
+from aris.backends.resident.address import Wanted
+from aris.backends.resident.backend import ServedBackend, find_server
 from aris.checkpoints import pull
 from aris.errors import ModelError, PromptError
 from aris.prompting import Image
@@ -39,7 +40,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     """A runtime folder of its own, with a short name: a socket's path has 108 bytes at most."""
     place = tmp_path_factory.mktemp("r")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(place))
-    monkeypatch.delenv(resident.ENVIRONMENT, raising=False)
+    monkeypatch.delenv(address.ENVIRONMENT, raising=False)
     return place
 
 
@@ -202,7 +203,7 @@ def test_a_server_of_another_build_or_instruction_set_is_not_used(
         changed.setenv("ATEN_CPU_CAPABILITY", "default")
         assert find_server(wanted, never) is None
     with monkeypatch.context() as changed:
-        changed.setattr(resident, "build", lambda: "another")
+        changed.setattr(address, "build", lambda: "another")
         assert find_server(wanted, never) is None
 
 
@@ -255,13 +256,13 @@ def test_nothing_goes_to_a_process_of_another_user(
     server: ResidentServer, wanted: Wanted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wire, "send", lambda *_: pytest.fail("something was sent"))
-    monkeypatch.setattr(resident, "is_own", lambda _: False)  # as the kernel would say
+    monkeypatch.setattr(address, "is_own", lambda _: False)  # as the kernel would say
     assert find_server(wanted, never) is None
 
 
 def test_nor_through_a_folder_that_others_can_enter(server: ResidentServer, runtime: Path, wanted: Wanted) -> None:
     (runtime / "aris").chmod(0o755)
-    assert resident.folder() is None and find_server(wanted, never) is None
+    assert address.folder() is None and find_server(wanted, never) is None
     (runtime / "aris").rename(runtime / "other")
     (runtime / "aris").symlink_to(runtime / "other")
     (runtime / "other").chmod(0o700)
@@ -276,7 +277,7 @@ def test_the_socket_is_the_users_alone_and_goes_with_the_server(server: Resident
 
 
 def test_what_a_killed_server_left_is_cleared_away(runtime: Path, wanted: Wanted) -> None:
-    place = resident.folder(make=True)
+    place = address.folder(make=True)
     assert place is not None
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(place / "serve-1.sock"))
@@ -290,7 +291,7 @@ def test_a_named_socket_is_used_and_nothing_else_is_overwritten(
     runtime: Path, backend: NativeBackend, wanted: Wanted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = runtime / "mine"
-    monkeypatch.setenv(resident.ENVIRONMENT, str(named))
+    monkeypatch.setenv(address.ENVIRONMENT, str(named))
     named.write_text("a file of the user's")
     server = ResidentServer(backend, wanted.terms())
     server.start()
@@ -301,7 +302,7 @@ def test_a_named_socket_is_used_and_nothing_else_is_overwritten(
     second.start()
     try:
         assert server.path == named and second.path is None and find_server(wanted, never) is not None
-        monkeypatch.setenv(resident.ENVIRONMENT, "off")
+        monkeypatch.setenv(address.ENVIRONMENT, "off")
         assert find_server(wanted, never) is None
     finally:
         server.close()
@@ -336,7 +337,7 @@ def test_a_command_imports_no_pytorch(
         "main()\n"
     )
     options = ["--model", str(endless_folder), "--dtype", "float32", "--device", "cpu", "--json"]
-    environment = {name: value for name, value in os.environ.items() if name != resident.ENVIRONMENT}
+    environment = {name: value for name, value in os.environ.items() if name != address.ENVIRONMENT}
     done = subprocess.run(
         [sys.executable, "-c", code, "ask", "-i", str(film), "Are the lungs clear?", "--max-tokens", "5", *options],
         env=environment, capture_output=True, text=True, timeout=120, check=False,

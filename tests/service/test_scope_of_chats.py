@@ -16,7 +16,7 @@ import pytest
 from serving import Served, serving, user
 
 import aris
-from aris.backends.remote import RemoteBackend
+from aris.backends.remote.backend import RemoteBackend
 from aris.tasks import ask
 from films import filmlike
 from scripted_backend import spec

@@ -17,9 +17,9 @@ from test_server_process import running
 import aris
 import tiny_checkpoint
 from aris.backends import GenerationOptions, NativeBackend
-from aris.backends.remote import RemoteBackend
+from aris.backends.remote.backend import RemoteBackend
 from aris.checkpoints import load_adapter, load_model, open_checkpoint, save_adapter
-from aris.cli.options import named_adapters
+from aris.cli.options.shared import named_adapters
 from aris.errors import ArisError, CheckpointError, ModelError
 from aris.model import attach_lora, merge_lora
 from aris.prompting import ImageProcessor, Tokenizer

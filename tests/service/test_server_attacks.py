@@ -18,11 +18,11 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from aris.backends import NativeBackend
-from aris.service.connections import ConnectionLimits, Connections
-from aris.service.generation import Dispatcher, Work
-from aris.service.json_size import JsonDepthError, JsonSize, JsonSizeError
-from aris.service.listening import ListeningServer, protect
+from aris.service.http.connections import ConnectionLimits, Connections
+from aris.service.http.json_size import JsonDepthError, JsonSize, JsonSizeError
+from aris.service.http.listening import ListeningServer, protect
 from aris.service.metrics import Metrics
+from aris.service.openai.generation import Dispatcher, Work
 from aris.service.server import listen
 from aris.service.settings import Limits, Settings
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 import aris
 from aris.backends import GenerationOptions, NativeBackend
-from aris.backends.remote import RemoteBackend
+from aris.backends.remote.backend import RemoteBackend
 from aris.backends.streaming import ThoughtEdge
 
 BEGIN, END, EOS, TURN = 5 + 94, 5 + 95, 1, 106

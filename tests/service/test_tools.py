@@ -11,9 +11,9 @@ from serving import Served, user
 from test_stream_is_whole import added_up, as_one, events, whole
 
 from aris.backends import NativeBackend
-from aris.backends.constraints import GrammarCompiler
+from aris.backends.constraints.masks import GrammarCompiler
+from aris.service.openai.tools import Arguments, Called, CallReader, call_grammar
 from aris.service.schemas import Tool
-from aris.service.tools import Arguments, Called, CallReader, call_grammar
 
 FIND = {
     "type": "function",
@@ -180,7 +180,7 @@ def test_calls_and_what_they_gave_are_read_again(served: Served, backend: Native
         {"role": "assistant", "content": "wait", "function_call": {"name": "now", "arguments": "{}"}},
         {"role": "function", "name": "now", "content": "noon"},
     ]  # fmt: skip
-    from aris.service.conversion import conversation
+    from aris.service.openai.conversion import conversation
     from aris.service.schemas import ChatRequest
     from aris.service.settings import Limits
 

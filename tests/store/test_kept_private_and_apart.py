@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from aris.errors import StoreError
-from aris.imaging.patients import Patient
+from aris.imaging.dicom.patients import Patient
 from aris.store.rebuild import rebuild
 from aris.store.search import Query
 from aris.store.store import Store

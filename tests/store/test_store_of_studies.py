@@ -175,7 +175,7 @@ def test_what_is_no_object_is_refused(store: Store) -> None:
 
 
 def test_an_object_that_swells_beyond_reason_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aris.imaging.parsing.MAX_INFLATED", 4 << 20)
+    monkeypatch.setattr("aris.imaging.dicom.parsing.MAX_INFLATED", 4 << 20)
     made = image(1)
     made.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
     deflated = as_bytes(made)

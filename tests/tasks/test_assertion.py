@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from aris.tasks.assertion import assertions, contradiction
-from aris.tuning import nano_reports
+from aris.tasks.text.assertion import assertions, contradiction
+from aris.tuning.nano import reports
 
 PRESENT = [
     "Findings in keeping with pneumonia.",
@@ -94,10 +94,10 @@ def test_contradiction_with_the_score(text: str, word: str, expected: str | None
     ("scored", "said"), [("present", "present"), ("not seen", "absent"), ("uncertain", "uncertain")]
 )
 def test_every_wording_that_aris_nano_is_taught_is_understood(
-    label: str, scored: nano_reports.Scored, said: str
+    label: str, scored: reports.Scored, said: str
 ) -> None:
     source = random.Random(5)
     for _ in range(150):
-        text = nano_reports.report(label, scored, source)
+        text = reports.report(label, scored, source)
         assert assertions(text, "pneumonia") == {said}, text
         assert contradiction(text, "pneumonia", scored) is None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aris.prompting.processor import pad_to_square
-from aris.tasks.boxes import WrittenBox, parse_boxes, source_box
+from aris.tasks.text.boxes import WrittenBox, parse_boxes, source_box
 
 GOOD = '{"box_2d": [120, 340, 460, 710], "label": "heart"}'
 

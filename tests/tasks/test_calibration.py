@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aris.errors import CheckpointError, ModelError
-from aris.tasks.calibration import UNCALIBRATED, ScoreCalibration, read_calibration
+from aris.tasks.calibration.answers import UNCALIBRATED, ScoreCalibration, read_calibration
 
 GOOD = {"slope": 2.0, "intercept": -1.0, "threshold": 0.4, "uncertain": [0.3, 0.5]}
 

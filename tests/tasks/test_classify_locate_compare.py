@@ -16,11 +16,11 @@ from aris.backends import GenerationOptions
 from aris.checkpoints.registry import REGISTRY, find
 from aris.errors import ImageError, ModelError, PromptError, ScopeError
 from aris.imaging import Header
-from aris.imaging.synthetic import Geometry, write_series
+from aris.imaging.synthetic.series import Geometry, write_series
 from aris.prompting import Image, Text
 from aris.tasks import Case, classify, compare, locate
 from aris.tasks.cases import film_case
-from aris.tasks.sides import side_of
+from aris.tasks.evidence_maps.sides import side_of
 from dicom_objects import as_bytes, image
 from films import child, film, filmlike
 from scripted_backend import ScriptedBackend, nano

@@ -13,8 +13,8 @@ from aris.backends import GenerationOptions, Reply, TokenLogprob
 from aris.errors import ModelError, PromptError
 from aris.prompting import Message
 from aris.tasks import DraftStream, draft
-from aris.tasks.confidence import MARK_BELOW, NOT_GIVEN, sentence_confidence, token_spans
-from aris.tasks.report_text import parse_report
+from aris.tasks.text.confidence import MARK_BELOW, NOT_GIVEN, sentence_confidence, token_spans
+from aris.tasks.text.report import parse_report
 from films import child
 from scripted_backend import CALIBRATION, ScriptedBackend, ScriptedStream, nano, spec
 

@@ -16,8 +16,8 @@ import tiny_checkpoint
 from aris.checkpoints.registry import find
 from aris.errors import ImageError
 from aris.imaging import Skipped, read_header
-from aris.imaging.synthetic import Geometry, write_series
-from aris.imaging.synthetic_slide import write_slide
+from aris.imaging.synthetic.series import Geometry, write_series
+from aris.imaging.synthetic.slide import write_slide
 from aris.prompting import Image, Text
 from aris.tasks import Case, DraftStream, as_case, ask, draft, read_cases
 from dicom_objects import as_bytes, image

@@ -15,10 +15,10 @@ from aris.backends import NativeBackend
 from aris.checkpoints.registry import Scope, Use
 from aris.errors import ImageError, ModelError, PromptError, ScopeError
 from aris.imaging import Film, read_film
-from aris.imaging.turning import Turn
+from aris.imaging.orientation import Turn
 from aris.tasks import Draft, draft, evidence, findings, save_evidence
-from aris.tasks.evidence_maps import UNKNOWN_SIDE, evidence_of, stating_sentences
-from aris.tasks.film_findings import FINDING_QUESTION
+from aris.tasks.evidence_maps.maps import UNKNOWN_SIDE, evidence_of, stating_sentences
+from aris.tasks.findings import FINDING_QUESTION
 from films import child, film, filmlike
 from scripted_backend import SIDED, nano, seeing, spec
 

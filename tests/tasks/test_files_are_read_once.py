@@ -13,7 +13,7 @@ from PIL import Image
 import bad_files
 from aris.errors import ImageError
 from aris.imaging import HeldFile, find_studies, read_film
-from aris.imaging.synthetic import Geometry, write_series
+from aris.imaging.synthetic.series import Geometry, write_series
 from aris.tasks import Case, DraftStream
 from aris.tasks.cases import read_cases
 from films import filmlike

@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from aris.tasks.film_checks import not_a_film
+from aris.tasks.checks.film import not_a_film
 from films import filmlike
 
 R = np.random.default_rng(7)

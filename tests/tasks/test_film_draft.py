@@ -11,9 +11,9 @@ from aris.checkpoints.registry import Scope
 from aris.errors import ModelError
 from aris.prompting import Image, Text
 from aris.tasks import DraftStream, draft
-from aris.tasks.film_draft import NO_TEXT
-from aris.tasks.prompts import DRAFT_PROMPT
-from aris.tuning import nano_corpus
+from aris.tasks.draft import NO_TEXT
+from aris.tasks.text.prompts import DRAFT_PROMPT
+from aris.tuning.nano import corpus
 from films import child
 from scripted_backend import ScriptedBackend, nano, spec
 
@@ -25,7 +25,7 @@ def prompt_text(model: ScriptedBackend) -> str:
 
 
 def test_the_prompt_is_the_one_that_was_trained() -> None:
-    trained = nano_corpus.DRAFT_PROMPT.format(scored="present")
+    trained = corpus.DRAFT_PROMPT.format(scored="present")
     assert DRAFT_PROMPT.format(scored="pneumonia present") == trained
     model = nano(pieces=GOOD)
     draft(model, child())

@@ -10,9 +10,9 @@ import pytest
 
 from aris.errors import ModelError
 from aris.tasks import findings
-from aris.tasks.film_findings import FORCED, assess
-from aris.tasks.prompts import FINDING_QUESTION, GATE_QUESTION
-from aris.tuning import nano_corpus
+from aris.tasks.findings import FORCED, assess
+from aris.tasks.text.prompts import FINDING_QUESTION, GATE_QUESTION
+from aris.tuning.nano import corpus
 from films import child, film
 from scripted_backend import CALIBRATION, ScriptedBackend, nano
 
@@ -20,7 +20,7 @@ PNEUMONIA = FINDING_QUESTION.format(finding="pneumonia")
 
 
 def test_the_questions_are_those_that_were_trained() -> None:
-    assert (FINDING_QUESTION, GATE_QUESTION) == (nano_corpus.FINDING_QUESTION, nano_corpus.GATE_QUESTION)
+    assert (FINDING_QUESTION, GATE_QUESTION) == (corpus.FINDING_QUESTION, corpus.GATE_QUESTION)
 
 
 def test_a_film_in_scope_gets_a_calibrated_probability_and_no_warning() -> None:

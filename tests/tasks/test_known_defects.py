@@ -21,10 +21,10 @@ from aris.prompting.builders import COLORECTAL_TISSUES, boxes, lettered
 from aris.prompting.messages import Text, images_of
 from aris.tasks import AnswerStream, DraftStream, classify
 from aris.tasks.ablation import image_ablation
-from aris.tasks.options import parse_option
-from aris.tasks.sides import side_of
-from aris.tuning.collate import collate
-from aris.tuning.rows import Row, tokenize
+from aris.tasks.evidence_maps.sides import side_of
+from aris.tasks.text.options import parse_option
+from aris.tuning.data.collate import collate
+from aris.tuning.data.rows import Row, tokenize
 from films import child, film
 from scripted_backend import ScriptedBackend, nano
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aris.prompting.builders import COLORECTAL_TISSUES, lettered
-from aris.tasks.options import parse_option
+from aris.tasks.text.options import parse_option
 
 
 @pytest.mark.parametrize("form", ["{}", " {}\n", "**{}**", "The answer is {}.", "Final Answer: {}", "({}"])

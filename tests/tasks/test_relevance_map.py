@@ -9,7 +9,7 @@ import pytest
 from aris.backends import Relevance
 from aris.prompting import Frame, Image
 from aris.prompting.processor import ImageProcessor
-from aris.tasks.relevance_map import hot_regions, overlay, peak, source_map
+from aris.tasks.evidence_maps.relevance_map import hot_regions, overlay, peak, source_map
 from films import filmlike
 
 SIDE = 8

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aris.tasks.report_text import parse_report, repetition, sentences
+from aris.tasks.text.report import parse_report, repetition, sentences
 
 
 @pytest.mark.parametrize(

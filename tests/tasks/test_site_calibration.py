@@ -15,11 +15,11 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from aris.errors import CheckpointError, DataError
 from aris.tasks import findings, load_calibration
+from aris.tasks.calibration.reliability import auc, bins, brier, ece
+from aris.tasks.calibration.reliability_plot import reliability_png
+from aris.tasks.calibration.site import Method, apply, fit, fit_finding, operating_point, save_calibration
 from aris.tasks.label_files import read_labels
-from aris.tasks.prompts import FINDING_QUESTION
-from aris.tasks.reliability import auc, bins, brier, ece
-from aris.tasks.reliability_plot import reliability_png
-from aris.tasks.site_calibration import Method, apply, fit, fit_finding, operating_point, save_calibration
+from aris.tasks.text.prompts import FINDING_QUESTION
 from films import child
 from scripted_backend import nano
 

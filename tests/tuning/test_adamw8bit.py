@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from aris.tuning.adamw8bit import AdamW8bit, dynamic_map, quantize_blocks, restore_blocks
+from aris.tuning.layers.adamw8bit import AdamW8bit, dynamic_map, quantize_blocks, restore_blocks
 
 
 def test_the_maps_have_256_values_and_each_finds_its_own_code() -> None:

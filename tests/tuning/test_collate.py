@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aris.errors import DataError
-from aris.tuning.collate import Mixture, collate, pack
-from aris.tuning.rows import TokenRow
+from aris.tuning.data.collate import Mixture, collate, pack
+from aris.tuning.data.rows import TokenRow
 
 
 def short(task: str, answer: int, length: int = 10) -> TokenRow:

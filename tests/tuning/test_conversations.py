@@ -12,9 +12,9 @@ from PIL import Image
 
 from aris.errors import DataError
 from aris.prompting import PromptProcessor
-from aris.tuning.conversations import read_conversations, require_all_good
-from aris.tuning.pictures import PictureBank
-from aris.tuning.rows import Turn, tokenize
+from aris.tuning.data.conversations import read_conversations, require_all_good
+from aris.tuning.data.images import PictureBank
+from aris.tuning.data.rows import Turn, tokenize
 
 
 @pytest.fixture

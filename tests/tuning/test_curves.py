@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from aris.tuning.curves import draw_curves
+from aris.tuning.evaluation.curves import draw_curves
 
 
 def entries() -> list[dict[str, Any]]:

@@ -20,14 +20,14 @@ import tiny_checkpoint
 from aris.errors import DataError
 from aris.prompting import ImageProcessor, PromptProcessor, Tokenizer
 from aris.service import Limits
-from aris.service.images import ImageReader
-from aris.tuning.conversations import Pair, read_conversations, read_rows
-from aris.tuning.data_check import check_data, data_files, file_splits, pieces
-from aris.tuning.pictures import PictureBank, ProcessedBank
+from aris.service.openai.images import ImageReader
+from aris.tuning.data.check import check_data, data_files, file_splits, pieces
+from aris.tuning.data.conversations import Pair, read_conversations, read_rows
+from aris.tuning.data.images import PictureBank, ProcessedBank
+from aris.tuning.data.rows import Conversation, Turn, tokenize
+from aris.tuning.data.splits import split_by_group
 from aris.tuning.recipe import Recipe
-from aris.tuning.rows import Conversation, Turn, tokenize
 from aris.tuning.run import find_recipe
-from aris.tuning.splits import split_by_group
 from dicom_objects import as_bytes
 from dicom_objects import image as dicom_image
 
@@ -255,7 +255,7 @@ def test_what_a_run_would_refuse_of_the_whole_is_refused_here(tmp_path: Path, pr
 def test_on_a_terminal_what_is_learned_is_green_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processor: PromptProcessor
 ) -> None:
-    from aris.cli.tune import _print_report
+    from aris.cli.models.tune import _print_report
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

@@ -11,11 +11,14 @@ import safetensors.torch
 import torch
 
 from aris.checkpoints import embedded
-from aris.checkpoints.peft import load_adapter
+from aris.checkpoints.peft.adapters import load_adapter
 from aris.model import MedGemma, MedGemmaConfig, VisionConfig
 from aris.prompting import PromptProcessor
-from aris.tuning import decoder_run, nano_corpus
-from aris.tuning.decoder_run import (
+from aris.tuning.checkpointing import Curve
+from aris.tuning.data.rows import Row, TokenRow, tokenize
+from aris.tuning.loop import Result
+from aris.tuning.nano import corpus, decoder
+from aris.tuning.nano.decoder import (
     MOST_ANSWER,
     cut_answer,
     film_augment,
@@ -24,10 +27,7 @@ from aris.tuning.decoder_run import (
     nano_recipes,
     run_nano_decoder,
 )
-from aris.tuning.loop import Result
 from aris.tuning.recipe import Recipe
-from aris.tuning.resume import Curve
-from aris.tuning.rows import Row, TokenRow, tokenize
 
 from tiny_training import TEXT  # isort: skip
 
@@ -47,10 +47,10 @@ def small_model() -> MedGemma:
     return model.eval()
 
 
-def corpus(data: Path, seed: int) -> nano_corpus.Corpus:
-    rows = [Row("gate", nano_corpus.GATE_QUESTION, "Yes" if i % 2 else "No", i, f"p{i}") for i in range(8)]
+def small_corpus(data: Path, seed: int) -> corpus.Corpus:
+    rows = [Row("gate", corpus.GATE_QUESTION, "Yes" if i % 2 else "No", i, f"p{i}") for i in range(8)]
     bank = torch.randint(0, 256, (8, SIZE, SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
-    return nano_corpus.Corpus(rows[:6], rows[6:], bank, torch.arange(8) % 2 > 0)
+    return corpus.Corpus(rows[:6], rows[6:], bank, torch.arange(8) % 2 > 0)
 
 
 @pytest.mark.filterwarnings("ignore:.*deterministic")
@@ -58,8 +58,8 @@ def test_what_is_exported_is_what_was_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processor: PromptProcessor
 ) -> None:
     made: list[MedGemma] = []
-    monkeypatch.setattr(decoder_run, "build_model", lambda *_: made.append(small_model()) or made[-1])
-    monkeypatch.setattr(nano_corpus, "build", corpus)
+    monkeypatch.setattr(decoder, "build_model", lambda *_: made.append(small_model()) or made[-1])
+    monkeypatch.setattr(corpus, "build", small_corpus)
     quick = {"rows_per_step": 4, "mixture": {"gate": 1}, "balanced": ["gate"], "warmup_steps": 1, "max_tokens": 128}
     recipes = [Recipe.from_file(path, steps=2 - n, **quick) for n, path in enumerate(nano_recipes())]
     said: list[str] = []
@@ -81,9 +81,9 @@ def test_what_is_exported_is_what_was_trained(
     settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert (settings["peft_type"], settings["r"], settings["lora_alpha"]) == ("LORA", 24, 48)
 
-    trained, row = made[0], tokenize(corpus(Path(), 0).train[0], processor, 128)
+    trained, row = made[0], tokenize(small_corpus(Path(), 0).train[0], processor, 128)
     assert row is not None
-    pixels = film_view(film_bank(corpus(Path(), 0).pictures[:1], torch.tensor([False])))
+    pixels = film_view(film_bank(small_corpus(Path(), 0).pictures[:1], torch.tensor([False])))
     ids = torch.tensor([row.token_ids])
     untouched = small_model()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
@@ -100,14 +100,14 @@ def test_the_packaged_recipes_are_of_the_corpus() -> None:
 
 
 @pytest.mark.data
-def test_the_packaged_recipes_name_every_task(real_corpus: nano_corpus.Corpus) -> None:
+def test_the_packaged_recipes_name_every_task(real_corpus: corpus.Corpus) -> None:
     first, second = (set(Recipe.from_file(path).mixture) for path in nano_recipes())
     assert {row.task for row in real_corpus.train} == second and first < second
     assert not any(task.startswith(("vqa", "pubmedqa")) for task in first)
 
 
 def test_views_are_the_towers_input() -> None:
-    films = film_bank(corpus(Path(), 1).pictures[:3], torch.tensor([False, True, False]))
+    films = film_bank(small_corpus(Path(), 1).pictures[:3], torch.tensor([False, True, False]))
     seen = film_view(films)
     assert seen.shape == (3, 3, SIZE, SIZE) and seen.min() >= -1 and seen.max() <= 1
     one, again, other = (film_augment(0.7)(films, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))

@@ -23,11 +23,11 @@ from tiny_pictures import dark_and_bright
 from tiny_training import tiny_rows
 
 import tiny_checkpoint
+from aris.tuning.checkpointing import Curve
 from aris.tuning.distributed import Team, codes_as_parameters
+from aris.tuning.layers.nf4 import NF4Linear
 from aris.tuning.loop import BEST, CURVE, STATE
-from aris.tuning.nf4 import NF4Linear
 from aris.tuning.recipe import Recipe
-from aris.tuning.resume import Curve
 from aris.tuning.run import tune
 
 SETTINGS: dict[str, Any] = {

@@ -11,7 +11,7 @@ import torch
 from test_tune_run import base, data, run  # noqa: F401
 
 from aris.checkpoints import load_model, open_checkpoint
-from aris.checkpoints.quantize import Rounding, quantize_checkpoint
+from aris.checkpoints.export.quantize import Rounding, quantize_checkpoint
 from aris.tuning.base import open_base
 from aris.tuning.merge import export_gguf, merge, merged_model
 

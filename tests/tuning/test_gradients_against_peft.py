@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from aris.model import MedGemma, MedGemmaConfig
-from aris.tuning.adapters import TunedLinear, adapters_off, attach
-from aris.tuning.collate import collate
-from aris.tuning.nf4 import NF4Linear, quantize_for_training
-from aris.tuning.rows import TokenRow
+from aris.tuning.data.collate import collate
+from aris.tuning.data.rows import TokenRow
+from aris.tuning.layers.adapters import TunedLinear, adapters_off, attach
+from aris.tuning.layers.nf4 import NF4Linear, quantize_for_training
 from aris.tuning.trainable import answer_losses
 
 transformers = pytest.importorskip("transformers")

@@ -6,9 +6,9 @@ import pytest
 import torch
 from tiny_training import IMAGE, SOFT, tiny_model, tiny_recipe
 
-from aris.tuning.collate import collate
-from aris.tuning.graphs import GraphedSteps, StaticBatch, roomy, static_batch, static_loss
-from aris.tuning.rows import TokenRow
+from aris.tuning.data.collate import collate
+from aris.tuning.data.rows import TokenRow
+from aris.tuning.steps.graphs import GraphedSteps, StaticBatch, roomy, static_batch, static_loss
 from aris.tuning.trainable import answer_losses, prepare, row_means
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -15,11 +15,11 @@ from aris.cli import app
 from aris.errors import DataError
 from aris.prompting.builders import COLORECTAL_TISSUES, histology, lettered
 from aris.tuning.base import open_base
-from aris.tuning.image_folders import read_image_folder
-from aris.tuning.pictures import PictureBank
+from aris.tuning.checkpointing import Curve
+from aris.tuning.data.image_folders import read_image_folder
+from aris.tuning.data.images import PictureBank
+from aris.tuning.data.rows import tokenize
 from aris.tuning.recipe import Recipe
-from aris.tuning.resume import Curve
-from aris.tuning.rows import tokenize
 from aris.tuning.run import find_recipe, tune
 
 CLASSES = ("ADI", "BACK", "TUM")

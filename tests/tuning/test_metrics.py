@@ -16,14 +16,14 @@ import tiny_checkpoint
 from aris.checkpoints import load_model, open_checkpoint
 from aris.errors import DataError
 from aris.prompting import PromptProcessor, Tokenizer
-from aris.tuning import metrics
-from aris.tuning.answering import write
-from aris.tuning.fused import fuse
+from aris.tuning.checkpointing import Curve
+from aris.tuning.data.options import choices, parse
+from aris.tuning.data.rows import Row, TokenRow, tokenize
+from aris.tuning.evaluation import metrics
+from aris.tuning.evaluation.answering import write
+from aris.tuning.layers.fused import fuse
 from aris.tuning.loop import Loop
-from aris.tuning.options import choices, parse
 from aris.tuning.recipe import Recipe
-from aris.tuning.resume import Curve
-from aris.tuning.rows import Row, TokenRow, tokenize
 from aris.tuning.run import tune
 from aris.tuning.trainable import prepare
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aris.tuning.nano_calibrate import platt
+from aris.tuning.nano.calibrate import platt
 
 
 @pytest.mark.parametrize("shift", [-4.0, 0.0, 3.0, 8.0])

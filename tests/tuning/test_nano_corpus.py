@@ -18,12 +18,12 @@ import torch
 from PIL import Image
 
 from aris.errors import DataError
-from aris.tuning import nano_corpus, negatives
-from aris.tuning.nano_looks import Looks
-from aris.tuning.nano_questions import other_words, settled
-from aris.tuning.nano_reports import LOOK_BITS, Scored, report
-from aris.tuning.nano_studies import study
-from aris.tuning.rows import check_groups
+from aris.tuning.data.rows import check_groups
+from aris.tuning.nano import corpus, negatives
+from aris.tuning.nano.looks import Looks
+from aris.tuning.nano.questions import other_words, settled
+from aris.tuning.nano.reports import LOOK_BITS, Scored, report
+from aris.tuning.nano.studies import study
 
 LABELS = ("normal", "bacterial pneumonia", "viral pneumonia")
 SCORES: tuple[Scored, ...] = ("present", "not seen", "uncertain")
@@ -78,8 +78,8 @@ def test_a_pattern_comes_from_its_label_and_only_when_scored_present() -> None:
 @pytest.mark.parametrize("label", LABELS)
 def test_the_check_of_the_drafts_agrees_with_what_they_were_written_for(label: str, scored: Scored) -> None:
     """The task that holds a draft to its score must take these, which the model imitates, as they are meant."""
-    assertion = pytest.importorskip("aris.tasks.assertion")
-    report_text = pytest.importorskip("aris.tasks.report_text")
+    assertion = pytest.importorskip("aris.tasks.text.assertion")
+    report_text = pytest.importorskip("aris.tasks.text.report")
     wanted = {"present": "present", "not seen": "absent", "uncertain": "uncertain"}[scored]
     for text in drafts(label, scored):
         sections, warnings = report_text.parse_report(text)
@@ -89,12 +89,12 @@ def test_the_check_of_the_drafts_agrees_with_what_they_were_written_for(label: s
 
 
 def test_training_and_use_ask_in_the_same_words() -> None:
-    prompts = pytest.importorskip("aris.tasks.prompts")
-    assert prompts.FINDING_QUESTION == nano_corpus.FINDING_QUESTION
-    assert prompts.GATE_QUESTION == nano_corpus.GATE_QUESTION
+    prompts = pytest.importorskip("aris.tasks.text.prompts")
+    assert prompts.FINDING_QUESTION == corpus.FINDING_QUESTION
+    assert prompts.GATE_QUESTION == corpus.GATE_QUESTION
     for scored in SCORES:
         asked = prompts.DRAFT_PROMPT.format(scored=f"pneumonia {scored}")
-        assert asked == nano_corpus.DRAFT_PROMPT.format(scored=scored)
+        assert asked == corpus.DRAFT_PROMPT.format(scored=scored)
 
 
 @pytest.mark.parametrize("kinds", [negatives.TRAINING, negatives.HELD_OUT])
@@ -124,7 +124,7 @@ def test_spoilt_films_are_of_the_films_size_and_repeat() -> None:
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="chest_pediatric"):
-        nano_corpus.build(tmp_path)
+        corpus.build(tmp_path)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -137,7 +137,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.data
-def test_no_held_out_row_gets_in(data_dir: Path, real_corpus: nano_corpus.Corpus) -> None:
+def test_no_held_out_row_gets_in(data_dir: Path, real_corpus: corpus.Corpus) -> None:
     """By patient, image, pmid and question."""
     rows = [*real_corpus.train, *real_corpus.validation]
     groups = {row.group for row in rows}
@@ -161,7 +161,7 @@ def test_no_held_out_row_gets_in(data_dir: Path, real_corpus: nano_corpus.Corpus
 
 
 @pytest.mark.data
-def test_no_held_out_pixels_get_in(data_dir: Path, real_corpus: nano_corpus.Corpus) -> None:
+def test_no_held_out_pixels_get_in(data_dir: Path, real_corpus: corpus.Corpus) -> None:
     """By content: whatever the tables say, the picture itself is not there."""
 
     def digest(pixels: np.ndarray) -> bytes:
@@ -177,12 +177,12 @@ def test_no_held_out_pixels_get_in(data_dir: Path, real_corpus: nano_corpus.Corp
     paths += sorted({data_dir / "vqa_rad" / item["image"] for item in lines(data_dir / "vqa_rad" / "test.jsonl")})
     for path in paths:
         with Image.open(path) as image:
-            size = (nano_corpus.SIZE, nano_corpus.SIZE)
+            size = (corpus.SIZE, corpus.SIZE)
             assert digest(np.asarray(image.convert("L").resize(size, Image.Resampling.BILINEAR))) not in bank, path
 
 
 @pytest.mark.data
-def test_the_rows_are_what_the_card_says(data_dir: Path, real_corpus: nano_corpus.Corpus) -> None:
+def test_the_rows_are_what_the_card_says(data_dir: Path, real_corpus: corpus.Corpus) -> None:
     check_groups(real_corpus.train, real_corpus.validation)
     counts = Counter(row.task for row in real_corpus.train)
     films = sum(row["split"] == "train" for row in table(data_dir / "chest_pediatric" / "labels.csv"))
@@ -201,7 +201,7 @@ def test_the_rows_are_what_the_card_says(data_dir: Path, real_corpus: nano_corpu
 
 
 @pytest.mark.data
-def test_every_text_has_a_topic_and_both_splits_have_each_task(real_corpus: nano_corpus.Corpus) -> None:
+def test_every_text_has_a_topic_and_both_splits_have_each_task(real_corpus: corpus.Corpus) -> None:
     """Rows without a group would slip past the check of groups."""
     for rows in (real_corpus.train, real_corpus.validation):
         assert all(row.group for row in rows if row.picture is None and row.task != "gate")
@@ -240,14 +240,14 @@ def test_studies_are_many_and_their_result_is_in_the_last_part() -> None:
     assert set(counts) == {"yes", "no", "maybe"} and min(counts.values()) > 150
     for question, parts, decision in made:
         assert question.endswith("?") and len(parts) == 3 and all(part.endswith(".") for part in parts)
-        text = nano_corpus.study_prompt(question, parts)
+        text = corpus.study_prompt(question, parts)
         assert text.count(question) == 2 and "  " not in text and "{" not in text
         if decision == "yes" and "vs" in parts[2] and "equally" not in question:
             assert "no significant difference" not in parts[2]
 
 
 def test_a_long_abstract_keeps_its_end() -> None:
-    prompt = nano_corpus.study_prompt("Q?", ["aim " * 900, "the result"], limit=400)
+    prompt = corpus.study_prompt("Q?", ["aim " * 900, "the result"], limit=400)
     assert "the result\nQuestion: Q?" in prompt and "Study: ... aim" in prompt and len(prompt) < 500
 
 
@@ -283,7 +283,7 @@ def test_what_an_answer_settles() -> None:
 
 
 @pytest.mark.data
-def test_the_corpus_repeats_by_seed(data_dir: Path, real_corpus: nano_corpus.Corpus) -> None:
-    again = nano_corpus.build(data_dir, drafts_per_film=1)
+def test_the_corpus_repeats_by_seed(data_dir: Path, real_corpus: corpus.Corpus) -> None:
+    again = corpus.build(data_dir, drafts_per_film=1)
     assert again.train == real_corpus.train and again.validation == real_corpus.validation
     assert np.array_equal(again.pictures.numpy(), real_corpus.pictures.numpy())

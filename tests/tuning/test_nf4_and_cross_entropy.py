@@ -10,9 +10,9 @@ from torch import nn
 from aris.errors import ModelError
 from aris.kernels.gpu.weights import NF4_VALUES
 from aris.model.quantized import dequantize
-from aris.tuning import cross_entropy
-from aris.tuning.cross_entropy import chunked_cross_entropy
-from aris.tuning.nf4 import GROUP, NF4Linear, quantize_nf4, quantize_scales, restore_scales
+from aris.tuning.layers import cross_entropy
+from aris.tuning.layers.cross_entropy import chunked_cross_entropy
+from aris.tuning.layers.nf4 import GROUP, NF4Linear, quantize_nf4, quantize_scales, restore_scales
 
 
 def test_each_value_goes_to_the_nearest_code() -> None:

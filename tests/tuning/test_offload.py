@@ -12,9 +12,9 @@ from test_graphs import DEVICE, rows_of
 from tiny_training import IMAGE, tiny_loop, tiny_model, tiny_recipe
 
 from aris.model import MedGemma
-from aris.tuning.collate import collate
-from aris.tuning.graphs import GraphedSteps, StaticBatch, static_batch, static_loss
-from aris.tuning.offload import HostStore
+from aris.tuning.data.collate import collate
+from aris.tuning.layers.offload import HostStore
+from aris.tuning.steps.graphs import GraphedSteps, StaticBatch, static_batch, static_loss
 from aris.tuning.trainable import answer_losses, prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deterministic")

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from tiny_training import IMAGE, SOFT, tiny_loop, tiny_model, tiny_recipe
 
-from aris.tuning.collate import collate
-from aris.tuning.resume import Curve
-from aris.tuning.rows import TokenRow
+from aris.tuning.checkpointing import Curve
+from aris.tuning.data.collate import collate
+from aris.tuning.data.rows import TokenRow
 from aris.tuning.trainable import answer_losses, prepare, row_means
 
 

@@ -14,11 +14,11 @@ from test_tune_run import SETTINGS
 
 import tiny_checkpoint
 from aris.errors import DataError
-from aris.tuning.adapters import TunedLinear, adapters_off
+from aris.tuning.checkpointing import Curve
+from aris.tuning.data.rows import TokenRow
+from aris.tuning.layers.adapters import TunedLinear, adapters_off
 from aris.tuning.preference import PreferenceLoop, pair_row
 from aris.tuning.recipe import Recipe
-from aris.tuning.resume import Curve
-from aris.tuning.rows import TokenRow
 from aris.tuning.run import tune
 from aris.tuning.trainable import prepare
 

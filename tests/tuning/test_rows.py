@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from aris.errors import DataError
 from aris.prompting import Image, ImageProcessor, Message, PromptProcessor, assistant, system, user
-from aris.tuning.options import last_answer
-from aris.tuning.rows import Conversation, Row, TokenRow, Turn, as_conversation, check_groups, tokenize
+from aris.tuning.data.options import last_answer
+from aris.tuning.data.rows import Conversation, Row, TokenRow, Turn, as_conversation, check_groups, tokenize
 
 SOFT = "<image_soft_token>"
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from tiny_training import IMAGE, plain, tiny_model, tiny_recipe, tiny_rows
 
-from aris.tuning.graphs import GraphedSteps
+from aris.tuning.data.rows import TokenRow
 from aris.tuning.loop import Loop, Pictures
-from aris.tuning.rows import TokenRow
-from aris.tuning.shelves import ShelvedLoop, build_shelves, fill, shelf_batch
+from aris.tuning.steps.buckets import ShelvedLoop, build_shelves, fill, shelf_batch
+from aris.tuning.steps.graphs import GraphedSteps
 from aris.tuning.trainable import prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deterministic")

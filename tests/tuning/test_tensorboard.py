@@ -10,8 +10,8 @@ import pytest
 from test_tune_run import SETTINGS, base, data  # noqa: F401
 
 from aris.errors import DataError
+from aris.tuning.checkpointing import Curve
 from aris.tuning.recipe import Recipe
-from aris.tuning.resume import Curve
 from aris.tuning.run import tune
 
 CHANGES: dict[str, Any] = {"steps": 8, "metrics": {"chat": "auc"}, "best": "auc", "evaluate_every": 2}

@@ -22,9 +22,9 @@ from test_tune_run import SETTINGS, base, data  # noqa: F401
 from aris.checkpoints import load_model, open_checkpoint
 from aris.errors import DataError
 from aris.model.vision import VisionTower
-from aris.tuning import tower_cache
+from aris.tuning.checkpointing import Curve
+from aris.tuning.data import tower_cache
 from aris.tuning.recipe import Recipe
-from aris.tuning.resume import Curve
 from aris.tuning.run import tune
 
 

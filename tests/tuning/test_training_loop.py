@@ -18,10 +18,10 @@ from tiny_training import IMAGE, noisy, plain, tiny_loop, tiny_model, tiny_recip
 
 from aris.checkpoints.writing import write_whole
 from aris.errors import DataError
-from aris.tuning.collate import collate
+from aris.tuning.checkpointing import Curve
+from aris.tuning.data.collate import collate
+from aris.tuning.data.rows import TokenRow
 from aris.tuning.loop import BEST, CURVE, STATE, Loop, Pictures
-from aris.tuning.resume import Curve
-from aris.tuning.rows import TokenRow
 from aris.tuning.schedule import FLOOR, warmup_cosine
 from aris.tuning.trainable import answer_losses, parameter_groups, prepare, row_means
 

@@ -25,10 +25,10 @@ from aris.cli import app
 from aris.errors import CheckpointError, DataError, ModelError
 from aris.model import MedGemmaConfig
 from aris.tuning.base import open_base
+from aris.tuning.checkpointing import Curve, sole_run
 from aris.tuning.loop import Loop
 from aris.tuning.merge import apply_run, merge
 from aris.tuning.recipe import Recipe
-from aris.tuning.resume import Curve, sole_run
 from aris.tuning.run import find_recipe, tune
 
 SETTINGS = {
@@ -203,7 +203,7 @@ def test_a_run_that_is_folded_into_another_base_is_told(base: Path, data: Path, 
 def test_two_runs_do_not_write_one_folder(
     base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aris.tuning.resume.LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr("aris.tuning.checkpointing.LOCK_WAIT_S", 0.1)
     with sole_run(tmp_path), pytest.raises(DataError, match="another run is at work there"):
         run(base, data, tmp_path)
     assert not (tmp_path / "state.pt").exists()

@@ -12,11 +12,11 @@ from torch import nn
 from aris.errors import DataError
 from aris.model.config import VisionConfig
 from aris.prompting.normalize import equalize_histogram
-from aris.tuning.augment import FilmAugment, equalize, to_pixels
-from aris.tuning.distil import Student, distil
-from aris.tuning.films import FilmBank, load_films, temporal_holdout
-from aris.tuning.stress import SHIFTS, auc, stress
-from aris.tuning.teacher import balanced_batches
+from aris.tuning.evaluation.stress import SHIFTS, auc, stress
+from aris.tuning.nano.augment import FilmAugment, equalize, to_pixels
+from aris.tuning.nano.distil import Student, distil
+from aris.tuning.nano.films import FilmBank, load_films, temporal_holdout
+from aris.tuning.nano.teacher import balanced_batches
 
 
 def test_auc_equals_scikit_learn_with_ties() -> None:

@@ -15,9 +15,9 @@ import torch
 
 from aris.errors import DataError
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
+from aris.tuning.data.rows import TokenRow
 from aris.tuning.loop import Loop, Pictures
 from aris.tuning.recipe import Recipe
-from aris.tuning.rows import TokenRow
 from aris.tuning.trainable import prepare
 
 IMAGE, SOFT = 262_144, 4

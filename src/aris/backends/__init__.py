@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aris.lazy import lazy
 
 if TYPE_CHECKING:
-    from aris.backends.constraints import Grammar
+    from aris.backends.constraints.masks import Grammar
     from aris.backends.images import image
     from aris.backends.loading import DEFAULT_MODEL, load
     from aris.backends.native import NativeBackend
@@ -45,7 +45,7 @@ __all__ = [
 __getattr__ = lazy(
     __name__,
     {
-        "constraints": ("Grammar",),
+        "constraints.masks": ("Grammar",),
         "images": ("image",),
         "loading": ("DEFAULT_MODEL", "load"),
         "native": ("NativeBackend",),

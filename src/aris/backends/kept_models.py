@@ -31,7 +31,7 @@ from aris.prompting.mapped_tokenizer import FORMAT as TABLES_FORMAT
 from aris.prompting.mapped_tokenizer import MappedTokenizer, tables
 
 # Folders and files of this package whose code decides what is kept.
-_CODE = ("checkpoints", "model", "kernels/cpu", "engine/runner_cpu.py", "engine/stored_model.py", "prompting")
+_CODE = ("checkpoints", "model", "kernels/cpu", "engine/runners/cpu.py", "engine/stored_model.py", "prompting")
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _code() -> str:
     package = Path(__file__).parents[1]
     for part in _CODE:
         place = package / part
-        paths = [place] if place.is_file() else sorted(each for each in place.glob("*") if each.suffix in (".py", ".h"))
+        paths = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.suffix in (".py", ".h"))
         for path in paths:
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -14,7 +14,7 @@ from aris.backends.memory import give_back_freed, memory_errors
 from aris.backends.native import NativeBackend
 from aris.checkpoints.checkpoint import load_model, open_checkpoint, require_gguf
 from aris.checkpoints.entries import TokenizerSource
-from aris.checkpoints.peft import adapter_digest, load_adapter, read_adapters
+from aris.checkpoints.peft.adapters import adapter_digest, load_adapter, read_adapters
 from aris.engine import EngineLimits
 from aris.engine.speculation import DraftModel
 from aris.errors import CheckpointError, ModelError

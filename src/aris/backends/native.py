@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from aris.backends.constraints import GrammarCompiler
+from aris.backends.constraints.masks import GrammarCompiler
 from aris.backends.memory import memory_errors
 from aris.backends.protocol import GenerationOptions, Relevance, Reply, TokenLogprob
 from aris.backends.streaming import NativeStream

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from aris.backends.constraints import Grammar
+from aris.backends.constraints.masks import Grammar
 from aris.checkpoints.registry import ModelSpec
 from aris.errors import ModelError
 from aris.prompting import Frame, Message, Segment

@@ -9,8 +9,8 @@ from aris.lazy import lazy
 if TYPE_CHECKING:
     from aris.checkpoints.checkpoint import Checkpoint, load_model, open_checkpoint, open_nano
     from aris.checkpoints.entries import Entry, TokenizerSource
-    from aris.checkpoints.peft import AdapterReport, load_adapter, save_adapter
-    from aris.checkpoints.quantize import Calibration, QuantizationReport, Rounding, quantize_checkpoint
+    from aris.checkpoints.export.quantize import Calibration, QuantizationReport, Rounding, quantize_checkpoint
+    from aris.checkpoints.peft.adapters import AdapterReport, load_adapter, save_adapter
     from aris.checkpoints.registry import REGISTRY, FindingScope, ModelSpec, Scope, find
 
 __all__ = [
@@ -39,8 +39,8 @@ __getattr__ = lazy(
     {
         "checkpoint": ("Checkpoint", "load_model", "open_checkpoint", "open_nano"),
         "entries": ("Entry", "TokenizerSource"),
-        "peft": ("AdapterReport", "load_adapter", "save_adapter"),
-        "quantize": ("Calibration", "QuantizationReport", "Rounding", "quantize_checkpoint"),
+        "peft.adapters": ("AdapterReport", "load_adapter", "save_adapter"),
+        "export.quantize": ("Calibration", "QuantizationReport", "Rounding", "quantize_checkpoint"),
         "registry": ("REGISTRY", "FindingScope", "ModelSpec", "Scope", "find"),
     },
 )

@@ -11,12 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aris.checkpoints import embedded, gguf_gemma, hf, pull, registry
+from aris.checkpoints import embedded, pull, registry
 from aris.checkpoints.configs import read_config
 from aris.checkpoints.entries import Entry, TokenizerSource
-from aris.checkpoints.gguf import GGUFFile
+from aris.checkpoints.gguf import gemma
+from aris.checkpoints.gguf.reading import GGUFFile
+from aris.checkpoints.huggingface import reading
 from aris.checkpoints.names import EMBEDDING, HEAD
-from aris.checkpoints.peft import LoRAMatrices, read_adapter
+from aris.checkpoints.peft.adapters import LoRAMatrices, read_adapter
 from aris.errors import CheckpointError
 from aris.model import (
     Codes,
@@ -103,7 +105,7 @@ def require_gguf(name_or_path: str) -> None:
 
 
 def _open_folder(name: str, path: Path, spec: registry.ModelSpec | None) -> Checkpoint:
-    folder = hf.HFFolder(path)
+    folder = reading.HFFolder(path)
     source = folder.quantization.get("source")
     if spec is None and isinstance(source, dict) and isinstance(source.get("model"), str):
         spec = registry.find(source["model"])  # what the model is for and what it is not stays the same
@@ -124,7 +126,7 @@ def _open_folder(name: str, path: Path, spec: registry.ModelSpec | None) -> Chec
 def _open_gguf(path: Path, tower: Path | None) -> Checkpoint:
     file = GGUFFile(path)
     if tower is None:
-        beside = [] if gguf_gemma.names_a_tower(path) else gguf_gemma.towers_beside(path)
+        beside = [] if gemma.names_a_tower(path) else gemma.towers_beside(path)
         if len(beside) > 1:
             raise CheckpointError(
                 f"{path.parent}: {len(beside)} mmproj files ({', '.join(each.name for each in beside)}); name the one "
@@ -135,10 +137,10 @@ def _open_gguf(path: Path, tower: Path | None) -> Checkpoint:
     origin = registry.tuned_from(file.metadata.get(registry.TUNED_FROM_KEY))
     return Checkpoint(
         str(path),
-        gguf_gemma.config(file, mmproj),
-        lambda: gguf_gemma.entries(file, mmproj),
-        TokenizerSource(vocabulary=gguf_gemma.vocabulary(file), chat_template=gguf_gemma.chat_template(file)),
-        processor=gguf_gemma.processor(mmproj),
+        gemma.config(file, mmproj),
+        lambda: gemma.entries(file, mmproj),
+        TokenizerSource(vocabulary=gemma.vocabulary(file), chat_template=gemma.chat_template(file)),
+        processor=gemma.processor(mmproj),
         spec=origin,
         tuned=origin is not None,
     )
@@ -155,17 +157,17 @@ def open_nano(folder: Path | None = None) -> Checkpoint:
     """
     files = embedded.files() if folder is None else folder
     base = embedded.language_weights()
-    tower = hf.SafetensorsFile(files / "vision.safetensors")
+    tower = reading.SafetensorsFile(files / "vision.safetensors")
 
     def entries() -> Iterator[Entry]:
-        yield from gguf_gemma.entries(base)
+        yield from gemma.entries(base)
         yield from tower.entries()
 
     return Checkpoint(
         embedded.NAME,
         read_config(read_json(files / "config.json"), str(files)),
         entries,
-        TokenizerSource(vocabulary=gguf_gemma.vocabulary(base), chat_template=gguf_gemma.chat_template(base)),
+        TokenizerSource(vocabulary=gemma.vocabulary(base), chat_template=gemma.chat_template(base)),
         processor=read_json(files / "preprocessor_config.json"),
         spec=registry.find(embedded.NAME),
         adapters=(files / "adapter",),

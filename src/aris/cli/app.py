@@ -7,23 +7,9 @@ from typing import Annotated
 import typer
 
 from aris import __version__
-from aris.cli import (
-    ask,
-    bench,
-    calibrate,
-    chat,
-    classify,
-    compare,
-    deidentify,
-    draft,
-    export,
-    findings,
-    locate,
-    models,
-    node,
-    serve,
-    tune,
-)
+from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, locate
+from aris.cli.exchange import deidentify, export, node
+from aris.cli.models import bench, models, serve, tune
 from aris.cli.outcome import Group, run
 from aris.cli.terminal import write
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from aris.cli.options import DefaultName
+from aris.cli.options.shared import DefaultName
 from aris.cli.outcome import servers_are_off
 from aris.cli.terminal import note, working
 from aris.errors import ModelError
 
 if TYPE_CHECKING:
     from aris.backends import Backend, GenerationOptions
-    from aris.backends.resident import Wanted
-    from aris.tasks.calibration import Calibration
+    from aris.backends.resident.address import Wanted
+    from aris.tasks.calibration.answers import Calibration
 
 _KEY = "ARIS_BACKEND_API_KEY"
 
@@ -69,7 +69,7 @@ class Session:
         """
         if self._backend is None and self._url is not None:
             with working(f"asking {self._url}"):
-                from aris.backends.remote import RemoteBackend
+                from aris.backends.remote.backend import RemoteBackend
 
                 self._backend = RemoteBackend(self._url, self._remote_model, os.environ.get(_KEY))
         elif self._backend is None:
@@ -80,7 +80,7 @@ class Session:
     @property
     def wanted(self) -> Wanted:
         """The model with its settings, as a resident server compares them."""
-        from aris.backends.resident import Wanted
+        from aris.backends.resident.address import Wanted
 
         return Wanted(str(self.name), self._dtype, self._device, self._adapter, self._quantize, self._mmproj)
 
@@ -98,26 +98,26 @@ class Session:
 
     def _served(self) -> Backend | None:
         """The same model in a server that runs already: `ARIS_SERVER`, or the user's own resident one; None if none."""
-        from aris.backends import resident
+        from aris.backends.resident import address
 
-        named = os.environ.get(resident.ENVIRONMENT, "")
-        if self._here or self._adapters or servers_are_off() or resident.is_off(named):
+        named = os.environ.get(address.ENVIRONMENT, "")
+        if self._here or self._adapters or servers_are_off() or address.is_off(named):
             return None
-        if not resident.is_url(named):
-            from aris.backends.served import find_server
+        if not address.is_url(named):
+            from aris.backends.resident.backend import find_server
 
             return find_server(self.wanted, self._load)
         own = any((self._adapter, self._quantize, self._mmproj))
         plain = not own and (self._dtype, self._device) == ("auto", "auto")
         if not plain or self._gradients:
             return None
-        from aris.backends.remote import RemoteBackend
+        from aris.backends.remote.backend import RemoteBackend
 
         try:
             return RemoteBackend(named.strip(), str(self.name), os.environ.get(_KEY), retries=0)
         except ModelError as error:
             if "cannot be reached" not in str(error):  # a wrong key or model is the user's to know
-                note(f"{resident.ENVIRONMENT}: {error}; the model is loaded here")
+                note(f"{address.ENVIRONMENT}: {error}; the model is loaded here")
             return None
 
     def calibration(self, path: Path | None) -> Calibration | None:
@@ -130,7 +130,7 @@ class Session:
             return None
         if self._calibration is None:
             from aris.tasks import load_calibration
-            from aris.tasks.prompts import FINDING_QUESTION
+            from aris.tasks.text.prompts import FINDING_QUESTION
 
             self._calibration = load_calibration(path, self.backend.name, FINDING_QUESTION, self.backend.changes)
         return self._calibration

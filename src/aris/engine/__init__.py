@@ -1,10 +1,10 @@
 """The engine: takes token ids and images, yields token ids. Knows no text and no clinic."""
 
+from aris.engine.cache.images import ImageInput
 from aris.engine.engine import Engine, Prefix
 from aris.engine.limits import ContextLengthError, EngineBusy, EngineLimits
 from aris.engine.sampling import SamplingParams
 from aris.engine.sequence import Request, Sequence, Step, TokenMask
-from aris.engine.vision import ImageInput
 from aris.errors import ConstraintError
 
 __all__ = [

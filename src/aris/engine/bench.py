@@ -17,11 +17,11 @@ from pathlib import Path
 
 import torch
 
+from aris.engine.cache.images import ImageInput
+from aris.engine.cache.kv_pool import BLOCK
 from aris.engine.engine import Engine
-from aris.engine.kv_pool import BLOCK
 from aris.engine.sampling import SamplingParams
 from aris.engine.sequence import Request
-from aris.engine.vision import ImageInput
 from aris.model import MedGemma
 from aris.model.config import LOCAL
 

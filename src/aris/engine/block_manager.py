@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aris.engine.kv_pool import BLOCK
+from aris.engine.cache.kv_pool import BLOCK
 from aris.engine.sequence import Holder, Sequence, common_length
 
 # Fewer tokens than this are computed faster than a ring is copied; all prompts share their first token or two.

@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 from aris.engine.block_manager import BlockManager, Copy
+from aris.engine.cache.images import ImageInput, VisionCache
+from aris.engine.cache.kv_pool import BLOCK, KVPool, fit_pool, memory_for_cache
 from aris.engine.execution import Bound, Outcome, bind, execute
-from aris.engine.kv_pool import BLOCK, KVPool, fit_pool, memory_for_cache
 from aris.engine.limits import ContextLengthError, EngineLimits
-from aris.engine.runner import Runner, make_runner
+from aris.engine.runners.protocol import Runner, make_runner
 from aris.engine.sampling import SamplingParams
 from aris.engine.scheduler import Plan, Proposer, Scheduler
 from aris.engine.scoring import Question, plan_scores
 from aris.engine.sequence import Request, Sequence, State, Step
 from aris.engine.speculation import Gate, PromptLookup
-from aris.engine.vision import ImageInput, VisionCache
 from aris.errors import ModelError
 from aris.model import AdapterBank, MedGemma
 

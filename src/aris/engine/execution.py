@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from aris.engine.block_manager import Copy
-from aris.engine.runner import PrefillChunk, Rows, Runner
+from aris.engine.cache.images import TOWER_BATCH, VisionCache
+from aris.engine.runners.protocol import PrefillChunk, Rows, Runner
 from aris.engine.sampling import Chosen, choose
 from aris.engine.scheduler import Plan
 from aris.engine.sequence import Sequence
-from aris.engine.vision import TOWER_BATCH, VisionCache
 from aris.errors import ConstraintError
 
 # Rows of scores over the whole vocabulary at once: 128 of 262k in float32 are 134 MB.

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import NamedTuple, Protocol
 
 from aris.engine.block_manager import BlockManager, Copy
-from aris.engine.kv_pool import BLOCK
+from aris.engine.cache.kv_pool import BLOCK
 from aris.engine.limits import EngineBusy, EngineLimits
 from aris.engine.sequence import Sequence, State
 from aris.engine.speculation import Gate

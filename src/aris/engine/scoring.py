@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence as Listed
 from dataclasses import dataclass, field, replace
 
+from aris.engine.cache.images import ImageInput
 from aris.engine.sequence import Request, Sequence
-from aris.engine.vision import ImageInput
 from aris.errors import ModelError
 
 # (tokens of the question, tokens of each choice)

@@ -16,10 +16,10 @@ from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
-from aris.engine.adjusting import Adjuster
-from aris.engine.kv_pool import BLOCK
+from aris.engine.cache.images import ImageInput
+from aris.engine.cache.kv_pool import BLOCK
+from aris.engine.logits import Adjuster
 from aris.engine.sampling import Draws, SamplingParams
-from aris.engine.vision import ImageInput
 
 
 class TokenMask(Protocol):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aris.engine.runner_cpu import packed_parts, place_packed
+from aris.engine.runners.cpu import packed_parts, place_packed
 from aris.kernels.cpu.packing import PackedHead, PackedMatrix
 from aris.model import Codes, MedGemma, MedGemmaConfig, QuantizedEmbedding, QuantizedLinear, TextConfig, VisionConfig
 

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aris.errors import ImageError
-from aris.imaging import dicom, raster, sniff
+from aris.imaging import radiograph, raster, sniff
+from aris.imaging.orientation import STORED, Turn
 from aris.imaging.sources import FileSource, HeldFile
-from aris.imaging.turning import STORED, Turn
 from aris.regular import read_regular
 
 Pixels = npt.NDArray[np.uint8]
@@ -87,7 +87,10 @@ def read_film(path: str | Path | FileSource) -> Film:
     facts: dict[str, Any] = {}
     if kind == "dicom":
         dataset = path.dataset() if isinstance(path, HeldFile) else None
-        pixels, facts, more = dicom.read(data, source) if dataset is None else dicom.read_parsed(dataset, source)
+        if dataset is None:
+            pixels, facts, more = radiograph.read(data, source)
+        else:
+            pixels, facts, more = radiograph.read_parsed(dataset, source)
     elif kind in ("png", "jpeg", "tiff", "webp"):
         pixels, more = raster.read(data, kind, source)
     else:

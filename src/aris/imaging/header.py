@@ -13,9 +13,9 @@ from typing import Any
 
 from aris.errors import ImageError
 from aris.imaging import sniff
-from aris.imaging.dicom import code, floats, several
-from aris.imaging.parsing import parse, parse_header
-from aris.imaging.quiet import quiet_pydicom
+from aris.imaging.dicom.parsing import parse, parse_header
+from aris.imaging.dicom.quiet import quiet_pydicom
+from aris.imaging.radiograph import code, floats, several
 from aris.imaging.sources import FileSource, HeldFile
 
 _TAGS = [

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from aris.errors import ImageError
-from aris.imaging.sampling import MAX_SLICES, slice_indices
-from aris.imaging.turning import STORED, Letters, Turn
-from aris.imaging.volume import Volume
-from aris.imaging.windows import Version, ct_rgb, stretched
+from aris.imaging.orientation import STORED, Letters, Turn
+from aris.imaging.volumes.sampling import MAX_SLICES, slice_indices
+from aris.imaging.volumes.volume import Volume
+from aris.imaging.volumes.windows import Version, ct_rgb, stretched
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from aris.errors import ImageError
-from aris.imaging.codecs import quiet_stderr
 from aris.imaging.colour import to_srgb
+from aris.imaging.dicom.codecs import quiet_stderr
 
 MAX_PIXELS = 100_000_000
 _WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from aris.errors import ImageError
-from aris.imaging.parsing import parse
-from aris.imaging.quiet import quiet_pydicom
+from aris.imaging.dicom.parsing import parse
+from aris.imaging.dicom.quiet import quiet_pydicom
 
 Kind = Literal["dicom", "png", "jpeg", "tiff", "webp", "unknown"]
 

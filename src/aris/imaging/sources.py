@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 from aris.errors import ImageError
 from aris.imaging import sniff
-from aris.imaging.parsing import parse
-from aris.imaging.quiet import quiet_pydicom
+from aris.imaging.dicom.parsing import parse
+from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.regular import open_regular, read_regular
 
 MAX_FILE_BYTES = 1 << 30

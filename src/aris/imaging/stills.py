@@ -14,18 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from aris.errors import ImageError
-from aris.imaging import codecs, dicom, frames, raster, sniff
-from aris.imaging.concatenations import concatenation, joined, missing
+from aris.imaging import radiograph, raster, sniff
+from aris.imaging.dicom import codecs, frames
+from aris.imaging.dicom.concatenations import concatenation, joined, missing
+from aris.imaging.dicom.parsing import parse
+from aris.imaging.dicom.quiet import quiet_pydicom
+from aris.imaging.dicom.values import unreadable
+from aris.imaging.dicom.voi import Span
 from aris.imaging.film import contents, named, printable
-from aris.imaging.parsing import parse
-from aris.imaging.quiet import quiet_pydicom
+from aris.imaging.orientation import STORED, Letters, Turn, turn_of_film
 from aris.imaging.raster import check_size
-from aris.imaging.sampling import slice_indices
 from aris.imaging.sources import FileSource, HeldFile
 from aris.imaging.studies import Instance
-from aris.imaging.turning import STORED, Letters, Turn, turn_of_film
-from aris.imaging.values import unreadable
-from aris.imaging.voi import Span
+from aris.imaging.volumes.sampling import slice_indices
 
 # Radiographs have a reader that keeps their facts; slices of volumes and slides one that keeps their geometry.
 _PICTURES = ("US", "SC", "OT", "XC", "OP", "ES", "GM", "XA", "RF", "NM", "IV", "DM", "IO", "PX", "DOC", None)
@@ -162,9 +163,9 @@ def _span_of_part(part: Instance, local: tuple[int, ...]) -> Span | None:
         try:
             dataset = _parsed(part)
             check_size(int(dataset.Columns), int(dataset.Rows), part.source.name)
-            dicom.ensure_syntax(dataset)
+            radiograph.ensure_syntax(dataset)
             several = frames.count(dataset) > 1
-            return dicom.span_of_frames(frames.split(dataset, local) if several else [dataset], part.source.name)
+            return radiograph.span_of_frames(frames.split(dataset, local) if several else [dataset], part.source.name)
         except Exception:  # it is met again, and said, when the part's frames are read
             return None
 
@@ -179,37 +180,37 @@ def _from_dicom(
     """
     with quiet_pydicom(), codecs.kept_child():
         try:
-            modality = dicom.code(dataset, "Modality")
+            modality = radiograph.code(dataset, "Modality")
             if modality in _ELSEWHERE:
                 raise ImageError(f"{source}: this is {_ELSEWHERE[modality]}")
             if modality not in _PICTURES:
                 raise ImageError(f"{source}: not of a pictures' modality; give ultrasound or photographs")
             if "PixelData" not in dataset:
-                what = dicom.sop_class(dataset) or "DICOM object"
+                what = radiograph.sop_class(dataset) or "DICOM object"
                 raise ImageError(f"{source}: this {what} has no integer pixels; give the image itself")
             check_size(int(dataset.Columns), int(dataset.Rows), source)
             if unreadable(dataset, "NumberOfFrames"):
                 raise ImageError(f"{source}: its Number of Frames is damaged and no number; export it again")
-            dicom.ensure_syntax(dataset)
+            radiograph.ensure_syntax(dataset)
             total = frames.count(dataset)
             chosen = slice_indices(total, limit) if wanted is None else wanted
             shown, notes = _shown(dataset, chosen, total, source, span)
-            times = dicom.floats(dataset, "FrameTime")
+            times = radiograph.floats(dataset, "FrameTime")
             if unreadable(dataset, "FrameTime"):
                 notes = (*notes, "Frame Time cannot be read as a number: the time between frames is not known")
-            burned = {"YES": True, "NO": False}.get(dicom.code(dataset, "BurnedInAnnotation") or "")
+            burned = {"YES": True, "NO": False}.get(radiograph.code(dataset, "BurnedInAnnotation") or "")
             part = concatenation(dataset) if wanted is None else None
             if part is not None:
                 which = f"part {part.number}" + (f" of {part.total}" if part.total else "") if part.number else "a part"
                 notes = (*notes, f"the file is {which} of a longer recording: the rest lies in other files")
             if wanted is None and total > len(chosen):
                 notes = (*notes, f"{len(chosen)} of {total} frames, evenly spaced")
-            body_part = dicom.code(dataset, "BodyPartExamined")
-            lying = dicom.patient_orientation(dataset)
+            body_part = radiograph.code(dataset, "BodyPartExamined")
+            lying = radiograph.patient_orientation(dataset)
             turn = turn_of_film(lying, body_part) if modality in _PROJECTIONS else STORED
             if turn:
                 shown = tuple(np.ascontiguousarray(turn.applied(frame)) for frame in shown)
-                notes = (*notes, dicom.TURNED)
+                notes = (*notes, radiograph.TURNED)
             return Stills(
                 shown, chosen, total, times[0] if len(times) == 1 and 0 < times[0] < 1e6 else None, modality, body_part,
                 burned, _regions(dataset), path, notes, turn, None if lying is None else turn.letters(lying),
@@ -230,9 +231,9 @@ def _shown(
     parts = [dataset] if total == 1 else list(frames.split(dataset, chosen))
     shown, notes = [], dict[str, None]()
     if span is None and total > 1:
-        span = dicom.span_of_frames(parts, source)
+        span = radiograph.span_of_frames(parts, source)
     for part in parts:
-        pixels, more = dicom.display_pixels(part, source, span)
+        pixels, more = radiograph.display_pixels(part, source, span)
         shown.append(pixels)
         notes.update(dict.fromkeys(more))
     return tuple(shown), tuple(notes)

@@ -8,14 +8,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from aris.errors import ImageError
-from aris.imaging import concatenations, sniff
-from aris.imaging.concatenations import Concatenation
-from aris.imaging.dicom import code, sop_class
-from aris.imaging.parsing import parse, parse_header
-from aris.imaging.patients import Patient
-from aris.imaging.quiet import quiet_pydicom
+from aris.imaging import sniff
+from aris.imaging.dicom import concatenations
+from aris.imaging.dicom.concatenations import Concatenation
+from aris.imaging.dicom.parsing import parse, parse_header
+from aris.imaging.dicom.patients import Patient
+from aris.imaging.dicom.quiet import quiet_pydicom
+from aris.imaging.dicom.values import one_number
+from aris.imaging.radiograph import code, sop_class
 from aris.imaging.sources import FileSource, HeldFile, Skipped, in_folder, in_zip
-from aris.imaging.values import one_number
 from aris.regular import read_regular
 
 SeriesKind = Literal["film", "mammogram", "volume", "slide", "stills", "other"]

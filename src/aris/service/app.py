@@ -16,13 +16,14 @@ from starlette.exceptions import HTTPException
 from aris import __version__
 from aris.backends import NativeBackend
 from aris.backends.memory import give_back_freed
-from aris.service.access_log import AccessLog
-from aris.service.api import Api
-from aris.service.body import ClientLeftError
-from aris.service.chat import answer_chat
-from aris.service.completions import answer_completion
 from aris.service.errors import ApiError, from_validation
+from aris.service.http.access_log import AccessLog
+from aris.service.http.body import ClientLeftError
+from aris.service.http.security import Guard
 from aris.service.metrics import CONTENT_TYPE
+from aris.service.openai.api import Api
+from aris.service.openai.chat import answer_chat
+from aris.service.openai.completions import answer_completion
 from aris.service.schemas import (
     ChatCompletion,
     ChatRequest,
@@ -32,7 +33,6 @@ from aris.service.schemas import (
     ModelCard,
     ModelList,
 )
-from aris.service.security import Guard
 from aris.service.settings import Settings
 
 # nginx' status for a caller that has left before the response; nobody reads it but the log.

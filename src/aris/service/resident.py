@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from aris.backends import NativeBackend, resident, wire
+from aris.backends import NativeBackend
+from aris.backends.resident import address, wire
 from aris.engine import EngineBusy
 from aris.errors import ArisError
 
@@ -76,10 +77,10 @@ class ResidentServer:
                 self.path.unlink()
 
     def _place(self) -> Path | None:
-        named = os.environ.get(resident.ENVIRONMENT, "").strip()
-        if named and not resident.is_url(named):
-            return None if resident.is_off(named) else Path(named).expanduser()
-        folder = resident.folder(make=True)
+        named = os.environ.get(address.ENVIRONMENT, "").strip()
+        if named and not address.is_url(named):
+            return None if address.is_off(named) else Path(named).expanduser()
+        folder = address.folder(make=True)
         return None if folder is None else folder / f"serve-{os.getpid()}.sock"
 
     def _accept(self, listening: socket.socket) -> None:
@@ -88,7 +89,7 @@ class ResidentServer:
                 connection, _ = listening.accept()
             except OSError:  # closed
                 return
-            if not resident.is_own(connection) or not self._places.acquire(blocking=False):
+            if not address.is_own(connection) or not self._places.acquire(blocking=False):
                 connection.close()
                 continue
             threading.Thread(target=self._serve, args=(connection,), name="aris-resident-call", daemon=True).start()
@@ -148,7 +149,7 @@ def _is_free(place: Path) -> bool:
             return False
     except FileNotFoundError:
         return True
-    connection = resident.connect(place, 1.0)
+    connection = address.connect(place, 1.0)
     if connection is not None:
         connection.close()
     return connection is None

@@ -13,14 +13,14 @@ import uvicorn
 
 from aris.backends import NativeBackend
 from aris.backends.memory import share_arenas
-from aris.service.api import served_name
 from aris.service.app import create_app
-from aris.service.connections import Connections
-from aris.service.listening import ListeningServer, protect
-from aris.service.logs import configure_logs
+from aris.service.http.connections import Connections
+from aris.service.http.listening import ListeningServer, protect
+from aris.service.http.logs import configure_logs
+from aris.service.http.sockets import listen, url_of
+from aris.service.openai.api import served_name
 from aris.service.resident import ResidentServer
 from aris.service.settings import Settings
-from aris.service.sockets import listen, url_of
 
 
 class Server(ListeningServer):

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 
 from aris.errors import ArisError
-from aris.service.connections import ConnectionLimits
+from aris.service.http.connections import ConnectionLimits
 
 DEFAULT_PORT = 8000
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, SQLColumnExpression, String, func
 
-from aris.imaging.values import plain_day as plain_day
+from aris.imaging.dicom.values import plain_day as plain_day
 
 # Times are compared as HHMMSS.FFFFFF; what a value leaves out is filled from one of these.
 _FIRST, _LAST = "000000.000000", "235959.999999"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from aris.errors import ImageError, StoreError
-from aris.imaging import parsing
-from aris.imaging.quiet import quiet_pydicom
-from aris.imaging.values import text as text
+from aris.imaging.dicom import parsing
+from aris.imaging.dicom.quiet import quiet_pydicom
+from aris.imaging.dicom.values import text as text
 
 # Ours for all versions, so that the same object is the same file.
 IMPLEMENTATION_UID = "2.25.81827926043097871668665088929335946287"

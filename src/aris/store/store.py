@@ -22,8 +22,8 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from aris.errors import StoreError
-from aris.imaging.patients import Patient
-from aris.imaging.quiet import quiet_pydicom
+from aris.imaging.dicom.patients import Patient
+from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.store import search
 from aris.store.database import is_sound, open_database
 from aris.store.files import RESERVE_BYTES, FileStore, StoreFullError

@@ -1,13 +1,14 @@
 """What a clinician asks for: drafts, findings, choices, boxes, comparisons, answers. Pure: state goes in and out."""
 
+from aris.tasks.ask import AnswerStream, ask
+from aris.tasks.calibration.site import load_calibration
 from aris.tasks.cases import Case, as_case, read_cases
 from aris.tasks.classify import classify
 from aris.tasks.compare import ComparisonStream, compare
+from aris.tasks.draft import DraftStream, draft, draft_prompt
 from aris.tasks.evidence import evidence, save_evidence
-from aris.tasks.film_draft import DraftStream, draft, draft_prompt
-from aris.tasks.film_findings import Assessment, assess, findings
+from aris.tasks.findings import Assessment, assess, findings
 from aris.tasks.locate import locate
-from aris.tasks.questions import AnswerStream, ask
 from aris.tasks.results import (
     Answer,
     Classification,
@@ -25,7 +26,6 @@ from aris.tasks.results import (
     Sections,
     SentenceConfidence,
 )
-from aris.tasks.site_calibration import load_calibration
 
 __all__ = [
     "Answer",

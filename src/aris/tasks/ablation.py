@@ -13,8 +13,8 @@ import numpy as np
 from aris.backends import Backend
 from aris.imaging import Film
 from aris.prompting import Image, user
-from aris.tasks.film_findings import require_images
-from aris.tasks.prompts import ANSWERS, FINDING_QUESTION
+from aris.tasks.findings import require_images
+from aris.tasks.text.prompts import ANSWERS, FINDING_QUESTION
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,9 @@ from aris.imaging import (
     slide_images,
     volume_images,
 )  # fmt: skip
-from aris.imaging.concatenations import groups
-from aris.imaging.dicom import modality_word
+from aris.imaging.dicom.concatenations import groups
 from aris.imaging.film import named, printable
+from aris.imaging.radiograph import modality_word
 from aris.imaging.sources import named_in_zip
 from aris.prompting import Image, Part
 from aris.regular import read_regular

@@ -10,14 +10,14 @@ from typing import Literal
 from aris.backends import Backend, GenerationOptions
 from aris.errors import ImageError, ModelError, PromptError
 from aris.imaging import Film
-from aris.imaging.dicom import modality_word
 from aris.imaging.film import printable
+from aris.imaging.radiograph import modality_word
 from aris.prompting import user
 from aris.prompting.builders import COLORECTAL_TISSUES, histology, lettered
 from aris.tasks.cases import Case, as_case, says_other_kind
-from aris.tasks.options import parse_option
 from aris.tasks.results import Classification, Option
 from aris.tasks.scope import FORCED, Kind, not_for_patients, permitted
+from aris.tasks.text.options import parse_option
 
 TISSUE_QUESTION = "What is the most likely tissue type shown in the histopathology image?"
 MAX_TOKENS = 512

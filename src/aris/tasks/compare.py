@@ -13,9 +13,9 @@ from aris.prompting import Image
 from aris.prompting.builders import comparison
 from aris.tasks.cases import Case, as_case
 from aris.tasks.checks import Facts, check_draft
-from aris.tasks.report_text import parse_report
 from aris.tasks.results import Comparison
 from aris.tasks.scope import FORCED, Kind, not_for_patients, outside_scope, permitted
+from aris.tasks.text.report import parse_report
 
 MAX_TOKENS = 2000
 

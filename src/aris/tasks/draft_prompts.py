@@ -13,7 +13,7 @@ from aris.backends import Backend
 from aris.prompting import Image, Message, user
 from aris.prompting.builders import chest_xray, ct
 from aris.tasks.cases import Case
-from aris.tasks.prompts import DRAFT_PROMPT
+from aris.tasks.text.prompts import DRAFT_PROMPT
 
 VERSION = "2"
 CT_INSTRUCTION = (

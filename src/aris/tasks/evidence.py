@@ -16,13 +16,13 @@ import PIL.Image
 from aris.backends import Backend
 from aris.errors import ArisError, PromptError
 from aris.imaging import Film
-from aris.tasks.calibration import Calibration
+from aris.tasks.calibration.answers import Calibration
 from aris.tasks.cases import Case, as_case
-from aris.tasks.evidence_maps import finding_evidence, phrase_evidence, require_one_image, require_white_box
-from aris.tasks.film_draft import draft as write_draft
-from aris.tasks.film_findings import assess, words_of
+from aris.tasks.draft import draft as write_draft
+from aris.tasks.evidence_maps.maps import finding_evidence, phrase_evidence, require_one_image, require_white_box
+from aris.tasks.evidence_maps.relevance_map import overlay
+from aris.tasks.findings import assess, words_of
 from aris.tasks.private_files import write_private
-from aris.tasks.relevance_map import overlay
 from aris.tasks.results import Draft, Evidence
 from aris.tasks.scope import FORCED, Kind, permitted
 

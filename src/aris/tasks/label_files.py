@@ -13,11 +13,11 @@ from aris.errors import DataError, ImageError
 from aris.imaging import read_film
 from aris.prompting import Image, user
 from aris.regular import read_regular
-from aris.tasks.calibration import read_calibration
-from aris.tasks.film_checks import not_a_film
-from aris.tasks.film_findings import require_images
-from aris.tasks.prompts import ANSWERS, FINDING_QUESTION, GATE_QUESTION
+from aris.tasks.calibration.answers import read_calibration
+from aris.tasks.checks.film import not_a_film
+from aris.tasks.findings import require_images
 from aris.tasks.scope import outside_scope
+from aris.tasks.text.prompts import ANSWERS, FINDING_QUESTION, GATE_QUESTION
 
 _YES, _NO = {"1", "1.0", "yes", "true", "present"}, {"0", "0.0", "no", "false", "absent"}
 _UNKNOWN = {"", "-1", "-1.0", "na", "nan", "unknown", "uncertain"}

@@ -8,13 +8,13 @@ from pathlib import Path
 from aris.backends import Backend, GenerationOptions
 from aris.errors import ImageError
 from aris.imaging import Film
-from aris.imaging.dicom import UNKNOWN_CALIBRATION
+from aris.imaging.radiograph import UNKNOWN_CALIBRATION
 from aris.prompting.builders import boxes as boxes_prompt
-from aris.tasks.boxes import parse_boxes, source_box
 from aris.tasks.cases import Case, as_case
+from aris.tasks.evidence_maps.sides import side_of
 from aris.tasks.results import DroppedRegion, Location, Measurement, Region
 from aris.tasks.scope import FORCED, Kind, not_for_patients, permitted
-from aris.tasks.sides import side_of
+from aris.tasks.text.boxes import parse_boxes, source_box
 
 MAX_TOKENS = 1000
 DETECTOR_PLANE = "at the detector plane, uncalibrated"

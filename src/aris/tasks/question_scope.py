@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from aris.backends import Backend, Grammar
 from aris.tasks.cases import Case
-from aris.tasks.film_checks import not_a_film
-from aris.tasks.film_findings import assess
+from aris.tasks.checks.film import not_a_film
+from aris.tasks.findings import assess
 from aris.tasks.results import FilmFindings, Finding
 from aris.tasks.scope import FORCED, outside_scope, refusal, unknown_facts
 

@@ -8,7 +8,7 @@ from aris.backends import Backend
 from aris.checkpoints.registry import ModelSpec, Scope, Use, find
 from aris.errors import ModelError, ScopeError
 from aris.imaging import Film
-from aris.imaging.dicom import modality_word
+from aris.imaging.radiograph import modality_word
 
 Kind = Literal["chest film", "film", "ct", "mr", "pathology", "skin", "fundus"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -22,9 +22,9 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from aris.errors import DataError
 from aris.model import MedGemma
-from aris.tuning.collate import pack
-from aris.tuning.nf4 import NF4Linear
-from aris.tuning.rows import TokenRow
+from aris.tuning.data.collate import pack
+from aris.tuning.data.rows import TokenRow
+from aris.tuning.layers.nf4 import NF4Linear
 
 
 @dataclass(frozen=True)

@@ -22,21 +22,21 @@ from aris.checkpoints.writing import write_whole
 from aris.errors import DataError, is_full_disk
 from aris.model import MedGemma
 from aris.prompting import Tokenizer
-from aris.tuning.answering import Examination
-from aris.tuning.collate import Mixture, collate
-from aris.tuning.curves import draw_curves
+from aris.tuning.checkpointing import Curve, copy_into, load_state, save_state
+from aris.tuning.data.collate import Mixture, collate
+from aris.tuning.data.rows import TokenRow
+from aris.tuning.data.tower_cache import TowerCache
+from aris.tuning.deterministic import fingerprint, repeatable
 from aris.tuning.distributed import Team, clip, load_optimizer, silent, whole, whole_state
 from aris.tuning.endings import is_out_of_memory
-from aris.tuning.evaluating import measure_losses
-from aris.tuning.graphs import GraphedSteps, StaticBatch, roomy, static_batch, static_loss
-from aris.tuning.metrics import METRICS, is_better
-from aris.tuning.offload import HostStore
+from aris.tuning.evaluation.answering import Examination
+from aris.tuning.evaluation.curves import draw_curves
+from aris.tuning.evaluation.losses import measure_losses
+from aris.tuning.evaluation.metrics import METRICS, is_better
+from aris.tuning.layers.offload import HostStore
 from aris.tuning.recipe import Recipe
-from aris.tuning.repeatable import fingerprint, repeatable
-from aris.tuning.resume import Curve, copy_into, load_state, save_state
-from aris.tuning.rows import TokenRow
 from aris.tuning.schedule import warmup_cosine
-from aris.tuning.tower_cache import TowerCache
+from aris.tuning.steps.graphs import GraphedSteps, StaticBatch, roomy, static_batch, static_loss
 from aris.tuning.trainable import answer_losses, make_optimizer, row_means
 
 LOG_EVERY = 20

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from aris.checkpoints import embedded
 from aris.checkpoints.checkpoint import load_model
-from aris.checkpoints.gguf_out import save_gguf
-from aris.checkpoints.hf_out import save_folder
-from aris.checkpoints.peft import CONFIG, TRAINED, load_adapter, require_whole
+from aris.checkpoints.export.gguf import save_gguf
+from aris.checkpoints.export.huggingface import save_folder
+from aris.checkpoints.peft.adapters import CONFIG, TRAINED, load_adapter, require_whole
 from aris.errors import CheckpointError
 from aris.model import MedGemma, merge_lora
 from aris.tuning.base import open_base

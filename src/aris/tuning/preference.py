@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aris.tuning.adapters import adapters_off
-from aris.tuning.collate import collate, pack
+from aris.tuning.data.collate import collate, pack
+from aris.tuning.data.rows import TokenRow
+from aris.tuning.layers.adapters import adapters_off
 from aris.tuning.loop import Loop
-from aris.tuning.rows import TokenRow
 from aris.tuning.trainable import answer_losses
 
 

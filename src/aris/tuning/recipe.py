@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from aris.errors import DataError
-from aris.tuning.image_folders import Labels
-from aris.tuning.metrics import ALWAYS, METRICS, PREFERENCE
+from aris.tuning.data.image_folders import Labels
+from aris.tuning.evaluation.metrics import ALWAYS, METRICS, PREFERENCE
 
 ANY_TASK = "*"
 _CHOICES = {

@@ -16,25 +16,25 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from aris.checkpoints.checkpoint import load_model
-from aris.checkpoints.peft import CONFIG, TRAINED, WEIGHTS, save_adapter
+from aris.checkpoints.peft.adapters import CONFIG, TRAINED, WEIGHTS, save_adapter
 from aris.checkpoints.writing import write_whole
 from aris.errors import CheckpointError, DataError, is_full_disk
 from aris.model import MedGemma
 from aris.prompting import PromptProcessor
 from aris.tuning.base import open_base
-from aris.tuning.conversations import BadRow, Pair, read_rows
-from aris.tuning.data_check import data_files, file_splits
+from aris.tuning.checkpointing import sole_run
+from aris.tuning.data.check import data_files, file_splits
+from aris.tuning.data.conversations import BadRow, Pair, read_rows
+from aris.tuning.data.images import PictureBank, ProcessedBank
+from aris.tuning.data.rows import Conversation, TokenRow, check_groups, tokenize
+from aris.tuning.data.splits import split_by_group
+from aris.tuning.data.tower_cache import TowerCache
+from aris.tuning.deterministic import inputs_of
 from aris.tuning.distributed import Team, join, leave, shard, silent, unshard
+from aris.tuning.evaluation.tensorboard import Board
 from aris.tuning.loop import Loop, Pictures, Result
-from aris.tuning.pictures import PictureBank, ProcessedBank
 from aris.tuning.preference import PreferenceLoop, pair_row
 from aris.tuning.recipe import Recipe
-from aris.tuning.repeatable import inputs_of
-from aris.tuning.resume import sole_run
-from aris.tuning.rows import Conversation, TokenRow, check_groups, tokenize
-from aris.tuning.splits import split_by_group
-from aris.tuning.tensorboard import Board
-from aris.tuning.tower_cache import TowerCache
 from aris.tuning.trainable import prepare
 
 ADAPTER = "adapter"

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from aris.checkpoints.names import EMBEDDING, HEAD
 from aris.errors import DataError
 from aris.model import MedGemma
-from aris.tuning.adamw8bit import AdamW8bit
-from aris.tuning.adapters import attach
-from aris.tuning.collate import Batch
-from aris.tuning.cross_entropy import chunked_cross_entropy
-from aris.tuning.nf4 import quantize_for_training
+from aris.tuning.data.collate import Batch
+from aris.tuning.layers.adamw8bit import AdamW8bit
+from aris.tuning.layers.adapters import attach
+from aris.tuning.layers.cross_entropy import chunked_cross_entropy
+from aris.tuning.layers.nf4 import quantize_for_training
 from aris.tuning.recipe import Recipe
 
 # Rows of logits over the whole vocabulary that exist at once: 1,024 of 262,144 in float32 are 1 GiB.
@@ -74,7 +74,7 @@ def prepare(model: MedGemma, recipe: Recipe, device: torch.device | None = None)
     model.language_model.gradient_checkpointing = recipe.checkpointing
     if device.type == "cuda":
         with contextlib.suppress(ImportError):  # no Triton
-            from aris.tuning.fused import fuse
+            from aris.tuning.layers.fused import fuse
 
             fuse(model)
     return trained

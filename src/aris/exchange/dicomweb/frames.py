@@ -9,7 +9,7 @@ import numpy as np
 from aris.exchange.dicomweb.media import COMPRESSED, EXPLICIT, IMPLICIT, OCTETS, MediaRange
 from aris.exchange.dicomweb.metadata import turned, width
 from aris.exchange.dicomweb.problems import WebError, not_acceptable, not_found
-from aris.imaging import codecs, fragments, frames
+from aris.imaging.dicom import codecs, fragments, frames
 from aris.store.objects import byte_order
 
 # Of one answer's decoded pixels: what is larger is retrieved as it is stored.

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from aris.exchange.dicomweb.problems import not_found
-from aris.imaging.parsing import is_deferred
-from aris.imaging.values import numbers
+from aris.imaging.dicom.parsing import is_deferred
+from aris.imaging.dicom.values import numbers
 from aris.store.objects import byte_order
 
 # Binary values up to this size are within the JSON.

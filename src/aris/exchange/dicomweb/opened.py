@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aris.exchange.dicomweb import frames
 from aris.exchange.dicomweb.problems import not_acceptable
-from aris.imaging import fragments
-from aris.imaging.codecs import DecodeError
-from aris.imaging.concatenations import concatenation
-from aris.imaging.frames import offset_tables
+from aris.imaging.dicom import fragments
+from aris.imaging.dicom.codecs import DecodeError
+from aris.imaging.dicom.concatenations import concatenation
+from aris.imaging.dicom.frames import offset_tables
+from aris.imaging.dicom.parsing import is_deferred, meta_of
 from aris.imaging.memory_budget import DECODING
-from aris.imaging.parsing import is_deferred, meta_of
 from aris.store.objects import byte_order, parse, read_located
 
 if TYPE_CHECKING:

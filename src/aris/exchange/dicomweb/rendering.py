@@ -18,13 +18,13 @@ from aris.exchange.dicomweb import frames
 from aris.exchange.dicomweb.media import MediaRange
 from aris.exchange.dicomweb.opened import Opened
 from aris.exchange.dicomweb.problems import WebError, not_acceptable
-from aris.imaging import codecs
-from aris.imaging.dicom import display_pixels, span_of_frames
-from aris.imaging.frames import split
+from aris.imaging.dicom import codecs
+from aris.imaging.dicom.frames import split
+from aris.imaging.dicom.rescale import rescale_for_display
+from aris.imaging.dicom.voi import Span, needs_span
+from aris.imaging.radiograph import display_pixels, span_of_frames
 from aris.imaging.raster import check_size
-from aris.imaging.rescale import rescale_for_display
-from aris.imaging.sampling import slice_indices
-from aris.imaging.voi import Span, needs_span
+from aris.imaging.volumes.sampling import slice_indices
 
 JPEG, PNG = "image/jpeg", "image/png"
 THUMBNAIL = 128

@@ -15,9 +15,9 @@ from aris.exchange.dicomweb import frames, metadata
 from aris.exchange.dicomweb.media import COMPRESSED, DICOM, EXPLICIT, IMPLICIT, OCTETS, MediaRange
 from aris.exchange.dicomweb.opened import PIECE, Opened, deferred, header_memory, opened
 from aris.exchange.dicomweb.problems import WebError, not_acceptable, not_found
-from aris.imaging import codecs
-from aris.imaging.dicom import cut_padding
+from aris.imaging.dicom import codecs
 from aris.imaging.memory_budget import DECODING
+from aris.imaging.radiograph import cut_padding
 from aris.store.objects import canonical, identity, parse, parse_file
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aris.errors import StoreError
 from aris.exchange.dicomweb.media import DICOM, content_type
 from aris.exchange.dicomweb.multipart import Part
-from aris.exchange.repeats import Repeats
+from aris.exchange.node.log_limits import Repeats
 from aris.store.files import StoreFullError
 from aris.store.objects import Identity, MismatchError, ObjectError, canonical, identity, parse
 

@@ -23,11 +23,11 @@ from aris.exchange.dicomweb.opened import Opened, opened
 from aris.exchange.dicomweb.problems import WebError, not_acceptable, not_found
 from aris.exchange.dicomweb.storing import Storing
 from aris.imaging.memory_budget import DECODING, MemoryBusyError
-from aris.service.access_log import AccessLog
 from aris.service.dicomweb.settings import PREFIX, DicomwebSettings
 from aris.service.dicomweb.uploads import Uploads
 from aris.service.errors import ApiError
-from aris.service.security import Guard
+from aris.service.http.access_log import AccessLog
+from aris.service.http.security import Guard
 from aris.service.settings import is_loopback
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from aris.errors import ArisError
-from aris.service.connections import Connections
 from aris.service.dicomweb.app import create_app
 from aris.service.dicomweb.settings import PREFIX, DicomwebSettings
-from aris.service.listening import ListeningServer, protect
-from aris.service.sockets import listen, url_of
+from aris.service.http.connections import Connections
+from aris.service.http.listening import ListeningServer, protect
+from aris.service.http.sockets import listen, url_of
 
 if TYPE_CHECKING:
     from aris.store.store import Added, Store

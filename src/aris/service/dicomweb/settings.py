@@ -7,7 +7,7 @@ import ssl
 from dataclasses import dataclass, field
 
 from aris.errors import ArisError
-from aris.service.connections import ConnectionLimits
+from aris.service.http.connections import ConnectionLimits
 from aris.service.settings import require_key
 
 PREFIX = "/dicomweb"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from aris.tasks.assertion import assertions, contradiction
 from aris.tasks.checks.facts import Facts
-from aris.tasks.report_text import repetition, sentences
 from aris.tasks.results import Sections
+from aris.tasks.text.assertion import assertions, contradiction
+from aris.tasks.text.report import repetition, sentences
 
 FINDINGS = (
     "pneumonia", "cardiomegaly", "pleural effusion", "atelectasis", "edema", "consolidation", "pneumothorax",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from aris.imaging.dicom import UNKNOWN_CALIBRATION
+from aris.imaging.radiograph import UNKNOWN_CALIBRATION
 from aris.tasks.checks.facts import Facts
-from aris.tasks.report_text import sentences
+from aris.tasks.text.report import sentences
 
 _IMAGES = r"(?:study|studies|exam\w*|films?|radiographs?|x-?rays?|cts?|scans?|images?|imaging|comparison)"
 _PRIOR = re.compile(

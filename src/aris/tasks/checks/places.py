@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from aris.tasks.assertion import mentions
 from aris.tasks.checks.facts import Facts
-from aris.tasks.report_text import sentences
+from aris.tasks.text.assertion import mentions
+from aris.tasks.text.report import sentences
 
 _SIDE = re.compile(r"\b(left|right)(?:[- ]sided)?\b", re.IGNORECASE)
 _OTHER_SIDE = re.compile(r"\b(?:compar\w*|than|contralateral|opposite|other side|versus|vs)\b", re.IGNORECASE)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aris.tasks.assertion import assertions, mentions
 from aris.tasks.results import Finding, Priority
+from aris.tasks.text.assertion import assertions, mentions
 
 # After the American College of Radiology's categories of actionable findings (Larson et al., J Am Coll Radiol 2014;
 # 11: 552): what must be told within minutes, and within hours. In American spelling and the singular; texts are turned

@@ -1,0 +1,1 @@
+"""The backend in the user's resident server."""

@@ -1,0 +1,1 @@
+"""Checkpoints written: GGUF files, Hugging Face folders, and quantised folders."""

@@ -1,0 +1,1 @@
+"""PEFT's LoRA adapters, read onto our modules and written from them."""

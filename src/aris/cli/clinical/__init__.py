@@ -1,0 +1,1 @@
+"""Commands of a clinician: drafts, findings, questions, comparisons."""

@@ -1,0 +1,1 @@
+"""Commands over documents, objects and the DICOM node."""

@@ -1,0 +1,1 @@
+"""Commands over models: list, serve, tune, measure."""

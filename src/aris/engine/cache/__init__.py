@@ -1,0 +1,1 @@
+"""The key-value cache of all sequences: blocks, rings, the pool they lie in, and encoded images."""

@@ -1,0 +1,1 @@
+"""The DICOM node: associations within bounds, storage, and other nodes as peers."""

@@ -1,0 +1,1 @@
+"""HTTP within bounds: sockets, connections, bodies, callers and logs."""

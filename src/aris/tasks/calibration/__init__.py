@@ -1,0 +1,1 @@
+"""Calibrated probabilities: the model's own, a site's, and how reliable they are."""

@@ -1,0 +1,1 @@
+"""Measurements of a model in training: losses, answers, metrics, stress tests, curves."""

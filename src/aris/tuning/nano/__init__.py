@@ -1,0 +1,1 @@
+"""The making of `aris-nano`: corpora, teachers, tower, decoder and calibration."""
