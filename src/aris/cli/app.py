@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aris import __version__
-from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, locate
+from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, literature, locate
 from aris.cli.exchange import deidentify, export, node
 from aris.cli.models import bench, models, serve, tune
 from aris.cli.outcome import Group, run
@@ -69,6 +69,7 @@ app.command()(bench.bench)
 app.add_typer(models.app, name="models")
 app.add_typer(tune.app, name="tune")
 app.add_typer(node.app, name="node")
+app.add_typer(literature.app, name="literature")
 
 
 def main() -> None:
