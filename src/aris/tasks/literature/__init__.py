@@ -9,7 +9,7 @@ from aris.tasks.literature.results import (
     PassageReference,
     RemovedSentence,
 )
-from aris.tasks.literature.support import Support, check
+from aris.tasks.literature.support import Support, check, check_written
 
 __all__ = [
     "AnswerSentence",
@@ -22,4 +22,5 @@ __all__ = [
     "Support",
     "answer",
     "check",
+    "check_written",
 ]

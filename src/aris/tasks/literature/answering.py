@@ -30,7 +30,7 @@ from aris.tasks.literature.results import (
     RemovedSentence,
 )
 from aris.tasks.literature.selecting import Candidate, Weights, candidates, choose, enough, sufficiency
-from aris.tasks.literature.support import check, stems
+from aris.tasks.literature.support import check_written, stems
 from aris.tasks.scope import not_for_patients
 
 CAUTION = "Drawn from the papers of this library alone. A clinician must read the passages before any use."
@@ -189,6 +189,8 @@ class LiteratureStream(Iterator[str]):
         text = " ".join(_MARK.sub("", written).split()).lstrip("-*•# ")
         text = re.sub(r"\s+([.,;])", r"\1", text)
         if len(text.split()) < 4:
+            if text:
+                self._removed.append(RemovedSentence(text=text, reason="too short to state anything"))
             return
         if not text.endswith((".", "!", "?")):
             text += "."
@@ -205,8 +207,8 @@ class LiteratureStream(Iterator[str]):
         for place in order:
             hit = extracts[place][0]
             passage = self.hits[hit].passage.text
-            found = check(text, passage)
-            if found.verdict != "supported":
+            found = check_written(text, passage)
+            if found.verdict != "supported" and not _stands_in(text, passage):
                 reason = reason or found.reason
                 continue
             if self._said(text):

@@ -18,13 +18,22 @@ from aris.tasks.literature.support import stem, stems
 # Fitted on the questions of PubMedQA that may be trained on, half of them without their papers, and on MedQuAD's
 # training questions; see benchmarks/literature_enough.py. The first is with vectors, the second without.
 COSINE_WEIGHT = 0.5
-ENOUGH, ENOUGH_LEXICAL = 0.55, 0.55
+ENOUGH, ENOUGH_LEXICAL = 0.57, 0.56
 _FEWEST, _MOST_WORDS = 5, 70
+# Of the best sentence's fit; what fits less is no answer beside it.
+_FIT = 0.7
+# The least share of the question's words, weighted, in a sentence or (of its passage) at all.
+_LEAST_SENTENCE, _LEAST_PASSAGE = 0.25, 0.4
 _AIMS = re.compile(
     r"\b(?:aim(?:ed|s)?|objective|purpose|we (?:sought|investigat\w+|examin\w+|evaluat\w+|assess\w+|hypothesi[sz]ed)"
     r"|this (?:study|paper|article|review) (?:aim|examin|investigat|evaluat|assess|describ)\w*|to (?:determine|evaluate|assess"
     r"|investigate|examine|compare)|were (?:enrolled|included|recruited|randomi[sz]ed)|remains? (?:unclear|unknown))\b",
     re.IGNORECASE,
+)
+_AIM_ALONE = re.compile(
+    r"(?:to|in order to) [a-z]+\b(?!.*\b(?:was|were|is|are|showed|found|resulted|should)\b)|(?:the )?(?:aim|objective|purpose|goal)s? of"
+    r"|(?:we|the authors) (?:aimed|sought|hypothesi[sz]ed)\b",
+    re.IGNORECASE | re.DOTALL,
 )
 _FINDS = re.compile(
     r"\b(?:conclu\w+|we found|show(?:s|ed|n)?|demonstrat\w+|result(?:s|ed) in|suggest\w*|indicat\w+|was associated|were"
@@ -101,15 +110,22 @@ def candidates(library: Library, question: str, weights: Weights, hits: Sequence
         if hit.passage.section < 0:
             continue  # a title alone states nothing
         text = hit.passage.text
+        if weights.covered(f"{hit.paper.title} {text}") < _LEAST_PASSAGE:
+            continue
         for start, end in sentence_spans(text):
             sentence = text[start:end]
             if instruction_in(sentence):
                 orders += 1
                 continue
+            if _AIM_ALONE.match(sentence):
+                continue  # of an aim nothing follows
             words = len(sentence.split())
             if not _FEWEST <= words <= _MOST_WORDS or sentence.endswith("?") or sentence[-1] not in ".!)]\"'”’%":
                 continue
-            fit = weights.covered(sentence) + _shape(sentence, hit.passage.heading) - 0.03 * place
+            covered = weights.covered(sentence)
+            if covered < _LEAST_SENTENCE:
+                continue
+            fit = covered + _shape(sentence, hit.passage.heading) - 0.03 * place
             found.append(Candidate(place, start, end, sentence, fit))
     found.sort(key=lambda each: -each.fit)
     encoder = library.encoder
@@ -150,7 +166,7 @@ def choose(found: Sequence[Candidate], most: int, per_hit: int = 2) -> list[Cand
         told = stems(each.text)
         if any(len(told & stems(other.text)) >= 0.8 * max(1, min(len(told), len(stems(other.text)))) for other in chosen):
             continue
-        if chosen and each.fit < 0.5 * chosen[0].fit:
+        if chosen and each.fit < _FIT * chosen[0].fit:
             continue
         chosen.append(each)
     return chosen
