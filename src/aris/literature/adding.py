@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -116,7 +117,8 @@ def read_retractions(path: Path) -> list[tuple[str, str, str]]:
         raise LiteratureError(f"{path}: larger than 256 MiB; split it")
     text = data.decode("utf-8-sig", "replace")
     lines = text.splitlines()
-    names = [re.sub(r"[^a-z]", "", each.lower()) for each in next(csv.reader(lines[:1]), [])]
+    head = lines[0] if lines and not re.search(r"\d", lines[0]) else ""
+    names = [re.sub(r"[^a-z]", "", each.lower()) for each in next(csv.reader([head]), [])]
     columns = {
         kind: next((names.index(name) for name in options if name in names), None)
         for kind, options in (
@@ -128,7 +130,7 @@ def read_retractions(path: Path) -> list[tuple[str, str, str]]:
     rows: list[tuple[str, str, str]] = []
     if columns["pmid"] is not None or columns["doi"] is not None:
         try:
-            for row in csv.reader(lines[1:]):
+            for row in csv.reader(io.StringIO(text[len(lines[0]) :])):
                 nature = _nature(_cell(row, columns["nature"]))
                 if nature:
                     rows.extend(_identifiers(_cell(row, columns["pmid"]), _cell(row, columns["doi"]), nature))
