@@ -11,7 +11,7 @@ import numpy as np
 
 from aris.literature.library import Library
 from aris.literature.passages import sentence_spans
-from aris.literature.retrieval import Hit, terms
+from aris.literature.retrieval import STOP_WORDS, Hit, terms
 from aris.tasks.checks.injected import instruction_in
 from aris.tasks.literature.support import stem, stems
 
@@ -69,7 +69,7 @@ class Weights:
         total = max(1, int(library.execute("SELECT count(*) FROM passages")[0][0]))
         self.weights: dict[str, float] = {}
         for word in terms(question):
-            if word.isdigit():
+            if word.isdigit() or word in STOP_WORDS:
                 continue
             (row,) = library.execute(
                 "SELECT count(*) AS n FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT 20000)", (f'"{word}"',)

@@ -19,7 +19,7 @@ Verdict = Literal["supported", "contradicted", "unsupported"]
 # supported; see benchmarks/literature_support.py.
 LEAST_COVERAGE = 0.75
 
-_NUMBER = re.compile(r"(?<![\w.])[-+−]?\d[\d,]*(?:\.\d+)?(?:\s*(?:%|percent\b|per cent\b))?", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<![\w.])(?<![A-Za-z]-)[-+−]?\d[\d,]*(?:\.\d+)?(?:\s*(?:%|percent\b|per cent\b))?", re.IGNORECASE)
 _UNIT = re.compile(
     r"\s*(mg|g|kg|µg|μg|mcg|ug|ng|ml|l|dl|mmol|mol|mm|cm|m|mmhg|kpa|hz|iu|units?|u|years?|yrs?|months?|weeks?|days?|hours?"
     r"|hrs?|h|minutes?|min|seconds?|s|patients?|participants?|subjects?|women|men|children|fold|times)\b(?:\s*/\s*"
@@ -53,6 +53,7 @@ _DIRECTIONS = {
 _DIRECTED = re.compile(rf"(?:{_UP}|{_DOWN}|{_GOOD}|{_BAD}|{_LINKED})", re.IGNORECASE)
 _OPPOSITE = {"up": "down", "down": "up", "good": "bad", "bad": "good"}
 _HEDGES = re.compile(r"\b(?:may|might|could|possibl[ey]|perhaps|suggest\w*|appear\w*|seem\w*|potential\w*)\b", re.IGNORECASE)
+_ASKS = re.compile(r"(?:to|whether|(?:we|the authors) (?:aimed|sought))\b|.*\bwhether\b", re.IGNORECASE | re.DOTALL)
 _NEGATION_REACH = 45  # characters before a word of direction
 # Names: acronyms, codes, words with digits or capitals inside.
 _ENTITY = re.compile(r"\b(?:[A-Z]{2,}[\w-]*|[A-Za-z]+-?\d+[\w-]*|[a-z]+[A-Z]\w*)\b")
@@ -98,28 +99,41 @@ def check(sentence: str, passage: str, least: float = LEAST_COVERAGE) -> Support
 
 
 def check_written(sentence: str, passage: str) -> Support:
-    """Hold a sentence that a model wrote against a passage, strictly: one or two sentences of it must say as much.
+    """Hold a sentence that a model wrote against a passage, strictly: one sentence of it alone must say as much.
 
-    Beside what `check` asks for, those must hold its words, state each of its directions, be as certain as it is, and be
-    more than an aim or a question.
+    Beside what `check` asks for, that one must hold its words and numbers, state each of its directions, be as certain as
+    it is, and be more than an aim or a question.
     """
     found = check(sentence, passage)
     if found.verdict != "supported":
         return found
-    near = nearest(sentence, passage)
     told = stems(sentence)
-    coverage = len(told & stems(near)) / len(told) if told else 0.0
+    spans = sentence_spans(passage)
+    shared = {place: len(told & stems(passage[slice(*span)])) / max(1, len(told)) for place, span in enumerate(spans)}
+    refused: Support | None = None
+    for place in sorted(spans and shared, key=lambda each: -shared[each])[:3]:
+        reason = _lacks(sentence, passage[slice(*spans[place])], shared[place])
+        if not reason:
+            return Support("supported", shared[place], "")
+        refused = refused or Support("unsupported", shared[place], reason)
+    return refused or Support("unsupported", 0.0, "the passage holds no sentence")
+
+
+def _lacks(sentence: str, statement: str, coverage: float) -> str:
+    """What a statement lacks to say as much as a sentence, in words; "" if nothing."""
     if coverage < LEAST_COVERAGE:
-        return Support("unsupported", coverage, "no single statement of the passage has its words")
-    if missing := [value for value, _ in numbers(sentence) if not _has_number(value, numbers(near))]:
-        return Support("unsupported", coverage, f"that statement does not have the number {missing[0][0]:g}")
-    if added := sorted(directions(sentence) - directions(near)):
-        return Support("unsupported", coverage, f"that statement does not say {added[0]!r}")
-    if _HEDGES.search(near) and not _HEDGES.search(sentence):
-        return Support("unsupported", coverage, "the passage is less certain")
-    if near.rstrip().endswith("?") or re.match(r"(?:to|whether|we (?:aimed|sought))\b|.*\bwhether\b", near, re.IGNORECASE):
-        return Support("unsupported", coverage, "the passage only asks so")
-    return Support("supported", coverage, "")
+        return "no single statement of the passage has its words"
+    if missing := [shown for value, shown in numbers(sentence) if not _has_number(value, numbers(statement))]:
+        return f"that statement does not have the number {missing[0]}"
+    if clash := direction_clash(sentence, statement):
+        return clash
+    if added := sorted(directions(sentence) - directions(statement)):
+        return f"that statement does not say {added[0]!r}"
+    if _HEDGES.search(statement) and not _HEDGES.search(sentence):
+        return "the passage is less certain"
+    if statement.rstrip().endswith("?") or _ASKS.match(statement):
+        return "the passage only asks so"
+    return ""
 
 
 def nearest(sentence: str, passage: str, most: int = 2) -> str:
