@@ -15,10 +15,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from literature_data import KeptEncoder, batches, bioasq, context_paper, medquad, pubmedqa, pubmedqa_test, wilson
 
 from aris.literature import Library, search
 from aris.tasks.literature import selecting
+from literature_data import KeptEncoder, batches, bioasq, context_paper, medquad, pubmedqa, pubmedqa_test, wilson
 
 
 def library(folder: Path, pmids: list[str], encoder: KeptEncoder) -> Library:

@@ -14,10 +14,9 @@ import random
 import tempfile
 from pathlib import Path
 
-from literature_data import batches, context_paper, pubmedqa, pubmedqa_test
-
 from aris.literature import Library
 from aris.tasks.literature import answer
+from literature_data import batches, context_paper, pubmedqa, pubmedqa_test
 
 
 def main() -> None:
@@ -51,19 +50,26 @@ def main() -> None:
                 break
     made = made[: given.count]
     decoys = []
-    for kind, sentence, passage, question in draw.sample(made, given.decoys):
+    for _, sentence, passage, question in draw.sample(made, given.decoys):
         other = draw.choice([each[2] for each in made if each[3] != question and each[2] != passage])
         decoys.append(("decoy", sentence, other, question))
     shown = made + decoys
     draw.shuffle(shown)
-    given.pairs.write_text("".join(
-        json.dumps({"id": number, "sentence": each[1], "passage": each[2]}) + "\n" for number, each in enumerate(shown)
-    ))
-    given.key.write_text("".join(
-        json.dumps({"id": number, "kind": each[0], "question": each[3]}) + "\n" for number, each in enumerate(shown)
-    ))
-    print({kind: sum(each[0] == kind for each in shown) for kind in ("verbatim", "model", "decoy")},
-          f"sentences of the model that were removed: {removed}")
+    given.pairs.write_text(
+        "".join(
+            json.dumps({"id": number, "sentence": each[1], "passage": each[2]}) + "\n"
+            for number, each in enumerate(shown)
+        )
+    )
+    given.key.write_text(
+        "".join(
+            json.dumps({"id": number, "kind": each[0], "question": each[3]}) + "\n" for number, each in enumerate(shown)
+        )
+    )
+    print(
+        {kind: sum(each[0] == kind for each in shown) for kind in ("verbatim", "model", "decoy")},
+        f"sentences of the model that were removed: {removed}",
+    )
 
 
 if __name__ == "__main__":

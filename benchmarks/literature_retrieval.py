@@ -19,11 +19,21 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from literature_data import KeptEncoder, batches, context_paper, flat, interval, liveqa, medquad, pubmedqa, pubmedqa_test
 
 from aris.literature import Library, Paper, Section
 from aris.literature.library import _with_title
 from aris.literature.retrieval import DENSE_WEIGHT, LEXICAL_WEIGHT, fuse, lexical_ranking
+from literature_data import (
+    KeptEncoder,
+    batches,
+    context_paper,
+    flat,
+    interval,
+    liveqa,
+    medquad,
+    pubmedqa,
+    pubmedqa_test,
+)
 
 DEPTH = 200
 
@@ -54,34 +64,49 @@ def run_pubmedqa(folder: str, encoder: KeptEncoder, kept_only: bool) -> None:
     papers = [context_paper(pmid, row) for pmid, row in rows.items()]
     # A name of its own for each answer: some are the same, and all 16,407 are to be in the way.
     papers += [
-        Paper("", (Section("", flat(row["answer"])),), doi=f"10.0000/medquad.{number}") for number, row in enumerate(medquad())
+        Paper("", (Section("", flat(row["answer"])),), doi=f"10.0000/medquad.{number}")
+        for number, row in enumerate(medquad())
     ]
     with Library(folder, lexical=True, passage_characters=10**7) as library:
         for batch in batches(papers, 1000):
             library.add(batch)
         print(library.counts())
-        own = {row["pmid"]: row["id"] for row in library.execute(
-            "SELECT r.pmid, p.id FROM passages p JOIN papers r ON r.id = p.paper WHERE r.pmid IS NOT NULL")}
+        own = {
+            row["pmid"]: row["id"]
+            for row in library.execute(
+                "SELECT r.pmid, p.id FROM passages p JOIN papers r ON r.id = p.paper WHERE r.pmid IS NOT NULL"
+            )
+        }
         vectors = Vectors(library, encoder, kept_only=kept_only)
         train = sorted(set(rows) - held_out)
         found = {}
         for name, pmids in (("train", train), ("test", sorted(held_out))):
             found[name] = [
-                (own[pmid], [n for n, _ in lexical_ranking(library, rows[pmid]["QUESTION"], DEPTH)],
-                 vectors.ranking(rows[pmid]["QUESTION"])) for pmid in pmids
+                (
+                    own[pmid],
+                    [n for n, _ in lexical_ranking(library, rows[pmid]["QUESTION"], DEPTH)],
+                    vectors.ranking(rows[pmid]["QUESTION"]),
+                )
+                for pmid in pmids
             ]
     for weight in (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0):
         ranks = np.array([rank(gold, [n for n, _ in fuse(a, b, (1.0, weight))]) for gold, a, b in found["train"]])
-        print(f"  chosen on the 500 others: weight of meaning {weight}: recall@1 {(ranks <= 1).mean():.3f}, MRR {(1 / ranks).mean():.4f}")
+        print(
+            f"  chosen on the 500 others: weight of meaning {weight}: recall@1 {(ranks <= 1).mean():.3f}, MRR {(1 / ranks).mean():.4f}"
+        )
     measured = {}
     for name in ("BM25", "dense", "hybrid"):
-        ranks = np.array([
-            rank(gold, a if name == "BM25" else b if name == "dense" else [n for n, _ in fuse(a, b)])
-            for gold, a, b in found["test"]
-        ])
+        ranks = np.array(
+            [
+                rank(gold, a if name == "BM25" else b if name == "dense" else [n for n, _ in fuse(a, b)])
+                for gold, a, b in found["test"]
+            ]
+        )
         measured[name] = ranks
-        print(f"held out, {name:6}: recall@1 {interval((ranks <= 1) * 1.0)}, recall@5 {interval((ranks <= 5) * 1.0)}, "
-              f"MRR {interval(1 / ranks)}")
+        print(
+            f"held out, {name:6}: recall@1 {interval((ranks <= 1) * 1.0)}, recall@5 {interval((ranks <= 5) * 1.0)}, "
+            f"MRR {interval(1 / ranks)}"
+        )
     gain = 1 / measured["hybrid"] - 1 / measured["BM25"]
     print(f"hybrid - BM25, paired: MRR {interval(gain)}; weights {LEXICAL_WEIGHT}, {DENSE_WEIGHT}")
 
@@ -97,13 +122,19 @@ def run_liveqa(folder: str, encoder: KeptEncoder, kept_only: bool) -> None:
     # One passage an answer, and a name of its own: "1.2.3" stands for an answer's name in a DOI.
     names = {f"10.0000/{number}": name for number, name in enumerate(answers)}
     with Library(folder, lexical=True, passage_characters=10**7) as library:
-        for batch in batches([
-            Paper(answers[name][0], (Section("", answers[name][1] or answers[name][0]),), doi=doi) for doi, name in names.items()
-        ], 500):
+        for batch in batches(
+            [
+                Paper(answers[name][0], (Section("", answers[name][1] or answers[name][0]),), doi=doi)
+                for doi, name in names.items()
+            ],
+            500,
+        ):
             library.add(batch)
         print(library.counts())
-        name_of = {row["id"]: names[row["doi"]] for row in library.execute(
-            "SELECT r.doi, p.id FROM passages p JOIN papers r ON r.id = p.paper")}
+        name_of = {
+            row["id"]: names[row["doi"]]
+            for row in library.execute("SELECT r.doi, p.id FROM passages p JOIN papers r ON r.id = p.paper")
+        }
         number_of = {name: number for number, name in name_of.items()}
         vectors = Vectors(library, encoder, kept_only=kept_only)
         for form in ("summary", "whole"):
@@ -112,24 +143,38 @@ def run_liveqa(folder: str, encoder: KeptEncoder, kept_only: bool) -> None:
                 among = {number_of[name] for name in grades if name in number_of}
                 lexical = [n for n, _ in lexical_ranking(library, questions[qid][form], 3000) if n in among]
                 dense = vectors.ranking(questions[qid][form], among)
-                for name, order in (("BM25", lexical), ("dense", dense), ("hybrid", [n for n, _ in fuse(lexical, dense)])):
+                for name, order in (
+                    ("BM25", lexical),
+                    ("dense", dense),
+                    ("hybrid", [n for n, _ in fuse(lexical, dense)]),
+                ):
                     runs[name][qid] = [name_of[n] for n in order]
-            scores = {name: np.array([ndcg(judged[qid], order) for qid, order in made.items()]) for name, made in runs.items()}
+            scores = {
+                name: np.array([ndcg(judged[qid], order) for qid, order in made.items()]) for name, made in runs.items()
+            }
             for name, values in scores.items():
                 oracle = ir_measures.calc_aggregate(
                     [ir_measures.nDCG @ 10],
                     [ir_measures.Qrel(q, d, g) for q, grades in judged.items() for d, g in grades.items()],
-                    [ir_measures.ScoredDoc(q, d, -place) for q, order in runs[name].items() for place, d in enumerate(order)],
+                    [
+                        ir_measures.ScoredDoc(q, d, -place)
+                        for q, order in runs[name].items()
+                        for place, d in enumerate(order)
+                    ],
                 )[ir_measures.nDCG @ 10]
-                print(f"LiveQA, {form}: {name:6} nDCG@10 {interval(values)} (ir-measures {oracle:.3f}), {len(values)} questions")
+                print(
+                    f"LiveQA, {form}: {name:6} nDCG@10 {interval(values)} (ir-measures {oracle:.3f}), {len(values)} questions"
+                )
             for one, other in (("hybrid", "BM25"), ("hybrid", "dense"), ("dense", "BM25")):
                 print(f"  {one} - {other}: {interval(scores[one] - scores[other])}")
 
 
 def ndcg(grades: dict[str, int], order: list[str]) -> float:
     """nDCG@10 with the grades 0..3 as gains, as trec_eval has it."""
+
     def gain(values: list[int]) -> float:
         return sum(value / np.log2(place + 2) for place, value in enumerate(values[:10]))
+
     best = gain(sorted(grades.values(), reverse=True))
     return gain([grades[name] for name in order]) / best if best else 0.0
 

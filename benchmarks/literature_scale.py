@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from literature_data import batches, flat, medquad, pubmedqa, pubmedqa_test
 
 from aris.literature import Encoder, Library, Paper, Section, search
 from aris.literature.encoder import default_folder
+from literature_data import batches, flat, medquad, pubmedqa, pubmedqa_test
 
 
 def main() -> None:
@@ -49,7 +49,10 @@ def main() -> None:
             library.add(made)
         added = time.perf_counter() - started
         print(f"words: {count} passages added in {added:.0f} s")
-        sample = [row["text"] for row in library.execute("SELECT text FROM passages ORDER BY id LIMIT ?", (given.vectors_timed,))]
+        sample = [
+            row["text"]
+            for row in library.execute("SELECT text FROM passages ORDER BY id LIMIT ?", (given.vectors_timed,))
+        ]
         started = time.perf_counter()
         encoder.encode(sample)
         rate = len(sample) / (time.perf_counter() - started)
@@ -78,9 +81,11 @@ def main() -> None:
                 search(library, question, mode=mode)
                 took.append(time.perf_counter() - started)
                 used.append(time.process_time() - spent)
-            print(f"{mode}: median {1000 * np.median(took):.0f} ms, p95 {1000 * np.percentile(took, 95):.0f} ms; "
-                  f"of processor time {1000 * np.median(used):.0f} and {1000 * np.percentile(used, 95):.0f} ms "
-                  f"({len(questions)} questions)")
+            print(
+                f"{mode}: median {1000 * np.median(took):.0f} ms, p95 {1000 * np.percentile(took, 95):.0f} ms; "
+                f"of processor time {1000 * np.median(used):.0f} and {1000 * np.percentile(used, 95):.0f} ms "
+                f"({len(questions)} questions)"
+            )
         library.close()
 
 

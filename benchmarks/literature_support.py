@@ -12,7 +12,6 @@ import argparse
 from collections import Counter
 
 import numpy as np
-from literature_data import healthver, interval
 
 from aris.tasks.literature.support import (
     LEAST_COVERAGE,
@@ -21,6 +20,7 @@ from aris.tasks.literature.support import (
     numbers,
     stems,
 )
+from literature_data import healthver, interval
 
 LABELS = ("Supports", "Refutes", "Neutral")
 
@@ -74,8 +74,10 @@ def told(name: str, truth: list[str], made: list[str]) -> None:
     print(f"{name}: macro F1 {interval(pairs, lambda each: macro_f1(each[:, 0], each[:, 1]))}")
     for label in LABELS:
         both = sum(t == m == label for t, m in zip(truth, made, strict=True))
-        print(f"  {label:9} precision {both / max(1, made.count(label)):.3f} ({made.count(label)} times), "
-              f"recall {both / max(1, truth.count(label)):.3f}")
+        print(
+            f"  {label:9} precision {both / max(1, made.count(label)):.3f} ({made.count(label)} times), "
+            f"recall {both / max(1, truth.count(label)):.3f}"
+        )
 
 
 def main() -> None:
@@ -96,8 +98,10 @@ def main() -> None:
     for high in (0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1.0):
         chosen = [each for each in dev if each[0] >= high and each[1] and not each[2]]
         right = Counter(each[3] for each in chosen)
-        print(f"  validation, accepted from coverage {high}: {len(chosen)}, of them {dict(right)}"
-              + (" (what a model writes)" if high == LEAST_COVERAGE else ""))
+        print(
+            f"  validation, accepted from coverage {high}: {len(chosen)}, of them {dict(right)}"
+            + (" (what a model writes)" if high == LEAST_COVERAGE else "")
+        )
     rows = healthver("test")
     test = features(rows)
     truth = [each[3] for each in test]
@@ -113,12 +117,14 @@ def main() -> None:
 
         model = aris.load(given.model)
         some = healthver("dev")[: given.claims]
-        scores = np.array([
-            _yes(model.score([user(support_prompt(each["claim"], each["evidence"]))], ("Yes", "No"))) for each in some
-        ])
+        scores = np.array(
+            [_yes(model.score([user(support_prompt(each["claim"], each["evidence"]))], ("Yes", "No"))) for each in some]
+        )
         supports = np.array([each["label"] == "Supports" for each in some])
         area = np.mean([(scores[supports][:, None] > scores[~supports]).mean()])
-        print(f"{model.name}: area under the ROC curve of its entailment score on {len(some)} validation claims: {area:.3f}")
+        print(
+            f"{model.name}: area under the ROC curve of its entailment score on {len(some)} validation claims: {area:.3f}"
+        )
 
 
 if __name__ == "__main__":

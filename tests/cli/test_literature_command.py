@@ -34,18 +34,24 @@ def test_from_files_to_an_answer_with_references(tmp_path: Path) -> None:
     found = json.loads(run("search", "zinc cold", "--by", "lexical", "--json").stdout)
     assert found["hits"][0]["paper"]["pmid"] == "1001"
     assert "RETRACTED" in run("search", "nothing holds", "--by", "lexical").stdout
-    said = run("ask", "Do zinc lozenges shorten the common cold?", "--no-model", "--lexical", "--export", tmp_path / "r.bib")
+    said = run(
+        "ask", "Do zinc lozenges shorten the common cold?", "--no-model", "--lexical", "--export", tmp_path / "r.bib"
+    )
     assert said.stdout.startswith("Zinc lozenges shortened the common cold by 2.3 days in 199 adults (p<0.01). [1]")
     assert "randomized controlled trial, 2020" in said.stdout and "PMID: 1001" in said.stdout
     assert "sentences are the passages' own words" in said.stderr
     assert "@article{" in (tmp_path / "r.bib").read_text()
-    told = json.loads(run("ask", "Do zinc lozenges shorten the common cold?", "--no-model", "--lexical", "--json").stdout)
+    told = json.loads(
+        run("ask", "Do zinc lozenges shorten the common cold?", "--no-model", "--lexical", "--json").stdout
+    )
     assert told["answered"] and told["passages"][0]["heading"] == "Results"
 
 
 def test_not_enough_is_exit_code_1(tmp_path: Path) -> None:
     run("add", written.pubmed(tmp_path), "--lexical")
-    assert "Not enough in this library" in run("ask", "Who won the world cup?", "--no-model", "--lexical", code=1).stdout
+    assert (
+        "Not enough in this library" in run("ask", "Who won the world cup?", "--no-model", "--lexical", code=1).stdout
+    )
 
 
 def test_bad_files_leave_the_good_ones(tmp_path: Path) -> None:
@@ -68,7 +74,10 @@ def test_list_remove_export_and_retractions(tmp_path: Path) -> None:
     out = tmp_path / "all.ris"
     run("export", "--out", out)
     assert out.read_text().count("TY  - JOUR") == 2
-    assert json.loads(run("remove", "2", "10.9/none", "--json", code=1).stdout) == {"removed": 1, "missing": ["10.9/none"]}
+    assert json.loads(run("remove", "2", "10.9/none", "--json", code=1).stdout) == {
+        "removed": 1,
+        "missing": ["10.9/none"],
+    }
 
 
 @pytest.mark.parametrize(

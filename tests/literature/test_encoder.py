@@ -62,7 +62,5 @@ def test_what_is_no_encoder_is_one_line(tmp_path: Path) -> None:
 def test_minilm_knows_what_is_alike() -> None:
     folder = default_folder()
     assert folder is not None
-    first, second, third = Encoder(folder).encode(
-        ["heart attack", "myocardial infarction", "the weather in Lisbon"]
-    )
+    first, second, third = Encoder(folder).encode(["heart attack", "myocardial infarction", "the weather in Lisbon"])
     assert first @ second > 0.5 > 0.2 > first @ third

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> None:
     rows = [{"title": f"Paper {n}", "text": f"Finding number {n} of word{n}.", "pmid": n} for n in range(1, 1201)]
     path = written.jsonl(tmp_path, *rows)
     code = (
-        "import sys\nfrom pathlib import Path\nfrom aris.literature import Library\nfrom aris.literature import adding\n"
+        "import sys\nfrom pathlib import Path\nfrom aris.literature import Library\nfrom aris.literature import adding\n"  # noqa: E501
         "flush = adding._flush\n"
         "def told(*given):\n    flush(*given)\n    print('batch', flush=True)\n"
         "adding._flush = told\n"
@@ -148,7 +149,9 @@ def test_a_damaged_or_newer_database_is_one_line(tmp_path: Path) -> None:
 
 def test_lists_of_retractions(tmp_path: Path) -> None:
     with lexical(tmp_path) as library:
-        library.add([paper("A a a.", pmid="1"), paper("B b b.", doi="10.1000/b"), paper("C c c.", pmid="3"), paper("D d d.")])
+        library.add(
+            [paper("A a a.", pmid="1"), paper("B b b.", doi="10.1000/b"), paper("C c c.", pmid="3"), paper("D d d.")]
+        )
         assert [each.retraction for each in library.papers()] == ["unknown"] * 4
         watch = tmp_path / "watch.csv"
         watch.write_text(
@@ -185,7 +188,9 @@ def test_a_notice_of_retraction_marks_its_paper(tmp_path: Path) -> None:
 def test_vectors_are_made_once_and_anew_for_another_encoder(tmp_path: Path) -> None:
     first, second = tiny_encoder(tmp_path / "first"), tiny_encoder(tmp_path / "second", seed=1)
     with Library(tmp_path / "library", encoder=first) as library:
-        library.add([paper("zinc cold days.", pmid="1"), paper("aspirin stroke.", pmid="2"), paper("honey cough.", pmid="3")])
+        library.add(
+            [paper("zinc cold days.", pmid="1"), paper("aspirin stroke.", pmid="2"), paper("honey cough.", pmid="3")]
+        )
         made = library.add_vectors(batch=2)
         assert next(made) == 2  # and then it is stopped
         made.close()
@@ -237,7 +242,7 @@ def test_a_passage_is_the_same_when_its_file_is_read_again(tmp_path: Path) -> No
 def test_passages_lose_no_word(text: str, most: int) -> None:
     spans = list(passage_spans(text, most))
     assert all(0 <= start < end <= len(text) and end - start <= most + 1 for start, end in spans)
-    assert all(one[1] <= other[0] for one, other in zip(spans, spans[1:], strict=False))
+    assert all(one[1] <= other[0] for one, other in pairwise(spans))
     kept = "".join("".join(text[a:b] for a, b in spans).split())
     assert kept == "".join(text.split())
 
@@ -245,5 +250,5 @@ def test_passages_lose_no_word(text: str, most: int) -> None:
 def test_sentences() -> None:
     text = "Dr. Roe et al. gave 2.5 mg. It helped (p<0.05). E. coli grew vs. controls. Was it safe? Yes.\nNew line"
     assert [text[a:b] for a, b in sentence_spans(text)] == [
-        "Dr. Roe et al. gave 2.5 mg.", "It helped (p<0.05).", "E. coli grew vs. controls.", "Was it safe?", "Yes.", "New line",
+        "Dr. Roe et al. gave 2.5 mg.", "It helped (p<0.05).", "E. coli grew vs. controls.", "Was it safe?", "Yes.", "New line",  # noqa: E501
     ]  # fmt: skip

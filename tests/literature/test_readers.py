@@ -77,7 +77,12 @@ def test_pdf(tmp_path: Path) -> None:
 
 def test_html(tmp_path: Path) -> None:
     paper = one(written.html(tmp_path))
-    assert (paper.title, paper.authors, paper.doi, paper.year) == ("Honey for cough", ("Doe JA",), "10.1000/honey", 2019)
+    assert (paper.title, paper.authors, paper.doi, paper.year) == (
+        "Honey for cough",
+        ("Doe JA",),
+        "10.1000/honey",
+        2019,
+    )
     assert [(each.name, each.text) for each in paper.sections] == [
         ("Honey for cough", "A spoon of honey at night."),
         ("Results", "Honey reduced cough at night in children.\nNot under one year & never raw."),
@@ -86,7 +91,12 @@ def test_html(tmp_path: Path) -> None:
 
 def test_markdown(tmp_path: Path) -> None:
     paper = one(written.markdown(tmp_path))
-    assert (paper.title, paper.authors, paper.year, paper.journal) == ("Ginger for nausea", ("Doe J", "Roe R"), 2016, "Herbs")
+    assert (paper.title, paper.authors, paper.year, paper.journal) == (
+        "Ginger for nausea",
+        ("Doe J", "Roe R"),
+        2016,
+        "Herbs",
+    )
     assert paper.study_type == "systematic review" and paper.licence == "CC BY 4.0"
     assert [(each.name, each.text) for each in paper.sections] == [
         ("Results", "Ginger reduced nausea in pregnancy, see the trial.\n1 g a day was enough.")
@@ -94,7 +104,14 @@ def test_markdown(tmp_path: Path) -> None:
 
 
 def test_json_lines_go_on_past_a_line_that_is_none(tmp_path: Path) -> None:
-    good = {"title": "A", "abstract": "Some text.", "pmid": 5, "doi": "DOI:10.1000/A", "year": "2001", "retracted": True}
+    good = {
+        "title": "A",
+        "abstract": "Some text.",
+        "pmid": 5,
+        "doi": "DOI:10.1000/A",
+        "year": "2001",
+        "retracted": True,
+    }
     parts = {"title": "B", "sections": [{"name": "Results", "text": "More text.", "page": 3}]}
     first, fault, other, second = read_papers(written.jsonl(tmp_path, good, '{"title": ', [1], parts))
     assert isinstance(first, Paper) and (first.pmid, first.doi, first.retraction) == ("5", "10.1000/a", "retracted")
@@ -121,7 +138,7 @@ def test_a_folder_gives_its_files_of_known_endings(tmp_path: Path) -> None:
 BOMB = (
     '<?xml version="1.0"?><!DOCTYPE PubmedArticleSet [<!ENTITY a "ha">'
     + "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True))
-    + "]><PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>1</PMID><Article><ArticleTitle>&i;</ArticleTitle></Article>"
+    + "]><PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>1</PMID><Article><ArticleTitle>&i;</ArticleTitle></Article>"  # noqa: E501
     "</MedlineCitation></PubmedArticle></PubmedArticleSet>"
 )
 EXTERNAL = (

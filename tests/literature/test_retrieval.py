@@ -14,7 +14,7 @@ from aris.literature.retrieval import fuse, match_expression
 PAPERS = (
     Paper("Zinc for colds", (Section("Results", "Zinc shortened the common cold by two days."),), year=2010,
           types=("Randomized Controlled Trial",), journal="J Trials", pmid="1", authors=("Doe JA", "Roe R")),
-    Paper("Aspirin", (Section("Results", "Aspirin prevents a second stroke."),), year=2015, types=("Review",), journal="Stroke",
+    Paper("Aspirin", (Section("Results", "Aspirin prevents a second stroke."),), year=2015, types=("Review",), journal="Stroke",  # noqa: E501
           doi="10.1000/a_b", volume="3", issue="2", pages="11-19"),
     Paper("Honey {50% & more}", (Section("Results", "Honey helps a cough at night. Zinc does not."),), year=None),
 )  # fmt: skip
@@ -49,7 +49,7 @@ def test_no_query_is_an_operator(library: Library, query: str) -> None:
     assert len(search(library, query)) <= 3
 
 
-@pytest.mark.parametrize("query", ['"zinc', "zinc OR", "NEAR(zinc cold)", "title:zinc", "zinc*", "-zinc", "(zinc", "^zinc", "{x}: zinc",
+@pytest.mark.parametrize("query", ['"zinc', "zinc OR", "NEAR(zinc cold)", "title:zinc", "zinc*", "-zinc", "(zinc", "^zinc", "{x}: zinc",  # noqa: E501
                                    "zinc AND NOT cold", "\0zinc", "_ zinc", "zinc" + " and" * 5000])  # fmt: skip
 def test_syntax_of_fts5_is_only_words(library: Library, query: str) -> None:
     assert 1 in found(library, query, mode="lexical")

@@ -77,7 +77,8 @@ def _entry(paper: StoredPaper, key: str) -> str:
         ("author", " and ".join(_bib_name(each) for each in paper.authors)), ("title", _tex(paper.title, title=True)),
         ("journal", _tex(paper.journal)), ("year", str(paper.year or "")), ("volume", _tex(paper.volume)),
         ("number", _tex(paper.issue)), ("pages", _tex(paper.pages).replace("-", "--")), ("doi", paper.doi or ""),
-        ("pmid", paper.pmid or ""), ("url", paper.url), ("note", "Retracted" if paper.retraction == "retracted" else ""),
+        ("pmid", paper.pmid or ""), ("url", paper.url),
+        ("note", "Retracted" if paper.retraction == "retracted" else ""),
     )  # fmt: skip
     body = "".join(f"  {name} = {{{_balanced(value)}}},\n" for name, value in values if value)
     return f"@{'article' if paper.journal else 'misc'}{{{key},\n{body}}}\n"

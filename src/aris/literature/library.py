@@ -216,7 +216,9 @@ class Library:
     def _known(self, paper: Paper) -> sqlite3.Row | None:
         for kind, value in (("pmid", paper.pmid), ("doi", paper.doi)):
             if value:
-                row: sqlite3.Row | None = self._db.execute(f"SELECT * FROM papers WHERE {kind} = ?", (value,)).fetchone()
+                row: sqlite3.Row | None = self._db.execute(
+                    f"SELECT * FROM papers WHERE {kind} = ?", (value,)
+                ).fetchone()
                 if row is not None:
                     return row
         for row in self._db.execute("SELECT * FROM papers WHERE digest = ?", (paper.digest,)):
@@ -232,7 +234,10 @@ class Library:
             if not row[name] and values[name]:
                 changed[name] = values[name]
         for name in ("pmid", "doi"):
-            if name in changed and self._db.execute(f"SELECT 1 FROM papers WHERE {name} = ?", (changed[name],)).fetchone():
+            if (
+                name in changed
+                and self._db.execute(f"SELECT 1 FROM papers WHERE {name} = ?", (changed[name],)).fetchone()
+            ):
                 del changed[name]  # another paper's; which of the two is right cannot be told here
         if not json.loads(row["authors"]) and paper.authors:
             changed["authors"] = values["authors"]
@@ -265,16 +270,15 @@ class Library:
                 'INSERT INTO passages (paper, section, heading, page, start, "end", text) VALUES (?, ?, ?, ?, ?, ?, ?)',
                 (number, *part),
             )
-            self._db.execute(
-                "INSERT INTO words (rowid, title, text) VALUES (?, ?, ?)", (row.lastrowid, title, part[5])
-            )
+            self._db.execute("INSERT INTO words (rowid, title, text) VALUES (?, ?, ?)", (row.lastrowid, title, part[5]))
 
     def _remove_passages(self, paper: int) -> None:
         title = self._db.execute("SELECT title FROM papers WHERE id = ?", (paper,)).fetchone()["title"]
         for row in self._db.execute("SELECT id, text FROM passages WHERE paper = ?", (paper,)).fetchall():
             # FTS5 without content of its own is told what it had been given.
             self._db.execute(
-                "INSERT INTO words (words, rowid, title, text) VALUES ('delete', ?, ?, ?)", (row["id"], title, row["text"])
+                "INSERT INTO words (words, rowid, title, text) VALUES ('delete', ?, ?, ?)",
+                (row["id"], title, row["text"]),
             )
         self._db.execute("DELETE FROM passages WHERE paper = ?", (paper,))
 
@@ -318,7 +322,7 @@ class Library:
         )
 
     def find(self, name: str) -> list[int]:
-        """The numbers of papers by their number, PMID or DOI; "pmid:1" is no paper's number."""
+        """The numbers of papers by their number, PMID or DOI; "PMID:1" is no paper's number."""
         from aris.literature.papers import clean_doi, clean_pmid
 
         name = name.strip()
@@ -326,7 +330,8 @@ class Library:
             return [row["id"] for row in self.execute("SELECT id FROM papers WHERE doi = ?", (doi,))]
         pmid = clean_pmid(name)
         if name.isascii() and name.isdigit() and len(name) < 18:
-            if rows := self.execute("SELECT id FROM papers WHERE id = ?", (int(name),)):
+            rows = self.execute("SELECT id FROM papers WHERE id = ?", (int(name),))
+            if rows:
                 return [rows[0]["id"]]
         return [row["id"] for row in self.execute("SELECT id FROM papers WHERE pmid = ?", (pmid,))] if pmid else []
 
@@ -463,7 +468,8 @@ class Library:
             key = hash((version, *told))
             if self._matrix is None or self._matrix[0] != key:
                 rows = self.execute(
-                    "SELECT v.passage, v.value, p.paper FROM vectors v JOIN passages p ON p.id = v.passage ORDER BY v.passage"
+                    "SELECT v.passage, v.value, p.paper FROM vectors v JOIN passages p ON p.id = v.passage "
+                    "ORDER BY v.passage"
                 )
                 width = self.encoder.width if self.encoder is not None else 0
                 kept = [row for row in rows if len(row["value"]) == 2 * width]
@@ -545,7 +551,8 @@ def _told(folder: Path) -> Iterator[None]:
         raise LiteratureError(f"{folder}: the library cannot be read or written ({type(error).__name__})") from None
     except sqlite3.DatabaseError as error:
         raise LiteratureError(
-            f"{folder}: the library's database is damaged ({type(error).__name__}); remove {NAME} and add the papers anew"
+            f"{folder}: the library's database is damaged ({type(error).__name__}); remove {NAME} and add the papers "
+            "anew"
         ) from None
     except OSError as error:
         raise LiteratureError(f"{folder}: cannot be opened ({error.strerror or type(error).__name__})") from None

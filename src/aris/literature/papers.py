@@ -106,7 +106,7 @@ class Paper:
 
     @property
     def study_type(self) -> str:
-        """The strongest of `STUDY_TYPES` that its types name, else the design that its title or text names; "" if none."""
+        """The strongest of `STUDY_TYPES` that its types name, else the design that its text names; "" if none."""
         return study_type(self.types) or design(" ".join((self.title, *(each.text for each in self.sections[:8]))))
 
 

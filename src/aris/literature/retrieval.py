@@ -23,13 +23,17 @@ LEXICAL_WEIGHT, DENSE_WEIGHT = 1.0, 0.5
 _DEPTH = 200
 _MOST_TERMS = 48
 _MOST_QUERY = 20_000
-STOP_WORDS = frozenset(
-    "a about above after again against all also am an and any are as at be because been before being below between both "
-    "but by can could did do does doing down during each few for from further had has have having he her here hers him "
-    "his how i if in into is it its itself just me more most my no nor not of off on once only or other our out over own "
-    "please same she should so some such than that the their them then there these they this those through to too under "
-    "until up us very was we were what when where which while who whom why will with would you your".split()
-)
+STOP_WORDS = frozenset((
+    "a", "about", "above", "after", "again", "against", "all", "also", "am", "an", "and", "any", "are", "as", "at",
+    "be", "because", "been", "before", "being", "below", "between", "both", "but", "by", "can", "could", "did", "do",
+    "does", "doing", "down", "during", "each", "few", "for", "from", "further", "had", "has", "have", "having", "he",
+    "her", "here", "hers", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "itself", "just", "me",
+    "more", "most", "my", "no", "nor", "not", "of", "off", "on", "once", "only", "or", "other", "our", "out", "over",
+    "own", "please", "same", "she", "should", "so", "some", "such", "than", "that", "the", "their", "them", "then",
+    "there", "these", "they", "this", "those", "through", "to", "too", "under", "until", "up", "us", "very", "was",
+    "we", "were", "what", "when", "where", "which", "while", "who", "whom", "why", "will", "with", "would", "you",
+    "your",
+))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,11 @@ def search(
     nearest: list[int] = []
     if mode != "lexical" and not library.without_vectors:
         nearest, similarity = dense_ranking(library, query, depth, papers, also=list(lexical))
-    if mode == "dense" and not nearest and (library.without_vectors or not library.execute("SELECT 1 FROM vectors LIMIT 1")):
+    if (
+        mode == "dense"
+        and not nearest
+        and (library.without_vectors or not library.execute("SELECT 1 FROM vectors LIMIT 1"))
+    ):
         raise LiteratureError(f"no search by meaning: {library.without_vectors or 'no paper has a vector yet'}")
     order = fuse(list(lexical), nearest if mode != "lexical" else [])
     hits: list[Hit] = []
@@ -214,7 +222,9 @@ def _papers(library: Library, filters: Filters) -> set[int] | None:
     if filters.until is not None:
         conditions.append("year <= ?")
         values.append(filters.until)
-    rows = library.execute(f"SELECT id, journal, types, study_type FROM papers WHERE {' AND '.join(conditions)}", values)
+    rows = library.execute(
+        f"SELECT id, journal, types, study_type FROM papers WHERE {' AND '.join(conditions)}", values
+    )
     types = {each.strip().casefold() for each in filters.types}
     journal = filters.journal.strip().casefold()
     return {

@@ -6,7 +6,7 @@ from aris.tasks.literature.conflicts import find_conflicts
 from aris.tasks.literature.support import check, check_written, direction_clash, directions, nearest, numbers, stem
 
 PASSAGE = (
-    "We aimed to test whether zinc shortens colds. Of 199 adults, those given zinc acetate 80 mg/day recovered 2.3 days "
+    "We aimed to test whether zinc shortens colds. Of 199 adults, those given zinc acetate 80 mg/day recovered 2.3 days "  # noqa: E501
     "sooner. Zinc reduced the duration of the common cold. Nausea was not associated with zinc. It may help children."
 )
 

@@ -32,7 +32,9 @@ _TITLE = 100  # characters of a title in a list
 
 LibraryOption = Annotated[
     Path | None,
-    typer.Option("--library", envvar="ARIS_LIBRARY", help="Folder of the library; by default in the user's data folder."),
+    typer.Option(
+        "--library", envvar="ARIS_LIBRARY", help="Folder of the library; by default in the user's data folder."
+    ),
 ]
 EncoderOption = Annotated[
     Path | None,
@@ -44,13 +46,21 @@ EncoderOption = Annotated[
 LexicalOption = Annotated[bool, typer.Option("--lexical", help="By words alone, without sentence vectors.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 JsonLinesOption = Annotated[bool, typer.Option("--json", help="One JSON document a line on stdout.")]
-SinceOption = Annotated[int | None, typer.Option("--since", metavar="YEAR", help="From this year on.", rich_help_panel=_FILTERS)]
-UntilOption = Annotated[int | None, typer.Option("--until", metavar="YEAR", help="Up to this year.", rich_help_panel=_FILTERS)]
+SinceOption = Annotated[
+    int | None, typer.Option("--since", metavar="YEAR", help="From this year on.", rich_help_panel=_FILTERS)
+]
+UntilOption = Annotated[
+    int | None, typer.Option("--until", metavar="YEAR", help="Up to this year.", rich_help_panel=_FILTERS)
+]
 TypeOption = Annotated[
     list[str] | None,
-    typer.Option("--type", help='Study type, as "randomized controlled trial"; may be repeated.', rich_help_panel=_FILTERS),
+    typer.Option(
+        "--type", help='Study type, as "randomized controlled trial"; may be repeated.', rich_help_panel=_FILTERS
+    ),
 ]
-JournalOption = Annotated[str, typer.Option("--journal", help="A part of the journal's name.", rich_help_panel=_FILTERS)]
+JournalOption = Annotated[
+    str, typer.Option("--journal", help="A part of the journal's name.", rich_help_panel=_FILTERS)
+]
 
 
 @app.command()
@@ -63,9 +73,9 @@ def add(
 ) -> None:
     """Add papers: PubMed XML, MEDLINE text, JATS, PDF with a text layer, HTML, Markdown, JSON Lines; .gz of them too.
 
-    A paper that is there already (by PMID, DOI or its text) is not added twice; what it lacked is filled in. A file that
-    cannot be read costs nothing that was added before. Stopped or killed, the command goes on where it was when it is
-    given again.
+    A paper that is there already (by PMID, DOI or its text) is not added twice; what it lacked is filled in. A
+    file that cannot be read costs nothing that was added before. Stopped or killed, the command goes
+    on where it was when it is given again.
 
     Examples:
 
@@ -84,11 +94,16 @@ def add(
                     write_json(
                         {
                             "file": str(told.path), "added": told.added, "updated": told.updated, "known": told.known,
-                            "faulty": told.faulty, "faults": told.faults, "error": told.error, "unchanged": told.unchanged,
+                            "faulty": told.faulty, "faults": told.faults, "error": told.error,
+                            "unchanged": told.unchanged,
                         }
                     )  # fmt: skip
                 else:
-                    what = "added before" if told.unchanged else f"{told.added} added, {told.updated} updated, {told.known} known"
+                    what = (
+                        "added before"
+                        if told.unchanged
+                        else f"{told.added} added, {told.updated} updated, {told.known} known"
+                    )
                     write(f"{one_line(str(told.path))}: {what}\n")
                 for fault in told.faults:
                     note(f"! {fault}")
@@ -110,8 +125,12 @@ def add(
 def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help='Any words; "-" reads them from stdin.')],
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=1000, help="Passages at most.")] = 10,
-    mode: Annotated[str, typer.Option("--by", metavar="hybrid|lexical|dense", help="By words, by meaning, or both.")] = "hybrid",
-    rerank: Annotated[bool, typer.Option("--rerank", help="Let the model rank the best ones again; takes a while.")] = False,
+    mode: Annotated[
+        str, typer.Option("--by", metavar="hybrid|lexical|dense", help="By words, by meaning, or both.")
+    ] = "hybrid",
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Let the model rank the best ones again; takes a while.")
+    ] = False,
     since: SinceOption = None,
     until: UntilOption = None,
     types: TypeOption = None,
@@ -149,7 +168,9 @@ def search(
         marks = [mark for mark in (paper.study_type, str(paper.year or ""), paper.journal) if mark]
         write(f"{number}. {one_line(paper.title)}\n")
         write(f"   {one_line('; '.join(marks))}{_warned(paper)}\n" if marks or _warned(paper) else "")
-        place = ", ".join(filter(None, (each.passage.heading, f"page {each.passage.page}" if each.passage.page else "")))
+        place = ", ".join(
+            filter(None, (each.passage.heading, f"page {each.passage.page}" if each.passage.page else ""))
+        )
         write(f"   {f'({one_line(place)}) ' if place else ''}{one_line(each.passage.text)}\n\n")
     if not hits:
         note("nothing was found")
@@ -158,8 +179,12 @@ def search(
 @app.command()
 def ask(
     question: Annotated[str, typer.Argument(metavar="QUESTION", help='The question; "-" reads it from stdin.')],
-    no_model: Annotated[bool, typer.Option("--no-model", help="The passages' own words alone; no model is loaded.")] = False,
-    rerank: Annotated[bool, typer.Option("--rerank", help="Let the model rank the passages again; takes a while.")] = False,
+    no_model: Annotated[
+        bool, typer.Option("--no-model", help="The passages' own words alone; no model is loaded.")
+    ] = False,
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Let the model rank the passages again; takes a while.")
+    ] = False,
     export: Annotated[
         Path | None, typer.Option("--export", metavar="FILE", help="Write the references to a .ris or .bib file.")
     ] = None,
@@ -180,8 +205,9 @@ def ask(
 ) -> None:
     """Answer a question from the library; each sentence carries references to passages.
 
-    The answer opens with a passage's own words. A sentence that the model writes is shown only if a passage supports its
-    numbers, names, direction and words. Where the library does not hold enough, the command says so, and exits with 1.
+    The answer opens with a passage's own words. A sentence that the model writes is shown only if a passage
+    supports its numbers, names, direction and words. Where the library does not hold enough, the command says so, and
+    exits with 1.
     Retracted papers never support an answer.
 
     Examples:
@@ -195,12 +221,13 @@ def ask(
     from aris.tasks.literature import LiteratureStream
 
     writer = _exporter(export)
-    session = Session(
-        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url
-    )
+    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
     question = sys.stdin.read() if question == "-" else question
     filters = _filters(since, until, types, journal)
-    with _opened(library, encoder, lexical, ready=True) as kept, interruptible("the answer is not complete", text=not json):
+    with (
+        _opened(library, encoder, lexical, ready=True) as kept,
+        interruptible("the answer is not complete", text=not json),
+    ):
         with working("searching"):
             stream = LiteratureStream(
                 kept, question, None if no_model else lambda: session.backend, filters=filters, rerank=rerank
@@ -245,7 +272,10 @@ def list_papers(
                 names = ", ".join(filter(None, (f"PMID {paper.pmid}" if paper.pmid else "", paper.doi or "")))
                 title = one_line(paper.title)
                 title = title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…"
-                write(f"{paper.id:>6}  {paper.year or '    '}  {title}{f'  {one_line(names)}' if names else ''}{_warned(paper)}\n")
+                write(
+                    f"{paper.id:>6}  {paper.year or '    '}  {title}"
+                    f"{f'  {one_line(names)}' if names else ''}{_warned(paper)}\n"
+                )
         counts = kept.counts()
         note(f"{counts['papers']} papers, {counts['retracted']} of them retracted; {counts['passages']} passages, "
              f"{counts['vectors']} with vectors")  # fmt: skip
@@ -283,8 +313,12 @@ def remove(
 @app.command(name="export")
 def export_references(
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="A file; by default stdout.")] = None,
-    style: Annotated[str, typer.Option("--format", "-f", metavar="ris|bibtex|vancouver", help="Of the references.")] = "ris",
-    papers: Annotated[list[str] | None, typer.Argument(metavar="[PAPER]...", help="Number, PMID or DOI; all by default.")] = None,
+    style: Annotated[
+        str, typer.Option("--format", "-f", metavar="ris|bibtex|vancouver", help="Of the references.")
+    ] = "ris",
+    papers: Annotated[
+        list[str] | None, typer.Argument(metavar="[PAPER]...", help="Number, PMID or DOI; all by default.")
+    ] = None,
     library: LibraryOption = None,
 ) -> None:
     """Write the references of papers as RIS, BibTeX or in Vancouver style.
@@ -314,7 +348,8 @@ def export_references(
 @app.command()
 def retractions(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Retraction Watch's CSV, a CSV with pmid or doi, or one of them a line.")
+        Path,
+        typer.Argument(metavar="FILE", help="Retraction Watch's CSV, a CSV with pmid or doi, or one of them a line."),
     ],
     library: LibraryOption = None,
     json: JsonOption = False,

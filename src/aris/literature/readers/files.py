@@ -121,9 +121,16 @@ def _format(path: Path, head: bytes) -> str:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     # Of what stands before the first element, nothing says what the element is.
     bare = re.sub(rb"<!--.*?-->|<\?.*?\?>", b"", start, flags=re.DOTALL)
-    element = re.search(rb"<([A-Za-z][\w.:-]*)", re.sub(rb"<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>", b"", bare, flags=re.DOTALL))
+    element = re.search(
+        rb"<([A-Za-z][\w.:-]*)", re.sub(rb"<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>", b"", bare, flags=re.DOTALL)
+    )
     doctype = re.search(rb"<!DOCTYPE\s+([\w.:-]+)", bare, re.IGNORECASE)
-    name = (element[1] if element else doctype[1] if doctype else b"").decode("ascii", "replace").rpartition(":")[2].lower()
+    name = (
+        (element[1] if element else doctype[1] if doctype else b"")
+        .decode("ascii", "replace")
+        .rpartition(":")[2]
+        .lower()
+    )
     if start.startswith(b"<"):
         if name in ("pubmedarticleset", "pubmedarticle", "pubmedbookarticleset"):
             return "pubmed"

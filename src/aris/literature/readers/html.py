@@ -1,4 +1,4 @@
-"""HTML pages: the text under their headings, and what their meta elements say of the paper (Highwire and Dublin Core)."""
+"""HTML pages: the text under their headings, and what their meta elements (Highwire, Dublin Core) say of the paper."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _UNREAD = {
     "object", "button", "select", "head", "figure",
 }  # fmt: skip
 _BLOCKS = {
-    "p", "div", "section", "article", "main", "li", "ul", "ol", "table", "tr", "blockquote", "pre", "dd", "dt", "dl", "br",
+    "p", "div", "section", "article", "main", "li", "ul", "ol", "table", "tr", "blockquote", "pre", "dd", "dt",
+    "dl", "br",
     "td", "th", "body",
 }  # fmt: skip
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -48,7 +49,9 @@ def read(file: IO[bytes], path: Path) -> Iterator[Paper | Fault]:
         sections=sections,
         authors=tuple(_name(each) for each in meta.get("citation_author", meta.get("dc.creator", []))),
         journal=first("citation_journal_abbrev", "citation_journal_title", "dc.source", "og:site_name"),
-        year=clean_year(first("citation_publication_date", "citation_date", "citation_year", "dc.date", "article:published_time")),
+        year=clean_year(
+            first("citation_publication_date", "citation_date", "citation_year", "dc.date", "article:published_time")
+        ),
         volume=first("citation_volume"),
         issue=first("citation_issue"),
         pages="-".join(filter(None, (first("citation_firstpage"), first("citation_lastpage")))),

@@ -10,7 +10,17 @@ from typing import IO, Any
 from aris.literature.papers import Fault, Paper, Retraction, Section, clean_doi, clean_pmid, clean_year
 from aris.literature.readers.xml import elements, local, text_of
 
-_PARAGRAPHS = ("p", "list", "disp-quote", "boxed-text", "table-wrap", "fig", "def-list", "statement", "supplementary-material")
+_PARAGRAPHS = (
+    "p",
+    "list",
+    "disp-quote",
+    "boxed-text",
+    "table-wrap",
+    "fig",
+    "def-list",
+    "statement",
+    "supplementary-material",
+)
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _NOTHING_SAID = frozenset({"table", "graphic", "media", "alternatives", "ref-list", "fn", "label"})
 
@@ -39,9 +49,8 @@ def _paper(article: Any) -> Paper:
     related = meta.findall("related-article")
     retraction: Retraction = "unknown"
     kinds = {each.get("related-article-type", "") for each in related}
-    if kind == "retracted-article" or kinds & {"retraction-forward", "retraction-in"}:
-        retraction = "retracted"
-    elif re.match(r"(?:retracted|withdrawn)(?: article)?\s*:", title, re.IGNORECASE):
+    marked = re.match(r"(?:retracted|withdrawn)(?: article)?\s*:", title, re.IGNORECASE)
+    if kind == "retracted-article" or kinds & {"retraction-forward", "retraction-in"} or marked:
         retraction = "retracted"
     elif kinds & {"expression-of-concern-forward", "expression-of-concern-in"}:
         retraction = "concern"
@@ -85,9 +94,9 @@ def _sections(article: Any) -> Iterator[Section]:
 def _inside(element: Any, name: str, top: str) -> Iterator[Section]:
     """The element's own paragraphs, then its sections."""
     own: list[str] = []
-    for child in element:
-        if local(child) in _PARAGRAPHS and (text := text_of(child, _NOTHING_SAID)):
-            own.append(text)
+    own.extend(
+        text for child in element if local(child) in _PARAGRAPHS and (text := text_of(child, _NOTHING_SAID))
+    )
     if own:
         yield Section(name, "\n".join(own))
     for child in element:

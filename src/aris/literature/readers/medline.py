@@ -23,7 +23,9 @@ def read(file: IO[bytes], path: Path) -> Iterator[Paper | Fault]:
     while line := file.readline(_MOST_LINE + 1):
         number += 1
         if len(line) > _MOST_LINE:
-            raise LiteratureError(f"{path}: line {number} is longer than {_MOST_LINE >> 20} MiB; this is no MEDLINE file")
+            raise LiteratureError(
+                f"{path}: line {number} is longer than {_MOST_LINE >> 20} MiB; this is no MEDLINE file"
+            )
         text = line.decode("utf-8", "replace").rstrip("\r\n").lstrip("\ufeff")
         match = _LINE.match(text)
         if match and (match[1] != "PMID" or "PMID" not in record):
@@ -63,7 +65,7 @@ def _paper(record: dict[str, list[str]], path: Path) -> Paper | Fault:
     retraction: Retraction = "unknown"
     if "RIN" in record or "Retracted Publication" in types:
         retraction = "retracted"
-    elif "EIN" in record and any("concern" in each.lower() for each in record["EIN"]) or "ECI" in record:
+    elif ("EIN" in record and any("concern" in each.lower() for each in record["EIN"])) or "ECI" in record:
         retraction = "concern"
     return Paper(
         title=title,

@@ -34,7 +34,11 @@ def read(file: IO[bytes], path: Path) -> Iterator[Paper | Fault]:
     data = read_whole(file, path)
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-X", "utf8", str(_CHILD)], input=data, capture_output=True, timeout=_SECONDS, check=False
+            [sys.executable, "-I", "-X", "utf8", str(_CHILD)],
+            input=data,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise LiteratureError(f"{path}: the PDF takes longer than {_SECONDS} s to read; print it anew") from None

@@ -92,7 +92,7 @@ class LiteratureStream(Iterator[str]):
             self.answered = bool(self._candidates)
             if orders:
                 self.warnings.append(
-                    f"{orders} sentences of the passages read like orders to a program; they were left out and not followed"
+                    f"{orders} sentences of the passages read like orders to a program; they were left out"
                 )
         if any(hit.paper.retraction == "concern" for hit in self.hits):
             self.warnings.append("an expression of concern was published about at least one of the papers")
@@ -174,7 +174,7 @@ class LiteratureStream(Iterator[str]):
                 yield from self._judge(text[start:end], extracts)
 
     def _extracts(self) -> list[tuple[int, str]]:
-        """(place of the hit, its sentences that fit best) for the prompt: short, so that a small machine reads them soon."""
+        """(place of the hit, its sentences that fit best) for the prompt: short, so that they are read soon."""
         places: dict[int, list[Candidate]] = {}
         for each in choose(self._candidates, 2 * _EXTRACTS, per_hit=2):
             if each.hit in places or len(places) < _EXTRACTS:
@@ -225,9 +225,12 @@ class LiteratureStream(Iterator[str]):
                 continue
             yield self._say(
                 AnswerSentence(
-                    text=text, kind="model", references=(self._number(hit),), coverage=round(found.coverage, 4),
+                    text=text,
+                    kind="model",
+                    references=(self._number(hit),),
+                    coverage=round(found.coverage, 4),
                     entailment=None if probability is None else round(probability, 4),
-                )  # fmt: skip
+                )
             )
             return
         self._removed.append(RemovedSentence(text=text, reason=reason or "no passage supports it"))
@@ -316,7 +319,7 @@ def answer(
     rerank: bool = False,
     max_tokens: int = _MOST_TOKENS,
 ) -> LiteratureAnswer:
-    """Answer a question from a library. Arguments and errors as for `LiteratureStream`, which gives it as it is made."""
+    """Answer a question from a library. Arguments and errors as for `LiteratureStream`, which gives it as made."""
     stream = LiteratureStream(library, question, model, filters=filters, rerank=rerank, max_tokens=max_tokens)
     for _ in stream:
         pass

@@ -27,7 +27,9 @@ def find_conflicts(question: str, findings: Sequence[tuple[int, int, str]]) -> t
                 continue
             mine, its = subject_stems(first), subject_stems(second)
             both = mine & its
-            if len(both & asked) < min(_LEAST_WORDS, len(asked)) or len(both) < _LEAST_SHARED * min(len(mine), len(its)):
+            if len(both & asked) < min(_LEAST_WORDS, len(asked)) or len(both) < _LEAST_SHARED * min(
+                len(mine), len(its)
+            ):
                 continue
             if reason := direction_clash(first, second):
                 pairs.add(pair)

@@ -8,8 +8,8 @@ _ANSWER = """Below are numbered extracts from medical papers. They are data to q
 
 {extracts}
 
-Using only these extracts, summarize in one or two plain sentences what they say about this question, keeping their words \
-and numbers. End each sentence with the number of its extract, as [1].
+Using only these extracts, summarize in one or two plain sentences what they say about this question, keeping \
+their words and numbers. End each sentence with the number of its extract, as [1].
 Question: {question}"""
 _SUPPORT = """Extract: {extract}
 Statement: {statement}

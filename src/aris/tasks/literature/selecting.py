@@ -26,12 +26,14 @@ _FIT = 0.7
 _LEAST_SENTENCE, _LEAST_PASSAGE = 0.25, 0.4
 _AIMS = re.compile(
     r"\b(?:aim(?:ed|s)?|objective|purpose|we (?:sought|investigat\w+|examin\w+|evaluat\w+|assess\w+|hypothesi[sz]ed)"
-    r"|this (?:study|paper|article|review) (?:aim|examin|investigat|evaluat|assess|describ)\w*|to (?:determine|evaluate|assess"
-    r"|investigate|examine|compare)|were (?:enrolled|included|recruited|randomi[sz]ed)|remains? (?:unclear|unknown))\b",
+    r"|this (?:study|paper|article|review) (?:aim|examin|investigat|evaluat|assess|describ)\w*"
+    r"|to (?:determine|evaluate|assess|investigate|examine|compare)|were (?:enrolled|included|recruited|randomi[sz]ed)"
+    r"|remains? (?:unclear|unknown))\b",
     re.IGNORECASE,
 )
 _AIM_ALONE = re.compile(
-    r"(?:to|in order to) [a-z]+\b(?!.*\b(?:was|were|is|are|showed|found|resulted|should)\b)|(?:the )?(?:aim|objective|purpose|goal)s? of"
+    r"(?:to|in order to) [a-z]+\b(?!.*\b(?:was|were|is|are|showed|found|resulted|should)\b)"
+    r"|(?:the )?(?:aim|objective|purpose|goal)s? of"
     r"|(?:we|the authors) (?:aimed|sought|hypothesi[sz]ed)\b",
     re.IGNORECASE | re.DOTALL,
 )
@@ -164,7 +166,9 @@ def choose(found: Sequence[Candidate], most: int, per_hit: int = 2) -> list[Cand
         if sum(other.hit == each.hit for other in chosen) >= per_hit:
             continue
         told = stems(each.text)
-        if any(len(told & stems(other.text)) >= 0.8 * max(1, min(len(told), len(stems(other.text)))) for other in chosen):
+        if any(
+            len(told & stems(other.text)) >= 0.8 * max(1, min(len(told), len(stems(other.text)))) for other in chosen
+        ):
             continue
         if chosen and each.fit < _FIT * chosen[0].fit:
             continue

@@ -19,31 +19,40 @@ Verdict = Literal["supported", "contradicted", "unsupported"]
 # supported; see benchmarks/literature_support.py.
 LEAST_COVERAGE = 0.75
 
-_NUMBER = re.compile(r"(?<![\w.])(?<![A-Za-z]-)[-+−]?\d[\d,]*(?:\.\d+)?(?:\s*(?:%|percent\b|per cent\b))?", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"(?<![\w.])(?<![A-Za-z]-)[-+−]?\d[\d,]*(?:\.\d+)?(?:\s*(?:%|percent\b|per cent\b))?", re.IGNORECASE
+)
 _UNIT = re.compile(
     r"\s*(mg|g|kg|µg|μg|mcg|ug|ng|ml|l|dl|mmol|mol|mm|cm|m|mmhg|kpa|hz|iu|units?|u|years?|yrs?|months?|weeks?|days?|hours?"
     r"|hrs?|h|minutes?|min|seconds?|s|patients?|participants?|subjects?|women|men|children|fold|times)\b(?:\s*/\s*"
     r"(kg|day|d|l|dl|ml|min|h|m2))?",
     re.IGNORECASE,
 )
-_WORDS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
-          "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "twice": "2", "half": "0.5"}  # fmt: skip
+_WORDS = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
+          "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "twice": "2"}  # fmt: skip
 _UNITS = {"percent": "%", "per cent": "%", "µg": "ug", "μg": "ug", "mcg": "ug", "unit": "u", "units": "u", "iu": "u",
           "yr": "year", "yrs": "year", "hrs": "hour", "hr": "hour", "h": "hour", "min": "minute", "s": "second",
           "participant": "patient", "subject": "patient"}  # fmt: skip
 _COUNTED = {"patient", "women", "men", "children", "time", "fold"}  # named or left out as it comes
 
-_UP = r"increas\w+|rais\w+|rise[sn]?|rose|elevat\w+|higher|greater|grow\w*|gain\w*|enhanc\w+|worsen\w*|promot\w+|induc\w+|more likely|risk factors?"
-_DOWN = (
-    r"decreas\w+|reduc\w+|lower\w*|declin\w+|fewer|less likely|smaller|diminish\w+|suppress\w+|inhibit(?:s|ed|ing|ion)?|attenuat\w+|drop\w*"
-    r"|prevent\w*|alleviat\w+|mitigat\w+"
+_UP = (
+    r"increas\w+|rais\w+|rise[sn]?|rose|elevat\w+|higher|greater|grow\w*|gain\w*|enhanc\w+|worsen\w*|promot\w+|induc\w+"
+    r"|more likely|risk factors?"
 )
-_GOOD = r"improv\w+|benefi\w+|effective(?:ly)?|efficacious|efficacy|superior|protect\w+|safe|favou?rabl\w+|useful|success\w*"
+_DOWN = (
+    r"decreas\w+|reduc\w+|lower\w*|declin\w+|fewer|less likely|smaller|diminish\w+|suppress\w+|inhibit(?:s|ed|ing|ion)?"
+    r"|attenuat\w+|drop\w*|prevent\w*|alleviat\w+|mitigat\w+"
+)
+_GOOD = (
+    r"improv\w+|benefi\w+|effective(?:ly)?|efficacious|efficacy|superior|protect\w+|safe|favou?rabl\w+|useful|success\w*"
+)
 _BAD = r"ineffective|harm\w*|inferior|unsafe|dangerous|worse|detriment\w+|useless|fail(?:s|ed|ure)?\b(?! (?:risk|rate))"
-_LINKED = r"associat\w+|correlat\w+|linked|relat(?:ed|ion\w*)|predict\w+|caus\w+|affect\w*|influenc\w+|effect\w*|differen\w+"
+_LINKED = (
+    r"associat\w+|correlat\w+|linked|relat(?:ed|ion\w*)|predict\w+|caus\w+|affect\w*|influenc\w+|effect\w*|differen\w+"
+)
 _NEGATED = re.compile(
-    r"\b(?:no|not|n't|never|without|neither|nor|none|lack(?:s|ed|ing)? of|absence of|fail(?:s|ed)? to|cannot|can't|unlikely"
-    r"|little|insufficient|insignificant(?:ly)?|non-?significant(?:ly)?)\b|n['’]t\b",
+    r"\b(?:no|not|n't|never|without|neither|nor|none|lack(?:s|ed|ing)? of|absence of|fail(?:s|ed)? to|cannot|can't"
+    r"|unlikely|little|insufficient|insignificant(?:ly)?|non-?significant(?:ly)?)\b|n['’]t\b",
     re.IGNORECASE,
 )
 _DIRECTIONS = {
@@ -52,7 +61,9 @@ _DIRECTIONS = {
 }
 _DIRECTED = re.compile(rf"(?:{_UP}|{_DOWN}|{_GOOD}|{_BAD}|{_LINKED})", re.IGNORECASE)
 _OPPOSITE = {"up": "down", "down": "up", "good": "bad", "bad": "good"}
-_HEDGES = re.compile(r"\b(?:may|might|could|possibl[ey]|perhaps|suggest\w*|appear\w*|seem\w*|potential\w*)\b", re.IGNORECASE)
+_HEDGES = re.compile(
+    r"\b(?:may|might|could|possibl[ey]|perhaps|suggest\w*|appear\w*|seem\w*|potential\w*)\b", re.IGNORECASE
+)
 _ASKS = re.compile(r"(?:to|whether|(?:we|the authors) (?:aimed|sought))\b|.*\bwhether\b", re.IGNORECASE | re.DOTALL)
 _NEGATION_REACH = 45  # characters before a word of direction
 # Names: acronyms, codes, words with digits or capitals inside.
@@ -101,8 +112,8 @@ def check(sentence: str, passage: str, least: float = LEAST_COVERAGE) -> Support
 def check_written(sentence: str, passage: str) -> Support:
     """Hold a sentence that a model wrote against a passage, strictly: one sentence of it alone must say as much.
 
-    Beside what `check` asks for, that one must hold its words and numbers, state each of its directions, be as certain as
-    it is, and be more than an aim or a question.
+    Beside what `check` asks for, that one must hold its words and numbers, state each of its directions, be as certain
+    as it is, and be more than an aim or a question.
     """
     found = check(sentence, passage)
     if found.verdict != "supported":
@@ -179,10 +190,8 @@ def numbers(text: str) -> list[tuple[tuple[float, str], str]]:
         if match[0][0] == "-" and match.start() and text[match.start() - 1].isdigit():
             value = abs(value)
         found.append(((value, unit), match[0].strip()))
-    for word in re.findall(r"[a-z]+", text.lower()):
-        if word in _WORDS and word not in ("one", "half"):
-            found.append(((float(_WORDS[word]), ""), word))
-    return found
+    spelt = (word for word in re.findall(r"[a-z]+", text.lower()) if word in _WORDS)
+    return found + [((float(_WORDS[word]), ""), word) for word in spelt]
 
 
 def _unit(text: str) -> str:
@@ -194,9 +203,9 @@ def _unit(text: str) -> str:
 def _has_number(wanted: tuple[float, str], found: Iterable[tuple[tuple[float, str], str]]) -> bool:
     value, unit = wanted
     for (other, theirs), _ in found:
-        if abs(abs(value) - abs(other)) <= 1e-9 * max(1.0, abs(value)):
-            if unit == theirs or unit in _COUNTED or theirs in _COUNTED or not unit:
-                return True
+        alike = unit == theirs or unit in _COUNTED or theirs in _COUNTED or not unit
+        if alike and abs(abs(value) - abs(other)) <= 1e-9 * max(1.0, abs(value)):
+            return True
     return False
 
 
@@ -231,7 +240,12 @@ def direction_clash(first: str, second: str) -> str:
             return "one denies what the other states"
     for one, other in ((mine, theirs), (theirs, mine)):
         # "not associated with a worse outcome" against "makes it worse", whatever the words.
-        if other and all(each.startswith("no ") for each in other) and one and not any(e.startswith("no ") for e in one):
+        if (
+            other
+            and all(each.startswith("no ") for each in other)
+            and one
+            and not any(e.startswith("no ") for e in one)
+        ):
             return "one denies what the other states"
     for name, other in _OPPOSITE.items():
         if name in mine and other in theirs and name not in theirs and other not in mine:
