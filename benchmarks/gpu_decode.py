@@ -187,7 +187,7 @@ def quantise(runner: CudaRunner, kind: str, head: str) -> None:
 
 def check(model: MedGemma, pool: KVPool) -> None:
     """Prefill and a few decode steps beside the plain runner: cosine of hidden states."""
-    from aris.engine.runners.protocol import TorchRunner
+    from aris.engine.runners.plain import TorchRunner
 
     prompt = [2, *range(1000, 1300)]
     results = []

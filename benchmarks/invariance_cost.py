@@ -23,7 +23,7 @@ import aris
 from aris.backends import GenerationOptions, NativeBackend
 from aris.engine import Engine, EngineLimits, Request, SamplingParams, Sequence
 from aris.engine.cache.kv_pool import KVPool
-from aris.engine.runners.protocol import TorchRunner
+from aris.engine.runners.plain import TorchRunner
 
 PROMPT, READ = 100, 1024
 WORDS = ["the", "lungs", "are", "clear", "without", "effusion", "and", "the", "heart", "is", "of", "normal", "size", "while", "no", "fracture", "of", "a", "rib", "can", "be", "seen", "today"]

@@ -62,7 +62,7 @@ class ScriptedBackend:
     options: list[GenerationOptions | None] = field(default_factory=list)
 
     def stream(
-        self, messages: Sequence[Message], options: GenerationOptions | None = None, *, thoughts: bool = False
+        self, messages: Sequence[Message], options: GenerationOptions | None = None, *, reasoning: bool = False
     ) -> ScriptedStream:
         self.prompts.append(list(messages))
         self.options.append(options)

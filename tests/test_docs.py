@@ -47,6 +47,30 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
+def test_the_index_lists_every_page() -> None:
+    listed = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in PAGES[1:]:
+        assert page.name == "index.md" or f"({page.name})" in listed, page.name
+        assert f": {page.name}\n" in menu, page.name
+
+
+def test_contributing_shows_every_package() -> None:
+    tree = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("src/aris/\n")[1].split("```")[0]
+    shown: dict[str, str] = {}  # a package's lines, by its name
+    for line in tree.splitlines():
+        first = re.match(r"  (\w+)/", line)
+        name = first[1] if first else name  # noqa: F821  (of the lines before)
+        shown[name] = shown.get(name, "") + line + "\n"
+    for init in sorted((ROOT / "src" / "aris").glob("*/__init__.py")):
+        package = init.parent
+        assert package.name in shown, package.name
+        for inner in package.glob("*/__init__.py"):
+            assert f"{inner.parent.name}/" in shown[package.name], inner
+        for word in re.findall(r"(\w+\.py)", shown[package.name]):
+            assert list(package.rglob(word)), f"{package.name}: {word} is not there"
+
+
 def test_the_figures_are_those_that_were_measured() -> None:
     measured = json.loads((ROOT / "benchmarks" / "results" / "nano_heldout.json").read_text())
     chest = measured["chest_pediatric test, normal against pneumonia"]

@@ -59,5 +59,23 @@ class LiteratureError(ArisError):
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether the disk, a quota, or a limit on files left no room."""
+    """Return whether the disk, a quota, or a limit on files left no room."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def why_not_imported(error: ImportError, *packages: str) -> str:
+    """Say in a few words why an import of optional packages failed: one is not there, or is there and cannot be loaded.
+
+    Args:
+        packages: their top names, as they are imported.
+
+    Raises:
+        ImportError: the fault is in Aris itself, so that no package that is installed would help.
+    """
+    name = error.name or ""
+    if name.partition(".")[0] == "aris":
+        raise error
+    if isinstance(error, ModuleNotFoundError) and name in packages:
+        return f"{name} is not installed"
+    lacking = f"{name} is missing" if isinstance(error, ModuleNotFoundError) and name else "it is damaged or too old"
+    return f"{packages[0]} cannot be loaded: {lacking}"

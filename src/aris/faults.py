@@ -23,11 +23,11 @@ def described(error: BaseException, *, frames: int = _FRAMES) -> str:
         frames: how many of our own functions to name at most.
     """
     what = f"{type(error).__name__}: {error}" if isinstance(error, ArisError) else type(error).__name__
-    found = places(error)[: max(0, frames)]
+    found = locations(error)[: max(0, frames)]
     return f"{what} in {' < '.join(found)}" if found else what
 
 
-def places(error: BaseException) -> list[str]:
-    """Where in our own code an exception passed, innermost first: "function (file.py:line)"."""
+def locations(error: BaseException) -> list[str]:
+    """List the places in our own code that an exception passed, innermost first: "function (file.py:line)"."""
     ours = [each for each in traceback.extract_tb(error.__traceback__) if _HERE in Path(each.filename).parents]
     return [f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})" for frame in reversed(ours)]

@@ -27,12 +27,12 @@ from aris.backends import GenerationOptions
 from aris.cli.terminal import one_line, plain
 from aris.errors import PromptError
 from aris.exchange.documents.plain import plain_text
-from aris.exchange.documents.report import DRAFT_MARK, ModelIdentity, report_of
+from aris.exchange.documents.report import ModelIdentity, report_of
 from aris.prompting import Message, assistant, user
 from aris.prompting.messages import images_of
 from aris.tasks import ask, classify, draft, findings, locate
 from aris.tasks.draft import NO_TEXT
-from aris.tasks.results import Draft
+from aris.tasks.results import DRAFT_MARK, Draft
 from scripted_backend import nano as scripted_nano
 
 HERE = Path(__file__).resolve().parent

@@ -124,9 +124,9 @@ def test_thoughts_are_no_part_of_the_answer(tiny: NativeBackend, monkeypatch: py
 
 def test_thoughts_come_where_they_are_asked_for(tiny: NativeBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     scripted(tiny, monkeypatch, THOUGHT)
-    assert "".join(tiny.stream([user("Q")], thoughts=True)) == "It is a film.The lungs are clear."
+    assert "".join(tiny.stream([user("Q")], reasoning=True)) == "It is a film.The lungs are clear."
     kinds = {segment.kind for segment in tiny.stream([user("Q")]).segments()}
-    assert kinds == {"thought", "answer"}
+    assert kinds == {"reasoning", "answer"}
 
 
 def test_thinking_asks_with_the_models_own_instruction() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 import aris
 import tiny_checkpoint
-from aris.engine.speculation import DraftModel, PromptLookup
+from aris.engine.draft_model import DraftModel
+from aris.engine.speculation import PromptLookup
 from aris.errors import ModelError
 from aris.prompting import Tokenizer
 

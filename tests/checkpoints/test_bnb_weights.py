@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from test_hf_folders import save
 
 from aris.checkpoints import load_model, open_checkpoint
-from aris.checkpoints.huggingface.reading import SafetensorsFile
 from aris.checkpoints.quantized import bnb
+from aris.checkpoints.safetensors_file import SafetensorsFile
 from aris.errors import CheckpointError
 
 functional = pytest.importorskip("bitsandbytes.functional")

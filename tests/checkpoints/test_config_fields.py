@@ -176,9 +176,17 @@ def test_steps_that_gemma_does_not_take_are_refused(step: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [("gemma3.final_logit_softcapping", 30, "final_logit_softcapping"), ("gemma3.expert_weights", 1, "expert_weights"),
+     ("gemma3.attn_logit_softcapping", 50, "attn_logit_softcapping"),
      ("gemma3.rope.dimension_count", 16, "rope.dimension_count"), ("gemma3.pooling_type", 1, "pooling_type")],
 )  # fmt: skip
 def test_gguf_metadata_of_another_network_is_refused(key: str, value: int, said: str, tmp_path: Path) -> None:
     write_gguf(small_model(False), tmp_path / "m.gguf", extra={key: value})
     with pytest.raises(CheckpointError, match=said):
         open_checkpoint(str(tmp_path / "m.gguf"))
+
+
+@pytest.mark.parametrize("key", ["gemma3.final_logit_softcapping", "gemma3.attn_logit_softcapping"])
+def test_gguf_metadata_that_says_no_softcapping_is_read(key: str, tmp_path: Path) -> None:
+    """Gemma 3 has none: llama.cpp writes no such field for it, other programs a zero."""
+    write_gguf(small_model(False), tmp_path / "m.gguf", extra={key: 0})
+    assert open_checkpoint(str(tmp_path / "m.gguf")).config.text.hidden_size

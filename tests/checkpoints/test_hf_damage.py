@@ -15,7 +15,7 @@ from test_hf_folders import save
 
 from aris.checkpoints import open_checkpoint
 from aris.checkpoints.configs import read_config
-from aris.checkpoints.huggingface.reading import SafetensorsFile
+from aris.checkpoints.safetensors_file import SafetensorsFile
 from aris.errors import CheckpointError
 from aris.model import MedGemma
 

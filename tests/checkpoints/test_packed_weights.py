@@ -19,8 +19,8 @@ from aris.model import (
     QuantizedEmbedding,
     QuantizedLinear,
     attach_lora,
-    quantize_model,
 )
+from quantized_models import quantize_model
 
 IDS = torch.randint(0, 300, (1, 24), generator=torch.Generator().manual_seed(1))
 

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from aris.checkpoints import Calibration, Rounding, load_model, open_checkpoint, quantize_checkpoint
 from aris.errors import CheckpointError, ModelError
-from aris.model import MedGemma, QuantizedEmbedding, QuantizedLinear, quantize_model
+from aris.model import MedGemma, QuantizedEmbedding, QuantizedLinear
+from quantized_models import quantize_model
 
 IDS = torch.randint(0, 300, (1, 24), generator=torch.Generator().manual_seed(1))
 TEXTS = Calibration(torch.randint(0, 300, (12, 32), generator=torch.Generator().manual_seed(2)).tolist(), {"n": 12})

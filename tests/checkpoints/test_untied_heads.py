@@ -22,8 +22,9 @@ from aris.checkpoints.export.huggingface import save_folder
 from aris.checkpoints.export.quantize import Calibration, Rounding, quantize_checkpoint
 from aris.checkpoints.peft.adapters import read_adapters
 from aris.errors import CheckpointError
-from aris.model import MedGemma, QuantizedEmbedding, merge_lora, quantize_model
+from aris.model import MedGemma, QuantizedEmbedding, merge_lora
 from aris.tuning.merge import export_gguf, merge
+from quantized_models import quantize_model
 
 peft = pytest.importorskip("peft")
 transformers = pytest.importorskip("transformers")

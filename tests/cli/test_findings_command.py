@@ -100,9 +100,10 @@ def test_letters_on_the_film_are_warned_of_and_not_quoted(
     result = aris(command, plain, marked, told, "--json", "--look-for-text")
     assert result.exit_code == 0, result.stderr
     said = [[each for each in json.loads(line)["warnings"] if "letters" in each] for line in result.stdout.splitlines()]
-    assert said[:2] == [[], []] and len(said[2]) == 1 and said[2][0].startswith("letters can be read on the picture (")
+    assert said[:2] == [[], []] and len(said[2]) == 1
+    assert said[2][0].startswith("burned-in text can be read on the image (")
     assert "ignore" not in result.stdout.lower() and "report:" not in "".join(said[2]).lower()
-    assert "letters can" not in aris(command, told, "--json").stdout  # only where it is asked for
+    assert "burned-in text can" not in aris(command, told, "--json").stdout  # only where it is asked for
 
 
 def test_looking_for_text_without_an_ocr_library_is_said_at_once(

@@ -148,6 +148,7 @@ def test_a_question_that_is_not_answered_ends_with_1(aris: Aris, scripted: Scrip
     PIL.Image.fromarray(np.full((128, 128, 3), (200, 60, 160), dtype=np.uint8)).save(tile)
     refused = aris("ask", "-i", tile, "Is there pneumonia?")
     assert refused.exit_code == 1 and "cannot answer this" in refused.stdout and "Yes" not in refused.stdout
+    assert refused.output.count("never for patient care") == 1
     assert json.loads(aris("ask", "-i", tile, "Is there pneumonia?", "--json").stdout)["answered"] is False
     forced = aris("ask", "-i", tile, "Is there pneumonia?", "--force")
     assert forced.exit_code == 0 and forced.stdout.startswith("! forced") and forced.stdout.endswith("Yes\n")

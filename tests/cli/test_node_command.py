@@ -111,6 +111,27 @@ def test_a_lost_index_is_made_anew(aris: Aris, tmp_path: Path) -> None:
     assert made.exit_code == 1 and path.name in made.stdout and "1 objects are damaged" in made.stderr
 
 
+def test_whose_a_contested_study_is_can_be_said(aris: Aris, tmp_path: Path) -> None:
+    where = ("--store", tmp_path / "s")
+    with Store(tmp_path / "s") as store:
+        store.add(as_bytes(image(1, PatientID="P1", PatientName="Doe^Ana")))
+        assert "0 studies are contested" in aris("node", "apart", *where).stderr
+        store.add(as_bytes(image(2, PatientID="P2", PatientName="Roe^Eva")))
+        store.add(as_bytes(image(3, PatientID="P2\x1b[2J", PatientName="Roe^\u202eEva")))
+    shown = aris("node", "apart", *where)
+    first, second, third = shown.stdout.splitlines()
+    assert "the study" in first and "P1" in first and "kept apart" in second and "Roe^Eva" in second
+    assert "\x1b" not in third and "\u202e" not in third and "1 study is contested" in shown.stderr
+    refused = aris("node", "resolve", f"{ROOT}.1", "--patient-id", "P9", *where)
+    assert refused.exit_code == 1 and "aris node apart" in refused.stderr
+    assert aris("node", "resolve", f"{ROOT}.1", *where).exit_code == 2
+    done = aris("node", "resolve", f"{ROOT}.1", "--patient-id", "P2", "--json", *where)
+    assert json.loads(done.stdout) == {"StudyInstanceUID": f"{ROOT}.1", "given": 1, "apart": 2}
+    rows = [json.loads(line) for line in aris("node", "apart", "--json", *where).stdout.splitlines()]
+    assert [row["PatientID"] for row in rows if not row.get("KeptApart")] == ["P2"]
+    assert sorted(row["PatientID"] for row in rows if row.get("KeptApart"))[0] == "P1"
+
+
 def test_two_patients_under_one_study_are_shown(aris: Aris, tmp_path: Path) -> None:
     with Store(tmp_path / "s") as store:
         store.add(as_bytes(image(1, PatientID="P1", PatientName="Doe^Ana")))

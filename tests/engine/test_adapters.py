@@ -9,8 +9,10 @@ import torch
 
 from aris.engine import Engine, EngineLimits
 from aris.engine.cache.kv_pool import KVPool
+from aris.engine.runners.adapted import AdapterRunner
 from aris.engine.runners.cpu import CpuRunner
-from aris.engine.runners.protocol import AdapterRunner, PrefillChunk, Rows, TorchRunner
+from aris.engine.runners.plain import TorchRunner
+from aris.engine.runners.protocol import PrefillChunk, Rows
 from aris.errors import ModelError
 from aris.kernels.cpu import library as lib
 from aris.model import AdapterBank, LowRank, MedGemma

@@ -39,6 +39,19 @@ def test_the_definitions() -> None:
     assert adjusted([1], [], logit_bias=((1, -100.0), (2, 1.5)))[1:3] == [-101.0, 2.0]
 
 
+@pytest.mark.parametrize("penalty", [5e-324, 1e-45, 1e-38, 1e-10])
+@pytest.mark.parametrize("temperature", [0.0, 1e-40, 1.0])
+def test_the_least_penalties_leave_scores_that_a_token_can_be_chosen_from(penalty: float, temperature: float) -> None:
+    """5e-324 is 0 as a float32: 0 / 0 and -inf * 0 are no numbers, and no token is the argmax of those."""
+    params = SamplingParams(temperature=temperature, repetition_penalty=penalty, banned_token_ids=(1,))
+    scores = torch.tensor([[2.0, 5.0, 0.0, 3.0, -4.0]])
+    for prompt in ([0, 1, 2, 4], [4, 2], [0, 3], [1]):
+        adjust = Adjuster(params, prompt)
+        (chosen,) = choose(scores, [params], [Draws(1)], adjust=[lambda row, a=adjust, p=prompt: a.apply(row, p)])
+        assert chosen.token in (0, 2, 3, 4)
+        assert not adjust.apply(torch.tensor([2.0, float("-inf"), 0.0, 3.0, -4.0]), prompt).isnan().any()
+
+
 def test_an_end_and_words_that_may_not_come() -> None:
     never = float("-inf")
     assert adjusted([0], [1], min_tokens=3)[5] == never

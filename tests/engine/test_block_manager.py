@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+import engine_models as em
+import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from aris.engine import Request, Sequence
 from aris.engine.block_manager import BlockManager
-from aris.engine.cache.kv_pool import BLOCK
+from aris.engine.cache.kv_pool import BLOCK, KVPool
 from aris.engine.sequence import State
 
 WINDOW, SLOTS, BLOCKS = 40, 6, 14
@@ -41,7 +43,8 @@ class Machine(RuleBasedStateMachine):
     def copy(self, copies: list[object]) -> None:
         for each in copies:
             held = self.rings if each.kind == "slot" else self.blocks  # type: ignore[attr-defined]
-            held[each.target] = list(held[each.source])  # type: ignore[attr-defined]
+            # Behind the tokens that are taken over stands what stood there, whatever it was.
+            held[each.target][: each.tokens] = held[each.source][: each.tokens]  # type: ignore[attr-defined]
 
     def write(self, sequence: Sequence, stop: int) -> None:
         """Compute up to `stop`; what a token's entry holds is the whole text up to it."""
@@ -147,3 +150,36 @@ TestMachine = Machine.TestCase
 TestMachine.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+def test_a_copy_of_a_ring_has_what_is_taken_over_and_no_more() -> None:
+    machine = Machine()
+    first, second = make([1] * 90), make([1] * 80 + [2] * 20)
+    machine.copy(machine.manager.admit(first, [], 0))  # type: ignore[arg-type]
+    first.state = State.RUNNING
+    machine.write(first, 90)
+    copies = machine.manager.admit(second, [first], 0)
+    assert copies is not None and second.computed == 80
+    assert [(each.kind, each.source, each.tokens) for each in copies] == [
+        ("block", first.table[1], 80 - BLOCK), ("slot", first.slot, 80),
+    ]  # fmt: skip
+    kept = machine.manager.checkpoint(first)
+    assert kept is not None and (kept.kind, kept.tokens) == ("slot", 90)
+
+
+def test_a_pool_copies_the_rows_that_were_written() -> None:
+    config = em.tiny().config.text
+    pool = KVPool(config, 3, 2, "cpu", torch.float32)
+    for tensor in (*pool.keys, *pool.values):
+        tensor.copy_(torch.randn(tensor.shape))
+    before = [tensor.clone() for tensor in (*pool.keys, *pool.values)]
+    for tokens in (5, pool.ring - 1, pool.ring + 30, None):
+        pool.copy_slot(1, 2, tokens)
+        rows = pool.ring if tokens is None else min(tokens, pool.ring)
+        for local, now, old in zip((*pool.local, *pool.local), (*pool.keys, *pool.values), before, strict=True):
+            assert torch.equal(now[1], old[1])
+            if local:
+                assert torch.equal(now[2, :rows], old[1, :rows])
+                assert torch.equal(now[2, rows:], old[2, rows:])
+            else:
+                assert torch.equal(now, old)

@@ -10,11 +10,14 @@ from engine_models import engine, greedy, request
 import aris
 from aris.checkpoints.embedded import language_weights
 from aris.engine.cache.kv_pool import KVPool
+from aris.engine.runners.choice import make_runner
 from aris.engine.runners.cpu import CpuRunner
 from aris.engine.runners.cpu_dense import DenseRunner
-from aris.engine.runners.protocol import PrefillChunk, Rows, TorchRunner, make_runner
+from aris.engine.runners.plain import TorchRunner
+from aris.engine.runners.protocol import PrefillChunk, Rows
 from aris.kernels.cpu import library as lib
-from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig, attach_lora, quantize_model
+from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig, attach_lora
+from quantized_models import quantize_model
 
 needs_library = pytest.mark.skipif(lib.library() is None, reason=f"no compiled kernels here: {lib.why_not()}")
 BOI, EOI, SOFT = 308, 309, 310

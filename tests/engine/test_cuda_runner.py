@@ -6,10 +6,14 @@ import pytest
 import torch
 
 from aris.engine.cache.kv_pool import KVPool
+from aris.engine.runners.adapted import AdapterRunner
+from aris.engine.runners.choice import make_runner
 from aris.engine.runners.cuda import CudaRunner
-from aris.engine.runners.protocol import AdapterRunner, PrefillChunk, Rows, TorchRunner, make_runner
-from aris.model import AdapterBank, LowRank, MedGemma, MedGemmaConfig, TextConfig, VisionConfig, quantize_model
+from aris.engine.runners.plain import TorchRunner
+from aris.engine.runners.protocol import PrefillChunk, Rows
+from aris.model import AdapterBank, LowRank, MedGemma, MedGemmaConfig, TextConfig, VisionConfig
 from aris.model.relevance import Target, patch_relevance
+from quantized_models import quantize_model
 from triton_interpreter import DEVICE
 
 SOFT = 310

@@ -9,7 +9,8 @@ import torch
 from aris.engine import Engine, EngineLimits
 from aris.engine.cache.kv_pool import KVPool
 from aris.engine.runners.batch_invariant import RowGroups
-from aris.engine.runners.protocol import PrefillChunk, Rows, TorchRunner
+from aris.engine.runners.plain import TorchRunner
+from aris.engine.runners.protocol import PrefillChunk, Rows
 from aris.model import MedGemma
 
 

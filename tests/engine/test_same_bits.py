@@ -12,7 +12,8 @@ import same_bits
 import torch
 
 from aris.engine.cache.kv_pool import KVPool
-from aris.engine.runners.protocol import TorchRunner, make_runner
+from aris.engine.runners.choice import make_runner
+from aris.engine.runners.plain import TorchRunner
 from aris.kernels.cpu import library as lib
 
 PROGRAM = Path(same_bits.__file__)

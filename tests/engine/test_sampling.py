@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aris.engine.sampling import Draws, SamplingParams, choose, likeliest, unpacked
+from aris.engine.sampling import Draws, SamplingParams, candidates, choose, unpacked
 from aris.errors import ModelError
 
 
@@ -38,7 +38,7 @@ def plain_kept(logits: list[float], top_k: int, top_p: float, min_p: float) -> s
 def test_truncation_keeps_what_the_definitions_keep(logits: list[int], top_k: int, top_p: float, min_p: float) -> None:
     scores = [value / 7 for value in logits]
     params = SamplingParams(temperature=1.0, top_k=top_k, top_p=top_p, min_p=min_p)
-    ordered, ids = likeliest(torch.tensor(scores), params)
+    ordered, ids = candidates(torch.tensor(scores), params)
     assert ordered.tolist() == sorted(ordered.tolist(), reverse=True)
     assert ordered.tolist() == torch.tensor(scores)[ids].tolist()
     assert set(ids.tolist()) == plain_kept(scores, top_k, top_p, min_p)
@@ -48,7 +48,7 @@ def test_truncation_keeps_what_the_definitions_keep(logits: list[int], top_k: in
 def test_truncation_of_a_large_vocabulary_needs_no_sort_but_keeps_the_same(top_p: float, min_p: float) -> None:
     for spread in (0.01, 3.0):  # all much alike, so that few do not settle it; and some far likelier
         scores = torch.randn(5000, generator=torch.Generator().manual_seed(1)) * spread
-        _, ids = likeliest(scores, SamplingParams(temperature=1.0, top_p=top_p, min_p=min_p))
+        _, ids = candidates(scores, SamplingParams(temperature=1.0, top_p=top_p, min_p=min_p))
         kept = plain_kept(scores.tolist(), 0, top_p, min_p)
         assert len(set(ids.tolist()) ^ kept) <= 1  # float32 sums end a token sooner or later
 

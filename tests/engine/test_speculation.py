@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aris.engine import Engine, ImageInput, Request, Sequence
+from aris.engine.draft_model import DraftModel
 from aris.engine.scheduler import Proposer
-from aris.engine.speculation import DraftModel, Gate, PromptLookup, StepTimes
+from aris.engine.speculation import Gate, PromptLookup, StepTimes
 from aris.model import MedGemma
 
 QUICK = settings(max_examples=100, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from aris.errors import ImageError
 from aris.exchange.dicomweb.rendering import Rendering, render
 from aris.imaging import find_studies, read_film, read_stills, read_volume, read_volumes, volume_images
 from aris.imaging.synthetic.series import Geometry, write_series
+from aris.imaging.volumes.slices import mosaic_tiles
 from aris.service.dicomweb import DicomwebServer, DicomwebSettings
 from aris.store.store import Store
 from unreadable import rewrite
@@ -158,17 +160,64 @@ def test_one_volume_stays_one(tmp_path: Path) -> None:
     assert len(read_volume(tmp_path / "steps").voxels) == 4
 
 
-@pytest.mark.parametrize("by", ["image type", "number"])
+def csa(tiles: str) -> bytes:
+    """A CSA header of the second form with two elements, as nibabel's page on it describes them."""
+    made = b"SV10\4\3\2\1" + struct.pack("<II", 2, 77)
+    for name, text in (("EchoLinePosition", "64"), ("NumberOfImagesInMosaic", tiles)):
+        items = [text.ljust(8).encode() + b"\0"] if text else []
+        made += name.encode().ljust(64, b"\0") + struct.pack("<i4siii", 1, b"US\0\0", 22, 6, 77)
+        for item in [*items, *[b""] * (6 - len(items))]:
+            made += struct.pack("<4i", len(item), len(item), 77, len(item)) + item + bytes(-len(item) % 4)
+    return made
+
+
+def mark(dataset: pydicom.Dataset, by: str) -> None:
+    """Write what a scanner says of a mosaic in one of the places where they do."""
+    if by == "image type":
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
+    elif by == "number":
+        dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", 36)
+    elif by == "CSA header":
+        dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", csa("36"))
+    else:
+        own = dataset
+        if by == "text of the frame":
+            frame, own = pydicom.Dataset(), pydicom.Dataset()
+            frame.private_block(0x0021, "SIEMENS MR SDI 02", create=True).add_new(0xFE, "SQ", [own])
+            dataset.PerFrameFunctionalGroupsSequence = [frame]
+        words = ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]
+        own.private_block(0x0021, "SIEMENS MR SDI 02", create=True).add_new(0x75, "CS", words)
+
+
+MOSAICS = ["image type", "number", "CSA header", "text", "text of the frame"]
+
+
+@pytest.mark.parametrize("by", MOSAICS)
 def test_a_mosaic_is_refused_with_words(by: str, tmp_path: Path) -> None:
     (path,) = write_series(tmp_path, Geometry(slices=1), modality="MR")
     dataset = pydicom.dcmread(path)
-    if by == "image type":
-        dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
-    else:
-        dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", 36)
+    mark(dataset, by)
     dataset.save_as(path)
-    with pytest.raises(ImageError, match=("several" if by == "image type" else "36") + " slices side by side"):
+    tiles = "36" if by in ("number", "CSA header") else "several"
+    with pytest.raises(ImageError, match=f"{tiles} slices side by side.*export it as enhanced multi-frame MR"):
         read_volume(path)
+
+
+@pytest.mark.parametrize("by", MOSAICS)
+def test_frames_that_were_a_mosaic_are_slices(by: str) -> None:
+    """Scanners part a mosaic when they export it as an enhanced image, and leave the word in its Image Type."""
+    dataset = pydicom.Dataset()
+    mark(dataset, by)
+    assert mosaic_tiles(dataset)
+    dataset.NumberOfFrames = 36
+    assert mosaic_tiles(dataset) == ""
+
+
+@pytest.mark.parametrize("header", [csa(""), csa("1"), csa("36")[:130], b"NumberOfImagesInMosaic\0", b"", None])
+def test_a_csa_header_that_tells_of_no_tiles_is_no_mosaic(header: bytes | None) -> None:
+    dataset = pydicom.Dataset()
+    dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", header)
+    assert mosaic_tiles(dataset) == ""
 
 
 def test_each_pet_slices_own_slope_is_followed(tmp_path: Path) -> None:

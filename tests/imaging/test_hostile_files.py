@@ -85,7 +85,37 @@ def test_a_deflated_file_is_inflated_up_to_a_limit_whatever_its_group_length_say
 ) -> None:
     monkeypatch.setattr(parsing, "MAX_INFLATED", 1 << 20)
     path = deflated(write_series(tmp_path / "s", SMALL)[0], behind=4 << 20, group_length=7)
-    assert "too large" in refused(path, read_film, read_stills, find_studies)
+    whole = path.read_bytes()
+    assert "too large" in refused(path, read_film, read_stills, lambda _: parsing.parse(whole, "x", pixels=False))
+
+
+def test_of_a_deflated_file_no_more_is_read_than_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inflated: list[int] = []
+    real = parsing._Inflating._piece
+
+    def piece(self: parsing._Inflating) -> bytes:
+        made = real(self)
+        inflated.append(len(made))
+        return made
+
+    monkeypatch.setattr(parsing._Inflating, "_piece", piece)
+    path = deflated(write_series(tmp_path / "s", SMALL)[0], behind=20 << 20, group_length=7)
+    dataset = parsing.parse_header(path, "x", ["SOPInstanceUID", "Rows"])
+    assert dataset.Rows == 8 and dataset.SOPInstanceUID
+    assert sum(inflated) <= 1 << 20
+    assert len(find_studies(path).studies) == 1
+    inflated.clear()
+    parsing.parse(path.read_bytes(), "x", tags=["Rows"], pixels=False)  # a store's: all of it must be there
+    assert sum(inflated) > 20 << 20
+
+
+def test_a_header_that_is_larger_than_any_image_is_not_inflated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parsing, "MAX_INFLATED", 1 << 20)
+    element = struct.pack("<HH2sHI", 0x0009, 0x1001, b"OB", 0, 4 << 20) + bytes(4 << 20)
+    path = deflated(write_series(tmp_path / "s", SMALL)[0], before=element)
+    assert "too large" in refused(path, lambda each: parsing.parse_header(each, "x", ["Rows"]))
 
 
 def test_a_deflated_file_that_ends_too_early_is_damaged(tmp_path: Path) -> None:

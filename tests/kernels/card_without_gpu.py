@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 os.environ.pop("TRITON_INTERPRET", None)
@@ -22,7 +23,10 @@ from aris.engine.cache.kv_pool import KVPool
 from aris.engine.runners.cuda import CudaRunner
 from aris.engine.runners.protocol import PrefillChunk, Rows
 from aris.kernels.gpu import prefill_attention
-from aris.model import MedGemma, MedGemmaConfig, TextConfig, quantize_model
+from aris.model import MedGemma, MedGemmaConfig, TextConfig
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from quantized_models import quantize_model
 
 CAPABILITY = int(sys.argv[1])
 MEMORY = int(sys.argv[2])

@@ -185,17 +185,3 @@ def test_image_after_cached_text_equals_one_pass(multimodal_pair: tuple[Any, Med
         first = ours(ids[:, :26], soft[:1], cache)[0]
         second = ours(ids[:, 26:], soft[1:], cache)[0]
     assert (torch.cat([first, second]) - whole).abs().max() < TOLERANCE
-
-
-def test_forked_caches_go_their_own_ways() -> None:
-    _, ours = text_pair(text_config())
-    prefix = torch.randint(3, 300, (1, 45), generator=torch.Generator().manual_seed(10))
-    ends = torch.tensor([[7, 8, 9], [30, 31, 32]])
-    with torch.no_grad():
-        cache = ours.new_cache()
-        ours(prefix, None, cache)
-        forked = ours(ends, None, cache.fork(2))
-        for row in range(2):
-            alone = ours(torch.cat([prefix, ends[row : row + 1]], 1))[0, -3:]
-            assert (forked[row] - alone).abs().max() < TOLERANCE
-        assert cache.lengths == [45]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,10 +16,9 @@ from aris.model import (
     QuantizedEmbedding,
     QuantizedLinear,
     TextConfig,
-    attach_lora,
-    quantize_model,
 )
 from aris.model.quantized import dequantize, pack, quantize_int4, quantize_int8, unpack
+from quantized_models import quantize_model
 
 
 @settings(max_examples=25, deadline=None)
@@ -129,7 +126,3 @@ def test_what_cannot_be_quantised_is_said() -> None:
         QuantizedLinear.from_linear(nn.Linear(64, 4), "int8")
     with pytest.raises(ModelError, match="int3"):
         QuantizedLinear.from_linear(nn.Linear(64, 4, bias=False), "int3")
-    adapted = copy.deepcopy(model())
-    attach_lora(adapted, lambda name: name.endswith("q_proj"), 2, 4.0)
-    with pytest.raises(ModelError, match="merge"):
-        quantize_model(adapted, "int8")

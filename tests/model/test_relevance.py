@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from aris.errors import ModelError
 from aris.kernels.gpu.weights import NF4_VALUES
 from aris.model import MedGemma
-from aris.model.quantized import Codes, QuantizedEmbedding, QuantizedLinear, pack, quantize_model
+from aris.model.quantized import Codes, QuantizedEmbedding, QuantizedLinear, pack
 from aris.model.relevance import Target, patch_gradients, patch_relevance
+from quantized_models import quantize_model
 from tiny_checkpoint import IMAGE_SIZE, config, network
 
 

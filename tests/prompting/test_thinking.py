@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prompting_strategies import GENERATED
 
 from aris.prompting import ThinkingSplitter, split_thinking, system, user, with_thinking
-from aris.prompting.thinking import BEGIN_THOUGHT, END_THOUGHT, THINKING_INSTRUCTION
+from aris.prompting.thinking import BEGIN_REASONING, END_REASONING, THINKING_INSTRUCTION
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,10 @@ def test_split(reply: str, thought: str | None, answer: str) -> None:
 
 
 FRAGMENTS = st.sampled_from(
-    [BEGIN_THOUGHT, END_THOUGHT, "thought\n", "thought", "\n", " ", "<", "<unused", "<unused9", "94>", "5>", "Normal."]
+    [
+        *(BEGIN_REASONING, END_REASONING, "thought\n", "thought", "\n", " "),
+        *("<", "<unused", "<unused9", "94>", "5>", "Normal."),
+    ]
 )
 
 
@@ -51,9 +54,9 @@ def test_pieces_do_not_matter(reply: str, data: st.DataObject) -> None:
     for start, end in zip([0, *cuts], [*cuts, len(reply)], strict=True):
         segments += splitter.push(reply[start:end])
     segments += splitter.flush()
-    thought = "".join(segment.text for segment in segments if segment.kind == "thought")
+    thought = "".join(segment.text for segment in segments if segment.kind == "reasoning")
     answer = "".join(segment.text for segment in segments if segment.kind == "answer")
-    assert (thought.strip() if splitter.thought_seen else None, answer) == split_thinking(reply)
+    assert (thought.strip() if splitter.reasoning_seen else None, answer) == split_thinking(reply)
     assert all(segment.text for segment in segments)
 
 
@@ -64,7 +67,7 @@ def test_no_part_of_a_marker_ever_comes_out() -> None:
     assert "".join(segment.text for segments, _ in seen for segment in segments) == "Air?None."
     assert all("<" not in segment.text for segments, _ in seen for segment in segments)
     assert [segment.text for segments, _ in seen for segment in segments] == [*"Air?None."]
-    assert not splitter.thinking and splitter.thought_seen
+    assert not splitter.thinking and splitter.reasoning_seen
 
 
 def test_text_is_not_held_back_longer_than_needed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import faulthandler
 import io
 import threading
 import time
@@ -61,7 +62,9 @@ def serving(backend: NativeBackend, **changes: Any) -> Iterator[Served]:
         yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", server.config.app.state.api, server.connections)  # type: ignore[union-attr]
     finally:
         server.should_exit = True
-        thread.join(100)
+        thread.join(200)
+        if thread.is_alive():
+            faulthandler.dump_traceback()  # of every thread: which one it waits for
         assert not thread.is_alive(), "the server did not stop"
 
 

@@ -18,13 +18,13 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from aris.backends import NativeBackend
-from aris.service.http.connections import ConnectionLimits, Connections
+from aris.service.http.connections import Connections
 from aris.service.http.json_size import JsonDepthError, JsonSize, JsonSizeError
 from aris.service.http.listening import ListeningServer, protect
 from aris.service.metrics import Metrics
 from aris.service.openai.generation import Dispatcher, Work
 from aris.service.server import listen
-from aris.service.settings import Limits, Settings
+from aris.service.settings import ConnectionLimits, Limits, Settings
 
 QUICK = ConnectionLimits(connections=4, header_s=0.4, idle_s=0.4, stall_s=0.4, bytes_per_s=1000)
 

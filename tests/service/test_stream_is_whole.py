@@ -19,7 +19,7 @@ from torch import Tensor
 import aris
 from aris.backends import GenerationOptions, NativeBackend
 from aris.backends.remote.backend import RemoteBackend
-from aris.backends.streaming import ThoughtEdge
+from aris.backends.streaming import ReasoningEdge
 
 BEGIN, END, EOS, TURN = 5 + 94, 5 + 95, 1, 106
 
@@ -225,5 +225,5 @@ def test_answers_are_scored_of_a_model_that_would_say_nothing(served: Served, ba
 
 @pytest.mark.parametrize("pieces", [["  a ", " ", "b", " \n"], ["a b "], [" ", "\n"], ["a", " ", "", " b"]])
 def test_a_thought_is_stripped_however_it_arrives(pieces: list[str]) -> None:
-    edge = ThoughtEdge()
+    edge = ReasoningEdge()
     assert "".join(map(edge.push, pieces)) == "".join(pieces).strip()

@@ -144,6 +144,85 @@ def test_an_object_without_a_patient_does_not_open_a_study_to_all(tmp_path: Path
         assert store.search("studies", Query())[0]["PatientName"] == "Doe^Ana"
 
 
+EVA = {"PatientID": "P2", "PatientName": "Roe^Eva", "PatientBirthDate": "19900909", "PatientSex": "F"}
+
+
+def contested(folder: Path) -> Store:
+    """A study of Ana's with an object that names nobody, and two objects of Eva's and one of a third patient's."""
+    store = Store(folder)
+    store.add(as_bytes(image(1, **ANA)), source="CT1")
+    store.add(as_bytes(image(2, **dict.fromkeys(ANA, ""))), source="CT1")
+    store.add(as_bytes(image(3, **EVA)), source="CT2")
+    store.add(as_bytes(image(4, **EVA | {"PatientBirthDate": ""})), source="CT2")
+    store.add(as_bytes(image(5, **ANA | {"PatientID": "P3"})), source="CT3")
+    return store
+
+
+def held(store: Store) -> tuple[str, list[str], list[tuple[str, int]]]:
+    """Whose the study is, the last number of each of its objects, and who is kept apart with how many."""
+    (study,) = store.search("studies", Query())
+    assert study["StudyInstanceUID"] == f"{ROOT}.1"
+    numbers = [each.uid.rpartition(".")[2] for each in store.instances(study=f"{ROOT}.1")]
+    return (
+        study["PatientID"],
+        numbers,
+        sorted((row["PatientID"], row["NumberOfStudyRelatedInstances"]) for row in store.apart()),
+    )
+
+
+def test_a_person_says_whose_a_contested_study_is_and_may_turn_back(tmp_path: Path) -> None:
+    with contested(tmp_path / "s") as store:
+        files = sorted(path.name for path in (tmp_path / "s").rglob("*.dcm"))
+        before = held(store)
+        assert before == ("P1", ["1", "2"], [("P2", 1), ("P2", 1), ("P3", 1)])
+        done = store.resolve(f"{ROOT}.1", "P2")
+        assert (done.given, done.apart) == (2, 3)
+        # What names nobody stays with those beside whom it came.
+        assert held(store) == ("P2", ["3", "4"], [("P1", 2), ("P3", 1)])
+        assert store.senders(f"{ROOT}.1") == ["CT2"]
+        assert [store.read(f"{ROOT}.1.1.{number}") for number in (1, 2, 3, 4, 5)]
+        assert store.add(as_bytes(image(6, **EVA))).outcome == "stored"
+        assert store.add(as_bytes(image(7, **ANA))).outcome == "kept apart"
+    made = rebuild(tmp_path / "s")  # the word of the person is kept
+    assert made.indexed == 7
+    with Store(tmp_path / "s") as store:
+        assert held(store)[0] == "P2" and ("P1", 2) in held(store)[2]
+        store.resolve(f"{ROOT}.1", "P1")
+        assert held(store)[0] == "P1" and {"1", "7"} <= set(held(store)[1])
+        assert set(files) <= {path.name for path in (tmp_path / "s").rglob("*.dcm")}
+
+
+def test_two_objects_with_one_uid_change_places(tmp_path: Path) -> None:
+    with Store(tmp_path / "s") as store:
+        hers, others = as_bytes(image(1, **ANA)), as_bytes(image(1, **EVA))
+        assert (store.add(hers).outcome, store.add(others).outcome) == ("stored", "kept apart")
+        store.resolve(f"{ROOT}.1", "P2")
+        assert store.read(f"{ROOT}.1.1.1") == others and held(store) == ("P2", ["1"], [("P1", 1)])
+        store.resolve(f"{ROOT}.1", "P1")
+        assert store.read(f"{ROOT}.1.1.1") == hers and held(store) == ("P1", ["1"], [("P2", 1)])
+
+
+def test_what_cannot_be_resolved_changes_nothing(tmp_path: Path) -> None:
+    with contested(tmp_path / "s") as store:
+        store.add(as_bytes(image(8, **EVA | {"PatientName": "Poe^Rita"})))
+        before = held(store)
+        for study, patient, said in (
+            (f"{ROOT}.1", "P1", "nothing of such a patient"), (f"{ROOT}.1", "P9", "nothing of such a patient"),
+            (f"{ROOT}.9", "P2", "nothing is kept apart"), (f"{ROOT}.1", "P2", "several patients"),
+        ):  # fmt: skip
+            with pytest.raises(StoreError, match=said):
+                store.resolve(study, patient)
+            assert held(store) == before
+        path = store.files.path(store.instances(study=f"{ROOT}.1")[0].digest)
+        whole = path.read_bytes()
+        path.write_bytes(b"x" + whole[1:])
+        with pytest.raises(StoreError, match="damaged"):
+            store.resolve(f"{ROOT}.1", "P3")
+        assert held(store) == before
+        path.write_bytes(whole)
+        assert store.resolve(f"{ROOT}.1", "P2", "Roe^Eva").given == 2
+
+
 def test_another_patient_under_an_objects_uid_is_kept_apart_not_beside(tmp_path: Path) -> None:
     with Store(tmp_path / "store") as store:
         store.add(as_bytes(image(1, **ANA)))

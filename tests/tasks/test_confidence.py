@@ -79,7 +79,7 @@ class Endpoint(ScriptedBackend):
     refuses: bool = False
 
     def stream(  # type: ignore[override]
-        self, messages: list[Message], options: GenerationOptions | None = None, *, thoughts: bool = False
+        self, messages: list[Message], options: GenerationOptions | None = None, *, reasoning: bool = False
     ) -> ScriptedStream:
         asked = options is not None and options.top_logprobs is not None
         super().stream(messages, options)

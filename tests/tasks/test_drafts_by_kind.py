@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import PIL.Image
@@ -15,11 +15,12 @@ import pytest
 import tiny_checkpoint
 from aris.checkpoints.registry import find
 from aris.errors import ImageError
-from aris.imaging import Skipped, read_header
+from aris.imaging import Skipped, find_studies, read_header, read_volumes, volume_images
 from aris.imaging.synthetic.series import Geometry, write_series
 from aris.imaging.synthetic.slide import write_slide
 from aris.prompting import Image, Text
 from aris.tasks import Case, DraftStream, as_case, ask, draft, read_cases
+from aris.tasks.text import prompts
 from dicom_objects import as_bytes, image
 from films import child, filmlike
 from nifti_files import body, nifti
@@ -71,6 +72,30 @@ def test_a_preamble_that_is_the_head_of_a_tiff_makes_no_picture_of_a_series(tmp_
     path.write_bytes(b"II*\0" + data[4:])
     assert as_case(path).kind == "ct"
     assert as_case(Path(str(pydicom.data.get_testdata_file("CT_small.dcm")))).kind == "ct"  # pydicom's has one too
+
+
+@pytest.mark.parametrize(
+    ("name", "version"), [("medgemma-4b-it", "1.0"), ("google/medgemma-1.5-4b-it", "1.5"), ("", "1.5")]
+)
+def test_the_ct_windows_are_of_the_models_version(name: str, version: Literal["1.0", "1.5"], tmp_path: Path) -> None:
+    write_series(tmp_path, Geometry(slices=2))
+    (volume,) = read_volumes(find_studies(tmp_path).series[0])
+    wanted = [each.pixels for each in volume_images(volume, version)]
+    (case,) = read_cases(tmp_path, spec=find(name))
+    assert isinstance(case, Case)
+    for found in (case, as_case(tmp_path, spec=find(name))):
+        assert all((one.pixels == other).all() for one, other in zip(found.images, wanted, strict=True))
+    other = volume_images(volume, "1.5" if version == "1.0" else "1.0")
+    assert not all((one.pixels == two.pixels).all() for one, two in zip(case.images, other, strict=True))
+
+
+def test_any_change_of_a_prompts_wording_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = prompts.digest()
+    constants = [name for name in vars(prompts) if name.isupper() and not name.startswith("_")]
+    assert {"CT_INSTRUCTION", "SLIDE_QUERY", "DRAFT_PROMPT", "FILM_QUERY"} <= set(constants)
+    assert all(getattr(prompts, name) in prompts._WORDING for name in constants)
+    monkeypatch.setattr(prompts, "_WORDING", (*prompts._WORDING[:-1], prompts.FUNDUS_QUERY + "."))
+    assert prompts.digest() != before and len(before) == 12
 
 
 @pytest.mark.parametrize("name", ["head.nii", "head.nii.gz"])

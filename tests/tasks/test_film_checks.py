@@ -33,13 +33,13 @@ def test_pictures_that_are_no_films(reason: str) -> None:
 def test_enlarged_noise_is_noise_still() -> None:
     small = PIL.Image.fromarray(R.integers(0, 256, (200, 200), dtype=np.uint8))
     enlarged = np.asarray(small.resize((1000, 1000), PIL.Image.Resampling.BICUBIC))
-    assert not_a_film(enlarged) == "the picture is noise or a fine pattern"
+    assert not_a_film(enlarged) == "the image is noise or a fine pattern"
 
 
 def test_a_black_page_with_a_label_is_blank() -> None:
     page = np.zeros((400, 400), np.uint8)
     page[10:18, 10:60] = 255
-    assert not_a_film(page) == "the picture is blank or almost constant"
+    assert not_a_film(page) == "the image is blank or almost constant"
 
 
 @pytest.mark.parametrize("contrast", [0.2, 1.0])

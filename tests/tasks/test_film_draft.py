@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from aris.backends import GenerationOptions
-from aris.checkpoints.registry import Scope
+from aris.checkpoints.registry import Scope, find
 from aris.errors import ModelError
 from aris.prompting import Image, Text
 from aris.tasks import DraftStream, draft
@@ -100,11 +101,18 @@ def test_force_writes_and_marks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "system"), [("medgemma-4b-it", "You are an expert radiologist."), ("medgemma-1.5-4b-it", None)]
+    ("name", "system"),
+    [
+        ("medgemma-4b-it", "You are an expert radiologist."),
+        ("medgemma-4b-it-bnb-4bit", "You are an expert radiologist."),
+        ("medgemma-1.5-4b-it", None),
+    ],
 )
 def test_medgemma_gets_its_official_prompt(name: str, system: str | None) -> None:
     scope = Scope(tasks=("draft",))
-    model = ScriptedBackend(name=name, spec=spec(name=name, scope=scope), pieces=GOOD)
+    known = find(name)
+    assert known is not None
+    model = ScriptedBackend(name=name, spec=replace(known, scope=scope), pieces=GOOD)
     result = draft(model, child())
     assert prompt_text(model) == "Describe this X-ray" and result.findings == () and result.warnings == ()
     first = model.prompts[-1][0]

@@ -97,7 +97,7 @@ def test_the_gate_blocks_what_the_model_does_not_take_for_a_film() -> None:
 def test_pixels_that_are_no_film_are_not_shown_to_the_model() -> None:
     model = nano()
     result = findings(model, child(pixels=np.zeros((128, 128), np.uint8)))
-    assert any("not a chest film: the picture is blank" in warning for warning in result.warnings)
+    assert any("not a chest film: the image is blank" in warning for warning in result.warnings)
     assert result.findings[0].probability is None and model.asked == []
 
 

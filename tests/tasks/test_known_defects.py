@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from image_ablation import image_ablation
 
 import tiny_checkpoint
 from aris.backends import GenerationOptions, NativeBackend, load
@@ -20,7 +21,6 @@ from aris.prompting import Image, ImageProcessor, PromptProcessor, split_thinkin
 from aris.prompting.builders import COLORECTAL_TISSUES, boxes, lettered
 from aris.prompting.messages import Text, images_of
 from aris.tasks import AnswerStream, DraftStream, classify
-from aris.tasks.ablation import image_ablation
 from aris.tasks.evidence_maps.sides import side_of
 from aris.tasks.text.options import parse_option
 from aris.tuning.data.collate import collate

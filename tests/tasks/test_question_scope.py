@@ -151,7 +151,7 @@ def test_an_adapter_is_another_model() -> None:
 
 def test_an_adapter_does_not_hide_what_the_pixels_are() -> None:
     result = ask(words_only(changes="adapter 12ab"), "Is there pneumonia?", [film(tile())])
-    assert result.answered and "not a chest film: the picture is coloured" in result.warnings
+    assert result.answered and "not a chest film: the image is coloured" in result.warnings
 
 
 def test_what_is_told_of_a_picture_counts() -> None:

@@ -1,4 +1,4 @@
-"""What runs a prompt: the protocol that tasks see, the native backend, and `load`."""
+"""Backends, which run prompts: the protocol that tasks see, the native backend, and `load`."""
 
 from __future__ import annotations
 

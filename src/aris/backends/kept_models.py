@@ -88,7 +88,7 @@ def keys(
 
 
 def _costs(files: tuple[Path, ...], settings: dict[str, Any]) -> bool:
-    """Whether these files are not what runs: read by blocks, rounded, or packed."""
+    """Return whether these files are not what runs: read by blocks, rounded, or packed."""
     if settings["quantize"] in ("int8", "int4") or any(".gguf" in path.name.lower() for path in files):
         return True
     config = next((path for path in files if path.name == "config.json"), None)
@@ -165,8 +165,9 @@ def _code() -> str:
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
     for part in _CODE:
-        place = package / part
-        paths = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.suffix in (".py", ".h"))
+        location = package / part
+        inside = sorted(each for each in location.rglob("*") if each.suffix in (".py", ".h"))
+        paths = [location] if location.is_file() else inside
         for path in paths:
             digest.update(path.read_bytes())
     return digest.hexdigest()

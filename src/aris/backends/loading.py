@@ -16,7 +16,7 @@ from aris.checkpoints.checkpoint import load_model, open_checkpoint, require_ggu
 from aris.checkpoints.entries import TokenizerSource
 from aris.checkpoints.peft.adapters import adapter_digest, load_adapter, read_adapters
 from aris.engine import EngineLimits
-from aris.engine.speculation import DraftModel
+from aris.engine.draft_model import DraftModel
 from aris.errors import CheckpointError, ModelError
 from aris.kernels.cpu.library import library as cpu_kernels
 from aris.model import MedGemmaConfig, require_supported_dtype
@@ -65,8 +65,8 @@ def load(
             for it, so it saves memory there and costs time. Calibrated probabilities hold for the dense weights only.
         mmproj: of a `.gguf` file, the file of its vision tower; by default the one that lies beside it.
         limits: what the engine may take; by default 64 answers at once, and half of the free memory for their cache.
-        speculation: "prompt" guesses how an answer goes on where it or its prompt repeats itself, as far as that pays;
-            "off" guesses nothing; any other name is that of a small model of the same vocabulary, which guesses. None
+        speculation: "prompt" drafts how an answer goes on where it or its prompt repeats itself, as far as that pays;
+            "off" drafts nothing; any other name is that of a small model of the same vocabulary, which drafts. None
             does as `limits` says. Greedy answers stay the same where arithmetic does not depend on the rows of a
             step (on a CPU); sampled ones keep their distribution.
 
@@ -75,10 +75,10 @@ def load(
         ModelError: the dtype or the device cannot be used, an adapter cannot take turns, or memory runs out.
     """
     started = time.perf_counter()
-    place = resolve_device(device)
-    kind = resolve_dtype(dtype, place)
+    location = resolve_device(device)
+    kind = resolve_dtype(dtype, location)
     if quantize in ("int8", "int4") and dtype == "auto":
-        kind = torch.bfloat16  # also where float32 would be faster: coarse weights go with nothing else
+        kind = torch.bfloat16  # also where float32 would be faster: quantised weights go with nothing else
     folder = None if adapter is None else Path(adapter).expanduser()
     named = {name: Path(each).expanduser() for name, each in (adapters or {}).items()}
     if folder is not None and named:
@@ -94,11 +94,11 @@ def load(
     if quantize is not None:
         _check_quantize(quantize, kind)
     rounding = None if quantize == "none" else quantize
-    # Where a CPU has kernels for it, coarse GGUF weights keep their codes; who names a dtype gets numbers of it.
-    compiled = place.type == "cpu" and cpu_kernels() is not None
+    # Where a CPU has kernels for it, quantised GGUF weights keep their codes; who names a dtype gets numbers of it.
+    compiled = location.type == "cpu" and cpu_kernels() is not None
     blocks = quantize is None and dtype == "auto" and compiled
     settings = {"dtype": str(kind), "quantize": quantize, "blocks": blocks, "compiled": compiled}
-    weights = place.type == "cpu" and folder is None and not named
+    weights = location.type == "cpu" and folder is None and not named
     kept_as = kept_models.keys(str(name), revision=revision, settings=settings, weights=weights, mmproj=mmproj)
     kept = kept_models.find_model(kept_as.model)
     tokenizer = kept_models.find_tokenizer(kept_as.tokenizer)
@@ -111,9 +111,9 @@ def load(
         model = kept.model
     else:
         assert checkpoint is not None
-        with memory_errors(place):
+        with memory_errors(location):
             model = load_model(
-                checkpoint, dtype=kind, device=place, quantize=rounding, packed=quantize is None, blocks=blocks
+                checkpoint, dtype=kind, device=location, quantize=rounding, packed=quantize is None, blocks=blocks
             )
             if folder is not None:
                 load_adapter(model, folder)
@@ -137,15 +137,15 @@ def load(
         assert checkpoint is not None
         tokenizer = tokenizer_of(checkpoint.tokenizer)
         kept_models.keep_tokenizer(kept_as.tokenizer, tokenizer, about.name)
-    proposer = None if speculation is None else _draft_model(speculation, tokenizer, model.config, kind, place)
-    with memory_errors(place):
+    proposer = None if speculation is None else _draft_model(speculation, tokenizer, model.config, kind, location)
+    with memory_errors(location):
         backend = NativeBackend(
             about.name,
             model,
             tokenizer,
             processor,
             spec=about.spec,
-            # An adapter or coarser weights change the scores, so what was calibrated without it holds no more.
+            # An adapter or quantised weights change the scores, so what was calibrated without it holds no more.
             calibration=about.calibration if folder is None and rounding is None else {},
             changes=" ".join(changes),
             load_s=time.perf_counter() - started,
@@ -163,7 +163,7 @@ def load(
 def _draft_model(
     name: str | Path, tokenizer: Tokenizer, config: MedGemmaConfig, dtype: torch.dtype, device: torch.device
 ) -> DraftModel:
-    """A small model that guesses for a large one."""
+    """Load a small model that drafts for a large one."""
     small = load(name, dtype=dtype, device=device)
     if small.tokenizer.token_bytes() != tokenizer.token_bytes():
         raise ModelError(f"speculation: {small.name} has another vocabulary; a draft model must share the large one's")
@@ -200,16 +200,16 @@ def resolve_device(device: str | torch.device) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        place = torch.device(device)
+        location = torch.device(device)
     except RuntimeError:
         raise ModelError(f"device {str(device)!r:.40}: not known; use auto, cpu, cuda or cuda:N") from None
-    if place.type == "cuda":
+    if location.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (place.index or 0) >= count:
-            raise ModelError(f"device {place}: this machine has {count} CUDA devices that PyTorch can use; use cpu")
-    elif place.type not in ("cpu", "mps"):
-        raise ModelError(f"device {place}: not supported; use auto, cpu, cuda or cuda:N")
-    return place
+        if (location.index or 0) >= count:
+            raise ModelError(f"device {location}: this machine has {count} CUDA devices that PyTorch can use; use cpu")
+    elif location.type not in ("cpu", "mps"):
+        raise ModelError(f"device {location}: not supported; use auto, cpu, cuda or cuda:N")
+    return location
 
 
 def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
@@ -233,6 +233,6 @@ def resolve_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype
 
 
 def _cpu_computes_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 (AVX512-BF16 or AMX); without either, float32 is faster."""
+    """Return whether the CPU multiplies bfloat16 (AVX512-BF16 or AMX); without either, float32 is faster."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, so they may move
     return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in checks)

@@ -25,7 +25,7 @@ from aris.prompting.messages import images_of
 
 
 class PromptToken(NamedTuple):
-    """A token of a prompt, its natural log-probability after those before it, and the likeliest tokens there."""
+    """Token of a prompt, its natural log-probability after those before it, and the most probable tokens there."""
 
     token_id: int
     logprob: float | None = None
@@ -63,7 +63,8 @@ class NativeBackend:
         proposer: Proposer | None = None,
         adapters: AdapterBank | None = None,
     ) -> None:
-        """
+        """Put a backend together of its parts.
+
         Args:
             name: of the model, for results.
             model: in eval mode.
@@ -73,7 +74,7 @@ class NativeBackend:
             changes: what was done to its weights, see `changes` of `protocol.Backend`.
             load_s: seconds that loading took.
             limits: what the engine may take.
-            proposer: guesses how answers go on (see `engine.speculation`).
+            proposer: proposes draft tokens (see `engine.speculation`).
             adapters: beside the model, for requests to choose from.
         """
         self.name = name
@@ -106,7 +107,7 @@ class NativeBackend:
         return () if self.engine.adapters is None else self.engine.adapters.names
 
     def with_adapter(self, adapter: str | None) -> NativeBackend:
-        """This backend bound to one of its adapters, or to none: for tasks and scores. Engine and weights are shared.
+        """Bind this backend to one of its adapters, or to none: for tasks and scores. Engine and weights are shared.
 
         What was calibrated for the model as it is holds no more, so `calibration` is empty.
 
@@ -122,14 +123,14 @@ class NativeBackend:
         return bound
 
     def stream(
-        self, messages: Sequence[Message], options: GenerationOptions | None = None, *, thoughts: bool = False
+        self, messages: Sequence[Message], options: GenerationOptions | None = None, *, reasoning: bool = False
     ) -> NativeStream:
         """Generate; pieces of text come as they are made (see `protocol.Backend.stream`).
 
         The request is queued at once: what is wrong with it, and an engine that is busy, is raised here. Closing the
         stream, or dropping it, frees what it holds.
         """
-        return self.streams(messages, options, 1, thoughts=thoughts)[0]
+        return self.streams(messages, options, 1, reasoning=reasoning)[0]
 
     def streams(
         self,
@@ -137,7 +138,7 @@ class NativeBackend:
         options: GenerationOptions | None = None,
         count: int = 1,
         *,
-        thoughts: bool = False,
+        reasoning: bool = False,
     ) -> list[NativeStream]:
         """Several replies to one conversation, which is read once. With a seed, the i-th's is `seed + i`."""
         options = options or GenerationOptions()
@@ -147,7 +148,7 @@ class NativeBackend:
                 raise ModelError(f"{self.name}: this model was not trained to think first; leave thinking out")
             messages = with_thinking(messages)
         prompt = self._prompt(messages, options.pan_and_scan, options.continue_final_message)
-        return self.continue_prompt(prompt, options, count, thoughts=thoughts, started=started)
+        return self.continue_prompt(prompt, options, count, reasoning=reasoning, started=started)
 
     def continue_prompt(
         self,
@@ -155,7 +156,7 @@ class NativeBackend:
         options: GenerationOptions,
         count: int = 1,
         *,
-        thoughts: bool = False,
+        reasoning: bool = False,
         started: float | None = None,
         raw: bool = False,
     ) -> list[NativeStream]:
@@ -163,9 +164,9 @@ class NativeBackend:
 
         Args:
             prompt, options, count: as they are.
-            thoughts: as for `streams`.
+            reasoning: as for `streams`.
             started: when the caller was asked (`time.perf_counter`).
-            raw: thoughts are not told from the answer: all text is the answer, their markers too.
+            raw: reasoning is not told from the answer: all text is the answer, their markers too.
         """
         started = time.perf_counter() if started is None else started
         images = _images(prompt)
@@ -182,12 +183,21 @@ class NativeBackend:
         with memory_errors(self.model.device):
             sequences = self.engine.submit_all(requests)
         return [
-            NativeStream(self, prompt, sequence, options, thoughts=thoughts, started=started, raw=raw)
+            NativeStream(
+                prompt,
+                sequence,
+                options,
+                tokenizer=self.tokenizer,
+                device=self.model.device,
+                reasoning=reasoning,
+                started=started,
+                raw=raw,
+            )
             for sequence in sequences
         ]
 
     def _params(self, options: GenerationOptions) -> SamplingParams:
-        """How the engine generates a reply, but for its seed."""
+        """Translate options to the engine's sampling parameters, but for the seed."""
         own = () if options.ignore_eos else self.model.config.eos_token_ids
         words = [ids for word in options.bad_words for ids in self._bad_word(word)]
         return SamplingParams(
@@ -208,7 +218,7 @@ class NativeBackend:
         )
 
     def _bad_word(self, word: str) -> list[tuple[int, ...]]:
-        """Token ids of a word as it stands at the beginning of a text and after a space."""
+        """Token ids of a word as it stands at the start of a text and after a space."""
         spelt = word.strip()
         return [tuple(self.tokenizer.encode(neutralize(form))) for form in (spelt, f" {spelt}")]
 
@@ -222,11 +232,11 @@ class NativeBackend:
     def prompt_logprobs(
         self, prompt: Prompt, top: int = 0, start: int = 1, *, submitted: Callable[[Sequenced], None] = lambda _: None
     ) -> list[PromptToken]:
-        """What the model gives each token of a prompt after those before it.
+        """Compute the log-probability of each token of a prompt, given those before it.
 
         Args:
             prompt: as it stands.
-            top: how many of the likeliest tokens to report at each place.
+            top: how many of the most probable tokens to report at each position.
             start: tokens before this one get none, nor does the first, nor do images and what stands before them:
                 what is not asked for need not be computed again if it was read for an earlier prompt.
             submitted: is given what reads the prompt, for whoever may want to cancel it.
@@ -259,9 +269,9 @@ class NativeBackend:
     def score_many(
         self, messages: Sequence[Message], questions: Sequence[tuple[str, Sequence[str]]]
     ) -> list[list[float]]:
-        """Scores of several questions on one beginning (see `protocol.Backend.score_many`).
+        """Score several questions on one prefix (see `protocol.Backend.score_many`).
 
-        The beginning is read once, and all questions are then computed side by side.
+        The prefix is prefilled once, and all questions are then computed side by side.
         """
         if not messages or messages[-1].role != "user":
             raise PromptError("score_many: the conversation must end with a user's turn, which the questions close")
@@ -302,7 +312,7 @@ class NativeBackend:
     def relevance(
         self, messages: Sequence[Message], wanted: str, *, before: str = "", against: str | None = None
     ) -> Relevance:
-        """Where the images of a conversation speak for a text (see `protocol.WhiteBox.relevance`).
+        """Map the relevance of a conversation's images to a text (see `protocol.WhiteBox.relevance`).
 
         The network is differentiated in float32 whatever its weights are stored in. It takes about as long as reading
         the prompt three times, and nothing of the engine's memory.
@@ -332,7 +342,7 @@ class NativeBackend:
                 self.model,
                 prompt.pixel_values,
                 [*prompt.token_ids, *rest],
-                [Target(start + place, token, other) for place, (token, other) in enumerate(words)],
+                [Target(start + position, token, other) for position, (token, other) in enumerate(words)],
             )
         frames = [processor.frames(image) for image in images_of(messages)]
         return Relevance(
@@ -393,7 +403,7 @@ def _images(prompt: Prompt) -> tuple[ImageInput, ...]:
 
 
 def _shared(lists: Sequence[list[int]]) -> int:
-    """Length of the beginning that all have in common."""
+    """Return the length of the prefix that all have in common."""
     shortest, longest = min(lists), max(lists)  # what these two share, all share
     return next((at for at, token in enumerate(shortest) if longest[at : at + 1] != [token]), len(shortest))
 

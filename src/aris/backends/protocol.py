@@ -1,4 +1,4 @@
-"""What a task may ask of whatever runs its prompts: text as it is made, and log-probabilities of given answers.
+"""The protocol of backends: text as it is generated, and log-probabilities of given answers.
 
 Tasks know this protocol and no engine. `native.NativeBackend` implements it on this machine.
 """
@@ -22,22 +22,21 @@ FinishReason = Literal["stop", "length", "aborted"]
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How to generate a reply.
+    """Options of a generation.
 
     Attributes:
-        max_tokens: of the reply at most, thoughts included; at least 1.
+        max_tokens: of the reply at most, reasoning included; at least 1.
         temperature: 0 is greedy, the default for clinical tasks.
         top_k, top_p, min_p: truncation while sampling, as in `engine.SamplingParams`.
-        seed: makes sampling repeatable.
-        stop: the answer ends before the first of these strings; thoughts are not searched.
+        seed: makes sampling deterministic.
+        stop: the answer ends before the first of these strings; reasoning is not searched.
         thinking: ask the model to think first. Only models that were trained to can.
-        top_logprobs: report each token's log-probability, with this many of the likeliest at its place; None reports
-            none.
-        grammar: the form that the answer must have (`Grammar.json_schema`, `.regex`, `.choice`); thoughts are free.
+        top_logprobs: report each token's log-probability, with so many of the most probable ones; None reports none.
+        grammar: the form that the answer must have (`Grammar.json_schema`, `.regex`, `.choice`); reasoning is free.
         pan_and_scan: give elongated images crops too; None does as the model's configuration says.
         adapter: which of the adapters beside the model to use; None is the one that the backend is bound to, if any,
             else the model as it is.
-        continue_final_message: the conversation ends with the beginning of the assistant's turn, and the reply goes on
+        continue_final_message: the conversation ends with the start of the assistant's turn, and the reply goes on
             from there, without repeating it.
         repetition_penalty, presence_penalty, frequency_penalty: on what stands there already, as in
             `engine.SamplingParams`.
@@ -81,7 +80,7 @@ class GenerationOptions:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a reply took. All are counts of tokens but `images`, which counts crops too."""
+    """Usage of a reply, in tokens; `images` counts images, crops included."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -90,7 +89,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Timings:
-    """How long a reply took, in seconds on a monotonic clock.
+    """Timings of a reply, in seconds on a monotonic clock.
 
     Attributes:
         image_s: encoding its images; 0 if what was made of them for an earlier prompt was at hand.
@@ -109,7 +108,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class TokenLogprob:
-    """A generated token with its natural log-probability, and the likeliest tokens at its place."""
+    """A generated token with its natural log-probability, and the most probable tokens at its position."""
 
     token: str
     logprob: float
@@ -118,7 +117,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True, eq=False)
 class Relevance:
-    """Where on its images a model's score came from (see `model.relevance`).
+    """Relevance of positions on images to a model's score (see `model.relevance`).
 
     Attributes:
         grids: for each view (image or crop) float32 (g, g), one value a patch; positive speaks for what was scored,
@@ -141,11 +140,11 @@ class Reply:
     """A model's reply.
 
     Attributes:
-        text: the answer, without thoughts.
-        thinking: the thoughts, None if there were none.
+        text: the answer, without reasoning.
+        thinking: the reasoning, None if there was none.
         finish_reason: "stop" (the model ended it, or a stop string did), "length", or "aborted" (nobody read on).
         usage, timings: what it took.
-        logprobs: of each token, thoughts and the model's own end included; None unless asked for.
+        logprobs: of each token, reasoning and the model's own end included; None unless asked for.
         stop_reason: the stop string, or the id of the stop token of the caller's, that ended it; None if neither did.
     """
 
@@ -167,7 +166,7 @@ class ReplyStream(Iterator[str], Protocol):
         ...
 
     def segments(self) -> Iterator[Segment]:
-        """The pieces with their kind, "thought" or "answer"."""
+        """The pieces with their kind, "reasoning" or "answer"."""
         ...
 
     def close(self) -> None:
@@ -195,24 +194,26 @@ class Backend(Protocol):
 
     @property
     def changes(self) -> str:
-        """What was done to the weights of that name, as "int4" or "adapter 0123456789ab"; "" for nothing. Scores of
-        one are not those of another, so what is calibrated on them holds for it alone."""
+        """Name the changes to the weights of that name, as "int4" or "adapter 0123456789ab"; "" for none.
+
+        Scores of one are not those of another, so what is calibrated on them holds for it alone.
+        """
         ...
 
     @property
     def reads_images(self) -> bool:
-        """Whether the model has a vision tower."""
+        """Return whether the model has a vision tower."""
         ...
 
     def stream(
-        self, messages: Sequence[Message], options: GenerationOptions | None = None, *, thoughts: bool = False
+        self, messages: Sequence[Message], options: GenerationOptions | None = None, *, reasoning: bool = False
     ) -> ReplyStream:
         """Generate; pieces of text come as they are made.
 
         Args:
             messages: the conversation; it ends with a user's turn, unless the options say to continue another.
             options: greedy and up to 512 tokens by default.
-            thoughts: give the text of thoughts too, where there is any, as it comes.
+            reasoning: give the reasoning too, where there is any, as it comes.
 
         Raises:
             PromptError: the conversation is malformed, or has an image and the model has no tower.
@@ -225,7 +226,7 @@ class Backend(Protocol):
         ...
 
     def score(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
-        """The natural log-probability of each choice as the beginning of the answer, its tokens' summed.
+        """Compute the natural log-probability of each choice as the start of the answer, its tokens' summed.
 
         Not normalised by length. Where one choice begins another ("1", "10") its score includes the other's.
 
@@ -238,7 +239,7 @@ class Backend(Protocol):
     def score_many(
         self, messages: Sequence[Message], questions: Sequence[tuple[str, Sequence[str]]]
     ) -> list[list[float]]:
-        """Scores of several questions that share a beginning: the images are encoded and read once.
+        """Score several questions that share a prefix: the images are encoded and read once.
 
         Args:
             messages: a conversation that ends with a user's turn, which each question closes.
@@ -252,7 +253,7 @@ class Backend(Protocol):
 
 @runtime_checkable
 class WhiteBox(Protocol):
-    """What a backend gives besides whose network runs in this process. An endpoint is none."""
+    """Backend whose network runs in this process, and can be looked into. An endpoint is none."""
 
     def token_logprobs(self, messages: Sequence[Message], answer: str) -> tuple[TokenLogprob, ...]:
         """The natural log-probability of each token of a given answer, as if the model had written it.
@@ -265,7 +266,7 @@ class WhiteBox(Protocol):
     def relevance(
         self, messages: Sequence[Message], wanted: str, *, before: str = "", against: str | None = None
     ) -> Relevance:
-        """Where the images of a conversation speak for a text.
+        """Map the relevance of a conversation's images to a text.
 
         Args:
             messages: the conversation; it ends with a user's turn.

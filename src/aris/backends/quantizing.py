@@ -66,7 +66,7 @@ def quantize(
         ModelError: an unknown format, a group that does not divide a width, or too little memory.
         DataError: the calibration file is missing, malformed or too short.
     """
-    place = resolve_device(device)
+    location = resolve_device(device)
     checkpoint = open_checkpoint(str(name), revision=revision)
     tokenizer = tokenizer_of(checkpoint.tokenizer)
     calibration = None if calibrate is None else _calibration(Path(calibrate).expanduser(), tokenizer, sequences)
@@ -84,20 +84,20 @@ def quantize(
                 if file.is_file():
                     shutil.copyfile(file, folder / file.name)
 
-    with memory_errors(place):
+    with memory_errors(location):
         return quantize_checkpoint(
             checkpoint,
             Path(out).expanduser(),
             Rounding(format, group_size, head),
             calibration=calibration,
-            device=place,
+            device=location,
             finish=finish,
             step=step,
         )
 
 
 def _calibration(path: Path, tokenizer: Tokenizer, most: int) -> Calibration:
-    """Sequences of SEQUENCE tokens, each from the beginning of a text and through as many as fill it."""
+    """Sequences of SEQUENCE tokens, each from the start of a text and through as many as fill it."""
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8") as file:

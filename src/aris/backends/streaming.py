@@ -1,4 +1,4 @@
-"""A reply while it is made: ids to text, thoughts told from the answer, stop strings, usage and timings."""
+"""A reply while it is made: ids to text, reasoning told from the answer, stop strings, usage and timings."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import time
 from collections.abc import Generator, Iterator
 from collections.abc import Sequence as Listed
 from contextlib import suppress
-from typing import TYPE_CHECKING
+
+import torch
 
 from aris.backends.memory import memory_errors
 from aris.backends.protocol import FinishReason, GenerationOptions, Reply, Timings, TokenLogprob, Usage
 from aris.engine import Sequence, Step
-from aris.prompting import Prompt, Segment, ThinkingSplitter
-
-if TYPE_CHECKING:
-    from aris.backends.native import NativeBackend
+from aris.prompting import Prompt, Segment, ThinkingSplitter, Tokenizer
 
 
 class StopStrings:
@@ -25,7 +23,8 @@ class StopStrings:
     """
 
     def __init__(self, stops: Listed[str], *, include: bool = False) -> None:
-        """
+        """Make a finder of stop strings.
+
         Args:
             stops: the strings.
             include: the one that is found is a part of the text.
@@ -49,7 +48,7 @@ class StopStrings:
         return out, False
 
     def flush(self) -> str:
-        """What was held back, at the end of the text."""
+        """Return the text held back, at the end of the text."""
         out, self._pending = self._pending, ""
         return out
 
@@ -71,19 +70,20 @@ class NativeStream(Iterator[str]):
 
     def __init__(
         self,
-        backend: NativeBackend,
         prompt: Prompt,
         sequence: Sequence,
         options: GenerationOptions,
         *,
-        thoughts: bool,
+        tokenizer: Tokenizer,
+        device: torch.device,
+        reasoning: bool,
         started: float,
         raw: bool = False,
     ) -> None:
         self.prompt = prompt
         self._options = options
-        self._thoughts = thoughts
-        self._record = _Record(backend, sequence, options, started, raw)
+        self._reasoning = reasoning
+        self._record = _Record(sequence, options, tokenizer, device, started, raw)
         self._segments = self._record.segments()
 
     def __iter__(self) -> NativeStream:
@@ -91,12 +91,12 @@ class NativeStream(Iterator[str]):
 
     def __next__(self) -> str:
         for segment in self._segments:
-            if segment.kind == "answer" or self._thoughts:
+            if segment.kind == "answer" or self._reasoning:
                 return segment.text
         raise StopIteration
 
     def segments(self) -> Iterator[Segment]:
-        """The pieces with their kind, thoughts included."""
+        """The pieces with their kind, reasoning included."""
         return self._segments
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class NativeStream(Iterator[str]):
         sequence = record.sequence
         return Reply(
             text="".join(record.answer),
-            thinking="".join(record.thought) if record.thought_seen else None,
+            thinking="".join(record.reasoning) if record.reasoning_seen else None,
             finish_reason=record.finish or "aborted",
             usage=Usage(len(self.prompt.token_ids), record.tokens, self.prompt.n_images),
             timings=Timings(sequence.image_s, sequence.prefill_s, record.first_token_s, rate, record.last_s),
@@ -127,23 +127,30 @@ class NativeStream(Iterator[str]):
 
 
 class _Record:
-    """What a stream has made so far. Apart from `NativeStream`, so that its generator does not keep that alive."""
+    """Record of a stream so far. Apart from `NativeStream`, so that its generator does not keep that alive."""
 
     def __init__(
-        self, backend: NativeBackend, sequence: Sequence, options: GenerationOptions, started: float, raw: bool
+        self,
+        sequence: Sequence,
+        options: GenerationOptions,
+        tokenizer: Tokenizer,
+        device: torch.device,
+        started: float,
+        raw: bool,
     ) -> None:
         self.sequence = sequence
         self.answer: list[str] = []
-        self.thought: list[str] = []
-        self.thought_seen = False
+        self.reasoning: list[str] = []
+        self.reasoning_seen = False
         self.logprobs: list[TokenLogprob] = []
         self.tokens = 0
         self.first_token_s = self.last_s = 0.0
         self.finish: FinishReason | None = None
         self.stop_reason: str | int | None = None
         self._raw = raw
-        self._edge = ThoughtEdge()
-        self._backend = backend
+        self._edge = ReasoningEdge()
+        self._tokenizer = tokenizer
+        self._device = device
         self._options = options
         self._started = started
 
@@ -158,10 +165,10 @@ class _Record:
             self.sequence.cancel()
 
     def _generate(self) -> Generator[Segment, None, None]:
-        decoder = self._backend.tokenizer.stream_decoder()
+        decoder = self._tokenizer.stream_decoder()
         splitter = None if self._raw else ThinkingSplitter()
         stops = StopStrings(self._options.stop, include=self._options.include_stop)
-        with memory_errors(self._backend.model.device):
+        with memory_errors(self._device):
             finish: FinishReason = "aborted"
             for step in self._steps():
                 finish = step.finish_reason or finish
@@ -198,19 +205,19 @@ class _Record:
             yield step
 
     def _logprob(self, step: Step) -> TokenLogprob:
-        name = self._backend.tokenizer.id_to_token
+        name = self._tokenizer.id_to_token
         top = tuple((name(token) or "", value) for token, value in step.top_logprobs)
         assert step.logprob is not None  # it was asked for
         return TokenLogprob(name(step.token_id) or "", step.logprob, top)
 
     def _emit(self, segment: Segment, stops: StopStrings) -> Generator[Segment, None, bool]:
         """Record and yield a segment; returns whether a stop string ended the answer."""
-        if segment.kind == "thought":
-            self.thought_seen = True
-            thought = self._edge.push(segment.text)
-            if thought:
-                self.thought.append(thought)
-                yield Segment("thought", thought)
+        if segment.kind == "reasoning":
+            self.reasoning_seen = True
+            reasoning = self._edge.push(segment.text)
+            if reasoning:
+                self.reasoning.append(reasoning)
+                yield Segment("reasoning", reasoning)
             return False
         if self.tokens <= self._options.min_tokens:
             text, stopped = segment.text, False  # stop strings do not count yet
@@ -224,15 +231,15 @@ class _Record:
         return stopped
 
 
-class ThoughtEdge:
-    """Strips a thought that arrives in pieces: white space at its ends is no part of it."""
+class ReasoningEdge:
+    """Trimmer of reasoning that arrives in pieces: white space at its ends is no part of it."""
 
     def __init__(self) -> None:
         self._begun = False
         self._held = ""
 
     def push(self, text: str) -> str:
-        """What is certain with this piece."""
+        """Take a piece; return the text that is certain with it."""
         text = self._held + text if self._begun else text.lstrip()
         certain = text.rstrip()
         self._held = text[len(certain) :]

@@ -58,7 +58,7 @@ class CacheEntry:
 
 
 def folder() -> Path | None:
-    """Where entries lie; None if the cache is switched off."""
+    """Return the folder of entries; None if the cache is switched off."""
     named = os.environ.get("ARIS_CACHE", "").strip()
     if named.lower() in ("off", "0", "no", "none") or limit_bytes() == 0:
         return None
@@ -109,7 +109,7 @@ def write(key: str, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> boo
     path = _path(key)
     if path is None:
         return False
-    header, places, size = _laid_out(meta, arrays)
+    header, locations, size = _laid_out(meta, arrays)
     if size > limit_bytes():
         return False
     partial: Path | None = None
@@ -130,8 +130,8 @@ def write(key: str, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> boo
                 file.write(data)
 
             put(header)
-            for array, place in zip(arrays.values(), places, strict=True):
-                put(bytes(place - file.tell()))
+            for array, location in zip(arrays.values(), locations, strict=True):
+                put(bytes(location - file.tell()))
                 flat = array.data.reshape(-1)
                 for start in range(0, len(flat), _BLOCK):
                     put(np.ascontiguousarray(flat[start : start + _BLOCK]).data)
@@ -178,10 +178,10 @@ class Kept:
 
 
 def entries() -> list[Kept]:
-    """What is in the cache, last used first."""
-    place = folder()
+    """List the cache's entries, last used first."""
+    location = folder()
     found = []
-    for path in sorted(place.glob("*.aris")) if place is not None else []:
+    for path in sorted(location.glob("*.aris")) if location is not None else []:
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             with path.open("rb") as file:
                 start = file.read(16)
@@ -195,9 +195,9 @@ def entries() -> list[Kept]:
 
 def clear() -> int:
     """Remove everything from the cache; return how many bytes that freed."""
-    place = folder()
+    location = folder()
     freed = 0
-    for path in sorted(place.iterdir()) if place is not None and place.is_dir() else []:
+    for path in sorted(location.iterdir()) if location is not None and location.is_dir() else []:
         if path.suffix in (".aris", ".whole", ".partial", ".sha256"):
             with suppress(OSError):
                 size = path.stat().st_size
@@ -207,8 +207,8 @@ def clear() -> int:
 
 
 def _path(key: str) -> Path | None:
-    place = folder()
-    return None if place is None else place / f"{key}.aris"
+    location = folder()
+    return None if location is None else location / f"{key}.aris"
 
 
 def _stamp(path: Path) -> Path:
@@ -216,7 +216,7 @@ def _stamp(path: Path) -> Path:
 
 
 def _own(state: os.stat_result) -> bool:
-    """Whether nobody else can have put it there."""
+    """Return whether nobody else can have put it there."""
     if not hasattr(os, "getuid"):  # Windows: the profile's own rights hold
         return True
     return state.st_uid == os.getuid() and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
@@ -227,7 +227,7 @@ def _state(state: os.stat_result) -> str:
 
 
 def _whole(path: Path, mapped: mmap.mmap, state: os.stat_result) -> bool:
-    """Whether an entry is as it was written: by what was noted of the file, else by its digest."""
+    """Return whether an entry is as it was written: by what was noted of the file, else by its digest."""
     digest, _, noted = _read_text(_stamp(path)).partition(" ")
     if not digest:  # nothing to compare with
         return False
@@ -274,25 +274,26 @@ def _discard(path: Path) -> None:
 def _laid_out(meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[bytes, list[int], int]:
     """The header with its length, where each array begins, and the size of it all."""
 
-    def header(places: list[int]) -> bytes:
+    def header(locations: list[int]) -> bytes:
         described = {
-            name: [array.dtype, list(array.shape), f"{place:016d}", array.data.nbytes]
-            for (name, array), place in zip(arrays.items(), places, strict=True)
+            name: [array.dtype, list(array.shape), f"{location:016d}", array.data.nbytes]
+            for (name, array), location in zip(arrays.items(), locations, strict=True)
         }
         text = json.dumps({"meta": dict(meta), "arrays": described}).encode()
         return _MAGIC + len(text).to_bytes(8, "little") + text
 
     at = len(header([0] * len(arrays)))  # of the same length whatever the places are
-    places = []
+    locations = []
     for array in arrays.values():
         at = -(-at // _ALIGN) * _ALIGN
-        places.append(at)
+        locations.append(at)
         at += array.data.nbytes
-    return header(places), places, at
+    return header(locations), locations, at
 
 
 def _parsed(mapped: mmap.mmap) -> CacheEntry:
-    """
+    """Parse an entry.
+
     Raises:
         ValueError, KeyError, TypeError: it is not an entry.
     """
@@ -301,15 +302,16 @@ def _parsed(mapped: mmap.mmap) -> CacheEntry:
         raise ValueError
     header = json.loads(mapped[16 : 16 + size])
     arrays = {}
-    for name, (dtype, shape, place, nbytes) in header["arrays"].items():
-        data = np.frombuffer(mapped, dtype=np.uint8, count=nbytes, offset=int(place))
+    for name, (dtype, shape, location, nbytes) in header["arrays"].items():
+        data = np.frombuffer(mapped, dtype=np.uint8, count=nbytes, offset=int(location))
         arrays[name] = Array(data, str(dtype), tuple(shape))
     return CacheEntry(dict(header["meta"]), arrays)
 
 
 def _digest_of(path: Path) -> str:
-    place = folder()
-    noted = None if place is None else place / f"{hashlib.sha256(state_of(path).encode()).hexdigest()[:32]}.sha256"
+    location = folder()
+    name = f"{hashlib.sha256(state_of(path).encode()).hexdigest()[:32]}.sha256"
+    noted = None if location is None else location / name
     known = "" if noted is None else _read_text(noted)
     if len(known) == 64:
         return known
@@ -327,8 +329,10 @@ def _digest_of(path: Path) -> str:
 
 
 def _worth_noting(path: Path) -> bool:
-    """Small files are read again each time, which is quicker than to look up what was noted, and always right. A file
-    that was changed a moment ago may change again within the same tick of the file system's clock."""
+    """Small files are read again each time, which is quicker than to look up what was noted, and always right.
+
+    A file that was changed a moment ago may change again within the same tick of the file system's clock.
+    """
     state = path.stat()
     return state.st_size > _BLOCK and time.time() - max(state.st_mtime, state.st_ctime) > 2
 
@@ -341,21 +345,21 @@ def _last_used(path: Path) -> float:
     return 0.0
 
 
-def _prune(place: Path, room: int) -> None:
+def _prune(location: Path, room: int) -> None:
     """Remove what writers left behind, and those entries that were not used for longest, until the rest fits."""
     now = time.time()
-    for path in place.glob("*.partial"):
+    for path in location.glob("*.partial"):
         with suppress(OSError):
             if now - path.stat().st_mtime > _ABANDONED_S:
                 path.unlink()
     total = 0
-    for path in sorted(place.glob("*.aris"), key=_last_used, reverse=True):
+    for path in sorted(location.glob("*.aris"), key=_last_used, reverse=True):
         with suppress(OSError):
             total += path.stat().st_size
             if total > room:
                 total -= path.stat().st_size
                 _discard(path)
-    notes = sorted(place.glob("*.sha256"), key=_last_used, reverse=True)
+    notes = sorted(location.glob("*.sha256"), key=_last_used, reverse=True)
     for path in notes[1000:]:
         with suppress(OSError):
             path.unlink()

@@ -19,6 +19,7 @@ from aris.checkpoints.gguf.reading import GGUFFile
 from aris.checkpoints.huggingface import reading
 from aris.checkpoints.names import EMBEDDING, HEAD
 from aris.checkpoints.peft.adapters import LoRAMatrices, read_adapter
+from aris.checkpoints.safetensors_file import SafetensorsFile
 from aris.errors import CheckpointError
 from aris.model import (
     Codes,
@@ -157,7 +158,7 @@ def open_nano(folder: Path | None = None) -> Checkpoint:
     """
     files = embedded.files() if folder is None else folder
     base = embedded.language_weights()
-    tower = reading.SafetensorsFile(files / "vision.safetensors")
+    tower = SafetensorsFile(files / "vision.safetensors")
 
     def entries() -> Iterator[Entry]:
         yield from gemma.entries(base)
@@ -219,8 +220,8 @@ def _with_adapter(entry: Entry, adapter: LoRAMatrices) -> Entry:
     def blocks() -> Codes:
         return quantize_matrix(read(torch.float32), "int8", _BLOCK_COLUMNS)
 
-    coarse = blocks if entry.blocks is not None else None
-    return Entry(entry.name, entry.shape, read, entry.dtype, release=entry.release, blocks=coarse)
+    kept = blocks if entry.blocks is not None else None
+    return Entry(entry.name, entry.shape, read, entry.dtype, release=entry.release, blocks=kept)
 
 
 def meta_model(checkpoint: Checkpoint) -> MedGemma:
@@ -260,7 +261,7 @@ def checked_entries(checkpoint: Checkpoint, model: MedGemma) -> Iterator[Entry]:
 
 
 def is_quantizable(name: str, shape: tuple[int, ...]) -> bool:
-    """Whether a parameter is one of the matrices that are quantised: the decoder's, its embedding included."""
+    """Return whether a parameter is one of the matrices that are quantised: the decoder's, its embedding included."""
     return name.startswith("language_model.") and name.endswith(".weight") and len(shape) == 2
 
 
@@ -294,7 +295,7 @@ def load_model(
 
     Args:
         quantize: "int8" or "int4" rounds the decoder's matrices as they are read (the head to int8).
-        blocks: keep matrices of coarse block formats (GGUF's) in int8 by 32 columns, with adapters folded in.
+        blocks: keep matrices of quantised block formats (GGUF's) in int8 by 32 columns, with adapters folded in.
         packed: leave matrices that the checkpoint holds in 8 or 4 bits as they are; else they are made dense.
 
     Raises:
@@ -304,22 +305,22 @@ def load_model(
     require_supported_dtype(dtype)
     model = meta_model(checkpoint)
     parts = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    place = torch.device(device)
+    location = torch.device(device)
     for entry in checked_entries(checkpoint, model):
         parent, _, leaf = entry.name.rpartition(".")
         codes: Codes | None = None
         if is_quantizable(entry.name, parts[entry.name]):
             is_head = entry.name in (EMBEDDING, HEAD)
             if quantize is not None:
-                codes = quantize_matrix(entry.read(dtype), "int8" if is_head else quantize, None, place)
+                codes = quantize_matrix(entry.read(dtype), "int8" if is_head else quantize, None, location)
                 entry.release()
             elif packed and entry.codes is not None:
-                codes = entry.codes().to(place)
+                codes = entry.codes().to(location)
             elif blocks and entry.blocks is not None:
-                codes = entry.blocks().to(place)
+                codes = entry.blocks().to(location)
                 entry.release()
         if codes is None:
-            value = nn.Parameter(entry.read(dtype).to(place), requires_grad=False)
+            value = nn.Parameter(entry.read(dtype).to(location), requires_grad=False)
             require_finite(checkpoint, entry.name, value.detach())
             setattr(model.get_submodule(parent), leaf, value)
         else:

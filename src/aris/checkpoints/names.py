@@ -35,10 +35,10 @@ def our_name(name: str) -> str:
 
 
 def is_head(name: str) -> bool:
-    """Whether a checkpoint's tensor is the output head's weight, which Gemma 3 ties to the embedding."""
+    """Return whether a checkpoint's tensor is the output head's weight, which Gemma 3 ties to the embedding."""
     return our_name(name) == HEAD
 
 
 def is_dropped(name: str) -> bool:
-    """Whether a checkpoint's tensor is of SigLIP's pooling head, which Gemma 3 does not use."""
+    """Return whether a checkpoint's tensor is of SigLIP's pooling head, which Gemma 3 does not use."""
     return _POOLING_HEAD.fullmatch(name) is not None

@@ -49,7 +49,7 @@ _BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
 def is_byte(piece: str) -> bool:
-    """Whether a piece stands for one byte of a character outside the vocabulary."""
+    """Return whether a piece stands for one byte of a character outside the vocabulary."""
     return len(piece) == 6 and _BYTE_PIECE.fullmatch(piece) is not None
 
 

@@ -104,7 +104,7 @@ def _downloaded(folder: Path) -> list[Path]:
 
 
 def is_local(spec: ModelSpec) -> bool:
-    """Whether a model can be loaded without the network."""
+    """Return whether a model can be loaded without the network."""
     if not spec.repo:
         return True
     try:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
+from typing import Literal
+
+MedGemmaVersion = Literal["1.0", "1.5"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a model may be asked. Outside it a task says "not assessed", never a number.
+    """Scope of a model: the questions that it may be asked. Outside it a task says "not assessed", never a number.
 
     Attributes:
         tasks: names of tasks.
@@ -70,6 +73,7 @@ class ModelSpec:
         thinking: whether it was trained to think first when asked to.
         context: tokens it reads at most.
         instruction_tuned: whether it follows a conversation.
+        medgemma_version: "1.0" or "1.5", which decides prompts and CT windows; None for a model that is no MedGemma.
         patient_care: False for a model that is for trying and testing only; all that it writes says so.
         scope: what it may be asked.
     """
@@ -84,6 +88,7 @@ class ModelSpec:
     thinking: bool = False
     context: int = 131_072
     instruction_tuned: bool = True
+    medgemma_version: MedGemmaVersion | None = None
     patient_care: bool = True
     scope: Scope = field(default_factory=Scope)
 
@@ -152,10 +157,20 @@ _NANO = Scope(
 
 
 def _medgemma(
-    name: str, revision: str | None, parameters: str, scope: Scope = _MEDGEMMA, **changes: bool
+    name: str,
+    revision: str | None,
+    parameters: str,
+    scope: Scope = _MEDGEMMA,
+    version: MedGemmaVersion = "1.0",
+    *,
+    multimodal: bool = True,
+    thinking: bool = False,
+    instruction_tuned: bool = True,
 ) -> ModelSpec:
-    values = {"multimodal": True, "thinking": False, "instruction_tuned": True} | changes
-    return ModelSpec(name, f"google/{name}", revision, parameters, True, _MEDGEMMA_TERMS, scope=scope, **values)
+    return ModelSpec(
+        name, f"google/{name}", revision, parameters, True, _MEDGEMMA_TERMS, multimodal, thinking,
+        instruction_tuned=instruction_tuned, medgemma_version=version, scope=scope,
+    )  # fmt: skip
 
 
 def _gemma(size: str, revision: str | None, *, tuned: bool) -> ModelSpec:
@@ -184,7 +199,9 @@ REGISTRY: tuple[ModelSpec, ...] = (
     ),
     _medgemma("medgemma-4b-it", "290cda5eeccbee130f987c4ad74a59ae6f196408", "4B"),
     _medgemma("medgemma-4b-pt", None, "4B", instruction_tuned=False),
-    _medgemma("medgemma-1.5-4b-it", "e9792da5fb8ee651083d345ec4bce07c3c9f1641", "4B", _MEDGEMMA_1_5, thinking=True),
+    _medgemma(
+        "medgemma-1.5-4b-it", "e9792da5fb8ee651083d345ec4bce07c3c9f1641", "4B", _MEDGEMMA_1_5, "1.5", thinking=True
+    ),
     _medgemma(
         "medgemma-27b-text-it", "5b667cf2ddcf064085bc90952edb35a0edbfb79c", "27B", _TEXT,
         multimodal=False, thinking=True,
@@ -192,7 +209,7 @@ REGISTRY: tuple[ModelSpec, ...] = (
     _medgemma("medgemma-27b-it", "2d3e00ea38b50018bf5dd3aa1009457cd2d5a48f", "27B", _MEDGEMMA_27B, thinking=True),
     ModelSpec(
         "medgemma-4b-it-bnb-4bit", "unsloth/medgemma-4b-it-bnb-4bit", None, "4B, NF4", False, _MEDGEMMA_TERMS, True,
-        scope=_MEDGEMMA,
+        medgemma_version="1.0", scope=_MEDGEMMA,
     ),
     _gemma("270m", "9b0cfec892e2bc2afd938c98eabe4e4a7b1e0ca1", tuned=False),
     _gemma("270m", "ac82b4e820549b854eebf28ce6dedaf9fdfa17b3", tuned=True),
@@ -222,7 +239,7 @@ def tuned_from(name: object) -> ModelSpec | None:
 
 
 def similar(name: str) -> tuple[str, ...]:
-    """Names of the registry that somebody may have meant, the likeliest first; at most three, empty if none is near."""
+    """Names of the registry that somebody may have meant, the nearest first; at most three, empty if none is near."""
     wanted = name.strip().lower().rpartition("/")[2]
     names = [spec.name for spec in REGISTRY]
     near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)

@@ -114,7 +114,7 @@ class SafetensorsWriter:
         metadata: Mapping[str, str],
         shard: int = SHARD,
     ) -> None:
-        self._places: dict[str, tuple[BinaryIO, int, torch.dtype, tuple[int, ...]]] = {}
+        self._locations: dict[str, tuple[BinaryIO, int, torch.dtype, tuple[int, ...]]] = {}
         self._files: list[BinaryIO] = []
         sizes = {name: math.prod(shape) * dtype.itemsize for name, (dtype, shape) in tensors.items()}
         self.nbytes = sum(sizes.values())
@@ -163,11 +163,11 @@ class SafetensorsWriter:
         self._files.append(file)
         file.write(len(text).to_bytes(8, "little") + text)
         for name in names:
-            self._places[name] = (file, 8 + len(text) + header[name]["data_offsets"][0], *tensors[name])
+            self._locations[name] = (file, 8 + len(text) + header[name]["data_offsets"][0], *tensors[name])
 
     def write(self, name: str, tensor: Tensor) -> None:
         """Put a tensor in its place; each once, of the dtype and shape that were announced."""
-        file, start, dtype, shape = self._places.pop(name)
+        file, start, dtype, shape = self._locations.pop(name)
         if tensor.dtype != dtype or tuple(tensor.shape) != shape:
             raise ValueError(f"{name}: {tensor.dtype} {tuple(tensor.shape)} was announced as {dtype} {shape}")
         file.seek(start)
@@ -180,8 +180,9 @@ class SafetensorsWriter:
         Raises:
             ValueError: a tensor that was announced was not written.
         """
-        if self._places:
-            raise ValueError(f"{len(self._places)} tensors were not written, {next(iter(self._places))} among them")
+        if self._locations:
+            first = next(iter(self._locations))
+            raise ValueError(f"{len(self._locations)} tensors were not written, {first} among them")
         for file in self._files:
             file.flush()
             os.fsync(file.fileno())

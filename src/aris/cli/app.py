@@ -8,7 +8,7 @@ import typer
 
 from aris import __version__
 from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, literature, locate
-from aris.cli.exchange import deidentify, export, node
+from aris.cli.exchange import apart, deidentify, export, node
 from aris.cli.models import bench, models, serve, tune
 from aris.cli.outcome import Group, run
 from aris.cli.terminal import write
@@ -68,6 +68,8 @@ app.command()(serve.serve)
 app.command()(bench.bench)
 app.add_typer(models.app, name="models")
 app.add_typer(tune.app, name="tune")
+node.app.command()(apart.apart)
+node.app.command()(apart.resolve)
 app.add_typer(node.app, name="node")
 app.add_typer(literature.app, name="literature")
 

@@ -1,4 +1,4 @@
-"""How a command ends: done 0, failed 1, misused 2, interrupted 130; never with a traceback, unless `--debug` asks."""
+"""The end of a command: done 0, failed 1, misused 2, interrupted 130; a traceback only with `--debug`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from aris.cli.helptext import readable
 from aris.cli.terminal import note, write
 from aris.errors import ArisError
-from aris.faults import places
+from aris.faults import locations
 
 FAILED, INTERRUPTED = 1, 130
 DEBUG = "--debug"
@@ -59,7 +59,7 @@ class Group(TyperGroup):
 
 
 def servers_are_off() -> bool:
-    """Whether the command was told to use no resident server."""
+    """Return whether the command was told to use no resident server."""
     return _State.no_server
 
 
@@ -97,7 +97,7 @@ def report(error: ArisError) -> None:
 def defect(error: BaseException) -> None:
     """Print an unexpected error as one line: its kind and place. Its words may quote a header or a name."""
     _trace()
-    found = places(error)
+    found = locations(error)
     where = f" in {found[0].rpartition('(')[2].rstrip(')')}" if found else ""
     note(f"error: {type(error).__name__}{where}; this is a defect; run with {DEBUG}")
 
@@ -109,7 +109,7 @@ def _trace() -> None:
 
 @contextmanager
 def interruptible(what: str, *, text: bool) -> Iterator[None]:
-    """Where Ctrl-C comes inside the block: end the line on stdout if it holds `text`, say `what`, exit with 130."""
+    """End on Ctrl-C inside the block: end the line on stdout if it holds `text`, print `what`, exit with 130."""
     try:
         yield
     except KeyboardInterrupt:

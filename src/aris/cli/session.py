@@ -14,8 +14,9 @@ from aris.cli.terminal import note, working
 from aris.errors import ModelError
 
 if TYPE_CHECKING:
-    from aris.backends import Backend, GenerationOptions
+    from aris.backends import Backend
     from aris.backends.resident.address import Wanted
+    from aris.checkpoints.registry import ModelSpec
     from aris.tasks.calibration.answers import Calibration
 
 _KEY = "ARIS_BACKEND_API_KEY"
@@ -52,12 +53,23 @@ class Session:
                 "--adapter, --quantize, --mmproj, --dtype and --device are the server's to choose",
                 param_hint="--backend",
             )
+        if not self.remote and not self._may_be_served():
+            from aris.backends.early import open_torch_library
+
+            open_torch_library()
         # The default is this machine's; an endpoint has its own.
         self._remote_model = None if isinstance(model, DefaultName) else str(model)
 
     @property
+    def spec(self) -> ModelSpec | None:
+        """Return what is known of the model by its name, without loading it; None if nothing is."""
+        from aris.checkpoints.registry import find
+
+        return find(self.name)
+
+    @property
     def remote(self) -> bool:
-        """Whether the model runs at an endpoint."""
+        """Return whether the model runs at an endpoint."""
         return self._url is not None
 
     @property
@@ -89,19 +101,31 @@ class Session:
         self._gradients = True
 
     def _load(self) -> Backend:
-        from aris.backends import load
+        from aris.backends.early import without_collector
+
+        with without_collector():
+            from aris.backends import load
 
         return load(
             self.name, dtype=self._dtype, device=self._device, adapter=self._adapter, adapters=self._adapters,
             quantize=self._quantize, mmproj=self._mmproj,
         )  # fmt: skip
 
+    def _may_be_served(self) -> bool:
+        """Tell whether a server that runs already may have the model: none is asked yet."""
+        from aris.backends.resident import address
+
+        if self._here or self._adapters or servers_are_off():
+            return False
+        named = os.environ.get(address.ENVIRONMENT, "")
+        return not address.is_off(named) and (address.is_url(named) or bool(address.sockets()))
+
     def _served(self) -> Backend | None:
         """The same model in a server that runs already: `ARIS_SERVER`, or the user's own resident one; None if none."""
         from aris.backends.resident import address
 
         named = os.environ.get(address.ENVIRONMENT, "")
-        if self._here or self._adapters or servers_are_off() or address.is_off(named):
+        if not self._may_be_served():
             return None
         if not address.is_url(named):
             from aris.backends.resident.backend import find_server
@@ -137,24 +161,7 @@ class Session:
 
     @property
     def caution(self) -> str:
-        """What must stand under everything that this model writes."""
+        """Return the caution that must stand under everything that this model writes."""
         from aris.tasks.scope import caution
 
         return caution(self.backend)
-
-
-def generation_options(
-    *, temperature: float, top_k: int, top_p: float, min_p: float, seed: int | None, max_tokens: int | None = None,
-    thinking: bool = False,
-) -> GenerationOptions:  # fmt: skip
-    """The options of the command line as the backend takes them."""
-    from aris.backends import GenerationOptions
-
-    options = GenerationOptions(
-        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, thinking=thinking
-    )
-    if max_tokens is None:
-        return options
-    from dataclasses import replace
-
-    return replace(options, max_tokens=max_tokens)

@@ -1,4 +1,4 @@
-"""What reaches the terminal: model output and file names made harmless, JSON lines, progress.
+"""Output to the terminal: model output and file names made harmless, JSON lines, progress.
 
 Text from models, films and file names is untrusted. Printed raw, an escape sequence in it could recolour, retitle or
 overwrite what the reader sees, and a bidirectional override could reorder it.

@@ -1,4 +1,4 @@
-"""How fast a model runs on this machine, and how close that is to what the memory allows.
+"""Measurement of a model's speed on this machine, beside the limit that the memory's bandwidth sets.
 
 At batch 1 a decoder reads all its weights for one token, so bandwidth over bytes read is the most tokens a second that
 any program could make. What is measured here goes through the engine, as a caller's request does.
@@ -28,7 +28,7 @@ from aris.model.config import LOCAL
 
 @dataclass(frozen=True)
 class BenchFigures:
-    """What was measured. Times in seconds, sizes in bytes, rates a second.
+    """Figures of a measurement. Times in seconds, sizes in bytes, rates a second.
 
     Attributes:
         device, threads, dtype, runner: where and how it ran; `threads` is None on a GPU.

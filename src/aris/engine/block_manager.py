@@ -1,6 +1,6 @@
-"""Who has which slot and which block of the pool, and what of it other sequences can go on from.
+"""Allocation of slots and blocks of the pool to sequences, and reuse of cached prefixes.
 
-A sequence goes on from another's beginning of m tokens if the blocks of the global layers hold those, and if a ring of
+A sequence reuses another's prefix of m tokens if the blocks of the global layers hold those, and if a ring of
 the local layers still holds the window before m. Full blocks are shared; a block that is full only in part, and the
 ring, are copied, since both will be written to. So prefix reuse survives the wrap of the window exactly where a ring
 was kept: at the end of every sequence that ran, at lengths that a request asked to keep, and wherever a running
@@ -27,11 +27,12 @@ class Copy:
     kind: str  # "slot" or "block"
     source: int
     target: int
+    tokens: int  # that are taken over; of a slot nothing behind them is ever looked at
 
 
 @dataclass(eq=False)
 class Snapshot:
-    """What is kept of a sequence: `computed` tokens in its blocks, and its ring. See `Holder`."""
+    """Snapshot of a sequence's cache: `computed` tokens in its blocks, and its ring. See `Holder`."""
 
     adapter: str | None
     content: list[int | bytes]
@@ -48,13 +49,12 @@ class BlockManager:
     Args:
         slots, blocks: of the pool, scratch included.
         window: positions that a local layer sees.
-        max_snapshots: how many beginnings are kept at most.
+        max_snapshots: how many prefixes are kept at most.
     """
 
     def __init__(self, slots: int, blocks: int, window: int, max_snapshots: int) -> None:
         self.window = window
         self.max_snapshots = max_snapshots
-        self.usable_slots = slots - 1
         self.usable_blocks = blocks - 1
         self._free_slots = list(range(slots - 1, 0, -1))
         self._free_blocks = list(range(blocks - 1, 0, -1))
@@ -75,11 +75,11 @@ class BlockManager:
 
     @property
     def snapshots(self) -> list[Snapshot]:
-        """What is kept, least recently used first."""
+        """List the snapshots, least recently used first."""
         return list(self._snapshots.values())
 
     def match(self, sequence: Sequence, running: Iterable[Sequence]) -> tuple[Holder | None, int]:
-        """The best beginning to go on from: who holds it, and its length (0 if none is worth it)."""
+        """Find the best cached prefix to go on from: who holds it, and its length (0 if none is worth it)."""
         best: tuple[Holder | None, int] = (None, 0)
         limit = sequence.match_limit()
         holders: list[Holder] = [*reversed(self._snapshots.values()), *running]
@@ -93,7 +93,7 @@ class BlockManager:
         return best
 
     def is_being_read(self, sequence: Sequence, running: Iterable[Sequence]) -> bool:
-        """Whether one that runs will soon have read a block more of a sequence's beginning than anyone has now."""
+        """Return whether a running sequence will soon cache a longer prefix of this one than any has now."""
         limit = sequence.match_limit()
         soon = 0
         for holder in running:
@@ -131,11 +131,11 @@ class BlockManager:
         while len(table) < blocks:
             table.append(self._allocate(holder))
         if tail is not None:
-            copies.append(Copy("block", tail, table[length // BLOCK]))
+            copies.append(Copy("block", tail, table[length // BLOCK], length % BLOCK))
             self._leave(tail)
         slot = self._take_slot(holder)
         if holder is not None and slot != holder.slot:
-            copies.append(Copy("slot", holder.slot, slot))
+            copies.append(Copy("slot", holder.slot, slot, length))
             if holder.slot in self._snapshots:
                 self._snapshots.move_to_end(holder.slot)
         # What the other's later tokens overwrote in the ring is as gone here as it is there.
@@ -176,7 +176,7 @@ class BlockManager:
         slot = self._take_slot(None)
         self._keep(sequence, slot)
         self._trim()
-        return Copy("slot", sequence.slot, slot)
+        return Copy("slot", sequence.slot, slot, sequence.computed)
 
     def forget(self) -> None:
         """Give up all snapshots."""
@@ -184,12 +184,12 @@ class BlockManager:
             self._drop(next(iter(self._snapshots)))
 
     def _covers(self, length: int, written: int) -> bool:
-        """Whether a ring that was written up to `written` holds the window before `length`."""
+        """Return whether a ring that was written up to `written` holds the window before `length`."""
         ring = self.window + BLOCK
         return written <= ring or length - self.window + 1 >= written - ring
 
     def _worth(self, sequence: Sequence) -> bool:
-        """Whether to keep a sequence: not if a snapshot serves for it. Those that it serves for are dropped."""
+        """Return whether to keep a sequence: not if a snapshot serves for it. Those that it serves for are dropped."""
         if sequence.computed < SHORTEST_REUSE:
             return False
         for slot, old in list(self._snapshots.items()):

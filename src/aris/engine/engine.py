@@ -18,7 +18,8 @@ from aris.engine.cache.images import ImageInput, VisionCache
 from aris.engine.cache.kv_pool import BLOCK, KVPool, fit_pool, memory_for_cache
 from aris.engine.execution import Bound, Outcome, bind, execute
 from aris.engine.limits import ContextLengthError, EngineLimits
-from aris.engine.runners.protocol import Runner, make_runner
+from aris.engine.runners.choice import make_runner
+from aris.engine.runners.protocol import Runner
 from aris.engine.sampling import SamplingParams
 from aris.engine.scheduler import Plan, Proposer, Scheduler
 from aris.engine.scoring import Question, plan_scores
@@ -32,7 +33,7 @@ Images = Tensor | tuple[ImageInput, ...] | None
 
 @dataclass(frozen=True)
 class Prefix:
-    """A beginning that was read once. What was computed of it is kept while there is room, and read again if not."""
+    """Prefix that was prefilled once. What was computed of it is kept while there is room, and read again if not."""
 
     token_ids: tuple[int, ...]
     images: tuple[ImageInput, ...] = ()
@@ -52,7 +53,7 @@ class Engine:
         model: in eval mode.
         limits: what it may take.
         runner: does the tensor work on `pool`; by default the fastest there is. Give both or neither.
-        proposer: guesses how answers go on (speculation), all of which are tried; by default `limits` says.
+        proposer: proposes draft tokens (speculation), all of which are verified; by default `limits` says.
         adapters: low-rank adapters beside the model's weights, of which each request may ask for one by name. Made for
             a model as it is before the engine gets it. With a runner of the caller's own, that must have them too.
 
@@ -227,7 +228,7 @@ class Engine:
 
         Args:
             token_ids: the prompt. An image's soft tokens are never generated, so `start` lies behind the last of them.
-            top: how many of the likeliest tokens to report at each place.
+            top: how many of the most probable tokens to report at each position.
             images: of the prompt's soft tokens.
             start: at least 1. What stands before it may be taken over from an earlier prompt.
             adapter: that the model has.
@@ -247,8 +248,8 @@ class Engine:
         (sequence,) = self._finish([request], submitted)
         if len(sequence.scores) < len(wanted):
             raise ModelError("prompt_logprobs: it was cancelled before the prompt was read")
-        places = zip(sorted(wanted), last, strict=True)
-        return [Step(token, sequence.scores[at][0], sequence.tops.get(at, ())) for at, token in places]
+        positions = zip(sorted(wanted), last, strict=True)
+        return [Step(token, sequence.scores[at][0], sequence.tops.get(at, ())) for at, token in positions]
 
     def _finish(
         self, requests: list[Request], submitted: Callable[[Sequence], None] = lambda _: None
@@ -549,7 +550,7 @@ class Engine:
 
 
 def _has_stack(calls: int = 50) -> bool:
-    """Whether so many calls may still be nested."""
+    """Return whether so many calls may still be nested."""
     try:
         return calls == 0 or _has_stack(calls - 1)
     except RecursionError:

@@ -59,8 +59,11 @@ class Bound:
 
 @dataclass
 class Outcome:
-    """What came of a step: tokens of each sequence that got any, scores, last hidden states for forks, and failures
-    that concern one sequence alone."""
+    """Outcome of a step.
+
+    Tokens of each sequence that got any, scores, last hidden states for forks, and failures that concern one sequence
+    alone.
+    """
 
     chosen: dict[Sequence, list[Chosen]] = field(default_factory=dict)
     scores: dict[Sequence, dict[int, tuple[float, ...]]] = field(default_factory=dict)
@@ -129,7 +132,10 @@ def execute(bound: Bound, runner: Runner, vision: VisionCache) -> Outcome:
     last_rows: list[tuple[Sequence, Tensor]] = []
     wanted: list[tuple[Sequence, int, Tensor]] = []
     for copy in bound.copies:
-        (runner.copy_slot if copy.kind == "slot" else runner.copy_block)(copy.source, copy.target)
+        if copy.kind == "slot":
+            runner.copy_slot(copy.source, copy.target, copy.tokens)
+        else:
+            runner.copy_block(copy.source, copy.target)
     began = time.perf_counter()
     on_gpu = runner.model.device.type == "cuda"
     clocks: list[tuple[Sequence, _Clock]] = []
@@ -198,14 +204,14 @@ class _Clock:
             self._events[0].record()
 
     def stop(self) -> _Clock:
-        """Where the work ends."""
+        """Mark the end of the work."""
         self._times[1] = time.perf_counter()
         if self._events:
             self._events[1].record()
         return self
 
     def seconds(self) -> float:
-        """How long it took."""
+        """Return the seconds taken."""
         if not self._events:
             return self._times[1] - self._times[0]
         self._events[1].synchronize()
@@ -213,7 +219,7 @@ class _Clock:
 
 
 def _wanted(sequence: Sequence, hidden: Tensor, start: int, stop: int) -> list[tuple[Sequence, int, Tensor]]:
-    """Those of the positions [start, stop) whose scores were asked for, with their hidden states."""
+    """Select the positions of [start, stop) whose scores were asked for, with their hidden states."""
     positions = sequence.request.wanted
     if not positions:
         return []
@@ -238,10 +244,10 @@ def _score(wanted: Listed[tuple[Sequence, int, Tensor]], runner: Runner, outcome
             del values[:count]
         most = min(max(sequence.request.top for sequence, _, _ in part), logprobs.shape[1])
         if most:
-            best, likeliest = (each.tolist() for each in logprobs.topk(most, dim=1))
+            best, top_ids = (each.tolist() for each in logprobs.topk(most, dim=1))
             for row, (sequence, position, _) in enumerate(part):
                 count = sequence.request.top
-                pairs = tuple(zip(likeliest[row][:count], best[row][:count], strict=True))
+                pairs = tuple(zip(top_ids[row][:count], best[row][:count], strict=True))
                 outcome.tops.setdefault(sequence, {})[position] = pairs
 
 
@@ -272,7 +278,7 @@ def _rows(entries: list[_Entry], hidden: Tensor) -> Tensor:
 
 
 def _accepted(entry: _Entry, tokens: list[int]) -> list[Chosen]:
-    """Greedy tokens up to the first that is not what was guessed, or that ends the sequence."""
+    """Take greedy tokens up to the first that differs from the draft, or that ends the sequence."""
     out = []
     for index, token in enumerate(tokens):
         out.append(Chosen(token))
@@ -282,7 +288,7 @@ def _accepted(entry: _Entry, tokens: list[int]) -> list[Chosen]:
 
 
 def _choose_with_logits(entries: list[_Entry], logits: Tensor, outcome: Outcome) -> None:
-    """In rounds: each goes on to the row of its next draft as long as the guesses are what is chosen."""
+    """In rounds: each goes on to the row of its next draft as long as the draft tokens are what is chosen."""
     firsts = accumulate((len(entry.rows) for entry in entries), initial=0)
     going = list(zip(entries, firsts, strict=False))  # an entry and where its rows begin in `logits`
     outcome.chosen |= {entry.sequence: [] for entry in entries}
@@ -320,7 +326,7 @@ def _adjustment(sequence: Sequence, outcome: Outcome) -> Callable[[Tensor], Tens
 
 
 def _allowed(sequence: Sequence, outcome: Outcome) -> Tensor | None:
-    """What a sequence's mask allows; a mask that fails is its sequence's failure alone."""
+    """Return the tokens that a sequence's mask allows; a mask that fails is its sequence's failure alone."""
     mask = sequence.request.mask
     try:
         return None if mask is None else mask.allowed()
@@ -345,7 +351,7 @@ def _accept(sequence: Sequence, token: int, outcome: Outcome) -> bool:
 
 
 def _ends(sequence: Sequence, token: int, made: int) -> bool:
-    """Whether the `made`-th token of this step is the last one of a sequence."""
+    """Return whether the `made`-th token of this step is the last one of a sequence."""
     mask = sequence.request.mask
     return (
         token in sequence.params.stop_token_ids

@@ -1,4 +1,4 @@
-"""What an engine may take, and how it says that it is full."""
+"""Limits of an engine, and the errors that say that it is full."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class EngineLimits:
         cache_bytes: for keys and values; None is half of the memory that is free when the engine is made.
         prefill_tokens: prompt tokens that are read in one step at most (an image more, as it is never split). Running
             answers get a token each between two such steps, so this bounds how long they stall.
-        kept_prompts: beginnings that are kept when their sequences have ended, for others that begin alike.
-        speculation: guess how answers go on where they or their prompts repeat themselves (see `speculation`), as far
-            as that pays.
+        kept_prompts: prefixes that are kept when their sequences have ended, for others that begin alike.
+        speculation: propose draft tokens where answers or prompts repeat themselves (see `speculation`), as far as it
+            pays.
         vision_bytes: for the embeddings of images that were seen, so that none is encoded twice.
     """
 

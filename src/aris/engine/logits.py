@@ -1,5 +1,6 @@
-"""Changes of a sequence's scores before its next token is chosen: biases, penalties on what stands there already, words
-that may not come, and an end that may not come yet.
+"""Changes of a sequence's scores before its next token is chosen.
+
+Biases, penalties on what stands there already, words that may not come, and an end that may not come yet.
 
 The order and the formulas are vLLM's (`vllm/v1/sample/sampler.py`) and OpenAI's ("Frequency and presence penalties").
 Reported log-probabilities stay the model's own.
@@ -63,10 +64,9 @@ class Adjuster:
         params = self._params
         if params.repetition_penalty != 1.0:
             seen = _ids([*self._prompt, *(token for token in counts if token not in self._in_prompt)], scores)
-            values = scores[seen]
-            scores[seen] = torch.where(
-                values > 0, values / params.repetition_penalty, values * params.repetition_penalty
-            )
+            values, limits = scores[seen], torch.finfo(scores.dtype)
+            penalty = max(params.repetition_penalty, limits.tiny)  # 0 as a float32 would make NaN of -inf
+            scores[seen] = torch.where(values > 0, values / penalty, values * penalty).clamp(max=limits.max)
         if counts and (params.frequency_penalty or params.presence_penalty):
             ids = _ids(list(counts), scores)
             times = torch.tensor(list(counts.values()), dtype=scores.dtype, device=scores.device)

@@ -1,5 +1,6 @@
-"""Choosing next tokens from logits, for a batch: greedy, or seeded sampling by temperature, top-k, top-p and min-p,
-after penalties and biases (`adjusting`).
+"""Choosing next tokens from logits, for a batch.
+
+Greedy, or seeded sampling by temperature, top-k, top-p and min-p, after penalties and biases (`adjusting`).
 
 A row's choice depends on its own logits and its own random numbers alone, never on the batch that it is in.
 """
@@ -15,9 +16,9 @@ from torch import Tensor
 
 from aris.errors import ModelError
 
-# Truncation looks among this many of the likeliest tokens first; a full sort of 262k only if they do not settle it.
+# Truncation looks among this many of the most probable tokens first; a full sort of 262k only if they do not settle it.
 _CANDIDATES = 1024
-# Below the one the likeliest token has all of the probability, above the other all have the same; and logits that are
+# Below the one the argmax has all of the probability, above the other all have the same; and logits that are
 # divided by much less or more leave float32's range.
 _LEAST_TEMPERATURE, _MOST_TEMPERATURE = 1e-5, 1e30
 # A mask with bits in no more words than this is applied by token ids, otherwise over the whole vocabulary.
@@ -26,7 +27,7 @@ _FEW_WORDS = 256
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How to generate.
+    """Sampling parameters of a request.
 
     Attributes:
         max_tokens: tokens to generate at most, the stop token included; at least 1.
@@ -35,7 +36,7 @@ class SamplingParams:
         top_k: keep the k most likely tokens; 0 keeps all.
         top_p: keep the fewest tokens whose probabilities reach this sum, in (0, 1] (arXiv 1904.09751).
         min_p: keep tokens at least this fraction as likely as the most likely one, in [0, 1] (arXiv 2407.01082).
-        seed: makes sampling repeatable; None draws a new one.
+        seed: makes sampling deterministic; None draws a new one.
         stop_token_ids: a token that ends the sequence.
         banned_token_ids: tokens that are never chosen, such as the image markers.
         repetition_penalty: scores of tokens that stand in the prompt or the answer are divided by it where they are
@@ -88,22 +89,22 @@ class SamplingParams:
 
     @property
     def greedy(self) -> bool:
-        """Whether the likeliest token is always chosen."""
+        """Return whether the argmax is always chosen."""
         return self.temperature < _LEAST_TEMPERATURE
 
     @property
     def wants_logprobs(self) -> bool:
-        """Whether log-probabilities are to be reported."""
+        """Return whether log-probabilities are to be reported."""
         return self.logprobs or self.top_logprobs > 0
 
     @property
     def penalizes(self) -> bool:
-        """Whether what stands in the text changes how likely it is to come again."""
+        """Return whether what stands in the text changes how likely it is to come again."""
         return self.repetition_penalty != 1.0 or self.presence_penalty != 0.0 or self.frequency_penalty != 0.0
 
     @property
     def adjusts(self) -> bool:
-        """Whether the scores are changed before a token is chosen (see `adjusting`)."""
+        """Return whether the scores are changed before a token is chosen (see `adjusting`)."""
         return self.penalizes or self.min_tokens > 0 or bool(self.logit_bias) or bool(self.bad_words)
 
     def _bias_is_good(self) -> bool:
@@ -128,8 +129,11 @@ class Draws:
 
 
 class Chosen(NamedTuple):
-    """A chosen token, -1 if the mask left none. Its log-probability is the model's, before temperature and truncation,
-    banned and masked tokens left out; None and () where it was not asked for."""
+    """A chosen token, -1 if the mask left none.
+
+    Its log-probability is the model's, before temperature and truncation, banned and masked tokens left out; None and
+    () where it was not asked for.
+    """
 
     token: int
     logprob: float | None = None
@@ -153,8 +157,8 @@ def choose(
     """
     scores = _restricted(logits.float(), params, allowed)
     adjusted = _adjusted(scores, adjust)
-    best, likeliest_ids = adjusted.max(dim=1)
-    tokens = likeliest_ids.tolist()
+    best, argmax = adjusted.max(dim=1)
+    tokens = argmax.tolist()
     limited = adjusted is not scores or (allowed is not None and any(mask is not None for mask in allowed))
     blocked = (best == float("-inf")).tolist() if limited else [False] * len(tokens)
     for row, each in enumerate(params):
@@ -238,12 +242,12 @@ def unpacked(mask: Tensor, vocabulary: int) -> Tensor:
 
 
 def _draw(scores: Tensor, params: SamplingParams, uniform: float) -> int:
-    """The token at which the sum of the kept probabilities, likeliest first, passes `uniform` of the whole."""
+    """The token at which the sum of the kept probabilities, greatest first, passes `uniform` of the whole."""
     scores = scores / min(params.temperature, _MOST_TEMPERATURE)
     if not params.top_k and params.top_p == 1.0 and params.min_p == 0.0:
         kept = scores.double().softmax(dim=0).cumsum(dim=0)
         return _at(kept, uniform)
-    likely, ids = likeliest(scores, params)
+    likely, ids = candidates(scores, params)
     return int(ids[_at(likely.double().softmax(dim=0).cumsum(dim=0), uniform)])
 
 
@@ -254,7 +258,7 @@ def _at(sums: Tensor, uniform: float) -> int:
     return min(at, int(torch.searchsorted(sums, sums[-1])))
 
 
-def likeliest(scores: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
+def candidates(scores: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
     """The scores that top-k, then top-p, then min-p keep of (vocab_size,), best first, and their token ids.
 
     The best always stays. Top-p and min-p go by the probabilities after top-k.

@@ -1,4 +1,4 @@
-"""What one step of the engine computes: a token of every answer, and some of the prompts that are being read.
+"""Scheduling of a step: a token of every answer, and chunks of the prompts that are being prefilled.
 
 First come, first served. An answer that runs is never stalled by prompts for longer than `prefill_tokens` take; the
 oldest prompt that is being read gets a chunk of every step, however many come behind it. If blocks run out, the
@@ -21,14 +21,14 @@ from aris.engine.speculation import Gate
 
 
 class Proposer(Protocol):
-    """Guesses how an answer goes on (speculation). Right guesses save steps, wrong ones change nothing."""
+    """Proposer of draft tokens (speculation). Accepted ones save steps, rejected ones change nothing."""
 
     def propose(self, sequence: Sequence, room: int) -> list[int]:
         """Up to `room` tokens that may follow `sequence.tokens`; [] for none."""
         ...
 
     def observe(self, sequence: Sequence, proposed: int, accepted: int) -> None:
-        """How many of the tokens proposed last were right."""
+        """Take the number of accepted draft tokens of the last proposal."""
         ...
 
 
@@ -43,7 +43,7 @@ class Chunk:
 
 
 class RowGroup(NamedTuple):
-    """`count` tokens of a sequence from position `start` as rows, and guesses of what follows the last of them.
+    """`count` tokens of a sequence from position `start` as rows, and draft tokens after the last of them.
 
     The tokens themselves are taken from the sequence when the step is launched.
     """
@@ -55,7 +55,7 @@ class RowGroup(NamedTuple):
 
     @property
     def reaches_end(self) -> bool:
-        """Whether the last row gives the next token."""
+        """Return whether the last row gives the next token."""
         return self.start + self.count == len(self.sequence.tokens)
 
 
@@ -89,8 +89,8 @@ class Scheduler:
 
     Attributes:
         waiting, running: sequences, oldest first.
-        proposer: guesses the next tokens of running answers, if there is one.
-        gate: says how many of its guesses are worth their rows; None takes all.
+        proposer: proposes draft tokens of running answers, if there is one.
+        gate: says how many of them are worth their rows; None takes all.
     """
 
     def __init__(self, limits: EngineLimits, manager: BlockManager, prefill_chunk: int) -> None:
@@ -162,7 +162,7 @@ class Scheduler:
             if len(self.running) >= self.limits.max_running:
                 break
             if self.manager.is_being_read(sequence, self.running):
-                continue  # another one reads its beginning just now: it can go on from that, and others can go first
+                continue  # another one prefills the same prefix just now: reuse that, and let others go first
             # Each of those that run may need a block before one of them ends.
             copies = self.manager.admit(sequence, self.running, len(self.running))
             if copies is None:
@@ -201,7 +201,7 @@ class Scheduler:
                     reading.remove(sequence)
 
     def _plan_drafts(self, plan: Plan, budget: int) -> None:
-        """Guesses for the answers that are at their newest token, as far as room for them is free."""
+        """Propose draft tokens for the answers that are at their newest token, as far as room for them is free."""
         if self.proposer is None:
             return
         going_on = [

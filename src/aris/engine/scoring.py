@@ -39,7 +39,7 @@ def plan_scores(
     questions: Listed[Question],
     adapter: str | None = None,
 ) -> ScorePlan:
-    """What to ask for. What follows the prefix is computed as rows, so that all of it fits one batch.
+    """Plan the scores to ask for. Tokens after the prefix are computed as rows, so that all of them fit one batch.
 
     Raises:
         ModelError: a question has no choices, or a choice no tokens.
@@ -54,10 +54,10 @@ def plan_scores(
         start = len(prefix) if question else None
         base = Request(prompt, images, generate=False, adapter=adapter)
         plan.firsts.append(replace(base, wanted=wanted, rows_from=start, retain=not question))
-        for place, choice in enumerate(choices):
+        for position, choice in enumerate(choices):
             if len(choice) > 1:
                 rest = {len(prompt) + at: (token,) for at, token in enumerate(choice[1:])}
                 tokens = (*prompt, *choice[:-1])
                 request = replace(base, token_ids=tokens, wanted=rest, rows_from=len(prefix), retain=False)
-                plan.further.append((asked, place, request))
+                plan.further.append((asked, position, request))
     return plan

@@ -26,7 +26,7 @@ class TokenMask(Protocol):
     """Says which tokens may come next, for one sequence. The engine asks before each token and tells what it chose."""
 
     def allowed(self) -> Tensor | None:
-        """What may come next: (vocab_size,) bool, or int32 words of 32 tokens each, lowest bit first; None is all."""
+        """Return the allowed next tokens: (vocab_size,) bool or int32 words of 32, lowest bit first; None is all."""
         ...
 
     def accept(self, token: int) -> None:
@@ -35,12 +35,12 @@ class TokenMask(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether the sequence must end here."""
+        """Return whether the sequence must end here."""
         ...
 
 
 class Step(NamedTuple):
-    """One generated token. `finish_reason` is set on the last one: "stop" (a stop token) or "length".
+    """Step of a sequence: a generated token. `finish_reason` is set on the last one: "stop" (a stop token) or "length".
 
     `logprob` is None unless `SamplingParams.logprobs` or `top_logprobs` asked for it.
     """
@@ -53,7 +53,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """What the engine is asked for.
+    """Request to the engine.
 
     Attributes:
         token_ids: the prompt.
@@ -61,11 +61,11 @@ class Request:
         params: how to generate.
         generate: False only reads the prompt, for `wanted` or to keep it.
         mask: restricts the answer's tokens; used by this request alone.
-        keep: lengths of beginnings of the prompt that shall be kept for others, besides the whole when it has ended.
+        keep: lengths of prefixes of the prompt that shall be kept for others, besides the whole when it has ended.
         wanted: for positions of the prompt, the tokens whose log-probability of coming next is to be recorded.
-        top: how many of the likeliest tokens are to be recorded at each wanted position too.
+        top: how many of the most probable tokens are to be recorded at each wanted position too.
         rows_from: prompt tokens from here on are computed as rows of decode steps, beside those of other sequences,
-            which suits many short continuations of one beginning; None computes none so.
+            which suits many short continuations of one prefix; None computes none so.
         retain: whether what was computed is kept for others after the end.
         adapter: name of the adapter that the model has for this sequence; None is the base model. Nothing that was
             computed with one serves another.
@@ -85,7 +85,7 @@ class Request:
 
 
 class State(Enum):
-    """Where a sequence is."""
+    """State of a sequence."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -109,10 +109,10 @@ class Sequence:
         tokens: prompt and answer so far.
         prompt_tokens: length of the prompt.
         computed: tokens whose keys and values are in the pool.
-        written: positions below which the pool may have been written, rejected guesses included.
+        written: positions below which the pool may have been written, rejected draft tokens included.
         slot, table: its ring and its blocks; 0 and [] while it has none.
         scores: for each wanted position, the log-probabilities of its tokens.
-        tops: for each wanted position, the likeliest tokens with theirs, if they were asked for.
+        tops: for each wanted position, the most probable tokens with theirs, if they were asked for.
         state: waiting, running or finished.
         hit_tokens: prompt tokens that another sequence had computed.
         submitted_s, first_token_s, prefill_s, image_s: seconds on a monotonic clock: when it came, when its first
@@ -173,7 +173,7 @@ class Sequence:
 
     @property
     def finished(self) -> bool:
-        """Whether it has ended, also by an error or by `cancel`."""
+        """Return whether it has ended, also by an error or by `cancel`."""
         return self.state is State.FINISHED
 
     def __iter__(self) -> Sequence:
@@ -200,7 +200,7 @@ class Sequence:
 
     @property
     def has_steps(self) -> bool:
-        """Whether a step, or the end, is at hand."""
+        """Return whether a step, or the end, is at hand."""
         return not self._steps.empty()
 
     def put(self, step: Step | None) -> None:
@@ -225,7 +225,7 @@ class Sequence:
             extend_keys(self.keys, self.content, len(self.content))
 
     def match_limit(self) -> int:
-        """How many tokens may be taken over from others: not those whose results are needed."""
+        """Return the number of tokens that may be reused from others: not those whose results are needed."""
         if self.request.wanted and len(self.scores) < len(self.request.wanted):
             return min(position for position in self.request.wanted if position not in self.scores)
         if self.parent_hidden is not None or not self.request.generate:
@@ -240,7 +240,7 @@ class Sequence:
         return length
 
     def cut(self, start: int, chunk: int) -> int:
-        """Where the chunk of the prompt that begins at `start` ends.
+        """Return the end of the prompt's chunk that begins at `start`.
 
         At multiples of `chunk` and at kept lengths, but never inside an image: it depends on the sequence alone.
         """
@@ -252,7 +252,7 @@ class Sequence:
         return stop
 
     def images_in(self, start: int, stop: int) -> tuple[int, int]:
-        """Which images [first, last) lie in [start, stop) of the prompt, which cuts none."""
+        """Return the range [first, last) of images in [start, stop) of the prompt, which cuts none."""
         inside = [span for span in self.spans if start <= span.start < stop]
         if not inside:
             return 0, 0
@@ -293,7 +293,7 @@ def extend_keys(keys: list[bytes], content: Listed[int | bytes], length: int) ->
 
 
 class Holder(Protocol):
-    """Whatever holds computed tokens in the pool: a running sequence, or what was kept of one."""
+    """Holder of computed tokens in the pool: a running sequence, or a snapshot of one."""
 
     adapter: str | None
     content: list[int | bytes]
@@ -305,7 +305,7 @@ class Holder(Protocol):
 
 
 def common_length(one: Holder | Sequence, other: Holder | Sequence, limit: int) -> int:
-    """Tokens at their beginnings in which two agree, up to `limit`; none if another adapter has computed them."""
+    """Return the length of the prefix in which two agree, up to `limit`; none if another adapter has computed them."""
     if one.adapter != other.adapter:
         return 0
     blocks = min(len(one.keys), len(other.keys), limit // BLOCK)

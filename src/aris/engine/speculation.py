@@ -1,10 +1,11 @@
-"""Speculation: guesses of how an answer goes on, checked as further rows of a step, so that a step can give several
-tokens. Guesses never change an answer: each token is chosen from its own row's logits as without them, by the same
-random numbers, and a guess only counts if it is what was chosen. (For guesses that are certain of themselves, as these
-are, that is speculative sampling: arXiv 2211.17192.)
+"""Speculation: draft tokens of an answer, verified as further rows of a step, so that a step can give several tokens.
 
-A guess costs a row. `Gate` lets through what pays by the times that steps have taken, and keeps an account of what
-guesses have won and lost: it never lets them lose more than a small share of the time.
+Draft tokens never change an answer: each token is chosen from its own row's logits as without them, by the same random
+numbers, and a draft token only counts if it is what was chosen. (For drafts without a distribution, as these are, that
+is speculative sampling: arXiv 2211.17192.)
+
+A draft token costs a row. `Gate` lets through what pays by the times that steps have taken, and keeps an account of
+what draft tokens have won and lost: it never lets them lose more than a small share of the time.
 """
 
 from __future__ import annotations
@@ -16,31 +17,30 @@ from statistics import median
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from aris.engine.sampling import SamplingParams
-from aris.engine.sequence import Request, Sequence
+from aris.engine.sequence import Sequence
 
 if TYPE_CHECKING:
-    from aris.engine.engine import Engine
+    pass
 
 MOST_DRAFTS = 32
 _PROBE = 8
-# What guesses must promise to win, at the least, as times are only estimates.
+# What draft tokens must promise to win, at the least, as times are only estimates.
 _WORTH_IT = 1.03
-# What a row more costs at the least, in steps: on a noisy machine small costs cannot be told from none, and guesses
+# What a row more costs at the least, in steps: on a noisy machine small costs cannot be told from none, and drafts
 # that seem to be free would be let through at every step.
 _LEAST_COST = 0.02
 
 
 @dataclass
 class _Index:
-    """Where each n-gram of a sequence's tokens ends, up to `upto` tokens."""
+    """Index of the positions at which each n-gram of a sequence's tokens ends, up to `upto` tokens."""
 
     ends: defaultdict[tuple[int, ...], deque[int]]
     upto: int = 0
 
 
 class PromptLookup:
-    """Guesses that an answer goes on as it, or its prompt, did before after the same tokens (prompt lookup).
+    """Draft tokens as the answer or its prompt went on before after the same tokens (prompt lookup).
 
     Reports and summaries copy much. Of the last places where the newest tokens stood before, it takes the one that
     agrees furthest back, the latest of equals.
@@ -48,42 +48,42 @@ class PromptLookup:
     Args:
         vocab_size: of the model: ids beyond it, such as soft image tokens, have no row in its embedding.
         ngram: how many tokens must agree.
-        places: how many places of an n-gram are remembered.
+        positions: how many positions of an n-gram are remembered.
     """
 
-    def __init__(self, vocab_size: int, *, ngram: int = 3, places: int = 4) -> None:
+    def __init__(self, vocab_size: int, *, ngram: int = 3, positions: int = 4) -> None:
         self._vocab_size = vocab_size
         self._ngram = ngram
-        self._places = places
+        self._positions = positions
 
     def propose(self, sequence: Sequence, room: int) -> list[int]:
         """See `scheduler.Proposer`."""
         tokens, ngram = sequence.tokens, self._ngram
         index = sequence.proposals
         if not isinstance(index, _Index):
-            index = sequence.proposals = _Index(defaultdict(lambda: deque(maxlen=self._places)))
+            index = sequence.proposals = _Index(defaultdict(lambda: deque(maxlen=self._positions)))
         # The n-gram at the very end is what is looked for, so it is not among those that are known.
         for end in range(max(index.upto, ngram), len(tokens)):
             index.ends[tuple(tokens[end - ngram : end])].append(end)
         index.upto = max(index.upto, len(tokens))
-        places = index.ends.get(tuple(tokens[-ngram:]))
-        if not places:
+        positions = index.ends.get(tuple(tokens[-ngram:]))
+        if not positions:
             return []
-        source = max(places, key=lambda end: (_agreement(tokens, end), end))
-        return _usable(_going_on(tokens, source, room), sequence, self._vocab_size)
+        source = max(positions, key=lambda end: (_agreement(tokens, end), end))
+        return usable(_going_on(tokens, source, room), sequence, self._vocab_size)
 
     def observe(self, sequence: Sequence, proposed: int, accepted: int) -> None:
         """See `scheduler.Proposer`; the gate keeps the score."""
 
 
 def _agreement(tokens: Listed[int], end: int, most: int = 32) -> int:
-    """How many tokens before `end` are as those at the end of all."""
+    """Count the tokens before `end` that equal those at the end of all."""
     most = min(end, most)
     return next((back for back in range(most) if tokens[end - 1 - back] != tokens[-1 - back]), most)
 
 
 def _going_on(tokens: Listed[int], source: int, room: int) -> list[int]:
-    """What stands from `source` on; where that runs into the end, what it is guessed to go on with."""
+    """Return the tokens from `source` on; at the end of all, as far as the repetition goes on."""
     period = len(tokens) - source
     out = list(tokens[source : source + room])
     while len(out) < room:
@@ -91,8 +91,8 @@ def _going_on(tokens: Listed[int], source: int, room: int) -> list[int]:
     return out
 
 
-def _usable(drafts: list[int], sequence: Sequence, vocab_size: int) -> list[int]:
-    """Guesses up to the first that can't be chosen, or that ends the answer."""
+def usable(drafts: list[int], sequence: Sequence, vocab_size: int) -> list[int]:
+    """Take draft tokens up to the first that can't be chosen, or that ends the answer."""
     params = sequence.params
     for at, token in enumerate(drafts):
         if not 0 <= token < vocab_size or token in params.banned_token_ids:
@@ -102,46 +102,8 @@ def _usable(drafts: list[int], sequence: Sequence, vocab_size: int) -> list[int]
     return drafts
 
 
-class DraftModel:
-    """Guesses by a small model of the same vocabulary, which writes on greedily from the text (images left out).
-
-    Its engine keeps the sequences that it has read, and only reads what is new of each. It runs while the large
-    model's engine plans its step, so it holds up those who submit.
-
-    Args:
-        engine: of the small model, used by nothing else.
-        vocab_size: of the large model.
-        image_tokens: ids that stand for images or their frames in prompts; left out.
-        count: tokens to guess at once.
-    """
-
-    def __init__(self, engine: Engine, vocab_size: int, *, image_tokens: Listed[int] = (), count: int = 8) -> None:
-        self._engine = engine
-        self._vocab_size = vocab_size
-        self._left_out = frozenset(image_tokens)
-        self._count = count
-
-    def propose(self, sequence: Sequence, room: int) -> list[int]:
-        """See `scheduler.Proposer`."""
-        small = self._engine.model.config.text.vocab_size
-        tokens = [token for token in sequence.tokens if token not in self._left_out]
-        count = min(room, self._count, self._engine.max_tokens - len(tokens))
-        if count < 1 or not tokens or any(token >= small for token in tokens):
-            return []
-        params = SamplingParams(
-            max_tokens=count,
-            stop_token_ids=sequence.params.stop_token_ids,
-            banned_token_ids=sequence.params.banned_token_ids,
-        )
-        written = [step.token_id for step in self._engine.submit(Request(tokens, params=params))]
-        return _usable(written, sequence, self._vocab_size)
-
-    def observe(self, sequence: Sequence, proposed: int, accepted: int) -> None:
-        """See `scheduler.Proposer`; the gate keeps the score."""
-
-
 class StepTimes:
-    """How long steps of so many rows take, from those that were seen, at the pace that the machine had in each.
+    """Times of steps by their number of rows, from those measured, at the machine's pace in each.
 
     A machine that does other work meanwhile is slower for a while. Plain steps tell its pace, by which all are divided:
     so steps are compared with those around them.
@@ -154,7 +116,7 @@ class StepTimes:
         self._paces: deque[float] = deque(maxlen=5)
 
     def add(self, rows: int, seconds: float, *, plain: bool = False) -> None:
-        """A step of `rows` rows has taken `seconds`; `plain` if it had no guesses."""
+        """A step of `rows` rows has taken `seconds`; `plain` if it had no draft tokens."""
         if plain and self.known(rows):
             self._paces.append(seconds / self._medians[rows])
         seen = self._seen.setdefault(rows, deque(maxlen=self._remembered))
@@ -162,11 +124,11 @@ class StepTimes:
         self._medians[rows] = median(seen) if len(seen) >= 3 else max(seen)  # few may have come at a lucky moment
 
     def known(self, rows: int) -> bool:
-        """Whether steps of so many rows were seen often enough to judge others by them."""
+        """Return whether steps of so many rows were seen often enough to judge others by them."""
         return len(self._seen.get(rows, ())) >= 3
 
     def relative(self, rows: int, more: int) -> float:
-        """How many times longer a step takes with `more` rows than with `rows`, which are known; 2 % a row at least.
+        """Return the time of a step with `more` rows relative to one with `rows`, which are known; at least 2 % a row.
 
         Straight lines between what was seen; beyond it, and before anything was, each row is taken to cost as much as
         on average over what was seen, or a tenth of a step.
@@ -188,7 +150,7 @@ class StepTimes:
 
 @dataclass
 class _Score:
-    """Guesses of a sequence that were looked at, and those of them that were right; older ones weigh less."""
+    """Draft tokens of a sequence that were verified, and those of them that were accepted; older ones weigh less."""
 
     tried: float = 0.0
     right: float = 0.0
@@ -200,16 +162,16 @@ class _Score:
 
 @dataclass
 class Gate:
-    """Decides how many of a sequence's guesses a step takes.
+    """Gate that decides how many of a sequence's draft tokens a step takes.
 
-    The account is in steps without guesses. Each such step adds `loss` to it, up to `saved`, and what guesses win or
-    lose is added or taken; guesses are let through if the account can bear that all of them are wrong. So they lose
+    The account is in steps without drafts. Each such step adds `loss` to it, up to `saved`, and what drafts win or
+    lose is added or taken; drafts are let through if the account can bear that all of them are wrong. So they lose
     no more than a share of `loss` of the time, and a step or two once.
 
     Attributes:
-        loss: share of the time that guesses may lose.
+        loss: share of the time that drafts may lose.
         start: what the account begins with.
-        saved: what it may save up for guesses that cost more than a step at once.
+        saved: what it may save up for drafts that cost more than a step at once.
         most: its limit; what was won beyond that can't be lost again.
     """
 
@@ -228,17 +190,17 @@ class Gate:
         self._expected = 0.0
 
     def plan(self, rows: int, answers: int) -> None:
-        """A step is being planned, of so many rows and answers before any guesses."""
+        """A step is being planned, of so many rows and answers before any draft tokens."""
         self._rows, self._answers, self._drafts, self._accepted = rows, answers, 0, 0
         self._expected = float(answers)
 
     @property
     def open(self) -> bool:
-        """Whether anything could be let through."""
+        """Return whether anything could be let through."""
         return self.times.known(self._rows) and self.balance > 0.0
 
     def admit(self, sequence: Sequence, drafts: int) -> int:
-        """How many of a sequence's guesses, best first, the step that is being planned shall take."""
+        """Return the number of a sequence's draft tokens, best first, that the planned step shall verify."""
         if not self.open or not drafts:
             return 0
         score = self._scores.get(sequence, _Score())
@@ -263,7 +225,7 @@ class Gate:
         return taken
 
     def observe(self, sequence: Sequence, proposed: int, accepted: int) -> None:
-        """How many of a sequence's guesses were right."""
+        """Take the number of a sequence's accepted draft tokens."""
         self._scores.setdefault(sequence, _Score()).add(proposed, accepted, 0.8)
         self._all.add(proposed, accepted, 0.98)
         self._accepted += accepted

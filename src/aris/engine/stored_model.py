@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aris.engine.runners.cpu import packed_parts, place_packed
+from aris.engine.runners.cpu import install_packed, packed_parts
 from aris.kernels.cpu.packing import PackedHead, PackedMatrix
 from aris.model import Codes, MedGemma, MedGemmaConfig, QuantizedEmbedding, QuantizedLinear, TextConfig, VisionConfig
 
@@ -23,7 +23,7 @@ _HEAD_PARTS = ("upper", "lower", "scales", "bounds", "parts", "units")
 
 
 def describe(model: MedGemma) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What `rebuild` needs, as JSON takes it, and the tensors.
+    """Return the arguments of `rebuild`, as JSON takes them, and the tensors.
 
     Raises:
         ValueError: the model has modules that have no such form (adapters, say).
@@ -84,7 +84,7 @@ def rebuild(about: Mapping[str, Any], tensors: Callable[[str], Tensor], names: f
         ]
         words, columns = about["head"]
         head = PackedHead(**{name: take(f"head.{name}") for name in _HEAD_PARTS}, words=words, columns=columns)
-        place_packed(model, layers, head)
+        install_packed(model, layers, head)
     for name, (class_name, kind, group) in about["quantized"].items():
         above, _, leaf = name.rpartition(".")
         minimum = take(f"{name}.minimum") if f"{name}.minimum" in names else None

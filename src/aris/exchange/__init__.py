@@ -1,1 +1,1 @@
-"""What crosses the border of the house: documents in DICOM, FHIR and print; the DICOM node; de-identification."""
+"""Exchange with other systems: documents in DICOM, FHIR and print; the DICOM node; DICOMweb; de-identification."""

@@ -1,4 +1,4 @@
-"""One radiograph: its pixels as a reader would see them, and the facts that its file states."""
+"""Radiographs: pixels as a reader would see them, and the facts that the file states."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Film:
 
     @property
     def shown_orientation(self) -> tuple[str, str] | None:
-        """Where the rows and columns of `pixels` point; None where the file does not say."""
+        """Return the directions of the rows and columns of `pixels`; None where the file does not say."""
         return None if self.patient_orientation is None else self.turn.letters(self.patient_orientation)
 
 

@@ -1,4 +1,4 @@
-"""Where slices lie in the patient, and in which order: PS3.3 C.7.6.2 (Image Plane), millimetres, patient system LPS."""
+"""Positions and order of slices in the patient: PS3.3 C.7.6.2 (Image Plane), millimetres, patient system LPS."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Vector = npt.NDArray[np.float64]
 # Directions that differ by less than this cosine distance (0.8 degrees) are one orientation: headers are rounded.
 _SAME_DIRECTION = 1e-4
 # Positions closer than this are one place: scanners round to a micrometre, and no slice is as thin.
-SAME_PLACE_MM = 0.01
+SAME_POSITION_MM = 0.01
 
 
 @dataclass(frozen=True)
 class Plane:
-    """One slice's place.
+    """Plane of one slice.
 
     Attributes:
         position: (x, y, z) of the centre of the first pixel, millimetres; x to the patient's left, y to the back, z to
@@ -55,14 +55,14 @@ def plane(position: Sequence[float], orientation: Sequence[float]) -> Plane | No
 
 
 def same_orientation(one: Plane, other: Plane) -> bool:
-    """Whether rows and columns of two slices point the same ways."""
+    """Return whether rows and columns of two slices point the same ways."""
     return bool(
         np.dot(one.row, other.row) > 1 - _SAME_DIRECTION and np.dot(one.column, other.column) > 1 - _SAME_DIRECTION
     )
 
 
 def orientation_name(one: Plane) -> str:
-    """ "axial", "coronal" or "sagittal"; "oblique" where the normal is over 25 degrees off each of them."""
+    """Name an orientation: "axial", "coronal", "sagittal"; "oblique" where the normal is over 25 degrees off all."""
     across = np.abs(one.normal)
     axis = int(across.argmax())
     return ("sagittal", "coronal", "axial")[axis] if across[axis] > np.cos(np.deg2rad(25)) else "oblique"
@@ -70,7 +70,7 @@ def orientation_name(one: Plane) -> str:
 
 @dataclass(frozen=True)
 class Spread:
-    """How slices lie along the normal.
+    """Spread of slices along the normal.
 
     Attributes:
         spacing_mm: the median distance between neighbours; None for one slice.

@@ -1,4 +1,4 @@
-"""What a DICOM header says of an examination, for the sections of a report that no model may invent.
+"""Facts of a DICOM header about an examination, for the sections of a report that no model may invent.
 
 All of it is text that somebody typed: it is quoted as data and never part of an instruction.
 """
@@ -31,7 +31,7 @@ _LONGEST = 600  # characters; Additional Patient History may hold 10,240
 
 @dataclass(frozen=True)
 class Header:
-    """What a header says; "" or None where it says nothing.
+    """Header of an examination; "" or None where it says nothing.
 
     Attributes:
         examination: the procedure's description, else the study's, else protocol or series.

@@ -78,7 +78,7 @@ class Turn:
         return left, top, right, bottom
 
     def letters(self, stored: Letters) -> Letters:
-        """Where rows and columns of the view point, from what Patient Orientation says of the stored ones."""
+        """Derive the view's row and column directions from Patient Orientation, which is of the stored ones."""
         row, column = reversed(stored) if self.transpose else stored
         return _turned_letters(row, self.flip_columns), _turned_letters(column, self.flip_rows)
 

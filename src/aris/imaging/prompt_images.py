@@ -17,7 +17,7 @@ from aris.imaging.volumes.windows import Version, ct_rgb, stretched
 
 @dataclass(frozen=True, eq=False)
 class PromptImage:
-    """One image of a prompt.
+    """Image of a prompt.
 
     Attributes:
         pixels: uint8 (H, W, 3).
@@ -64,8 +64,8 @@ def volume_images(volume: Volume, version: Version = "1.5", limit: int = MAX_SLI
         raise ImageError("volume: only CT and MR have a form in MedGemma's prompts; say which it is")
     return tuple(
         PromptImage(
-            np.ascontiguousarray(volume.turn.applied(pixels[place])), f"SLICE {place + 1}", index, volume.turn,
+            np.ascontiguousarray(volume.turn.applied(pixels[position])), f"SLICE {position + 1}", index, volume.turn,
             volume.lying,
         )
-        for place, index in enumerate(indices)
+        for position, index in enumerate(indices)
     )

@@ -133,7 +133,7 @@ def modality_word(modality: str | None) -> str:
 def display_pixels(
     dataset: Any, source: str, span: voi.Span | None = None
 ) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    """One frame as it is displayed, in the rows and columns that are stored: uint8 (H, W) or (H, W, 3), and warnings.
+    """Convert a frame to its displayed values, in the stored rows and columns: uint8 (H, W) or (H, W, 3), and warnings.
 
     Args:
         dataset: of one frame. Colours become sRGB.
@@ -155,7 +155,7 @@ def display_pixels(
     if stored.ndim == 3:
         shift = max(0, int(dataset.BitsStored) - 8)
         return _profiled((stored >> shift).astype(np.uint8), dataset)
-    levels, present, places = _levels(stored)
+    levels, present, positions = _levels(stored)
     valid = present & valid_pixels(levels, dataset)
     rescale = rescale_for_display(dataset)
     shown, notes = voi.display(
@@ -170,7 +170,7 @@ def display_pixels(
     if interpretation == "MONOCHROME1" or shape == "INVERSE":
         # Padding is no part of the image: it stays the dark that it is on other films, and does not glare around it.
         shown = np.where(valid, 255 - shown, 0).astype(np.uint8) if valid.any() else 255 - shown
-    return (shown if places is None else shown[places]), notes
+    return (shown if positions is None else shown[positions]), notes
 
 
 def span_of_frames(frames: Iterable[Any], source: str) -> voi.Span | None:
@@ -201,7 +201,7 @@ def _profiled(pixels: npt.NDArray[np.uint8], dataset: Any) -> tuple[npt.NDArray[
 
 
 def _levels(stored: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_], npt.NDArray[Any] | None]:
-    """What is to be transformed: each value once, as the transformations look at one pixel at a time.
+    """Return the distinct values to be transformed, as the transformations look at one pixel at a time.
 
     A film of millions of pixels has thousands of values: its time and memory go with the latter.
 
@@ -214,10 +214,10 @@ def _levels(stored: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.
         return stored, np.ones(stored.shape, dtype=bool), None
     # Modulo the cell's size, so that no difference of signed values overflows.
     unsigned = stored.dtype.str.replace("i", "u")
-    places = stored.view(unsigned) - np.array(low, dtype=stored.dtype).view(unsigned)
+    positions = stored.view(unsigned) - np.array(low, dtype=stored.dtype).view(unsigned)
     present = np.zeros(high - low + 1, dtype=bool)
-    present[places] = True
-    return np.arange(low, high + 1), present, places
+    present[positions] = True
+    return np.arange(low, high + 1), present, positions
 
 
 def decoded(dataset: Any, source: str) -> npt.NDArray[Any]:

@@ -37,7 +37,7 @@ def read(
             with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
                 check_size(image.width, image.height, source)
                 frames = getattr(image, "n_frames", 1)
-                # A JPEG's further pictures are previews and gain maps (MPO, Ultra HDR): the first is the photograph.
+                # A JPEG's further images are previews and gain maps (MPO, Ultra HDR): the first is the photograph.
                 if frames > 1 and kind != "jpeg":
                     what = "pages" if kind == "tiff" else "frames"
                     raise ImageError(f"{source}: {frames} {what}; give a file with one image")

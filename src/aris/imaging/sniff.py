@@ -1,4 +1,4 @@
-"""What a file really is, by its first bytes."""
+"""Recognition of file formats by their first bytes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def only_dicom(head: bytes) -> None:
 
 
 def complaint(data: bytes) -> str:
-    """What an unreadable file is, and what to do."""
+    """Say what an unreadable file is, and what to do."""
     for at, magic, words in _FOREIGN:
         if data[at : at + len(magic)] == magic:
             return f"this is {words}"
@@ -82,7 +82,7 @@ def complaint(data: bytes) -> str:
 
 
 def _is_bare_dicom(data: bytes) -> bool:
-    """Whether a file without preamble begins with DICOM elements of group 0002 or 0008, in order."""
+    """Return whether a file without preamble begins with DICOM elements of group 0002 or 0008, in order."""
     # Cheap first: little-endian group 2 or 8, and an element number that those groups begin with.
     if data[:2] not in (b"\x02\x00", b"\x08\x00") or data[3:4] != b"\x00":
         return False

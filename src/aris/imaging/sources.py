@@ -1,4 +1,4 @@
-"""Where bytes come from: files of a folder, members of a zip archive, with limits. Nothing is ever written."""
+"""Sources of bytes: files of a folder, members of a zip archive, with limits. Nothing is ever written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures that are no films: ultrasound, secondary captures, photographs, endoscopy, fundus; stills and loops.
+"""Images that are no films: ultrasound, secondary captures, photographs, endoscopy, fundus; stills and loops.
 
 Colours as they were meant: YBR variants and palettes become RGB, an ICC profile is followed to sRGB.
 """
@@ -29,7 +29,7 @@ from aris.imaging.studies import Instance
 from aris.imaging.volumes.sampling import slice_indices
 
 # Radiographs have a reader that keeps their facts; slices of volumes and slides one that keeps their geometry.
-_PICTURES = ("US", "SC", "OT", "XC", "OP", "ES", "GM", "XA", "RF", "NM", "IV", "DM", "IO", "PX", "DOC", None)
+_STILLS = ("US", "SC", "OT", "XC", "OP", "ES", "GM", "XA", "RF", "NM", "IV", "DM", "IO", "PX", "DOC", None)
 _ELSEWHERE = {
     "CR": "a radiograph; read it with read_film", "DX": "a radiograph; read it with read_film",
     "MG": "a mammogram; MedGemma was not trained on mammograms",
@@ -43,7 +43,7 @@ MAX_FRAMES = 85
 
 @dataclass(frozen=True, eq=False)
 class Stills:
-    """A picture, or frames of a loop.
+    """An image, or frames of a loop.
 
     Attributes:
         frames: uint8 (H, W) grey or (H, W, 3) RGB, each in full resolution, in the order of time. Grey frames without a
@@ -76,7 +76,7 @@ class Stills:
 
 @dataclass(frozen=True)
 class Region:
-    """An area of an ultrasound picture with its own scale (PS3.3 C.8.5.5): no other part can be measured.
+    """An area of an ultrasound image with its own scale (PS3.3 C.8.5.5): no other part can be measured.
 
     Attributes:
         box: (top, left, bottom, right) in pixels, ends included.
@@ -88,7 +88,7 @@ class Region:
 
 
 def read_stills(path: str | Path | FileSource, limit: int = MAX_FRAMES) -> Stills:
-    """Read a picture or a loop from DICOM, PNG, JPEG, WebP or TIFF; of a long loop frames at even steps, both ends too.
+    """Read an image or a loop from DICOM, PNG, JPEG, WebP or TIFF; of a long loop frames at even steps, both ends too.
 
     Args:
         path: of the file, or a member of an archive.
@@ -183,8 +183,8 @@ def _from_dicom(
             modality = radiograph.code(dataset, "Modality")
             if modality in _ELSEWHERE:
                 raise ImageError(f"{source}: this is {_ELSEWHERE[modality]}")
-            if modality not in _PICTURES:
-                raise ImageError(f"{source}: not of a pictures' modality; give ultrasound or photographs")
+            if modality not in _STILLS:
+                raise ImageError(f"{source}: not of a images' modality; give ultrasound or photographs")
             if "PixelData" not in dataset:
                 what = radiograph.sop_class(dataset) or "DICOM object"
                 raise ImageError(f"{source}: this {what} has no integer pixels; give the image itself")

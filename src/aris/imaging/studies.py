@@ -35,7 +35,7 @@ _KINDS: dict[str, SeriesKind] = {
 
 @dataclass(frozen=True)
 class Instance:
-    """One DICOM file with pixels.
+    """Instance: a DICOM file with pixels.
 
     Attributes:
         source: where it lies.
@@ -44,7 +44,7 @@ class Instance:
         frames, rows, columns: its size.
         image_type: Image Type (0008,0008), as ("ORIGINAL", "PRIMARY", "AXIAL").
         concatenation: of a file that holds some of an object's frames, which ones; else None.
-        shows_label: whether a slide's label is in the picture (Specimen Label in Image).
+        shows_label: whether a slide's label is in the image (Specimen Label in Image).
     """
 
     source: FileSource
@@ -83,7 +83,7 @@ class Series:
 
     @property
     def kind(self) -> SeriesKind:
-        """Which reader takes it: film, volume (`read_volume`), slide (`open_slide`), stills (`read_stills`)."""
+        """Return the kind of its reader: film, volume (`read_volume`), slide (`open_slide`), stills (`read_stills`)."""
         return _KINDS.get(self.modality or "", "other")
 
 
@@ -97,7 +97,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Studies:
-    """What was found.
+    """Studies that were found, and the files that were not read.
 
     Attributes:
         studies: in the order in which the files name them first.
@@ -317,11 +317,11 @@ def _sorted(
 
 
 def _whose(known: list[Patient], patient: Patient) -> int:
-    """Which of a study's patients a file is of: the first whom its header does not contradict, else a further one."""
-    for place, each in enumerate(known):
+    """Return the study's patient of a file: the first whom its header does not contradict, else a further one."""
+    for location, each in enumerate(known):
         if not each.conflicts(patient):
-            known[place] = each.completed(patient)
-            return place
+            known[location] = each.completed(patient)
+            return location
     known.append(patient)
     return len(known) - 1
 

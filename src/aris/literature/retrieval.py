@@ -18,8 +18,8 @@ from aris.literature.library import Library, Passage, StoredPaper
 Mode = Literal["hybrid", "lexical", "dense"]
 Scorer = Callable[[str, Sequence[str]], Sequence[float]]
 _RRF = 60
-# Chosen on the 500 questions of PubMedQA that may be trained on; see benchmarks/literature_pubmedqa.py.
-LEXICAL_WEIGHT, DENSE_WEIGHT = 1.0, 0.5
+# Chosen on the 500 questions of PubMedQA that may be trained on; see benchmarks/literature_retrieval.py.
+LEXICAL_WEIGHT, DENSE_WEIGHT = 1.0, 1.0
 _DEPTH = 200
 _MOST_TERMS = 48
 _MOST_QUERY = 20_000

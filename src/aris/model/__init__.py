@@ -5,7 +5,7 @@ from aris.model.adapters import LoRALinear, LoRAQuantized, attach_lora, merge_lo
 from aris.model.cache import HybridCache
 from aris.model.config import MedGemmaConfig, TextConfig, VisionConfig, require_supported_dtype
 from aris.model.medgemma import MedGemma
-from aris.model.quantized import Codes, QuantizedEmbedding, QuantizedLinear, quantize_matrix, quantize_model
+from aris.model.quantized import Codes, QuantizedEmbedding, QuantizedLinear, quantize_matrix
 
 __all__ = [
     "AdapterBank",
@@ -23,6 +23,5 @@ __all__ = [
     "attach_lora",
     "merge_lora",
     "quantize_matrix",
-    "quantize_model",
     "require_supported_dtype",
 ]

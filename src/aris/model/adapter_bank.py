@@ -23,14 +23,14 @@ _DECODER = "language_model."
 
 @dataclass(frozen=True)
 class LowRank:
-    """One layer's adapter: A (r, in), B (out, r), and the factor of their product."""
+    """Low-rank matrices of one layer's adapter: A (r, in), B (out, r), and the factor of their product."""
 
     low: Tensor
     high: Tensor
     scale: float
 
     def __call__(self, x: Tensor) -> Tensor:
-        """What it adds to the layer's output, (..., in) to (..., out), in its own dtype."""
+        """Compute the adapter's addition to the layer's output, (..., in) to (..., out), in its own dtype."""
         return F.linear(F.linear(x.to(self.low.dtype), self.low), self.high) * self.scale
 
 

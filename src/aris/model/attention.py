@@ -20,7 +20,7 @@ QUERY_BLOCK = 512
 
 @dataclass(frozen=True)
 class Visible:
-    """What the queries of one forward pass see, the same for every layer of a kind.
+    """Visible ranges of one forward pass's queries, the same for every layer of a kind.
 
     Attributes:
         first: (B, T) int64, the first visible position in global layers (0 everywhere unless a caller packs documents).

@@ -20,10 +20,10 @@ GROWTH_BLOCK = 256
 
 
 class Cache(Protocol):
-    """What the decoder asks of a cache of B sequences. `HybridCache` is the plain one; the engine has its own."""
+    """Cache of B sequences, as the decoder uses it. `HybridCache` is the plain one; the engine has its own."""
 
     def attends(self, tokens: int) -> bool:
-        """Whether so many new tokens of each sequence go through `attend`, instead of `before` and `write`."""
+        """Return whether so many new tokens of each sequence go through `attend`, instead of `before` and `write`."""
         ...
 
     def positions(self, tokens: int, device: torch.device) -> Tensor:
@@ -40,7 +40,7 @@ class Cache(Protocol):
         ...
 
     def before(self, layer: int) -> tuple[Tensor, Tensor, Tensor]:
-        """What a layer holds: keys and values (B, kv heads, S, head_dim), positions (B, S) int64 or -1 for none."""
+        """Return a layer's keys and values (B, kv heads, S, head_dim), and positions (B, S) int64 or -1 for none."""
         ...
 
     def write(self, layer: int, key: Tensor, value: Tensor, real: list[int]) -> None:
@@ -96,7 +96,7 @@ class HybridCache:
         return starts[:, None] + torch.arange(tokens, device=device)
 
     def before(self, layer: int) -> tuple[Tensor, Tensor, Tensor]:
-        """What a layer holds: keys and values (B, kv heads, S, head_dim) and their positions (B, S)."""
+        """Return a layer's keys and values (B, kv heads, S, head_dim), and positions (B, S) int64 or -1 for none."""
         held = self._layers[layer]
         longest = max(self.lengths)
         if self._local[layer]:
@@ -156,20 +156,6 @@ class HybridCache:
             new = new.to(self._ring_positions.device)
             self._ring_positions[row, new % self.window] = new
             self.lengths[row] += count
-
-    def fork(self, copies: int) -> HybridCache:
-        """`copies` sequences that each go on from this cache's only one; nothing is shared afterwards."""
-        if self.batch != 1:
-            raise ValueError(f"fork: the cache holds {self.batch} sequences, and only one can be forked")
-        twin = object.__new__(HybridCache)
-        twin.config, twin.window, twin._local = self.config, self.window, self._local
-        twin.batch = copies
-        twin.lengths = self.lengths * copies
-        twin._layers = [
-            _Layer(held.key.repeat(copies, 1, 1, 1), held.value.repeat(copies, 1, 1, 1)) for held in self._layers
-        ]
-        twin._ring_positions = self._ring_positions.repeat(copies, 1)
-        return twin
 
     @staticmethod
     def _reserve(held: _Layer, entries: int) -> None:

@@ -92,7 +92,7 @@ def _require(config: Mapping[str, Any], known: frozenset[str], fixed: Mapping[st
 
 
 def _says_something(value: Any) -> bool:
-    """Whether a value is more than "not set": absent, off and empty ones are not."""
+    """Return whether a value is more than "not set": absent, off and empty ones are not."""
     return value is not None and value is not False and value not in ("", [], {})
 
 

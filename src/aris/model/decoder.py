@@ -97,7 +97,7 @@ class MLP(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """One block. Gemma 3 normalises the input and the output of attention and of the feed-forward."""
+    """Decoder layer. Gemma 3 normalises the input and the output of attention and of the feed-forward."""
 
     def __init__(self, config: TextConfig, index: int) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class DecoderLayer(nn.Module):
 
 
 def keep_input(layer: nn.Module, x: Tensor, *rest: object) -> Tensor:
-    """The layer's output; of what the way back needs, its input alone is kept, and the rest computed again."""
+    """The layer's output; of what the backward pass needs, its input alone is kept, and the rest computed again."""
     out: Tensor = torch.utils.checkpoint.checkpoint(layer, x, *rest, use_reentrant=False, preserve_rng_state=False)
     return out
 
@@ -126,7 +126,7 @@ class Decoder(nn.Module):
     """Embedding, layers, final norm. The head is the embedding again (tied), or one of its own after some fine-tunes.
 
     Attributes:
-        embed_tokens: (vocab_size, W); `quantized.quantize_model` may put a QuantizedEmbedding in its place.
+        embed_tokens: (vocab_size, W); a QuantizedEmbedding may stand in its place.
         lm_head: likewise, where the head is not tied; None where it is.
     """
 
@@ -135,7 +135,7 @@ class Decoder(nn.Module):
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.config = config
-        # Tied: the head scores with it too. `quantized.quantize_model` may put a QuantizedEmbedding in its place.
+        # Tied: the head scores with it too. a QuantizedEmbedding may stand in its place.
         self.embed_tokens: nn.Embedding | CodedEmbedding = embedding(config.vocab_size, config.hidden_size)
         self.lm_head: nn.Embedding | CodedEmbedding | None = None
         if not config.tie_word_embeddings:

@@ -31,7 +31,7 @@ class MedGemma(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Return the weights' device."""
         return self.language_model.norm.weight.device
 
     @property
@@ -62,7 +62,7 @@ class MedGemma(nn.Module):
         return soft
 
     def embed(
-        self, token_ids: Tensor, image_embeddings: Tensor | None, image_places: Tensor | None = None
+        self, token_ids: Tensor, image_embeddings: Tensor | None, image_positions: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Token ids (B, T) and soft tokens to (embeddings (B, T, W), is_image (B, T) bool).
 
@@ -70,9 +70,9 @@ class MedGemma(nn.Module):
         """
         is_image = token_ids == self.config.image_token_index
         embedded = self.language_model.embed(token_ids.masked_fill(is_image, 0))
-        if image_places is not None and image_embeddings is not None:
+        if image_positions is not None and image_embeddings is not None:
             soft = image_embeddings.flatten(0, 1).to(embedded.dtype)
-            return embedded.flatten(0, 1).index_copy(0, image_places, soft).view_as(embedded), is_image
+            return embedded.flatten(0, 1).index_copy(0, image_positions, soft).view_as(embedded), is_image
         slots = int(is_image.sum())
         given = 0 if image_embeddings is None else image_embeddings.shape[0] * image_embeddings.shape[1]
         if slots != given:
@@ -92,7 +92,7 @@ class MedGemma(nn.Module):
         cache: Cache | None = None,
         lengths: list[int] | None = None,
         starts: Tensor | None = None,
-        image_places: Tensor | None = None,
+        image_positions: Tensor | None = None,
     ) -> Tensor:
         """Final hidden states (B, T, W) of token ids (B, T) int64, after what `cache` holds, which grows by them.
 
@@ -103,7 +103,7 @@ class MedGemma(nn.Module):
             lengths: tokens of each sequence that are not padding; all T by default. Outputs at padding mean nothing.
             starts: (B, T) int64, for documents packed behind each other: where each token's own begins. It sees
                 nothing before; only distances between positions matter to it, so they need not begin anew.
-            image_places: (n,) int64, where the n soft tokens stand in `token_ids.flatten()`, in order, for a caller
+            image_positions: (n,) int64, where the n soft tokens stand in `token_ids.flatten()`, in order, for a caller
                 that knows it: then nothing waits for the device, and nothing is checked.
 
         Raises:
@@ -120,7 +120,7 @@ class MedGemma(nn.Module):
             # No image: nothing to look for, so no synchronisation with the device either.
             embedded, is_image, reach = self.language_model.embed(token_ids), token_ids, 0
         else:
-            embedded, is_image = self.embed(token_ids, image_embeddings, image_places)
+            embedded, is_image = self.embed(token_ids, image_embeddings, image_positions)
             reach = self.config.mm_tokens_per_image - 1
         visible = visible_ranges(positions, is_image, self.config.text.sliding_window, reach)
         if starts is not None:

@@ -1,4 +1,4 @@
-"""Where on its images a network's score came from: gradients, layer by layer, in float32.
+"""Relevance of image patches to a network's score: gradients, layer by layer, in float32.
 
 One layer is widened to float32, recomputed and differentiated at a time, so the memory is that of the layers' inputs
 and one layer, whatever format the weights are in. Quantised weights are differentiated as the dense ones they stand
@@ -45,7 +45,7 @@ class Target:
 def patch_relevance(
     model: MedGemma, pixels: Tensor, token_ids: Sequence[int], targets: Sequence[Target]
 ) -> tuple[Tensor, float]:
-    """What each patch of each image adds to the sum of the targets' scores.
+    """Compute the contribution of each patch of each image to the sum of the targets' scores.
 
     Args:
         pixels: (N, 3, S, S) float in -1..1, the images of the prompt in its order.
@@ -151,8 +151,8 @@ def _score(decoder: Decoder, hidden: Tensor, targets: Sequence[Target]) -> tuple
         for start in range(0, share.shape[1], _WORDS):
             part = share[:, start : start + _WORDS]
             mean = part @ _rows(decoder, range(start, start + part.shape[1]), states)
-            for place, target in enumerate(free):
-                gradient[target.position] -= mean[place]
+            for index, target in enumerate(free):
+                gradient[target.position] -= mean[index]
     return score, gradient
 
 

@@ -77,7 +77,7 @@ class VisionMLP(nn.Module):
 
 
 class VisionLayer(nn.Module):
-    """One pre-norm transformer layer."""
+    """Pre-norm transformer layer of the tower."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()

@@ -87,7 +87,7 @@ def render(
 
 
 def _content(message: Message, trusted: bool, *, trim: bool) -> str:
-    """One turn's parts, joined without a separator as the template does; its texts neutralised."""
+    """Join a turn's parts without a separator, as the template does; its texts neutralised."""
     if message.role == "system" and (len(message.content) != 1 or isinstance(message.content[0], Image)):
         raise PromptError("conversation: a system message is one text; put images and more texts into the user's turn")
     # Neighbouring texts are joined before they are neutralised: two halves of a control token could meet there.

@@ -46,7 +46,7 @@ class Added(NamedTuple):
 
 
 class Ids(NamedTuple):
-    """What `encode` gives."""
+    """Token ids of a text, as `encode` gives them."""
 
     ids: list[int]
 
@@ -261,10 +261,10 @@ class MappedTokenizer:
         row = np.array(ids, dtype=np.uint64)
         wanted = row[:-1] << np.uint64(32) | row[1:]
         table = self._pair_table
-        places = np.minimum(np.searchsorted(table, wanted), max(0, len(table) - 1))
-        for at in np.nonzero(table[places] == wanted)[0].tolist() if len(table) else []:
-            place = int(places[at])
-            queue.append((self._ranks[place], at, self._joined[place]))
+        positions = np.minimum(np.searchsorted(table, wanted), max(0, len(table) - 1))
+        for at in np.nonzero(table[positions] == wanted)[0].tolist() if len(table) else []:
+            position = int(positions[at])
+            queue.append((self._ranks[position], at, self._joined[position]))
         heapq.heapify(queue)
         while queue:
             _, at, joined = heapq.heappop(queue)

@@ -36,7 +36,7 @@ class Text:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Image:
-    """One image. `pixels` is uint8, (H, W) grey or (H, W, 3) RGB, 0 black to 255 white, and read-only here."""
+    """Image of a message. `pixels` is uint8, (H, W) grey or (H, W, 3) RGB, 0 black to 255 white, and read-only here."""
 
     pixels: Pixels
 
@@ -81,7 +81,7 @@ Part = str | Text | Image | Pixels | PIL.Image.Image
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a conversation: a role and its parts, in reading order."""
+    """Message of a conversation: a role and its parts, in reading order."""
 
     role: Role
     content: tuple[Text | Image, ...]
@@ -95,7 +95,7 @@ class Message:
 
 
 def as_part(part: Part) -> Text | Image:
-    """What the caller wrote as a part: str and Text are text; Image, uint8 arrays and Pillow images are images.
+    """Convert a caller's part: str and Text are text; Image, uint8 arrays and Pillow images are images.
 
     Raises:
         PromptError: it is none of these.

@@ -20,7 +20,7 @@ EQUALIZATIONS: tuple[str, ...] = get_args(Equalization)
 
 
 def border_trims(film: Pixels, limit: float = 0.15) -> tuple[int, int, int, int]:
-    """How much uniform margin lies around a film: collimator shutters, letterbox bars, white scanner edges.
+    """Measure the uniform margins of a film: collimator shutters, letterbox bars, white scanner edges.
 
     A row or column belongs to a margin if it is nearly uniform (its 5th and 95th percentile lie within 8 grey
     levels) and nearly black (95th percentile at most 24) or nearly white (5th percentile at least 231). Margins are

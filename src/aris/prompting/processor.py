@@ -34,7 +34,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a view lies on its image: boxes of left, top, right, bottom in pixels, (0, 0) the first one's outer corner.
+    """Frame of a view on its image: boxes of left, top, right, bottom in pixels, (0, 0) the first one's outer corner.
 
     Attributes:
         box: what the view's square spans; with padding it is larger than what is shown.
@@ -146,7 +146,7 @@ class ImageProcessor:
             return list(pool.map(lambda image: self(image, pan_and_scan=pan_and_scan), images))
 
     def frames(self, image: Image, *, pan_and_scan: bool | None = None) -> list[Frame]:
-        """What each view of `__call__` shows of the image, in the same order."""
+        """Return the frame of each view of `__call__`, in the same order."""
         frames = []
         for box in self._boxes(image.pixels, pan_and_scan):
             left, top, right, bottom = box
@@ -196,7 +196,7 @@ class ImageProcessor:
         return [(left, top, right, bottom), *inner]
 
     def _pixel_values(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """One view (H, W[, 3]) to float32 (3, size, size)."""
+        """Convert a view (H, W[, 3]) to float32 (3, size, size)."""
         if self.fit == "pad":
             pixels = pad_to_square(pixels)
         resized = PIL.Image.fromarray(pixels).resize((self.size, self.size), resample=self.resample)
@@ -209,7 +209,7 @@ class ImageProcessor:
 
     @functools.cached_property
     def _levels(self) -> npt.NDArray[np.float32]:
-        """What each of 256 values becomes in each channel: float32 (3, 256)."""
+        """Tabulate the 256 values' pixel values in each channel: float32 (3, 256)."""
         # A float64 product rounded to float32, then float32: the reference's roundings, so results are bit-equal.
         scaled = (np.arange(256, dtype=np.float64) * self.rescale_factor).astype(np.float32)
         mean, std = np.asarray(self.image_mean, np.float32), np.asarray(self.image_std, np.float32)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """What the engine reads.
+    """Prompt as the engine reads it.
 
     Attributes:
         text: the rendered conversation with every image written out as its markers and soft tokens.
@@ -40,7 +40,8 @@ class PromptProcessor:
     def __init__(
         self, tokenizer: Tokenizer, image_processor: ImageProcessor | None, mm_tokens_per_image: int = 256
     ) -> None:
-        """
+        """Make a processor of prompts.
+
         Args:
             tokenizer: the model's.
             image_processor: the model's, or None for a model without a vision tower: images are then refused.
@@ -90,7 +91,7 @@ class PromptProcessor:
         return Prompt(text, token_ids, pixels, sum(len(view) for view in views))
 
     def views(self, messages: Sequence[Message], *, pan_and_scan: bool | None = None) -> list[Tensor]:
-        """What the tower sees of each image of a conversation: float32 (1 + crops, 3, S, S).
+        """Return the tower's views of each image of a conversation: float32 (1 + crops, 3, S, S).
 
         Raises:
             PromptError: there is an image, and the model has no vision tower.

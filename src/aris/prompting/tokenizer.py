@@ -139,8 +139,10 @@ class Tokenizer:
         return words
 
     def encode(self, text: str, add_bos: bool = False) -> list[int]:
-        """Token ids of a text. Control tokens that it spells out become control tokens: give it trusted text only
-        (`PromptProcessor` makes untrusted text safe first).
+        """Token ids of a text.
+
+        Control tokens that it spells out become control tokens: give it trusted text only (`PromptProcessor` makes
+        untrusted text safe first).
 
         Args:
             text: any Unicode text; nothing is stripped or folded.

@@ -129,12 +129,12 @@ def _routes(app: FastAPI, api: Api) -> None:
 
     @app.get("/v1/models/{name:path}", responses=reading)
     async def model(name: str) -> ModelCard:
-        """One model."""
+        """Return a model's card."""
         return api.card(api.adapter(name))
 
     @app.get("/healthz", responses={403: _ERRORS[403]})
     async def healthz() -> dict[str, str]:
-        """Whether the server answers; needs no key."""
+        """Return whether the server answers; needs no key."""
         return {"status": "ok"}
 
     @app.get("/metrics", response_model=None, responses={

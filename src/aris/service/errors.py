@@ -67,14 +67,14 @@ def internal(request_id: str) -> ApiError:
 
 
 def refused(error: ArisError, param: str | None = None) -> ApiError:
-    """What the rooms below refuse before anything was generated: the caller's fault, unless the model is damaged."""
+    """Turn an error of a lower layer before generation into the caller's fault, unless the model is damaged."""
     if isinstance(error, CheckpointError):
         return ApiError(500, str(error), kind="server_error")
     return bad_request(str(error), param)
 
 
 def from_validation(errors: Sequence[Mapping[str, Any]]) -> ApiError:
-    """What pydantic found wrong, the first of it: where and what, without the value that was sent."""
+    """Turn pydantic's first error into ours: the field and the fault, without the value that was sent."""
     # Of a union every arm complains; the one that got furthest into the value is the one that was meant.
     field = errors[0]["loc"][:2]
     first = max((each for each in errors if each["loc"][:2] == field), key=lambda each: len(each["loc"]))
@@ -91,7 +91,7 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> ApiError:
 
 
 def _is_arm(where: Sequence[str], at: int) -> bool:
-    """Whether a part of an error's path names a type of a union, as "list[str]", "constrained-str" or a role."""
+    """Return whether a part of an error's path names a type of a union, as "list[str]", "constrained-str" or a role."""
     part = where[at]
     if at == 2 and where[0] == "messages":
         return True

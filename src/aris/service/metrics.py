@@ -1,4 +1,4 @@
-"""What a server has done and is doing, for Prometheus. No label holds anything that a caller sent."""
+"""Metrics of a server, for Prometheus. No label holds anything that a caller sent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Metrics:
     """
 
     def __init__(self, engine: EngineFacts) -> None:
-        """
+        """Make the metrics of one server.
+
         Args:
             engine: what the engine says of itself now; see `_EngineCollector` for its names.
         """
@@ -119,7 +120,7 @@ class _EngineCollector:
         "running": "Sequences that are being generated",
         "waiting": "Sequences in the queue",
         "cache_usage_ratio": "Share of the cache's blocks in use, 0 to 1",
-        "kept_prompts": "Beginnings of prompts that are kept for others",
+        "kept_prompts": "Prefixes of prompts that are kept for others",
         "image_cache_bytes": "Bytes of images' embeddings that are kept",
     }
     COUNTERS: ClassVar[dict[str, str]] = {

@@ -31,7 +31,7 @@ class ResidentServer:
     def __init__(self, backend: NativeBackend, terms: dict[str, Any] | None) -> None:
         self._backend = backend
         self._terms = terms
-        self._places = threading.BoundedSemaphore(_MOST)
+        self._locations = threading.BoundedSemaphore(_MOST)
         self._listening: socket.socket | None = None
         self.path: Path | None = None
         self._calls: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -45,25 +45,25 @@ class ResidentServer:
 
     def start(self) -> None:
         """Listen, in a thread of its own."""
-        place = self._place()
-        if place is None or self._terms is None:
+        location = self._location()
+        if location is None or self._terms is None:
             return
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        coming = place.with_suffix(".coming")
+        coming = location.with_suffix(".coming")
         try:
-            if not _is_free(place):
+            if not _is_free(location):
                 raise OSError
             coming.unlink(missing_ok=True)
             listening.bind(str(coming))
             coming.chmod(0o600)
             listening.listen(_MOST)
-            coming.replace(place)  # whoever sees it can connect
+            coming.replace(location)  # whoever sees it can connect
         except OSError:  # too long a path, a folder without sockets
             listening.close()
             with suppress(OSError):
                 coming.unlink(missing_ok=True)
             return
-        self._listening, self.path = listening, place
+        self._listening, self.path = listening, location
         threading.Thread(target=self._accept, args=(listening,), name="aris-resident", daemon=True).start()
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class ResidentServer:
             with suppress(OSError):
                 self.path.unlink()
 
-    def _place(self) -> Path | None:
+    def _location(self) -> Path | None:
         named = os.environ.get(address.ENVIRONMENT, "").strip()
         if named and not address.is_url(named):
             return None if address.is_off(named) else Path(named).expanduser()
@@ -89,7 +89,7 @@ class ResidentServer:
                 connection, _ = listening.accept()
             except OSError:  # closed
                 return
-            if not address.is_own(connection) or not self._places.acquire(blocking=False):
+            if not address.is_own(connection) or not self._locations.acquire(blocking=False):
                 connection.close()
                 continue
             threading.Thread(target=self._serve, args=(connection,), name="aris-resident-call", daemon=True).start()
@@ -107,7 +107,7 @@ class ResidentServer:
         except wire.Gone:
             pass
         finally:
-            self._places.release()
+            self._locations.release()
 
     def _answer(self, connection: socket.socket, what: Any) -> None:
         backend = self._backend
@@ -132,7 +132,7 @@ class ResidentServer:
             return  # its words may quote what was asked; the command meets the same, and says it there
 
     def _stream(self, connection: socket.socket, given: dict[str, Any]) -> None:
-        stream = self._backend.stream(given["messages"], given["options"], thoughts=True)
+        stream = self._backend.stream(given["messages"], given["options"], reasoning=True)
         try:
             wire.send(connection, "started")
             for segment in stream.segments():
@@ -142,14 +142,14 @@ class ResidentServer:
             stream.close()
 
 
-def _is_free(place: Path) -> bool:
-    """Whether there is nothing at a path, or a socket that nobody listens at any more."""
+def _is_free(location: Path) -> bool:
+    """Return whether there is nothing at a path, or a socket that nobody listens at any more."""
     try:
-        if not stat.S_ISSOCK(place.lstat().st_mode):
+        if not stat.S_ISSOCK(location.lstat().st_mode):
             return False
     except FileNotFoundError:
         return True
-    connection = address.connect(place, 1.0)
+    connection = address.connect(location, 1.0)
     if connection is not None:
         connection.close()
     return connection is None

@@ -98,7 +98,7 @@ def make_server(backend: NativeBackend, settings: Settings) -> Server:
 def config(
     backend: NativeBackend, settings: Settings, connections: Connections | None = None
 ) -> uvicorn.Config:
-    """How uvicorn runs the application."""
+    """Return uvicorn's configuration."""
     made = uvicorn.Config(
         create_app(backend, settings),
         log_config=None,  # ours

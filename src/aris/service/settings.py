@@ -1,4 +1,4 @@
-"""What a server allows, and whom it answers."""
+"""Settings of a server: its limits, and the callers that it answers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,38 @@ import ipaddress
 from dataclasses import dataclass, field
 
 from aris.errors import ArisError
-from aris.service.http.connections import ConnectionLimits
 
 DEFAULT_PORT = 8000
 
 
 @dataclass(frozen=True)
+class ConnectionLimits:
+    """Bounds on a server's connections. All are more than 0.
+
+    Attributes:
+        connections: at once; one more takes the place of the one that has been idle longest, or is refused (503). The
+            system's limit on open files may allow fewer.
+        header_s: seconds in which a request's headers must be there, and a TLS handshake done.
+        idle_s: seconds that a connection may wait for its next request.
+        stall_s: seconds over which the pace of a body or a response is measured.
+        bytes_per_s: the least pace of both.
+    """
+
+    connections: int = 1000
+    header_s: float = 15.0
+    idle_s: float = 30.0
+    stall_s: float = 30.0
+    bytes_per_s: int = 1024
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value <= 0:
+                raise ArisError(f"limit {name}: {value} is not more than 0; give more")
+
+
+@dataclass(frozen=True)
 class Limits:
-    """What one request may ask for, and how much is worked on at once. All are at least 1.
+    """Limits of one request, and of the work in progress. All are at least 1.
 
     Attributes:
         body_bytes: of a request's body.
@@ -55,7 +79,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the server listens and what it asks of its callers.
+    """Settings of a server: its address, and its demands on callers.
 
     Attributes:
         host: an address or "localhost". Without a key it must be this machine's own (loopback).
@@ -94,7 +118,7 @@ def require_key(server: str, host: str, key: str | None) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
+    """Return whether only this machine can reach the address."""
     if host.lower() == "localhost":
         return True
     try:

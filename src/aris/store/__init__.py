@@ -1,4 +1,4 @@
-"""The house's memory: studies, series, instances and their files. What was added survives whatever happens next.
+"""Store of studies, series, instances and their files. What was added survives whatever happens next.
 
 `store.Store` needs SQLAlchemy and alembic (extra `dicom`); `objects` and `files` do not.
 """

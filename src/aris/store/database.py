@@ -10,7 +10,7 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from aris.errors import StoreError
-from aris.store.private import make_file
+from aris.private import make_file
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -45,7 +45,7 @@ def open_database(url: str) -> Engine:
 
 
 def is_sound(engine: Engine) -> bool:
-    """Whether SQLite finds nothing wrong with its file; True for other databases, which look after themselves."""
+    """Return whether SQLite finds its file undamaged; True for other databases, which look after themselves."""
     if engine.dialect.name != "sqlite":
         return True
     try:

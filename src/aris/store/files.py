@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from aris.errors import StoreError, is_full_disk
-from aris.store.private import FILE, make_file, make_folder
+from aris.private import FILE, make_file, make_folder
 
 RESERVE_BYTES = 256 << 20
 
@@ -71,15 +71,15 @@ class FileStore:
             StoreFullError, StoreError: as `add`.
         """
         digest = hashlib.sha256(data).hexdigest()
-        place = self.path(digest)
+        location = self.path(digest)
         try:
-            whole = place.exists() and self.is_whole(digest)
+            whole = location.exists() and self.is_whole(digest)
             if not whole:
                 if shutil.disk_usage(self._folder).free < len(data) + self._reserve:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                self._write(data, place)
+                self._write(data, location)
             # Also where the file was there: whoever put it there may not have come to this line.
-            _sync_folder(place.parent)
+            _sync_folder(location.parent)
         except OSError as error:
             if is_full_disk(error):
                 raise StoreFullError(f"{self._folder}: the disk is full; make room, then send again") from None
@@ -87,7 +87,7 @@ class FileStore:
         return digest, not whole
 
     def is_whole(self, digest: str) -> bool:
-        """Whether the file of this digest is there and its contents are what they were. Little of it is in memory."""
+        """Return whether this digest's file is there with its contents unchanged. Little of it is in memory."""
         try:
             with self.path(digest).open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest() == digest
@@ -95,7 +95,7 @@ class FileStore:
             return False
 
     def any(self) -> bool:
-        """Whether there is a file."""
+        """Return whether there is a file."""
         return next(self.digests(), None) is not None
 
     def digests(self) -> Iterator[str]:
@@ -121,7 +121,7 @@ class FileStore:
             _lock(self._open, alone=False)
 
     def path(self, digest: str) -> Path:
-        """Where the file of this digest is, or would be."""
+        """Return the path of this digest's file, also where there is none yet."""
         return self._folder / digest[:2] / f"{digest}.dcm"
 
     def read(self, digest: str) -> bytes:
@@ -180,9 +180,9 @@ class FileStore:
             _lock(self._open, alone=False)
         return len(left)
 
-    def _write(self, data: bytes, place: Path) -> None:
-        fresh = not place.parent.exists()
-        make_folder(place.parent)
+    def _write(self, data: bytes, location: Path) -> None:
+        fresh = not location.parent.exists()
+        make_folder(location.parent)
         if fresh:
             _sync_folder(self._folder)
         handle, name = tempfile.mkstemp(dir=self._incoming)  # for the owner alone
@@ -193,7 +193,7 @@ class FileStore:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, place)  # noqa: PTH105
+            os.replace(name, location)  # noqa: PTH105
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise

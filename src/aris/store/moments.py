@@ -32,8 +32,10 @@ def day_condition(column: SQLColumnExpression[Any], value: str) -> ColumnElement
 
 
 def time_condition(column: SQLColumnExpression[Any], value: str) -> ColumnElement[bool]:
-    """Times of day that a single time or a range matches. "0915" means all of that minute at the end of a range and
-    alone, and its beginning at the start of one; a stored "0915" is its beginning.
+    """Times of day that a single time or a range matches.
+
+    "0915" means all of that minute at the end of a range and alone, and its beginning at the start of one; a stored
+    "0915" is its beginning.
 
     Raises:
         MomentError: it is neither.
@@ -45,8 +47,10 @@ def time_condition(column: SQLColumnExpression[Any], value: str) -> ColumnElemen
 def combined_condition(
     day: SQLColumnExpression[Any], time: SQLColumnExpression[Any], days: str, times: str
 ) -> ColumnElement[bool]:
-    """Moments from the first date and time to the last (Combined Datetime Matching, PS3.4 C.2.2.2.5, which PS3.18 asks
-    of QIDO-RS): "20260101-20260103" with "1000-1200" is two days and two hours, not two hours of three days.
+    """Combine moments from the first date and time to the last (Combined Datetime Matching, PS3.4 C.2.2.2.5).
+
+    PS3.18 asks for it of QIDO-RS: "20260101-20260103" with "1000-1200" is two days and two hours, not two hours of
+    three days.
 
     Raises:
         MomentError: one is no range.
@@ -60,7 +64,7 @@ def combined_condition(
 
 
 def is_range(value: str) -> bool:
-    """Whether a value is a range."""
+    """Return whether a value is a range."""
     return "-" in value
 
 

@@ -82,7 +82,7 @@ def read_located(path: Path, source: str, *, defer: int) -> tuple[Any, int | Non
 
 
 def _restore_syntax(dataset: Any, head: bytes) -> None:
-    """What was parsed as if it were not deflated is said to be so again."""
+    """Restore the deflated transfer syntax of what was parsed as inflated."""
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
     if parsing.is_deflated(head):
@@ -125,7 +125,7 @@ def byte_order(dataset: Any) -> str:
 
 @dataclass(frozen=True)
 class Identity:
-    """What an object is filed under."""
+    """Identity under which an object is filed."""
 
     uid: str
     sop_class: str

@@ -8,38 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aris.errors import StoreError
+from aris.private import FILE, FOLDER, make_folder
 
-FOLDER, FILE = 0o700, 0o600
 # Entries that a start looks at; a node looks at all of them.
 _GLANCE = 20_000
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder with what is above it; only the last one is for its owner alone.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True, mode=FOLDER)
-        folder.chmod(FOLDER)  # a umask takes away, also from the owner
-
-
-def make_file(path: Path) -> None:
-    """Make an empty file for its owner alone, where there is none.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), FILE)
-    except FileExistsError:
-        return
-    try:
-        if hasattr(os, "fchmod"):
-            os.fchmod(handle, FILE)
-    finally:
-        os.close(handle)
 
 
 def claim(folder: Path, known: tuple[str, ...]) -> None:

@@ -10,15 +10,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from aris.errors import StoreError
+from aris.private import make_folder
 from aris.store.files import FileStore
 from aris.store.objects import ObjectError, identity, parse_file
-from aris.store.private import claim, make_folder
+from aris.store.private import claim
 from aris.store.store import DATABASE, INDEXED, OBJECTS, Store
 
 
 @dataclass
 class Rebuilt:
-    """What came of it.
+    """Result of a rebuild.
 
     Attributes:
         indexed: objects that have their place again.
@@ -108,16 +109,17 @@ def _index(store: Store, digest: str, before: tuple[int, str, datetime | None] |
 
 
 def _history(database: Path) -> dict[str, tuple[int, str, datetime | None]]:
-    """What an old index can still tell: of each digest its place in the order of arrival, its sender, and when."""
-    rows: list[tuple[str, str, str]] = []
+    """Read what an old index can still tell: each digest's order of arrival, sender, and time."""
+    rows: list[tuple[str, str, str, bool]] = []
     if database.exists() and database.stat().st_size:
         for table in ("copies", "apart"):
             with suppress(sqlite3.Error), closing(sqlite3.connect(database)) as old:
                 # Row by row: a damaged file gives what lies before the damage.
                 found = old.execute(f"SELECT digest, source, received_at FROM {table} ORDER BY id")
-                rows.extend(row for row in found if all(isinstance(each, str) for each in row))
-    rows.sort(key=lambda row: row[2])
-    return {digest: (place, source[:64], _moment(at)) for place, (digest, source, at) in enumerate(rows)}
+                rows.extend((*row, table == "apart") for row in found if all(isinstance(each, str) for each in row))
+    # What was kept apart comes last: whose a study is may have been said by a person (`Store.resolve`).
+    rows.sort(key=lambda row: (row[3], row[2]))
+    return {digest: (location, source[:64], _moment(at)) for location, (digest, source, at, _) in enumerate(rows)}
 
 
 def _moment(text: str) -> datetime | None:

@@ -155,9 +155,9 @@ def _name(column: SQLColumnExpression[Any], value: str) -> ColumnElement[bool]:
                  (("", ""), ("", "=%"), ("%=", ""), ("%=", "=%"))]  # fmt: skip
         return or_(*(low.like(form, escape="\\") for form in forms))
     conditions = []
-    for place, each in enumerate(groups[:3]):
+    for location, each in enumerate(groups[:3]):
         if each:
-            forms = [f"{'%=' * place}{ended}{after}" for ended in _ending(each) for after in ("", "=%")]
+            forms = [f"{'%=' * location}{ended}{after}" for ended in _ending(each) for after in ("", "=%")]
             conditions.append(or_(*(low.like(form, escape="\\") for form in forms)))
     return and_(*conditions) if conditions and len(groups) <= 3 else false()
 

@@ -24,12 +24,14 @@ from sqlalchemy.orm import Session
 from aris.errors import StoreError
 from aris.imaging.dicom.patients import Patient
 from aris.imaging.dicom.quiet import quiet_pydicom
+from aris.private import make_file
 from aris.store import search
 from aris.store.database import is_sound, open_database
 from aris.store.files import RESERVE_BYTES, FileStore, StoreFullError
 from aris.store.moments import plain_day
-from aris.store.objects import Identity, MismatchError, identity, number, parse, text
-from aris.store.private import claim, make_file, tighten
+from aris.store.objects import Identity, MismatchError, identity, number, parse, parse_file, text
+from aris.store.private import claim, tighten
+from aris.store.resolving import Resolved, give_study
 from aris.store.schema import ApartRow, CopyRow, InstanceRow, SeriesRow, StudyRow
 from aris.store.search import Query
 
@@ -46,7 +48,7 @@ Outcome = Literal["stored", "known", "repaired", "kept beside", "kept apart"]
 
 @dataclass(frozen=True)
 class Added:
-    """What became of an object.
+    """Outcome of adding an object.
 
     Attributes:
         uid: its SOP Instance UID.
@@ -64,7 +66,7 @@ class Added:
 
 @dataclass(frozen=True)
 class Stored:
-    """Where an instance is, and who sent it first."""
+    """Location of an instance, and its first sender."""
 
     uid: str
     sop_class: str
@@ -243,7 +245,7 @@ class Store:
             return [self._stored_apart(row) for row in session.scalars(apart.order_by(ApartRow.id).limit(1))]
 
     def apart(self) -> list[dict[str, Any]]:
-        """What is kept apart, by study and patient: as `search` gives studies, with `KeptApart` (always True).
+        """List objects kept apart, by study and patient: as `search` gives studies, with `KeptApart` (always True).
 
         An object is there because it names another patient than its study does; the study's own row names the other.
         """
@@ -261,8 +263,40 @@ class Store:
                     group["ModalitiesInStudy"].append(row.modality)
             return list(groups.values())
 
+    def resolve(self, study: str, patient_id: str, patient_name: str | None = None) -> Resolved:
+        """Say whose a study is of which objects are kept apart: theirs become the study, the others are kept apart.
+
+        No object is changed or removed, and the same with the other patient turns it back.
+
+        Args:
+            study: Study Instance UID.
+            patient_id: of a patient of whom objects are kept apart there.
+            patient_name: as `apart` gives it, where several have the Patient ID.
+
+        Raises:
+            StoreError: nothing is kept apart for such a patient there, several are meant, or an object is damaged; then
+                nothing has changed.
+        """
+        try:
+            with self._writing, quiet_pydicom(), Session(self._engine) as session:
+
+                def index(digest: str, size: int, source: str, received: datetime, owner: Patient | None) -> str:
+                    if not self.files.is_whole(digest):
+                        raise StoreError(f"object {digest}: damaged; restore it from a backup or have it sent again")
+                    dataset = parse_file(self.files.path(digest), "object")
+                    found = identity(dataset, "object")
+                    if owner is not None:
+                        return _apart(session, dataset, found, digest, size, source, received, owner)
+                    return _index(session, dataset, found, digest, size, source, received)
+
+                done = give_study(session, study, patient_id, patient_name, index)
+                session.commit()
+                return done
+        except SQLAlchemyError as error:
+            raise self._database_error("written", error) from None
+
     def search(self, level: str, query: Query) -> list[dict[str, Any]]:
-        """What matches at a level: DICOM keywords and values, and of studies and series how much is in them.
+        """Search a level by DICOM keywords and values; studies and series come with their counts.
 
         Raises:
             StoreError: the level has no such key.
@@ -282,7 +316,7 @@ class Store:
         return self.files.read(found.digest)
 
     def senders(self, study: str) -> list[str]:
-        """Who sent the study's objects, the first first."""
+        """List the senders of the study's objects, the first first."""
         with self._reading() as session:
             rows = session.scalars(
                 select(CopyRow.source)
@@ -295,7 +329,7 @@ class Store:
             return list(dict.fromkeys(source for source in rows if source))
 
     def counts(self) -> dict[str, int]:
-        """How many studies, series, instances and copies there are."""
+        """Count the studies, series, instances and copies."""
         tables = {"studies": StudyRow, "series": SeriesRow, "instances": InstanceRow, "copies": CopyRow}
         with self._reading() as session:
             return {name: session.scalar(select(func.count()).select_from(row)) or 0 for name, row in tables.items()}

@@ -1,4 +1,4 @@
-"""What a clinician asks for: drafts, findings, choices, boxes, comparisons, answers. Pure: state goes in and out."""
+"""Tasks of a clinician: drafts, findings, choices, boxes, comparisons, answers. Pure: state goes in and out."""
 
 from aris.tasks.ask import AnswerStream, ask
 from aris.tasks.calibration.site import load_calibration

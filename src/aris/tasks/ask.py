@@ -1,4 +1,4 @@
-"""One question, with or without images; a conversation is the same with what was said before.
+"""Questions, with or without images; a conversation is the same with its earlier turns.
 
 The model's scope is looked at first, of the images of earlier turns too (see `question_scope`).
 """
@@ -40,20 +40,21 @@ class AnswerStream(Iterator[str]):
         *,
         kind: Kind | None = None,
         options: GenerationOptions | None = None,
-        thoughts: bool = False,
+        reasoning: bool = False,
         force: bool = False,
         earlier: Sequence[Case] = (),
     ) -> None:
-        """
+        """Begin an answer.
+
         Args:
             model: to ask.
             question: the user's text.
-            images: films, pictures, slides or series, or their paths; they stand before the text, as MedGemma was
+            images: films, images, slides or series, or their paths; they stand before the text, as MedGemma was
                 trained. Images of earlier questions stay in the history, for follow-up questions.
             kind: of image, in place of what the files say.
             history: the conversation so far, which ends with the model's turn; may begin with a system text.
             options: how to generate; greedy and up to 512 tokens by default.
-            thoughts: give the model's thoughts too, as they come.
+            reasoning: give the model's reasoning too, as it comes.
             force: let the model answer outside its scope; the answer is marked.
             earlier: the examinations whose images the history holds, with what their files say of them; of images
                 of the history that are not in it nothing but the pixels is known.
@@ -67,7 +68,7 @@ class AnswerStream(Iterator[str]):
             raise PromptError("question: it is empty; ask something")
         if images or images_of(history):
             require_images(model)
-        self.cases = [as_case(each, kind) for each in images]
+        self.cases = [as_case(each, kind, model.spec) for each in images]
         self.films = [case.film for case in self.cases if case.film is not None]
         self._model = model
         self._question = question
@@ -91,7 +92,7 @@ class AnswerStream(Iterator[str]):
         self._messages = [*history, user(*parts, question)]
         self._reply: ReplyStream
         if self.judgement.text is None:
-            self._reply = model.stream(self._messages, options, thoughts=thoughts)
+            self._reply = model.stream(self._messages, options, reasoning=reasoning)
         else:
             self._reply = GivenReply(self.judgement.text, len(before) + len(parts))
 
@@ -126,7 +127,7 @@ class AnswerStream(Iterator[str]):
 
     @property
     def history(self) -> list[Message]:
-        """The conversation with this answer, for the next question. Thoughts are left out, as MedGemma expects."""
+        """The conversation with this answer, for the next question. Reasoning is left out, as MedGemma expects."""
         return [*self._messages, assistant(self._reply.reply.text)]
 
 

@@ -1,6 +1,6 @@
-"""One examination as a model gets it: its images in order, what kind they are of, and what the files say of it.
+"""Cases: an examination's images in order, their kind, and the facts that the files state.
 
-A path may be a film, a picture, a slide, a folder or an archive. Kinds come from the header's Modality and body part;
+A path may be a film, an image, a slide, a folder or an archive. Kinds come from the header's Modality and body part;
 a PNG or JPEG says nothing, so it counts as a chest film unless the caller says otherwise.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aris.checkpoints.registry import MedGemmaVersion, ModelSpec
 from aris.errors import ImageError
 from aris.imaging import (
     FileSource,
@@ -47,7 +48,7 @@ from aris.tasks.scope import KIND_NAMES, Kind, is_chest
 _STILLS: dict[str, Kind] = {"OP": "fundus", "DM": "skin", "XC": "skin", "GM": "pathology"}
 _FILMS = ("CR", "DX", "DR", "RG")
 _VOLUMES: dict[str, Kind] = {"CT": "ct", "MR": "mr"}
-_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+_IMAGE_FILES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _NIFTI = (".nii", ".nii.gz")
 _CONTESTED = "files of another patient have the same Study Instance UID: they are read apart; find out whose these are"
 _ZIP = b"PK\x03\x04"
@@ -56,7 +57,7 @@ _SLIDES = (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".bif", ".svslide")
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One examination.
+    """Case: one examination.
 
     Attributes:
         kind: of its images.
@@ -91,15 +92,16 @@ class Case:
 
 
 def says_other_kind(modality: str | None) -> bool:
-    """Whether a DICOM modality tells that an image is no histopathology; those of captures, as SC, tell nothing."""
+    """Return whether a DICOM modality rules out histopathology; those of captures, as SC, tell nothing."""
     return modality in (*_FILMS, *_VOLUMES) or _STILLS.get(modality or "", "pathology") != "pathology"
 
 
-def as_case(what: Case | Film | str | Path, kind: Kind | None = None) -> Case:
-    """One examination, whatever it was given as.
+def as_case(what: Case | Film | str | Path, kind: Kind | None = None, spec: ModelSpec | None = None) -> Case:
+    """Make a case of an examination, in whatever form it was given.
 
     Args:
         kind: in place of what the file says.
+        spec: of the model that is to see it; its version of MedGemma decides the CT windows, 1.5 where none is known.
 
     Raises:
         ImageError: it cannot be read, or holds several examinations.
@@ -108,7 +110,7 @@ def as_case(what: Case | Film | str | Path, kind: Kind | None = None) -> Case:
         return what if kind is None else replace(what, kind=kind)
     if isinstance(what, Film):
         return film_case(what, kind)
-    found = list(read_cases(what, kind))
+    found = list(read_cases(what, kind, spec))
     cases = [each for each in found if isinstance(each, Case)]
     if not cases:
         # The name of a file inside a folder or an archive may be a patient's.
@@ -121,13 +123,14 @@ def as_case(what: Case | Film | str | Path, kind: Kind | None = None) -> Case:
     return cases[0]
 
 
-def read_cases(path: str | Path, kind: Kind | None = None, *, version: str = "1.5") -> Iterator[Case | Skipped]:
-    """Every examination of a file, folder or archive, one after another; what cannot be read does not stop the rest.
+def read_cases(path: str | Path, kind: Kind | None = None, spec: ModelSpec | None = None) -> Iterator[Case | Skipped]:
+    """Read every examination of a file, folder or archive, one after another; unreadable ones do not stop the rest.
 
     Args:
         kind: in place of what the files say.
-        version: of MedGemma, which decides the CT windows.
+        spec: as of `as_case`.
     """
+    version: MedGemmaVersion = (spec and spec.medgemma_version) or "1.5"
     where = Path(path).expanduser()
     if where.is_dir():
         yield from _of_folder(where, kind, version)
@@ -136,12 +139,12 @@ def read_cases(path: str | Path, kind: Kind | None = None, *, version: str = "1.
         yield from _of_file(file, kind, version)
 
 
-def _of_file(file: HeldFile, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
+def _of_file(file: HeldFile, kind: Kind | None, version: MedGemmaVersion) -> Iterator[Case | Skipped]:
     """Every examination of one file, which is opened once, or of an archive."""
     where = file.path
     try:
         if kind == "pathology" and file.head and not _is_archive(file) and not _dicom(file):
-            yield _slide_or_picture(file)
+            yield _slide_or_still(file)
             return
         if _is_archive(file):
             yield from _of_folder(where, kind, version)
@@ -153,7 +156,7 @@ def _of_file(file: HeldFile, kind: Kind | None, version: str) -> Iterator[Case |
             yield _slide_case(where, file.given)
             return
         if not _dicom(file):
-            yield _picture(file, kind)
+            yield _still(file, kind)
             return
     except ImageError as error:
         yield Skipped(file.given, str(error))
@@ -192,7 +195,7 @@ def _film_file(path: FileSource, kind: Kind | None) -> Case:
     return film_case(film, kind, read_header(path) if film.format == "dicom" else None)
 
 
-def _picture(path: str | FileSource, kind: Kind | None) -> Case:
+def _still(path: str | FileSource, kind: Kind | None) -> Case:
     """A PNG, JPEG, WebP or TIFF."""
     if kind in (None, "chest film", "film"):
         return film_case(read_film(path), kind)
@@ -200,18 +203,18 @@ def _picture(path: str | FileSource, kind: Kind | None) -> Case:
 
 
 def _still_case(what: str | FileSource | list[Instance], kind: Kind | None) -> Case:
-    """A picture or a loop; of a loop in several files, all of it."""
+    """An image or a loop; of a loop in several files, all of it."""
     parts = what if isinstance(what, list) else []
     path = parts[0].source if isinstance(what, list) else what
     if len(parts) < 2 and not isinstance(path, HeldFile) and (isinstance(path, str) or path.member is None):
-        place = Path(path).expanduser() if isinstance(path, str) else path.path
-        with HeldFile(place, path if isinstance(path, str) else None) as held:
+        location = Path(path).expanduser() if isinstance(path, str) else path.path
+        with HeldFile(location, path if isinstance(path, str) else None) as held:
             return _still_case(held, kind)
     stills = read_recording(parts) if len(parts) > 1 else read_stills(path)
     known = kind or _STILLS.get(stills.modality or "")
     if known is None:
         raise ImageError(
-            f"{printable(stills.source)}: nothing says what this picture shows; say its kind ({', '.join(KIND_NAMES)})"
+            f"{printable(stills.source)}: nothing says what this image shows; say its kind ({', '.join(KIND_NAMES)})"
         )
     images = tuple(
         PromptImage(_rgb(frame), f"FRAME {number}", index, stills.turn, stills.orientation)
@@ -219,7 +222,7 @@ def _still_case(what: str | FileSource | list[Instance], kind: Kind | None) -> C
     )
     warnings = list(stills.warnings)
     if stills.burned_in_annotation:
-        warnings.append("the picture has burned-in text, which a model may read as if it were told so")
+        warnings.append("the image has burned-in text, which a model may read as if it were told so")
     return Case(
         known, stills.source, images, None, stills.modality, stills.body_part, read_header(path), "", tuple(warnings)
     )
@@ -230,8 +233,8 @@ def _rgb(pixels: np.ndarray) -> np.ndarray:
     return pixels if pixels.ndim == 3 else np.broadcast_to(pixels[..., None], (*pixels.shape, 3))
 
 
-def _slide_or_picture(file: HeldFile) -> Case:
-    if file.path.suffix.lower() in _PICTURES:
+def _slide_or_still(file: HeldFile) -> Case:
+    if file.path.suffix.lower() in _IMAGE_FILES:
         return _still_case(file, "pathology")
     return _slide_case(file.path, str(file.path))
 
@@ -244,46 +247,46 @@ def _slide_case(what: Path | Series, source: str) -> Case:
     return Case("pathology", source, images, None, "SM", None, header, spacing, slide.warnings)
 
 
-def _of_folder(where: Path, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
-    """Every series of a folder or archive, study by study; then its pictures and NIfTI volumes."""
-    pictures: list[FileSource] = []
-    wanted = (*_PICTURES, *_NIFTI)
+def _of_folder(where: Path, kind: Kind | None, version: MedGemmaVersion) -> Iterator[Case | Skipped]:
+    """Every series of a folder or archive, study by study; then its images and NIfTI volumes."""
+    found_images: list[FileSource] = []
+    wanted = (*_IMAGE_FILES, *_NIFTI)
     if where.is_dir():
         found = sorted(each for each in where.rglob("*") if each.name.lower().endswith(wanted) and each.is_file())
         root = where.resolve()
-        pictures = [FileSource(each) for each in found if each.resolve().is_relative_to(root)]
+        found_images = [FileSource(each) for each in found if each.resolve().is_relative_to(root)]
     try:
         if not where.is_dir() and _head(where)[:4] == _ZIP:
-            pictures = named_in_zip(where, wanted)
-        studies = find_studies(where, empty=bool(pictures))
+            found_images = named_in_zip(where, wanted)
+        studies = find_studies(where, empty=bool(found_images))
     except ImageError as error:
         yield Skipped(str(where), str(error))
-        if not pictures:
+        if not found_images:
             return
     else:
         for study in studies.studies:
             for series in study.series:
                 yield from _of_series(series, kind, version)
-        names = {each.name for each in pictures}
+        names = {each.name for each in found_images}
         left_out = [each for each in studies.skipped if each.source not in names]
-        if not studies.studies:  # what lies beside pictures as a note is no examination that was lost
+        if not studies.studies:  # what lies beside images as a note is no examination that was lost
             left_out = [each for each in left_out if "a text file" not in each.reason]
         yield from left_out
-    for each in pictures:
+    for each in found_images:
         volume = each.name.lower().endswith(_NIFTI)
-        read = (lambda p: _nifti_case(p, kind, version)) if volume else (lambda p: _picture(p, kind))
-        place = each if each.member is not None else str(each.path)
-        yield from _guarded(named(each), lambda read=read, place=place: [read(place)])
+        read = (lambda p: _nifti_case(p, kind, version)) if volume else (lambda p: _still(p, kind))
+        location = each if each.member is not None else str(each.path)
+        yield from _guarded(named(each), lambda read=read, location=location: [read(location)])
 
 
-def _of_series(series: Series, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
+def _of_series(series: Series, kind: Kind | None, version: MedGemmaVersion) -> Iterator[Case | Skipped]:
     for each in _read_series(series, kind, version):
         if series.contested and isinstance(each, Case):
             each = replace(each, warnings=(*each.warnings, _CONTESTED))
         yield each
 
 
-def _read_series(series: Series, kind: Kind | None, version: str) -> Iterator[Case | Skipped]:
+def _read_series(series: Series, kind: Kind | None, version: MedGemmaVersion) -> Iterator[Case | Skipped]:
     name = series.instances[0].source.name
     if series.kind == "film":
         for instance in series.instances:
@@ -301,7 +304,7 @@ def _read_series(series: Series, kind: Kind | None, version: str) -> Iterator[Ca
         yield Skipped(name, f"modality {modality_word(series.modality)} is not read")
 
 
-def _volume_cases(series: Series, version: str) -> Sequence[Case]:
+def _volume_cases(series: Series, version: MedGemmaVersion) -> Sequence[Case]:
     if series.modality not in _VOLUMES:
         raise ImageError(f"modality {series.modality} has no form in MedGemma's prompts")
     first = series.instances[0]
@@ -321,18 +324,18 @@ def _volume_cases(series: Series, version: str) -> Sequence[Case]:
     return made
 
 
-def _nifti_case(path: str | FileSource, kind: Kind | None, version: str) -> Case:
+def _nifti_case(path: str | FileSource, kind: Kind | None, version: MedGemmaVersion) -> Case:
     """A NIfTI volume, whose file does not say what it is of."""
     modality = {each: name for name, each in _VOLUMES.items()}.get(kind or "film")
     if modality is None:
         raise ImageError(f"{printable(path)}: a NIfTI volume does not say what it is of; say its kind (ct, mr)")
-    place = path if isinstance(path, FileSource) else Path(path).expanduser()
-    volume = read_nifti(place, "CT" if modality == "CT" else "MR")
+    location = path if isinstance(path, FileSource) else Path(path).expanduser()
+    volume = read_nifti(location, "CT" if modality == "CT" else "MR")
     return _volume_case(volume, modality, named(path), Header(), version)
 
 
-def _volume_case(volume: Volume, modality: str, source: str, header: Header, version: str) -> Case:
-    images = volume_images(volume, "1.0" if version == "1.0" else "1.5")
+def _volume_case(volume: Volume, modality: str, source: str, header: Header, version: MedGemmaVersion) -> Case:
+    images = volume_images(volume, version)
     notes = [*volume.warnings, *(f"a file of the series is left out: {each.reason}" for each in volume.skipped)]
     if len(images) < len(volume.voxels):
         notes.append(f"the model sees {len(images)} of {len(volume.voxels)} slices, evenly spaced")
@@ -355,9 +358,9 @@ def _is_archive(file: HeldFile) -> bool:
 
 def _dicom(file: HeldFile) -> bool:
     head = file.head[:132]
-    pictures = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
+    found_images = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
     # A DICOM file's preamble may be the head of a TIFF, so that both kinds of program read it (PS3.10 7.1).
-    return head[128:] == b"DICM" or not head.startswith(pictures)
+    return head[128:] == b"DICM" or not head.startswith(found_images)
 
 
 def _head(path: Path) -> bytes:

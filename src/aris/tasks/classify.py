@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from aris.backends import Backend, GenerationOptions
+from aris.checkpoints.registry import ModelSpec
 from aris.errors import ImageError, ModelError, PromptError
 from aris.imaging import Film
 from aris.imaging.film import printable
@@ -57,7 +58,7 @@ def classify(
     names = [option.strip() for option in options]
     if len({name.lower() for name in names}) < len(names):
         raise PromptError("options: two are the same; give each once")
-    case = examination(what, names, kind)
+    case = examination(what, names, kind, model.spec)
     warnings = permitted(model, "classify", case.kind, force=force)
     warnings += case.warnings
     parts = case.parts()
@@ -101,15 +102,17 @@ def classify(
     )
 
 
-def examination(what: Case | Film | str | Path, options: Sequence[str], kind: Kind | None = None) -> Case:
-    """The examination that is classified: histopathology where nobody says its kind and the options are tissues.
+def examination(
+    what: Case | Film | str | Path, options: Sequence[str], kind: Kind | None = None, spec: ModelSpec | None = None
+) -> Case:
+    """Make the case that is classified: histopathology where nobody says its kind and the options are tissues.
 
     Raises:
         ImageError: it cannot be read, holds several examinations, or says that it is no histopathology.
     """
     if kind is not None or tuple(options) != COLORECTAL_TISSUES:
-        return as_case(what, kind)
-    case = as_case(what, "pathology")
+        return as_case(what, kind, spec)
+    case = as_case(what, "pathology", spec)
     if case.kind != "pathology" or says_other_kind(case.modality):
         # By the name that was typed: a file's name inside it may be a patient's.
         name = f"{printable(what)}: " if isinstance(what, str | Path) else ""

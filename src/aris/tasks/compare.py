@@ -38,7 +38,8 @@ class ComparisonStream(Iterator[str]):
         force: bool = False,
         options: GenerationOptions | None = None,
     ) -> None:
-        """
+        """Begin a comparison.
+
         Args:
             model: reads images.
             one, other: an image each. Their headers' dates say which is the prior; where one has none, `one` is.
@@ -51,7 +52,7 @@ class ComparisonStream(Iterator[str]):
             ImageError: a file cannot be read, holds several images, or the two are of different patients or kinds.
             ModelError: the model reads no images.
         """
-        first, second = as_case(one, kind), as_case(other, kind)
+        first, second = as_case(one, kind, model.spec), as_case(other, kind, model.spec)
         for case in (first, second):
             if len(case.images) != 1:
                 raise ImageError(f"an examination of {len(case.images)} images; two single images are compared")
@@ -81,7 +82,7 @@ class ComparisonStream(Iterator[str]):
 
     @property
     def comparison(self) -> Comparison:
-        """What has been written so far; whole once the iteration has ended."""
+        """Return the comparison written so far; whole once the iteration has ended."""
         reply = self._reply.reply
         sections, _ = parse_report(reply.text)
         case = self.current

@@ -53,10 +53,11 @@ class DraftStream(Iterator[str]):
         calibration: Calibration | None = None,
         evidence: bool = False,
     ) -> None:
-        """
+        """Begin a draft.
+
         Args:
             model: reads images and scores answers.
-            film: the film or another examination, or its path: of a film, picture, slide, series or archive.
+            film: the film or another examination, or its path: of a film, image, slide, series or archive.
             kind: of image, in place of what the file says.
             force: write a text though the film is outside the scope. The draft is marked.
             options: how to generate; greedy by default.
@@ -70,7 +71,7 @@ class DraftStream(Iterator[str]):
         """
         clock = time.perf_counter
         self._started = clock()
-        self.case = as_case(film, kind)
+        self.case = as_case(film, kind, model.spec)
         self.film = self.case.film
         if evidence:
             require_white_box(model)
@@ -146,7 +147,7 @@ class DraftStream(Iterator[str]):
             return next(self._reply)
 
     def _look_back(self, text: str) -> None:
-        """What is known of a text when it has ended: how sure the model was of it, and where it came from."""
+        """Assess a finished text: how sure the model was of it, and its evidence on the image."""
         assert self._reply is not None
         clock = time.perf_counter
         began = clock()
@@ -225,7 +226,7 @@ class DraftStream(Iterator[str]):
 
     @property
     def facts(self) -> Facts:
-        """What the checks go by."""
+        """Return the facts that the checks go by."""
         case = self.case
         shown = [each for each in self._evidence or () if each.regions]
         return Facts(

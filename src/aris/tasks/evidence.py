@@ -16,13 +16,13 @@ import PIL.Image
 from aris.backends import Backend
 from aris.errors import ArisError, PromptError
 from aris.imaging import Film
+from aris.private import write_private
 from aris.tasks.calibration.answers import Calibration
 from aris.tasks.cases import Case, as_case
 from aris.tasks.draft import draft as write_draft
 from aris.tasks.evidence_maps.maps import finding_evidence, phrase_evidence, require_one_image, require_white_box
 from aris.tasks.evidence_maps.relevance_map import overlay
 from aris.tasks.findings import assess, words_of
-from aris.tasks.private_files import write_private
 from aris.tasks.results import Draft, Evidence
 from aris.tasks.scope import FORCED, Kind, permitted
 
@@ -66,7 +66,7 @@ def evidence(
     if (finding is None) == (phrase is None):
         raise PromptError("evidence: give a finding or a phrase, and not both")
     require_white_box(model)
-    case = as_case(what, kind)
+    case = as_case(what, kind, model.spec)
     require_one_image(case)
     warnings = tuple(dict.fromkeys([*permitted(model, "evidence", case.kind, force=force), *case.warnings]))
     forced = FORCED in warnings
@@ -86,7 +86,7 @@ def evidence(
 
 
 def save_evidence(found: Evidence, what: Case | Film, folder: Path, name: str | None = None) -> Evidence:
-    """Write a map as .npy and as a picture over the image; the same evidence with the files' names.
+    """Write a map as .npy and as an image over the image; the same evidence with the files' names.
 
     Args:
         found: evidence that has a map; one without is given back as it is.
@@ -105,10 +105,10 @@ def save_evidence(found: Evidence, what: Case | Film, folder: Path, name: str | 
     told = found.about if len(found.about) <= 60 else f"{found.about[:57]}..."
     lines = (f"{told}: {found.explains}", CAUTION)
     boxes = [image.turn.to_shown(region.box, *pixels.shape[:2]) for region in found.regions]
-    picture = overlay(pixels, np.ascontiguousarray(image.turn.applied(found.relevance)), boxes, lines)
+    drawn = overlay(pixels, np.ascontiguousarray(image.turn.applied(found.relevance)), boxes, lines)
     array, png = io.BytesIO(), io.BytesIO()
     np.save(array, found.relevance, allow_pickle=False)
-    PIL.Image.fromarray(picture).save(png, "PNG", optimize=True)
+    PIL.Image.fromarray(drawn).save(png, "PNG", optimize=True)
     paths = folder / f"{stem}.npy", folder / f"{stem}.png"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def save_evidence(found: Evidence, what: Case | Film, folder: Path, name: str | 
 
 
 def file_stem(source: str) -> str:
-    """What the files of a film's maps are named after: its own name, or that of an archive's member."""
+    """Return the stem of a film's map files: its own name, or that of an archive's member."""
     return _plain(Path(source.rpartition(":")[2] or source).stem)
 
 

@@ -1,4 +1,4 @@
-"""What a person says of a film whose file does not: the patient's age and the view, as a PNG or JPEG cannot."""
+"""Facts of a film that a person states: the patient's age and the view, as a PNG or JPEG cannot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aris.tasks.cases import Case
 
 
 class Facts(NamedTuple):
-    """What is said of films.
+    """Facts that a person states of films.
 
     Attributes:
         age_years: the patient's age, 0 to 130; None where nothing is said.

@@ -30,7 +30,7 @@ COMMON_FINDINGS = ("atelectasis", "cardiomegaly", "consolidation", "edema", "ple
 
 @dataclass(frozen=True)
 class Assessment:
-    """What was found out about a film before anything is said of it.
+    """Assessment of a film, before anything is said of it.
 
     Attributes:
         result: the findings.
@@ -131,7 +131,7 @@ def assess(
 
 
 def words_of(findings: Sequence[Finding]) -> tuple[tuple[str, str], ...]:
-    """What a draft's prompt says of each finding that was scored and is calibrated."""
+    """Word each scored and calibrated finding for a draft's prompt."""
     return tuple((each.name, each.word) for each in findings if each.word not in ("", "uncalibrated"))
 
 
@@ -144,7 +144,7 @@ def require_images(model: Backend) -> None:
 def _blocked(
     model: Backend, film: Film, turn: list[Message], calibration: Calibration, warnings: list[str], task: str
 ) -> str | None:
-    """Why this film may not be assessed; None if it may. Adds to the warnings."""
+    """Return why this film may not be assessed; None if it may. Adds to the warnings."""
     scope = None if model.spec is None else model.spec.scope
     # A model without findings is told apart by its empty list of them, name by name.
     if scope is not None and task != "findings" and scope.tasks and task not in scope.tasks:

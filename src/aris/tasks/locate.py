@@ -1,4 +1,4 @@
-"""Where something is on an image: the model's boxes as regions in the image's own pixels, and in millimetres."""
+"""Locations on an image: the model's boxes as regions in the image's own pixels, and in millimetres."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def locate(
         ModelError: the model reads no images.
         PromptError: the target is empty.
     """
-    case = as_case(what, kind)
+    case = as_case(what, kind, model.spec)
     if len(case.images) != 1:
         raise ImageError(f"an examination of {len(case.images)} images; boxes are given on one, choose it")
     warnings = permitted(model, "locate", case.kind, force=force)
@@ -65,8 +65,8 @@ def locate(
     for each in written:
         box = source_box(each, height, width)
         if box is None:
-            place = f"[{each.top:g}, {each.left:g}, {each.bottom:g}, {each.right:g}] {each.label}".strip()
-            left_out.append(DroppedRegion(written=place[:80], reason="it lies outside the image, in its padding"))
+            position = f"[{each.top:g}, {each.left:g}, {each.bottom:g}, {each.right:g}] {each.label}".strip()
+            left_out.append(DroppedRegion(written=position[:80], reason="it lies outside the image, in its padding"))
             continue
         if each.repaired:
             warnings.append(f"a box was repaired: {each.repaired}")

@@ -61,7 +61,7 @@ _DESCRIBE = re.compile(
 
 @dataclass(frozen=True)
 class Judgement:
-    """What may be said to a question.
+    """Judgement on a question: the answer that may be given.
 
     Attributes:
         text: the whole answer, in place of the model's words; None where the model may answer.
@@ -85,7 +85,7 @@ def judge(
     grammar: Grammar | None = None,
     adapter: bool = False,
 ) -> Judgement:
-    """Whether a model may answer a question, and what is said in its place where it may not.
+    """Return whether a model may answer a question, and what is said in its place where it may not.
 
     Args:
         model: to ask.
@@ -137,7 +137,7 @@ def judge(
 
 
 def _facts(model: Backend, case: Case) -> list[str]:
-    """What the scope says of an examination, for a model whose answers are given all the same."""
+    """Return the scope's remarks on an examination, for a model whose answers are given all the same."""
     assert model.spec is not None
     if case.kind == "chest film" and case.film is not None:
         # The gate's score was calibrated without the adapter; what the pixels say needs no model.
@@ -212,7 +212,7 @@ def _limits(model: Backend, case: Case) -> str:
 
 
 def _chosen(grammar: Grammar, word: str) -> str | None:
-    """What says a word in a form, of a choice or a regular expression; None if nothing does, or two choices do."""
+    """Find the text of a choice or regular expression that holds a word; None if none does, or two choices do."""
     if grammar.kind == "regex":
         # Not by Python's `re`: the expression is a caller's, in Rust's syntax, and may take `re` for ever.
         return next((each for each in (word, word.lower(), word.upper()) if grammar.allows(each)), None)

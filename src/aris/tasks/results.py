@@ -1,4 +1,4 @@
-"""What tasks return: typed, frozen, and the same in Python and as JSON."""
+"""Results of tasks: typed, frozen, and the same in Python and as JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 Priority = Literal["routine", "urgent", "critical"]
+# Stands at the head of whatever a model wrote and nobody has signed.
+DRAFT_MARK = "DRAFT \u2014 not signed"
 
 
 class Result(BaseModel):
@@ -33,7 +35,7 @@ class Result(BaseModel):
 
 
 class Finding(Result):
-    """One named finding on one film.
+    """Finding by name on one film.
 
     Attributes:
         name: as asked for, or as the model declares it.
@@ -104,7 +106,7 @@ class Region(Result):
 
 
 class Evidence(Result):
-    """Where on one image what a model said came from (see `tasks.evidence`). No outline, and no proof.
+    """Evidence on one image for a model's statement (see `tasks.evidence`). No outline, and no proof.
 
     Attributes:
         model, file: as the caller named them.
@@ -120,7 +122,7 @@ class Evidence(Result):
         shares: of each region its share of the relevance, 0 to 1.
         in_padding: share of the relevance that lay outside the image, where the model's input was padded.
         in_mask: share inside the mask that the caller gave; None if none was.
-        map_file, overlay_file: where the map (float32 .npy) and its picture (.png) were written.
+        map_file, overlay_file: where the map (float32 .npy) and its image (.png) were written.
         warnings: what a reader must know.
         forced: outside the model's declared scope.
         relevance: the map, float32 (H, W) over the stored pixels, at least 0, of sum 1. Not in JSON.
@@ -199,7 +201,7 @@ class ScoredFinding(Result):
 
 
 class FailedCheck(Result):
-    """What a deterministic check found wrong with a draft.
+    """Failure of a deterministic check of a draft.
 
     Attributes:
         check: its name, as "laterality".
@@ -211,7 +213,7 @@ class FailedCheck(Result):
 
 
 class SentenceConfidence(Result):
-    """How sure the model was of the words of one sentence (see `tasks.confidence`); not whether they are right.
+    """Confidence of the model in the words of a sentence (see `tasks.confidence`); not whether they are right.
 
     Attributes:
         section: "findings" or "impression".
@@ -291,7 +293,7 @@ class Answer(Result):
 
     Attributes:
         files: the images, as the caller named them.
-        thinking: the model's thoughts; None if there were none.
+        thinking: the model's reasoning; None if there was none.
         finish_reason: "stop", "length" or "aborted".
         answered: False where `answer` only says why the model cannot answer: the question or an image is outside its
             scope.
@@ -313,7 +315,7 @@ class Answer(Result):
 
 
 class Option(Result):
-    """One option of a classification.
+    """Option of a classification.
 
     Attributes:
         text: as it was given.
@@ -355,7 +357,7 @@ class DroppedRegion(Result):
 
 
 class Location(Result):
-    """Where something is on one image.
+    """Location on one image.
 
     Attributes:
         regions: boxes in pixels of the image, with width and height in millimetres where the file says what a pixel is.

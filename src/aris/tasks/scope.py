@@ -1,4 +1,4 @@
-"""What is asked, and a film's facts, against the scope that a model declares."""
+"""Requests and a film's facts, checked against the scope that a model declares."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CHEST = ("CHEST", "THORA", "TORAX", "LUNG", "RIB")
 
 
 def not_for_patients(spec: ModelSpec | None) -> str:
-    """What every document of a model says that is for trying and testing only; "" for other models."""
+    """Return the notice on every document of a model for trying and testing only; "" for other models."""
     # The registry's word holds for what goes by a name of it.
     if spec is None or (find(spec.name) or spec).patient_care:
         return ""
@@ -32,19 +32,19 @@ def not_for_patients(spec: ModelSpec | None) -> str:
 
 
 def caution(model: Backend) -> str:
-    """What must stand with everything that a model writes."""
+    """Return the caution that must stand with everything that a model writes."""
     return not_for_patients(model.spec) or (
         "A model wrote this. A clinician must check every word against the film before any use."
     )
 
 
 def is_chest(body_part: str | None) -> bool:
-    """Whether Body Part Examined names the chest."""
+    """Return whether Body Part Examined names the chest."""
     return body_part is not None and any(part in body_part.upper() for part in _CHEST)
 
 
 def refusal(model: Backend, task: str, kind: Kind) -> str | None:
-    """Why a model may not do a task on a kind of image, in one line; None if it may, or declares no limit."""
+    """Return why a model may not do a task on a kind of image, in one line; None if it may, or declares no limit."""
     scope = None if model.spec is None else model.spec.scope
     if scope is None:
         return None
@@ -68,7 +68,7 @@ def evidence_warning(model: Backend, task: str, kind: Kind) -> str | None:
 
 
 def permitted(model: Backend, task: str, kind: Kind, *, force: bool) -> list[str]:
-    """What must be said of a task before it is done; for tasks that have nothing to give outside the scope.
+    """Return the notice that precedes a task; for tasks that have nothing to give outside the scope.
 
     Returns:
         warnings; the first is `FORCED` where the scope was overridden.
@@ -106,7 +106,7 @@ def _word(value: str, known: frozenset[str]) -> str:
 
 
 def outside_scope(film: Film, scope: Scope) -> tuple[str, ...]:
-    """What the file says of itself that lies outside the scope, each in one line; empty if nothing.
+    """List the file's facts that lie outside the scope, each in one line; empty if none.
 
     No line tells the patient's age.
     """

@@ -45,7 +45,7 @@ def without_idle_keywords(schema: Any) -> Any:
 
 
 def _idle(key: str, schema: Mapping[str, Any]) -> bool:
-    """Whether a keyword of a schema binds no document."""
+    """Return whether a keyword of a schema binds no document."""
     value = schema[key]
     anything = value is True or value == {}
     if key == "format":

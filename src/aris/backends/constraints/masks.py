@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from aris.backends.constraints.json_schemas import without_idle_keywords
 from aris.errors import ConstraintError
 from aris.prompting import Tokenizer
-from aris.prompting.thinking import BEGIN_THOUGHT, END_THOUGHT
+from aris.prompting.thinking import BEGIN_REASONING, END_REASONING
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -106,7 +106,7 @@ class Grammar:
 
     @classmethod
     def choice(cls, options: Sequence[str]) -> Grammar:
-        """One of some texts.
+        """Make a grammar of a choice among texts.
 
         Raises:
             ConstraintError: there are none, or one is empty.
@@ -157,7 +157,7 @@ class Grammar:
         return cls("grammar", json.dumps(text), _checked(LLMatcher.grammar_from_lark(text), "grammar"))
 
     def allows(self, text: str) -> bool:
-        """Whether a text, as a whole, is of this form."""
+        """Return whether a text, as a whole, is of this form."""
         from llguidance import LLMatcher, LLTokenizer
 
         written = list(text.encode())
@@ -167,7 +167,7 @@ class Grammar:
 
     @property
     def value(self) -> Any:
-        """What it was made of: the schema, the pattern, the list of choices, or the grammar."""
+        """Return the source: the schema, the pattern, the list of choices, or the grammar."""
         return json.loads(self.definition)
 
 
@@ -182,7 +182,7 @@ def _checked(source: str, what: str) -> str:
 
 
 def _one_line(message: str) -> str:
-    """llguidance's message in one line."""
+    """Return llguidance's message in one line."""
     keywords = _UNSUPPORTED.search(message)
     if keywords is not None:
         names = ", ".join(json.loads(keywords[1]))
@@ -192,7 +192,7 @@ def _one_line(message: str) -> str:
     return f"{said[-1] if said else ' '.join(message.split()):.200}; correct it"
 
 
-def _require_beginning(matcher: LLMatcher, what: str) -> None:
+def _require_start(matcher: LLMatcher, what: str) -> None:
     """Raise `ConstraintError` if nothing can begin what a grammar describes, as with {"$ref": "#"}."""
     with _panics_told():
         begins = any(matcher.compute_bitmask())
@@ -229,7 +229,7 @@ class GrammarCompiler:
         self._lock = threading.Lock()
         self._tables: LLTokenizer | None = None
         self._kept: OrderedDict[str, LLMatcher] = OrderedDict()
-        self._thought: Thought | None = None
+        self._reasoning: Reasoning | None = None
 
     def prepare(self) -> None:
         """Make the tables for the vocabulary now: 1.5 s for Gemma's 262,145 tokens."""
@@ -237,11 +237,11 @@ class GrammarCompiler:
             self._tokens()
 
     def mask(self, grammar: Grammar, *, thinking: bool = False) -> GrammarMask:
-        """What an answer may hold, for one sequence.
+        """Make the token mask of one sequence.
 
         Args:
             grammar: the form of the answer.
-            thinking: a thought may come first, which the grammar does not bind.
+            thinking: reasoning may come first, which the grammar does not bind.
 
         Raises:
             ConstraintError: the grammar is too large, or no text meets it.
@@ -255,19 +255,19 @@ class GrammarCompiler:
                 what = grammar.kind.replace("_", " ")
                 if matcher.is_error():
                     raise ConstraintError(f"{what}: {_one_line(matcher.get_error())}")
-                _require_beginning(matcher.deep_copy(), what)
+                _require_start(matcher.deep_copy(), what)
                 self._kept[grammar.source] = matcher
                 if len(self._kept) > _KEPT_GRAMMARS:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(grammar.source)
             fresh = matcher.deep_copy()
-        return GrammarMask(fresh, self._in_thought() if thinking else None)
+        return GrammarMask(fresh, self._in_reasoning() if thinking else None)
 
-    def _in_thought(self) -> Thought | None:
-        """The mask inside a thought: all but what ends the answer, and markup other than the thought's own end."""
-        if self._thought is not None:
-            return self._thought
-        begin, end = (self._tokenizer.token_to_id(marker) for marker in (BEGIN_THOUGHT, END_THOUGHT))
+    def _in_reasoning(self) -> Reasoning | None:
+        """The mask inside reasoning: all but what ends the answer, and markup other than the reasoning's own end."""
+        if self._reasoning is not None:
+            return self._reasoning
+        begin, end = (self._tokenizer.token_to_id(marker) for marker in (BEGIN_REASONING, END_REASONING))
         if begin is None or end is None:
             return None
         import torch
@@ -276,8 +276,8 @@ class GrammarCompiler:
         inside = torch.zeros(-(-len(words) // 32) * 32, dtype=torch.bool)
         inside[: len(words)] = torch.tensor([bool(word) for word in words])
         inside[sorted({*self._tokenizer.control_ids, *self._stops} - {end})] = False
-        self._thought = Thought(begin, end, packed(inside))
-        return self._thought
+        self._reasoning = Reasoning(begin, end, packed(inside))
+        return self._reasoning
 
     def _tokens(self) -> LLTokenizer:
         if self._tables is None:
@@ -322,8 +322,8 @@ class _Vocabulary:
 
 
 @dataclass(frozen=True)
-class Thought:
-    """The markers around a thought, and the mask inside it."""
+class Reasoning:
+    """The markers around reasoning, and the mask inside it."""
 
     begin: int
     end: int
@@ -331,33 +331,33 @@ class Thought:
 
 
 class GrammarMask:
-    """What one answer may hold (see `engine.TokenMask`).
+    """Token mask of one answer under a grammar (see `engine.TokenMask`).
 
     Args:
         matcher: at the beginning of its grammar.
-        thought: lets the answer begin with a thought.
+        reasoning: lets the answer begin with reasoning.
     """
 
-    def __init__(self, matcher: LLMatcher, thought: Thought | None = None) -> None:
+    def __init__(self, matcher: LLMatcher, reasoning: Reasoning | None = None) -> None:
         self._matcher = matcher
-        self._thought = thought
+        self._reasoning = reasoning
         self._begun = self._thinking = False
 
     def allowed(self) -> Tensor:
-        """Which tokens may come next: int32 words of 32 tokens each, lowest bit first.
+        """Return the tokens that may come next: int32 words of 32 tokens each, lowest bit first.
 
         Raises:
             ConstraintError: the grammar became too complex to follow.
         """
-        if self._thinking and self._thought is not None:
-            return self._thought.inside
+        if self._thinking and self._reasoning is not None:
+            return self._reasoning.inside
         import torch
 
         with _panics_told():
             words = torch.frombuffer(bytearray(self._matcher.compute_bitmask()), dtype=torch.int32)
         self._check()
-        if self._thought is not None and not self._begun:
-            at, bit = divmod(self._thought.begin, 32)
+        if self._reasoning is not None and not self._begun:
+            at, bit = divmod(self._reasoning.begin, 32)
             words[at] |= 1 << bit if bit < 31 else -(1 << 31)
         return words
 
@@ -367,11 +367,11 @@ class GrammarMask:
         Raises:
             ConstraintError: it was not one of them, or the grammar became too complex to follow.
         """
-        thought, begun = self._thought, self._begun
+        reasoning, begun = self._reasoning, self._begun
         self._begun = True
-        if thought is not None and self._thinking:
-            self._thinking = token != thought.end
-        elif thought is not None and not begun and token == thought.begin:
+        if reasoning is not None and self._thinking:
+            self._thinking = token != reasoning.end
+        elif reasoning is not None and not begun and token == reasoning.begin:
             self._thinking = True
         else:
             with _panics_told():
@@ -380,7 +380,7 @@ class GrammarMask:
 
     @property
     def finished(self) -> bool:
-        """Whether the answer is complete and nothing can follow."""
+        """Return whether the answer is complete and nothing can follow."""
         return not self._thinking and self._matcher.is_stopped()
 
     def _check(self) -> None:

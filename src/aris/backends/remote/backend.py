@@ -85,7 +85,7 @@ class RemoteBackend:
         self._client.close()
 
     def stream(
-        self, messages: Sequence[Message], options: GenerationOptions | None = None, *, thoughts: bool = False
+        self, messages: Sequence[Message], options: GenerationOptions | None = None, *, reasoning: bool = False
     ) -> RemoteStream:
         """Generate; pieces of text come as they are made (see `protocol.Backend.stream`).
 
@@ -102,7 +102,7 @@ class RemoteBackend:
         if options.thinking and self.spec is not None and not self.spec.thinking:
             raise ModelError(f"{self.name}: this model was not trained to think first; leave thinking out")
         body = request_body(options.adapter or self.name, messages, options) | self._own_fields()
-        return RemoteStream(self._client, body, options, messages, thoughts=thoughts, started=time.perf_counter())
+        return RemoteStream(self._client, body, options, messages, reasoning=reasoning, started=time.perf_counter())
 
     def generate(self, messages: Sequence[Message], options: GenerationOptions | None = None) -> Reply:
         """The whole reply at once (see `protocol.Backend.generate`)."""
@@ -114,8 +114,8 @@ class RemoteBackend:
     def score(self, messages: Sequence[Message], choices: Sequence[str]) -> list[float]:
         """Log-probabilities of given answers (see `protocol.Backend.score`).
 
-        One request tells the likeliest first tokens; a choice that is one of them has its score. Each other choice
-        takes one more, in which it is read as the beginning of the answer, and the endpoint tells what the model gave
+        One request tells the most probable first tokens; a choice that is one of them has its score. Each other choice
+        takes one more, in which it is read as the start of the answer, and the endpoint tells what the model gave
         each of its tokens (`prompt_logprobs`, which our server and vLLM have). One that does not is made to write it
         (`structured_outputs`), which tells the score if it reports probabilities as they were before the constraint.
 
@@ -145,7 +145,7 @@ class RemoteBackend:
     def score_many(
         self, messages: Sequence[Message], questions: Sequence[tuple[str, Sequence[str]]]
     ) -> list[list[float]]:
-        """Scores of several questions on one beginning (see `protocol.Backend.score_many`).
+        """Score several questions on one prefix (see `protocol.Backend.score_many`).
 
         Whether the images are read once is the endpoint's doing (prefix caching).
         """
@@ -162,7 +162,7 @@ class RemoteBackend:
         return {"ignore_scope": True} if self._ours else {}
 
     def _other(self, messages: Sequence[Message], choice: str, prompt_tokens: int) -> float:
-        """The log-probability of an answer that is not among the likeliest."""
+        """Compute the log-probability of an answer that is not among the most probable."""
         found = self._read(messages, choice, prompt_tokens) if self._reads_back is not False else None
         if self._reads_back is None:
             self._reads_back = found is not None
@@ -185,15 +185,15 @@ class RemoteBackend:
         if self._ours:  # what comes before is not asked for, and then need not be read again
             body |= {"logprob_start_len": prompt_tokens}
         try:
-            places = self._client.answer("/chat/completions", body).get("prompt_logprobs")
+            positions = self._client.answer("/chat/completions", body).get("prompt_logprobs")
         except PromptError:  # it took the same conversation a moment ago: these fields are what it does not know
             return None
-        if not isinstance(places, list) or len(places) <= prompt_tokens:
+        if not isinstance(positions, list) or len(positions) <= prompt_tokens:
             return None
         total = 0.0
-        for place in places[prompt_tokens:]:
+        for position in positions[prompt_tokens:]:
             # Of the tokens that could stand there only the one that does was asked for.
-            each = list(place.values()) if isinstance(place, Mapping) else []
+            each = list(position.values()) if isinstance(position, Mapping) else []
             value = each[0].get("logprob") if len(each) == 1 and isinstance(each[0], Mapping) else None
             if not isinstance(value, float | int):
                 return None
@@ -205,7 +205,7 @@ class RemoteBackend:
         options = GenerationOptions(max_tokens=4 * len(choice.encode()) + 8, top_logprobs=0)
         body = request_body(self.name, messages, options) | self._own_fields()
         body |= {"structured_outputs": {"choice": [choice]}}
-        stream = RemoteStream(self._client, body, options, messages, thoughts=False, started=time.perf_counter())
+        stream = RemoteStream(self._client, body, options, messages, reasoning=False, started=time.perf_counter())
         try:
             written = "".join(stream)
         except PromptError:  # it took the same conversation a moment ago: the field is what it does not know
@@ -222,7 +222,7 @@ class RemoteBackend:
         if written != choice or rest or total > -1e-6:
             raise ModelError(
                 f"{self.name}: the endpoint gives no log-probability of the answer {choice!r:.60}, which is not among "
-                f"the {_TOP} likeliest; use a model on this machine, or one behind aris serve or vLLM"
+                f"the {_TOP} most probable; use a model on this machine, or one behind aris serve or vLLM"
             )
         return total
 

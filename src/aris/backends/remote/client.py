@@ -28,7 +28,8 @@ class RemoteClient:
     """
 
     def __init__(self, url: str, api_key: str | None, *, timeout_s: float, retries: int) -> None:
-        """
+        """Make a client of an endpoint.
+
         Args:
             url: base URL of the API.
             api_key: for the Authorization header.
@@ -94,8 +95,9 @@ class RemoteClient:
             return found if isinstance(found, dict) else {}
 
     def events(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The events of a streamed response, up to [DONE], which not all servers send, or to its end. Closing the
-        iterator closes the connection.
+        """The events of a streamed response, up to [DONE], which not all servers send, or to its end.
+
+        Closing the iterator closes the connection.
 
         Raises:
             PromptError: the endpoint finds the request wrong (400, 413, 422).
@@ -164,8 +166,11 @@ class RemoteClient:
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Lines of an event stream. Only CR and LF end one (WHATWG HTML, 9.2.5): JSON may hold a U+2028 or U+0085 as it is,
-    which would end one in a text."""
+    """Lines of an event stream.
+
+    Only CR and LF end one (WHATWG HTML, 9.2.5): JSON may hold a U+2028 or U+0085 as it is, which would end one in a
+    text.
+    """
     rest = b""
     for chunk in chunks:
         *lines, rest = _LINE_END.split(rest + chunk)

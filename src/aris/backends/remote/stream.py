@@ -1,4 +1,4 @@
-"""A reply from an endpoint while it is made: chunks to segments, thoughts told from the answer, usage and timings."""
+"""A reply from an endpoint while it is made: chunks to segments, reasoning told from the answer, usage and timings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from aris.backends.protocol import FinishReason, GenerationOptions, Reply, Timings, TokenLogprob, Usage
 from aris.backends.remote.client import RemoteClient
-from aris.backends.streaming import ThoughtEdge
+from aris.backends.streaming import ReasoningEdge
 from aris.errors import ModelError
 from aris.prompting import Message, Segment, ThinkingSplitter
 from aris.prompting.messages import images_of
@@ -21,7 +21,7 @@ _CUT_OFF = {"content_filter", "safety", "abort", "aborted", "cancelled", "cancel
 class RemoteStream(Iterator[str]):
     """A reply of a `RemoteBackend` while it is made (see `protocol.ReplyStream`).
 
-    Thoughts are told apart whether the endpoint does so (`reasoning_content`, `reasoning`) or sends them in the text.
+    Reasoning is told apart whether the endpoint does so (`reasoning_content`, `reasoning`) or sends them in the text.
     """
 
     def __init__(
@@ -31,18 +31,18 @@ class RemoteStream(Iterator[str]):
         options: GenerationOptions,
         messages: Sequence[Message],
         *,
-        thoughts: bool,
+        reasoning: bool,
         started: float,
     ) -> None:
         self._client = client
         self._body = body
         self._options = options
         self._n_images = len(images_of(messages))
-        self._thoughts = thoughts
+        self._with_reasoning = reasoning
         self._started = started
         self._answer: list[str] = []
-        self._thought: list[str] = []
-        self._edge = ThoughtEdge()
+        self._reasoning: list[str] = []
+        self._edge = ReasoningEdge()
         self._stop_reason: str | int | None = None
         self._logprobs: list[TokenLogprob] = []
         self._foreign = False
@@ -57,12 +57,12 @@ class RemoteStream(Iterator[str]):
 
     def __next__(self) -> str:
         for segment in self._segments:
-            if segment.kind == "answer" or self._thoughts:
+            if segment.kind == "answer" or self._with_reasoning:
                 return segment.text
         raise StopIteration
 
     def segments(self) -> Iterator[Segment]:
-        """The pieces with their kind, thoughts included."""
+        """The pieces with their kind, reasoning included."""
         return self._segments
 
     def close(self) -> None:
@@ -75,10 +75,10 @@ class RemoteStream(Iterator[str]):
         spent = self._last_s - self._first_s
         tokens = _count(self._usage.get("completion_tokens"), self._pieces)
         rate = (tokens - 1) / spent if tokens > 1 and spent > 0 else None
-        thought = "".join(self._thought)
+        reasoning = "".join(self._reasoning)
         return Reply(
             text="".join(self._answer),
-            thinking=thought or None,
+            thinking=reasoning or None,
             finish_reason=self._finish or "aborted",
             usage=Usage(_count(self._usage.get("prompt_tokens"), 0), tokens, self._n_images),
             timings=Timings(0.0, 0.0, self._first_s, rate, self._last_s),
@@ -98,9 +98,9 @@ class RemoteStream(Iterator[str]):
             self._read_logprobs(choice.get("logprobs"))
             delta = choice.get("delta")
             delta = delta if isinstance(delta, Mapping) else {}
-            thought = delta.get("reasoning_content") or delta.get("reasoning")
-            if isinstance(thought, str) and thought:
-                yield from self._record(Segment("thought", thought))
+            reasoning = delta.get("reasoning_content") or delta.get("reasoning")
+            if isinstance(reasoning, str) and reasoning:
+                yield from self._record(Segment("reasoning", reasoning))
             content = delta.get("content")
             if isinstance(content, str) and content:
                 for segment in splitter.push(content):
@@ -118,14 +118,14 @@ class RemoteStream(Iterator[str]):
         self._finish = finish
 
     def _record(self, segment: Segment) -> Iterator[Segment]:
-        """Note a segment; nothing of it may be left of a thought whose edges are trimmed."""
+        """Note a segment; nothing of it may be left of reasoning whose edges are trimmed."""
         self._last_s = time.perf_counter() - self._started
         if not self._pieces:
             self._first_s = self._last_s
         self._pieces += 1
-        text = self._edge.push(segment.text) if segment.kind == "thought" else segment.text
+        text = self._edge.push(segment.text) if segment.kind == "reasoning" else segment.text
         if text:
-            (self._thought if segment.kind == "thought" else self._answer).append(text)
+            (self._reasoning if segment.kind == "reasoning" else self._answer).append(text)
             yield Segment(segment.kind, text)
 
     def _read_logprobs(self, logprobs: Any) -> None:

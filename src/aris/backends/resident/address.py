@@ -1,4 +1,4 @@
-"""Where the resident server of a user listens, and what a command and a server must have in common to work together.
+"""The address of a user's resident server, and the terms on which a command and a server work together.
 
 The socket lies in a folder that only the user can enter, each end asks the kernel who the other is, and a server is
 used only if it is the same build of Aris with the same model, settings and instruction sets: then its answers are those
@@ -46,7 +46,7 @@ class Wanted:
     mmproj: str | None = None
 
     def terms(self) -> dict[str, Any] | None:
-        """What must be equal at both ends; None if the model is not on this machine."""
+        """Return the terms that must be equal at both ends; None if the model is not on this machine."""
         try:
             files = [*source_files(self.name, mmproj=self.mmproj), *files_beside(self.name)]
             if self.adapter is not None:
@@ -78,16 +78,17 @@ def folder(*, make: bool = False) -> Path | None:
     if not hasattr(os, "getuid") or not hasattr(socket, "AF_UNIX"):
         return None
     base = os.environ.get("XDG_RUNTIME_DIR")
-    place = Path(base) / "aris" if base and Path(base).is_dir() else Path(tempfile.gettempdir()) / f"aris-{os.getuid()}"
+    own = Path(tempfile.gettempdir()) / f"aris-{os.getuid()}"
+    location = Path(base) / "aris" if base and Path(base).is_dir() else own
     try:
         if make:
             with suppress(FileExistsError):
-                place.mkdir(mode=0o700)
-        state = place.lstat()
+                location.mkdir(mode=0o700)
+        state = location.lstat()
     except OSError:
         return None
     private = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and not state.st_mode & 0o077
-    return place if private else None
+    return location if private else None
 
 
 def sockets() -> list[Path]:
@@ -95,21 +96,21 @@ def sockets() -> list[Path]:
     named = os.environ.get(ENVIRONMENT, "").strip()
     if named:
         return [] if is_off(named) or is_url(named) else [Path(named).expanduser()]
-    place = folder()
+    location = folder()
     found = []
-    for path in place.glob("*.sock") if place is not None else ():
+    for path in location.glob("*.sock") if location is not None else ():
         with suppress(OSError):
             found.append((path.lstat().st_mtime_ns, path))
     return [path for _, path in sorted(found, reverse=True)]
 
 
 def is_off(value: str) -> bool:
-    """Whether a value of `ARIS_SERVER` says to use none."""
+    """Return whether a value of `ARIS_SERVER` says to use none."""
     return value.strip().lower() in ("off", "0", "no", "none")
 
 
 def is_url(value: str) -> bool:
-    """Whether a value of `ARIS_SERVER` is a URL."""
+    """Return whether a value of `ARIS_SERVER` is a URL."""
     return value.strip().lower().startswith(("http://", "https://"))
 
 
@@ -137,7 +138,7 @@ def connect(path: Path, timeout_s: float) -> socket.socket | None:
 
 
 def is_own(connection: socket.socket) -> bool:
-    """Whether the process at the other end is of this user, as the kernel says."""
+    """Return whether the process at the other end is of this user, as the kernel says."""
     if not hasattr(socket, "SO_PEERCRED"):  # not Linux: the folder and the socket are the user's own, see `connect`
         return True
     form = struct.Struct("3i")

@@ -78,7 +78,7 @@ class ServedBackend:
         return f"ServedBackend({self.name!r})"
 
     def stream(
-        self, messages: Sequence[Message], options: GenerationOptions | None = None, *, thoughts: bool = False
+        self, messages: Sequence[Message], options: GenerationOptions | None = None, *, reasoning: bool = False
     ) -> ReplyStream:
         """See `protocol.Backend.stream`."""
         options = options or GenerationOptions()
@@ -89,11 +89,11 @@ class ServedBackend:
             try:
                 connection = _asked(self._path, self._terms, "stream", arguments)
                 _started(connection)
-                return _ServedStream(connection, lambda: self._load_here().stream(messages, options, thoughts=True),
-                                     thoughts=thoughts)  # fmt: skip
+                return _ServedStream(connection, lambda: self._load_here().stream(messages, options, reasoning=True),
+                                     reasoning=reasoning)  # fmt: skip
             except wire.Gone:
                 pass
-        return self._load_here().stream(messages, options, thoughts=thoughts)
+        return self._load_here().stream(messages, options, reasoning=reasoning)
 
     def generate(self, messages: Sequence[Message], options: GenerationOptions | None = None) -> Reply:
         """See `protocol.Backend.generate`."""
@@ -150,11 +150,11 @@ class ServedBackend:
 class _ServedStream(Iterator[str]):
     """A reply that the server makes (see `protocol.ReplyStream`)."""
 
-    def __init__(self, connection: socket.socket, again: Callable[[], ReplyStream], *, thoughts: bool) -> None:
+    def __init__(self, connection: socket.socket, again: Callable[[], ReplyStream], *, reasoning: bool) -> None:
         self._connection = connection
         self._again = again
-        self._thoughts = thoughts
-        self._given = {"thought": "", "answer": ""}
+        self._reasoning = reasoning
+        self._given = {"reasoning": "", "answer": ""}
         self._reply: Reply | None = None
         self._local: ReplyStream | None = None
         self._pieces = self._read()
@@ -164,7 +164,7 @@ class _ServedStream(Iterator[str]):
 
     def __next__(self) -> str:
         for segment in self._pieces:
-            if segment.kind == "answer" or self._thoughts:
+            if segment.kind == "answer" or self._reasoning:
                 return segment.text
         raise StopIteration
 
@@ -185,8 +185,8 @@ class _ServedStream(Iterator[str]):
             return self._local.reply
         if self._reply is not None:
             return self._reply
-        thought = self._given["thought"].strip()
-        return Reply(self._given["answer"], thought or None, "aborted", Usage(0, 0, 0), Timings())
+        reasoning = self._given["reasoning"].strip()
+        return Reply(self._given["answer"], reasoning or None, "aborted", Usage(0, 0, 0), Timings())
 
     def _read(self) -> Iterator[Segment]:
         try:
@@ -255,7 +255,7 @@ def _started(connection: socket.socket) -> None:
 
 
 def _result(found: Any) -> Any:
-    """What a server answered; its errors raised.
+    """Return a server's answer, or raise its error.
 
     Raises:
         ArisError: of the kind that it met.

@@ -1,4 +1,4 @@
-"""What passes between a command and the server of the same user: values as JSON and raw arrays, never pickles.
+"""Messages between a command and the server of the same user: values as JSON and raw arrays, never pickles.
 
 Both ends are the same build of Aris (see `resident`), so the classes' fields need no versions.
 """

@@ -42,7 +42,7 @@ def save_gguf(model: MedGemma, source: Checkpoint, path: Path, dtype: torch.dtyp
     text = model.config.text
     _require_told(model.config, path)
     tokens, scores, types = vocabulary_of(source, text.vocab_size)
-    place = {token: index for index, token in enumerate(tokens)}
+    location = {token: index for index, token in enumerate(tokens)}
     fields: dict[str, tuple[int, Any]] = {
         "general.architecture": (_STRING, "gemma3"),
         "general.alignment": (_UINT32, _ALIGNMENT),
@@ -65,11 +65,11 @@ def save_gguf(model: MedGemma, source: Checkpoint, path: Path, dtype: torch.dtyp
         "tokenizer.ggml.tokens": (_ARRAY, (_STRING, tokens)),
         "tokenizer.ggml.scores": (_ARRAY, (_FLOAT32, scores)),
         "tokenizer.ggml.token_type": (_ARRAY, (_INT32, types)),
-        "tokenizer.ggml.bos_token_id": (_UINT32, place["<bos>"]),
-        "tokenizer.ggml.eos_token_id": (_UINT32, place["<eos>"]),
-        "tokenizer.ggml.eot_token_id": (_UINT32, place["<end_of_turn>"]),  # which ends an answer
-        "tokenizer.ggml.unknown_token_id": (_UINT32, place["<unk>"]),
-        "tokenizer.ggml.padding_token_id": (_UINT32, place["<pad>"]),
+        "tokenizer.ggml.bos_token_id": (_UINT32, location["<bos>"]),
+        "tokenizer.ggml.eos_token_id": (_UINT32, location["<eos>"]),
+        "tokenizer.ggml.eot_token_id": (_UINT32, location["<end_of_turn>"]),  # which ends an answer
+        "tokenizer.ggml.unknown_token_id": (_UINT32, location["<unk>"]),
+        "tokenizer.ggml.padding_token_id": (_UINT32, location["<pad>"]),
         "tokenizer.ggml.add_bos_token": (_BOOL, True),
         "tokenizer.ggml.add_eos_token": (_BOOL, False),
         "tokenizer.ggml.add_space_prefix": (_BOOL, False),

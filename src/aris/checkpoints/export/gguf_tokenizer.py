@@ -54,9 +54,9 @@ def _from_tokenizer_json(path: Path) -> Vocabulary:
         vocabulary = dict(whole["model"]["vocab"])
         added = {entry["id"]: entry for entry in whole.get("added_tokens", [])}
         vocabulary.update({entry["content"]: index for index, entry in added.items()})
-        place: dict[str, int] = {}
+        location: dict[str, int] = {}
         for merge in whole["model"]["merges"]:
-            place.setdefault("".join(merge.split(" ", 1) if isinstance(merge, str) else merge), len(place))
+            location.setdefault("".join(merge.split(" ", 1) if isinstance(merge, str) else merge), len(location))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise CheckpointError(f"{path}: not a readable tokenizer.json of Gemma's kind; download it again") from None
     size = max(vocabulary.values()) + 1
@@ -68,7 +68,7 @@ def _from_tokenizer_json(path: Path) -> Vocabulary:
         own = NORMAL if index not in added else CONTROL if added[index].get("special") else USER_DEFINED
         types[index] = kind_of(token, own)
         if types[index] == NORMAL:
-            scores[index] = -float(place.get(token, len(place) + index))
+            scores[index] = -float(location.get(token, len(location) + index))
         elif types[index] == BYTE:
             scores[index] = 0.0
     return tokens, scores, types
@@ -89,7 +89,7 @@ def chat_template_of(source: Checkpoint) -> str:
 
 
 def _templates(folder: Path) -> Iterator[Any]:
-    """What a folder's files give as `chat_template`, the newer places first."""
+    """List the values of `chat_template` in a folder's files, the newer locations first."""
     if (folder / "chat_template.jinja").is_file():
         yield (folder / "chat_template.jinja").read_text(encoding="utf-8")
     for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):

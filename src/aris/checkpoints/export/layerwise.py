@@ -47,14 +47,14 @@ def calibrated_layers(
         ModelError: no sequences, unequal lengths, or ids beyond the vocabulary.
     """
     ids = _ids(config, sequences)
-    text, place = config.text, torch.device(device)
+    text, location = config.text, torch.device(device)
     embedding, form = read(EMBEDDING), rounding(EMBEDDING)
     if form is None:
         hidden = embedding[ids]
         yield EMBEDDING, embedding
     else:
-        codes = quantize_matrix(embedding, *form, place)
-        hidden = QuantizedEmbedding.from_codes(codes).lookup(ids.to(place), torch.float32)
+        codes = quantize_matrix(embedding, *form, location)
+        hidden = QuantizedEmbedding.from_codes(codes).lookup(ids.to(location), torch.float32)
         yield EMBEDDING, codes
         del codes
     del embedding
@@ -71,7 +71,7 @@ def calibrated_layers(
         for name, _ in list(layer.named_parameters()):
             value = read(prefix + name)
             parent, _, leaf = name.rpartition(".")
-            weight = nn.Parameter(value.to(place, torch.float32), requires_grad=False)
+            weight = nn.Parameter(value.to(location, torch.float32), requires_grad=False)
             setattr(layer.get_submodule(parent), leaf, weight)
             if value.dim() == 1:
                 yield prefix + name, value
@@ -88,11 +88,11 @@ def calibrated_layers(
             if watched is not None:
                 module = layer.get_submodule(watched)
                 assert isinstance(module, nn.Linear)
-                moments = InputMoments(module.in_features, place)
+                moments = InputMoments(module.in_features, location)
                 hook = module.register_forward_pre_hook(lambda _, args: moments.add(args[0]))
             for start in range(0, count, batch):
-                x = hidden[start : start + batch].to(place)
-                positions = torch.arange(length, device=place).expand(len(x), length)
+                x = hidden[start : start + batch].to(location)
+                positions = torch.arange(length, device=location).expand(len(x), length)
                 is_image = torch.zeros_like(positions, dtype=torch.bool)
                 visible = visible_ranges(positions, is_image, text.sliding_window, 0)
                 tables = rope_tables(positions, text.head_dim, base, stretch, torch.float32)

@@ -33,7 +33,7 @@ HEADS = ("int8", "int4", "keep")
 
 @dataclass(frozen=True)
 class Rounding:
-    """How to quantise.
+    """Settings of a quantisation.
 
     Attributes:
         format: "int8" or "int4", of the decoder's layers.
@@ -67,7 +67,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class QuantizationReport:
-    """What was written: bytes of the tensors, before (in the source's precision, dense) and after."""
+    """Report of a quantisation: bytes of the tensors, before (in the source's precision, dense) and after."""
 
     folder: Path
     dense_bytes: int

@@ -144,7 +144,7 @@ def bf16(b: Blocks) -> Values:
 
 @dataclass(frozen=True)
 class BlockFormat:
-    """One of ggml's tensor types."""
+    """Block format of ggml: a tensor type."""
 
     name: str
     values: int

@@ -160,7 +160,7 @@ def attention_scalar(layers: int, width: int, heads: int, head_dim: int) -> floa
 
 
 def _rope_factor(file: GGUFFile, *, large: bool) -> float:
-    """What the frequencies of global layers are divided by: 8 from 4B upwards, so also where a writer forgot it."""
+    """Return the divisor of global layers' frequencies: 8 from 4B upwards, also where a writer forgot it."""
     kind = file.metadata.get("gemma3.rope.scaling.type", "linear")  # llama.cpp's default too
     if kind == "none":
         return 1.0
@@ -197,7 +197,7 @@ def vision_config(file: GGUFFile) -> VisionConfig:
 
 
 def names_a_tower(path: Path) -> bool:
-    """Whether a file's name says that it holds a vision tower: `mmproj-model-f16.gguf`, `X.mmproj-Q8_0.gguf`, ..."""
+    """Return whether a file name tells of a vision tower: `mmproj-model-f16.gguf`, `X.mmproj-Q8_0.gguf`, ..."""
     return "mmproj" in path.name.lower()
 
 
@@ -214,7 +214,7 @@ def towers_beside(path: Path) -> list[Path]:
 
 
 def processor(mmproj: GGUFFile | None) -> dict[str, Any]:
-    """What an `mmproj` file says of the preparation of images, in `preprocessor_config.json`'s words.
+    """Translate an `mmproj` file's preparation of images to the fields of `preprocessor_config.json`.
 
     Raises:
         CheckpointError: a mean or a deviation is not three numbers.
@@ -309,8 +309,8 @@ def entries(file: GGUFFile, mmproj: GGUFFile | None = None) -> Iterator[Entry]:
             continue
         ours = HEAD if name == OUTPUT else _text_name(file, name)
         read = _reader(file, name, one_plus=ours.endswith("norm.weight"))
-        coarse = info.format.values > 1 and len(info.shape) == 2 and info.shape[1] % BLOCK_COLUMNS == 0
-        yield Entry(ours, info.shape, read, blocks=_blocks(file, name) if coarse else None)
+        packed = info.format.values > 1 and len(info.shape) == 2 and info.shape[1] % BLOCK_COLUMNS == 0
+        yield Entry(ours, info.shape, read, blocks=_blocks(file, name) if packed else None)
     if mmproj is None:
         return
     width = vision_config(mmproj).hidden_size
@@ -341,7 +341,7 @@ def _blocks(file: GGUFFile, name: str) -> Callable[[], Codes]:
 
 
 def _is_tied(file: GGUFFile) -> bool:
-    """Whether the file has no head, or only the embedding's bytes again; a head in another format is one of its own."""
+    """Return whether the file has no head, or only the embedding's bytes again; another format is a head of its own."""
     head, embedding = file.tensors.get(OUTPUT), file.tensors["token_embd.weight"]
     if head is None:
         return True

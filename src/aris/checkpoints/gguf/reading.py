@@ -81,7 +81,7 @@ class ByteSpace:
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Where a tensor lies. `shape` is in PyTorch's order (rows first); GGUF stores it reversed."""
+    """Location of a tensor. `shape` is in PyTorch's order (rows first); GGUF stores it reversed."""
 
     shape: tuple[int, ...]
     format: BlockFormat
@@ -185,7 +185,7 @@ class GGUFFile:
         return self._dequantised(info, rows * math.prod(info.shape[1:]), torch.float32).view(rows, *info.shape[1:])
 
     def same_bytes(self, one: str, other: str) -> bool:
-        """Whether two tensors of one format and shape hold the same."""
+        """Return whether two tensors of one format and shape hold the same."""
         size = self.tensors[one].nbytes
         first, second = (self._data + self.tensors[name].offset for name in (one, other))
         same = True

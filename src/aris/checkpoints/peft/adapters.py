@@ -56,8 +56,10 @@ _PLAIN_STARTS = (True, False, None, "true", "false", "gaussian", "orthogonal", "
 
 @dataclass(frozen=True)
 class AdapterReport:
-    """How many of an adapter's parts (pairs of matrices, whole modules, rows) found their place; always all of them,
-    or loading fails."""
+    """Counts of an adapter's parts (pairs of matrices, whole modules, rows) that were loaded.
+
+    Always all of them, or loading fails.
+    """
 
     applied: int
     total: int
@@ -65,7 +67,7 @@ class AdapterReport:
 
 @dataclass(frozen=True)
 class LoRAMatrices:
-    """One layer's adapter as the file has it: A (r, in), B (out, r), and what `LoRALinear` scales by.
+    """Matrices of one layer's adapter as the file has it: A (r, in), B (out, r), and the scale of `LoRALinear`.
 
     `magnitude` (out,) is DoRA's: the length that each row of the adapted weight has (arXiv 2402.09353).
     """
@@ -355,7 +357,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def adapter_digest(folder: Path) -> str:
-    """Which adapter a folder holds, by its weights and settings: 12 hexadecimal digits.
+    """Identify a folder's adapter by its weights and settings: 12 hexadecimal digits.
 
     Raises:
         CheckpointError: it cannot be read.

@@ -1,4 +1,4 @@
-"""What PEFT adapters change beside linear layers: the embedding and the head, and modules that were trained whole.
+"""Changes by PEFT adapters beside linear layers: the embedding and the head, and modules that were trained whole.
 
 PEFT copies each of `modules_to_save` before training, so of a tied pair the embedding and the head become two:
 "lm_head" and "embed_tokens" together, as in Google's own fine-tuning notebook, or either alone. What a file says of
@@ -109,8 +109,8 @@ def put(
         scores = words if tied and HEAD not in base else base.get(HEAD, scores)
         tied = scores is words
         if rows is not None:
-            words, place = words.to(model.dtype), words.device
-            words = words.index_copy(0, torch.tensor(rows[0], device=place), rows[1].to(place, model.dtype))
+            words, location = words.to(model.dtype), words.device
+            words = words.index_copy(0, torch.tensor(rows[0], device=location), rows[1].to(location, model.dtype))
             scores = words if tied else scores
         words, scores = saved.get(EMBEDDING, words), saved.get(HEAD, scores)
         words, scores = (

@@ -23,7 +23,7 @@ from aris.model import Codes
 from aris.model.quantized import pack
 
 if TYPE_CHECKING:
-    from aris.checkpoints.huggingface.reading import SafetensorsFile
+    from aris.checkpoints.safetensors_file import SafetensorsFile
 
 _STATE = ".quant_state.bitsandbytes__"
 _SUFFIXES = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", f"{_STATE}nf4", f"{_STATE}fp4")
@@ -34,7 +34,7 @@ _MAX_BLOCK = 1 << 16  # bitsandbytes itself goes to 4,096
 
 
 def is_statistic(name: str) -> bool:
-    """Whether a tensor only describes another one's quantisation."""
+    """Return whether a tensor only describes another one's quantisation."""
     return name.endswith(_SUFFIXES)
 
 
@@ -127,7 +127,7 @@ class Packed:
 
 
 def find(name: str, files: Mapping[str, SafetensorsFile]) -> Packed | None:
-    """How to read a tensor that is quantised; None if it is not.
+    """Find the reader of a quantised tensor; None if it is not quantised.
 
     Raises:
         CheckpointError: its description is damaged.

@@ -18,7 +18,7 @@ from aris.errors import CheckpointError
 from aris.model import Codes
 
 if TYPE_CHECKING:
-    from aris.checkpoints.huggingface.reading import SafetensorsFile
+    from aris.checkpoints.safetensors_file import SafetensorsFile
 
 METHOD = "aris"
 ALIGNMENT = 64  # bytes; what PyTorch gives its own tensors
@@ -26,12 +26,12 @@ CODES, SCALE, MINIMUM = ".qweight", ".scale", ".minimum"
 
 
 def is_codes(name: str) -> bool:
-    """Whether a tensor is a matrix's codes."""
+    """Return whether a tensor is a matrix's codes."""
     return name.endswith(CODES)
 
 
 def is_statistic(name: str, files: Mapping[str, SafetensorsFile]) -> bool:
-    """Whether a tensor only belongs to another one's codes."""
+    """Return whether a tensor only belongs to another one's codes."""
     stem, _, last = name.rpartition(".")
     return f".{last}" in (SCALE, MINIMUM) and stem + CODES in files
 

@@ -8,47 +8,36 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aris.cli.groups import FilmOptions, ModelOptions, WritingOptions, with_groups
 from aris.cli.options import answer_form as f
-from aris.cli.options import patient_facts as known
 from aris.cli.options import shared as o
 from aris.cli.options.kinds import KindOption, kind
 from aris.cli.outcome import FAILED, interruptible
-from aris.cli.session import Session, generation_options
 from aris.cli.terminal import note, one_line, working, write, write_json
 
 if TYPE_CHECKING:
     from aris.tasks import AnswerStream
 
+NEVER = "never for patient care"
 INCOMPLETE = "the answer is not complete"
 
 
+@with_groups
 def ask(
     text: Annotated[str, typer.Argument(metavar="TEXT", help='The question; "-" reads it from stdin.')],
+    model: ModelOptions,
+    writing: WritingOptions,
+    film: FilmOptions,
     image: Annotated[
         list[str] | None, typer.Option("--image", "-i", metavar="FILE", help="An image it is about; may be repeated.")
     ] = None,
     image_kind: KindOption = None,
-    age: known.AgeOption = None,
-    view: known.ViewOption = None,
-    model: o.ModelOption = "aris-nano",
-    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     force: o.ForceOption = False,
     think: Annotated[bool, typer.Option("--think", help="Ask the model to think first, if it can.")] = False,
-    max_tokens: o.MaxTokensOption = None,
-    temperature: o.TemperatureOption = 0.0,
-    top_k: o.TopKOption = 0,
-    top_p: o.TopPOption = 1.0,
-    min_p: o.MinPOption = 0.0,
-    seed: o.SeedOption = None,
     json_schema: f.JsonSchemaOption = None,
     regex: f.RegexOption = None,
     choice: f.ChoiceOption = None,
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
 ) -> None:
     """Ask one question; the answer comes as it is written.
 
@@ -66,12 +55,8 @@ def ask(
 
         aris ask -i chest.dcm --choice yes --choice no "Is there pneumonia?"
     """
-    session = Session(
-        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
-    )
-    generation = generation_options(
-        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, max_tokens=max_tokens, thinking=think
-    )
+    session = model.session()
+    generation = writing.generation(thinking=think)
     with interruptible(INCOMPLETE, text=False):
         generation = replace(generation, grammar=f.grammar(json_schema, regex, choice))
         cases = []
@@ -79,8 +64,8 @@ def ask(
             from aris.tasks.cases import as_case
             from aris.tasks.film_facts import with_facts
 
-            said = known.told(age, view)
-            cases = [with_facts(as_case(file, kind(image_kind)), said) for file in image]
+            said = film.facts()
+            cases = [with_facts(as_case(file, kind(image_kind), session.spec), said) for file in image]
         question = sys.stdin.read() if text == "-" else text
         backend = session.backend
         with working("reading the question"):
@@ -101,7 +86,8 @@ def ask(
             for warning in answer.warnings:
                 if warning not in stream.warnings:
                     note(f"! {warning}")
-            note(session.caution)
+            if NEVER not in answer.answer:  # a given answer may say so itself
+                note(session.caution)
     if not answer.answered:
         raise typer.Exit(FAILED)
 

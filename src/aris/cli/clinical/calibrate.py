@@ -7,19 +7,20 @@ from typing import Annotated, cast
 
 import typer
 
-from aris.cli.options import shared as o
+from aris.cli.groups import ModelOptions, with_groups
 from aris.cli.options.choices import one_of
-from aris.cli.session import Session
 from aris.cli.terminal import counting, note, one_line, write, write_json
 from aris.errors import DataError
 
 _METHODS = "platt|temperature|isotonic"
 
 
+@with_groups
 def calibrate(
     labels: Annotated[
         Path, typer.Argument(metavar="LABELS", help="CSV: file, optionally patient, and a column of 0 and 1 a finding.")
     ],
+    model: ModelOptions,
     out: Annotated[Path, typer.Option("--out", help="The calibration to write.")] = Path("calibration.json"),
     plot: Annotated[Path | None, typer.Option("--plot", metavar="PNG", help="Draw the reliability diagram.")] = None,
     root: Annotated[
@@ -34,14 +35,7 @@ def calibrate(
     specificity: Annotated[
         float | None, typer.Option("--specificity", min=0.0, max=1.0, help="As --sensitivity, of specificity.")
     ] = None,
-    model: o.ModelOption = "aris-nano",
-    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="The calibration as one JSON document on stdout too.")] = False,
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
 ) -> None:
     """Calibrate findings on films that a site has labelled, judged on held-out folds by patient.
 
@@ -59,9 +53,7 @@ def calibrate(
     from aris.tasks.label_files import film_logits, read_labels
 
     names, films = read_labels(labels, root)
-    session = Session(
-        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
-    )
+    session = model.session()
     backend = session.backend
     with counting("scoring films", len(films)) as step:
         logits, left_out = film_logits(backend, films, names, step)

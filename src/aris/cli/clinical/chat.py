@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aris.cli.clinical.ask import tell
-from aris.cli.options import patient_facts as known
+from aris.cli.groups import FilmOptions, ModelOptions, WritingOptions, with_groups
 from aris.cli.options import shared as o
 from aris.cli.options.kinds import KindOption, kind
 from aris.cli.outcome import INTERRUPTED, forget_interrupt, report
-from aris.cli.session import Session, generation_options
+from aris.cli.session import Session
 from aris.cli.terminal import note, write, write_json
 from aris.errors import ArisError
 
@@ -27,30 +27,19 @@ if TYPE_CHECKING:
 HELP = "/image FILE adds an image to the next question, /clear starts anew, /quit ends (or Ctrl-D)"
 
 
+@with_groups
 def chat(
+    model: ModelOptions,
+    writing: WritingOptions,
+    film: FilmOptions,
     image: Annotated[
         list[str] | None,
         typer.Option("--image", "-i", metavar="FILE", help="An image of the first question; may be repeated."),
     ] = None,
     image_kind: KindOption = None,
-    age: known.AgeOption = None,
-    view: known.ViewOption = None,
-    model: o.ModelOption = "aris-nano",
-    mmproj: o.MmprojOption = None,
     force: o.ForceOption = False,
     json: Annotated[bool, typer.Option("--json", help="JSON Lines on stdout, one an answer.")] = False,
     system: Annotated[str | None, typer.Option("--system", help="Instructions before the conversation.")] = None,
-    max_tokens: o.MaxTokensOption = None,
-    temperature: o.TemperatureOption = 0.0,
-    top_k: o.TopKOption = 0,
-    top_p: o.TopPOption = 1.0,
-    min_p: o.MinPOption = 0.0,
-    seed: o.SeedOption = None,
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
 ) -> None:
     """Talk with a model: one line, one question. In the conversation: /image FILE, /clear, /help, /quit.
 
@@ -63,14 +52,10 @@ def chat(
 
         printf 'What is a pleural effusion?\\nHow is it treated?\\n' | aris chat
     """
-    session = Session(
-        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
-    )
-    generation = generation_options(
-        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed, max_tokens=max_tokens
-    )
+    session = model.session()
+    generation = writing.generation()
     conversation = Conversation(
-        session, generation, system, json=json, kind=kind(image_kind), facts=known.told(age, view), force=force
+        session, generation, system, json=json, kind=kind(image_kind), facts=film.facts(), force=force
     )
     for file in image or ():
         conversation.add_image(file)
@@ -97,7 +82,7 @@ def chat(
 
 
 class Conversation:
-    """What was said so far, and the images that wait for the next question."""
+    """Conversation so far, and the images that wait for the next question."""
 
     def __init__(
         self,

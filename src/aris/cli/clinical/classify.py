@@ -7,19 +7,21 @@ from typing import Annotated, Literal
 
 import typer
 
+from aris.cli.groups import ModelOptions, with_groups
 from aris.cli.options import shared as o
 from aris.cli.options.choices import one_of
 from aris.cli.options.kinds import KindOption, kind
 from aris.cli.outcome import FAILED, interruptible, report
-from aris.cli.session import Session
 from aris.cli.terminal import note, one_line, probability, working, write, write_json
 from aris.errors import ImageError
 
 _BY: tuple[Literal["auto", "score", "answer"], ...] = ("auto", "score", "answer")
 
 
+@with_groups
 def classify(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Images, slides or series.")],
+    model: ModelOptions,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", "-o", metavar="TEXT", help="One option; repeated. Default: nine colorectal tissues."),
@@ -31,15 +33,8 @@ def classify(
     by: Annotated[
         str, typer.Option("--by", metavar="auto|score|answer", help="Score each whole option, or let the model write.")
     ] = "auto",
-    model: o.ModelOption = "aris-nano",
-    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="JSON Lines on stdout, one a file, in order.")] = False,
     force: o.ForceOption = False,
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
 ) -> None:
     """Choose among options for each image, by the log-probability of each whole option as the answer.
 
@@ -55,9 +50,7 @@ def classify(
     way = one_of(by, _BY, param="--by")
     if option and question is None:
         raise typer.BadParameter("say with --question what the options answer", param_hint="--option")
-    session = Session(
-        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
-    )
+    session = model.session()
     failed = 0
     for done, file in enumerate(files):
         with interruptible(f"{done} of {len(files)} files are done", text=False):
@@ -67,7 +60,7 @@ def classify(
                     from aris.tasks.classify import TISSUE_QUESTION, examination
 
                     options = option or COLORECTAL_TISSUES
-                    case = examination(file, options, kind(image_kind))
+                    case = examination(file, options, kind(image_kind), session.spec)
                 backend = session.backend
                 from aris.tasks import classify as task
 

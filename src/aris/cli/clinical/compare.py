@@ -6,28 +6,21 @@ from typing import Annotated
 
 import typer
 
+from aris.cli.groups import ModelOptions, with_groups
 from aris.cli.options import shared as o
 from aris.cli.options.kinds import KindOption, kind
 from aris.cli.outcome import interruptible
-from aris.cli.session import Session
 from aris.cli.terminal import heading, one_line, working, write, write_json
 
-MARK = "DRAFT \u2014 not signed"
 
-
+@with_groups
 def compare(
     one: Annotated[str, typer.Argument(metavar="FILE", help="An image.")],
     other: Annotated[str, typer.Argument(metavar="FILE", help="Another of the same patient.")],
+    model: ModelOptions,
     image_kind: KindOption = None,
-    model: o.ModelOption = "aris-nano",
-    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     force: o.ForceOption = False,
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
 ) -> None:
     """Compare two images of one patient. Their headers' dates tell which is the earlier one.
 
@@ -35,20 +28,19 @@ def compare(
 
         aris compare march.dcm june.dcm --model medgemma-1.5-4b-it
     """
-    session = Session(
-        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
-    )
+    session = model.session()
     with interruptible("the comparison is not complete", text=not json):
         with working(f"reading {one} and {other}"):
             from aris.tasks.cases import as_case
 
-            first, second = (as_case(file, kind(image_kind)) for file in (one, other))
+            first, second = (as_case(file, kind(image_kind), session.spec) for file in (one, other))
         backend = session.backend
         from aris.tasks import ComparisonStream
+        from aris.tasks.results import DRAFT_MARK
 
         stream = ComparisonStream(backend, first, second, force=force)
         if not json:
-            heading(f"{MARK} \u00b7 {backend.name} \u00b7 {stream.prior.source} then {stream.current.source}")
+            heading(f"{DRAFT_MARK} \u00b7 {backend.name} \u00b7 {stream.prior.source} then {stream.current.source}")
         for piece in stream:
             if not json:
                 write(piece)
@@ -59,4 +51,4 @@ def compare(
     write("" if result.text.endswith("\n") else "\n")
     for warning in result.warnings:
         write(f"! {one_line(warning)}\n", raw=True)
-    heading(f"{MARK}. {session.caution}")
+    heading(f"{DRAFT_MARK}. {session.caution}")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aris.cli.clinical.evidence_maps import Maps
-from aris.cli.options import patient_facts as known
+from aris.cli.groups import FilmOptions, ModelOptions, WritingOptions, with_groups
 from aris.cli.options import shared as o
-from aris.cli.options.burned_in import Letters, TextOption
+from aris.cli.options.burned_in import BurnedInText, TextOption
 from aris.cli.options.kinds import KindOption, kind
 from aris.cli.options.names import inside, without
 from aris.cli.outcome import FAILED, interruptible, report
-from aris.cli.session import Session, generation_options
+from aris.cli.session import Session
 from aris.cli.terminal import heading, note, one_line, probability, working, write, write_json
 from aris.errors import ArisError, ImageError
 
@@ -25,37 +25,25 @@ if TYPE_CHECKING:
     from aris.tasks import Case, Draft, FilmFindings
     from aris.tasks.calibration.answers import Calibration
 
-MARK = "DRAFT \u2014 not signed"
 INCOMPLETE = "the draft is not complete"
 
 
+@with_groups
 def draft(
     files: Annotated[
-        list[str], typer.Argument(metavar="PATH", help="Films, pictures, slides, series; folders and zips of them.")
+        list[str], typer.Argument(metavar="PATH", help="Films, images, slides, series; folders and zips of them.")
     ],
+    model: ModelOptions,
+    writing: WritingOptions,
+    film: FilmOptions,
     image_kind: KindOption = None,
     calibration: Annotated[
         Path | None, typer.Option("--calibration", metavar="FILE", help="A site's own, made by aris calibrate.")
     ] = None,
     evidence: o.EvidenceOption = None,
     look_for_text: TextOption = False,
-    age: known.AgeOption = None,
-    view: known.ViewOption = None,
-    model: o.ModelOption = "aris-nano",
-    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout a file, one a line.")] = False,
     force: o.ForceOption = False,
-    max_tokens: o.MaxTokensOption = None,
-    temperature: o.TemperatureOption = 0.0,
-    top_k: o.TopKOption = 0,
-    top_p: o.TopPOption = 1.0,
-    min_p: o.MinPOption = 0.0,
-    seed: o.SeedOption = None,
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
 ) -> None:
     """Draft a report of each examination: gate and scored findings first, then the text as it is written.
 
@@ -75,17 +63,15 @@ def draft(
 
         aris draft chest.dcm --evidence maps --json | aris export - -f sr
     """
-    session = Session(
-        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
-    )
-    generation = generation_options(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
+    session = model.session()
+    generation = writing.generation()
     maps = Maps(evidence, session)
-    letters = Letters(look_for_text)
+    burned_in = BurnedInText(look_for_text)
     from aris.imaging import Skipped
     from aris.tasks.film_facts import with_facts
 
     failed = done = refused = left = 0
-    facts = known.told(age, view)
+    facts = film.facts()
     for number, file in enumerate(files, 1):
         try:
             for case in _cases(session, file, image_kind):
@@ -95,12 +81,13 @@ def draft(
                     continue
                 case = with_facts(case, facts)
                 with_site = session.calibration(calibration)
-                if letters.wanted:
+                if burned_in.wanted:
                     with interruptible(INCOMPLETE, text=False), working(f"looking for text on {file}"):
-                        case = letters.on_case(case)
+                        case = burned_in.on_case(case)
                 written = _one(
-                    session, case, with_site, maps, json=json, force=force, options=generation, max_tokens=max_tokens
-                )
+                    session, case, with_site, maps, json=json, force=force, options=generation,
+                    max_tokens=writing.max_tokens,
+                )  # fmt: skip
                 done += written
                 refused += not written
         except ImageError as error:
@@ -124,8 +111,7 @@ def draft(
 def _cases(session: Session, file: str, image_kind: str | None) -> Iterator[Case | Skipped]:
     from aris.tasks.cases import read_cases
 
-    version = "1.0" if session.name.lower().rpartition("/")[2] in ("medgemma-4b-it", "medgemma-27b-it") else "1.5"
-    cases = read_cases(file, kind(image_kind), version=version)
+    cases = read_cases(file, kind(image_kind), session.spec)
     while True:
         with interruptible(INCOMPLETE, text=False), working(f"reading {file}"):
             case = next(cases, None)
@@ -135,7 +121,7 @@ def _cases(session: Session, file: str, image_kind: str | None) -> Iterator[Case
 
 
 def _refused(skipped: Skipped, file: str, *, json: bool) -> None:
-    """One line for what could not be read; of what lies inside what was typed on stdout, as it may name a patient."""
+    """Print one line for each unread file; for files inside a folder on stdout, as their names may name a patient."""
     reason = without(skipped.reason, skipped.source)
     if json:
         write_json({"file": skipped.source, "error": reason})
@@ -177,7 +163,9 @@ def _one(
             finally:  # a full disk costs the maps and not the draft
                 write_json(draft.model_dump(mode="json"))
             return bool(draft.text)
-        heading(f"{MARK} \u00b7 {backend.name} \u00b7 {file}")
+        from aris.tasks.results import DRAFT_MARK
+
+        heading(f"{DRAFT_MARK} \u00b7 {backend.name} \u00b7 {file}")
         heading(session.caution)
         before = stream.assessment.warnings
         for warning in before:
@@ -188,13 +176,13 @@ def _one(
         draft = stream.draft
         _end(draft, before)
         maps.tell(maps.save(draft.evidence, case))
-        heading(f"{MARK}. {session.caution}")
+        heading(f"{DRAFT_MARK}. {session.caution}")
         _took(draft)
         return bool(draft.text)
 
 
 def _scores(assessment: FilmFindings) -> str:
-    """One line for each scored finding, and an empty one."""
+    """Format one line for each scored finding, and an empty one."""
     lines = []
     for each in assessment.findings:
         if each.probability is None:
@@ -206,7 +194,7 @@ def _scores(assessment: FilmFindings) -> str:
 
 
 def _end(draft: Draft, before: Sequence[str]) -> None:
-    """What stands under the text: the warnings that did not stand before it."""
+    """Print the lines under the text: the warnings that did not stand before it."""
     text = draft.text
     if text:
         write("\n" if text.endswith("\n") else "\n\n")
@@ -234,7 +222,7 @@ def _uncertain(draft: Draft) -> None:
 
 
 def _took(draft: Draft) -> None:
-    """How long it took, on stderr."""
+    """Print the time taken, on stderr."""
     rate = draft.timings.get("decode_tokens_per_s")
     first, total = draft.timings.get("first_token_s"), draft.timings.get("total_s")
     if first is not None and total is not None:

@@ -57,7 +57,7 @@ class Maps:
         return tuple(save_evidence(each, what, self._folder, name) for each in found)
 
     def tell(self, found: Sequence[Evidence] | None) -> None:
-        """One line a map, on stdout."""
+        """Print one line for each map, on stdout."""
         for each in found or ():
             about = one_line(each.about if len(each.about) <= 60 else f"{each.about[:57]}...")
             if not each.assessed:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aris.cli.clinical.evidence_maps import Maps
-from aris.cli.options import patient_facts as known
+from aris.cli.groups import FilmOptions, ModelOptions, with_groups
 from aris.cli.options import shared as o
-from aris.cli.options.burned_in import Letters, TextOption
+from aris.cli.options.burned_in import BurnedInText, TextOption
 from aris.cli.outcome import FAILED, interruptible, report
 from aris.cli.session import Session
 from aris.cli.terminal import counting, note, one_line, probability, write, write_json
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from aris.tasks.film_facts import Facts
 
 
+@with_groups
 def findings(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Films: DICOM, PNG, JPEG or TIFF.")],
-    model: o.ModelOption = "aris-nano",
-    mmproj: o.MmprojOption = None,
+    model: ModelOptions,
+    film: FilmOptions,
     finding: Annotated[
         list[str] | None,
         typer.Option("--finding", "-f", help="Score this one; may be repeated. Default: all the model declares."),
@@ -34,15 +35,8 @@ def findings(
     ] = None,
     evidence: o.EvidenceOption = None,
     look_for_text: TextOption = False,
-    age: known.AgeOption = None,
-    view: known.ViewOption = None,
     json: Annotated[bool, typer.Option("--json", help="JSON Lines on stdout, one a file, in order.")] = False,
     force: o.ForceOption = False,
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
 ) -> None:
     """Probabilities of findings on each film, inside the model's declared scope; "not assessed" outside it.
 
@@ -57,17 +51,15 @@ def findings(
 
         aris findings chest.dcm --finding pneumonia --evidence maps
     """
-    session = Session(
-        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
-    )
+    session = model.session()
     maps = Maps(evidence, session)
-    letters = Letters(look_for_text)
+    burned_in = BurnedInText(look_for_text)
     failed = refused = done = 0
     with counting("findings", len(files)) as step:
         for file in files:
             with interruptible(f"{done} of {len(files)} files are done", text=False):
                 found = _one(
-                    session, file, finding, calibration, maps, letters, known.told(age, view), json=json, force=force
+                    session, file, finding, calibration, maps, burned_in, film.facts(), json=json, force=force
                 )
             failed += found is None
             refused += found is False
@@ -87,7 +79,7 @@ def _one(
     names: list[str] | None,
     calibration: Path | None,
     maps: Maps,
-    letters: Letters,
+    burned_in: BurnedInText,
     facts: Facts,
     *,
     json: bool,
@@ -98,7 +90,7 @@ def _one(
     from aris.tasks.film_facts import with_facts
 
     try:
-        film = with_facts(letters.on_film(read_film(file)), facts)
+        film = with_facts(burned_in.on_film(read_film(file)), facts)
     except ImageError as error:
         if json:
             write_json({"file": file, "error": str(error)})

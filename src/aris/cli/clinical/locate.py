@@ -6,29 +6,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aris.cli.groups import ModelOptions, with_groups
 from aris.cli.options import shared as o
 from aris.cli.options.kinds import KindOption, kind
 from aris.cli.outcome import interruptible
-from aris.cli.session import Session
 from aris.cli.terminal import note, one_line, working, write, write_json
 
 if TYPE_CHECKING:
     from aris.tasks import Location
 
 
+@with_groups
 def locate(
     file: Annotated[str, typer.Argument(metavar="FILE", help="One image.")],
     target: Annotated[str, typer.Argument(metavar="TARGET", help='What to find, as "right clavicle".')],
+    model: ModelOptions,
     image_kind: KindOption = None,
-    model: o.ModelOption = "aris-nano",
-    mmproj: o.MmprojOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     force: o.ForceOption = False,
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
 ) -> None:
     """Boxes around what was asked for, in the image's own pixels, and in millimetres where the file says their size.
 
@@ -41,14 +36,12 @@ def locate(
         aris locate chest.dcm heart --model medgemma-1.5-4b-it --json \\
             | jq .regions
     """
-    session = Session(
-        model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, mmproj=mmproj, backend_url=backend_url
-    )
+    session = model.session()
     with interruptible("no box was given", text=False):
         with working(f"reading {file}"):
             from aris.tasks.cases import as_case
 
-            case = as_case(file, kind(image_kind))
+            case = as_case(file, kind(image_kind), session.spec)
         backend = session.backend
         with working(f"looking at {file}"):
             from aris.tasks import locate as task

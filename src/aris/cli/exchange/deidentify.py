@@ -44,7 +44,7 @@ def deidentify(
     """De-identify images by DICOM's Basic Profile (PS3.15 Annex E), burned-in text included.
 
     What cannot be shown to be clean is refused and not written: reports, slides, unreadable files, images whose text
-    cannot be looked for or removed. No OCR finds all text; look at the images before they leave the house.
+    cannot be looked for or removed. No OCR finds all text; look at the images before you give them out.
 
     Examples:
 
@@ -75,21 +75,21 @@ def deidentify(
                 made = cleaner.clean(read_regular(path), str(path))
                 folder = out / made.patient / made.study.removeprefix("2.25.")
                 digest = hashlib.sha256(made.data).digest()
-                place, again = _place(folder, made.uid, digest, written)
+                location, again = _location(folder, made.uid, digest, written)
                 if again:
                     same += 1
                 else:
-                    _folder(place.parent)
-                    write_file(place, made.data, overwrite=True)
-                    beside += place.parent != folder
-                    written[place] = digest
+                    _folder(location.parent)
+                    write_file(location, made.data, overwrite=True)
+                    beside += location.parent != folder
+                    written[location] = digest
                 blanked += made.blanked > 0
                 searched += made.searched
                 if json:
-                    write_json({"file": str(path), "out": str(place), "blanked": made.blanked,
+                    write_json({"file": str(path), "out": str(location), "blanked": made.blanked,
                                 "searched": made.searched, "error": None})  # fmt: skip
                 else:
-                    write(f"{one_line(str(place))}\n")
+                    write(f"{one_line(str(location))}\n")
             except (ArisError, OSError) as error:
                 refused += 1
                 said = str(error) if isinstance(error, ArisError) else f"cannot be read ({error.strerror})"
@@ -109,7 +109,7 @@ def deidentify(
     if beside:
         note(f"! {beside} have the SOP Instance UID of another file but other contents; both are written (study.2/)")
     if done and searched:
-        note("! no OCR finds all text: look at the images before they leave the house")
+        note("! no OCR finds all text: look at the images before you give them out")
     if refused:
         raise typer.Exit(FAILED)
 
@@ -127,13 +127,13 @@ def _files(paths: list[Path]) -> Iterator[tuple[Path, Path]]:
             raise ExchangeError(f"{path}: no such file or folder; check the path")
 
 
-def _place(folder: Path, uid: str, digest: bytes, written: dict[Path, bytes]) -> tuple[Path, bool]:
-    """Where an object goes, and whether the same one is there already; another one under its UID is never replaced."""
+def _location(folder: Path, uid: str, digest: bytes, written: dict[Path, bytes]) -> tuple[Path, bool]:
+    """Return an object's path, and whether the same is there already; another under its UID is never replaced."""
     number = 1
     while True:
-        place = (folder if number == 1 else folder.with_name(f"{folder.name}.{number}")) / f"{uid}.dcm"
-        if place not in written or written[place] == digest:
-            return place, place in written
+        location = (folder if number == 1 else folder.with_name(f"{folder.name}.{number}")) / f"{uid}.dcm"
+        if location not in written or written[location] == digest:
+            return location, location in written
         number += 1
 
 

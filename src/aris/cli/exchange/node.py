@@ -19,7 +19,7 @@ import typer
 from aris.cli.options.shared import ApiKeyOption
 from aris.cli.outcome import FAILED, INTERRUPTED, Group
 from aris.cli.terminal import counting, note, one_line, write, write_json
-from aris.errors import ArisError, ExchangeError
+from aris.errors import ArisError, ExchangeError, why_not_imported
 
 if TYPE_CHECKING:
     import ssl
@@ -339,7 +339,8 @@ def studies(
     if apart:
         note(
             f"! {sum(row['NumberOfStudyRelatedInstances'] for row in apart)} objects are kept apart: they name another "
-            "patient than the study of their UIDs does, and no search or retrieval of that study gives them out"
+            "patient than the study of their UIDs does, and no search or retrieval of that study gives them out; "
+            "see `aris node apart`"
         )
 
 
@@ -354,7 +355,7 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _matches(row: dict[str, Any], wanted: dict[str, str]) -> bool:
-    """Whether what is kept apart may be meant: a key that it does not have leaves it in."""
+    """Return whether what is kept apart may be meant: a key that it does not have leaves it in."""
     return all(
         fnmatch.fnmatchcase(str(row[keyword]).casefold(), value.casefold())
         for keyword, value in wanted.items()
@@ -411,9 +412,10 @@ def _store_installed() -> Iterator[None]:
         import alembic  # noqa: F401
 
         yield
-    except ImportError:
+    except ImportError as error:
+        why = why_not_imported(error, "sqlalchemy", "alembic")
         raise ExchangeError(
-            "the store needs SQLAlchemy and alembic, which are not installed; pip install 'aris-medgemma[dicom]'"
+            f"the store needs SQLAlchemy and alembic ({why}); pip install 'aris-medgemma[dicom]'"
         ) from None
 
 

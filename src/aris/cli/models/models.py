@@ -217,19 +217,19 @@ def show_cache(json: JsonOption = False) -> None:
     """
     from aris.checkpoints import cache
 
-    place, found = cache.folder(), cache.entries()
+    location, found = cache.folder(), cache.entries()
     total = sum(each.nbytes for each in found)
     if json:
         listed = [{"what": each.what, "bytes": each.nbytes, "used": _day(each.used)} for each in found]
-        write_json({"folder": None if place is None else str(place), "bytes": total, "entries": listed})
+        write_json({"folder": None if location is None else str(location), "bytes": total, "entries": listed})
         return
-    if place is None:
+    if location is None:
         write("switched off by ARIS_CACHE or ARIS_CACHE_GB\n")
         return
     for each in found:
         write(f"{_day(each.used)}  {each.nbytes / 1e6:>8,.1f} MB  {one_line(each.what)}\n", raw=True)
     limit = cache.limit_bytes() / 1e9
-    write(f"{total / 1e6:,.1f} MB of at most {limit:,.1f} GB in {one_line(str(place))}\n", raw=True)
+    write(f"{total / 1e6:,.1f} MB of at most {limit:,.1f} GB in {one_line(str(location))}\n", raw=True)
 
 
 @kept.command("clear")
@@ -263,7 +263,7 @@ def _named(name: str) -> ModelSpec:
 
 
 def _facts(spec: ModelSpec) -> dict[str, Any]:
-    """What is declared of a model, and whether it is on this machine."""
+    """Return a model's declared facts, and whether it is on this machine."""
     from dataclasses import asdict
 
     from aris.checkpoints.pull import is_local

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RecipeGroup(Group):
-    """Whatever is not a command is a recipe: `aris tune records` runs it."""
+    """Command group in which any other word is a recipe: `aris tune records` runs it."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in self.commands:

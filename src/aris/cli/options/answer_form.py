@@ -35,7 +35,7 @@ ChoiceOption = Annotated[
 
 
 def grammar(json_schema: str | None, regex: str | None, choice: list[str] | None) -> Grammar | None:
-    """What the options ask for; None if nothing.
+    """Make the grammar that the options ask for; None if they ask for none.
 
     Raises:
         ModelError: the schema's file cannot be read, or the form is not one.

@@ -15,7 +15,7 @@ def one_of(value: str, known: Sequence[Word], *, param: str | None = None) -> Wo
     """The value, if it is one of the known ones.
 
     Raises:
-        typer.BadParameter: it is not; the likeliest is suggested.
+        typer.BadParameter: it is not; the nearest is suggested.
     """
     for each in known:
         if value == each:

@@ -29,8 +29,11 @@ def without(message: str, name: str) -> str:
 
 
 def _forms(name: str) -> list[str]:
-    """A name in every form in which a message may have it: as it is, made printable in either way, and without its
-    folder. Bytes that are no UTF-8 are written otherwise by each of them."""
+    """A name in every form in which a message may have it.
+
+    As it is, made printable in either way, and without its folder. Bytes that are no UTF-8 are written otherwise by
+    each of them.
+    """
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
     whole = dict.fromkeys([name, shown, one_line(name), name.encode("utf-8", "replace").decode(), ascii(name)[1:-1]])
     ends = dict.fromkeys(each.rpartition("/")[2] for each in whole)

@@ -57,7 +57,7 @@ ViewOption = Annotated[
 
 
 def told(age: str | None, view: str | None) -> Facts:
-    """What the options say."""
+    """Return the facts that the options state."""
     from aris.tasks.film_facts import Facts
 
     return Facts(None if age is None else years(age), view)

@@ -128,7 +128,7 @@ EvidenceOption = Annotated[
         "--evidence",
         metavar="DIR",
         file_okay=False,
-        help="Show where each score came from: a picture (.png) and a map (.npy) in this folder. Needs the model here.",
+        help="Show where each score came from: an image (.png) and a map (.npy) in this folder. Needs the model here.",
     ),
 ]
 BackendOption = Annotated[
@@ -146,10 +146,11 @@ MaxTokensOption = Annotated[
 ]
 TemperatureOption = Annotated[
     float,
-    typer.Option("--temperature", min=0.0, help="0 takes the likeliest token each time.", rich_help_panel=_WRITING),
+    typer.Option("--temperature", min=0.0, help="0 takes the most probable token each time.", rich_help_panel=_WRITING),
 ]
 TopKOption = Annotated[
-    int, typer.Option("--top-k", min=0, help="Sample from the K likeliest tokens; 0: all.", rich_help_panel=_WRITING)
+    int,
+    typer.Option("--top-k", min=0, help="Sample from the K most probable tokens; 0: all.", rich_help_panel=_WRITING),
 ]
 TopPOption = Annotated[
     float,
@@ -157,7 +158,7 @@ TopPOption = Annotated[
         "--top-p",
         min=0.0,
         max=1.0,
-        help="Sample from the likeliest tokens that reach this probability together.",
+        help="Sample from the most probable tokens that reach this probability together.",
         rich_help_panel=_WRITING,
     ),
 ]
@@ -167,12 +168,12 @@ MinPOption = Annotated[
         "--min-p",
         min=0.0,
         max=1.0,
-        help="Sample from tokens at least this likely relative to the likeliest.",
+        help="Sample from tokens at least this probable relative to the most probable.",
         rich_help_panel=_WRITING,
     ),
 ]
 SeedOption = Annotated[
-    int | None, typer.Option("--seed", help="Makes sampling repeatable.", rich_help_panel=_WRITING)
+    int | None, typer.Option("--seed", help="Makes sampling deterministic.", rich_help_panel=_WRITING)
 ]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Go on outside the model's declared scope; the result is marked as forced.")

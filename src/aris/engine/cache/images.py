@@ -17,7 +17,7 @@ TOWER_BATCH = 8
 
 @dataclass(frozen=True, eq=False)
 class ImageInput:
-    """One image of a prompt, as pixels or as soft tokens already.
+    """Image of a prompt, as pixels or as soft tokens already.
 
     Attributes:
         digest: SHA-256 of its content; prompts share what was read of an image only if this is equal.
@@ -88,7 +88,7 @@ class VisionCache:
         return torch.stack([found[image.digest] for image in images])
 
     def holds(self, image: ImageInput) -> bool:
-        """Whether an image's embedding is at hand."""
+        """Return whether an image's embedding is at hand."""
         return image.embedding is not None or image.digest in self._held
 
     def clear(self) -> None:

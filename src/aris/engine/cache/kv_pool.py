@@ -2,8 +2,8 @@
 
 A local layer never looks further back than its window, so each sequence has one ring per local layer, of the window
 and a slack of `BLOCK` positions. The slack lets several tokens of a sequence be written before they attend (and
-forgotten, if they were a wrong guess), and keeps a ring that has gone on to n right for the positions just before n.
-Global layers keep every token, in blocks that sequences with the same beginning share.
+forgotten, if they were rejected draft tokens), and keeps a ring that has gone on to n right for the positions just
+before n. Global layers keep every token, in blocks that sequences with the same prefix share.
 
 Slot 0 and block 0 are scratch: rows that pad a batch write there, and no sequence ever has them.
 """
@@ -67,12 +67,13 @@ class KVPool:
         """Bytes that the pool may take. On a CPU the system gives a page when it is first written."""
         return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
 
-    def copy_slot(self, source: int, target: int) -> None:
-        """Make one slot's rings those of another."""
+    def copy_slot(self, source: int, target: int, tokens: int | None = None) -> None:
+        """Make one slot's rings those of another, as far as its first `tokens` positions have written them."""
+        rows = self.ring if tokens is None else min(tokens, self.ring)
         for local, key, value in zip(self.local, self.keys, self.values, strict=True):
             if local:
-                key[target].copy_(key[source])
-                value[target].copy_(value[source])
+                key[target, :rows].copy_(key[source, :rows])
+                value[target, :rows].copy_(value[source, :rows])
 
     def copy_block(self, source: int, target: int) -> None:
         """Make one block's tokens those of another, in every global layer."""
@@ -92,7 +93,7 @@ def _zeros(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> 
 
 @dataclass(frozen=True)
 class PoolSize:
-    """How large a pool is to be; `max_tokens` of one sequence fit, prompt and answer."""
+    """Size of a pool; `max_tokens` of one sequence fit, prompt and answer."""
 
     slots: int
     blocks: int

@@ -12,7 +12,7 @@ from aris.model.attention import Visible, attend_all
 
 
 class SlotView:
-    """One sequence's keys and values below `start`, for a chunk that begins there (see `model.cache.Cache`)."""
+    """View of one sequence's keys and values below `start`, for a chunk that begins there (see `model.cache.Cache`)."""
 
     def __init__(self, pool: KVPool, slot: int, block_table: Sequence[int], start: int) -> None:
         self._pool = pool
@@ -120,7 +120,7 @@ class RowsView:
         return seen(keys, row), seen(values, row)
 
     def position(self, row: int) -> int:
-        """Where a row stands."""
+        """Return the position of a row."""
         return self._rings[row][1]
 
     def before(self, layer: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -38,7 +38,7 @@ from aris.model.quantized import CodedEmbedding
 
 _PREFILL = 512
 # A layer's products in the order of the library's table of adapters.
-_PLACES = (
+_MATRICES = (
     "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
     "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
 )  # fmt: skip
@@ -75,7 +75,7 @@ class CpuRunner:
         adapters: AdapterBank | None = None,
     ) -> None:
         self.model = model
-        self._places = {} if adapters is None else {name: at for at, name in enumerate(adapters.names)}
+        self._positions = {} if adapters is None else {name: at for at, name in enumerate(adapters.names)}
         self.pool = pool
         self.prefill_chunk = _PREFILL
         self.layers, self.head = layers, head
@@ -169,9 +169,9 @@ class CpuRunner:
         )
         return words
 
-    def copy_slot(self, source: int, target: int) -> None:
+    def copy_slot(self, source: int, target: int, tokens: int | None = None) -> None:
         """See `Runner.copy_slot`."""
-        self.pool.copy_slot(source, target)
+        self.pool.copy_slot(source, target, tokens)
 
     def copy_block(self, source: int, target: int) -> None:
         """See `Runner.copy_block`."""
@@ -191,7 +191,7 @@ class CpuRunner:
         slot_ids, first_blocks = torch.tensor(list(slots)), torch.tensor(list(starts))
         adapters = None
         if any(names):
-            adapters = torch.tensor([-1 if name is None else self._places[name] for name in names])
+            adapters = torch.tensor([-1 if name is None else self._positions[name] for name in names])
         rows = lib.RowsOf(
             len(x),
             positions.data_ptr(),
@@ -206,16 +206,16 @@ class CpuRunner:
     def _describe(self) -> lib.Model:
         text, decoder, pool = self.model.config.text, self.model.language_model, self.pool
         layers = (lib.Layer * len(decoder.layers))()
-        for index, (place, layer) in enumerate(zip(layers, decoder.layers, strict=True)):
+        for index, (described, layer) in enumerate(zip(layers, decoder.layers, strict=True)):
             assert isinstance(layer, DecoderLayer)
-            self._describe_weights(place, index)
-            place.input_norm = self._norm(layer.input_layernorm)
-            place.q_norm, place.k_norm = self._norm(layer.self_attn.q_norm), self._norm(layer.self_attn.k_norm)
-            place.post_attention_norm = self._norm(layer.post_attention_layernorm)
-            place.pre_feedforward_norm = self._norm(layer.pre_feedforward_layernorm)
-            place.post_feedforward_norm = self._norm(layer.post_feedforward_layernorm)
-            place.keys, place.values = pool.keys[index].data_ptr(), pool.values[index].data_ptr()
-            place.local = int(pool.local[index])
+            self._describe_weights(described, index)
+            described.input_norm = self._norm(layer.input_layernorm)
+            described.q_norm, described.k_norm = self._norm(layer.self_attn.q_norm), self._norm(layer.self_attn.k_norm)
+            described.post_attention_norm = self._norm(layer.post_attention_layernorm)
+            described.pre_feedforward_norm = self._norm(layer.pre_feedforward_layernorm)
+            described.post_feedforward_norm = self._norm(layer.post_feedforward_layernorm)
+            described.keys, described.values = pool.keys[index].data_ptr(), pool.values[index].data_ptr()
+            described.local = int(pool.local[index])
         scale = torch.tensor(text.hidden_size**0.5, dtype=self.model.dtype).item()  # rounded as the embedding does
         self._layers = layers
         return lib.Model(
@@ -227,10 +227,10 @@ class CpuRunner:
             self._describe_head(),
         )  # fmt: skip
 
-    def _describe_weights(self, place: lib.Layer, index: int) -> None:
+    def _describe_weights(self, described: lib.Layer, index: int) -> None:
         for name, packed in self.layers[index].items():
             matrix = lib.Matrix(packed.codes.data_ptr(), packed.scales.data_ptr(), packed.outputs, packed.columns)
-            setattr(place, name, matrix)
+            setattr(described, name, matrix)
 
     def _describe_head(self) -> lib.Head:
         head = self.head
@@ -242,13 +242,13 @@ class CpuRunner:
     def _describe_adapters(self, bank: AdapterBank) -> ctypes.Array[lib.LowRank]:
         """The library's table of adapters, in float32: A (r, in), and B with its factor as (r, out)."""
         count = len(self.model.language_model.layers)
-        table = (lib.LowRank * (len(bank.names) * count * len(_PLACES)))()
+        table = (lib.LowRank * (len(bank.names) * count * len(_MATRICES)))()
         for at, layers in enumerate(bank.layers.values()):
             for name, pair in layers.items():
-                _, _, index, place = name.split(".", 3)
+                _, _, index, matrix = name.split(".", 3)
                 low, high = pair.low.float().contiguous(), (pair.high.float() * pair.scale).T.contiguous()
                 self._kept += [low, high]
-                row = (at * count + int(index)) * len(_PLACES) + _PLACES.index(place)
+                row = (at * count + int(index)) * len(_MATRICES) + _MATRICES.index(matrix)
                 table[row] = lib.LowRank(low.data_ptr(), high.data_ptr(), len(low))
         return table
 
@@ -297,7 +297,7 @@ class _PackedEmbedding(CodedEmbedding):
 
 
 def _fits(model: MedGemma) -> bool:
-    """Whether a model is quantised, on the CPU, and of sizes that the kernels take."""
+    """Return whether a model is quantised, on the CPU, and of sizes that the kernels take."""
     text = model.config.text
     sizes = (text.hidden_size, text.num_attention_heads * text.head_dim, text.intermediate_size)
     if model.device.type != "cpu" or any(size % GROUP for size in sizes) or text.head_dim % 32:
@@ -318,7 +318,7 @@ def _fits(model: MedGemma) -> bool:
 
 
 def takes(adapters: AdapterBank | None) -> bool:
-    """Whether the kernels have room for all adapters' ranks."""
+    """Return whether the kernels have room for all adapters' ranks."""
     layers = () if adapters is None else adapters.layers.values()
     return all(len(pair.low) <= _MOST_RANK for each in layers for pair in each.values())
 
@@ -337,7 +337,7 @@ def _codes(module: nn.Module) -> tuple[Tensor, Tensor]:
 
 
 def _packed(layer: DecoderLayer) -> dict[str, PackedMatrix]:
-    """What `_pack_layer` made of a layer before."""
+    """Return the packed weights that `_pack_layer` made of a layer before."""
     attention, mlp = layer.self_attn, layer.mlp
     modules = {"qkv": attention.q_proj, "o": attention.o_proj, "gate_up": mlp.gate_proj, "down": mlp.down_proj}
     return {name: module.packed for name, module in modules.items() if isinstance(module, PackedLinear)}
@@ -352,11 +352,11 @@ def _pack_layer(layer: DecoderLayer) -> dict[str, PackedMatrix]:
     o, down = pack_matrix(*_codes(attention.o_proj)), pack_matrix(*_codes(mlp.down_proj))
     gate_up = pack_matrix(*alternate(_codes(mlp.gate_proj), _codes(mlp.up_proj)))
     packed = {"qkv": qkv, "o": o, "gate_up": gate_up, "down": down}
-    _place(layer, packed, counts)
+    _install(layer, packed, counts)
     return packed
 
 
-def _place(layer: DecoderLayer, packed: dict[str, PackedMatrix], counts: list[int]) -> None:
+def _install(layer: DecoderLayer, packed: dict[str, PackedMatrix], counts: list[int]) -> None:
     """Make a layer's modules views of its packed matrices; `counts` are the outputs of q, k and v."""
     attention, mlp = layer.self_attn, layer.mlp
     qkv, o, gate_up, down = (packed[name] for name in ("qkv", "o", "gate_up", "down"))
@@ -378,12 +378,12 @@ def packed_parts(model: MedGemma) -> tuple[list[dict[str, PackedMatrix]], Packed
     return layers, embedding.packed
 
 
-def place_packed(model: MedGemma, layers: list[dict[str, PackedMatrix]], head: PackedHead) -> None:
+def install_packed(model: MedGemma, layers: list[dict[str, PackedMatrix]], head: PackedHead) -> None:
     """Give a model without weights the matrices of `packed_parts`, in the place of packing its own."""
     text = model.config.text
     own = text.num_key_value_heads * text.head_dim
     counts = [text.num_attention_heads * text.head_dim, own, own]
     for layer, packed in zip(model.language_model.layers, layers, strict=True):
         assert isinstance(layer, DecoderLayer)
-        _place(layer, packed, counts)
+        _install(layer, packed, counts)
     model.language_model.embed_tokens = _PackedEmbedding(packed=head)

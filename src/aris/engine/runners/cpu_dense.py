@@ -95,7 +95,7 @@ class DenseRunner(CpuRunner):
         every = [self._always] * len(x) if self._always else names
         super()._run(x, positions, slots, tables, starts, last, every)
 
-    def _describe_weights(self, place: lib.Layer, index: int) -> None:
+    def _describe_weights(self, position: lib.Layer, index: int) -> None:
         layer = self.model.language_model.layers[index]
         dense = lib.DenseLayer()
         for name, path in _NAMES.items():
@@ -103,7 +103,7 @@ class DenseRunner(CpuRunner):
             assert isinstance(weight, Tensor)
             self._kept.append(weight.detach())
             setattr(dense, name, _dense(self._kept[-1]))
-        place.dense = ctypes.pointer(dense)
+        position.dense = ctypes.pointer(dense)
 
     def _describe_head(self) -> lib.Head:
         return lib.Head()  # not the library's business
@@ -128,7 +128,7 @@ def _attached(model: MedGemma) -> AdapterBank | None:
 
 
 def _fits(model: MedGemma) -> bool:
-    """Whether a model is dense, on the CPU, and of sizes that the kernels take."""
+    """Return whether a model is dense, on the CPU, and of sizes that the kernels take."""
     text = model.config.text
     sizes = (text.hidden_size, text.num_attention_heads * text.head_dim, text.intermediate_size, text.head_dim)
     if model.device.type != "cpu" or any(size % _LANES for size in sizes):

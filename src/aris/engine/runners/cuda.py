@@ -172,12 +172,12 @@ class CudaRunner:
         self._launched = True
 
     def _rewritten(self, slot: int) -> None:
-        """What a slot holds changes, so a step that was launched on it is void, even if the next rows look like it."""
+        """Void a step that was launched on a slot whose contents change, even if the next rows look like it."""
         if self._rows is not None and slot in self._rows.slots:
             self._launched, self._rows = False, None
 
     def _follows(self, rows: Rows) -> bool:
-        """Whether rows are those of the step that was launched ahead."""
+        """Return whether rows are those of the step that was launched ahead."""
         before = self._rows
         return (
             before is not None
@@ -190,10 +190,10 @@ class CudaRunner:
             )
         )
 
-    def copy_slot(self, source: int, target: int) -> None:
+    def copy_slot(self, source: int, target: int, tokens: int | None = None) -> None:
         """See `Runner.copy_slot`."""
         self._rewritten(target)
-        self.pool.copy_slot(source, target)
+        self.pool.copy_slot(source, target, tokens)
 
     def copy_block(self, source: int, target: int) -> None:
         """See `Runner.copy_block`."""
@@ -322,7 +322,7 @@ class CudaRunner:
         pool = (self.pool.keys[index].view(-1, kv_heads, dim), self.pool.values[index].view(-1, kv_heads, dim))
         finish_heads(
             qkv, layer.q_norm, layer.k_norm, (angles[0], angles[1]), text.rms_norm_eps, heads, kv_heads, query, pool,
-            past.local_places if layer.is_local else past.global_places, copy=(key[old:], value[old:]),
+            past.local_positions if layer.is_local else past.global_positions, copy=(key[old:], value[old:]),
         )  # fmt: skip
         first, last = (part[-kept:] for part in ranges[layer.is_local])
         return prefill_attention(
@@ -332,7 +332,7 @@ class CudaRunner:
 
 
 class _Past:
-    """What a chunk of a prompt sees of the tokens before it, and where its own keys and values go."""
+    """Past of a prompt's chunk: the cached tokens before it, and the positions of its own keys and values."""
 
     def __init__(self, pool: KVPool, chunk: PrefillChunk, positions: Tensor) -> None:
         self._pool, self._slot, self._start = pool, chunk.slot, chunk.start
@@ -342,8 +342,8 @@ class _Past:
         self._recent = torch.arange(self.first, chunk.start, device=pool.device) % pool.ring
         # Of a chunk longer than the ring only the end stays in it.
         kept = positions >= chunk.start + len(positions) - pool.ring
-        self.local_places = torch.where(kept, chunk.slot * pool.ring + positions % pool.ring, -1)
-        self.global_places = self._table[positions // BLOCK] * BLOCK + positions % BLOCK
+        self.local_positions = torch.where(kept, chunk.slot * pool.ring + positions % pool.ring, -1)
+        self.global_positions = self._table[positions // BLOCK] * BLOCK + positions % BLOCK
 
     def before(self, layer: int) -> tuple[Tensor | None, Tensor | None]:
         """Earlier keys and values (S, K, D), None if there are none."""

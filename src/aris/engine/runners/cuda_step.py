@@ -1,4 +1,4 @@
-"""One decode step of R rows in Triton kernels, from token ids to the likeliest next tokens, to be captured in a graph.
+"""Decode step of R rows in Triton kernels, from token ids to the argmax of the next tokens, to be captured in a graph.
 
 All memory is allocated beforehand. Every kernel starts before the one ahead of it has ended
 (programmatic dependent launch), and asks for its first weights before it waits for that one's results.
@@ -152,7 +152,7 @@ class DecodeStep:
         self.hidden = buffer(rows, width)
         self.logits = buffer(rows, head.out_features)
         self.tokens = buffer(rows, kind=torch.int64)
-        self.places = [buffer(rows, kind=torch.int64) for _ in range(2)]  # of new entries: local, global
+        self.entries = [buffer(rows, kind=torch.int64) for _ in range(2)]  # of new entries: local, global
 
         # Tokens on their way to the CPU; read after `wait`.
         self.fetched = torch.zeros(rows, dtype=torch.int64, pin_memory=self.on_gpu)
@@ -185,9 +185,9 @@ class DecodeStep:
         )  # fmt: skip
         if not self.distinct:
             ring = self.pool.ring
-            torch.add(self.slots * ring, self.positions % ring, out=self.places[0])
+            torch.add(self.slots * ring, self.positions % ring, out=self.entries[0])
             page = self.tables.gather(1, (self.positions // 64)[:, None])[:, 0].to(torch.int64)
-            torch.add(page * 64, self.positions % 64, out=self.places[1])
+            torch.add(page * 64, self.positions % 64, out=self.entries[1])
         if self.joined:
             self._run_joined(local_angles, angles)
         else:
@@ -291,7 +291,7 @@ class DecodeStep:
         flat = tuple(part.view(-1, *part.shape[2:]) for part in pool)
         finish_heads(
             self.qkv, layer.q_norm, layer.k_norm, (cos, sin), text.rms_norm_eps, text.num_attention_heads,
-            text.num_key_value_heads, self.query, flat, self.places[0 if layer.is_local else 1],  # type: ignore[arg-type]
+            text.num_key_value_heads, self.query, flat, self.entries[0 if layer.is_local else 1],  # type: ignore[arg-type]
             pdl=self.pdl,
         )  # fmt: skip
         decode_attention(

@@ -21,7 +21,7 @@ from aris.model.quantized import CodedEmbedding
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """One decoder layer. Norm weights are as stored, w of 1 + w."""
+    """Weights of one decoder layer. Norm weights are as stored, w of 1 + w."""
 
     qkv: Weight
     o: Weight

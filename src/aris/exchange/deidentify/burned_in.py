@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from aris.errors import ExchangeError
 
-# Tiles at their full resolution: the library shrinks large images, and small letters with them.
+# Tiles at their full resolution: the library shrinks large images, and small text with them.
 _TILE, _OVERLAP, _SMALL = 960, 160, 640
 _SCORE = 0.45
 # Of what is seen only once contrast was made even, which raises grain and edges too.
@@ -38,7 +38,7 @@ class TextBox:
 
 @cache
 def trouble() -> str:
-    """Why text cannot be looked for; "" where it can."""
+    """Return why text cannot be looked for; "" where it can."""
     try:
         import rapidocr_onnxruntime  # noqa: F401
     except ModuleNotFoundError as error:
@@ -69,17 +69,17 @@ def find_text(pixels: npt.NDArray[Any]) -> list[TextBox]:
     for top in _starts(height):
         for left in _starts(width):
             tile = grey[top : top + _TILE, left : left + _TILE]
-            # Letters in a bright or dark place differ little from it: there they stand out in the second look.
+            # Text in a bright or dark place differ little from it: there they stand out in the second look.
             for look, score in ((tile, _SCORE), (_evened(tile), _SURE)):
                 boxes += [_moved(box, left, top) for box in _read(look) if box.score >= score]
     return boxes
 
 
 def legible(pixels: npt.NDArray[Any]) -> int:
-    """How many pieces of text can be read on an image at the size at which models see it (896 pixels, MedGemma's).
+    """Count the pieces of text that can be read on an image at the size that models see (896 pixels, MedGemma's).
 
     One look at a reduced image: some tenths of a second, where `find_text` takes many. Marks of sides and views do not
-    count, nor do letters that only the full resolution shows.
+    count, nor does text that only the full resolution shows.
 
     Args:
         pixels: (H, W) of any integer type, or (H, W, 3) uint8.
@@ -89,9 +89,9 @@ def legible(pixels: npt.NDArray[Any]) -> int:
     """
     from PIL import Image
 
-    picture = Image.fromarray(_levels(pixels))
-    picture.thumbnail((_TILE, _TILE))
-    return sum(box.score >= _SURE for box in _read(np.asarray(picture)))
+    shrunk = Image.fromarray(_levels(pixels))
+    shrunk.thumbnail((_TILE, _TILE))
+    return sum(box.score >= _SURE for box in _read(np.asarray(shrunk)))
 
 
 def blank(pixels: npt.NDArray[Any], boxes: list[TextBox]) -> None:
@@ -119,7 +119,7 @@ def cleaned(pixels: npt.NDArray[Any], rounds: int = 3) -> int | None:
 
 
 def _levels(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Grey levels (H, W), stretched over what the image holds: letters are mostly at an end of it."""
+    """Grey levels (H, W), stretched over what the image holds: text is mostly at an end of it."""
     grey = pixels.mean(axis=2) if pixels.ndim == 3 else pixels.astype(np.float32)
     low, high = np.percentile(grey, (0.2, 99.8))
     if high <= low:
@@ -165,8 +165,8 @@ def _read(tile: npt.NDArray[np.uint8]) -> list[TextBox]:
     found, _ = _reader()(np.ascontiguousarray(np.stack([tile] * 3, axis=-1)), use_cls=False)
     boxes = []
     for corners, text, score in found or ():
-        letters = "".join(c for c in text if c.isalnum())
-        if float(score) < _SCORE or not letters or _MARKS.fullmatch(text.strip().upper()):
+        characters = "".join(c for c in text if c.isalnum())
+        if float(score) < _SCORE or not characters or _MARKS.fullmatch(text.strip().upper()):
             continue
         x, y = [float(point[0]) for point in corners], [float(point[1]) for point in corners]
         right, bottom = int(max(x)) + 1, int(max(y)) + 1

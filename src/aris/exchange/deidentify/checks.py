@@ -1,4 +1,4 @@
-"""What is refused when images are de-identified, and whether anything that identifies is left in what is given out."""
+"""Checks of a de-identification: images that are refused, and identifying values left in the result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from aris.errors import ExchangeError
 from aris.store.objects import parse, text
 
-# Modalities whose images often carry names and dates as pixels, and kinds of images that are pictures of screens.
+# Modalities whose images often carry names and dates as pixels, and kinds of images that are images of screens.
 _RISKY_MODALITIES = frozenset(
     ["US", "SC", "OT", "XC", "ES", "GM", "OP", "OPT", "XA", "RF", "DOC", "SM", "IVUS", "ECG", "HC"]
 )
@@ -48,7 +48,7 @@ def refuse_kind(dataset: Any, source: str) -> None:
 
 
 def risk(dataset: Any) -> str:
-    """Why the pixels may carry text; "" where that is unlikely (PS3.15 E.1: original CT, MR, PET and NM images)."""
+    """Return why pixels may carry text; "" where that is unlikely (PS3.15 E.1: original CT, MR, PET, NM)."""
     if text(dataset, "BurnedInAnnotation") == "YES":
         return "its header says that text is burned in"
     modality = text(dataset, "Modality")
@@ -63,7 +63,7 @@ def risk(dataset: Any) -> str:
 
 
 def identifying_values(dataset: Any) -> list[str]:
-    """What a header holds that identifies, in lower case: names by their parts, numbers and addresses whole."""
+    """Collect a header's identifying values, in lower case: names by their parts, numbers and addresses whole."""
     found: set[str] = set()
     for keyword, vr, value in _strings(dataset):
         if vr == "PN":
@@ -89,7 +89,7 @@ def drop_identifiers(dataset: Any, identifiers: list[str]) -> None:
 
 
 def leaks(data: bytes, identifiers: list[str]) -> bool:
-    """Whether a file's texts and numbers, read anew, hold any of these values; pixels are not looked at."""
+    """Return whether a file's texts and numbers, read anew, hold any of these values; pixels are not looked at."""
     dataset = parse(data, "object", pixels=False)
 
     def inside(part: Any) -> bool:
@@ -121,7 +121,7 @@ def _strings(dataset: Any, depth: int = 0) -> Iterator[tuple[str, str, str]]:
 
 
 def holds(element: Any, identifiers: list[str]) -> bool:
-    """Whether an element's value holds one of the identifiers as a word or number of its own."""
+    """Return whether an element's value holds one of the identifiers as a word or number of its own."""
     vr = str(element.VR)
     if element.keyword == "ICCProfile":
         # Without it colours are others; its texts name devices, in ASCII or UTF-16 (ISO 15076-1 10.13, 10.24).

@@ -55,7 +55,7 @@ _CODES = {
 
 @dataclass(frozen=True)
 class Options:
-    """How to de-identify.
+    """Options of a de-identification.
 
     Attributes:
         dates: "remove" them, or "shift" all of a patient's by one secret number of whole days, so that times of day and
@@ -94,7 +94,7 @@ class Deidentifier:
     """De-identifies objects of one project.
 
     Args:
-        key: 32 secret bytes. Keep it to add to the project later; destroy it to cut the way back.
+        key: 32 secret bytes. Keep it to add to the project later; destroy it so that nobody can trace UIDs back.
 
     Raises:
         ExchangeError: the key is too short, or OCR is asked for and not installed.
@@ -111,7 +111,7 @@ class Deidentifier:
 
     @property
     def searches_pixels(self) -> bool:
-        """Whether pixels are searched for text."""
+        """Return whether pixels are searched for text."""
         return self._ocr
 
     def uid(self, uid: str) -> str:
@@ -126,8 +126,11 @@ class Deidentifier:
         return f"2.25.{bits & ~(0x3 << 62) | 2 << 62}"
 
     def pseudonym(self, patient_id: str, issuer: str, name: str, study: str = "") -> str:
-        """The project's name for a patient; without an identifier the name takes its place, and without both the study:
-        those of whom nothing is known are not one person."""
+        """The project's name for a patient.
+
+        Without an identifier the name takes its place, and without both the study: those of whom nothing is known are
+        not one person.
+        """
         named = name.strip("^= ")
         who = f"{issuer}\n{patient_id}" if patient_id else f"name\n{name}" if named else f"study\n{study}"
         return "ANON-" + base64.b32encode(self._mac("patient", who)[:10]).decode()
@@ -182,7 +185,7 @@ class Deidentifier:
         return Deidentified(made, patient, study, uid, blanked, searched)
 
     def _look_at_pixels(self, dataset: Any, source: str) -> bool:
-        """Whether the pixels will be searched.
+        """Return whether the pixels will be searched.
 
         Raises:
             RefusedError: they should be, and cannot be.
@@ -321,8 +324,11 @@ def read_key(path: Path, *, new: bool = False) -> bytes:
 
 
 def _readable(dataset: Any, tag: Any) -> Any:
-    """An element; of numbers that pydicom cannot convert the numbers that are meant ("-1024,0"), or no value: left out,
-    a rescale or window would be another's default to those who read what is given out."""
+    """An element.
+
+    Of numbers that pydicom cannot convert the numbers that are meant ("-1024,0"), or no value: left out, a rescale or
+    window would be another's default to those who read what is given out.
+    """
     from pydicom.datadict import keyword_for_tag
     from pydicom.valuerep import format_number_as_ds
 
@@ -341,7 +347,7 @@ def _readable(dataset: Any, tag: Any) -> Any:
 
 
 def _public(item: Any) -> bool:
-    """Whether an item is no code, or a code of a public scheme: meanings of local ones may be anything."""
+    """Return whether an item is no code, or a code of a public scheme: meanings of local ones may be anything."""
     return "CodeValue" not in item or text(item, "CodingSchemeDesignator") in PUBLIC_SCHEMES
 
 

@@ -1,4 +1,4 @@
-"""Which attributes of an image stay when it is de-identified (PS3.15 Annex E, Basic Profile).
+"""Rules for the attributes of an image that is de-identified (PS3.15 Annex E, Basic Profile).
 
 Table E.1-1 lists what must go. These rules turn that round: only what is known to describe the image stays, so that an
 attribute of tomorrow's standard, a private one or a mistyped one goes without being named. A test holds the rules
@@ -87,7 +87,7 @@ _DATETIME = re.compile(rf"\d{{8}}({_CLOCK})?({_OFFSET})?", re.ASCII)
 
 
 def action_for(keyword: str, vr: str, dictionary_vr: str, *, private: bool, characteristics: bool) -> Action:
-    """What becomes of an attribute.
+    """Return the action on an attribute.
 
     Args:
         keyword: by the dictionary; "" where it has none.
@@ -130,7 +130,7 @@ def action_for(keyword: str, vr: str, dictionary_vr: str, *, private: bool, char
 
 
 def many(element: Any) -> bool:
-    """Whether an element has so many binary numbers that they may be bytes of a text. LUTs are cleaned elsewhere."""
+    """Return whether an element has enough binary numbers to be bytes of a text. LUTs are cleaned elsewhere."""
     return str(element.VR) in _BINARY_NUMBERS and element.VM > _MOST_NUMBERS and element.keyword != "LUTData"
 
 
@@ -162,7 +162,7 @@ def zone(value: Any) -> str:
 
 
 def wellformed(vr: str, value: Any) -> bool:
-    """Whether a value that is to stay is what its VR says: a name written into a code or a number is not."""
+    """Return whether a value that is to stay is what its VR says: a name written into a code or a number is not."""
     values = list(value) if type(value).__name__ == "MultiValue" or isinstance(value, list | tuple) else [value]
     for each in values:
         if each is None or each == "":

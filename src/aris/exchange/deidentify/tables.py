@@ -118,8 +118,8 @@ def _reached(table: npt.NDArray[Any], indices: npt.NDArray[np.int64]) -> npt.NDA
         return np.zeros_like(table)
     used = np.zeros(table.size, bool)
     used[np.clip(indices, 0, table.size - 1)] = True
-    places = np.where(used, np.arange(table.size), -1)
-    last = np.maximum.accumulate(places)
+    positions = np.where(used, np.arange(table.size), -1)
+    last = np.maximum.accumulate(positions)
     last[last < 0] = int(np.argmax(used))
     return table[last]
 
@@ -224,12 +224,12 @@ def clean_profile(data: bytes) -> bytes | None:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether a profile holds nothing else than such parts and texts that a common library writes into each."""
+    """Return whether a profile holds nothing else than such parts and texts that a common library writes into each."""
     (size, _, count) = struct.unpack_from(">I124sI", data)
     free = data[4:8] + data[80:84]
     if size != len(data) or free.replace(b"lcms", b"").strip(b"\0") or data[48:64].strip(b"\0"):
         return False
-    end, places = 132 + 12 * count, []
+    end, positions = 132 + 12 * count, []
     if data[84:128].strip(b"\0") or count > 20:
         return False
     for number in range(count):
@@ -237,8 +237,8 @@ def _is_plain(data: bytes) -> bool:
         value = data[at : at + length]
         if value not in _COMMON and (name not in _PROFILE_TAGS or _part(value) != value):
             return False
-        places.append((at, at + length))
-    for at, after in sorted(set(places)):
+        positions.append((at, at + length))
+    for at, after in sorted(set(positions)):
         if at - end > 3 or at < end or data[end:at].strip(b"\0"):
             return False
         end = after

@@ -20,7 +20,7 @@ _LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2
 
 
 def count(dataset: Any) -> int:
-    """How many frames there are.
+    """Count the frames.
 
     Raises:
         WebError: 404, the object has no pixels.
@@ -31,7 +31,7 @@ def count(dataset: Any) -> int:
 
 
 def total(dataset: Any) -> int:
-    """How many frames an object with pixels has.
+    """Count the frames of an object with pixels.
 
     Raises:
         WebError: 406, its number is wrong.
@@ -73,7 +73,7 @@ def numbers(text: str, most: int) -> list[int]:
 
 
 def form(ranges: list[MediaRange], stored: str, several: bool) -> tuple[str, str, bool]:
-    """How frames are given: media type, transfer syntax, and whether as multipart.
+    """Choose the form of frames: media type, transfer syntax, and whether as multipart.
 
     Args:
         ranges: what is accepted, the most preferred first.
@@ -104,7 +104,7 @@ def form(ranges: list[MediaRange], stored: str, several: bool) -> tuple[str, str
 
 
 def stored_frame(dataset: Any, index: int) -> bytes:
-    """One frame of compressed pixels, without the delimiters of its fragments.
+    """Return a frame of compressed pixels, without the delimiters of its fragments.
 
     Raises:
         WebError: 406, it cannot be cut out.
@@ -117,7 +117,7 @@ def stored_frame(dataset: Any, index: int) -> bytes:
 
 
 def plain_frame(dataset: Any, index: int) -> bytes:
-    """One frame as in Explicit VR Little Endian: colours by pixel and as RGB where they were compressed as YBR.
+    """Return a frame in Explicit VR Little Endian: colours by pixel, and as RGB where they were compressed as YBR.
 
     Raises:
         WebError: 406, no decoder reads it, or it is damaged.
@@ -131,7 +131,7 @@ def plain_frame(dataset: Any, index: int) -> bytes:
 
 
 def decoded(dataset: Any, index: int) -> np.ndarray[Any, Any]:
-    """One compressed frame's values (H, W) or (H, W, 3).
+    """Decode a compressed frame to values (H, W) or (H, W, 3).
 
     Raises:
         DecodeError: it cannot be decoded.
@@ -158,7 +158,7 @@ def little_endian(values: np.ndarray[Any, Any]) -> bytes:
 
 
 def is_lossy(syntax: str) -> bool:
-    """Whether pixels in this transfer syntax have lost something."""
+    """Return whether pixels in this transfer syntax have lost something."""
     return syntax in _LOSSY
 
 

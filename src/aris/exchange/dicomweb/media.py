@@ -46,7 +46,7 @@ _LONGEST = 8192
 
 @dataclass(frozen=True)
 class MediaRange:
-    """One of the forms that a request accepts.
+    """Media range of a request.
 
     Attributes:
         kind: of the whole response, or of each part where `multipart`; "*/*" and "image/*" stand for several.
@@ -61,14 +61,14 @@ class MediaRange:
     quality: float = 1.0
 
     def takes(self, kind: str) -> bool:
-        """Whether the media type is one of those that it stands for."""
+        """Return whether the media type is one of those that it stands for."""
         if self.kind in ("*/*", kind):
             return True
         return self.kind.endswith("/*") and kind.startswith(self.kind[:-1])
 
 
 def accepted(header: str | None) -> list[MediaRange]:
-    """What an Accept header accepts, the most preferred first; everything where there is none."""
+    """Parse an Accept header to media ranges, the most preferred first; everything where there is none."""
     if header is None or not header.strip():
         return [MediaRange("*/*")]
     ranges = [parse(each) for each in _COMMA.split(header[:_LONGEST]) if each.strip()]
@@ -76,12 +76,12 @@ def accepted(header: str | None) -> list[MediaRange]:
 
 
 def takes_json(ranges: Iterable[MediaRange]) -> bool:
-    """Whether one of them takes DICOM JSON, under its own name or as any JSON."""
+    """Return whether one of them takes DICOM JSON, under its own name or as any JSON."""
     return any(each.takes(JSON) or each.takes("application/json") for each in ranges)
 
 
 def parse(text: str) -> MediaRange:
-    """One media range with its parameters."""
+    """Parse a media range with its parameters."""
     kind, parameters = content_type(text)
     multipart = kind in ("multipart/related", "multipart/*")
     inner = parameters.get("type", "*/*").lower() if multipart else kind

@@ -19,7 +19,7 @@ _BINARY = ("OB", "OW", "OF", "OD", "OL", "OV", "UN")
 _WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 
-def to_json(dataset: Any, bulkdata: str, syntax: str, place: Any = None) -> dict[str, Any]:
+def to_json(dataset: Any, bulkdata: str, syntax: str, position: Any = None) -> dict[str, Any]:
     """A dataset as DICOM JSON. An element that cannot be read is there without its value (PS3.18 F.2.5).
 
     A number with a comma for its point is that number; of several values those that are no number are null. Left out,
@@ -28,11 +28,11 @@ def to_json(dataset: Any, bulkdata: str, syntax: str, place: Any = None) -> dict
     Args:
         bulkdata: the URL below which its binary values are fetched; "" leaves them out.
         syntax: the transfer syntax that it is stored in.
-        place: of pixels that were left in the file (`opened.Place`).
+        position: of pixels that were left in the file (`opened.Position`).
     """
     made = _object(dataset, {id(element): path for path, element in binary(dataset)}, bulkdata)
-    if place is not None and bulkdata:
-        made[tag_of(place.keyword)] = {"vr": place.vr, "BulkDataURI": f"{bulkdata}/{tag_of(place.keyword)}"}
+    if position is not None and bulkdata:
+        made[tag_of(position.keyword)] = {"vr": position.vr, "BulkDataURI": f"{bulkdata}/{tag_of(position.keyword)}"}
     # JSON is UTF-8, whatever the file was.
     made["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
     made["00083002"] = {"vr": "UI", "Value": [syntax]}  # Available Transfer Syntax UID
@@ -53,7 +53,7 @@ def _object(dataset: Any, paths: dict[int, str], bulkdata: str) -> dict[str, Any
 
 
 def _element(dataset: Any, tag: Any, paths: dict[int, str], bulkdata: str) -> dict[str, Any] | None:
-    """One element; None for a binary value that is left out."""
+    """Convert an element; None for a binary value that is left out."""
     try:
         if left := left_in_file(dataset, tag):
             return {"vr": left, "BulkDataURI": f"{bulkdata}/{int(tag):08X}"} if bulkdata else None
@@ -124,8 +124,10 @@ def left_in_file(dataset: Any, tag: Any) -> str:
 
 
 def width(dataset: Any, element: Any) -> int:
-    """Bytes of one number in a binary element: of pixels, as many as their cells have, but two where they are fewer
-    in words of 16 bits (PS3.5 8.2)."""
+    """Bytes of one number in a binary element.
+
+    Of pixels, as many as their cells have, but two where they are fewer in words of 16 bits (PS3.5 8.2).
+    """
     if element.keyword == "PixelData" and int(dataset.BitsAllocated) > 16:
         return int(dataset.BitsAllocated) // 8
     return _WORDS.get(element.VR, 1)

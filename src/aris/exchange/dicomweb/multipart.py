@@ -21,7 +21,7 @@ _PADDING = 64
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a body.
+    """Part of a multipart body.
 
     Attributes:
         headers: their names in lower case.

@@ -42,8 +42,8 @@ _TIMES, _MOST_HEADER = 12, 1 << 30
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the pixels lie in a file.
+class Position:
+    """Position of the pixels in a file.
 
     Attributes:
         keyword: of their element.
@@ -65,12 +65,12 @@ class Opened:
     Attributes:
         dataset: its header. Once `frame` was called it has that frame's pixels, as if it had no others.
         path: its file.
-        place: of its pixels; None where it has none, or where the dataset holds them all.
+        position: of its pixels; None where it has none, or where the dataset holds them all.
     """
 
     dataset: Any
     path: Path
-    place: Place | None
+    position: Position | None
     digest: str
     _per_frame: Any = field(default=None, repr=False)
     _total: int = 0
@@ -78,12 +78,12 @@ class Opened:
 
     @property
     def has_pixels(self) -> bool:
-        """Whether it has pixels."""
-        return self.place is not None or any(name in self.dataset for name in _PIXELS.values())
+        """Return whether it has pixels."""
+        return self.position is not None or any(name in self.dataset for name in _PIXELS.values())
 
     @property
     def total(self) -> int:
-        """How many frames it has.
+        """Count the frames.
 
         Raises:
             WebError: 406, their number is wrong.
@@ -98,17 +98,17 @@ class Opened:
         Raises:
             WebError: 406, it cannot be cut out.
         """
-        if self.place is None:
+        if self.position is None:
             return self.dataset, index
         if not self.total or self._per_frame is None:
             self._per_frame = self.dataset.get("PerFrameFunctionalGroupsSequence") or ()
         try:
-            data = self._compressed(index) if self.place.length < 0 else self._plain(index)
+            data = self._compressed(index) if self.position.length < 0 else self._plain(index)
         except (DecodeError, OSError, ValueError, TypeError, AttributeError, struct.error):
             raise not_acceptable("the object's pixels are damaged, or in an encoding that is not read") from None
         made = self.dataset
-        made.add_new(self.place.keyword, self.place.vr, data)
-        made[self.place.keyword].is_undefined_length = self.place.length < 0
+        made.add_new(self.position.keyword, self.position.vr, data)
+        made[self.position.keyword].is_undefined_length = self.position.length < 0
         if "NumberOfFrames" in made:
             made.NumberOfFrames = 1
         if self._per_frame:
@@ -130,13 +130,13 @@ class Opened:
                 yield piece
 
     def _plain(self, index: int) -> bytes:
-        assert self.place is not None
-        bits = frames.bits_of_frame(self.dataset, self.place.keyword)
+        assert self.position is not None
+        bits = frames.bits_of_frame(self.dataset, self.position.keyword)
         first, last = index * bits, (index + 1) * bits
-        if last > self.place.length * 8:
+        if last > self.position.length * 8:
             raise DecodeError
         with self.path.open("rb") as file:
-            file.seek(self.place.start + first // 8)
+            file.seek(self.position.start + first // 8)
             data = file.read((last + 7) // 8 - first // 8)
         data = frames.shifted(data, first % 8, bits)
         return data + b"\0" * (len(data) % 2)
@@ -144,9 +144,9 @@ class Opened:
     def _compressed(self, index: int) -> bytes:
         from pydicom.encaps import encapsulate
 
-        assert self.place is not None
+        assert self.position is not None
         if self._table is None:
-            self._table = _table(self.digest, self.path, self.place.start, self.total, self.dataset)
+            self._table = _table(self.digest, self.path, self.position.start, self.total, self.dataset)
         table = self._table
         if index + 1 >= len(table.bounds):
             raise DecodeError
@@ -171,12 +171,14 @@ def opened(store: Store, each: Stored) -> Opened:
     if end is None or byte_order(dataset) == ">":
         with DECODING.holding(4 * path.stat().st_size):
             return Opened(parse(path.read_bytes(), "object"), path, None, each.digest)
-    return Opened(dataset, path, _place(path, end, implicit=bool(dataset.original_encoding[0])), each.digest)
+    return Opened(dataset, path, _position(path, end, implicit=bool(dataset.original_encoding[0])), each.digest)
 
 
 def header_memory(path: Path) -> int:
-    """Bytes that a file's header takes once it is parsed, or about so many: some times what is in the file, without
-    the large values that stay there."""
+    """Bytes that a file's header takes once it is parsed, or about so many.
+
+    Some times what is in the file, without the large values that stay there.
+    """
     with path.open("rb") as file:
         head = file.read(_META)
         size = path.stat().st_size
@@ -216,7 +218,7 @@ def deferred(dataset: Any, tag: int) -> Any | None:
     return raw if is_deferred(raw) else None
 
 
-def _place(path: Path, end: int, *, implicit: bool) -> Place | None:
+def _position(path: Path, end: int, *, implicit: bool) -> Position | None:
     with path.open("rb") as file:
         file.seek(end)
         head = file.read(12)
@@ -232,13 +234,17 @@ def _place(path: Path, end: int, *, implicit: bool) -> Place | None:
         vr, start, (length,) = head[4:6].decode("ascii"), end + 12, struct.unpack_from("<I", head, 8)
     else:
         return None
-    return Place(keyword, vr, start, -1 if length == _UNDEFINED else min(length, max(0, path.stat().st_size - start)))
+    there = -1 if length == _UNDEFINED else min(length, max(0, path.stat().st_size - start))
+    return Position(keyword, vr, start, there)
 
 
 @dataclass(frozen=True)
 class _Table:
-    """The fragments of compressed pixels that are not empty: where each starts, how long it is, and with which one each
-    frame begins; behind the last frame's the first that is none of its."""
+    """The fragments of compressed pixels that are not empty.
+
+    Where each starts, how long it is, and with which one each frame begins; behind the last frame's the first that is
+    none of its.
+    """
 
     starts: array[int]
     lengths: array[int]
@@ -276,8 +282,8 @@ def _read_table(path: Path, start: int, total: int, extended: tuple[bytes, bytes
     base, at, first, items = -1, start, True, 0
     with path.open("rb") as file:
 
-        def begins(place: int, length: int) -> bool:
-            file.seek(place)
+        def begins(position: int, length: int) -> bool:
+            file.seek(position)
             return fragments.begins(file.read(min(length, fragments.HEAD)))
 
         while True:

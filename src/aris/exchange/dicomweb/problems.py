@@ -6,7 +6,7 @@ from aris.errors import ExchangeError
 
 
 class WebError(ExchangeError):
-    """What is wrong with a request, or why it cannot be served now. The message quotes nothing of an object.
+    """Error of a request, or the reason why it cannot be served now. The message quotes nothing of an object.
 
     Attributes:
         status: of HTTP.

@@ -35,7 +35,7 @@ _SAMPLE = 8  # frames
 
 @dataclass(frozen=True)
 class Rendering:
-    """What an image is to look like.
+    """Parameters of a rendered image.
 
     Attributes:
         window: centre, width and function, after the modality transformation; None for the image's own.
@@ -53,7 +53,7 @@ class Rendering:
 
 
 def rendering(parameters: Mapping[str, str], ranges: list[MediaRange], *, thumbnail: bool = False) -> Rendering:
-    """What a request asks for. Parameters of other purposes (`annotation`, `iccprofile`) are passed over.
+    """Read a request's parameters. Those of other purposes (`annotation`, `iccprofile`) are passed over.
 
     Raises:
         WebError: 400, a parameter is malformed; 406, no accepted form is made.
@@ -75,7 +75,7 @@ def span_of(one: Opened, wanted: Rendering) -> Span | None:
     Returns:
         None where a window is asked for or stored, or where the frames lie in memory together: `render` looks itself.
     """
-    if wanted.window is not None or one.place is None or one.place.keyword != "PixelData" or one.total == 1:
+    if wanted.window is not None or one.position is None or one.position.keyword != "PixelData" or one.total == 1:
         return None
     try:
         with warnings.catch_warnings():
@@ -92,7 +92,7 @@ def span_of(one: Opened, wanted: Rendering) -> Span | None:
 
 
 def render(dataset: Any, index: int, wanted: Rendering, span: Span | None = None) -> bytes:
-    """One frame as a JPEG or PNG.
+    """Render a frame as a JPEG or PNG.
 
     Args:
         span: of all frames' values, where the dataset has one of them alone (`span_of`).

@@ -35,7 +35,7 @@ Headers = dict[str, str]
 
 @dataclass(frozen=True)
 class Form:
-    """How objects are given out.
+    """Form in which objects are given out.
 
     Attributes:
         multipart: as multipart/related, else the one object alone.
@@ -59,7 +59,7 @@ def found(store: Store, study: str, series: str = "", uid: str = "") -> list[Sto
 
 
 def form(ranges: list[MediaRange], instances: list[Stored]) -> Form:
-    """How objects are given out, from what is accepted.
+    """Choose the form of objects by the accepted media ranges.
 
     Raises:
         WebError: 406, in no accepted form.
@@ -166,7 +166,7 @@ def metadata_of(store: Store, instances: list[Stored], base: str) -> Iterator[st
 
 
 def _described(one: Opened, bulkdata: str, syntax: str) -> str:
-    return json.dumps(metadata.to_json(one.dataset, bulkdata, syntax, one.place), allow_nan=False)
+    return json.dumps(metadata.to_json(one.dataset, bulkdata, syntax, one.position), allow_nan=False)
 
 
 def frame_parts(one: Opened, indices: list[int], kind: str, syntax: str) -> Iterator[tuple[Headers, bytes]]:
@@ -213,8 +213,8 @@ def _value(one: Opened, path: str) -> bytes | Iterable[bytes]:
     Raises:
         WebError: 404, there is none.
     """
-    if one.place is not None and path.upper() == metadata.tag_of(one.place.keyword) and one.place.length >= 0:
-        return one.slice(one.place.start, one.place.length)
+    if one.position is not None and path.upper() == metadata.tag_of(one.position.keyword) and one.position.length >= 0:
+        return one.slice(one.position.start, one.position.length)
     if "/" not in path and int(path, 16) in one.dataset and metadata.left_in_file(one.dataset, int(path, 16)):
         raw = deferred(one.dataset, int(path, 16))
         if raw is not None and raw.length != 0xFFFFFFFF:

@@ -88,7 +88,7 @@ def search(level: str, pairs: Sequence[tuple[str, str]], within: dict[str, str])
 
 
 def results(store: Store, asked: Search, base: str) -> list[dict[str, Any]]:
-    """What the store has, as DICOM JSON; adds a note to the search where there is more.
+    """Return a search's results as DICOM JSON; adds a note to the search where there is more.
 
     Args:
         base: the service's URL.
@@ -151,8 +151,10 @@ def _tag(name: str) -> int | None:
 
 
 def _keyword(name: str) -> str:
-    """An attribute's keyword, from its keyword or tag. A key that is not known is refused: a search that left it out
-    would find others' studies too."""
+    """An attribute's keyword, from its keyword or tag.
+
+    A key that is not known is refused: a search that left it out would find others' studies too.
+    """
     from pydicom.datadict import keyword_for_tag
 
     tag = _tag(name)

@@ -34,7 +34,7 @@ RETRY_AFTER_S = 60
 
 @dataclass
 class Storing:
-    """One store request.
+    """Store request in progress.
 
     Attributes:
         store: keeps what comes.
@@ -112,11 +112,11 @@ class Storing:
     def _keep(self, added: Added, known: Identity) -> None:
         self.added.append(added)
         self._studies.add(known.study)
-        place: Identity | Stored = known
+        location: Identity | Stored = known
         if added.outcome == "kept beside":
             # The first may be of another study or series: there it is retrieved.
-            place = self.store.find(known.uid) or known
-        at = f"{self.base}/studies/{place.study}/series/{place.series}/instances/{known.uid}"
+            location = self.store.find(known.uid) or known
+        at = f"{self.base}/studies/{location.study}/series/{location.series}/instances/{known.uid}"
         item = _reference(known) | {"00081190": _uri(at)}
         if added.outcome in _WARNINGS:
             code, said = _WARNINGS[added.outcome]

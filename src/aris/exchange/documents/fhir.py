@@ -252,7 +252,7 @@ class _Writer:
             content["note"] = [{"text": region.note}]
         if region.measurements:
             content["hasMember"] = [
-                self._measurement(each, index, place) for place, each in enumerate(region.measurements)
+                self._measurement(each, index, location) for location, each in enumerate(region.measurements)
             ]
         return self._observation("region", _concept(codes.finding_code(region.label), region.label), content, index)
 
@@ -274,7 +274,7 @@ class _Writer:
         return self._add("Practitioner", content, "signer"), organization
 
     def _provenance(self, target: Resource, signer: Resource | None, organization: Resource | None) -> None:
-        """Who made it: the model wrote, a person verified; and what it follows."""
+        """Make the Provenance: the model wrote, a person verified; and the report that this one follows."""
         report = self.report
         system = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
         agents = [{"type": _concept(Coded("author", system, "Author")), "who": self.device}]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -17,15 +16,15 @@ from aris.exchange.documents.headers import subject
 from aris.exchange.documents.overlays import presentation_state, secondary_capture
 from aris.exchange.documents.pdf import pdf
 from aris.exchange.documents.plain import plain_text
-from aris.exchange.documents.report import DocumentReference, ModelIdentity, Report, checked, local_now, report_of
+from aris.exchange.documents.report import ModelIdentity, Report, checked, local_now, report_of
 from aris.exchange.documents.sr import structured_report
 from aris.exchange.documents.sr_reading import read_structured_report
 from aris.exchange.files import read_header
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.imaging.sources import FileSource
+from aris.private import write_private
 from aris.regular import read_regular
 from aris.store.objects import number, text
-from aris.tasks.private_files import write_private
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,7 +128,7 @@ def report_from_task(values: dict[str, Any], source: str, images: Sequence[Image
     """The report of a task's JSON (`aris draft --json`, `aris findings --json`).
 
     Args:
-        images: the DICOM files that were read; none where the film was another picture.
+        images: the DICOM files that were read; none where the film was another image.
         more: `regions`, `measurements`, `revision`, `prompt_version`, `created`.
 
     Raises:
@@ -171,7 +170,7 @@ def report_from_task(values: dict[str, Any], source: str, images: Sequence[Image
 
 
 def _made_from(name: str, headers: Sequence[Any]) -> bool:
-    """Whether a draft's file, where it still is, is one of these images, or of the series of one."""
+    """Return whether a draft's file, where it still is, is one of these images, or of the series of one."""
     source = _source(name)
     try:
         own = None if source is None else read_header(source)
@@ -242,7 +241,7 @@ def _same(one: FileSource, other: FileSource) -> bool:
 
 
 def model_identity(name: str, revision: str | None = None, prompt_version: str | None = None) -> ModelIdentity:
-    """What this installation knows of a model by its name.
+    """Identify a model by its name, as this installation knows it.
 
     Args:
         revision: in place of the registry's.
@@ -252,6 +251,7 @@ def model_identity(name: str, revision: str | None = None, prompt_version: str |
         ExchangeError: the name is empty.
     """
     from aris.checkpoints.registry import find
+    from aris.tasks.text import prompts
 
     if not name.strip():
         raise ExchangeError("the draft does not name its model")
@@ -259,32 +259,8 @@ def model_identity(name: str, revision: str | None = None, prompt_version: str |
     if revision is None and spec is not None:
         # The embedded model is part of this package: its revision is the package's.
         revision = spec.revision or ("" if spec.repo else __version__)
-    wording = prompt_digest() if prompt_version is None else prompt_version
+    wording = prompts.digest() if prompt_version is None else prompt_version
     return ModelIdentity(name=name, revision=revision or "", prompt_version=wording, software=SOFTWARE)
-
-
-def prompt_digest() -> str:
-    """The prompts' version: a digest of their wording, as no change of it goes by unseen then."""
-    from aris.prompting.builders import RADIOLOGIST
-    from aris.tasks.text import prompts
-
-    wording = [RADIOLOGIST, prompts.FINDING_QUESTION, prompts.GATE_QUESTION, prompts.ANSWERS, prompts.DRAFT_PROMPT]
-    return hashlib.sha256(repr(wording).encode()).hexdigest()[:12]
-
-
-def read_reference(path: str | Path) -> DocumentReference:
-    """A reference to a DICOM document, for what amends it.
-
-    Raises:
-        ExchangeError, StoreError: it cannot be read.
-    """
-    header = read_header(path)
-    return DocumentReference(
-        sop_class=text(header, "SOPClassUID"),
-        uid=text(header, "SOPInstanceUID"),
-        series=text(header, "SeriesInstanceUID"),
-        study=text(header, "StudyInstanceUID"),
-    )
 
 
 def write(path: Path, data: bytes, *, overwrite: bool = False) -> None:
@@ -310,13 +286,13 @@ def _captures(report: Report, headers: list[tuple[ImageFile, Any]]) -> dict[str,
         uid = text(header, "SOPInstanceUID")
         if uid in known and (not wanted or uid in wanted):
             number = f"{len(made) + 1}." if made else ""
-            made[f"{number}sc.dcm"] = _dicom(secondary_capture(report, header, *_picture(path)))
+            made[f"{number}sc.dcm"] = _dicom(secondary_capture(report, header, *_image_file(path)))
     if not made or len(made) < len(wanted):
         raise ExchangeError("a secondary capture needs the DICOM files that the report is about; give --image")
     return made
 
 
-def _picture(path: ImageFile) -> tuple[npt.NDArray[np.uint8], Turn]:
+def _image_file(path: ImageFile) -> tuple[npt.NDArray[np.uint8], Turn]:
     """An image as it is displayed: a film, or a photograph of one frame; and the turn that leads there."""
     from aris.imaging import read_film, read_stills
 

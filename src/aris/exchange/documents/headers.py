@@ -1,4 +1,4 @@
-"""What a DICOM header says of whom and what a report is about."""
+"""Facts of DICOM headers about the patient and the study of a report."""
 
 from __future__ import annotations
 

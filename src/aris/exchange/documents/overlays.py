@@ -1,7 +1,7 @@
-"""What the report shows on its images: a Grayscale Softcopy Presentation State, and Secondary Captures.
+"""Overlays of a report on its images: a Grayscale Softcopy Presentation State, and Secondary Captures.
 
-A presentation state draws the boxes over the original, which stays as it is; a Secondary Capture is a picture of both,
-for viewers that know no presentation states. Each says on the picture whether it is a draft.
+A presentation state draws the boxes over the original, which stays as it is; a Secondary Capture is an image of both,
+for viewers that know no presentation states. Each says on the image whether it is a draft.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def presentation_state(report: Report, images: Sequence[Dataset]) -> Dataset:
 def secondary_capture(
     report: Report, image: Dataset, pixels: npt.NDArray[np.uint8], turn: Turn = STORED
 ) -> Dataset:
-    """A picture of one image with its regions, its scores and the report's state burned in.
+    """An image of one image with its regions, its scores and the report's state burned in.
 
     Args:
         image: the header of one of the report's images.
@@ -142,7 +142,7 @@ def secondary_capture(
 def drawn(
     report: Report, uid: str, pixels: npt.NDArray[np.uint8], turn: Turn = STORED
 ) -> npt.NDArray[np.uint8]:
-    """The picture of one image: uint8 (H + banner, W, 3), a banner with state and scores above the image.
+    """The image of one image: uint8 (H + banner, W, 3), a banner with state and scores above the image.
 
     Args:
         turn: from the stored pixels, on which the regions are, to `pixels`.
@@ -153,14 +153,14 @@ def drawn(
     size = max(10, min(height, width) // 40)
     font = ImageFont.load_default(size)
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    # No word of the caution is cut off; of a narrow picture it takes several lines.
+    # No word of the caution is cut off; of a narrow image it takes several lines.
     heads = [report.mark, *_wrapped(report.caution, lambda part: pen.textlength(part, font), width - size)]
     lines = [*heads, *(finding_line(each) for each in report.findings)]
     step = round(size * 1.4)
     banner = step * len(lines) + size
-    picture = Image.new("RGB", (width, height + banner))
-    picture.paste(Image.fromarray(pixels).convert("RGB"), (0, banner))
-    pen = ImageDraw.Draw(picture)
+    canvas = Image.new("RGB", (width, height + banner))
+    canvas.paste(Image.fromarray(pixels).convert("RGB"), (0, banner))
+    pen = ImageDraw.Draw(canvas)
     for number, line in enumerate(lines):
         fitted = _fitting(line, lambda part: pen.textlength(part, font), width - size)
         colour = _COLOUR if number < len(heads) else (255, 255, 255)
@@ -173,7 +173,7 @@ def drawn(
             above = max(banner, top + banner - step)
             label = _fitting(_label(region), lambda part: pen.textlength(part, font), width - left)
             pen.text((left, above), label, fill=_COLOUR, font=font)
-    return np.asarray(picture, dtype=np.uint8)
+    return np.asarray(canvas, dtype=np.uint8)
 
 
 def _with_regions(report: Report, images: Sequence[Dataset]) -> list[Dataset]:
@@ -201,7 +201,7 @@ def _header(report: Report, image: Dataset) -> Any:
 
 
 def _unused(image: Any) -> tuple[str, ...]:
-    """What no viewer is to use of an image: a rescale that cannot be read or is not for display, and then its windows.
+    """List attributes that no viewer is to use: a rescale that is unreadable or not for display, and its windows.
 
     highdicom takes over each part of a rescale or a window only with the others.
     """
@@ -273,8 +273,8 @@ def _annotation(report: Report, header: Any, layer: Any, frame: int | None, regi
     pixel, display = pr.AnnotationUnitsValues.PIXEL, pr.AnnotationUnitsValues.DISPLAY
     # The state of the report stands on the screen, however far the image is zoomed.
     words = [] if frame else [
-        pr.TextObject(line, display, bounding_box=(0.0, 0.05 * place, 1.0, 0.05 * (place + 1)))
-        for place, line in enumerate(heading(report))
+        pr.TextObject(line, display, bounding_box=(0.0, 0.05 * position, 1.0, 0.05 * (position + 1)))
+        for position, line in enumerate(heading(report))
     ]
     outlines = []
     for region in regions:
@@ -309,7 +309,7 @@ def _wrapped(text: str, length: Any, width: float) -> list[str]:
 
 
 def _fitting(line: str, length: Any, width: float) -> str:
-    """The line, cut where it would leave the picture; at its beginning at least something stays."""
+    """The line, cut where it would leave the image; at its start at least something stays."""
     while len(line) > 4 and length(line) > width:
         line = line[:-2].rstrip() + "…" if not line.endswith("…") else line[:-3].rstrip() + "…"
     return line

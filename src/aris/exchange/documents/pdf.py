@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from aris.errors import ExchangeError
+from aris.errors import ExchangeError, why_not_imported
 from aris.exchange.documents.plain import CAUTION, heading, plain_text
 from aris.exchange.documents.report import Report
 
@@ -38,8 +38,9 @@ def pdf(report: Report, *, font: str | Path | None = None) -> bytes:
     """
     try:
         import fpdf
-    except ImportError:
-        raise ExchangeError("PDF needs fpdf2, which is not installed; pip install 'aris-medgemma[pdf]'") from None
+    except ImportError as error:
+        why = why_not_imported(error, "fpdf")
+        raise ExchangeError(f"PDF needs fpdf2 ({why}); pip install 'aris-medgemma[pdf]'") from None
 
     class Page(fpdf.FPDF):
         def header(self) -> None:

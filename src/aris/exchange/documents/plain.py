@@ -51,7 +51,7 @@ def plain_text(report: Report) -> str:
 
 
 def heading(report: Report) -> list[str]:
-    """What stands on top of every rendering: the mark, and the caution of a model that is not for patients."""
+    """Return the heading of every rendering: the mark, and the caution of a model that is not for patients."""
     return [report.mark, *([report.caution] if report.caution else [])]
 
 

@@ -1,4 +1,4 @@
-"""A report as it crosses the border of the house: what every document format says, and who answers for it.
+"""A report as it leaves for other systems: the contents of every document format, and its signer.
 
 One model for DICOM SR, FHIR, PDF, text and JSON: each format is written from a `Report`, and those that can be read
 give the same `Report` back.
@@ -15,10 +15,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from aris.checkpoints.registry import find
 from aris.errors import ExchangeError
 from aris.tasks.evidence_maps.maps import evidence_of
-from aris.tasks.results import Draft, Finding, Measurement, Region, Sections
+from aris.tasks.results import DRAFT_MARK, Draft, Finding, Measurement, Region, Sections
 from aris.tasks.scope import not_for_patients
 
-DRAFT_MARK = "DRAFT \u2014 not signed"
 Status = Literal["draft", "signed", "addended", "corrected"]
 # What neither DICOM text (PS3.5 6.1.3) nor XML and FHIR strings can hold, lone surrogates; and what reorders or hides
 # text where it is shown: bidirectional embeddings, overrides and isolates, annotations, tags, byte order marks. The
@@ -39,8 +38,11 @@ def _clean_line(text: str) -> str:
 
 
 def _uid(value: str) -> str:
-    """A UID as the store takes it: components that begin with a zero are not allowed (PS3.5 9.1), but an object that
-    has one is known by it, and a document must name the object as it is."""
+    """A UID as the store takes it.
+
+    Components that begin with a zero are not allowed (PS3.5 9.1), but an object that has one is known by it, and a
+    document must name the object as it is.
+    """
     if value and not (len(value) <= 64 and re.fullmatch(r"[0-9]+(\.[0-9]+)+", value, re.ASCII)):
         raise ValueError("not a DICOM UID (PS3.5 chapter 9)")
     return value
@@ -87,7 +89,7 @@ class _Part(BaseModel):
 
 
 class Patient(_Part):
-    """Who the images are of; every field is "" where it is not known.
+    """Patient of the images; every field is "" where it is not known.
 
     Attributes:
         identifier, issuer: Patient ID (0010,0020) and Issuer of Patient ID (0010,0021).
@@ -116,7 +118,7 @@ class Study(_Part):
 
 
 class ImageReference(_Part):
-    """One image that was read."""
+    """Reference to an image that was read."""
 
     sop_class: Uid
     uid: Uid
@@ -125,7 +127,7 @@ class ImageReference(_Part):
 
 
 class ModelIdentity(_Part):
-    """What wrote the draft.
+    """Identity of the model that wrote the draft.
 
     Attributes:
         name: as in `aris models list`, or as the backend calls it.
@@ -141,7 +143,7 @@ class ModelIdentity(_Part):
 
 
 class Signer(_Part):
-    """Who answers for the report.
+    """Signer of the report.
 
     Attributes:
         name: a DICOM person name.
@@ -238,7 +240,7 @@ class Report(_Part):
 
     @property
     def mark(self) -> str:
-        """What stands on top of every rendering: a draft's mark, or who signed it and when."""
+        """Return the mark on top of every rendering: a draft's, or the signer and the time."""
         if self.signer is None:
             return DRAFT_MARK
         how = {"signed": "Signed", "addended": "Addendum signed", "corrected": "Corrected report, signed"}[self.status]
@@ -298,7 +300,7 @@ def local_now() -> datetime:
 
 
 def _hurry(draft: Draft) -> tuple[str, ...]:
-    """What the rules say of how soon the draft should be read, in words that every format carries."""
+    """Word the rules' priority of the draft, as every format carries it."""
     return () if draft.priority == "routine" else (f"priority {draft.priority}: to be read before routine work",)
 
 

@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from aris import __version__
-from aris.errors import ExchangeError
+from aris.errors import ExchangeError, why_not_imported
 from aris.exchange.documents import codes
 from aris.exchange.documents.codes import Coded, uid_of
 from aris.exchange.documents.report import DocumentReference, Report
@@ -28,7 +28,7 @@ SERIES_NUMBER = 9901
 
 
 def needs_tid1500(report: Report) -> bool:
-    """Whether the report has what a text cannot carry: findings, regions or measurements."""
+    """Return whether the report has what a text cannot carry: findings, regions or measurements."""
     return bool(report.findings or report.regions or report.measurements)
 
 
@@ -94,14 +94,13 @@ def highdicom(part: str) -> Any:
     """A module of highdicom.
 
     Raises:
-        ExchangeError: it is not installed.
+        ExchangeError: it is not installed, or cannot be loaded.
     """
     try:
         return importlib.import_module(f"highdicom.{part}")
-    except ImportError:
-        raise ExchangeError(
-            "DICOM documents need highdicom, which is not installed; pip install 'aris-medgemma[dicom]'"
-        ) from None
+    except ImportError as error:
+        why = why_not_imported(error, "highdicom")
+        raise ExchangeError(f"DICOM documents need highdicom ({why}); pip install 'aris-medgemma[dicom]'") from None
 
 
 def evidence(report: Report) -> list[Any]:
@@ -247,7 +246,7 @@ def _observers(report: Report) -> list[Any]:
 
 
 def _texts(report: Report) -> list[tuple[Coded, Coded | str]]:
-    """What is said in words or codes, in order: caution, state, sections, addenda, warnings, and what wrote it."""
+    """List the text items, in order: caution, state, sections, addenda, warnings, and the author."""
     said: list[tuple[Coded, Coded | str]] = [(codes.CAUTION, report.caution)] if report.caution else []
     said.append((codes.STATUS, codes.STATES[report.status]))
     for name in Sections.model_fields:

@@ -54,7 +54,7 @@ class Held:
             self._of.pop(owner, None)
 
     def may_read(self, owner: int) -> bool:
-        """Whether an association may take more."""
+        """Return whether an association may take more."""
         with self._lock:
             own = self._of.get(owner, 0)
             return own < self._share or sum(self._of.values()) < self._most or own >= max(self._of.values())
@@ -269,7 +269,7 @@ class BoundedAssociation(Association):
 
     @property
     def is_done(self) -> bool:
-        """Whether its thread has ended."""
+        """Return whether its thread has ended."""
         return self.ident is not None and not self.is_alive()
 
     @property
@@ -311,5 +311,5 @@ class BoundedAssociation(Association):
 
 
 def address_of(name: Any) -> AddressInformation:
-    """pynetdicom's form of a socket's address."""
+    """Return pynetdicom's form of a socket's address."""
     return AddressInformation.from_tuple(name)

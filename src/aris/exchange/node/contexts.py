@@ -25,7 +25,7 @@ def on_request(event: Any) -> None:
     Where a sender offers several in one context, it has to turn the object into the one that is taken: what loses
     nothing goes before what does, and what we know before the rest.
     """
-    order = {uid: place for place, uid in enumerate(TRANSFER_SYNTAXES)}
+    order = {uid: location for location, uid in enumerate(TRANSFER_SYNTAXES)}
     for context in event.assoc.requestor.primitive.presentation_context_definition_list:
         offered = list(context.transfer_syntax)
         if len(offered) > 1:

@@ -1,4 +1,4 @@
-"""What a peer may send before and within an association (PS3.8 9.3, PS3.7 6.3), checked before anything is made of it.
+"""Checks of the PDUs that a peer sends before and within an association (PS3.8 9.3, PS3.7 6.3), before they are parsed.
 
 A header that declares too much is refused before its bytes are read; a request or message that is not built as the
 standard says, before a library parses it.
@@ -149,7 +149,7 @@ class Sequence:
         return done
 
     def _value(self, context: int, control: int, content: bytes) -> bool:
-        """Whether this piece completes a message."""
+        """Return whether this piece completes a message."""
         command, last = bool(control & 1), bool(control & 2)
         if command != (self._expects == "command") or (self.inside and context != self._context):
             raise PduError("a command and its data out of their order")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aris.errors import ExchangeError
+from aris.errors import ExchangeError, why_not_imported
 from aris.exchange.files import read_header
 from aris.store.objects import Identity, identity
 
@@ -76,7 +76,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of one file.
+    """Outcome of sending one file.
 
     Attributes:
         path: as it was given.
@@ -92,7 +92,7 @@ class Sent:
 
 
 def is_ae_title(text: str) -> bool:
-    """Whether it is an AE title (PS3.5 6.2: 1 to 16 printable ASCII characters, no backslash, not only spaces)."""
+    """Return whether a text is an AE title (PS3.5 6.2: 1 to 16 printable ASCII characters, no backslash, not blank)."""
     return bool(re.fullmatch(r"[ -\[\]-~]{1,16}", text)) and bool(text.strip())
 
 
@@ -100,14 +100,13 @@ def network() -> Any:
     """pynetdicom, its own log silenced: it quotes what is sent.
 
     Raises:
-        ExchangeError: it is not installed.
+        ExchangeError: it is not installed, or cannot be loaded.
     """
     try:
         import pynetdicom
-    except ImportError:
-        raise ExchangeError(
-            "the DICOM node needs pynetdicom, which is not installed; pip install 'aris-medgemma[dicom]'"
-        ) from None
+    except ImportError as error:
+        why = why_not_imported(error, "pynetdicom")
+        raise ExchangeError(f"the DICOM node needs pynetdicom ({why}); pip install 'aris-medgemma[dicom]'") from None
     # A file that is sent by its path goes as it is, in encodings that pydicom cannot write too.
     pynetdicom._config.STORE_SEND_CHUNKED_DATASET = True
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
@@ -167,8 +166,10 @@ def send(
 
 
 def _batches(kinds: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
-    """Kinds of objects, association by association. Each in a transfer syntax that pydicom does not know has its own:
-    pynetdicom cannot compare it with others."""
+    """Kinds of objects, association by association.
+
+    Each in a transfer syntax that pydicom does not know has its own: pynetdicom cannot compare it with others.
+    """
     from pydicom.uid import UID
 
     known = [kind for kind in kinds if UID(kind[1]).is_transfer_syntax and not UID(kind[1]).is_private]
@@ -199,7 +200,7 @@ def _send_one(association: Any, path: Path, known: Identity) -> Sent:
 
 
 def _is_sendable(path: Path, known: Identity) -> bool:
-    """Whether the file's own bytes can be sent: it has the meta group that says what they are, and says the truth."""
+    """Return whether the file's own bytes can be sent: its meta group is there, and tells the truth."""
     from pydicom.filereader import read_file_meta_info
 
     try:

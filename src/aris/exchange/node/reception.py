@@ -34,7 +34,7 @@ _LINGER_S = 2.0
 
 @dataclass(frozen=True)
 class Room:
-    """How much a node takes on at once.
+    """Capacity of a node.
 
     Attributes:
         associations: at once.
@@ -114,7 +114,7 @@ class Reception:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Return the port that it listens on."""
         assert self._listening is not None
         return int(self._listening.getsockname()[1])
 
@@ -187,7 +187,7 @@ class Reception:
             log.warning("more connections than wait at once without asking for an association; the first is cut")
 
     def _leave(self, one: _Waiting) -> bool:
-        """Whether it was still waiting."""
+        """Return whether it was still waiting."""
         with self._lock:
             if one not in self._waiting:
                 return False

@@ -40,7 +40,7 @@ _PATIENCE_S = 5.0
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """How a node listens and whom it answers.
+    """Settings of a node: its address, and the peers that it answers.
 
     Attributes:
         ae_title: its own.
@@ -121,7 +121,7 @@ class Node:
 
     @property
     def port(self) -> int:
-        """Where the node listens."""
+        """Return the port that the node listens on."""
         assert self._reception is not None
         return self._reception.port
 

@@ -126,8 +126,10 @@ def _one_stream(dataset: Any) -> Any:
 
 
 def _in_cells(dataset: Any, high: int) -> bool:
-    """Whether the header's bit positions hold for what is decoded: of native cells, and of codecs that pack cells as
-    they are; of JPEG streams only where they are that wide."""
+    """Return whether the header's bit positions hold for decoded values.
+
+    They do for native cells, and for codecs that pack cells as they are; of JPEG streams where they are that wide.
+    """
     if dataset.file_meta.TransferSyntaxUID in (*_PACKED_CELLS, *_native()):
         return True
     precision = _precision(dataset)
@@ -173,7 +175,7 @@ _FAILURES = (RuntimeError, NotImplementedError, AttributeError, ValueError, KeyE
 
 
 def _size_as_declared(dataset: Any) -> bool:
-    """Whether a JPEG, JPEG-LS or JPEG 2000 stream has the header's Rows and Columns; True for all other streams.
+    """Return whether a JPEG, JPEG-LS or JPEG 2000 stream has the header's Rows and Columns; True for all other streams.
 
     Decoders take memory for what the stream declares: some hundred bytes may ask for gigabytes.
     """
@@ -220,7 +222,7 @@ def _jpeg_size(stream: bytes) -> tuple[int, int, int] | None:
 
 
 def _jpeg_header(stream: bytes) -> int | None:
-    """Where the frame header's marker is."""
+    """Find the position of the frame header's marker."""
     at = 2
     while at + 10 <= len(stream):
         if stream[at] != 0xFF:

@@ -12,7 +12,7 @@ TAGS = ("ConcatenationUID", "SOPInstanceUIDOfConcatenationSource", *_NUMBERS)
 
 @dataclass(frozen=True)
 class Concatenation:
-    """What a file says of the object that it is a part of.
+    """Concatenation that a file states to be a part of.
 
     Attributes:
         uid: Concatenation UID, else the UID of the object that was cut; parts of one share it. "" where neither is.
@@ -41,7 +41,7 @@ P = TypeVar("P", bound=Part)
 
 
 def concatenation(dataset: Any) -> Concatenation | None:
-    """What a data set says of the object that it is a part of; None for a whole object."""
+    """Read the concatenation that a data set is a part of; None for a whole object."""
     uid = str(dataset.get("ConcatenationUID") or dataset.get("SOPInstanceUIDOfConcatenationSource") or "")
     number, total, offset = (_whole(dataset, keyword) for keyword in _NUMBERS)
     if not uid and not offset and (total or 1) < 2:
@@ -67,7 +67,7 @@ def joined(parts: Sequence[P]) -> list[tuple[P, int]]:
 
 
 def missing(parts: Sequence[Part]) -> str:
-    """What of one object is not among its parts, in a few words; "" where all of it is, as far as they say."""
+    """Name the missing parts of an object, in a few words; "" where all of it is there, as far as the parts say."""
     numbers = {part.concatenation.number for part in parts if part.concatenation is not None}
     known = {number for number in numbers if number is not None}
     total = max((part.concatenation.total or 0 for part in parts if part.concatenation is not None), default=0)

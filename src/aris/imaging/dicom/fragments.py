@@ -21,7 +21,7 @@ Span = tuple[int, int]
 
 
 def frames(data: bytes, total: int, extended: tuple[bytes, bytes] | None = None) -> list[tuple[Span, ...]]:
-    """Where each frame's fragments lie in a Pixel Data value; fewer frames than declared where the rest is cut off.
+    """Locate each frame's fragments in a Pixel Data value; fewer frames than declared where the rest is cut off.
 
     Args:
         data: the value, without the delimiter of its sequence or with it.
@@ -44,7 +44,11 @@ def frames(data: bytes, total: int, extended: tuple[bytes, bytes] | None = None)
 
 
 def bounds(
-    places: Sequence[int], total: int, base: int, tables: Sequence[Sequence[int]], starts_frame: Callable[[int], bool]
+    positions: Sequence[int],
+    total: int,
+    base: int,
+    tables: Sequence[Sequence[int]],
+    starts_frame: Callable[[int], bool],
 ) -> list[int]:
     """The number of each frame's first fragment, and behind the last frame that of the first that is none of its.
 
@@ -58,7 +62,7 @@ def bounds(
     Raises:
         ValueError: neither the fragments nor the tables tell the frames apart.
     """
-    count = len(places)
+    count = len(positions)
     if total == 1 and count:
         return [0, count]
     if count == total:
@@ -67,7 +71,7 @@ def bounds(
     marked = bool(starts) and starts[0] == 0
     if marked and len(starts) == total:
         return [*starts, count]
-    numbered = {place - 8 - base: index for index, place in enumerate(places)}
+    numbered = {position - 8 - base: index for index, position in enumerate(positions)}
     for offsets in tables:
         if len(offsets) != total:
             continue
@@ -117,7 +121,7 @@ def numbers(data: bytes, size: int) -> Sequence[int]:
 
 
 def begins(head: bytes) -> bool:
-    """Whether a fragment begins as a frame's stream does.
+    """Return whether a fragment begins as a frame's stream does.
 
     Args:
         head: its first `HEAD` bytes, or all of a shorter one.

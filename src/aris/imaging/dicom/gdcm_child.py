@@ -54,7 +54,7 @@ def limited_time() -> Any:
 
 
 def decode(data: bytes) -> bytes:
-    """One frame's values as an NPY file."""
+    """Decode a frame's values to an NPY file."""
     import numpy as np
     from pydicom import dcmread
     from pydicom.pixels.utils import pixel_array

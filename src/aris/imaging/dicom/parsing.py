@@ -13,7 +13,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from aris.errors import ImageError
 from aris.imaging.dicom.values import one_number
@@ -45,7 +45,7 @@ class ParseError(Exception):
 
 
 class TooLargeError(ParseError):
-    """What is inflated is larger than any image, or than its header justifies."""
+    """Error of inflated data larger than any image, or than its header justifies."""
 
 
 class _Budget:
@@ -79,10 +79,10 @@ class _CountedFile(io.BufferedReader):
     def read(self, size: int | None = -1, /) -> bytes:
         return self._budget.spend(size, super().read(size))
 
-    def whole(self) -> bytes:
-        """All of the file, uncounted."""
-        self.seek(0)
-        return super().read()
+    def uncounted(self) -> BinaryIO:
+        """The file beneath, from its beginning; what is buffered here is passed over."""
+        self.raw.seek(0)
+        return cast(BinaryIO, self.raw)
 
 
 class _Inflating(io.RawIOBase):
@@ -206,13 +206,13 @@ def parse_file(path: Path, source: str, *, pixels: bool = False, defer: int | No
 
 
 def is_deferred(element: Any) -> bool:
-    """Whether an element of `parse_file` was left in its file: pydicom would read it when it is used."""
+    """Return whether an element of `parse_file` was left in its file: pydicom would read it when it is used."""
     return type(element).__name__ == "RawDataElement" and element.value is None and element.length > 0
 
 
 def _parsed(
     file: BinaryIO, size: int, head: bytes, source: str, tags: list[str] | None, *, pixels: bool,
-    path: Path | None = None, defer: int | None = None,
+    path: Path | None = None, defer: int | None = None, to_end: bool = True,
 ) -> Any:  # fmt: skip
     from pydicom import dcmread
 
@@ -220,7 +220,7 @@ def _parsed(
     syntax, start = meta_of(head)
     try:
         if syntax == _DEFLATED:
-            return _of_deflated(file, head[:start], budget, tags, pixels=pixels)
+            return _of_deflated(file, head[:start], budget, tags, pixels=pixels, to_end=to_end)
         reader: Any = _CountedBytes(file.getvalue(), budget) if isinstance(file, io.BytesIO) else None
         if path is not None:
             with _CountedFile(path, budget) as reader:
@@ -243,8 +243,14 @@ def _parsed(
         raise _damaged(source) from None
 
 
-def _of_deflated(file: BinaryIO, head: bytes, budget: _Budget, tags: list[str] | None, *, pixels: bool) -> Any:
-    """A deflated file's data set: first its header, then as much as the header justifies."""
+def _of_deflated(
+    file: BinaryIO, head: bytes, budget: _Budget, tags: list[str] | None, *, pixels: bool, to_end: bool
+) -> Any:
+    """A deflated file's data set: first its header, then as much as the header justifies.
+
+    Args:
+        to_end: whether what follows a header that is wanted alone is inflated too, which proves that the file is whole.
+    """
     from pydicom import dcmread
 
     plain = head.replace(_DEFLATED, _PLAIN, 1)
@@ -253,7 +259,8 @@ def _of_deflated(file: BinaryIO, head: bytes, budget: _Budget, tags: list[str] |
     header = dcmread(reader, force=True, stop_before_pixels=True, specific_tags=None if pixels else tags)
     if not pixels:
         length = reader.tell()
-        reader.finish()
+        if to_end:
+            reader.finish()
         _bound(header, length, budget)
         return header
     reader.limit = min(MAX_INFLATED, reader.tell() + _declared(header) + _AFTER_PIXELS)
@@ -283,6 +290,8 @@ def _declared(header: Any) -> int:
 def parse_header(path: Path, source: str, tags: list[str], check: Callable[[bytes], None] | None = None) -> Any:
     """As `parse` without pixels, of a file that is opened once and of which no more than the header is read.
 
+    A deflated one is inflated as far as its header; whether the rest is whole is seen where its pixels are read.
+
     Args:
         check: is given the first bytes, some thousands of them, and raises what shall be raised for a file that is not
             to be parsed.
@@ -293,13 +302,17 @@ def parse_header(path: Path, source: str, tags: list[str], check: Callable[[byte
     """
     from pydicom import dcmread
 
-    budget = _Budget(path.stat().st_size)
+    size = path.stat().st_size
+    budget = _Budget(size)
     with _CountedFile(path, budget) as file:
         head = file.peek(4096)
         if check is not None:
             check(head)
         if is_deflated(head):
-            return parse(file.whole(), source, tags=tags, pixels=False)
+            packed = file.uncounted()
+            start = packed.read(_META)
+            packed.seek(0)
+            return _parsed(packed, size, start, source, tags, pixels=False, to_end=False)
         try:
             dataset = dcmread(file, force=True, stop_before_pixels=True, specific_tags=tags)
             _bound(dataset, file.tell(), budget)
@@ -313,7 +326,7 @@ def _damaged(source: str) -> ImageError:
 
 
 def is_deflated(head: bytes) -> bool:
-    """Whether a file's first bytes (4,096 are enough) say that it is in the Deflated transfer syntax."""
+    """Return whether a file's first bytes (4,096 are enough) say that it is in the Deflated transfer syntax."""
     return meta_of(head)[0] == _DEFLATED
 
 

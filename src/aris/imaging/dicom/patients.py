@@ -1,4 +1,4 @@
-"""Whether two headers can be of one patient: what both state must agree, and what one leaves out says nothing."""
+"""Comparison of two headers' patients: stated values must agree, and missing ones say nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Patient:
         )  # fmt: skip
 
     def conflicts(self, other: Patient) -> bool:
-        """Whether the two state different things of identifier, issuer, name, birth date or sex."""
+        """Return whether the two state different things of identifier, issuer, name, birth date or sex."""
         return (
             _differ(_folded(self.identifier), _folded(other.identifier))
             or _differ(_folded(self.issuer), _folded(other.issuer))
@@ -46,7 +46,7 @@ class Patient:
         )
 
     def completed(self, other: Patient) -> Patient:
-        """This one, with what only the other states."""
+        """Return this identity, with what only the other states."""
         return replace(self, **{each.name: getattr(other, each.name) for each in fields(self)
                                 if not getattr(self, each.name)})  # fmt: skip
 
@@ -73,7 +73,7 @@ def _names_differ(one: str, other: str) -> bool:
 
 
 def _parts_differ(one: str, other: str) -> bool:
-    """Whether family, given or middle names differ: prefixes and suffixes come and go, as do empty components."""
+    """Return whether family, given or middle names differ; prefixes, suffixes and empty components do not count."""
     first, second = ([_folded(part) for part in each.split("^")[:3]] for each in (one, other))
     if len(first) == 1 or len(second) == 1:
         # Written without components, as one text: by its words.

@@ -107,8 +107,9 @@ def first_item(dataset: Any, keyword: str) -> Any | None:
 
 
 def table_of(item: Any, *, signed: bool, order: str) -> Table | None:
-    """A LUT item's table; None where it cannot be read: a descriptor of other than three numbers, or fewer entries
-    than it says.
+    """A LUT item's table.
+
+    None where it cannot be read: a descriptor of other than three numbers, or fewer entries than it says.
 
     Args:
         item: with LUT Descriptor and LUT Data.

@@ -23,7 +23,7 @@ _CACHED_TILES = 256
 
 @dataclass(frozen=True)
 class Level:
-    """One resolution of a slide.
+    """Level of a slide: one resolution.
 
     Attributes:
         width, height: pixels.
@@ -74,7 +74,7 @@ def _names(one: Instance) -> bool:
 
 
 class _Part:
-    """One file of a DICOM slide: a level, or some of its tiles."""
+    """File of a DICOM slide: a level, or some of its tiles."""
 
     def __init__(self, instance: Instance) -> None:
         source = instance.source
@@ -106,7 +106,7 @@ class _Part:
             raise ImageError(f"{self.name}: the DICOM slide is damaged; export it again") from None
         self._cut: list[Any] | None = None
 
-    def places(self, before: int) -> Iterator[tuple[str, int, int, int]]:
+    def positions(self, before: int) -> Iterator[tuple[str, int, int, int]]:
         """Of each frame its optical path, the top and the left of its tile, and its number in this file.
 
         Args:
@@ -138,13 +138,13 @@ class _Part:
         lights = self._dataset.get("OpticalPathSequence") or ()
         names = [str(item.get("OpticalPathIdentifier") or "") for item in lights]
         for index in range(self.frames):
-            stack, place = divmod(before + index, across * down)
+            stack, position = divmod(before + index, across * down)
             path = stack // planes
             name = names[path] if path < len(names) else "" if path == 0 else str(path)
-            yield name, place // across * self.rows, place % across * self.columns, index
+            yield name, position // across * self.rows, position % across * self.columns, index
 
     def frame(self, index: int) -> Any:
-        """One tile as a data set.
+        """Return a tile as a data set.
 
         Raises:
             DecodeError: the file holds fewer than it declares.
@@ -155,7 +155,7 @@ class _Part:
 
 
 class _Tiles:
-    """One level of a DICOM slide (PS3.3 C.8.12.4): TILED_FULL, or TILED_SPARSE with a position for each frame.
+    """Tiles of one level of a DICOM slide (PS3.3 C.8.12.4): TILED_FULL, or TILED_SPARSE with a position for each frame.
 
     Its tiles may lie in several files: the parts of a concatenation, or objects with some of the tiles, focal planes
     or optical paths each. Of several paths the first counts, and of each place's focal planes the first.
@@ -166,7 +166,7 @@ class _Tiles:
         self.width, self.height = parts[0].width, parts[0].height
         self.mpp = parts[0].mpp
         self.notes: list[str] = []
-        self._places: dict[tuple[int, int], tuple[_Part, int]] = {}
+        self._positions: dict[tuple[int, int], tuple[_Part, int]] = {}
         self._tallest, self._widest = max(one.rows for one in parts), max(one.columns for one in parts)
         self._fill(parts)
         self._seen: dict[tuple[int, int], Pixels] = {}
@@ -185,14 +185,14 @@ class _Tiles:
             if absent := concatenations.missing(whole):
                 self.notes.append(f"{absent}: its tiles are shown as glass")
             for part, before in ordered:
-                for path, top, left, index in part.places(before):
+                for path, top, left, index in part.positions(before):
                     paths.setdefault(path)
                     if path == next(iter(paths)):
-                        again = again or (top, left) in self._places
-                        self._places.setdefault((top, left), (part, index))
+                        again = again or (top, left) in self._positions
+                        self._positions.setdefault((top, left), (part, index))
         wanted = -(-self.width // parts[0].columns) * -(-self.height // parts[0].rows)
-        if not any(one.sparse for one in parts) and not self.notes and len(self._places) < wanted:
-            lacking = wanted - len(self._places)
+        if not any(one.sparse for one in parts) and not self.notes and len(self._positions) < wanted:
+            lacking = wanted - len(self._positions)
             self.notes.append(f"{lacking} of {wanted} tiles are missing: they are shown as glass")
         if len(paths) > 1:
             self.notes.append(f"{len(paths)} optical paths are stored: the first is shown")
@@ -213,18 +213,18 @@ class _Tiles:
 
     def _touched(self, left: int, top: int, width: int, height: int) -> list[tuple[int, int]]:
         return [
-            place
-            for place in self._places
-            if place[0] < top + height
-            and place[0] + self._tallest > top
-            and place[1] < left + width
-            and place[1] + self._widest > left
+            position
+            for position in self._positions
+            if position[0] < top + height
+            and position[0] + self._tallest > top
+            and position[1] < left + width
+            and position[1] + self._widest > left
         ]
 
     def _tile(self, top: int, left: int) -> Pixels:
         if (top, left) in self._seen:
             return self._seen[top, left]
-        part, index = self._places[top, left]
+        part, index = self._positions[top, left]
         try:
             with quiet_pydicom(), codecs.kept_child():
                 pixels, _ = radiograph.display_pixels(part.frame(index), part.name)

@@ -1,4 +1,4 @@
-"""Whole slides: DICOM (read here) and the vendors' formats (OpenSlide, extra `wsi`), and the patches of tissue in them.
+"""Slides: DICOM (read here) and the vendors' formats (OpenSlide, extra `wsi`), and the patches of tissue in them.
 
 Labels and overview photographs, which name patients, are never opened.
 """
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from aris.errors import ImageError
+from aris.errors import ImageError, why_not_imported
 from aris.imaging.film import printable
 from aris.imaging.prompt_images import PromptImage
 from aris.imaging.raster import check_size
@@ -169,9 +169,10 @@ def _slide(reader: _Reader, source: str, notes: Sequence[str] = ()) -> Slide:
 def _openslide(path: Path, source: str) -> _Reader:
     try:
         import openslide
-    except ImportError:
+    except ImportError as error:
+        why = why_not_imported(error, "openslide")
         raise ImageError(
-            f"{source}: slides in vendors' formats need OpenSlide; pip install 'aris-medgemma[wsi]'"
+            f"{source}: slides in vendors' formats need OpenSlide ({why}); pip install 'aris-medgemma[wsi]'"
         ) from None
     try:
         opened = openslide.OpenSlide(str(path))

@@ -39,7 +39,7 @@ def body_hu(points: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the slices of a synthetic series lie.
+    """Geometry of a synthetic series.
 
     Attributes:
         slices, rows, columns: how many.
@@ -175,11 +175,11 @@ def write_enhanced(
 
     groups = []
     for number, index in enumerate(order, 1):
-        item, place, content = Dataset() if shared else common(), Dataset(), Dataset()
-        place.ImagePositionPatient = geometry.position(index).tolist()
+        item, location, content = Dataset() if shared else common(), Dataset(), Dataset()
+        location.ImagePositionPatient = geometry.position(index).tolist()
         content.DimensionIndexValues = [1, number]
         content.FrameAcquisitionNumber = 1
-        item.PlanePositionSequence = Items([place])
+        item.PlanePositionSequence = Items([location])
         item.FrameContentSequence = Items([content])
         groups.append(item)
     dataset.SharedFunctionalGroupsSequence = Items([common()] if shared else [Dataset()])

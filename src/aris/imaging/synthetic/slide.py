@@ -82,17 +82,17 @@ def _put_tiles(dataset: Any, pixels: npt.NDArray[np.uint8], tile: int, spacing: 
 
     height, width = pixels.shape[:2]
     cut, groups = [], []
-    places = [(top, left) for top in range(0, height, tile) for left in range(0, width, tile)]
-    for top, left in reversed(places) if sparse else places:
+    positions = [(top, left) for top in range(0, height, tile) for left in range(0, width, tile)]
+    for top, left in reversed(positions) if sparse else positions:
         part = np.full((tile, tile, 3), 255, dtype=np.uint8)
         inside = pixels[top : top + tile, left : left + tile]
         part[: inside.shape[0], : inside.shape[1]] = inside
         if sparse and not (inside[..., 1] < 200).any():
             continue
         cut.append(part)
-        item, place = Dataset(), Dataset()
-        place.RowPositionInTotalImagePixelMatrix, place.ColumnPositionInTotalImagePixelMatrix = top + 1, left + 1
-        item.PlanePositionSlideSequence = Sequence([place])
+        item, position = Dataset(), Dataset()
+        position.RowPositionInTotalImagePixelMatrix, position.ColumnPositionInTotalImagePixelMatrix = top + 1, left + 1
+        item.PlanePositionSlideSequence = Sequence([position])
         groups.append(item)
     shared, measures = Dataset(), Dataset()
     measures.PixelSpacing = [spacing, spacing]

@@ -126,7 +126,7 @@ def _justified(head: bytes, source: str) -> int:
 
 
 class _Header:
-    """What both versions' headers say."""
+    """Header fields of both versions."""
 
     def __init__(self, data: bytes, source: str, *, whole: bool = True) -> None:
         first = data[:4]
@@ -196,8 +196,10 @@ class _Header:
 
     @property
     def scaled(self) -> tuple[float, float] | None:
-        """Slope and intercept: 1 and 0 where the slope is 0 or no number, which both say none; None where a scale is
-        there and is not finite."""
+        """Slope and intercept: 1 and 0 where the slope is 0 or no number, which both say none.
+
+        None where a scale is there and is not finite.
+        """
         slope, intercept = float(self.slope), float(self.intercept)
         if slope == 0 or np.isnan(slope):
             return 1.0, 0.0

@@ -1,4 +1,4 @@
-"""Which slices of many a model sees."""
+"""Sampling of slices: the ones of many that a model sees."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from aris.imaging.radiograph import code, decoded, floats, patient_orientation, 
 from aris.imaging.raster import check_size
 
 AIR_HU = -1024
+_CSA_TILES = b"NumberOfImagesInMosaic\0"
+_SDI = "SIEMENS MR SDI 02"
 # What tells acquisitions of one series apart, the most telling first: (name, functional group, keyword there).
 _ACQUISITION = (
     ("StackID", "FrameContentSequence", "StackID"),
@@ -46,7 +49,7 @@ NOT_CUSTOMARY = "an oblique plane stored turned or mirrored, and shown so: sides
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """One slice as it was read.
+    """Slice as it was read.
 
     Attributes:
         values: (H, W) int16, int32 or float32, after the modality transformation; padding is air or the least value.
@@ -129,7 +132,7 @@ def _check(dataset: Any, source: str) -> None:
         raise ImageError(f"{source}: its Number of Frames is damaged and no number; export it again")
     if tiles := mosaic_tiles(dataset):
         raise ImageError(
-            f"{source}: a mosaic, which holds {tiles} slices side by side in one picture; export it as enhanced "
+            f"{source}: a mosaic, which holds {tiles} slices side by side in one image; export it as enhanced "
             "multi-frame MR, or convert it to single slices"
         )
 
@@ -137,16 +140,57 @@ def _check(dataset: Any, source: str) -> None:
 def mosaic_tiles(dataset: Any) -> str:
     """Return the number of slices that a Siemens mosaic holds side by side, as a word; "" of any other image.
 
-    Image Type says MOSAIC; the number is NumberOfImagesInMosaic (0019,xx0A) of SIEMENS MR HEADER.
+    Image Type says MOSAIC, or the scanner's own Image Type Text (0021,xx75) of SIEMENS MR SDI 02 does; the number is
+    NumberOfImagesInMosaic (0019,xx0A) of SIEMENS MR HEADER, or stands in the header of SIEMENS CSA HEADER (0029,xx10).
+    Of several frames each is a slice: newer scanners part a mosaic when they export it as an enhanced image, and leave
+    the word in its Image Type (github.com/rordenlab/dcm2niix/issues/553).
     """
+    if frames.count(dataset) > 1:
+        return ""
+    own = _private(dataset, 0x0019, "SIEMENS MR HEADER", 0x0A)
     try:
-        count = dataset.private_block(0x0019, "SIEMENS MR HEADER")[0x0A].value
-        tiles = int.from_bytes(count, "little") if isinstance(count, bytes) else int(count)
-    except Exception:  # no such block or element, or pydicom's many kinds on a damaged one
+        tiles = int.from_bytes(own, "little") if isinstance(own, bytes) else int(own or 0)
+    except (TypeError, ValueError, OverflowError):
         tiles = 0
-    if tiles > 1 and frames.count(dataset) == 1:
+    tiles = tiles or _csa_tiles(_private(dataset, 0x0029, "SIEMENS CSA HEADER", 0x10))
+    if tiles > 1:
         return str(tiles)
-    return "several" if "MOSAIC" in _words(several(dataset, "ImageType")) and tiles != 1 else ""
+    words = [*_words(several(dataset, "ImageType")), *_image_type_texts(dataset)]
+    return "several" if "MOSAIC" in words and tiles != 1 else ""
+
+
+def _private(dataset: Any, group: int, creator: str, element: int) -> Any:
+    """A private element's value; None where it is absent or damaged."""
+    try:
+        return dataset.private_block(group, creator)[element].value
+    except Exception:  # no such block or element, or pydicom's many kinds on a damaged one
+        return None
+
+
+def _csa_tiles(header: Any) -> int:
+    """NumberOfImagesInMosaic of a CSA header (nipy.org/nibabel/dicom/siemens_csa.html); 0 where it says none."""
+    at = header.find(_CSA_TILES) if isinstance(header, bytes) else -1
+    if at < 0:
+        return 0
+    # The name has 64 bytes, five numbers follow, and the items: four numbers and a text each.
+    found = re.search(rb"[0-9]{1,4}(?=[ \0])", header[at + 84 + 16 : at + 84 + 16 + 12])
+    return int(found[0]) if found else 0
+
+
+def _image_type_texts(dataset: Any) -> list[str]:
+    """Words of Image Type Text, of the image itself or in the scanner's sequence (0021,xxFE) of its first frame."""
+    holders = [dataset]
+    for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        groups = dataset.get(name) or ()
+        inner = _private(groups[0], 0x0021, _SDI, 0xFE) if groups else None
+        holders += [*(inner or ())][:1]
+    found = []
+    for each in holders:
+        value = _private(each, 0x0021, _SDI, 0x75)
+        text = value.decode("ascii", "replace") if isinstance(value, bytes) else value
+        parts = text.split("\\") if isinstance(text, str) else [*(text or ())]
+        found += [str(part).strip(" \0").upper() for part in parts]
+    return found
 
 
 def _slice(dataset: Any, frame: Any, index: int, source: str) -> Slice:
@@ -250,8 +294,11 @@ def _words(value: Any) -> tuple[str, ...]:
 
 
 def _unit(dataset: Any, frame: Any, modality: str | None, rescale: Rescale) -> str | None:
-    """The unit of the values. Of CT it is Hounsfield where the file has a rescale and Rescale Type does not say else
-    (PS3.3 C.8.2.1.1.2); of PET what Units (0054,1001) says."""
+    """The unit of the values.
+
+    Of CT it is Hounsfield where the file has a rescale and Rescale Type does not say else (PS3.3 C.8.2.1.1.2); of PET
+    what Units (0054,1001) says.
+    """
     if not rescale.stated:
         return None
     if modality == "PT":

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from aris.errors import ImageError
 from aris.imaging.dicom import concatenations
 from aris.imaging.dicom.codecs import kept_child
-from aris.imaging.geometry import SAME_PLACE_MM, Plane, Spread, orientation_name, same_orientation, spread
+from aris.imaging.geometry import SAME_POSITION_MM, Plane, Spread, orientation_name, same_orientation, spread
 from aris.imaging.orientation import STORED, Letters, Turn, across, known_letters, plane_letters
 from aris.imaging.sources import FileSource, Skipped
 from aris.imaging.studies import Series, find_studies
@@ -145,8 +145,8 @@ def _only_series(path: Path) -> Series:
 
 
 def _facing(stack: Sequence[Slice]) -> tuple[float, ...] | None:
-    place = stack[0].plane
-    return None if place is None else (*np.round(place.row, 2).tolist(), *np.round(place.column, 2).tolist())
+    plane = stack[0].plane
+    return None if plane is None else (*np.round(plane.row, 2).tolist(), *np.round(plane.column, 2).tolist())
 
 
 def _stacks(slices: Iterable[Slice]) -> list[list[Slice]]:
@@ -184,9 +184,9 @@ def _depths(stack: Sequence[Slice]) -> list[float]:
 
 
 def _crowded(stack: Sequence[Slice]) -> bool:
-    """Whether two slices lie at one place."""
+    """Return whether two slices lie at one place."""
     depths = np.sort(_depths(stack))
-    return len(depths) > 1 and bool((np.diff(depths) < SAME_PLACE_MM).any())
+    return len(depths) > 1 and bool((np.diff(depths) < SAME_POSITION_MM).any())
 
 
 # A difference in one of these is a difference in what is shown, wherever the slices lie.
@@ -253,8 +253,8 @@ def _volume(part: list[Slice], skipped: list[Skipped], general: list[str]) -> Vo
     if planes is None and len(part) > 1:
         notes.append("the slices do not say where they lie: ordered by instance number and frame")
     lies = Spread(None, (), False, False) if planes is None else spread(planes, across(planes[0]))
-    for place, count in lies.gaps:
-        notes.append(f"{count} slices are missing between slice {place + 1} and slice {place + 2}")
+    for index, count in lies.gaps:
+        notes.append(f"{count} slices are missing between slice {index + 1} and slice {index + 2}")
     if lies.uneven:
         notes.append("the distances between slices differ")
     if lies.sheared:
@@ -313,7 +313,7 @@ def _ordered(part: list[Slice]) -> tuple[list[Slice], int]:
     order = sorted(range(len(part)), key=lambda index: depths[index])  # stable: the least number first at one place
     kept: list[int] = []
     for index in order:
-        if not kept or depths[index] - depths[kept[-1]] >= SAME_PLACE_MM:
+        if not kept or depths[index] - depths[kept[-1]] >= SAME_POSITION_MM:
             kept.append(index)
     return [part[index] for index in kept], len(part) - len(kept)
 

@@ -46,7 +46,7 @@ void aris_scores(void* state, const ArisModel* model, const float* hidden, int64
   head_scores(*s.pool, model->head, codes, rows, scores);
 }
 
-// The likeliest words (rows,) but the banned ones; returns how many blocks of 16 words were scored in full.
+// The argmax words (rows,) but the banned ones; returns how many blocks of 16 words were scored in full.
 int64_t aris_greedy(
     void* state, const ArisModel* model, const float* hidden, int64_t rows, const int64_t* banned, int64_t banned_count,
     int64_t* words) {

@@ -1,6 +1,6 @@
 // The tied embedding and head: codes -128..127 in two planes of four bits, q = 16 h + l with h in -8..7 and l in 0..15.
 //
-// The likeliest token needs the scores of all 262,144 words, and reading their codes is most of a small model's step.
+// The argmax needs the scores of all 262,144 words, and reading their codes is most of a small model's step.
 // The upper plane alone gives each score up to an error that Cauchy and Schwarz bound: a word's score differs from
 // that of its sketch 16 h + 8 by sum_g s_g (l - 8) . x_g, at most |residual| |x|. A few words can beat the best score
 // found, first by the words' bounds, then by the groups', sum_g |residual_g| |x_g|; only for them the lower plane is
@@ -80,7 +80,7 @@ inline void head_scores(Pool& pool, const Head& m, const Codes& x, int64_t rows,
   });
 }
 
-// The likeliest words of many rows, by all their scores: the codes are read once for a part of the rows.
+// The argmax of many rows, by all their scores: the codes are read once for a part of the rows.
 inline void head_argmax(
     Pool& pool, const Head& m, const Codes& x, int64_t rows, const int64_t* banned, int64_t banned_count,
     std::vector<float>& scores, int64_t* best_words) {
@@ -105,7 +105,7 @@ inline void head_argmax(
   }
 }
 
-// The likeliest words but the banned ones, the first of equals; returns how many blocks were scored in full.
+// The argmax but the banned ones, the first of equals; returns how many blocks were scored in full.
 inline int64_t head_greedy(
     Pool& pool, const Head& m, const Codes& x, int64_t rows, const int64_t* banned, int64_t banned_count,
     std::vector<float>& sketches, int64_t* best_words) {

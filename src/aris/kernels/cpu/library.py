@@ -125,7 +125,7 @@ def library(variant: str = "") -> ctypes.CDLL | None:
 
 
 def why_not() -> str:
-    """Why `library()` is None, in a few words; empty where it is there."""
+    """Return why `library()` is None, in a few words; empty where it is there."""
     return _opened()[1]
 
 

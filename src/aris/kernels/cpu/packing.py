@@ -51,7 +51,7 @@ class PackedHead:
 
     @property
     def sketch_nbytes(self) -> int:
-        """Bytes that the likeliest word's search reads at least."""
+        """Return the bytes that the search for the argmax reads at least."""
         return self.upper.nbytes + self.scales.nbytes + self.bounds.nbytes
 
 
@@ -81,8 +81,8 @@ def pack_matrix(codes: Tensor, scales: Tensor) -> PackedMatrix:
     packed = torch.empty(outputs // LANES, columns // GROUP, 8, LANES, 4, dtype=torch.uint8)
     for start in range(0, outputs, _ROWS):
         part = codes[start : start + _ROWS].view(-1, LANES, columns // GROUP, 8, 4)
-        place = packed[start // LANES : start // LANES + len(part)]
-        place.copy_(part.permute(0, 2, 3, 1, 4).to(torch.int16) + 128)
+        position = packed[start // LANES : start // LANES + len(part)]
+        position.copy_(part.permute(0, 2, 3, 1, 4).to(torch.int16) + 128)
     return PackedMatrix(packed.view(-1), _lanes_last(scales).view(-1), outputs, columns)
 
 

@@ -1,4 +1,4 @@
-"""One step of 8-bit AdamW over many parameters in one kernel: a program has 256 numbers, its block of both moments."""
+"""Step of 8-bit AdamW over many parameters in one kernel: a program has 256 numbers, its block of both moments."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def _nearest(value, edges):
 
 @triton.jit
 def _step_kernel(
-    places, sizes, owners, firsts, signed, unsigned, signed_edges, unsigned_edges,
+    positions, sizes, owners, firsts, signed, unsigned, signed_edges, unsigned_edges,
     rate, decay, low, high, first_factor, second_factor, eps,
     FIELDS: tl.constexpr, BLOCK: tl.constexpr,
 ):
     owner = tl.load(owners + tl.program_id(0)).to(tl.int64)
     block = tl.program_id(0) - tl.load(firsts + owner)
-    place = places + owner * FIELDS
-    weight = tl.load(place).to(tl.pointer_type(tl.float32))
-    slope = tl.load(place + 1).to(tl.pointer_type(tl.float32))
-    first_codes = tl.load(place + 2).to(tl.pointer_type(tl.uint8))
-    first_largest = tl.load(place + 3).to(tl.pointer_type(tl.float32))
-    second_codes = tl.load(place + 4).to(tl.pointer_type(tl.uint8))
-    second_largest = tl.load(place + 5).to(tl.pointer_type(tl.float32))
+    position = positions + owner * FIELDS
+    weight = tl.load(position).to(tl.pointer_type(tl.float32))
+    slope = tl.load(position + 1).to(tl.pointer_type(tl.float32))
+    first_codes = tl.load(position + 2).to(tl.pointer_type(tl.uint8))
+    first_largest = tl.load(position + 3).to(tl.pointer_type(tl.float32))
+    second_codes = tl.load(position + 4).to(tl.pointer_type(tl.uint8))
+    second_largest = tl.load(position + 5).to(tl.pointer_type(tl.float32))
     at = block.to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     live = at < tl.load(sizes + owner)
     grad = tl.load(slope + at, mask=live, other=0.0)
@@ -79,7 +79,7 @@ class Step:
         self._sizes = torch.tensor([p.numel() for p in parameters]).to(device)
         self._tables = (*tables, *((table[1:] + table[:-1]) / 2 for table in tables))
         self._grads: list[int] = []
-        self._places = torch.empty(0)
+        self._positions = torch.empty(0)
 
     def __call__(
         self, *, rate: float, decay: float, betas: tuple[float, float], eps: float, count: int
@@ -92,11 +92,11 @@ class Step:
                 [parameter.data_ptr(), address, *(state.data_ptr() for state in states)]
                 for parameter, address, states in zip(self._parameters, addresses, self._moments, strict=True)
             ]
-            self._places = torch.tensor(table, dtype=torch.int64).to(self._sizes.device)
+            self._positions = torch.tensor(table, dtype=torch.int64).to(self._sizes.device)
             self._grads = addresses
         low, high = betas
         _step_kernel[(self._blocks,)](
-            self._places, self._sizes, self._owners, self._firsts, *self._tables,
+            self._positions, self._sizes, self._owners, self._firsts, *self._tables,
             rate, decay, low, high, 1 / (1 - low**count), 1 / (1 - high**count), eps,
             FIELDS=_FIELDS, BLOCK=BLOCK,
         )  # fmt: skip

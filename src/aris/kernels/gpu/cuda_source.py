@@ -51,7 +51,7 @@ class CudaSourceError(RuntimeError):
 
 @functools.cache
 def why_not() -> str:
-    """Why these kernels cannot be used on this machine, in a few words; empty where they can."""
+    """Return why these kernels cannot be used on this machine, in a few words; empty where they can."""
     if os.environ.get("ARIS_NO_NVRTC"):
         return "ARIS_NO_NVRTC is set"
     if not torch.cuda.is_available() or torch.version.hip:
@@ -137,7 +137,7 @@ def _compile(source: Path, options: tuple[str, ...]) -> bytes:
 
 
 class Kernel:
-    """One kernel of a source file, compiled for the current device with some definitions.
+    """Kernel of a source file, compiled for the current device with some definitions.
 
     Args:
         source: the file's name in this folder.
@@ -197,7 +197,7 @@ def _argument(value: Argument) -> c_void_p | c_int | c_float | ctypes.Array[ctyp
 
 
 def driver_has(function: str) -> bool:
-    """Whether the CUDA driver is new enough for a function of its API."""
+    """Return whether the CUDA driver is new enough for a function of its API."""
     return hasattr(_driver(), function)
 
 
@@ -224,7 +224,7 @@ def kernel(source: str, name: str, device: int, **definitions: int) -> Kernel:
 
 
 def compiles(make: Callable[[], Kernel], otherwise: str) -> bool:
-    """Whether `make` gives its kernel; if not, a warning says what is used `otherwise`, and why."""
+    """Return whether `make` gives its kernel; if not, a warning says what is used `otherwise`, and why."""
     try:
         make()
     except CudaSourceError as error:

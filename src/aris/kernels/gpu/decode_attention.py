@@ -30,11 +30,11 @@ def _turned(raw, other, weight, other_weight, cos, signed_sin, eps, D: tl.conste
 
 
 @triton.jit
-def _entries(place, seen, slot, tables, RING: tl.constexpr, PAGE: tl.constexpr, LOCAL: tl.constexpr):
-    """Where positions lie in the pool."""
+def _entries(key_position, seen, slot, tables, RING: tl.constexpr, PAGE: tl.constexpr, LOCAL: tl.constexpr):
+    """Return the entries of positions in the pool."""
     if LOCAL:
-        return (slot * RING + place % RING).to(tl.int64)
-    return tl.load(tables + place // PAGE, mask=seen, other=0).to(tl.int64) * PAGE + place % PAGE
+        return (slot * RING + key_position % RING).to(tl.int64)
+    return tl.load(tables + key_position // PAGE, mask=seen, other=0).to(tl.int64) * PAGE + key_position % PAGE
 
 
 @triton.jit
@@ -82,10 +82,10 @@ def _decode_kernel(
             gdc_wait()
             gdc_launch_dependents()
     if not DOT:
-        place = begin + s
-        offsets = (_entries(place, place < stop, slot, tables, RING, PAGE, LOCAL) * KV + kv) * D
-        k = tl.load(key_pool + offsets[:, None] + d[None, :], mask=(place < stop)[:, None], other=0.0)
-        v = tl.load(value_pool + offsets[:, None] + d[None, :], mask=(place < stop)[:, None], other=0.0)
+        key_position = begin + s
+        offsets = (_entries(key_position, key_position < stop, slot, tables, RING, PAGE, LOCAL) * KV + kv) * D
+        k = tl.load(key_pool + offsets[:, None] + d[None, :], mask=(key_position < stop)[:, None], other=0.0)
+        v = tl.load(value_pool + offsets[:, None] + d[None, :], mask=(key_position < stop)[:, None], other=0.0)
     if PDL:
         if FUSED:
             gdc_wait()
@@ -114,17 +114,17 @@ def _decode_kernel(
         for at in tl.range(begin, stop, BLOCK_S, num_stages=STAGES):
             seen = at + s < stop
             if DOT:
-                place = at + s
-                offsets = (_entries(place, seen, slot, tables, RING, PAGE, LOCAL) * KV + kv) * D
+                key_position = at + s
+                offsets = (_entries(key_position, seen, slot, tables, RING, PAGE, LOCAL) * KV + kv) * D
                 k_now = tl.load(key_pool + offsets[:, None] + d[None, :], mask=seen[:, None], other=0.0)
                 v_now = tl.load(value_pool + offsets[:, None] + d[None, :], mask=seen[:, None], other=0.0)
                 score = tl.dot(q, tl.trans(k_now), input_precision=PRECISION) * scale
             else:
                 k_now = k
                 v_now = v
-                place = at + BLOCK_S + s
-                stored = place < stop
-                offsets = (_entries(place, stored, slot, tables, RING, PAGE, LOCAL) * KV + kv) * D
+                key_position = at + BLOCK_S + s
+                stored = key_position < stop
+                offsets = (_entries(key_position, stored, slot, tables, RING, PAGE, LOCAL) * KV + kv) * D
                 k = tl.load(key_pool + offsets[:, None] + d[None, :], mask=stored[:, None], other=0.0)
                 v = tl.load(value_pool + offsets[:, None] + d[None, :], mask=stored[:, None], other=0.0)
                 # (G, S, D): with one row and few heads this is quicker than filling a matrix unit's tile.

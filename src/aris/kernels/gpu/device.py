@@ -1,4 +1,4 @@
-"""What kernels have to know of the card that they run on."""
+"""Properties of the card that kernels depend on."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def _gated_product_kernel(
 
 
 def fits(rows: int, weight: Tensor) -> bool:
-    """Whether `gated_product` is the way to go for so many rows and a weight (2N, K)."""
+    """Return whether `gated_product` is the way to go for so many rows and a weight (2N, K)."""
     shape = weight.shape[0] % (2 * _N) == 0 and weight.shape[1] % _K == 0 and weight.dtype == torch.bfloat16
     if not (shape and rows >= LEAST_ROWS and weight.is_cuda):
         return False

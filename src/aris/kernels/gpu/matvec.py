@@ -1,4 +1,4 @@
-"""One row times a matrix: the product that decides the speed of a single stream.
+"""Product of one row and a matrix, which decides the speed of a single stream.
 
 At batch 1 a decoder reads each weight once for two operations, so the only thing that counts is to keep memory busy: a
 tile is asked for before the one at hand is used, and the first one before the program waits for the kernel before
@@ -206,13 +206,13 @@ def _nibble_kernel(
                     part = part * _weight_of(group * PART + i)
                     offset += part
                     dot += _mantissa(current, one, group * PART + i) * part[None, :]
-            place = rows.to(tl.int64)[:, None] * (K // GROUP) + ((span_start + span) * GROUPS + group)[None, :]
-            factor = tl.load(scale + place, mask=mask, other=0.0).to(tl.float32)
+            position = rows.to(tl.int64)[:, None] * (K // GROUP) + ((span_start + span) * GROUPS + group)[None, :]
+            factor = tl.load(scale + position, mask=mask, other=0.0).to(tl.float32)
             if not NF4:
                 dot -= offset[None, :]
             total += tl.sum(tl.reshape(dot, (BLOCK_N, SPANS, 16)), 2) * factor
             if not NF4:
-                low = tl.load(minimum + place, mask=mask, other=0.0).to(tl.float32)
+                low = tl.load(minimum + position, mask=mask, other=0.0).to(tl.float32)
                 total += tl.sum(tl.reshape(sums, (SPANS, 16)), 1)[None, :] * low
         if step % STEPS == STEPS - 1:
             _finish(y + tl.program_id(1) * N, tl.sum(total, 1), first + step // STEPS, N, GATED, BLOCK_N)

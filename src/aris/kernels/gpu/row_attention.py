@@ -18,7 +18,7 @@ _SHARED = 8 * 3 * 4 * 1024
 
 
 def can_attend(head_dim: int, heads: int, kv_heads: int, dtype: torch.dtype) -> bool:
-    """Whether this machine has the kernel for these shapes."""
+    """Return whether this machine has the kernel for these shapes."""
     groups = heads // kv_heads
     fits = head_dim in (128, 256) and groups in (1, 2, 4, 8) and dtype == torch.bfloat16
     return fits and not why_not() and torch.cuda.get_device_capability() >= (9, 0)
@@ -31,7 +31,7 @@ def clusters(kv_heads: int, device: int) -> int:
 
 
 def workspace(heads: int, kv_heads: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """What `attend_row` needs: results and their sums (float32), and counters (int32 zeros, left zero)."""
+    """Allocate the workspace of `attend_row`: results and sums (float32), and counters (int32 zeros, left zero)."""
     most = clusters(kv_heads, device.index or 0)
     return (
         torch.zeros(heads * head_dim * most, device=device),

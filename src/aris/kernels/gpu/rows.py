@@ -34,11 +34,11 @@ def _embed_kernel(
     tl.store(x + row * W + k, value.to(kind).to(tl.float32) * factor, mask=live)
     # The angles of this row's position, for both kinds of layer, once for all of them.
     d = tl.arange(0, HALF)
-    place = tl.load(positions + row).to(tl.float32)
-    angle = place * tl.load(frequencies + d)
+    angle_at = tl.load(positions + row).to(tl.float32)
+    angle = angle_at * tl.load(frequencies + d)
     tl.store(cos + row * HALF + d, tl.cos(angle))
     tl.store(sin + row * HALF + d, tl.sin(angle))
-    angle = place * tl.load(local_frequencies + d)
+    angle = angle_at * tl.load(local_frequencies + d)
     tl.store(local_cos + row * HALF + d, tl.cos(angle))
     tl.store(local_sin + row * HALF + d, tl.sin(angle))
 
@@ -143,10 +143,10 @@ def add_norm(
 
 @triton.jit
 def _heads_kernel(
-    qkv, q_norm, k_norm, cos, sin, query, key_out, value_out, key_pool, value_pool, places, eps,
+    qkv, q_norm, k_norm, cos, sin, query, key_out, value_out, key_pool, value_pool, entries, eps,
     H: tl.constexpr, KV: tl.constexpr, PADDED: tl.constexpr, D: tl.constexpr, COPY: tl.constexpr, PDL: tl.constexpr,
 ):
-    """One row a program, all its heads as one tile: queries, then keys, then values."""
+    """Process one row a program, all its heads as one tile: queries, then keys, then values."""
     HALF: tl.constexpr = D // 2
     row = tl.program_id(0).to(tl.int64)
     h = tl.arange(0, PADDED)
@@ -167,7 +167,7 @@ def _heads_kernel(
     kind = raw.dtype
     wide = raw.to(tl.float32)
     far = tl.load(source + other_d[None, :], mask=real, other=0.0).to(tl.float32)
-    place = tl.load(places + row)
+    entry = tl.load(entries + row)
     cosine = tl.load(cos + row * HALF + d % HALF)[None, :]
     sine = (tl.load(sin + row * HALF + d % HALF) * tl.where(d < HALF, -1.0, 1.0))[None, :]
     factor = tl.rsqrt(tl.sum(wide * wide, 1) / D + eps)[:, None]
@@ -183,8 +183,8 @@ def _heads_kernel(
     if COPY:
         tl.store(key_out + row * KV * D + key_at, turned, mask=is_key)
         tl.store(value_out + row * KV * D + value_at, raw, mask=is_value)
-    tl.store(key_pool + place * KV * D + key_at, turned, mask=is_key & (place >= 0))
-    tl.store(value_pool + place * KV * D + value_at, raw, mask=is_value & (place >= 0))
+    tl.store(key_pool + entry * KV * D + key_at, turned, mask=is_key & (entry >= 0))
+    tl.store(value_pool + entry * KV * D + value_at, raw, mask=is_value & (entry >= 0))
 
 
 def finish_heads(
@@ -197,7 +197,7 @@ def finish_heads(
     kv_heads: int,
     query: Tensor,
     pool: tuple[Tensor, Tensor],
-    places: Tensor,
+    entries: Tensor,
     *,
     copy: tuple[Tensor, Tensor] | None = None,
     pdl: bool = False,
@@ -208,8 +208,8 @@ def finish_heads(
         qkv: (T, (H + 2 K) D): query, key and value heads of each row.
         tables: cos, sin (T, D/2) float32.
         query: (T, H, D), written.
-        pool: keys and values (anything, K, D) seen as (entries, K, D), written at `places`.
-        places: (T,) int64, the entry of each row; -1 writes none.
+        pool: keys and values (anything, K, D) seen as (entries, K, D), written at `entries`.
+        entries: (T,) int64, the entry of each row; -1 writes none.
         copy: keys and values (T, K, D) to be written too, in order.
     """
     rows = qkv.shape[0]
@@ -217,7 +217,7 @@ def finish_heads(
     options = {"launch_pdl": True} if pdl else {}
     total = heads + 2 * kv_heads
     _heads_kernel[(rows,)](
-        qkv, q_norm, k_norm, *tables, query, key_out, value_out, *pool, places, eps,
+        qkv, q_norm, k_norm, *tables, query, key_out, value_out, *pool, entries, eps,
         H=heads, KV=kv_heads, PADDED=triton.next_power_of_2(total), D=q_norm.shape[0], COPY=copy is not None, PDL=pdl,
         num_warps=8 if total * q_norm.shape[0] > 4096 else 4, **options,
     )  # fmt: skip

@@ -14,7 +14,7 @@ _BYTES, _ALIGNMENT = 128, 64
 
 
 def tensor_map(matrix: Tensor, box: tuple[int, int], *, swizzled: bool) -> bytes:
-    """What a kernel is given as its `TensorMap`, to copy boxes of a matrix to shared memory.
+    """Make a kernel's `TensorMap` argument, to copy boxes of a matrix to shared memory.
 
     Args:
         matrix: (R, C) bfloat16 on a GPU, whose columns are contiguous; rows and the start lie at multiples of 16 bytes.

@@ -45,7 +45,7 @@ class Norm:
 
 @dataclass(frozen=True)
 class Plan:
-    """How up to 8 rows times a matrix are cut up.
+    """Plan of a product of up to 8 rows and a matrix: how it is cut up.
 
     Attributes:
         blocks: thread blocks, one wave if there is room.
@@ -63,7 +63,7 @@ class Plan:
 
 
 def can_tile(rows: int, columns: int, group_size: int) -> bool:
-    """Whether a matrix can be laid out in tiles, and this machine has the kernels for them."""
+    """Return whether a matrix can be laid out in tiles, and this machine has the kernels for them."""
     fits = rows % 64 == 0 and columns % 128 == 0 and group_size in (32, 64, 128)
     if not (fits and torch.cuda.is_available() and _works(device := torch.cuda.current_device())):
         return False
@@ -77,7 +77,7 @@ def _plan(tiles: int, spans: int, groups: int, split: bool, one: bool, device: i
 
 @functools.cache
 def _works(device: int) -> bool:
-    """Whether the kernels compile for a device; if not, Triton's are used."""
+    """Return whether the kernels compile for a device; if not, Triton's are used."""
     if why_not() or torch.cuda.get_device_capability(device) < (8, 0):
         return False
     shape = {"NORM": 0, "SPLIT": 0, "BRANCH": 0, "PAIRS": 1, "WARPS": _WARPS, "DEPTH": _depth(device)}

@@ -24,7 +24,7 @@ _SHARED = _STAGES * (2 * (2 * HEAD_DIM + 8) * 128 + 16) + _GROUPS * ((HEAD_DIM +
 
 
 def can_attend(patches: int, head_dim: int, dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether the kernel takes such a tower and this device has it."""
+    """Return whether the kernel takes such a tower and this device has it."""
     fits = head_dim == HEAD_DIM and patches % _KEYS == 0 and dtype == torch.bfloat16 and device.type == "cuda"
     return fits and _works(device.index if device.index is not None else torch.cuda.current_device())
 

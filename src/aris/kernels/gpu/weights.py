@@ -1,4 +1,4 @@
-"""How a kernel sees a weight matrix: dense, or packed in one of the quantised formats of `model/quantized.py`."""
+"""Weight matrices as a kernel sees them: dense, or packed in one of the quantised formats of `model/quantized.py`."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def create_app(
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Whether the server answers; needs no key."""
+        """Return whether the server answers; needs no key."""
         return {"status": "ok"}
 
     _error_handlers(app)
@@ -206,7 +206,7 @@ def _object_routes(router: APIRouter, store: Store) -> None:
 
     @router.get(_INSTANCE)
     def instance_object(request: Request, study: str, series: str, instance: str) -> Response:
-        """One object."""
+        """Retrieve an instance."""
         return objects(request, study, series, instance)
 
     @router.get("/studies/{study}/metadata")
@@ -221,7 +221,7 @@ def _object_routes(router: APIRouter, store: Store) -> None:
 
     @router.get(_INSTANCE + "/metadata")
     def instance_metadata(request: Request, study: str, series: str, instance: str) -> Response:
-        """One object's header."""
+        """Retrieve an instance's header."""
         return metadata(request, study, series, instance)
 
     @router.get(_INSTANCE + "/bulkdata/{path:path}")
@@ -235,7 +235,7 @@ def _object_routes(router: APIRouter, store: Store) -> None:
 
 
 def _pixel_routes(router: APIRouter, store: Store) -> None:
-    def picture(request: Request, found: Stored, numbers: str = "1", *, thumbnail: bool = False) -> Response:
+    def rendered_image(request: Request, found: Stored, numbers: str = "1", *, thumbnail: bool = False) -> Response:
         wanted = rendering.rendering(request.query_params, _accepted(request), thumbnail=thumbnail)
         one = opened(store, found)
         indices = frames.numbers(numbers, _total(one))
@@ -258,35 +258,35 @@ def _pixel_routes(router: APIRouter, store: Store) -> None:
     @router.get(_INSTANCE + "/rendered")
     def rendered(request: Request, study: str, series: str, instance: str) -> Response:
         """An image, or the first frame of several, for a browser."""
-        return picture(request, _one(store, study, series, instance))
+        return rendered_image(request, _one(store, study, series, instance))
 
     @router.get(_INSTANCE + "/frames/{numbers}/rendered")
     def rendered_frame(request: Request, study: str, series: str, instance: str, numbers: str) -> Response:
         """A frame for a browser."""
-        return picture(request, _one(store, study, series, instance), numbers)
+        return rendered_image(request, _one(store, study, series, instance), numbers)
 
     @router.get(_INSTANCE + "/thumbnail")
     def thumbnail(request: Request, study: str, series: str, instance: str) -> Response:
         """An image, small."""
-        return picture(request, _one(store, study, series, instance), thumbnail=True)
+        return rendered_image(request, _one(store, study, series, instance), thumbnail=True)
 
     @router.get(_INSTANCE + "/frames/{numbers}/thumbnail")
     def frame_thumbnail(request: Request, study: str, series: str, instance: str, numbers: str) -> Response:
         """A frame, small."""
-        return picture(request, _one(store, study, series, instance), numbers, thumbnail=True)
+        return rendered_image(request, _one(store, study, series, instance), numbers, thumbnail=True)
 
     @router.get(_IN_SERIES + "/thumbnail")
     def series_thumbnail(request: Request, study: str, series: str) -> Response:
         """The image in the middle of a series, small."""
         found = retrieving.found(store, _uid(study), _uid(series))
-        return picture(request, found[len(found) // 2], thumbnail=True)
+        return rendered_image(request, found[len(found) // 2], thumbnail=True)
 
     @router.get("/studies/{study}/thumbnail")
     def study_thumbnail(request: Request, study: str) -> Response:
         """The image in the middle of a study's first series, small."""
         every = retrieving.found(store, _uid(study))
         found = [each for each in every if each.series == every[0].series]
-        return picture(request, found[len(found) // 2], thumbnail=True)
+        return rendered_image(request, found[len(found) // 2], thumbnail=True)
 
 
 def _uid(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Where a DICOMweb server listens, whom it answers, and how much at once."""
+"""Settings of a DICOMweb server: its address, its callers, and its limits."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import ssl
 from dataclasses import dataclass, field
 
 from aris.errors import ArisError
-from aris.service.http.connections import ConnectionLimits
-from aris.service.settings import require_key
+from aris.service.settings import ConnectionLimits, require_key
 
 PREFIX = "/dicomweb"
 
 
 @dataclass(frozen=True)
 class DicomwebLimits:
-    """What is taken at once. All are at least 1.
+    """Limits of a DICOMweb server. All are at least 1.
 
     Attributes:
         object_bytes: of one object; a larger one fails, the others of its request do not.
@@ -44,7 +43,7 @@ class DicomwebLimits:
 
 @dataclass(frozen=True)
 class DicomwebSettings:
-    """How a DICOMweb server listens.
+    """Settings of a DICOMweb server.
 
     Attributes:
         host: an address or "localhost". Without a key it must be this machine's own (loopback).

@@ -74,7 +74,7 @@ class Uploads:
         return Response(json.dumps(made), status, headers, media_type=JSON)
 
     def _checked(self, request: Request) -> tuple[bytearray | None, PartReader | None]:
-        """What can be said before the body is read."""
+        """Check a request before its body is read."""
         if not takes_json(accepted(request.headers.get("accept"))):
             raise not_acceptable(f"what became of the objects is told as {JSON}")
         declared = request.headers.get("content-length", "0")

@@ -1,4 +1,4 @@
-"""One line a request, and the last resort for defects. Nothing that a caller sent is in a line."""
+"""Access log, a line for each request, and the last resort for defects. No line holds what a caller sent."""
 
 from __future__ import annotations
 

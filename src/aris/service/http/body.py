@@ -133,7 +133,7 @@ def _require_json(headers: Headers) -> None:
 
 
 class _Held:
-    """What one request's body takes of the room for all."""
+    """Share of the memory for all bodies that one request's body takes."""
 
     def __init__(self, of: Bodies) -> None:
         self._of = of

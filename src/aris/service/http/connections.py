@@ -13,13 +13,12 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from aris.errors import ArisError
+from aris.service.settings import ConnectionLimits
 
 log = logging.getLogger("aris.connections")
 # File descriptors that the process needs for all else.
@@ -27,33 +26,8 @@ _RESERVED = 128
 _LINGER_S = 5.0
 
 
-@dataclass(frozen=True)
-class ConnectionLimits:
-    """Bounds on a server's connections. All are more than 0.
-
-    Attributes:
-        connections: at once; one more takes the place of the one that has been idle longest, or is refused (503). The
-            system's limit on open files may allow fewer.
-        header_s: seconds in which a request's headers must be there, and a TLS handshake done.
-        idle_s: seconds that a connection may wait for its next request.
-        stall_s: seconds over which the pace of a body or a response is measured.
-        bytes_per_s: the least pace of both.
-    """
-
-    connections: int = 1000
-    header_s: float = 15.0
-    idle_s: float = 30.0
-    stall_s: float = 30.0
-    bytes_per_s: int = 1024
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value <= 0:
-                raise ArisError(f"limit {name}: {value} is not more than 0; give more")
-
-
 class _Pace:
-    """Whether something goes on at a least pace: a count that grows, looked at now and then."""
+    """Pace of progress: a growing count, looked at now and then, against a least rate."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
@@ -65,7 +39,7 @@ class _Pace:
         self._since = None
 
     def keeps(self, count: int, now: float) -> bool:
-        """Whether `count` grew fast enough over the last whole span."""
+        """Return whether `count` grew fast enough over the last whole span."""
         if self._since is None:
             self._since, self._count = now, count
         elif now - self._since >= self._limits.stall_s:
@@ -141,7 +115,7 @@ class Connection(H11Protocol):
         self.transport.abort()
 
     def overdue(self, now: float) -> bool:
-        """Whether it has held its place too long without progress."""
+        """Return whether it has held its place too long without progress."""
         limits = self._table.limits
         if self._begun is not None and now - self._begun > limits.header_s:
             return True

@@ -1,4 +1,4 @@
-"""What JSON would make of a body, counted while it arrives: objects are built only of what is known to be bounded.
+"""Size of the objects that JSON would make of a body, counted while it arrives; only bounded ones are built.
 
 A body of a few megabytes may spell millions of lists, each of which takes fifty times its two characters.
 """

@@ -1,4 +1,4 @@
-"""What a server writes to stderr: one line a record, nothing that a caller sent, and no flood of the same line."""
+"""Log of a server on stderr: one line a record, nothing that a caller sent, and no flood of the same line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aris.faults import described, places
+from aris.faults import described, locations
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -26,14 +26,17 @@ _OURS = ("aris",)
 
 
 class _OneLine(logging.Formatter):
-    """A line for each record. Another library's message, or an exception's, may quote what was asked: of those only the
-    kind and the place are written."""
+    """A line for each record.
+
+    Another library's message, or an exception's, may quote what was asked: of those only the kind and the place are
+    written.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line = record.getMessage() if record.name.partition(".")[0] in _OURS else _foreign(record)
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
-            line = f"{line}: {' < '.join([type(error).__name__, *places(error)[:4]])}"
+            line = f"{line}: {' < '.join([type(error).__name__, *locations(error)[:4]])}"
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         return f"{stamp} {' '.join(line.split())}"
 
@@ -67,7 +70,7 @@ class Sparing(logging.Filter):
         self._kinds: OrderedDict[tuple[object, ...], list[float]] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is written."""
+        """Return whether the record is written."""
         given = record.args if isinstance(record.args, tuple) else ()
         kind = (record.name, record.pathname, record.lineno, *map(str, given[:3] if len(given) > 3 else ()))
         room, last, left_out = self._kinds.pop(kind, (float(self._burst), record.created, 0.0))

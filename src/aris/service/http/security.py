@@ -1,4 +1,4 @@
-"""Who is answered: a key, or, where none is asked for, only callers that no web page of elsewhere can be.
+"""Authentication of callers: by a key, or, where none is asked for, only callers that are no foreign web page.
 
 A server on loopback without a key is still within reach of every web page that the user opens. A page may send
 requests to 127.0.0.1 (then the browser says so in `Origin` and `Sec-Fetch-Site`), or its own name may be pointed to

@@ -1,4 +1,4 @@
-"""Where a server listens."""
+"""Sockets that a server listens on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aris.errors import ArisError
 
 
 class Address(Protocol):
-    """Where a server listens."""
+    """Address that a server listens on."""
 
     @property
     def host(self) -> str: ...

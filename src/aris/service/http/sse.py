@@ -13,7 +13,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def event(value: BaseModel) -> bytes:
-    """One event; fields that were not set are left out."""
+    """Write an event; fields that were not set are left out."""
     return b"data: " + value.model_dump_json(exclude_unset=True).encode() + b"\n\n"
 
 

@@ -1,4 +1,4 @@
-"""What both endpoints do alike: find the model, make the streams, follow them, and free them when the caller leaves."""
+"""Steps that both endpoints share: find the model, make the streams, follow them, free them when the caller leaves."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Api:
 
     @property
     def can_think(self) -> bool:
-        """Whether the model was trained to think first."""
+        """Return whether the model was trained to think first."""
         return self.backend.spec is not None and self.backend.spec.thinking
 
     @property
@@ -115,7 +115,7 @@ class Api:
         self.dispatcher.require_room(choices)
 
     def checked(self, work: Callable[[], T]) -> T:
-        """What comes of asking the backend; what it refuses as an `ApiError`."""
+        """Call the backend; turn its refusal into an `ApiError`."""
         try:
             return work()
         except EngineBusy:

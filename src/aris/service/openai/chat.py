@@ -81,7 +81,7 @@ def _prepare(api: Api, body: ChatRequest, adapter: str | None, work: Work) -> _P
     if found.text is not None and body.prompt_logprobs is None:
         return _Prepared((), 0, None, found, images)
     work.going()
-    opened = api.opened(partial(api.backend.streams, asked.messages, thoughts=True), options, body.n or 1)
+    opened = api.opened(partial(api.backend.streams, asked.messages, reasoning=True), options, body.n or 1)
     prompt = opened[0].prompt
     if found.text is not None:  # only the prompt's scores are the model's
         for stream in opened:

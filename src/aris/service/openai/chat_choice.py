@@ -1,4 +1,4 @@
-"""One choice of a chat answer: what is generated as chunks, and the chunks as a message.
+"""Choice of a chat answer: its generated text as chunks, and the chunks as a message.
 
 A whole answer is made of the chunks that a stream would send, so the two cannot differ.
 """
@@ -28,7 +28,8 @@ class ChoiceWriter:
     """Writes the events of one choice as chunks."""
 
     def __init__(self, index: int, body: ChatRequest, markup: Set[str]) -> None:
-        """
+        """Begin a choice.
+
         Args:
             index: of the choice.
             body: the request.
@@ -56,7 +57,7 @@ class ChoiceWriter:
         return [*chunks, last.model_copy(update={"finish_reason": finish, "stop_reason": each.reply.stop_reason})]
 
     def _deltas(self, kind: str, text: str) -> list[Delta]:
-        if kind == "thought":
+        if kind == "reasoning":
             return [Delta(reasoning_content=text)] if self._body.include_reasoning else []
         if self._reader is None:
             return [Delta(content=text)]
@@ -84,7 +85,7 @@ class ChoiceWriter:
 def joined(chunks: Sequence[ChunkChoice], *, with_logprobs: bool) -> ChatChoice:
     """The choice that its chunks add up to."""
     deltas = [chunk.delta for chunk in chunks]
-    thoughts = [delta.reasoning_content for delta in deltas if delta.reasoning_content is not None]
+    reasoning = [delta.reasoning_content for delta in deltas if delta.reasoning_content is not None]
     calls: list[ResponseToolCall] = []
     for part in (part for delta in deltas for part in delta.tool_calls or ()):
         if part.id is not None:
@@ -99,7 +100,7 @@ def joined(chunks: Sequence[ChunkChoice], *, with_logprobs: bool) -> ChatChoice:
         index=last.index,
         message=ChatResponseMessage(
             content=content if content or not calls else None,
-            reasoning_content="".join(thoughts) if thoughts else None,
+            reasoning_content="".join(reasoning) if reasoning else None,
             tool_calls=calls or None,
         ),
         logprobs=ChoiceLogprobs(content=tokens, refusal=None) if with_logprobs else None,

@@ -169,19 +169,19 @@ class _Answer:
 
     @property
     def _only_echo(self) -> bool:
-        """Whether nothing but the prompt was asked for."""
+        """Return whether nothing but the prompt was asked for."""
         return self._body.max_tokens == 0
 
     def _usage(self, usage: BackendUsage) -> BackendUsage:
         return BackendUsage(usage.prompt_tokens, 0, usage.images) if self._only_echo else usage
 
     def _opening(self, index: int) -> list[CompletionChoice]:
-        """What stands before the choice's own text."""
+        """Return the text before the choice's own text."""
         echo = self._echoes[index]
         return [] if echo is None else [self._piece(index, echo.text, (), prompt=echo.logprobs)]
 
     def _write(self, each: Event) -> list[CompletionChoice]:
-        """What an event adds to its choice."""
+        """Add an event to its choice."""
         if not isinstance(each, Ended):
             return [] if self._only_echo else [self._piece(each.choice, each.text, each.logprobs)]
         reason = each.reply.finish_reason

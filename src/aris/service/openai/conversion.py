@@ -124,7 +124,7 @@ def _options(request: Sampling, limits: Limits, asked: int | None) -> Generation
 
 
 def _grammar(request: Sampling, limits: Limits) -> Grammar | None:
-    """What the answer is held to; None for any text."""
+    """Make the grammar that the answer is held to; None for any text."""
     if not request.constraints:
         return None
     field, name, value = request.constraints[0]

@@ -62,7 +62,7 @@ class Piece:
     """Text that was made, with the log-probabilities of all tokens since the last piece (if they were asked for)."""
 
     choice: int
-    kind: Literal["answer", "thought"]
+    kind: Literal["answer", "reasoning"]
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
 
@@ -98,7 +98,7 @@ class Generation:
         self._begun = [False] * len(streams)
 
     async def events(self) -> AsyncIterator[Event]:
-        """What comes of any choice, as it comes; the last event of each is `Ended`.
+        """Yield the events of all choices as they come; the last event of each is `Ended`.
 
         Raises:
             Exception: whatever a choice failed with; the others are cancelled.

@@ -39,7 +39,7 @@ class ImageReader:
         self.films: list[Film] = []
 
     def read(self, url: str, param: str) -> Image:
-        """One image: PNG, JPEG, WebP, TIFF or DICOM; the contents decide, not the media type.
+        """Read an image: PNG, JPEG, WebP, TIFF or DICOM; the contents decide, not the media type.
 
         Raises:
             ApiError: it is no data: URI, too large, one too many, or damaged.

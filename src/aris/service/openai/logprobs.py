@@ -68,7 +68,7 @@ def _top(token: str, logprob: float, markup: Set[str]) -> TopLogprob:
 
 
 def prompt_logprobs(tokens: Iterable[PromptToken], spelling: Callable[[int], str | None]) -> PromptLogprobs:
-    """vLLM's form of a prompt's log-probabilities: by token id, the token itself always among them."""
+    """Return vLLM's form of a prompt's log-probabilities: by token id, the token itself always among them."""
     out: PromptLogprobs = []
     for token in tokens:
         if token.logprob is None:

@@ -15,13 +15,13 @@ def continue_tokens(
     backend: NativeBackend, token_ids: Sequence[int], options: GenerationOptions, count: int
 ) -> list[NativeStream]:
     """Go on after token ids as they stand, in so many ways."""
-    return backend.continue_prompt(Prompt("", list(token_ids), None, 0), options, count, thoughts=True, raw=True)
+    return backend.continue_prompt(Prompt("", list(token_ids), None, 0), options, count, reasoning=True, raw=True)
 
 
 def prompt_logprobs(
     backend: NativeBackend, token_ids: Sequence[int], top: int, submitted: Callable[[Sequenced], None]
 ) -> tuple[TokenLogprob, ...]:
-    """Each token of a prompt with its log-probability after those before it (NaN for the first), and the likeliest."""
+    """Each token of a prompt with its log-probability after those before it (NaN for the first), and the top tokens."""
     name = backend.tokenizer.id_to_token
 
     def spelt(each: PromptToken) -> TokenLogprob:

@@ -26,7 +26,7 @@ CONTINUED = "a text in the assistant's turn"
 
 @dataclass(frozen=True)
 class Judged:
-    """What the scope says of a request.
+    """Verdict of the scope on a request.
 
     Attributes:
         text: the whole answer, in place of the model's; None where the model answers.
@@ -47,7 +47,7 @@ class Judged:
 
 
 def judged(backend: NativeBackend, asked: Conversation, options: GenerationOptions, *, force: bool) -> Judged:
-    """What the scope says of a conversation; encodes its images, so not for the event loop.
+    """Judge a conversation by the model's scope; encodes its images, so not for the event loop.
 
     Args:
         backend: the model, without an adapter.

@@ -47,7 +47,7 @@ def spelt_calls(calls: Sequence[CalledFunction]) -> str:
 
 
 def spelt_result(name: str, content: str) -> str:
-    """What a function gave, as the model reads it."""
+    """Spell a function's result as the model reads it."""
     told = json.dumps({"name": name, "response": content}, ensure_ascii=False)
     return f"<tool_response>\n{told}\n</tool_response>"
 
@@ -93,7 +93,7 @@ def call_grammar(tools: Sequence[Tool], *, must: bool, parallel: bool) -> Gramma
             rules.append(f'several{number}: ({first}) (", " call)* {json.dumps("]" + end)}')
     if not must:
         ways.append("text")
-        rules.append(f"text: /{_not_beginning([fence + opening for fence in _FENCES for opening in _OPENINGS])}/")
+        rules.append(f"text: /{_not_starting([fence + opening for fence in _FENCES for opening in _OPENINGS])}/")
     rules.insert(0, "start: " + " | ".join(ways))
     return Grammar.lark("\n".join(rules))
 
@@ -112,7 +112,7 @@ def _parameters(tool: Tool) -> dict[str, Any]:
     return {"type": "object", **tool.function.parameters}
 
 
-def _not_beginning(texts: Sequence[str]) -> str:
+def _not_starting(texts: Sequence[str]) -> str:
     """A regular expression (Rust's) for what begins with none of these texts, the empty text included."""
     following: dict[str, list[str]] = {}
     for text in texts:
@@ -121,7 +121,7 @@ def _not_beginning(texts: Sequence[str]) -> str:
     ways = [f"[^{escaped}](?s:.*)"]
     for sign, rest in following.items():
         if all(rest):
-            ways.append(f"\\x{{{ord(sign):x}}}({_not_beginning(rest)})")
+            ways.append(f"\\x{{{ord(sign):x}}}({_not_starting(rest)})")
     return f"({'|'.join(ways)})?"
 
 
@@ -161,13 +161,13 @@ class CallReader:
         self._quoted = self._escaped = False
 
     def push(self, text: str) -> list[str | Called | Arguments]:
-        """What is certain with this piece: text, calls and their arguments."""
+        """Take a piece; return the text, calls and arguments that are certain with it."""
         self._pending += text
         if self._kind == "open":
-            beginnings = [fence + opening for fence in _FENCES for opening in _OPENINGS]
-            if any(self._pending.startswith(each) for each in beginnings):
+            starts = [fence + opening for fence in _FENCES for opening in _OPENINGS]
+            if any(self._pending.startswith(each) for each in starts):
                 self._kind = "calls"
-            elif any(each.startswith(self._pending) for each in beginnings):
+            elif any(each.startswith(self._pending) for each in starts):
                 return []
             else:
                 self._kind = "text"
@@ -207,7 +207,7 @@ class CallReader:
         return found
 
     def _end_of_arguments(self) -> int:
-        """How much of what is pending belongs to the arguments that are being read."""
+        """Return the length of the pending text that belongs to the arguments being read."""
         for at, sign in enumerate(self._pending):
             if self._quoted:
                 if self._escaped:

@@ -85,7 +85,7 @@ def _joined(content: str | Sequence[TextPart]) -> str:
 
 
 def _answer(message: AssistantMessage) -> str:
-    """What the model said, refused and called."""
+    """Render the model's earlier answer: its text, refusal and calls."""
     content = message.content
     if isinstance(content, list):
         content = "".join(part.text if isinstance(part, TextPart) else part.refusal for part in content)

@@ -22,8 +22,10 @@ class TextPart(Request):
 
 
 class ImageUrl(Request):
-    """An image as a data: URI. Every image is read at the model's one resolution, the highest that it has, so a low
-    `detail` is refused."""
+    """An image as a data: URI.
+
+    Every image is read at the model's one resolution, the highest that it has, so a low `detail` is refused.
+    """
 
     url: str
     detail: Literal["auto", "high"] | None = None
@@ -95,8 +97,10 @@ _Said = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
 
 
 class AssistantMessage(Request):
-    """A turn that the model answered before, with what it called. Its thoughts (`reasoning_content`) are not read
-    again, as models of this family were trained."""
+    """A turn that the model answered before, with what it called.
+
+    Its reasoning (`reasoning_content`) is not read again, as models of this family were trained.
+    """
 
     harmless = frozenset({"reasoning_content", "reasoning", "annotations"})
     neutral: ClassVar[Mapping[str, tuple[Any, ...]]] = {**_NO_NAME, "audio": ()}
@@ -115,7 +119,7 @@ class AssistantMessage(Request):
 
 
 class ToolMessage(Request):
-    """What a called function gave."""
+    """Message with the result of a called function."""
 
     role: Literal["tool"]
     tool_call_id: str = Field(min_length=1)
@@ -185,7 +189,7 @@ class ChatRequest(Sampling):
     Attributes:
         continue_final_message: go on with the last message, the assistant's, instead of beginning a new one; as in
             vLLM, `add_generation_prompt` must then be false.
-        prompt_logprobs: report each prompt token's log-probability, with so many of the likeliest (vLLM's field).
+        prompt_logprobs: report each prompt token's log-probability, with so many of the most probable (vLLM's field).
         logprob_start_len: only from this prompt token on (SGLang's field).
         ignore_scope: let the model answer outside its declared scope (our own field); the answer is marked.
     """
@@ -254,7 +258,7 @@ class ChatRequest(Sampling):
 
     @property
     def calls(self) -> Literal["auto", "required", "named"] | None:
-        """Whether the answer may or must call functions; None for neither."""
+        """Return whether the answer may or must call functions; None for neither."""
         if not self.tools or self.tool_choice == "none":
             return None
         if isinstance(self.tool_choice, NamedTool):
@@ -263,12 +267,12 @@ class ChatRequest(Sampling):
 
     @property
     def token_limit(self) -> int | None:
-        """What the caller set, by either name."""
+        """Return the caller's limit of tokens, by either name."""
         return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
 
     @property
     def thinks(self) -> bool:
-        """Whether the caller asks for thinking, by either name."""
+        """Return whether the caller asks for thinking, by either name."""
         by_template = self.chat_template_kwargs is not None and self.chat_template_kwargs.enable_thinking
         return by_template or self.reasoning_effort in ("low", "medium", "high", "xhigh")
 
@@ -288,7 +292,7 @@ class TokenLogprob(TopLogprob):
 
 
 class ChoiceLogprobs(BaseModel):
-    """Log-probabilities of the tokens of a choice or of one chunk, thoughts included."""
+    """Log-probabilities of the tokens of a choice or of one chunk, reasoning included."""
 
     content: list[TokenLogprob]
     refusal: None = None
@@ -311,7 +315,7 @@ class ResponseToolCall(BaseModel):
 
 
 class ChatResponseMessage(BaseModel):
-    """The answer; `reasoning_content` are its thoughts, and content is null where it is calls.
+    """The answer; `reasoning_content` is its reasoning, and content is null where it is calls.
 
     `refusal` says why there is no answer; `content` says the same, or is null where a form was asked for.
     """
@@ -327,7 +331,7 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class ChatChoice(BaseModel):
-    """One of the `n` answers; `stop_reason` is the stop string or token that ended it (vLLM's field)."""
+    """Choice of the `n` answers; `stop_reason` is the stop string or token that ended it (vLLM's field)."""
 
     index: int
     message: ChatResponseMessage
@@ -345,7 +349,7 @@ class PromptLogprob(BaseModel):
 
 
 class ScopeNotes(BaseModel):
-    """What a reader must know of an answer (our own field, `aris`).
+    """Notes that a reader must know of an answer (our own field, `aris`).
 
     Attributes:
         answered: False where the answer only says why the model cannot answer.
@@ -379,7 +383,7 @@ class ChatCompletion(BaseModel):
 
 
 class Delta(BaseModel):
-    """What a chunk adds to the message."""
+    """Addition of a chunk to the message."""
 
     role: Literal["assistant"] | None = None
     content: str | None = None
@@ -389,7 +393,7 @@ class Delta(BaseModel):
 
 
 class ChunkChoice(BaseModel):
-    """What a chunk adds to one choice."""
+    """Addition of a chunk to one choice."""
 
     index: int
     delta: Delta
@@ -399,7 +403,7 @@ class ChunkChoice(BaseModel):
 
 
 class ChatCompletionChunk(BaseModel):
-    """One event of a stream. `aris` is what a reader must know of the answer, in the first one."""
+    """Chunk of a stream. `aris`, in the first one, is what a reader must know of the answer."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"

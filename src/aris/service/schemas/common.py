@@ -1,4 +1,4 @@
-"""What chat and legacy completions share."""
+"""Fields that chat and legacy completions share."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ _SEED = 1 << 63
 
 
 class Request(BaseModel):
-    """Base of what callers send. A field that is not known is refused by its name, as it may be meant to change the
-    answer; so is one that is known to and is not supported. A null is as good as none.
+    """Base of what callers send.
+
+    A field that is not known is refused by its name, as it may be meant to change the answer; so is one that is known
+    to and is not supported. A null is as good as none.
 
     Attributes:
         harmless: fields that are taken and change no answer, whatever they hold.
@@ -93,8 +95,11 @@ Pattern = Annotated[str, Field(min_length=1)]
 
 
 class StructuredOutputs(Request):
-    """vLLM's field of this name: the answer is held to a JSON schema, a regular expression, one of some strings, a
-    grammar (Lark's form or GBNF), or any JSON object."""
+    """vLLM's field of this name.
+
+    The answer is held to a JSON schema, a regular expression, one of some strings, a grammar (Lark's form or GBNF), or
+    any JSON object.
+    """
 
     harmless = frozenset({"disable_any_whitespace", "backend"})  # a document has no white space that could vary
     neutral: ClassVar[Mapping[str, tuple[Any, ...]]] = {
@@ -118,7 +123,7 @@ class StructuredOutputs(Request):
 
     @property
     def given(self) -> dict[str, Any]:
-        """What is set, by the names of `Grammar`'s constructors."""
+        """Return the fields that are set, by the names of `Grammar`'s constructors."""
         found = {
             "json_schema": self.json_, "regex": self.regex, "choice": self.choice, "grammar": self.grammar,
             "json_object": self.json_object or None,
@@ -131,7 +136,7 @@ TokenId = Annotated[int, Field(ge=0, lt=1 << 31, strict=True)]
 
 
 class Sampling(Request):
-    """How to generate; the fields of both endpoints.
+    """Sampling parameters; the fields of both endpoints.
 
     Those that OpenAI has not are vLLM's: `top_k`, `min_p`, `repetition_penalty`, `min_tokens`, `stop_token_ids`,
     `ignore_eos`, `bad_words`, `include_stop_str_in_output`, `structured_outputs`, and `guided_json`, `guided_regex`,
@@ -204,7 +209,7 @@ class Sampling(Request):
 
     @property
     def constraints(self) -> list[tuple[str, str, Any]]:
-        """What the answer is held to, by every name of it: (field, constructor of `Grammar`, its argument)."""
+        """List the answer's constraints, by every name of them: (field, constructor of `Grammar`, its argument)."""
         found: list[tuple[str, str, Any]] = []
         wanted = self.response_format
         if isinstance(wanted, JsonSchemaFormat):
@@ -231,7 +236,7 @@ class Sampling(Request):
 
     @property
     def includes_usage(self) -> bool:
-        """Whether the stream ends with a chunk of usage."""
+        """Return whether the stream ends with a chunk of usage."""
         return self.stream_options is not None and self.stream_options.include_usage
 
 
@@ -244,7 +249,7 @@ class Usage(BaseModel):
 
 
 class Error(BaseModel):
-    """What went wrong; `param` is the field, `code` a word for programs."""
+    """Error of a request; `param` is the field, `code` a word for programs."""
 
     message: str
     type: str
@@ -259,7 +264,7 @@ class ErrorResponse(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """One model.
+    """Card of a model.
 
     Attributes:
         max_model_len: tokens that it reads and writes at most (vLLM's field).

@@ -13,7 +13,7 @@ TokenIds = Annotated[list[Annotated[int, Field(ge=0, strict=True)]], Field(min_l
 
 
 class CompletionRequest(Sampling):
-    """One or several prompts to continue, each a text or token ids."""
+    """Request to continue one or several prompts, each a text or token ids."""
 
     neutral: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         **Sampling.neutral,
@@ -62,7 +62,7 @@ class CompletionLogprobs(BaseModel):
 
 
 class CompletionChoice(BaseModel):
-    """One continuation, or what a chunk adds to it; `stop_reason` is the stop string or token that ended it (vLLM)."""
+    """Continuation, or a chunk's addition to it; `stop_reason` is the stop string or token that ended it (vLLM)."""
 
     index: int
     text: str

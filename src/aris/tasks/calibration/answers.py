@@ -62,7 +62,7 @@ class ScoreCalibration:
         return probability >= self.threshold
 
     def word(self, probability: float) -> Word:
-        """What the probability says, as a draft's prompt puts it."""
+        """Word the probability, as a draft's prompt puts it."""
         if self.uncertain is not None and self.uncertain[0] <= probability <= self.uncertain[1]:
             return "uncertain"
         return "present" if self.present(probability) else "not seen"

@@ -1,4 +1,4 @@
-"""How well probabilities are calibrated, and how well they tell cases apart: figures with bootstrap intervals.
+"""Calibration and discrimination of probabilities: figures with bootstrap intervals.
 
 Plain numpy, small and vectorised: a site's own labels are hundreds or thousands of films.
 """

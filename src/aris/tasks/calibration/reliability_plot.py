@@ -15,26 +15,26 @@ _BLUE, _GREY, _LIGHT = (31, 119, 180), (120, 120, 120), (222, 222, 222)
 
 
 def reliability_png(fitted: Sequence[FittedFinding]) -> bytes:
-    """One panel a finding, side by side, up to four in a row: held-out probabilities, in bins of equal size.
+    """Draw a panel for each finding, up to four in a row: held-out probabilities, in bins of equal size.
 
     Returns:
         the PNG's bytes.
     """
     columns = min(4, len(fitted))
     width, height = _LEFT + _SIDE + _EDGE, _TOP + _SIDE + _BARS + 40
-    picture = Image.new("RGB", (columns * width, -(-len(fitted) // columns) * height), "white")
-    draw = ImageDraw.Draw(picture)
+    canvas = Image.new("RGB", (columns * width, -(-len(fitted) // columns) * height), "white")
+    draw = ImageDraw.Draw(canvas)
     for index, each in enumerate(fitted):
         _panel(draw, each, index % columns * width, index // columns * height)
     data = io.BytesIO()
-    picture.save(data, "PNG")
+    canvas.save(data, "PNG")
     return data.getvalue()
 
 
 def _panel(draw: ImageDraw.ImageDraw, each: FittedFinding, x0: int, y0: int) -> None:
     left, top = x0 + _LEFT, y0 + _TOP
 
-    def place(p: float, share: float) -> tuple[float, float]:
+    def position(p: float, share: float) -> tuple[float, float]:
         return left + p * _SIDE, top + (1 - share) * _SIDE
 
     draw.text((left, y0 + 8), f"{each.name}: {each.method}, {each.films} films, {each.positives} with it", fill="black")
@@ -42,14 +42,14 @@ def _panel(draw: ImageDraw.ImageDraw, each: FittedFinding, x0: int, y0: int) -> 
     draw.text((left, y0 + 38), f"ECE {each.ece}   Brier {each.brier}", fill="black")
     for tick in range(0, 11, 2):
         value = tick / 10
-        draw.line((*place(value, 0), *place(value, 1)), fill=_LIGHT)
-        draw.line((*place(0, value), *place(1, value)), fill=_LIGHT)
-        draw.text((place(value, 0)[0] - 8, top + _SIDE + 4), f"{value:.1f}", fill="black")
-        draw.text((left - 26, place(0, value)[1] - 6), f"{value:.1f}", fill="black")
-    draw.line((*place(0, 0), *place(1, 1)), fill=_GREY)
+        draw.line((*position(value, 0), *position(value, 1)), fill=_LIGHT)
+        draw.line((*position(0, value), *position(1, value)), fill=_LIGHT)
+        draw.text((position(value, 0)[0] - 8, top + _SIDE + 4), f"{value:.1f}", fill="black")
+        draw.text((left - 26, position(0, value)[1] - 6), f"{value:.1f}", fill="black")
+    draw.line((*position(0, 0), *position(1, 1)), fill=_GREY)
     cut = each.calibration.threshold
-    draw.line((*place(cut, 0), *place(cut, 1)), fill=(214, 39, 40))
-    spots = [place(mean, share) for mean, share, _ in bins(each.probabilities, each.truth)]
+    draw.line((*position(cut, 0), *position(cut, 1)), fill=(214, 39, 40))
+    spots = [position(mean, share) for mean, share, _ in bins(each.probabilities, each.truth)]
     if len(spots) > 1:
         draw.line(spots, fill=_BLUE, width=2)
     for x, y in spots:

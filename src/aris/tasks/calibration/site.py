@@ -33,7 +33,6 @@ from aris.tasks.calibration.reliability import (
 )
 
 Method = Literal["platt", "temperature", "isotonic"]
-METHODS: tuple[Method, ...] = ("platt", "temperature", "isotonic")
 FOLDS = 5
 MIN_EACH = 10  # films with and without a finding: fewer cannot be cut into folds that say anything
 
@@ -69,7 +68,7 @@ class FittedFinding:
 
     @property
     def better_than_chance(self) -> bool:
-        """Whether the interval of the AUC lies over 0.5."""
+        """Return whether the interval of the AUC lies over 0.5."""
         return self.auc.low > 0.5
 
 
@@ -276,8 +275,9 @@ def _numbers(figure: Figure) -> dict[str, float | None]:
 
 
 def load_calibration(path: str | Path, model: str, question: str, changes: str = "") -> Calibration:
-    """A site's calibration, for the model, its weights and the question that it was made with. Findings that were no
-    better than chance are left out: they are then not assessed.
+    """A site's calibration, for the model, its weights and the question that it was made with.
+
+    Findings that were no better than chance are left out: they are then not assessed.
 
     Args:
         model, changes, question: as for `save_calibration`.

@@ -16,7 +16,7 @@ __all__ = ["CHECKS", "Facts", "check_draft", "priority"]
 
 
 def check_draft(sections: Sections, facts: Facts) -> tuple[FailedCheck, ...]:
-    """What is wrong with a draft's findings and impression, by the names of `CHECKS`.
+    """Check a draft's findings and impression, by the names of `CHECKS`.
 
     Args:
         sections: as parsed; only what the model wrote is checked.

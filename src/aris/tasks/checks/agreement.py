@@ -1,4 +1,4 @@
-"""Whether a draft agrees with itself and with the scores."""
+"""Agreement of a draft with itself and with the scores."""
 
 from __future__ import annotations
 

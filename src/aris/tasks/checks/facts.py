@@ -1,4 +1,4 @@
-"""What is known of an examination, for checks of what is written of it."""
+"""Facts of an examination, for checks of a text on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from aris.tasks.scope import Kind
 
 @dataclass(frozen=True)
 class Facts:
-    """Attributes:
+    """Facts of an examination.
+
+    Attributes:
     kind: of the images.
     body_part: Body Part Examined; None where the file says nothing.
     laterality: "L" or "R" from Image Laterality or Laterality; None for both, none or unknown.

@@ -1,4 +1,4 @@
-"""What pixels alone tell: pictures that cannot be a chest film, whatever a model says of them.
+"""Checks of pixels alone: images that cannot be a chest film, whatever a model says of them.
 
 The limits were set on the training and validation films of the project's data (2,500 films of children and adults)
 and hold with room to spare: the least of all films had an autocorrelation of 0.82 and a span of 57 grey levels.
@@ -20,7 +20,7 @@ _GRID = 64
 
 
 def not_a_film(pixels: npt.NDArray[np.uint8]) -> str | None:
-    """Why these pixels cannot be a chest film, in a few words; None if they can.
+    """Return why these pixels cannot be a chest film, in a few words; None if they can.
 
     Args:
         pixels: uint8, (H, W) grey or (H, W, 3) RGB.
@@ -31,24 +31,24 @@ def not_a_film(pixels: npt.NDArray[np.uint8]) -> str | None:
     if max(height, width) > MAX_ASPECT * min(height, width):
         return f"{width} x {height} pixels are no film's shape"
     if pixels.ndim == 3 and _coloured_area(pixels) > MAX_COLOURED_AREA:
-        return "the picture is coloured"
+        return "the image is coloured"
     image = PIL.Image.fromarray(pixels).convert("L")
     low, high = np.percentile(np.asarray(image), (2, 98))
     if high - low < MIN_SPAN:
-        return "the picture is blank or almost constant"
+        return "the image is blank or almost constant"
     if _autocorrelation(image) < MIN_AUTOCORRELATION:
-        return "the picture is noise or a fine pattern"
+        return "the image is noise or a fine pattern"
     return None
 
 
 def _coloured_area(pixels: npt.NDArray[np.uint8]) -> float:
-    """Share of the picture, seen at a coarse scale, whose channels differ strongly."""
-    coarse = np.asarray(PIL.Image.fromarray(pixels).resize((_GRID, _GRID), PIL.Image.Resampling.BOX)).astype(np.int16)
-    return float((coarse.max(axis=2) - coarse.min(axis=2) > CHROMA).mean())
+    """Share of the image, seen at a low resolution, whose channels differ strongly."""
+    small = np.asarray(PIL.Image.fromarray(pixels).resize((_GRID, _GRID), PIL.Image.Resampling.BOX)).astype(np.int16)
+    return float((small.max(axis=2) - small.min(axis=2) > CHROMA).mean())
 
 
 def _autocorrelation(image: PIL.Image.Image) -> float:
-    """Correlation of neighbours on a coarse grid, where even enlarged noise has lost it; 0 for a constant."""
+    """Correlation of neighbours on a low-resolution grid, where even enlarged noise has lost it; 0 for a constant."""
     grid = np.asarray(image.resize((_GRID, _GRID), PIL.Image.Resampling.BOX), dtype=np.float64)
     grid -= grid.mean()
     variance = float((grid * grid).mean())

@@ -1,4 +1,4 @@
-"""How soon a draft should be read. Rules raise it; nothing lowers it, a model's words least of all."""
+"""Priority of a draft: rules raise it; nothing lowers it, a model's words least of all."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def require_white_box(model: Backend) -> WhiteBox:
 
 
 def may_show(model: Backend, kind: Kind, *, force: bool) -> tuple[bool, tuple[str, ...]]:
-    """Whether there may be maps of such images, and what must be said of it; `FORCED` is, outside the model's scope."""
+    """Return whether maps of such images are allowed, and their note; `FORCED` is, outside the model's scope."""
     reason = refusal(model, "evidence", kind)
     if reason is not None:
         return force, (*((FORCED,) if force else ()), reason)
@@ -68,7 +68,7 @@ def finding_evidence(
     mask: npt.NDArray[np.bool_] | None = None,
     forced: bool = False,
 ) -> Evidence:
-    """Where a finding's score came from: what speaks for "Yes", or for "No" where the finding is not seen.
+    """Map the evidence for a finding's score: for "Yes", or for "No" where the finding is not seen.
 
     Args:
         model: a `WhiteBox`.
@@ -103,7 +103,7 @@ def phrase_evidence(
     mask: npt.NDArray[np.bool_] | None = None,
     forced: bool = False,
 ) -> Evidence:
-    """Where the words of a draft came from: what speaks for their log-probability after all that stands before them.
+    """Map the evidence for words of a draft: for their log-probability after all that stands before them.
 
     Args:
         words: of the draft's prompt, as `film_findings.Assessment.words`.

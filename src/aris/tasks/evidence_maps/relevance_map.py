@@ -1,4 +1,4 @@
-"""From a network's relevance of patches to a map over the image as its file has it, its hot regions, and a picture."""
+"""From a network's relevance of patches to a map over the image as its file has it, its hot regions, and an image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEAST, MOST_REGIONS = 0.25, 3
 # the relevance is spread over the image. Of the sample films the largest box has 0.25 and the least share is 0.16.
 WIDEST, LEAST_SHARE = 0.3, 0.1
 _GRID = 96  # cells along the longer side on which regions are found
-_SIDES = 512, 1024  # longest side of a picture, in pixels: at least, at most
+_SIDES = 512, 1024  # longest side of an image, in pixels: at least, at most
 _HOT, _WARM = np.array((255.0, 210.0, 0.0)), np.array((225.0, 30.0, 40.0))
 
 
@@ -95,11 +95,11 @@ def hot_regions(found: Map) -> tuple[HotRegion, ...]:
         return ()
     scale = max(1.0, max(height, width) / _GRID)
     rows, columns = max(1, round(height / scale)), max(1, round(width / scale))
-    coarse = _binned(found, rows, columns)
+    binned = _binned(found, rows, columns)
     regions = []
-    smooth = _smoothed(coarse, SMOOTH * max(rows, columns))
+    smooth = _smoothed(binned, SMOOTH * max(rows, columns))
     for cells in _connected(smooth >= HOT * smooth.max()):
-        share = float(coarse[cells[:, 0], cells[:, 1]].sum() / coarse.sum())
+        share = float(binned[cells[:, 0], cells[:, 1]].sum() / binned.sum())
         (top, left), (bottom, right) = cells.min(0), cells.max(0) + 1
         box = (
             left / columns * width, top / rows * height, right / columns * width, bottom / rows * height,
@@ -156,7 +156,7 @@ def overlay(
 ) -> npt.NDArray[np.uint8]:
     """The map over a grey copy of the image: uint8 (h, w, 3), its longer side 512 to 1,024 pixels, lines above it.
 
-    The colour's strength is the value against the map's largest: two pictures cannot be compared by colour.
+    The colour's strength is the value against the map's largest: two images cannot be compared by colour.
     """
     height, width = pixels.shape[:2]
     longest = max(height, width)
@@ -169,16 +169,16 @@ def overlay(
     base = np.repeat(np.asarray(grey, dtype=np.float64)[..., None], 3, axis=2)
     colour = _WARM + (_HOT - _WARM) * heat
     mixed = base + (colour - base) * (0.65 * heat**0.8)
-    letters = max(10, min(size) // 28)
-    step = round(letters * 1.4)
-    banner = step * len(lines) + (letters // 2 if lines else 0)
-    picture = PIL.Image.new("RGB", (size[0], size[1] + banner))
-    picture.paste(PIL.Image.fromarray(np.rint(mixed).astype(np.uint8)), (0, banner))
-    pen = PIL.ImageDraw.Draw(picture)
-    font = PIL.ImageFont.load_default(letters)
+    font_size = max(10, min(size) // 28)
+    step = round(font_size * 1.4)
+    banner = step * len(lines) + (font_size // 2 if lines else 0)
+    canvas = PIL.Image.new("RGB", (size[0], size[1] + banner))
+    canvas.paste(PIL.Image.fromarray(np.rint(mixed).astype(np.uint8)), (0, banner))
+    pen = PIL.ImageDraw.Draw(canvas)
+    font = PIL.ImageFont.load_default(font_size)
     for number, line in enumerate(lines):
-        pen.text((letters // 2, letters // 4 + number * step), line, fill=(255, 255, 255), font=font)
+        pen.text((font_size // 2, font_size // 4 + number * step), line, fill=(255, 255, 255), font=font)
     for x0, y0, x1, y1 in boxes:
         corners = (x0 * scale, y0 * scale + banner, x1 * scale - 1, y1 * scale + banner - 1)
-        pen.rectangle(corners, outline=(255, 255, 255), width=max(1, letters // 8))
-    return np.asarray(picture, dtype=np.uint8)
+        pen.rectangle(corners, outline=(255, 255, 255), width=max(1, font_size // 8))
+    return np.asarray(canvas, dtype=np.uint8)

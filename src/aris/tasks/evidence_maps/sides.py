@@ -1,4 +1,4 @@
-"""Which side of the patient a place on an image is on: image left is the patient's right, unless the file says else.
+"""Side of the patient of an image position: image left is the patient's right, unless the file says otherwise.
 
 Patient Orientation (0020,0020) tells where rows and columns point (PS3.3 C.7.6.1.1.1): ("L", "F") of a frontal film
 means that columns run to the patient's left.

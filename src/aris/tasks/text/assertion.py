@@ -1,4 +1,4 @@
-"""What a report's text asserts of a finding: present, absent, uncertain, or nothing.
+"""Assertions of a report's text about a finding: present, absent, uncertain, or nothing.
 
 After NegEx (Chapman et al., J Biomed Inform 2001; 34: 301): triggers before or after a mention reach it within one
 clause; phrases that look like negations and are none are taken out first.

@@ -17,7 +17,6 @@ SCALE = 1000
 _FINAL = re.compile(r"final\s+answer\s*(?:is)?\s*:", re.IGNORECASE)
 _FENCE = re.compile(r"```[A-Za-z0-9_]*")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_SPACE = r"\s*,?\s*"
 _COORDINATES = re.compile(rf"[\[(]\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,\s*({_NUMBER})\s*,?\s*[\])]")
 # The keys under which models put the coordinates, and the label.
 _BOX_KEY = re.compile(r"""["']?\b(?:box_2d|box2d|box|bbox|bbox_2d|bounding_box|coordinates)\b["']?\s*[:=]\s*""", re.I)
@@ -25,7 +24,7 @@ _LABEL_KEY = re.compile(
     r"""["']?\b(?:label|name|class|object|description)\b["']?\s*[:=]\s*(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)')""",
     re.I,
 )
-_PLACES = 4
+_POSITIONS = 4
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def parse_boxes(text: str) -> tuple[tuple[WrittenBox, ...], tuple[DroppedBox, ..
     coordinates further out, not four numbers, no area, and a box that was given before.
 
     Args:
-        text: the model's answer, without its thoughts.
+        text: the model's answer, without its reasoning.
     """
     last = [match.end() for match in _FINAL.finditer(text)]
     answer = text[last[-1] :] if last and _BOX_KEY.search(text[last[-1] :]) else text
@@ -167,7 +166,7 @@ def _box(values: list[Any] | None, label: str) -> WrittenBox | str:
     if min(numbers) < 0 or max(numbers) > SCALE:
         numbers = [min(max(value, 0.0), float(SCALE)) for value in numbers]
         notes.append("clipped to the image")
-    y0, x0, y1, x1 = (round(value, _PLACES) for value in numbers)
+    y0, x0, y1, x1 = (round(value, _POSITIONS) for value in numbers)
     if y0 > y1 or x0 > x1:
         notes.append("corners were swapped")
         y0, y1, x0, x1 = min(y0, y1), max(y0, y1), min(x0, x1), max(x0, x1)

@@ -1,4 +1,4 @@
-"""How sure a model was of its own words: each sentence of a draft with the log-probabilities of its tokens.
+"""Confidence of a model in its own words: each sentence of a draft with its tokens' log-probabilities.
 
 This is not the probability that a sentence is right. It is low where several wordings were alike to the model, whatever
 they say, and high where a model is sure and wrong; it says where the text could easily have been another one.
@@ -31,7 +31,7 @@ def sentence_confidence(
     Args:
         text: as the model wrote it.
         sections: parsed from it.
-        logprobs: of its tokens, in order; tokens that are not in the text (thoughts, markers) are passed over.
+        logprobs: of its tokens, in order; tokens that are not in the text (reasoning, markers) are passed over.
     """
     spans = list(token_spans(text, logprobs))
     found = []

@@ -1,4 +1,4 @@
-"""One parser for a choice among options, for base and tuned models, scored and generated answers alike.
+"""Parser of a choice among options, for base and tuned models, scored and generated answers alike.
 
 A base model scored by one parser and its tuned version by another cannot be compared.
 """
@@ -13,14 +13,14 @@ _FINAL = re.compile(r"(?:final\s+answer|answer)\s*(?:is)?\s*:?\s*", re.IGNORECAS
 
 
 def parse_option(answer: str, options: Sequence[str]) -> int | None:
-    """Which option an answer names: its index; None if it names none, or several.
+    """Parse the option that an answer names: its index; None if it names none, or several.
 
     Tried in this order, first on what stands after the last "Final Answer:" and then on all of it: the whole option as
     the prompt spells it ("A: adipose"), a letter alone ("(A)", "A."), an option's text alone, the longest where one is
     within another ("normal colon mucosa" is not "mucosa").
 
     Args:
-        answer: without thoughts.
+        answer: without reasoning.
         options: their texts, without letters.
     """
     last = [match.end() for match in _FINAL.finditer(answer)]

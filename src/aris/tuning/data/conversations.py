@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aris.errors import DataError
+from aris.errors import DataError, why_not_imported
 from aris.tuning.data.image_folders import Labels, read_image_folder
 from aris.tuning.data.images import PictureBank
 from aris.tuning.data.rows import Conversation, Turn, split_thought
@@ -121,8 +121,9 @@ def _raw_rows(path: Path) -> Iterator[tuple[int, Any]]:
     if path.suffix == ".parquet":
         try:
             import pyarrow.parquet as parquet
-        except ImportError:
-            raise DataError(f"{path}: reading Parquet needs pyarrow; install it, or give JSON Lines") from None
+        except ImportError as error:
+            why = why_not_imported(error, "pyarrow")
+            raise DataError(f"{path}: reading Parquet needs pyarrow ({why}); install it, or give JSON Lines") from None
         try:
             file = parquet.ParquetFile(path)
             number = 0

@@ -13,7 +13,7 @@ from aris.checkpoints.pieces import IMAGE_SOFT_TOKEN
 from aris.errors import DataError
 from aris.prompting import PromptProcessor
 from aris.prompting.chat import CONTROL_TOKEN, neutralize
-from aris.prompting.thinking import BEGIN_THOUGHT, END_THOUGHT
+from aris.prompting.thinking import BEGIN_REASONING, END_REASONING
 from aris.prompting.tokenizer import BOS, END_OF_IMAGE, END_OF_TURN, START_OF_IMAGE, START_OF_TURN
 
 
@@ -138,19 +138,19 @@ def split_thought(answer: str) -> tuple[str, str]:
             would teach the model to spell it with a character between.
     """
     thought, rest = "", answer.strip()
-    if rest.startswith(BEGIN_THOUGHT):
-        inner, marker, after = rest.removeprefix(BEGIN_THOUGHT).partition(END_THOUGHT)
+    if rest.startswith(BEGIN_REASONING):
+        inner, marker, after = rest.removeprefix(BEGIN_REASONING).partition(END_REASONING)
         if not marker:
-            raise DataError(f"a thought begins with {BEGIN_THOUGHT} and does not end with {END_THOUGHT}")
+            raise DataError(f"a thought begins with {BEGIN_REASONING} and does not end with {END_REASONING}")
         if not after.strip():
             raise DataError("a thought has no answer behind it")
-        thought, rest = BEGIN_THOUGHT + inner + END_THOUGHT, after
-    spelt = CONTROL_TOKEN.search(thought.removeprefix(BEGIN_THOUGHT).removesuffix(END_THOUGHT) + "\n" + rest)
+        thought, rest = BEGIN_REASONING + inner + END_REASONING, after
+    spelt = CONTROL_TOKEN.search(thought.removeprefix(BEGIN_REASONING).removesuffix(END_REASONING) + "\n" + rest)
     if spelt is not None:
         token = spelt.string[spelt.start() :].partition(">" if spelt.group() == "<" else "]")[0]
         raise DataError(
             f"the answer spells the control token {token}{'>' if spelt.group() == '<' else ']'}, which only the "
-            f"template may write; take it out (a thought opens an answer: {BEGIN_THOUGHT}thought...{END_THOUGHT})"
+            f"template may write; take it out (a thought opens an answer: {BEGIN_REASONING}thought...{END_REASONING})"
         )
     return thought, rest
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aris.errors import DataError
+from aris.errors import DataError, why_not_imported
 
 
 class Board:
@@ -24,8 +24,9 @@ class Board:
         try:
             import tensorboard  # noqa: F401
             from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise DataError("TensorBoard is not installed; pip install 'aris-medgemma[tensorboard]'") from None
+        except ImportError as error:
+            why = why_not_imported(error, "tensorboard")
+            raise DataError(f"the curve needs TensorBoard ({why}); pip install 'aris-medgemma[tensorboard]'") from None
         self._folder, self._make = folder, SummaryWriter
         self._writer: SummaryWriter | None = None
 

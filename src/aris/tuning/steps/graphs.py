@@ -35,7 +35,7 @@ class StaticBatch:
         targets: (K,) int64.
         shares: (K,) float32, of each answer token in the step's loss; 0 for padding.
         starts: (1, T) int64 of packed rows, or None.
-        image_places: (n,) int64 into R * T, of the soft tokens, or None.
+        image_positions: (n,) int64 into R * T, of the soft tokens, or None.
         pixels: (P, 3, S, S) or the tower's features (P, M, V), or None.
     """
 
@@ -44,7 +44,7 @@ class StaticBatch:
     targets: Tensor
     shares: Tensor
     starts: Tensor | None
-    image_places: Tensor | None
+    image_positions: Tensor | None
     pixels: Tensor | None
 
     def tensors(self) -> list[Tensor | None]:
@@ -101,7 +101,7 @@ class _Picked(torch.autograd.Function):
 def static_loss(model: MedGemma, batch: StaticBatch, *, train_tower: bool) -> Tensor:
     """The batch's part of the step's loss (), without any wait for the device."""
     soft = soft_tokens(model, batch.pixels, train_tower=train_tower)
-    states = model.hidden_states(batch.token_ids, soft, starts=batch.starts, image_places=batch.image_places)
+    states = model.hidden_states(batch.token_ids, soft, starts=batch.starts, image_positions=batch.image_positions)
     hidden: Tensor = _Picked.apply(states.flatten(0, 1), batch.places)  # type: ignore[no-untyped-call]
     head = model.language_model.head
     assert isinstance(head, nn.Embedding)
