@@ -22,7 +22,7 @@ _SHOWN_FAULTS = 20
 
 @dataclass
 class Added:
-    """What became of a file.
+    """Outcome of a file.
 
     Attributes:
         added, updated, known: how many of its papers were new, were filled in, or were there already.
@@ -144,8 +144,8 @@ def read_retractions(path: Path) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _cell(row: list[str], place: int | None) -> str:
-    return row[place] if place is not None and place < len(row) else ""
+def _cell(row: list[str], column: int | None) -> str:
+    return row[column] if column is not None and column < len(row) else ""
 
 
 def _nature(text: str) -> str:

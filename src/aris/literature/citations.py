@@ -18,10 +18,10 @@ def vancouver(paper: StoredPaper) -> str:
     names = ", ".join(paper.authors[:_MOST_AUTHORS]) + (", et al" if len(paper.authors) > _MOST_AUTHORS else "")
     title = paper.title.rstrip(".") + (" [retracted]" if paper.retraction == "retracted" else "")
     parts = [_ended(names), _ended(title)] if names else [_ended(title)]
-    place = f";{paper.volume}" if paper.volume else ""
-    place += f"({paper.issue})" if paper.issue else ""
-    place += f":{paper.pages}" if paper.pages else ""
-    when = f"{paper.year or ''}{place}"
+    location = f";{paper.volume}" if paper.volume else ""
+    location += f"({paper.issue})" if paper.issue else ""
+    location += f":{paper.pages}" if paper.pages else ""
+    when = f"{paper.year or ''}{location}"
     if paper.journal:
         parts.append(_ended(paper.journal))
     if when:
@@ -92,8 +92,8 @@ def _tex(text: str, *, title: bool = False) -> str:
 def _balanced(value: str) -> str:
     """A value that ends where it should, whatever stands in it."""
     depth = 0
-    for place, c in enumerate(value):
-        if c in "{}" and (place == 0 or value[place - 1] != "\\"):
+    for index, c in enumerate(value):
+        if c in "{}" and (index == 0 or value[index - 1] != "\\"):
             depth += 1 if c == "{" else -1
             if depth < 0:
                 break

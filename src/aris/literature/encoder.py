@@ -36,8 +36,8 @@ def default_folder() -> Path | None:
         spec = importlib.util.find_spec(PACKAGE)
     except (ImportError, ValueError):
         return None
-    for place in (spec.submodule_search_locations or ()) if spec is not None else ():
-        folder = Path(place) / "model"
+    for index in (spec.submodule_search_locations or ()) if spec is not None else ():
+        folder = Path(index) / "model"
         if all((folder / name).is_file() for name in _NEEDED):
             return folder
     return None
@@ -52,7 +52,8 @@ class Encoder:
     """
 
     def __init__(self, folder: str | Path, *, device: str = "cpu") -> None:
-        """
+        """Read an encoder.
+
         Args:
             folder: Hugging Face layout: config.json, model.safetensors, tokenizer.json.
             device: where to run.
@@ -128,9 +129,9 @@ class Encoder:
                 longest = max(len(ids[row]) for row in rows)
                 tokens = torch.zeros((len(rows), longest), dtype=torch.long)
                 kept = torch.zeros((len(rows), longest), dtype=torch.bool)
-                for place, row in enumerate(rows):
-                    tokens[place, : len(ids[row])] = torch.tensor(ids[row])
-                    kept[place, : len(ids[row])] = True
+                for index, row in enumerate(rows):
+                    tokens[index, : len(ids[row])] = torch.tensor(ids[row])
+                    kept[index, : len(ids[row])] = True
                 pooled = self._forward(tokens.to(self._device), kept.to(self._device))
                 found[list(rows)] = pooled.cpu().numpy()
         return found

@@ -23,6 +23,7 @@ from aris.errors import LiteratureError
 from aris.literature.encoder import Encoder, Vectors, default_folder
 from aris.literature.papers import Paper, Retraction
 from aris.literature.passages import CHARACTERS, passage_spans
+from aris.private import FILE, FOLDER, make_file, make_folder
 
 NAME = "library.sqlite"
 _VERSION = 1
@@ -109,7 +110,8 @@ class Library:
         self, folder: str | Path, *, encoder: Encoder | str | Path | None = None, lexical: bool = False,
         passage_characters: int = CHARACTERS,
     ) -> None:  # fmt: skip
-        """
+        """Open a library, or make one.
+
         Args:
             folder: made where there is none.
             encoder: of sentence vectors, or its folder; by default all-MiniLM-L6-v2 where it is installed.
@@ -261,8 +263,8 @@ class Library:
     def _add_passages(self, number: int, paper: Paper, title: str | None = None) -> None:
         title = paper.title if title is None else title
         parts = [
-            (place, each.name, each.page, start, end, each.text[start:end])
-            for place, each in enumerate(paper.sections)
+            (index, each.name, each.page, start, end, each.text[start:end])
+            for index, each in enumerate(paper.sections)
             for start, end in passage_spans(each.text, self._most)
         ] or [(-1, "Title", None, 0, len(title), title)]
         for part in parts:
@@ -352,7 +354,7 @@ class Library:
         return [Passage(**{name: row[name] for name in Passage.__dataclass_fields__}) for row in rows]
 
     def counts(self) -> dict[str, int]:
-        """How many papers, passages and vectors there are, and papers that are retracted."""
+        """Count papers, passages vectors and retracted papers."""
         found = {name: self.execute(f"SELECT count(*) FROM {name}")[0][0] for name in ("papers", "passages", "vectors")}
         found["retracted"] = sum(
             self._retraction(row) == "retracted" for row in self.execute("SELECT pmid, doi, retraction FROM papers")
@@ -362,7 +364,7 @@ class Library:
     # Files that were read to their end
 
     def has_file(self, digest: str) -> bool:
-        """Whether a file of this SHA-256 was added to its end."""
+        """Tell whether a file of this SHA-256 was added to its end."""
         return bool(self.execute("SELECT 1 FROM files WHERE digest = ?", (digest,)))
 
     def keep_file(self, digest: str, name: str) -> None:
@@ -414,7 +416,7 @@ class Library:
 
     @property
     def encoder(self) -> Encoder | None:
-        """What turns texts into vectors, loaded when it is first needed; None where the library is lexical.
+        """The encoder of texts, loaded when it is first needed; None where the library is lexical.
 
         Raises:
             CheckpointError: its folder cannot be read.
@@ -429,7 +431,7 @@ class Library:
         return self._encoder
 
     def missing_vectors(self) -> int:
-        """How many passages have no vector of the present encoder. Vectors of another encoder are removed."""
+        """Count the passages without a vector of the present encoder. Vectors of another encoder are removed."""
         encoder = self.encoder
         if encoder is None:
             return 0
@@ -514,23 +516,20 @@ def _claim(folder: Path) -> None:
     """Make the folder and its database for their owner alone, or take from others what they may do with them."""
     if folder.exists() and not folder.is_dir():
         raise LiteratureError(f"{folder}: not a folder; give the library a folder of its own")
-    if not folder.exists():
-        folder.mkdir(parents=True, mode=0o700)
-        folder.chmod(0o700)  # a umask takes away, also from the owner
+    make_folder(folder)
     status = folder.stat()
     if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
         raise LiteratureError(f"{folder}: belongs to another user; choose another folder for the library")
     path = folder / NAME
     if path.is_symlink():
         raise LiteratureError(f"{path}: a link; give the library a folder of its own")
-    if not path.exists():
-        if any(folder.iterdir()) and stat.S_IMODE(status.st_mode) & 0o077:
-            raise LiteratureError(
-                f"{folder}: holds other things, which others may read; give the library a folder of its own"
-            )
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+    if not path.exists() and any(folder.iterdir()) and stat.S_IMODE(status.st_mode) & 0o077:
+        raise LiteratureError(
+            f"{folder}: holds other things, which others may read; give the library a folder of its own"
+        )
+    make_file(path)
     if os.name == "posix":
-        for each, mode in ((folder, 0o700), (path, 0o600)):
+        for each, mode in ((folder, FOLDER), (path, FILE)):
             if stat.S_IMODE(each.stat().st_mode) & 0o077:
                 each.chmod(mode)
 

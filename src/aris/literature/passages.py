@@ -18,12 +18,13 @@ _SINGLE = re.compile(r"(?<![\w.])[A-Z]\.$")
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Where each sentence begins and ends; spaces between them belong to none."""
+    """Find where each sentence begins and ends; spaces between them belong to none."""
     spans: list[tuple[int, int]] = []
     start = 0
     for match in _END.finditer(text):
-        end = match.end() if not match[0].isspace() else match.start()
-        if not match[0].isspace() and _goes_on(text[max(start, end - 12) : end]):
+        breaks = match[0].isspace()
+        end = match.start() if breaks else match.end()
+        if not breaks and _goes_on(text[max(start, end - 12) : end]):
             continue
         _append(spans, text, start, end)
         start = match.end()
@@ -34,7 +35,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 def _goes_on(end: str) -> bool:
     match = _ABBREVIATIONS.search(end)
     # A single letter is an initial only as a capital: "vitamin c." ends a sentence.
-    return bool(match) and (len(match[0]) > 2 or bool(_SINGLE.search(end)))
+    return match is not None and (len(match[0]) > 2 or _SINGLE.search(end) is not None)
 
 
 def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
@@ -45,7 +46,7 @@ def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> No
 
 
 def passage_spans(text: str, most: int = CHARACTERS) -> Iterator[tuple[int, int]]:
-    """Where each passage begins and ends: whole sentences, unless one alone is longer than `most` characters."""
+    """Find where each passage begins and ends: whole sentences, unless one alone is longer than `most` characters."""
     start = end = -1
     for first, last in sentence_spans(text):
         if start >= 0 and last - start > most:

@@ -38,7 +38,7 @@ STOP_WORDS = frozenset((
 
 @dataclass(frozen=True)
 class Filters:
-    """Which papers are searched.
+    """Conditions on the papers that are searched.
 
     Attributes:
         since, until: years, both included; a paper of no known year is left out where one is given.
@@ -55,7 +55,7 @@ class Filters:
 
     @property
     def any(self) -> bool:
-        """Whether they leave anything out by what papers say of themselves."""
+        """Tell whether they leave anything out by what papers say of themselves."""
         return bool(self.since is not None or self.until is not None or self.types or self.journal.strip())
 
 
@@ -97,7 +97,7 @@ def search(
         mode: "hybrid" falls back to words where the library has no vectors.
         per_paper: passages of one paper at most.
         scorer: ranks the best 4 * count again: it is given the query and texts, and returns a score for each.
-        depth: places of either list that are fused.
+        depth: positions of either list that are fused.
 
     Raises:
         LiteratureError: the query has no word, or vectors are asked for and there are none.
@@ -184,11 +184,11 @@ def dense_ranking(
     if encoder is None or not len(numbers):
         return [], {}
     cosines = matrix @ encoder.encode([query])[0]
-    places = np.searchsorted(numbers, np.array(also, np.int64))
+    positions = np.searchsorted(numbers, np.array(also, np.int64))
     told = {
-        number: float(cosines[place])
-        for number, place in zip(also, places, strict=True)
-        if place < len(numbers) and numbers[place] == number
+        number: float(cosines[index])
+        for number, index in zip(also, positions, strict=True)
+        if index < len(numbers) and numbers[index] == number
     }
     searched: Any = cosines
     if papers is not None:
@@ -196,8 +196,8 @@ def dense_ranking(
     depth = min(depth, len(numbers))
     best = np.argpartition(-searched, depth - 1)[:depth]
     best = best[np.argsort(-searched[best], kind="stable")]
-    found = [int(numbers[place]) for place in best if searched[place] > -2]
-    return found, told | {int(numbers[place]): float(cosines[place]) for place in best}
+    found = [int(numbers[index]) for index in best if searched[index] > -2]
+    return found, told | {int(numbers[index]): float(cosines[index]) for index in best}
 
 
 def fuse(

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aris.cli.options import shared as o
+from aris.cli.groups import ModelOptions, with_groups
 from aris.cli.options.choices import one_of
 from aris.cli.outcome import FAILED, Group, interruptible
-from aris.cli.session import Session
 from aris.cli.terminal import note, one_line, working, write, write_json
 
 if TYPE_CHECKING:
@@ -122,8 +121,10 @@ def add(
 
 
 @app.command()
+@with_groups
 def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help='Any words; "-" reads them from stdin.')],
+    model: ModelOptions,
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=1000, help="Passages at most.")] = 10,
     mode: Annotated[
         str, typer.Option("--by", metavar="hybrid|lexical|dense", help="By words, by meaning, or both.")
@@ -137,8 +138,6 @@ def search(
     journal: JournalOption = "",
     library: LibraryOption = None,
     encoder: EncoderOption = None,
-    model: o.ModelOption = "aris-nano",
-    backend_url: o.BackendOption = None,
     json: JsonOption = False,
 ) -> None:
     """Find passages. Retracted papers are marked.
@@ -155,7 +154,7 @@ def search(
     query = sys.stdin.read() if query == "-" else query
     filters = _filters(since, until, types, journal)
     with _opened(library, encoder, chosen == "lexical", ready=True) as kept:
-        scorer = _scorer(model, backend_url) if rerank else None
+        scorer = _scorer(model) if rerank else None
         with working("searching"):
             hits = find(kept, query, count=count, mode=chosen, filters=filters, scorer=scorer)
         if kept.without_vectors and chosen == "hybrid":
@@ -168,17 +167,19 @@ def search(
         marks = [mark for mark in (paper.study_type, str(paper.year or ""), paper.journal) if mark]
         write(f"{number}. {one_line(paper.title)}\n")
         write(f"   {one_line('; '.join(marks))}{_warned(paper)}\n" if marks or _warned(paper) else "")
-        place = ", ".join(
+        location = ", ".join(
             filter(None, (each.passage.heading, f"page {each.passage.page}" if each.passage.page else ""))
         )
-        write(f"   {f'({one_line(place)}) ' if place else ''}{one_line(each.passage.text)}\n\n")
+        write(f"   {f'({one_line(location)}) ' if location else ''}{one_line(each.passage.text)}\n\n")
     if not hits:
         note("nothing was found")
 
 
 @app.command()
+@with_groups
 def ask(
     question: Annotated[str, typer.Argument(metavar="QUESTION", help='The question; "-" reads it from stdin.')],
+    model: ModelOptions,
     no_model: Annotated[
         bool, typer.Option("--no-model", help="The passages' own words alone; no model is loaded.")
     ] = False,
@@ -195,12 +196,6 @@ def ask(
     library: LibraryOption = None,
     encoder: EncoderOption = None,
     lexical: LexicalOption = False,
-    model: o.ModelOption = "aris-nano",
-    backend_url: o.BackendOption = None,
-    adapter: o.AdapterOption = None,
-    quantize: o.QuantizeOption = None,
-    dtype: o.DtypeOption = "auto",
-    device: o.DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
     """Answer a question from the library; each sentence carries references to passages.
@@ -221,7 +216,7 @@ def ask(
     from aris.tasks.literature import LiteratureStream
 
     writer = _exporter(export)
-    session = Session(model, dtype=dtype, device=device, adapter=adapter, quantize=quantize, backend_url=backend_url)
+    session = model.session()
     question = sys.stdin.read() if question == "-" else question
     filters = _filters(since, until, types, journal)
     with (
@@ -428,10 +423,10 @@ def _filters(since: int | None, until: int | None, types: list[str] | None, jour
     return Filters(since, until, tuple(types or ()), journal)
 
 
-def _scorer(model: str, backend_url: str | None) -> Callable[[str, Any], list[float]]:
+def _scorer(model: ModelOptions) -> Callable[[str, Any], list[float]]:
     from aris.tasks.literature.answering import relevance
 
-    session = Session(model, dtype="auto", device="auto", backend_url=backend_url)
+    session = model.session()
     return lambda query, texts: relevance(session.backend, query, texts)
 
 
@@ -497,9 +492,10 @@ def _print_answer(answer: LiteratureAnswer) -> None:
             write(f"  [{row.number}] {what}: {one_line(row.finding)}\n")
         write("\nReferences:\n")
         for each in answer.passages:
-            place = ", ".join(filter(None, (each.heading, f"page {each.page}" if each.page else "")))
+            location = ", ".join(filter(None, (each.heading, f"page {each.page}" if each.page else "")))
             state = "" if each.retraction == "not listed" else f" Retraction status: {each.retraction}."
-            write(f"  {each.number}. {one_line(each.vancouver)}{f' ({one_line(place)}).' if place else ''}{state}\n")
+            shown = f" ({one_line(location)})." if location else ""
+            write(f"  {each.number}. {one_line(each.vancouver)}{shown}{state}\n")
     for warning in answer.warnings:
         note(f"! {warning}")
     note(answer.caution)

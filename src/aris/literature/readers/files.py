@@ -85,7 +85,7 @@ def read_whole(file: IO[bytes], path: Path) -> bytes:
 
 
 class _Bounded(io.RawIOBase):
-    """What is read of a file, up to a limit: a compressed one may be without end."""
+    """A file that is read up to a limit: a compressed one may be without end."""
 
     def __init__(self, file: IO[bytes], most: int, path: Path) -> None:
         self._file, self._left, self._path = file, most, path

@@ -79,7 +79,7 @@ def paper_of(about: Mapping[str, Any], sections: tuple[Section, ...], *, title: 
 
 
 def _plain(value: object) -> bool:
-    """Whether a value is one that can be written out: a list may hold itself."""
+    """Tell whether a value is one that can be written out: a list may hold itself."""
     return value is not None and not isinstance(value, (list, dict, bool)) and bool(str(value).strip())
 
 

@@ -1,5 +1,8 @@
-"""PDF: the text layer, a section a page. The file is taken apart in a process of its own, with a limit on its memory
-and its time: what a stranger's file makes a library do is then no business of ours."""
+"""PDF: the text layer, a section a page.
+
+The file is taken apart in a process of its own, with a limit on its memory and its time: what a stranger's file makes a
+library do is then no business of ours.
+"""
 
 from __future__ import annotations
 

@@ -63,7 +63,8 @@ class LiteratureStream(Iterator[str]):
         rerank: bool = False,
         max_tokens: int = _MOST_TOKENS,
     ) -> None:
-        """
+        """Find passages and judge whether they are enough.
+
         Args:
             library: to answer from.
             question: any text.
@@ -143,15 +144,15 @@ class LiteratureStream(Iterator[str]):
         self._sentences.append(sentence)
         return f"{space}{sentence.text} {''.join(f'[{number}]' for number in sentence.references)}"
 
-    def _number(self, place: int) -> int:
-        return self._numbers.setdefault(place, len(self._numbers) + 1)
+    def _number(self, index: int) -> int:
+        return self._numbers.setdefault(index, len(self._numbers) + 1)
 
     def _said(self, text: str) -> bool:
         told = stems(text)
         return any(len(told & stems(each.text)) >= 0.8 * max(1, len(told)) for each in self._sentences)
 
     def _written(self) -> Iterator[str]:
-        """What the model writes, a sentence at a time, each that passes."""
+        """Yield what the model writes, a sentence at a time, each that passes."""
         backend = self._load()
         extracts = self._extracts()
         prompt = answer_prompt(self.question, [(number, text) for number, (_, text) in enumerate(extracts, 1)])
@@ -175,13 +176,13 @@ class LiteratureStream(Iterator[str]):
 
     def _extracts(self) -> list[tuple[int, str]]:
         """(place of the hit, its sentences that fit best) for the prompt: short, so that they are read soon."""
-        places: dict[int, list[Candidate]] = {}
+        positions: dict[int, list[Candidate]] = {}
         for each in choose(self._candidates, 2 * _EXTRACTS, per_hit=2):
-            if each.hit in places or len(places) < _EXTRACTS:
-                places.setdefault(each.hit, []).append(each)
+            if each.hit in positions or len(positions) < _EXTRACTS:
+                positions.setdefault(each.hit, []).append(each)
         return [
-            (place, " ".join(each.text for each in sorted(chosen, key=lambda each: each.start)))
-            for place, chosen in places.items()
+            (index, " ".join(each.text for each in sorted(chosen, key=lambda each: each.start)))
+            for index, chosen in positions.items()
         ]
 
     def _judge(self, written: str, extracts: Sequence[tuple[int, str]]) -> Iterator[str]:
@@ -202,10 +203,10 @@ class LiteratureStream(Iterator[str]):
             return
         # The extracts that it names first; a small model names the wrong one as often as not.
         order = [each - 1 for each in cited if 0 < each <= len(extracts)]
-        order += [place for place in range(len(extracts)) if place not in order]
+        order += [index for index in range(len(extracts)) if index not in order]
         reason = ""
-        for place in order:
-            hit = extracts[place][0]
+        for index in order:
+            hit = extracts[index][0]
             passage = self.hits[hit].passage.text
             found = check_written(text, passage)
             if found.verdict != "supported" and not _stands_in(text, passage):
@@ -260,16 +261,16 @@ class LiteratureStream(Iterator[str]):
         """The answer so far; whole once the iteration has ended."""
         sentences = tuple(self._sentences)
         findings = self._findings()
-        numbered = [(self._number(place), self.hits[place].paper.id, text) for place, text in findings]
+        numbered = [(self._number(index), self.hits[index].paper.id, text) for index, text in findings]
         conflicts = find_conflicts(self.question, numbered) if self.answered else ()
         order = sorted(self._numbers.items(), key=lambda each: each[1])
-        passages = tuple(_reference(number, self.hits[place]) for place, number in order)
+        passages = tuple(_reference(number, self.hits[index]) for index, number in order)
         rows = tuple(
             EvidenceRow(
-                number=number, study_type=self.hits[place].paper.study_type, year=self.hits[place].paper.year,
-                finding=text, retraction=self.hits[place].paper.retraction,
+                number=number, study_type=self.hits[index].paper.study_type, year=self.hits[index].paper.year,
+                finding=text, retraction=self.hits[index].paper.retraction,
             )
-            for (place, text), (number, _, _) in zip(findings, numbered, strict=True)
+            for (index, text), (number, _, _) in zip(findings, numbered, strict=True)
         )  # fmt: skip
         verbatim = sum(each.kind == "verbatim" for each in sentences)
         backend = self._backend
@@ -328,7 +329,7 @@ def answer(
 
 def _sentences(text: str) -> list[tuple[int, int]]:
     """Spans of sentences, each with the references that follow it."""
-    # ". [1]" as " [1].": of the same length, so that the places stay.
+    # ". [1]" as " [1].": of the same length, so that the positions stay.
     return sentence_spans(re.sub(r"([.!?])(\s*\[\d[\d,; ]*\])(?!\.)", r"\2\1", text))
 
 

@@ -20,8 +20,8 @@ def find_conflicts(question: str, findings: Sequence[tuple[int, int, str]]) -> t
     asked = subject_stems(question)
     found: list[Conflict] = []
     pairs: set[tuple[int, int]] = set()
-    for place, (number, paper, first) in enumerate(findings):
-        for other, theirs, second in findings[place + 1 :]:
+    for index, (number, paper, first) in enumerate(findings):
+        for other, theirs, second in findings[index + 1 :]:
             pair = (min(paper, theirs), max(paper, theirs))
             if paper == theirs or pair in pairs:
                 continue

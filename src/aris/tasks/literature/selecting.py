@@ -1,4 +1,4 @@
-"""Which sentences of the passages found answer the question best, and whether there is enough to answer at all."""
+"""Choice of the sentences that answer a question best, and whether there is enough to answer at all."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Candidate:
 
 
 class Weights:
-    """How telling each word of a question is in a library: rare words tell more (inverse document frequency)."""
+    """Weights of how telling each word of a question is in a library: rare words tell more (inverse document frequency)."""
 
     def __init__(self, library: Library, question: str) -> None:
         total = max(1, int(library.execute("SELECT count(*) FROM passages")[0][0]))
@@ -89,7 +89,7 @@ class Weights:
 
 
 def sufficiency(weights: Weights, hits: Sequence[Hit]) -> float:
-    """How well the best passage fits the question, 0..1: words that it shares, and its meaning where that is known."""
+    """Measure how well the best passage fits the question, 0..1: words that it shares, and its meaning where that is known."""
     best = 0.0
     for hit in hits:
         covered = weights.covered(f"{hit.paper.title} {hit.passage.text}")
@@ -108,7 +108,7 @@ def candidates(library: Library, question: str, weights: Weights, hits: Sequence
     """The sentences of the hits that could answer, best first; and how many were left out as orders to a program."""
     found: list[Candidate] = []
     orders = 0
-    for place, hit in enumerate(hits):
+    for index, hit in enumerate(hits):
         if hit.passage.section < 0:
             continue  # a title alone states nothing
         text = hit.passage.text
@@ -127,8 +127,8 @@ def candidates(library: Library, question: str, weights: Weights, hits: Sequence
             covered = weights.covered(sentence)
             if covered < _LEAST_SENTENCE:
                 continue
-            fit = covered + _shape(sentence, hit.passage.heading) - 0.03 * place
-            found.append(Candidate(place, start, end, sentence, fit))
+            fit = covered + _shape(sentence, hit.passage.heading) - 0.03 * index
+            found.append(Candidate(index, start, end, sentence, fit))
     found.sort(key=lambda each: -each.fit)
     encoder = library.encoder
     if encoder is not None and found:

@@ -76,7 +76,7 @@ _SUFFIX = re.compile(
 
 @dataclass(frozen=True)
 class Support:
-    """How far a passage supports a sentence.
+    """Degree to which a passage supports a sentence.
 
     Attributes:
         coverage: the share of the sentence's telling words that the passage has, 0..1.
@@ -120,18 +120,18 @@ def check_written(sentence: str, passage: str) -> Support:
         return found
     told = stems(sentence)
     spans = sentence_spans(passage)
-    shared = {place: len(told & stems(passage[slice(*span)])) / max(1, len(told)) for place, span in enumerate(spans)}
+    shared = {index: len(told & stems(passage[slice(*span)])) / max(1, len(told)) for index, span in enumerate(spans)}
     refused: Support | None = None
-    for place in sorted(spans and shared, key=lambda each: -shared[each])[:3]:
-        reason = _lacks(sentence, passage[slice(*spans[place])], shared[place])
+    for index in sorted(spans and shared, key=lambda each: -shared[each])[:3]:
+        reason = _lacks(sentence, passage[slice(*spans[index])], shared[index])
         if not reason:
-            return Support("supported", shared[place], "")
-        refused = refused or Support("unsupported", shared[place], reason)
+            return Support("supported", shared[index], "")
+        refused = refused or Support("unsupported", shared[index], reason)
     return refused or Support("unsupported", 0.0, "the passage holds no sentence")
 
 
 def _lacks(sentence: str, statement: str, coverage: float) -> str:
-    """What a statement lacks to say as much as a sentence, in words; "" if nothing."""
+    """Name what a statement lacks to say as much as a sentence, in words; "" if nothing."""
     if coverage < LEAST_COVERAGE:
         return "no single statement of the passage has its words"
     if missing := [shown for value, shown in numbers(sentence) if not _has_number(value, numbers(statement))]:
@@ -152,10 +152,10 @@ def nearest(sentence: str, passage: str, most: int = 2) -> str:
     told = stems(sentence)
     spans = sentence_spans(passage)
     shared = [len(told & stems(passage[start:end])) for start, end in spans]
-    best = sorted(range(len(spans)), key=lambda place: (-shared[place], place))[:most]
+    best = sorted(range(len(spans)), key=lambda index: (-shared[index], index))[:most]
     if len(best) > 1 and shared[best[1]] < 0.7 * shared[best[0]]:
         best = best[:1]
-    return " ".join(passage[slice(*spans[place])] for place in sorted(best))
+    return " ".join(passage[slice(*spans[index])] for index in sorted(best))
 
 
 def stem(word: str) -> str:
@@ -231,7 +231,7 @@ def directions(text: str) -> set[str]:
 
 
 def direction_clash(first: str, second: str) -> str:
-    """How two texts contradict each other in direction, in words; "" if they do not."""
+    """Name how two texts contradict each other in direction, in words; "" if they do not."""
     mine, theirs = directions(first), directions(second)
     for name in ("up", "down", "good", "bad", "linked"):
         if name in mine and f"no {name}" in theirs and name not in theirs:
