@@ -356,9 +356,11 @@ class Library:
     def counts(self) -> dict[str, int]:
         """Count papers, passages vectors and retracted papers."""
         found = {name: self.execute(f"SELECT count(*) FROM {name}")[0][0] for name in ("papers", "passages", "vectors")}
-        found["retracted"] = sum(
-            self._retraction(row) == "retracted" for row in self.execute("SELECT pmid, doi, retraction FROM papers")
-        )
+        listed = "EXISTS (SELECT 1 FROM retractions WHERE nature = 'retracted' AND kind = '{0}' AND value = papers.{0})"
+        found["retracted"] = self.execute(
+            "SELECT count(*) FROM papers WHERE retraction = 'retracted' OR "
+            f"{listed.format('pmid')} OR {listed.format('doi')}"
+        )[0][0]
         return found
 
     # Files that were read to their end

@@ -65,7 +65,7 @@ class Candidate:
 
 
 class Weights:
-    """Weights of how telling each word of a question is in a library: rare words tell more (inverse document frequency)."""
+    """Weights of a question's words in a library: rare words tell more (inverse document frequency)."""
 
     def __init__(self, library: Library, question: str) -> None:
         total = max(1, int(library.execute("SELECT count(*) FROM passages")[0][0]))
@@ -89,7 +89,7 @@ class Weights:
 
 
 def sufficiency(weights: Weights, hits: Sequence[Hit]) -> float:
-    """Measure how well the best passage fits the question, 0..1: words that it shares, and its meaning where that is known."""
+    """Measure how well the best passage fits the question, 0..1: by shared words, and by meaning where known."""
     best = 0.0
     for hit in hits:
         covered = weights.covered(f"{hit.paper.title} {hit.passage.text}")
