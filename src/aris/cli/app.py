@@ -16,6 +16,7 @@ from aris.cli.clinical import (
     draft,
     findings,
     intake,
+    literature,
     locate,
     monitor,
     summarize,
@@ -95,6 +96,7 @@ app.add_typer(orders.app, name="orders")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.add_typer(store_commands.app, name="store")
+app.add_typer(literature.app, name="literature")
 
 
 def main() -> None:
