@@ -105,20 +105,21 @@ def texts(_: argparse.Namespace) -> None:
 
 
 def frozen(arguments: argparse.Namespace) -> None:
-    """The frozen set: vignettes by someone who saw neither rules nor base."""
-    content = yaml.safe_load(arguments.file.read_text(encoding="utf-8"))
-    every = content if isinstance(content, list) else content.get("cases") or content.get("vignettes")
-    rows = []
-    for case in every:
-        text = case.get("text") or case.get("complaint") or case.get("story")
-        wanted = case.get("level") or ("emergency" if case.get("emergency") else "routine")
-        age = case.get("age")
-        given = triage(str(text), age=None if age is None else float(age), pregnancy=_pregnancy(case)).level
-        rows.append((wanted, given))
-        if LEVELS.index(given) < LEVELS.index(wanted):
-            print(f"  under: {case.get('id', '')} wanted {wanted}, given {given}")
-    print(f"{arguments.file.name}: {len(rows)} cases")
-    triage_measures(rows)
+    """The frozen set, written by someone who saw neither rules nor base: the opening alone, and with all its facts."""
+    every = yaml.safe_load(arguments.file.read_text(encoding="utf-8"))
+    for name in ("opening alone", "opening and facts"):
+        found: dict[str, list[tuple[str, str]]] = {"emergency": [], "not_emergency": []}
+        for case in every:
+            told = [case["opening"], *(case["facts"] if name == "opening and facts" else ())]
+            given = triage(". ".join(map(str, told)), age=float(case["age"]), pregnancy=_pregnancy(case)).level
+            found[case["expected"]].append((case["id"], given))
+        missed = [(case, level) for case, level in found["emergency"] if level != "emergency"]
+        fired = [case for case, level in found["not_emergency"] if level == "emergency"]
+        emergencies, others = len(found["emergency"]), len(found["not_emergency"])
+        print(f"{arguments.file.name}, {name}: {len(every)} cases")
+        print(f"  sensitivity, emergency    {wilson(emergencies - len(missed), emergencies)}")
+        print(f"  under-triage              {wilson(len(missed), len(every))}  {missed}")
+        print(f"  false alarms              {wilson(len(fired), others)}  {fired}")
 
 
 def _pregnancy(case: dict[str, Any]) -> str | None:

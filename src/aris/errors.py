@@ -58,6 +58,10 @@ class ExchangeError(ArisError):
     """A document cannot be written or read, an object cannot be de-identified, or a peer cannot be reached."""
 
 
+class LiteratureError(ArisError):
+    """A paper or a library of papers cannot be read, or a library cannot be written."""
+
+
 def is_full_disk(error: BaseException) -> bool:
     """Return whether the disk, a quota, or a limit on files left no room."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

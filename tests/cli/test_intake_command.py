@@ -94,3 +94,12 @@ def test_wrong_files_are_one_line(aris: Aris, tmp_path: Path) -> None:
 def test_a_model_that_cannot_be_loaded_does_not_stop_the_questions(aris: Aris) -> None:
     result = aris("intake", "--model", "no-such-model-at-all", "--no-summary", input=CALM)
     assert result.exit_code == 0 and "without a model" in result.stderr and "Thank you" in result.stdout
+
+
+def test_the_page_needs_a_key_and_an_address(aris: Aris, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ARIS_API_KEY", raising=False)
+    listen = ("intake", "--model", "none", "--sessions", tmp_path / "kept", "--listen")
+    result = aris(*listen, "127.0.0.1:0")
+    assert result.exit_code == 2 and "ARIS_API_KEY" in result.output
+    result = aris(*listen, "nowhere", "--api-key", "k")
+    assert result.exit_code == 1 and "HOST:PORT" in result.stderr

@@ -320,6 +320,14 @@ def test_wrong_types_anywhere_are_listed_and_never_crash(maker: Any, value: Any)
             assert any(r.id == "Observation/other" for r in timeline)
 
 
+def test_a_type_that_fhir_does_not_have_is_listed() -> None:
+    odd = {"resourceType": "Horoscope", "id": "1", "subject": {"reference": "Patient/p"}}
+    timeline = of(odd, observation("1", 1.0))
+    assert [str(p) for p in timeline.problems] == [
+        "Horoscope/1: it is no resource type of FHIR R4; it was not read"
+    ]
+
+
 def test_a_page_without_its_next_is_refused(tmp_path: Path) -> None:
     link = {"relation": "next", "url": "https://x/2"}
     first = bundle(patient(), observation("1", 1.0), type="searchset", link=[link])

@@ -108,11 +108,40 @@ def test_contradictions_and_missing_values_are_open_questions() -> None:
         observation("2", 5.0, "blobs", code="1-1", text="Marker"),
         observation("3", 2.0, status="preliminary", code="2823-3", text="Potassium"),
     ]))  # fmt: skip
+    assert section(found, "Medications") == [
+        "Warfarin: active order of 2018-01-01; but a later entry is stopped (2019-05-06)"
+    ]
     told = section(found, "Open questions")
     assert "Warfarin: an older entry is active (of 2018-01-01), the newest is stopped (of 2019-05-06)" in told
     assert "Creatinine, on 2020-01-01: no value (error)" in told
     assert "Marker, on 2020-01-01: 5 blobs; the unit is not known" in told
     assert "Result not final (preliminary): Potassium, on 2020-01-01: 2 mg/dL" in told
+
+
+def test_what_contradicts_itself_is_not_told_as_active() -> None:
+    course = {"timing": {"repeat": {"boundsPeriod": {"start": "2019-05-06", "end": "2019-05-16"}}}}
+    found = summarize(timeline_of([
+        patient(), condition("1", "Pneumonia", abatementDateTime="2015-04-01"),
+        request("1", "Amoxicillin", dosageInstruction=[course]),
+    ]))  # fmt: skip
+    assert section(found, "Active problems") == [
+        "Pneumonia, noted 2015-03-02: said to be active, and also to have ended (2015-04-01)"
+    ]
+    assert section(found, "Medications") == ["Amoxicillin: active order of 2019-05-06; until 2019-05-16"]
+
+
+def test_what_was_given_and_what_was_not() -> None:
+    given = {"resourceType": "MedicationAdministration", "subject": {"reference": "Patient/p"},
+             "medicationCodeableConcept": {"text": "Heparin"}}  # fmt: skip
+    found = summarize(timeline_of([
+        patient(), {**given, "id": "1", "status": "completed", "effectiveDateTime": "2020-01-01T08:00:00Z",
+                    "dosage": {"dose": {"value": 5000, "unit": "IU"}}},
+        {**given, "id": "2", "status": "not-done", "effectiveDateTime": "2020-01-01T20:00:00Z",
+         "statusReason": [{"text": "refused"}]},
+    ]))  # fmt: skip
+    (told,) = next(s for s in found.sections if s.title == "Medications").statements
+    assert told.text == "Heparin: last given on 2020-01-01 08:00, 5000 IU; not given on 2020-01-01 20:00, refused"
+    assert told.cites == ("MedicationAdministration/1", "MedicationAdministration/2")
 
 
 def test_units_that_differ_are_compared_normalised() -> None:

@@ -16,6 +16,7 @@ from aris.cli.clinical import (
     draft,
     findings,
     intake,
+    literature,
     locate,
     monitor,
     summarize,
@@ -23,6 +24,8 @@ from aris.cli.clinical import (
 from aris.cli.exchange import apart, deidentify, export, node
 from aris.cli.models import bench, models, serve, tune
 from aris.cli.outcome import Group, run
+from aris.cli.reading import audit, flow, orders, read, users, worklist
+from aris.cli.reading import store as store_commands
 from aris.cli.terminal import write
 
 app = typer.Typer(
@@ -86,6 +89,14 @@ app.add_typer(tune.app, name="tune")
 node.app.command()(apart.apart)
 node.app.command()(apart.resolve)
 app.add_typer(node.app, name="node")
+app.command()(worklist.worklist)
+app.add_typer(read.app, name="read")
+app.add_typer(flow.app, name="flow")
+app.add_typer(orders.app, name="orders")
+app.add_typer(users.app, name="users")
+app.add_typer(audit.app, name="audit")
+app.add_typer(store_commands.app, name="store")
+app.add_typer(literature.app, name="literature")
 
 
 def main() -> None:

@@ -213,8 +213,8 @@ class Condition(Record):
     def active_at(self, moment: datetime | None = None) -> bool | None:
         """Return whether it was active at `moment` (`None`: as the record stands); `None` where it does not say.
 
-        A refuted problem is not active. A status tells how the record stands now; for an earlier moment,
-        dates decide first.
+        A refuted problem is not active. A status tells how the record stands now; for an earlier moment, dates decide
+        first. One that is said to be active and also to have ended is neither.
         """
         if self.negated:
             return False
@@ -224,7 +224,7 @@ class Condition(Record):
             if self.end is not None:
                 return not self.end.by(moment)
         if self.status in ("active", "recurrence", "relapse"):
-            return True
+            return None if self.abated else True
         if self.status in ("inactive", "remission", "resolved") or self.abated:
             return False
         return None

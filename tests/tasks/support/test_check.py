@@ -107,6 +107,9 @@ TRUE = [
     ("8 mm nodule on the chest x-ray of 2020-02-03.", "cxr"),
     ("Epilepsy: not documented.", ""),
     ("Potassium 6.1 mmol/L [Observation/k2].", "k2"),
+    ("Potassium: 6.1 mmol/L on 2020-02-03 (high; reference 3.5 to 5.1).", "k2"),
+    ("Latest potassium 6.1 mmol/L.", "k2"),
+    ("Takes lisinopril 10 mg once daily.", "lisi"),
 ]
 FALSE = [
     ("Potassium 5.1 mmol/L on 3 February 2020.", "k2", "contradicted", "number"),
@@ -153,6 +156,15 @@ FALSE = [
     ("Pneumothorax on the chest x-ray.", "cxr", "contradicted", "negation"),
     ("Pneumonia in the left lower lobe.", "cxr", "unsupported", "uncertain"),
     ("18 mm nodule on the chest x-ray.", "cxr", "unsupported", "number"),
+    ("Latest potassium 4.1 mmol/L.", "k1", "contradicted", "date"),
+    ("Potassium 6.1 mg/dL.", "k2", "contradicted", "unit"),
+    ("Takes lisinopril 10 mg twice daily.", "lisi", "contradicted", "number"),
+    ("Takes lisinopril 10 mg every 6 hours.", "lisi", "contradicted", "number"),
+    ("Takes intravenous lisinopril.", "lisi", "unsupported", "name"),
+    ("Severe hypertension.", "htn", "not checkable", "word"),
+    ("Potassium 6.1 mmol/L due to lisinopril.", "k2 lisi", "not checkable", "word"),
+    ("Takes lisinopril for hypertension.", "lisi htn", "not checkable", "word"),
+    ("Potassium 6.1 mmol/L on 2020-02-03 08:15.", "k2", "unsupported", "date"),
     ("She is happy at home with her hypertension.", "htn", "not checkable", "word"),
 ]
 
@@ -182,7 +194,7 @@ def test_sources_that_are_not_there(evidence: Evidence) -> None:
 
 
 def test_nothing_that_could_be_checked_is_not_passed(evidence: Evidence) -> None:
-    for text in ("", "The patient.", "See below.", "x" * 5000):
+    for text in ("", "The patient.", "See below.", "x" * 5000, "potassium 6.1 " * 280, "9" * 400):
         assert check(text, [IDS["htn"]], evidence).outcome == "not checkable"
 
 

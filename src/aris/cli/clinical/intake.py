@@ -60,7 +60,7 @@ def intake(
         typer.Option(
             "--listen",
             metavar="HOST:PORT",
-            help="Serve the page for patients' phones there instead; clinic's programs make links with --api-key.",
+            help="Serve the page for patients' phones there instead; the clinic's programs make links with --api-key.",
             rich_help_panel="Page",
         ),
     ] = None,

@@ -13,7 +13,7 @@ from aris.records.fhir.resources.converters import ADMINISTRATIVE, SUPPORTING, l
 from aris.records.fhir.resources.fields import Fields, Resource, good_id, one_line
 from aris.records.fhir.resources.people import patient, same_person
 from aris.records.fhir.resources.plain_observations import PlainObservations
-from aris.records.fhir.resources.versions import other_version
+from aris.records.fhir.resources.versions import R4_TYPES, other_version
 from aris.records.timeline import Timeline, version_key
 from aris.records.types import (
     Allergy,
@@ -194,6 +194,9 @@ class Assembly:
             if sign:
                 strange.append(sign)
                 f.odd(f"it is not FHIR R4 ({sign}); it was not read")
+                continue
+            if kind not in R4_TYPES:
+                f.odd("it is no resource type of FHIR R4; it was not read")
                 continue
             if read is None:
                 records += (_sourced(each, part.where) for each in listed(f, r))

@@ -37,7 +37,8 @@ class FhirClient:
         retries: int = 4,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        """
+        """Make a client; nothing is sent yet.
+
         Args:
             base: the base URL ("https://host/fhir").
             token: sent as `Authorization: Bearer TOKEN`, to this host alone; never in a message.

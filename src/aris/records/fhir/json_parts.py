@@ -157,8 +157,8 @@ def damage(error: Exception) -> str:
         return "its text is not UTF-8; convert the file"
     if "out of range" in said:
         return "a number is out of range"
-    place = said.rpartition("(byte ")[2].rstrip(")")
-    return f"the JSON is damaged at byte {place}" if place.isdigit() else "the JSON is damaged"
+    where = said.rpartition("(byte ")[2].rstrip(")")
+    return f"the JSON is damaged at byte {where}" if where.isdigit() else "the JSON is damaged"
 
 
 def as_utf8(data: bytes, where: str) -> bytes:

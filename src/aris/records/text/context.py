@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from aris.records.text import triggers as table
 from aris.records.text.sentences import Span, sentences
 from aris.records.text.terms import Found, Terms
-from aris.records.text.tokens import Token, tokens
+from aris.records.text.tokens import Token, is_number, tokens
 from aris.records.text.triggers import Group, Kind
 
 Temporality = Literal["recent", "historical", "hypothetical"]
@@ -303,11 +303,20 @@ def _opened_by_commas(within: Sequence[Token]) -> set[int]:
             if has_verb and first not in table.words("list_words"):
                 opens.add(number)
             has_verb = False
-        elif word in table.words("finite_verbs"):
+        elif word in table.words("finite_verbs") or _tells_when(within, number):
             has_verb = True
         elif word == ";":
             has_verb = False
     return opens
+
+
+def _tells_when(within: Sequence[Token], number: int) -> bool:
+    """Return whether words tell since when, how long or how much: "fever of 39", "cough for 3 days"."""
+    word = within[number].word
+    after = within[number + 1].word if number + 1 < len(within) else ""
+    if word == "since" or (word == "all" and after in ("day", "night", "morning", "week")):
+        return True
+    return word in ("of", "for", "x") and is_number(after)
 
 
 def _reach_behind(within: Sequence[Token], found: Sequence[_Trigger]) -> dict[Kind, dict[int, _Trigger]]:

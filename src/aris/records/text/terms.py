@@ -68,6 +68,10 @@ class Terms:
             if not words:
                 raise ValueError(f"the phrase {phrase!r} of the concept {concept!r} has no word in it")
             self._add(words, concept)
+            if "can't" in words:
+                at = words.index("can't")
+                for spelt in (["can", "not"], ["could", "not"], ["couldn't"]):
+                    self._add([*words[:at], *spelt, *words[at + 1 :]], concept)
             kept = [word for word in words if word not in _FILLERS]
             if misspellings and len(kept) == len(words) == 2 and len("".join(words)) >= 8:
                 self._add(["".join(words)], concept)  # "chestpain"

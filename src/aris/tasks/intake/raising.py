@@ -8,7 +8,7 @@ from aris.prompting import user
 from aris.tasks.intake.base import base
 from aris.tasks.intake.lexicon import lexicon
 from aris.tasks.intake.measures import DAYS
-from aris.tasks.intake.state import LEVELS, IntakeState, Reason, Risk
+from aris.tasks.intake.state import LEVELS, IntakeState, Level, Reason, Risk
 
 
 def raised_by_model(state: IntakeState, model: Backend) -> Risk:
@@ -29,6 +29,6 @@ def raised_by_model(state: IntakeState, model: Backend) -> Risk:
         said = model.generate([user(prompt)], options).text.strip()
     except ArisError:
         return Risk()
-    level = next((each for each in LEVELS if each == said), "routine")
+    level: Level = next((each for each in LEVELS if each == said), "routine")
     reason = Reason(rule="model", level=level, text=f"the model {model.name} gave this level", source=model.name)
     return Risk(level=level, reasons=[reason])

@@ -35,8 +35,8 @@ def events(
     elif reference is not None:
         found = [
             r
-            for place, r in enumerate(found)
-            if place < FEWEST or (r.time is not None and (r.end or r.time).end >= reference - LATELY)
+            for number, r in enumerate(found)
+            if number < FEWEST or (r.time is not None and (r.end or r.time).end >= reference - LATELY)
         ]
     told = [describe(r) for r in found[:limit]]
     return told or [Statement(text=NO_EVENTS)]

@@ -102,7 +102,7 @@ def find(entries: Sequence[Entry], question: str, most: int = MOST) -> Found:
     lost = bool(terms) and len(missing) == len(terms)
     wanted = {} if lost else {t: _wanted(t) for t in terms}
     scored = []
-    for place, (entry, own) in enumerate(zip(entries, words, strict=True)):
+    for number, (entry, own) in enumerate(zip(entries, words, strict=True)):
         score = 0.0
         for stems in wanted.values():
             hits = [s for s in stems if s in own]
@@ -113,7 +113,7 @@ def find(entries: Sequence[Entry], question: str, most: int = MOST) -> Found:
         elif topics and wanted:
             score *= 0.7
         if score and (not wanted or any(set(s) & own for s in wanted.values())):
-            scored.append((-score, place, entry))
+            scored.append((-score, number, entry))
     scored.sort(key=lambda each: each[:2])
     return Found(tuple(entry for _, _, entry in scored[:most]), missing, bool(scored) and not lost)
 

@@ -145,6 +145,7 @@ def _discharge(timeline: Timeline, reference: datetime | None, *parts: Draft) ->
     course = [s for s in events.events(timeline, reference, start=start, limit=30) if stay.id not in s.cites]
     course = course or [Statement(text="Events of the stay are not documented in this record.")]
     pending = gaps.pending(timeline) or [Statement(text=NO_PENDING)]
+    rest = tuple(s for s in open_.statements if s not in pending)
     own_results = tuple(measurements.results(timeline, reference, start=start))
     return [
         Draft("Stay", (*line.statements, events.describe(stay)), "who the patient is, and why the stay was"),
@@ -155,7 +156,7 @@ def _discharge(timeline: Timeline, reference: datetime | None, *parts: Draft) ->
         drugs, allergies,
         Draft("Pending", tuple(pending)),
         Draft("Follow-up", tuple(gaps.follow_up(timeline))),
-        open_,
+        Draft(open_.title, rest or (Statement(text=gaps.NOTHING_OPEN),)),
     ]  # fmt: skip
 
 

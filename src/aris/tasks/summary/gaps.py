@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from aris.records import Measurement, Order, Report, Timeline, When
+from aris.tasks.summary.medications import current_medications, ended_later
 from aris.tasks.summary.problems import same_name
 from aris.tasks.summary.results import Statement
 from aris.tasks.summary.words import name_of, on, stamp, value_of
 
-NOTHING_OPEN = "No open question was found in this record by rule."
+NOTHING_OPEN = "An open question is not documented in this record."
 SHOWN = 12  # of each kind
 _OPEN = frozenset((
     "active", "on-hold", "draft", "requested", "received", "accepted", "ready", "in-progress", "booked", "pending",
@@ -73,17 +74,14 @@ def _named(r: Report | Measurement) -> str:
 def _contradictions(timeline: Timeline, moment: datetime | None) -> list[Statement]:
     """Drugs of which one entry says that they are in use and a later one that they are not."""
     found = []
-    stated = [m for m in timeline.medications if m.role in ("request", "statement") and m.time is not None]
-    for group in same_name(list(reversed(stated))):
-        newest = group[0]
-        active = [m for m in group if m.current_at(moment) is True]
-        ended = newest.current_at(moment) is False
-        if active and ended and newest.time is not None and newest.time.text != (active[0].time or newest.time).text:
+    for group in same_name(current_medications(timeline, moment)):
+        later = ended_later(timeline, group[0], moment)
+        if later is not None:
             text = (
-                f"{name_of(newest.concept)}: an older entry is active{_of(active[0].time)}, "
-                f"the newest is {newest.status}{_of(newest.time)}"
+                f"{name_of(later.concept)}: an older entry is active{_of(group[0].time)}, "
+                f"the newest is {later.status}{_of(later.time)}"
             )
-            found.append(Statement(text=text, cites=(newest.id, active[0].id)))
+            found.append(Statement(text=text, cites=(later.id, group[0].id)))
     if any(a.negated and a.verification != "refuted" for a in timeline.allergies):
         real = [a for a in timeline.allergies if not a.negated]
         none = [a for a in timeline.allergies if a.negated and a.verification != "refuted"]

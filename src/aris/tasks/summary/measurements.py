@@ -34,7 +34,7 @@ _CORE = (
     "leukocytes", "platelets", "international normalised ratio", "C-reactive protein", "lactate", "troponin I",
     "troponin T", "LDL cholesterol", "body weight", "body mass index",
 )  # fmt: skip
-_RANK = {name: place for place, name in enumerate(_CORE)}
+_RANK = {name: rank for rank, name in enumerate(_CORE)}
 _SYSTOLIC, _DIASTOLIC = "systolic blood pressure", "diastolic blood pressure"
 
 

@@ -30,7 +30,7 @@ def medications(timeline: Timeline, moment: datetime | None, reference: datetime
     """
     current = list(same_name(current_medications(timeline, moment)))
     named = {name_of(group[0].concept).casefold() for group in current}
-    found = [_current(group) for group in current]
+    found = [_current(group, ended_later(timeline, group[0], moment)) for group in current]
     found += _others(timeline, moment, reference, named)
     found += _given(timeline, reference)
     if found:
@@ -38,7 +38,19 @@ def medications(timeline: Timeline, moment: datetime | None, reference: datetime
     return [Statement(text=NO_CURRENT if timeline.medications else NO_MEDICATIONS)]
 
 
-def _current(group: list[Medication]) -> Statement:
+def ended_later(timeline: Timeline, drug: Medication, moment: datetime | None) -> Medication | None:
+    """Return the newest request or statement of the same drug, if it is later and says that the drug is not in use."""
+    name = name_of(drug.concept).casefold()
+    for m in reversed(timeline.medications):
+        if m.role not in ("request", "statement") or m.time is None or name_of(m.concept).casefold() != name:
+            continue
+        after = drug.time is None or m.time.start > drug.time.start
+        return m if after and m.current_at(moment) is False and m.status != "draft" else None
+    return None
+
+
+def _current(group: list[Medication], later: Medication | None) -> Statement:
+    """Lay out a drug in use; `later` is an entry after it that says otherwise."""
     newest = group[0]
     parts = []
     if newest.status == "active" and newest.role == "request":
@@ -49,9 +61,14 @@ def _current(group: list[Medication]) -> Statement:
         parts.append(newest.dosage)
     elif newest.as_needed:
         parts.append("as needed")
+    if newest.end is not None:
+        parts.append(f"until {stamp(newest.end)}")
     if newest.reasons:
         parts.append("for " + ", ".join(name_of(r) for r in newest.reasons))
     cites = (newest.id, *(m.id for m in group[1:] if m.role != newest.role))
+    if later is not None:
+        parts.append(f"but a later entry is {later.status} ({stamp(later.time) if later.time else 'undated'})")
+        cites = (*cites, later.id)
     return Statement(text=f"{name_of(newest.concept)}: {'; '.join(parts)}", cites=tuple(dict.fromkeys(cites)))
 
 
@@ -99,8 +116,9 @@ def _given(timeline: Timeline, reference: datetime | None) -> list[Statement]:
     for role, words, span in (("administration", "last given", GIVEN), ("dispense", "last dispensed", CHANGES)):
         events = [m for m in reversed(timeline.medications) if m.role == role and m.time is not None]
         for group in same_name(events):
-            last = group[0]
+            last = next((m for m in group if not m.negated), group[0])
             assert last.time is not None
+            refused = group[0] if group[0].negated and group[0] is not last else None
             if reference is not None and last.time.end < reference - span:
                 continue
             name = name_of(last.concept)
@@ -112,7 +130,12 @@ def _given(timeline: Timeline, reference: datetime | None) -> list[Statement]:
             else:
                 dose = f", {last.dosage}" if last.dosage else ""
                 text = f"{name}: {words} {on(last.time, clock=role == 'administration')}{dose}"
-            found.append(Statement(text=text, cites=(last.id,)))
+            cites: tuple[str, ...] = (last.id,)
+            if refused is not None:
+                why = f", {refused.stop_reason}" if refused.stop_reason else ""
+                text += f"; not given {on(refused.time, clock=True)}{why}"
+                cites = (last.id, refused.id)
+            found.append(Statement(text=text, cites=cites))
     return found
 
 

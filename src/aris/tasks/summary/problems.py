@@ -68,7 +68,11 @@ def _condition(group: list[Condition]) -> Statement:
 def _unclear(group: list[Condition]) -> Statement:
     c = group[0]
     noted = f", noted {stamp(c.time)}" if c.time else f", recorded {stamp(c.known)}" if c.known else ""
-    text = f"{name_of(c.concept)}{noted}: whether it is active is not documented"
+    if c.abated and c.status != "unknown":
+        ended = stamp(c.end) if c.end else c.end_text
+        text = f"{name_of(c.concept)}{noted}: said to be {c.status}, and also to have ended ({ended})"
+    else:
+        text = f"{name_of(c.concept)}{noted}: whether it is active is not documented"
     return Statement(text=text, cites=_ids(group))
 
 

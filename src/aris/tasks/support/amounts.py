@@ -15,6 +15,7 @@ from aris.tasks.support.verdicts import Reason
 _ABOUT = re.compile(r"(?:about|approximately|around|roughly|nearly|almost|~|\u2248|ca\.?)\s*\Z", re.IGNORECASE)
 _MORE = re.compile(r"(?:above|over|more than|greater than|exceed(?:s|ed|ing)?|at least|>=?|\u2265)\s*\Z", re.IGNORECASE)
 _LESS = re.compile(r"(?:below|under|less than|lower than|fewer than|at most|up to|<=?|\u2264)\s*\Z", re.IGNORECASE)
+_REFERENCE = re.compile(r"\b(?:reference|normal|range)\b[^;\n]{0,40}\Z", re.IGNORECASE)
 _BY = re.compile(r"\bby\s*(?:about\s*|approximately\s*)?\Z", re.IGNORECASE)
 _COUNTED = re.compile(
     r"\s*(?:times|episodes?|results?|measurements?|readings?|values?|visits?|encounters?|admissions?|prescriptions?|courses?|doses?"
@@ -40,6 +41,11 @@ def number_reason(
     about = bool(_ABOUT.search(before))
     fits, other_unit = [], False
     for fact in facts:
+        bounds = [bound for bound in (fact.low, fact.high) if bound is not None]
+        if bounds and _REFERENCE.search(statement.text[: number.start]) and any(
+            holds(number, Value(bound, fact.values[0].unit if fact.values else "")) for bound in bounds
+        ):
+            return None
         for value in fact.values:
             held = holds(number, value, loinc=fact.loinc, about=about)
             if held is None:

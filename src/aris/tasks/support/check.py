@@ -13,6 +13,7 @@ from aris.tasks.support.directions import direction_reason, range_reason
 from aris.tasks.support.facts import About, Evidence, Fact
 from aris.tasks.support.lexicon import kind_of, plain_words
 from aris.tasks.support.quantities import Date, Number
+from aris.tasks.support.relations import frequencies, latest_reason, often_reasons, relation_reasons
 from aris.tasks.support.sources import bases
 from aris.tasks.support.statement import CueHit, Statement, read
 from aris.tasks.support.states import best, state_reasons
@@ -38,6 +39,7 @@ _MALE = frozenset(("he", "male", "man", "boy", "mr", "gentleman"))
 _TITLES = frozenset(("mr", "mrs", "ms", "patient", "named", "name"))
 _RELATIVES = frozenset(("mother", "father", "brother", "sister", "wife", "husband", "son", "daughter", "family"))
 _CITATION = re.compile(r"\[[^\[\]\n]{0,300}\]")
+_MOST = 100  # numbers, dates and names of a statement
 _AROUND = 40
 _BORN = re.compile(r"\b(?:born|birth|dob)\W+(?:\w+\W+){0,2}\Z", re.IGNORECASE)
 _DIED = re.compile(r"\b(?:died|death|deceased)\W+(?:\w+\W+){0,2}\Z", re.IGNORECASE)
@@ -75,6 +77,9 @@ def check(text: str, cited: Iterable[str], evidence: Evidence, *, now: datetime 
         )
         return verdict([too_long], 0)
     statement = read(text, evidence)
+    if len(statement.numbers) + len(statement.dates) + len(statement.mentions) > _MOST:
+        too_many = Reason("not checkable", "word", "", 0, 0, "it says too much for one statement")
+        return verdict([too_many], 0)
     if _ABSENT.search(text):
         return _absent(statement, evidence)
     reasons, facts = _sources(cited, evidence)
@@ -87,6 +92,10 @@ def check(text: str, cited: Iterable[str], evidence: Evidence, *, now: datetime 
         checked += 1
     checked += _amounts(statement, supported, facts, evidence, now, reasons)
     checked += _directions(statement, supported, facts, reasons)
+    reasons += [*relation_reasons(statement, facts), *often_reasons(statement, supported)]
+    for mention in statement.mentions:
+        if stale := latest_reason(statement, mention, supported[mention.start], evidence):
+            reasons.append(stale)
     checked += _person(statement, evidence.about, reasons)
     worded, count = wording_reasons(text, facts, bool(statement.mentions))
     checked += count
@@ -245,6 +254,8 @@ def _directions(
         facts = supported.get(owner.start, []) if owner else unnamed
         if cue.kind in ("high", "low", "normal"):
             measured = [fact for fact in facts if fact.kind in ("measurement", "text")]
+            if not measured and any(cue.text.lower() in fact.text.lower().split() for fact in cited):
+                continue  # "criticality low" of an allergy
             reason = range_reason(cue, measured) if measured or owner is None else None
         else:
             reason = direction_reason(statement, cue, owner, facts)
@@ -255,7 +266,9 @@ def _directions(
 
 
 def _only_compares(statement: Statement, cue: CueHit) -> bool:
-    """Return whether a word of direction only bounds a number: "lower than 7", "up to 40 mg"."""
+    """Return whether a word only bounds a number or names a range: "lower than 7", "normal 3.5 to 5.1"."""
+    if cue.kind == "normal" and re.match(r"(?:\s*(?:range|values?))?\s*[:(]?\s*\d|\s*range", statement.text[cue.end :]):
+        return True
     return bool(re.match(r"\s*(?:than\s*)?[<>]?\s*\d", statement.text[cue.end :])) and cue.text.lower() in (
         "lower than", "higher than", "up to", "lower", "higher",
     )  # fmt: skip
@@ -310,15 +323,15 @@ def _mentioned(statement: Statement, at: int) -> bool:
 
 def _words(statement: Statement, facts: Sequence[Fact], evidence: Evidence) -> list[Reason]:
     """Words of content that no cited source has."""
-    known = set(plain_words())
+    known: set[str] = set()
     for fact in facts:
         for part in (fact.name, *fact.aliases, fact.text):
             known |= {singular(word.lower()) for word in re.findall(r"[^\W\d_]+", part)}
     if evidence.about is not None:
         known |= {word.lower() for word in re.findall(r"[^\W\d_]+", evidence.about.name)}
-    known |= {stem(word) for word in known}
+    known |= {stem(word) for word in known} | plain_words()
     parts = (statement.mentions, statement.dates, statement.numbers, statement.ages, statement.cues)
-    taken = [(each.start, each.end) for part in parts for each in part]
+    taken = [(each.start, each.end) for part in parts for each in part] + frequencies(statement.text)
     found = []
     for token in statement.words:
         word = singular(token.word.removesuffix("'s"))

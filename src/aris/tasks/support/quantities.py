@@ -23,7 +23,7 @@ _MONTH = "(?:" + "|".join(sorted(_MONTHS, key=len, reverse=True)) + r")\b\.?"
 _CLOCK = r"[T\ ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s?Z|[+-]\d{2}:\d{2})?"
 _DATES = re.compile(
     rf"""(?<![\w./-])(?:
-      (?P<iso>(?P<y>\d{{4}})-(?P<m>\d{{2}})(?:-(?P<d>\d{{2}})(?:{_CLOCK})?)?)(?![\w-])
+      (?P<iso>(?P<y>\d{{4}})-(?P<m>\d{{2}})(?:-(?P<d>\d{{2}})(?P<clock>{_CLOCK})?)?)(?![\w-])
     | (?P<dmy>(?P<d1>\d{{1,2}})(?:st|nd|rd|th)?\ (?:of\ )?(?P<m1>{_MONTH}),?\ (?P<y1>\d{{4}}))\b
     | (?P<mdy>(?P<m2>{_MONTH})\ (?P<d2>\d{{1,2}})(?:st|nd|rd|th)?,?\ (?P<y2>\d{{4}}))\b
     | (?P<my>(?P<m3>{_MONTH}),?\ (?:of\ )?(?P<y3>\d{{4}}))\b
@@ -104,7 +104,7 @@ def dates(text: str) -> list[Date]:
     for match in _DATES.finditer(text):
         got = match.groupdict()
         if got["iso"]:
-            spans = [_span(got["y"], got["m"], got["d"])]
+            spans = [_minute(_span(got["y"], got["m"], got["d"]), got["clock"])]
         elif got["dmy"]:
             spans = [_span(got["y1"], got["m1"], got["d1"])]
         elif got["mdy"]:
@@ -133,6 +133,20 @@ def _span(year: str, month: str | None, day: str | None) -> Day | None:
     except (ValueError, OverflowError):
         return None
     return Day(start, start + timedelta(hours=23, minutes=59, seconds=59))
+
+
+def _minute(day: Day | None, clock: str | None) -> Day | None:
+    """Return the minute of a day that a clock time names, in the time zone that it names, else as it stands."""
+    if day is None or not clock:
+        return day
+    hour, minute = int(clock[1:3]), int(clock[4:6])
+    if hour > 23 or minute > 59:
+        return None
+    start = day.start + timedelta(hours=hour, minutes=minute)
+    if clock[-3:-2] == ":" and clock[-6] in "+-":
+        offset = timedelta(hours=int(clock[-5:-3]), minutes=int(clock[-2:]))
+        start = start - offset if clock[-6] == "+" else start + offset
+    return Day(start, start + timedelta(seconds=59))
 
 
 def numbers(text: str, taken: Sequence[tuple[int, int]] = ()) -> list[Number]:

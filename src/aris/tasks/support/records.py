@@ -175,12 +175,12 @@ def _state(now: bool | None) -> State:
 
 
 def _days(when: When | None) -> tuple[Day, ...]:
-    """The instants that a time may mean, and the day as it was written where that is another one in UTC."""
+    """The instants that a time may mean, and the clock as it was written where that is another one in UTC."""
     if when is None:
         return ()
-    local = parse_when(when.day)
-    spans = (Day(when.start, when.end), *([Day(local.start, local.end)] if local and when.exact else []))
-    return spans if len(spans) > 1 and not spans[1].start <= spans[0].start <= spans[1].end else spans[:1]
+    stated = Day(when.start, when.end)
+    local = parse_when(when.text[:16]) if when.exact else None  # the clock as written, without its time zone
+    return (stated,) if local is None or local.start == when.start else (stated, Day(local.start, local.end))
 
 
 def _day(when: When | None) -> Day | None:

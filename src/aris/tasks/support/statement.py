@@ -31,6 +31,10 @@ CUES = (
 )
 _CLAUSE_ENDS = re.compile(r"[;\n]|\.(?=\s)|\b(?:but|whereas|while|although|however)\b", re.IGNORECASE)
 _NEAR = 3  # words between a number and the name that it belongs to
+_RATE = re.compile(
+    r"\b(?:every|q) ?\d{1,2}(?:\s?-\s?\d{1,2})? ?h(?:ours?|rs?)?\b|\b\w+ times? (?=a |per |daily|weekly|each )",
+    re.IGNORECASE,
+)
 _OLD = re.compile(
     r"(\d{1,3})[- ]?(?:(?:years?|yrs?|y)[- ]?(?:old|/?o)\b|yo\b)|\b(?:aged?|age of|age:)\s*(\d{1,3})\b", re.IGNORECASE
 )
@@ -122,6 +126,7 @@ def read(text: str, evidence: Evidence) -> Statement:
         group = 1 if match[1] else 2
         ages.append(Number(float(match[group]), 0, "years", match.start(group), match.end()))
         taken.append((match.start(), match.end()))
+    taken += [match.span() for match in _RATE.finditer(text)]
     words = tokens(text)
     hits = []
     for found in _cue_terms().find(words):

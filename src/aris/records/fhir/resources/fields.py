@@ -38,7 +38,8 @@ class Fields:
     """
 
     def __init__(self, resolve: Callable[[str], str], problems: list[Problem]) -> None:
-        """
+        """Make the reader.
+
         Args:
             resolve: gives "Type/id" for a reference's text, or the text itself where it leads nowhere here.
             problems: to append to.

@@ -70,7 +70,8 @@ class PlainObservations:
     """Reads plain observations by the patterns that it has met."""
 
     def __init__(self, fields: Fields) -> None:
-        """
+        """Make the reader.
+
         Args:
             fields: reads the parts of patterns, and lists problems.
         """
