@@ -27,7 +27,7 @@ from sklearn.metrics import roc_auc_score
 from aris.checkpoints import load_model
 from aris.prompting import Image, user
 from aris.tuning.checkpointing import Curve
-from aris.tuning.data.rows import Row, tokenize
+from aris.tuning.data.examples import Example, tokenize
 from aris.tuning.nano.calibrate import Scorer
 from aris.tuning.nano.corpus import DRAFT_PROMPT, FINDING_QUESTION
 from aris.tuning.nano.films import FilmBank, load_films
@@ -49,21 +49,21 @@ _IMPRESSION = {
 
 
 def signed(draft: str, word: str) -> str:
-    """A draft as the made-up clinic signs it; what the draft says of the finding stays."""
+    """Sign a draft as the made-up clinic does; the draft's statement of the finding stays."""
     findings = draft.split("IMPRESSION:")[0].removeprefix("FINDINGS:").strip()
     kept = [s for s in _SENTENCE.split(findings) if s and not _CAUSE.search(s) and not _VIEW.search(s)]
     return f"FINDINGS: {' '.join([_FIRST, *kept])}\nIMPRESSION: {_IMPRESSION[word]} {_CLOSING}"
 
 
 def one_a_patient(films: FilmBank, count: int, seed: int = 0) -> FilmBank:
-    """Films of `count` patients, drawn by seed."""
+    """Draw films of `count` patients, by seed."""
     first = {patient: index for index, patient in reversed(list(enumerate(films.patients)))}
     chosen = np.random.default_rng(seed).permutation(sorted(first.values()))[:count]
     return films.subset([int(i) for i in chosen])
 
 
 def pairs(nano: Nano, films: FilmBank) -> list[dict[str, Any]]:
-    """Rows as `aris tune` reads them, the image in the row."""
+    """Write rows as `aris tune` reads them, the image in the row."""
     rows = []
     drafts = write_drafts(nano, films, sampled=True)
     for each, film, patient in zip(drafts, films.images.numpy(), films.patients, strict=True):
@@ -88,7 +88,7 @@ def pairs(nano: Nano, films: FilmBank) -> list[dict[str, Any]]:
 
 @torch.inference_mode()
 def preference(nano: Nano, rows: list[dict[str, Any]]) -> np.ndarray:
-    """log p(chosen) - log p(rejected) of each pair, in nats."""
+    """Compute log p(chosen) - log p(rejected) of each pair, in nats."""
     out = []
     model = nano.model
     for row in rows:
@@ -99,7 +99,7 @@ def preference(nano: Nano, rows: list[dict[str, Any]]) -> np.ndarray:
         soft = model.encode_images(pixels.to(model.device))
         sums = []
         for answer in (row["chosen"], row["rejected"]):
-            made = tokenize(Row("pair", text["text"], answer, 0), nano.prompts, 10**9)
+            made = tokenize(Example("pair", text["text"], answer, 0), nano.prompts, 10**9)
             assert made is not None
             ids = torch.tensor([made.token_ids], device=model.device)
             logits = model.logits(model.hidden_states(ids, soft)[0, made.answer_start - 1 : -1]).float()

@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def pixels(bank: FilmBank, side: int, equalized: bool) -> Floats:
-    """(N, side * side) in 0..1."""
+    """Reduce films to (N, side * side) in 0..1."""
     rows = []
     for film in bank.images.numpy():
         film = equalize_histogram(film) if equalized else film
@@ -34,7 +34,7 @@ def pixels(bank: FilmBank, side: int, equalized: bool) -> Floats:
 
 
 def baseline_scores(data: Path) -> dict[str, Floats]:
-    """Scores of the test films by each baseline, fitted on the training split."""
+    """Score the test films by each baseline, fitted on the training split."""
     train = load_films(data / "chest_pediatric", "train")
     test = load_films(data / "chest_pediatric", "test")
     target = (train.classes > 0).numpy()
@@ -55,7 +55,7 @@ def baseline_scores(data: Path) -> dict[str, Floats]:
 def bootstrap_auc(
     scores: dict[str, Floats], positive: npt.NDArray[np.bool_], patients: list[str], draws: int = 2000, seed: int = 0
 ) -> dict[str, Floats]:
-    """AUC of every score on the same resamples of patients, (draws,) each: the paired bootstrap.
+    """Compute the AUC of every score on the same resamples of patients, (draws,) each: the paired bootstrap.
 
     Films of one patient stay together, since they are not independent.
     """
@@ -74,6 +74,6 @@ def bootstrap_auc(
 
 
 def interval(values: Floats) -> str:
-    """The central 95 % of bootstrap draws."""
+    """Return the central 95 % of bootstrap draws."""
     low, high = np.percentile(values, [2.5, 97.5])
     return f"{low:.3f} to {high:.3f}"

@@ -1,4 +1,4 @@
-"""How many different drafts `aris-nano` writes for a label, and whether any contradicts its score or itself.
+"""Different drafts that `aris-nano` writes for a label, and those that contradict their score or themselves.
 
     python benchmarks/nano_drafts.py --data FOLDER [--model embedded DIR ...] [--films 100] [--split validation]
 
@@ -28,7 +28,7 @@ MOST_TOKENS = 160
 
 
 def word(probability: float, calibration: dict[str, Any]) -> str:
-    """What a draft's prompt says of a probability."""
+    """Return a draft's prompt word for a probability."""
     low, high = calibration["uncertain"]
     if low <= probability <= high:
         return "uncertain"
@@ -36,7 +36,7 @@ def word(probability: float, calibration: dict[str, Any]) -> str:
 
 
 def write_drafts(nano: Nano, films: FilmBank, *, sampled: bool) -> list[dict[str, Any]]:
-    """A draft of each film: its label, its scored word and probability, its text, and whether it ended by itself."""
+    """Draft each film: its label, its scored word and probability, its text, and whether it ended by itself."""
     calibration = nano.checkpoint.calibration["findings"]["pneumonia"]
     logits = nano.films(films.images, FINDING_QUESTION.format(finding="pneumonia")).double()
     chances = torch.sigmoid(calibration["slope"] * logits + calibration["intercept"]).tolist()
@@ -61,7 +61,7 @@ def write_drafts(nano: Nano, films: FilmBank, *, sampled: bool) -> list[dict[str
 
 
 def count(drafts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Distinct drafts of each label, and of the commonest its share."""
+    """Count the distinct drafts of each label, and the share of the commonest."""
     out = {}
     for label in sorted({each["label"] for each in drafts}):
         texts = [each["text"] for each in drafts if each["label"] == label]
@@ -77,7 +77,7 @@ def count(drafts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def check(drafts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Drafts that a check of `aris.tasks` flags, by check."""
+    """List the drafts that a check of `aris.tasks` flags, by check."""
     from aris.tasks.checks import Facts, check_draft
     from aris.tasks.text.report import parse_report
 
@@ -97,7 +97,7 @@ def check(drafts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def few(films: FilmBank, each: int) -> FilmBank:
-    """At most so many films of a label, evenly spaced."""
+    """Select at most so many films of a label, evenly spaced."""
     keep: list[int] = []
     for index in range(len(CLASSES)):
         of = [i for i, value in enumerate(films.classes.tolist()) if value == index]

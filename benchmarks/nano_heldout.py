@@ -24,23 +24,23 @@ from aris.engine import Engine
 from aris.model import MedGemma
 from aris.prompting import ImageProcessor, PromptProcessor, Tokenizer, user
 from aris.prompting.messages import Image
-from aris.tuning.data.rows import Row, tokenize
+from aris.tuning.data.examples import Example, tokenize
 from aris.tuning.nano import negatives
 from aris.tuning.nano.calibrate import Scorer
-from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION, gate_pictures, pubmedqa_prompt
+from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION, gate_images, pubmedqa_prompt
 from aris.tuning.nano.films import load_films
 from nano_baselines import baseline_scores, bootstrap_auc, interval
 
 
 def proportion(hits: list[bool], seed: int = 0) -> str:
-    """A share with its bootstrap interval."""
+    """Format a share with its bootstrap interval."""
     values = np.array(hits, dtype=float)
     draws = np.random.default_rng(seed).choice(values, (2000, len(values))).mean(1)
     return f"{values.mean():.3f} ({interval(draws)}, n = {len(values)})"
 
 
 def chest(scorer: Scorer, calibration: dict[str, float], data: Path, kept: Path) -> dict[str, Any]:
-    """Normal against pneumonia on `chest_pediatric` test, paired with the pixel baselines."""
+    """Measure normal against pneumonia on `chest_pediatric` test, paired with the pixel baselines."""
     films = load_films(data / "chest_pediatric", "test")
     positive = (films.classes > 0).numpy()
     if kept.is_file():
@@ -73,15 +73,15 @@ def chest(scorer: Scorer, calibration: dict[str, float], data: Path, kept: Path)
     }
 
 
-def other_pictures(scorer: Scorer, gate: dict[str, float], finding: dict[str, float], data: Path) -> dict[str, Any]:
-    """100 pictures that are not chest films: unseen kinds, fresh noise and blanks, tissue, other radiology."""
-    made = negatives.pictures(negatives.HELD_OUT, 32, seed=101) + negatives.pictures(negatives.TRAINING, 27, seed=102)
+def other_images(scorer: Scorer, gate: dict[str, float], finding: dict[str, float], data: Path) -> dict[str, Any]:
+    """Measure 100 images that are not chest films: unseen kinds, fresh noise and blanks, tissue, other radiology."""
+    made = negatives.generate(negatives.HELD_OUT, 32, seed=101) + negatives.generate(negatives.TRAINING, 27, seed=102)
     tissue = []
     for path in sorted((data / "histology_tiles").rglob("*.*")):
         if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif"):
             with PILImage.open(path) as image:
                 tissue.append(np.asarray(image.convert("L").resize((224, 224))))
-    pictures, films = gate_pictures(data, "test", seed=103)
+    pictures, films = gate_images(data, "test", seed=103)
     others = [p.numpy() for p, film in zip(pictures, films, strict=True) if not film][: 100 - len(made) - len(tissue)]
     everything = torch.from_numpy(np.stack([*made, *tissue, *others]))
     opens = _probability(scorer(everything, GATE_QUESTION), gate) >= gate["threshold"]
@@ -117,7 +117,7 @@ class Asker:
 
 
 def vqa(ask: Asker, data: Path) -> dict[str, str]:
-    """Yes/no questions of `vqa_rad` test (split by image: not comparable with published figures)."""
+    """Measure yes/no questions of `vqa_rad` test (split by image: not comparable with published figures)."""
     hits, answers = [], []
     for line in (data / "vqa_rad" / "test.jsonl").read_text().splitlines():
         item = json.loads(line)
@@ -131,7 +131,7 @@ def vqa(ask: Asker, data: Path) -> dict[str, str]:
 
 
 def pubmedqa(ask: Asker, data: Path) -> dict[str, str]:
-    """The 500 held-out questions, context cut as in training."""
+    """Measure the 500 held-out questions, context cut as in training."""
     questions = json.loads((data / "pubmedqa" / "ori_pqal.json").read_text())
     truth = json.loads((data / "pubmedqa" / "test_ground_truth.json").read_text())
     hits = [
@@ -142,12 +142,12 @@ def pubmedqa(ask: Asker, data: Path) -> dict[str, str]:
 
 
 def medquad(engine: Engine, prompts: PromptProcessor, data: Path, count: int = 300) -> float:
-    """Perplexity of the first 120 tokens of an answer, over `count` questions of `medquad` test, evenly spaced."""
+    """Measure the perplexity of an answer's first 120 tokens, over `count` questions of `medquad` test, evenly spaced."""
     with gzip.open(data / "medquad" / "medquad.jsonl.gz", "rt", encoding="utf-8") as file:
         items = [item for line in file if (item := json.loads(line))["split"] == "test"]
     total, tokens = 0.0, 0
     for item in items[:: max(1, len(items) // count)][:count]:
-        row = tokenize(Row("medquad", item["question"].strip(), item["answer"].strip()), prompts, 10**9)
+        row = tokenize(Example("medquad", item["question"].strip(), item["answer"].strip()), prompts, 10**9)
         assert row is not None
         ids = row.token_ids[: row.answer_start + 120]
         logprobs = engine.logprobs(ids)[row.answer_start - 1 :]
@@ -177,7 +177,7 @@ def main() -> None:
         a.out.write_text(json.dumps(result, indent=2) + "\n")
 
     done("chest_pediatric test, normal against pneumonia", chest(scorer, finding, a.data, a.baselines))
-    done("not chest films", other_pictures(scorer, gate, finding, a.data))
+    done("not chest films", other_images(scorer, gate, finding, a.data))
     done("vqa_rad test, yes/no questions", vqa(ask, a.data))
     done("pubmedqa, 500 held out", pubmedqa(ask, a.data))
     base = load_model(Checkpoint(**{**checkpoint.__dict__, "adapters": ()}), device=a.device)

@@ -1,4 +1,4 @@
-"""What one `aris-nano` folder answers to every row of a split: the scores that `nano_versions.py` compares."""
+"""Scores of one `aris-nano` folder on every example of a split, as `nano_versions.py` compares them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from PIL import Image as PILImage
 from aris.checkpoints import Checkpoint, load_model, open_nano
 from aris.prompting import ImageProcessor, PromptProcessor, Tokenizer, user
 from aris.prompting.messages import Image
-from aris.tuning.data.rows import Row, tokenize
+from aris.tuning.data.examples import Example, tokenize
 from aris.tuning.nano.calibrate import Scorer
 from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION, pubmedqa_prompt, study_prompt
 from aris.tuning.nano.films import load_films
@@ -54,7 +54,7 @@ class Nano:
 
     @torch.inference_mode()
     def choose(self, questions: Sequence[Question], choices: Sequence[str], batch: int = 16) -> Floats:
-        """Scores (N, choices) of answers of one token each."""
+        """Score (N, choices) answers of one token each."""
         tokens = [self.tokenizer.encode(choice) for choice in choices]
         assert all(len(each) == 1 for each in tokens), "every choice must be one token"
         rows = self.model.language_model.embed_tokens.weight[[each[0] for each in tokens]]
@@ -75,8 +75,8 @@ class Nano:
         return out
 
     @torch.inference_mode()
-    def answers(self, rows: Sequence[Row], most: int, batch: int = 16) -> tuple[Floats, Floats]:
-        """Sum of the negative log-probabilities of each answer's first `most` tokens (N,), and how many (N,)."""
+    def answers(self, rows: Sequence[Example], most: int, batch: int = 16) -> tuple[Floats, Floats]:
+        """Sum the negative log-probabilities of each answer's first `most` tokens (N,), and count them (N,)."""
         made = [tokenize(row, self.prompts, 10**9) for row in rows]
         sums, counts = np.zeros(len(rows)), np.zeros(len(rows))
         order = sorted(range(len(made)), key=lambda i: len(made[i].token_ids))  # type: ignore[union-attr]
@@ -98,7 +98,7 @@ class Nano:
 
 
 def vqa_questions(data: Path, split: str) -> list[Question]:
-    """The yes/no questions of `vqa_rad` (split by image: not comparable with published figures)."""
+    """Read the yes/no questions of `vqa_rad` (split by image: not comparable with published figures)."""
     out = []
     for line in (data / "vqa_rad" / f"{split}.jsonl").read_text().splitlines():
         item = json.loads(line)
@@ -110,7 +110,7 @@ def vqa_questions(data: Path, split: str) -> list[Question]:
 
 
 def pubmedqa_questions(data: Path, split: str, form: str) -> list[Question]:
-    """The 500 held-out questions, or those that training keeps for validation."""
+    """Read the 500 held-out questions, or those that training keeps for validation."""
     questions = json.loads((data / "pubmedqa" / "ori_pqal.json").read_text())
     held_out = json.loads((data / "pubmedqa" / "test_ground_truth.json").read_text())
     if split == "test":
@@ -123,8 +123,8 @@ def pubmedqa_questions(data: Path, split: str, form: str) -> list[Question]:
     ]
 
 
-def medquad_rows(data: Path, split: str) -> list[Row]:
-    """300 questions of a split, evenly spaced, with their whole answers."""
+def medquad_rows(data: Path, split: str) -> list[Example]:
+    """Read 300 questions of a split, evenly spaced, with their whole answers."""
     with gzip.open(data / "medquad" / "medquad.jsonl.gz", "rt", encoding="utf-8") as file:
         items = [json.loads(line) for line in file]
     if split == "test":
@@ -132,16 +132,16 @@ def medquad_rows(data: Path, split: str) -> list[Row]:
     else:
         items = [item for item in items if item["split"] == "train" and _kept(f"topic {item['focus']}", 40)]
     items = items[:: max(1, len(items) // MEDQUAD_ROWS)][:MEDQUAD_ROWS]
-    return [Row("medquad", item["question"].strip(), item["answer"].strip()) for item in items]
+    return [Example("medquad", item["question"].strip(), item["answer"].strip()) for item in items]
 
 
 def _kept(group: str, one_in: int) -> bool:
-    """Whether `nano_corpus.build` keeps a group for validation."""
+    """Return whether `nano.corpus.build` keeps a group for validation."""
     return zlib.crc32(group.encode()) % one_in == 0
 
 
 def ablated(questions: Sequence[Question], how: str) -> list[Question]:
-    """The same questions about noise, about a blank, or each about an image of another question's."""
+    """Ask the same questions about noise, about a blank, or each about an image of another question's."""
     random = np.random.default_rng(0)
     images: list[Image | None]
     if how == "noise":
@@ -156,7 +156,7 @@ def ablated(questions: Sequence[Question], how: str) -> list[Question]:
 
 
 def measure(nano: Nano, data: Path, split: str, form: str) -> dict[str, Any]:
-    """Every figure's rows, as arrays and lists that JSON can hold."""
+    """Measure every figure's examples, as arrays and lists that JSON can hold."""
     films = load_films(data / "chest_pediatric", split)
     question = FINDING_QUESTION.format(finding="pneumonia")
     noise = torch.from_numpy(np.random.default_rng(1).integers(0, 256, films.images.shape, dtype=np.uint8))
@@ -186,5 +186,5 @@ def measure(nano: Nano, data: Path, split: str, form: str) -> dict[str, Any]:
 
 
 def best(values: Sequence[Sequence[float]] | Floats, choices: Sequence[str]) -> list[str]:
-    """The choice with the highest score of each row."""
+    """Pick the choice with the highest score of each example."""
     return [choices[int(i)] for i in np.asarray(values).argmax(1)]

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from aris.tuning.evaluation.stress import auc
+from aris.tuning.metrics import auc
 from aris.tuning.nano.subjects.augment import plain
 from aris.tuning.nano.subjects.judging import as_probabilities, figures, line, scores_of
 from aris.tuning.nano.subjects.kinds import KIND_OF, KINDS, extras

@@ -28,7 +28,7 @@ Statistic = Callable[[npt.NDArray[np.int64]], tuple[float, float]]
 
 
 def paired(groups: list[str], statistic: Statistic, seed: int = 0) -> dict[str, Any]:
-    """Both versions' value of a statistic, new less old, and that difference's interval over resampled groups."""
+    """Compute a statistic of both versions, new less old, and that difference's interval over resampled groups."""
     names = sorted(set(groups))
     of: dict[str, list[int]] = {name: [] for name in names}
     for index, name in enumerate(groups):
@@ -79,7 +79,7 @@ def probability(chest: dict[str, Any]) -> Floats:
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """The four figures of the rule, the others, what is left without the image, and the verdict."""
+    """Compare the four figures of the rule, the others, the figures without the image, and give the verdict."""
     figures: dict[str, Any] = {}
     positive, patients = np.array(new["chest"]["positive"]), new["chest"]["patients"]
     logits = [np.array(each["chest"]["logits"]) for each in (old, new)]
@@ -138,7 +138,7 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(folder: str, data: Path, split: str, device: str, forms: tuple[str, ...]) -> dict[str, Any]:
-    """A version's rows. With several forms of the PubMedQA prompt the one with the most hits on the split counts."""
+    """Score a version. With several forms of the PubMedQA prompt the one with the most hits on the split counts."""
     nano = Nano(None if folder == "embedded" else Path(folder), device)
     rows = measure(nano, data, split, forms[0])
     for form in forms[1:]:

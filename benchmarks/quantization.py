@@ -26,7 +26,7 @@ from aris.checkpoints import load_model, open_checkpoint
 from aris.engine import Engine
 from aris.model import MedGemma
 from aris.prompting import ImageProcessor, PromptProcessor
-from aris.tuning.evaluation.stress import auc
+from aris.tuning.metrics import auc
 from aris.tuning.nano.calibrate import Scorer
 from aris.tuning.nano.corpus import FINDING_QUESTION
 from aris.tuning.nano.films import load_films

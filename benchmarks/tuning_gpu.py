@@ -26,13 +26,15 @@ import torch
 from torch import nn
 
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
-from aris.tuning.data.rows import TokenRow
+from aris.tuning.data.collate import StaticBatch, static_batch
+from aris.tuning.data.examples import TokenizedExample
 from aris.tuning.data.tower_cache import TowerCache
 from aris.tuning.layers import cross_entropy
 from aris.tuning.layers.nf4 import NF4Linear
 from aris.tuning.layers.offload import HostStore
 from aris.tuning.recipe import Recipe
-from aris.tuning.steps.graphs import GraphedSteps, StaticBatch, static_batch, static_loss
+from aris.tuning.steps.graphs import GraphedSteps, static_loss
+from aris.tuning.steps.microbatches import round_up
 from aris.tuning.trainable import make_optimizer, prepare
 
 IMAGE, BEGIN, END = 262_144, 255_999, 256_000
@@ -81,7 +83,7 @@ def shape(name: str) -> MedGemmaConfig:
 
 
 def random_model(config: MedGemmaConfig, nf4: bool, device: torch.device) -> MedGemma:
-    """Weights on the device, decoder layers in NF4 if asked, without a dense copy at any time."""
+    """Make random weights on the device, decoder layers in NF4 if asked, without a dense copy at any time."""
     with torch.device("meta"):
         model = MedGemma(config)
     for name, module in list(model.named_modules()):
@@ -98,16 +100,20 @@ def random_model(config: MedGemmaConfig, nf4: bool, device: torch.device) -> Med
     return model.eval()
 
 
-def row(image: bool, tokens: int, answer: int) -> TokenRow:
+def row(image: bool, tokens: int, answer: int) -> TokenizedExample:
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(1000, 200_000, (tokens,), generator=generator).tolist()
     if image:
         ids[4:262] = [BEGIN, *[IMAGE] * 256, END]
-    return TokenRow("t", ids, tokens - answer, 0 if image else None)
+    return TokenizedExample("t", ids, tokens - answer, 0 if image else None)
+
+
+def round_both_up(tokens: int, answers: int) -> tuple[int, int]:
+    return round_up(tokens), round_up(answers)
 
 
 def cached_features(model: MedGemma, pixels: torch.Tensor, folder: Path) -> TowerCache:
-    """The picture's features on the disk."""
+    """Cache the image's features on the disk."""
     tower, projector = model.vision_tower, model.multi_modal_projector
     assert tower is not None and projector is not None
 
@@ -125,7 +131,7 @@ def ours(case: str, device: torch.device) -> Callable[[], float]:
     if method.endswith("-wholelogits"):
         cross_entropy.CHUNK_BYTES = 1 << 40
     recipe = Recipe(
-        seed=0, steps=100, rows_per_step=1, most_tokens=tokens, max_tokens=tokens, learning_rate=1e-4,
+        seed=0, steps=100, batch_size=1, max_tokens_per_microbatch=tokens, max_tokens=tokens, learning_rate=1e-4,
         tower_learning_rate=0, warmup_steps=1, weight_decay=0.0, clip_norm=1.0, lora_r=16, lora_alpha=16,
         augment_strength=0, evaluate_every=100, save_every=100, mixture={}, method=method.split("-")[0],
         projector=False, checkpointing=not method.endswith("-keep"), optimizer="adamw" if method.endswith("-adamw32") else "adamw8bit",
@@ -145,7 +151,7 @@ def ours(case: str, device: torch.device) -> Callable[[], float]:
 
     def batch() -> StaticBatch:
         seen = pixels if cache is None else cache(torch.zeros(1, dtype=torch.int64))
-        return static_batch([row(image, tokens, answer)], 1.0, packed=False, image_token=IMAGE, pixels=seen)
+        return static_batch([row(image, tokens, answer)], 1.0, round_both_up, packed=False, image_token=IMAGE, pixels=seen)
 
     def loss(batch: StaticBatch) -> torch.Tensor:
         with torch.autocast(device.type, torch.bfloat16):
@@ -165,7 +171,7 @@ def ours(case: str, device: torch.device) -> Callable[[], float]:
 
 
 def peer(case: str, device: torch.device) -> Callable[[], float]:
-    """transformers + peft with gradient checkpointing, labels on the answer, PyTorch's fused AdamW.
+    """Set up transformers + peft with gradient checkpointing, labels on the answer, PyTorch's fused AdamW.
 
     In bf16, or the decoder in bitsandbytes' NF4 with double quantisation, bf16 to compute in.
     """
@@ -214,7 +220,7 @@ def peer(case: str, device: torch.device) -> Callable[[], float]:
 
 
 def fill(model: nn.Module, device: torch.device, *, in_4_bits: bool) -> None:
-    """Random weights on the device, layer by layer; the decoder's in bitsandbytes' 4 bits if asked.
+    """Fill a model with random weights on the device; the decoder's in bitsandbytes' 4 bits if asked.
 
     Each matrix is drawn in bfloat16 where it is to stay and quantised there, so that no more than one is dense.
     """
@@ -244,7 +250,7 @@ def fill(model: nn.Module, device: torch.device, *, in_4_bits: bool) -> None:
 
 
 def profile(step: Callable[[], float]) -> None:
-    """One step's kernels by their time, to stderr."""
+    """Print one step's kernels by their time, to stderr."""
     kinds = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=kinds) as seen:
         step()

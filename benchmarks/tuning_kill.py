@@ -30,7 +30,7 @@ from aris.tuning.loop import BEST, CURVE, STATE
 from aris.tuning.nano.films import load_films
 
 RECIPE = {
-    "seed": 0, "rows_per_step": 2, "most_tokens": 300, "max_tokens": 200, "learning_rate": 1e-3,
+    "seed": 0, "batch_size": 2, "max_tokens_per_microbatch": 300, "max_tokens": 200, "learning_rate": 1e-3,
     "tower_learning_rate": 0, "warmup_steps": 2, "weight_decay": 0.01, "clip_norm": 1.0, "lora_r": 8, "lora_alpha": 16,
     "augment_strength": 0, "evaluate_every": 5, "save_every": 1, "mixture": {}, "precision": "fp32", "projector": True,
 }  # fmt: skip
@@ -38,7 +38,7 @@ TIMES = ("steps_per_s", "tokens_per_s", "eta_s", "evaluate_s")
 
 
 def make_data(films: Path, out: Path, count: int) -> None:
-    """Rows about films of the training split, and some of the validation split."""
+    """Write rows about films of the training split, and some of the validation split."""
     for split, name, wanted in (("train", "train", count), ("validation", "validation", 4)):
         bank = load_films(films / "chest_pediatric", split)
         picked = list(range(0, len(bank.names), max(1, len(bank.names) // wanted)))[:wanted]
@@ -61,7 +61,7 @@ def state_of(out: Path) -> dict[str, Any] | None:
 
 
 def stamp_of(path: Path) -> int | None:
-    """Changes with every save."""
+    """Return a stamp that changes with every save."""
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:

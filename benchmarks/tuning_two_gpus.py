@@ -1,4 +1,4 @@
-"""Two GPUs against one: the same recipe, the same rows; loss curves, tokens a second, memory.
+"""Two GPUs against one: the same recipe, the same examples; loss curves, tokens a second, memory.
 
     python benchmarks/tuning_two_gpus.py [--shape 4b] [--steps 12] [--processes 2] [--out FOLDER]
 
@@ -24,10 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import torch
 
 from aris.tuning.checkpointing import Curve
-from aris.tuning.data.rows import TokenRow
+from aris.tuning.data.examples import TokenizedExample
 from aris.tuning.distributed import join, leave, shard
-from aris.tuning.loop import Loop, Pictures
+from aris.tuning.loop import Loop
 from aris.tuning.recipe import Recipe
+from aris.tuning.steps.forward import TrainingImages
 from aris.tuning.trainable import prepare
 from tuning_gpu import BEGIN, END, GIB, IMAGE, random_model, shape
 
@@ -37,40 +38,41 @@ CASES: dict[str, dict[str, Any]] = {
     "lora-whole": {"method": "lora", "shard": False},
     "qlora-whole": {"method": "qlora", "shard": False},
 }
-PICTURES = 8
+IMAGES = 8
 
 
-def rows(count: int, soft: int, seed: int) -> list[TokenRow]:
-    """Random words after an image; of one length, so that graphs are recorded in the first steps and not later."""
+def examples(count: int, soft: int, seed: int) -> list[TokenizedExample]:
+    """Draw random words after an image; of one length, so that graphs are recorded in the first steps and not later."""
     generator = torch.Generator().manual_seed(seed)
     made = []
     for number in range(count):
         ids = torch.randint(1000, 200_000, (1000,), generator=generator).tolist()
         ids[4 : 6 + soft] = [BEGIN, *[IMAGE] * soft, END]
-        made.append(TokenRow("t", ids, 744, number % PICTURES))
+        made.append(TokenizedExample("t", ids, 744, number % IMAGES))
     return made
 
 
 def child(case: str, name: str, steps: int, out: Path) -> None:
     # At ten times this rate QLoRA on random weights does not even repeat itself: cuDNN's backward adds in changing order.
     recipe = Recipe(
-        seed=0, steps=steps, rows_per_step=8, most_tokens=4096, max_tokens=1024, learning_rate=1e-4,
+        seed=0, steps=steps, batch_size=8, max_tokens_per_microbatch=4096, max_tokens=1024, learning_rate=1e-4,
         tower_learning_rate=0, warmup_steps=2, weight_decay=0.0, clip_norm=1.0, lora_r=16, lora_alpha=16,
         augment_strength=0, evaluate_every=steps, save_every=10 * steps, mixture={"t": 1.0}, projector=False,
         checkpointing=True, **CASES[case],
     )  # fmt: skip
-    team, device = join(torch.device("cuda" if torch.cuda.is_available() else "cpu"), shards=recipe.shard)
+    process_group, device = join(torch.device("cuda" if torch.cuda.is_available() else "cpu"), shards=recipe.shard)
     torch.manual_seed(0)
     model = random_model(shape(name), recipe.method == "qlora", device)
-    trained = shard(model, prepare(model, recipe, device), team)
-    bank = torch.randint(0, 256, (PICTURES, 896, 896, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    trained = shard(model, prepare(model, recipe, device), process_group)
+    bank = torch.randint(0, 256, (IMAGES, 896, 896, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
-    def view(films: torch.Tensor) -> torch.Tensor:
-        return (films.to(device).float() / 127.5 - 1).permute(0, 3, 1, 2)
+    def view(images: torch.Tensor) -> torch.Tensor:
+        return (images.to(device).float() / 127.5 - 1).permute(0, 3, 1, 2)
 
     soft = model.config.mm_tokens_per_image
-    pictures = Pictures(bank, lambda films, _: view(films), view)
-    loop = Loop(model, trained, recipe, rows(32, soft, 2), rows(8, soft, 3), pictures, out, lambda line: None, team)
+    images = TrainingImages(bank, lambda images, _: view(images), view)
+    train, validation = examples(32, soft, 2), examples(8, soft, 3)
+    loop = Loop(model, trained, recipe, train, validation, images, out, lambda line: None, process_group)
     times: list[tuple[float, float]] = []
     losses: list[float] = []
     take = loop._train_step
@@ -86,16 +88,16 @@ def child(case: str, name: str, steps: int, out: Path) -> None:
     loop._train_step = timed  # type: ignore[method-assign]
     loop.run()
     later = times[len(times) // 2 :]  # kernels are compiled and graphs recorded in the first half
-    if team.leads:
+    if process_group.is_main:
         found: dict[str, Any] = {
-            "case": case, "processes": team.world, "tokens_per_s": round(sum(t for _, t in later) / sum(s for s, _ in later)),
+            "case": case, "processes": process_group.world_size, "tokens_per_s": round(sum(t for _, t in later) / sum(s for s, _ in later)),
             "losses": [round(value, 4) for value in losses],
             "validation": [line["validation_loss"] for line in Curve.read(out / "curve.jsonl") if "validation_loss" in line],
         }  # fmt: skip
         if device.type == "cuda":
             found["peak_gib"] = round(torch.cuda.max_memory_allocated() / GIB, 2)
         print(json.dumps(found), flush=True)
-    leave(team)
+    leave(process_group)
 
 
 def run(case: str, processes: int, args: argparse.Namespace, folder: Path) -> dict[str, Any] | None:

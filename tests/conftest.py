@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import settings
+
+from postgres_server import PostgresServer, temporary_server
 
 # CI tries the same cases each time, so that a change is judged by what it changed; elsewhere they are new each time.
 # Nowhere does a case fail for having been slow: a busy machine is no fault.
@@ -40,6 +43,27 @@ def data_dir() -> Path:
     if folder is None:
         pytest.skip("no shared data here (set ARIS_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer | None]:
+    """A running PostgreSQL; None where none is installed."""
+    with temporary_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """What `Store` takes as its database: None for SQLite in its folder, or the URL of an empty one in PostgreSQL."""
+    if request.param == "sqlite":
+        yield None
+        return
+    server: PostgresServer | None = request.getfixturevalue("postgres")
+    if server is None:
+        pytest.skip("no PostgreSQL here (Debian: postgresql; pip: psycopg)")
+    url = server.fresh()
+    yield url
+    server.drop(url)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at

@@ -12,7 +12,7 @@ import torch
 
 from aris.backends import NativeBackend, load
 from aris.prompting import Image, user
-from aris.tuning.evaluation.stress import auc
+from aris.tuning.metrics import auc
 from aris.tuning.nano.calibrate import Scorer
 from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION
 from aris.tuning.nano.films import load_films

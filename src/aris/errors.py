@@ -46,6 +46,10 @@ class DataError(ArisError):
     """A data set for tuning or evaluation is missing, malformed or would leak between splits."""
 
 
+class RecordError(ArisError):
+    """A patient's record cannot be read, or is not the record of one patient."""
+
+
 class StoreError(ArisError):
     """The store of studies cannot be opened, read or written."""
 

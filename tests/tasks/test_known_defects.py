@@ -24,7 +24,7 @@ from aris.tasks import AnswerStream, DraftStream, classify
 from aris.tasks.evidence_maps.sides import side_of
 from aris.tasks.text.options import parse_option
 from aris.tuning.data.collate import collate
-from aris.tuning.data.rows import Row, tokenize
+from aris.tuning.data.examples import Example, tokenize
 from films import child, film
 from scripted_backend import ScriptedBackend, nano
 
@@ -99,7 +99,7 @@ def test_defect_9_the_question_carries_no_loss(tiny: NativeBackend) -> None:
     tokenizer = tiny.tokenizer
     processor = PromptProcessor(tokenizer, ImageProcessor(size=32), 4)
     question = "What is it? A: adipose B: debris"
-    row = tokenize(Row("choice", question, "B: debris", picture=0), processor, 500)
+    row = tokenize(Example("choice", question, "B: debris", image=0), processor, 500)
     assert row is not None
     targets = collate([row]).targets
     with_loss = [int(token) for token in targets.flatten() if token >= 0]

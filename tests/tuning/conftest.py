@@ -10,7 +10,7 @@ from aris.checkpoints import embedded
 from aris.checkpoints.gguf import gemma
 from aris.prompting import PromptProcessor, Tokenizer
 from aris.tuning.nano import corpus
-from aris.tuning.nano.vision import TOKENS_PER_SIDE
+from aris.tuning.nano.tower.vision import TOKENS_PER_SIDE
 
 
 @pytest.fixture(scope="session")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from reading import read_conversations
 
 from aris.errors import DataError
 from aris.prompting import PromptProcessor
-from aris.tuning.data.conversations import read_conversations, require_all_good
-from aris.tuning.data.images import PictureBank
-from aris.tuning.data.rows import Turn, tokenize
+from aris.tuning.data.examples import Turn, tokenize
+from aris.tuning.data.images import ImageBank
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def write(folder: Path, *lines: Any) -> Path:
     return path
 
 
-def test_rows_are_read_with_their_pictures(folder: Path, processor: PromptProcessor) -> None:
+def test_rows_are_read_with_their_images(folder: Path, processor: PromptProcessor) -> None:
     path = write(
         folder,
         row(("user", [image("films/a.png"), text("Describe.")]), ("assistant", "Dark."),
@@ -52,17 +53,16 @@ def test_rows_are_read_with_their_pictures(folder: Path, processor: PromptProces
         row(("system", "Be kind."), ("user", [text("Compare "), image("films/b.png"), image("films/a.png")]),
             ("assistant", [text("One is "), text("brighter.")])),
     )  # fmt: skip
-    pictures = PictureBank(4)
-    good, bad = read_conversations(path, pictures)
+    images = ImageBank(4)
+    good, bad = read_conversations(path, images)
     assert bad == []
-    require_all_good(bad)
     assert (good[0].group, good[0].task, good[0].weight) == ("17", "draft", 2.0)
     assert good[0].turns == (Turn("user", (0, "Describe.")), Turn("assistant", ("Dark.",)))
     assert good[1].turns[1].parts == ("Compare ", 1, 0), "a file is read once, whatever the number of its rows"
     assert (good[1].group, good[1].task, good[1].weight) == ("", "chat", 1.0)
-    assert pictures.pixels().shape == (2, 4, 4) and pictures.pixels()[:, 0, 0].tolist() == [10, 200]
+    assert images.pixels().shape == (2, 4, 4) and images.pixels()[:, 0, 0].tolist() == [10, 200]
     tokens = tokenize(good[1], processor, 512)
-    assert tokens is not None and tokens.all_pictures() == (1, 0)
+    assert tokens is not None and tokens.all_images() == (1, 0)
     assert tokens.token_ids.count(processor.tokenizer.image_token_id) == 2 * processor.mm_tokens_per_image
 
 
@@ -89,10 +89,10 @@ BAD: dict[str, tuple[Any, str]] = {
     "part": (row(("user", [{"type": "audio"}]), SAID), "message 1: a part"),
     "part text": (row(("user", [{"type": "text"}]), SAID), "message 1: a part"),
     "silent": (row(ASKED, ("assistant", "  ")), "message 2: the assistant's text is empty"),
-    "open thought": (row(ASKED, ("assistant", "<unused94>thought\nSECRET")), "does not end with <unused95>"),
-    "thought alone": (row(ASKED, ("assistant", "<unused94>thought\nSECRET<unused95> ")), "no answer behind"),
-    "late thought": (row(ASKED, ("assistant", "SECRET <unused94>x<unused95>")), "control token <unused94>"),
-    "two thoughts": (row(ASKED, ("assistant", "<unused94>a<unused95>b<unused95>SECRET")), "control token <unused95>"),
+    "open reasoning": (row(ASKED, ("assistant", "<unused94>thought\nSECRET")), "does not end with <unused95>"),
+    "reasoning alone": (row(ASKED, ("assistant", "<unused94>thought\nSECRET<unused95> ")), "no answer after"),
+    "late reasoning": (row(ASKED, ("assistant", "SECRET <unused94>x<unused95>")), "control token <unused94>"),
+    "two ends": (row(ASKED, ("assistant", "<unused94>a<unused95>b<unused95>SECRET")), "control token <unused95>"),
     "ended by hand": (row(ASKED, ("assistant", "SECRET<end_of_turn>")), "control token <end_of_turn>"),
     "rendered": (row(ASKED, ("assistant", "<start_of_turn>model\nSECRET")), "control token <start_of_turn>"),
     "halves": (
@@ -116,18 +116,17 @@ def test_a_bad_row_is_named_by_line_and_reason_alone(folder: Path, name: str) ->
     content, reason = BAD[name]
     fine = row(ASKED, SAID)
     path = write(folder, fine, "", content, fine)
-    good, bad = read_conversations(path, PictureBank(4))
+    good, bad = read_conversations(path, ImageBank(4))
     assert len(good) == 2 and len(bad) == 1
     assert str(bad[0]).startswith(f"{path}:3: ")
-    with pytest.raises(DataError, match=reason) as error:
-        require_all_good(bad)
-    assert "SECRET" not in str(error.value) and "\n" not in str(error.value)
+    assert re.search(reason, str(bad[0]))
+    assert "SECRET" not in str(bad[0]) and "\n" not in str(bad[0])
 
 
 def test_an_undecodable_line_is_one_bad_row(folder: Path) -> None:
     path = write(folder, row(ASKED, SAID))
     path.write_bytes(path.read_bytes() + b"\n\xff\xfe\n" + json.dumps(row(ASKED, SAID)).encode())
-    good, bad = read_conversations(path, PictureBank(4))
+    good, bad = read_conversations(path, ImageBank(4))
     assert len(good) == 2 and [b.line for b in bad] == [2]
 
 
@@ -135,19 +134,12 @@ def test_a_truncated_image_is_one_bad_row(folder: Path) -> None:
     whole = (folder / "films" / "a.png").read_bytes()
     (folder / "films" / "cut.png").write_bytes(whole[: len(whole) // 2])
     path = write(folder, row(("user", [image("films/cut.png")]), SAID))
-    assert [b.line for b in read_conversations(path, PictureBank(4))[1]] == [1]
-
-
-def test_many_bad_rows_are_counted(folder: Path) -> None:
-    path = write(folder, *["x"] * 8)
-    _, bad = read_conversations(path, PictureBank(4))
-    with pytest.raises(DataError, match=r":5: not JSON; and 3 more$"):
-        require_all_good(bad)
+    assert [b.line for b in read_conversations(path, ImageBank(4))[1]] == [1]
 
 
 def test_a_missing_file_and_another_root(folder: Path) -> None:
     with pytest.raises(DataError, match="not readable"):
-        read_conversations(folder / "none.jsonl", PictureBank(4))
+        read_conversations(folder / "none.jsonl", ImageBank(4))
     path = write(folder, row(("user", [image("a.png")]), SAID))
-    assert read_conversations(path, PictureBank(4))[1]
-    assert not read_conversations(path, PictureBank(4), root=folder / "films")[1]
+    assert read_conversations(path, ImageBank(4))[1]
+    assert not read_conversations(path, ImageBank(4), root=folder / "films")[1]

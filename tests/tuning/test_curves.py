@@ -1,4 +1,4 @@
-"""The picture of a run: losses above, each task's metrics below, and odd values and names don't end it."""
+"""The image of a run: losses above, each task's metrics below, and odd values and names don't end it."""
 
 from __future__ import annotations
 

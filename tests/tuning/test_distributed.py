@@ -19,19 +19,20 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from tiny_pictures import dark_and_bright
-from tiny_training import tiny_rows
+from tiny_images import dark_and_bright
+from tiny_training import tiny_examples
 
 import tiny_checkpoint
 from aris.tuning.checkpointing import Curve
-from aris.tuning.distributed import Team, codes_as_parameters
+from aris.tuning.distributed import ProcessGroup, codes_as_parameters
 from aris.tuning.layers.nf4 import NF4Linear
 from aris.tuning.loop import BEST, CURVE, STATE
 from aris.tuning.recipe import Recipe
 from aris.tuning.run import tune
+from aris.tuning.steps.microbatches import LengthMicroBatching
 
 SETTINGS: dict[str, Any] = {
-    "seed": 1, "steps": 12, "rows_per_step": 5, "most_tokens": 60, "max_tokens": 60, "learning_rate": 1e-2,
+    "seed": 1, "steps": 12, "batch_size": 5, "max_tokens_per_microbatch": 60, "max_tokens": 60, "learning_rate": 1e-2,
     "tower_learning_rate": 0, "warmup_steps": 2, "weight_decay": 0.01, "clip_norm": 1.0, "lora_r": 4, "lora_alpha": 8,
     "augment_strength": 0, "evaluate_every": 4, "save_every": 2, "mixture": {}, "precision": "fp32",
 }  # fmt: skip
@@ -54,7 +55,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some rows have a picture and some have none, so that processes differ in what they see."""
+    """Some rows have an image and some have none, so that processes differ in what they see."""
     folder = tmp_path_factory.mktemp("data")
     lines = []
     for number, bright in dark_and_bright(folder, 24):
@@ -79,7 +80,7 @@ def two(base: Path, data: Path, out: Path, **changes: Any) -> subprocess.Popen[s
 
 
 def one(base: Path, data: Path, out: Path, **changes: Any) -> None:
-    tune(Recipe.from_dict(SETTINGS | changes), str(base), data, out, say=lambda _: None)
+    tune(Recipe.from_dict(SETTINGS | changes), str(base), data, out, log=lambda _: None)
 
 
 def losses(out: Path) -> dict[str, list[float]]:
@@ -165,9 +166,9 @@ def test_codes_that_are_sharded_are_parameters_as_every_pytorch_takes_them() -> 
 
 
 def test_every_row_counts_once_and_all_make_as_many_passes() -> None:
-    rows, _, _ = tiny_rows()
+    rows, _, _ = tiny_examples()
     for count in (1, 2, 3, 7, 20):
-        shares = [Team(rank, 3).shares(rows[:count], 60) for rank in range(3)]
+        shares = [LengthMicroBatching(ProcessGroup(rank, 3), 60).split(rows[:count]) for rank in range(3)]
         assert len({len(share) for share in shares}) == 1
         counted = [id(row) for share in shares for part, counts in share for row in part if counts]
         assert sorted(counted) == sorted(id(row) for row in rows[:count])

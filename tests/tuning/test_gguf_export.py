@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_tune_run import base, data, run  # noqa: F401
+from test_run import base, data, run  # noqa: F401
 
 from aris.checkpoints import load_model, open_checkpoint
 from aris.checkpoints.export.quantize import Rounding, quantize_checkpoint

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from aris.model import MedGemma, MedGemmaConfig
 from aris.tuning.data.collate import collate
-from aris.tuning.data.rows import TokenRow
+from aris.tuning.data.examples import TokenizedExample
 from aris.tuning.layers.adapters import TunedLinear, adapters_off, attach
 from aris.tuning.layers.nf4 import NF4Linear, quantize_for_training
 from aris.tuning.trainable import answer_losses
@@ -85,24 +85,24 @@ def pair(case: str) -> tuple[Any, MedGemma, dict[str, tuple[torch.Tensor, torch.
     return wrapped, ours, both
 
 
-def rows(images: bool, seed: int = 1) -> tuple[TokenRow, torch.Tensor | None]:
+def rows(images: bool, seed: int = 1) -> tuple[TokenizedExample, torch.Tensor | None]:
     generator = torch.Generator().manual_seed(seed)
     words = torch.randint(5, 290, (50,), generator=generator).tolist()
     if not images:
-        return TokenRow("t", words, 30, None), None
+        return TokenizedExample("t", words, 30, None), None
     soft = [298, *[IMAGE] * 4, 299]
     ids = words[:7] + soft + words[7:12] + soft + words[12:]
-    return TokenRow("t", ids, 40, 0, pictures=(0, 1)), torch.randn(2, 3, 56, 56, generator=generator)
+    return TokenizedExample("t", ids, 40, 0, images=(0, 1)), torch.randn(2, 3, 56, 56, generator=generator)
 
 
-def their_loss(model: Any, row: TokenRow, pixels: torch.Tensor | None) -> torch.Tensor:
+def their_loss(model: Any, row: TokenizedExample, pixels: torch.Tensor | None) -> torch.Tensor:
     ids = torch.tensor([row.token_ids])
     given = {} if pixels is None else {"pixel_values": pixels}
     logits = model(input_ids=ids, token_type_ids=(ids == IMAGE).long(), **given).logits[0].float()
     return F.cross_entropy(logits[row.answer_start - 1 : -1], ids[0, row.answer_start :])
 
 
-def our_loss(model: MedGemma, row: TokenRow, pixels: torch.Tensor | None) -> torch.Tensor:
+def our_loss(model: MedGemma, row: TokenizedExample, pixels: torch.Tensor | None) -> torch.Tensor:
     return answer_losses(model, collate([row]), pixels)[0].mean()
 
 

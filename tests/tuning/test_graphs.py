@@ -6,24 +6,29 @@ import pytest
 import torch
 from tiny_training import IMAGE, SOFT, tiny_model, tiny_recipe
 
-from aris.tuning.data.collate import collate
-from aris.tuning.data.rows import TokenRow
-from aris.tuning.steps.graphs import GraphedSteps, StaticBatch, roomy, static_batch, static_loss
-from aris.tuning.trainable import answer_losses, prepare, row_means
+from aris.tuning.data.collate import StaticBatch, collate, static_batch
+from aris.tuning.data.examples import TokenizedExample
+from aris.tuning.steps.graphs import GraphedSteps, static_loss
+from aris.tuning.steps.microbatches import round_up
+from aris.tuning.trainable import answer_losses, example_means, prepare
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def rows_of(seed: int, images: bool) -> list[TokenRow]:
+def examples_of(seed: int, images: bool) -> list[TokenizedExample]:
     generator = torch.Generator().manual_seed(seed)
     rows = []
     for number, length in enumerate((30, 9, 45, 21)):  # the window is 16
         ids = torch.randint(5, 120, (length,), generator=generator).tolist()
-        pictures = (number, number + 4) if images and number % 2 == 0 else ()
-        for place, _ in enumerate(pictures):
+        shown = (number, number + 4) if images and number % 2 == 0 else ()
+        for place, _ in enumerate(shown):
             ids[2 + place * 7 : 2 + place * 7 + SOFT] = [IMAGE] * SOFT
-        rows.append(TokenRow("t", ids, length - 5, None, ((length - 5, length),), pictures, weight=1.0 + number))
+        rows.append(TokenizedExample("t", ids, length - 5, None, ((length - 5, length),), shown, weight=1.0 + number))
     return rows
+
+
+def by_length(tokens: int, answers: int) -> tuple[int, int]:
+    return round_up(tokens), round_up(answers)
 
 
 @pytest.mark.parametrize("images", [False, True])
@@ -43,15 +48,15 @@ def test_losses_and_gradients_are_those_of_plain_batches(packed: bool, images: b
     told: list[str] = []
     steps = GraphedSteps(trained, loss, told.append)
     for seed in range(4):  # from the second batch of a shape on, a GPU plays back
-        rows = rows_of(seed, images)
+        rows = examples_of(seed, images)
         plain = collate(rows, packed=packed).to(DEVICE)
-        pixels = bank[plain.pictures] if images else None
-        means = row_means(answer_losses(model, plain, pixels, train_tower=True)[0], plain)
+        pixels = bank[plain.images] if images else None
+        means = example_means(answer_losses(model, plain, pixels, train_tower=True)[0], plain)
         wanted = (means * plain.weights).sum() / 20.0
         gradients = torch.autograd.grad(wanted, list(trained.values()), allow_unused=True)
         wanted, means = wanted.detach(), means.detach()
         steps.zero()
-        batch = static_batch(rows, 20.0, packed=packed, image_token=IMAGE, pixels=pixels)
+        batch = static_batch(rows, 20.0, by_length, packed=packed, image_token=IMAGE, pixels=pixels)
         assert batch.token_ids.shape[1] % 64 == 0 and len(batch.targets) == 64
         found = steps.add(batch)
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
@@ -69,6 +74,6 @@ def test_losses_and_gradients_are_those_of_plain_batches(packed: bool, images: b
 
 
 def test_sizes_are_few_and_never_far_above() -> None:
-    sizes = {roomy(count) for count in range(1, 4097)}
+    sizes = {round_up(count) for count in range(1, 4097)}
     assert len(sizes) < 32
-    assert all(count <= roomy(count) <= max(count + 63, count * 1.25 + 1) for count in range(1, 4097))
+    assert all(count <= round_up(count) <= max(count + 63, count * 1.25 + 1) for count in range(1, 4097))

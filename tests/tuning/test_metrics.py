@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_pictures import dark_and_bright
+from tiny_images import dark_and_bright
 from tiny_training import IMAGE, SOFT, tiny_model, tiny_recipe
 
 import tiny_checkpoint
 from aris.checkpoints import load_model, open_checkpoint
 from aris.errors import DataError
 from aris.prompting import PromptProcessor, Tokenizer
+from aris.tuning import metrics
 from aris.tuning.checkpointing import Curve
+from aris.tuning.data.examples import Example, TokenizedExample, tokenize
 from aris.tuning.data.options import choices, parse
-from aris.tuning.data.rows import Row, TokenRow, tokenize
-from aris.tuning.evaluation import metrics
-from aris.tuning.evaluation.answering import write
+from aris.tuning.evaluation.answering import generate
 from aris.tuning.layers.fused import fuse
 from aris.tuning.loop import Loop
 from aris.tuning.recipe import Recipe
@@ -28,7 +28,7 @@ from aris.tuning.run import tune
 from aris.tuning.trainable import prepare
 
 SETTINGS = {
-    "seed": 1, "steps": 8, "rows_per_step": 6, "most_tokens": 400, "max_tokens": 200, "learning_rate": 2e-2,
+    "seed": 1, "steps": 8, "batch_size": 6, "max_tokens_per_microbatch": 400, "max_tokens": 200, "learning_rate": 2e-2,
     "tower_learning_rate": 0, "warmup_steps": 2, "weight_decay": 0.01, "clip_norm": 1.0, "lora_r": 4, "lora_alpha": 8,
     "augment_strength": 0, "evaluate_every": 4, "save_every": 4, "mixture": {}, "precision": "fp32",
     "projector": False, "answer_tokens": 12,
@@ -43,7 +43,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Questions of yes and no, of lettered options, and of free text, some with a picture."""
+    """Questions of yes and no, of lettered options, and of free text, some with an image."""
     folder = tmp_path_factory.mktemp("data")
     lines = []
     for number, bright in dark_and_bright(folder, 24):
@@ -66,15 +66,15 @@ def test_known_answers_have_the_values_of_their_definitions() -> None:
     # 3 words in common of 4 and 5: precision 3/4, recall 3/5.
     assert metrics.token_f1("no acute lung disease", "no acute disease was seen") == pytest.approx(2 * 3 / 9)
     assert metrics.token_f1("", "the") == 1 and metrics.token_f1("", "mass") == 0
-    assert metrics.yes_no_auc([0.1, 0.4, 0.35, 0.8], [False, False, True, True]) == pytest.approx(0.75)
+    assert metrics.auc([0.1, 0.4, 0.35, 0.8], [False, False, True, True]) == pytest.approx(0.75)
     assert metrics.is_better("auc", 0.9, 0.8) and metrics.is_better("perplexity", 2.0, 3.0)
     assert not metrics.is_better("loss", 0.9, 0.8) and not metrics.is_better("accuracy", 0.5, 0.5)
     assert metrics.is_better("auc", 0.1, math.nan) and not metrics.is_better("auc", math.nan, 0.1)
 
 
-def token_row(question: str, answer: str) -> TokenRow:
+def token_row(question: str, answer: str) -> TokenizedExample:
     processor = PromptProcessor(Tokenizer(tiny_checkpoint.tokenizer()), None, 4)
-    made = tokenize(Row("t", question, answer), processor, 500)
+    made = tokenize(Example("t", question, answer), processor, 500)
     assert made is not None
     return made
 
@@ -111,19 +111,19 @@ def test_one_parser_reads_long_and_short_answers(answer: str, index: int | None)
 
 
 def test_an_answer_is_written_as_one_prompt_at_a_time_would(base: Path) -> None:
-    """Batched with its cache, prompts of unequal lengths with and without pictures, against whole passes."""
+    """Batched with its cache, prompts of unequal lengths with and without images, against whole passes."""
     model = load_model(open_checkpoint(str(base)), dtype=torch.float32)
     image = model.config.image_token_index
     begin, end = model.config.boi_token_index, model.config.eoi_token_index
     rows = [
-        TokenRow("t", [2, 110, 120], 2, None),
-        TokenRow("t", [2, 110, begin, *[image] * 4, end, 130, 140], 9, 0),
-        TokenRow("t", [2, *range(110, 160)], 40, None),
+        TokenizedExample("t", [2, 110, 120], 2, None),
+        TokenizedExample("t", [2, 110, begin, *[image] * 4, end, 130, 140], 9, 0),
+        TokenizedExample("t", [2, *range(110, 160)], 40, None),
     ]
     bank = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    written = write(model, rows, lambda chosen: bank[chosen], 12, {-1})
+    written = generate(model, rows, lambda chosen: bank[chosen], 12, {-1})
     for row, ids in zip(rows, written, strict=True):
-        soft = model.encode_images(bank) if row.all_pictures() else None
+        soft = model.encode_images(bank) if row.all_images() else None
         tokens = list(row.token_ids)
         with torch.no_grad():
             for _ in range(12):
@@ -131,7 +131,7 @@ def test_an_answer_is_written_as_one_prompt_at_a_time_would(base: Path) -> None:
         assert ids == tokens[len(row.token_ids) :]
     stop = written[1][3]
     first = written[1].index(stop)
-    assert write(model, rows, lambda chosen: bank[chosen], 12, {stop})[1] == written[1][:first]
+    assert generate(model, rows, lambda chosen: bank[chosen], 12, {stop})[1] == written[1][:first]
 
 
 METRICS = {
@@ -142,7 +142,7 @@ METRICS = {
 
 
 def run(base: Path, data: Path, out: Path, **changes: Any) -> list[dict[str, Any]]:
-    tune(Recipe.from_dict(SETTINGS | changes), str(base), data, out, say=lambda _: None)
+    tune(Recipe.from_dict(SETTINGS | changes), str(base), data, out, log=lambda _: None)
     return [line for line in Curve.read(out / "curve.jsonl") if "validation" in line]
 
 
@@ -160,7 +160,7 @@ def test_a_run_measures_each_task_by_its_own_metrics_and_keeps_the_best(
     # So long that the last weights are not those with the highest accuracy by luck of the first evaluation.
     said: list[str] = []
     recipe = Recipe.from_dict(SETTINGS | {"steps": 24, "metrics": METRICS, "best": "accuracy of bright"})
-    result = tune(recipe, str(base), data, tmp_path, say=said.append)
+    result = tune(recipe, str(base), data, tmp_path, log=said.append)
     lines = [line for line in Curve.read(tmp_path / "curve.jsonl") if "validation" in line]
     for line in lines:
         values = line["validation"]
@@ -197,7 +197,7 @@ def test_a_run_stops_and_goes_on_by_its_metric(base: Path, data: Path, tmp_path:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tune(recipe, str(base), data, tmp_path / "broken", say=stop)
+        tune(recipe, str(base), data, tmp_path / "broken", log=stop)
     assert run(base, data, tmp_path / "broken", **changes) == whole
 
 
@@ -227,7 +227,7 @@ def test_a_model_fused_for_a_gpu_writes_what_a_plain_one_does() -> None:
     """The modules that training on a GPU computes by, one token at a time (in Triton's interpreter without one)."""
     pytest.importorskip("triton")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    rows = [TokenRow("t", [2, 11, 12], 2, None), TokenRow("t", [2, *[IMAGE] * SOFT, 20, 30], 6, 0)]
+    rows = [TokenizedExample("t", [2, 11, 12], 2, None), TokenizedExample("t", [2, *[IMAGE] * SOFT, 20, 30], 6, 0)]
     bank = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)).to(device)
     made = []
     for fused in (False, True):
@@ -237,7 +237,7 @@ def test_a_model_fused_for_a_gpu_writes_what_a_plain_one_does() -> None:
         if fused:
             fuse(model)
         with torch.autocast(device.type, torch.bfloat16):
-            made.append(write(model, rows, lambda chosen: bank[chosen], 2, {-1}))
+            made.append(generate(model, rows, lambda chosen: bank[chosen], 2, {-1}))
     assert made[0] == made[1] and all(len(ids) == 2 for ids in made[0])
 
 
@@ -245,7 +245,7 @@ def test_weights_that_are_trained_whole_write_under_autocast() -> None:
     """They are float32 there, and so is the cache, whatever dtype the products have."""
     model = tiny_model(torch.bfloat16)
     prepare(model, tiny_recipe(method="full", projector=False, tower_learning_rate=0))
-    rows = [TokenRow("t", [2, 11, 12], 2, None), TokenRow("t", [2, *range(20, 60)], 40, None)]
+    rows = [TokenizedExample("t", [2, 11, 12], 2, None), TokenizedExample("t", [2, *range(20, 60)], 40, None)]
     with torch.autocast("cpu", torch.bfloat16):
-        both, alone = (write(model, some, lambda chosen: None, 6, {-1}) for some in (rows, rows[:1]))
+        both, alone = (generate(model, some, lambda chosen: None, 6, {-1}) for some in (rows, rows[:1]))
     assert len(both[1]) == 6 and both[0] == alone[0]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_graphs import DEVICE, rows_of
+from test_graphs import DEVICE, by_length, examples_of
 from tiny_training import IMAGE, tiny_loop, tiny_model, tiny_recipe
 
 from aris.model import MedGemma
-from aris.tuning.data.collate import collate
+from aris.tuning.data.collate import StaticBatch, collate, static_batch
 from aris.tuning.layers.offload import HostStore
-from aris.tuning.steps.graphs import GraphedSteps, StaticBatch, static_batch, static_loss
+from aris.tuning.steps.graphs import GraphedSteps, static_loss
 from aris.tuning.trainable import answer_losses, prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*deterministic")
@@ -32,7 +32,7 @@ def tuned(first_layer_too: bool = True) -> tuple[MedGemma, dict[str, torch.Tenso
 
 
 def gradients(model: MedGemma, trained: dict[str, torch.Tensor], seed: int) -> list[torch.Tensor]:
-    loss = answer_losses(model, collate(rows_of(seed, images=False)).to(DEVICE), None)[0].mean()
+    loss = answer_losses(model, collate(examples_of(seed, images=False)).to(DEVICE), None)[0].mean()
     return list(torch.autograd.grad(loss, list(trained.values())))
 
 
@@ -45,7 +45,7 @@ def test_gradients_are_those_of_plain_checkpointing(first_layer_too: bool) -> No
         for ours, theirs in zip(gradients(model, trained, seed), plain[seed], strict=True):
             assert torch.equal(ours, theirs) and theirs.any()
     # Two of three layers' inputs leave; where nothing before the last layer is trained, none does.
-    assert store.places == (2 if first_layer_too else 0) and len(store._free) == store.places
+    assert store.buffers == (2 if first_layer_too else 0) and len(store._free) == store.buffers
 
 
 def test_passes_that_overlap_keep_their_inputs_apart() -> None:
@@ -53,7 +53,7 @@ def test_passes_that_overlap_keep_their_inputs_apart() -> None:
     parameters = list(trained.values())
     plain = [gradients(model, trained, seed) for seed in range(2)]
     store = HostStore(model.language_model)
-    batches = [collate(rows_of(seed, images=False)).to(DEVICE) for seed in range(2)]
+    batches = [collate(examples_of(seed, images=False)).to(DEVICE) for seed in range(2)]
     losses = [answer_losses(model, batch, None)[0].mean() for batch in batches]
     for seed in (0, 1):  # not the other way round, as a stack would have it
         found = torch.autograd.grad(losses[seed], parameters, retain_graph=True)
@@ -61,7 +61,7 @@ def test_passes_that_overlap_keep_their_inputs_apart() -> None:
         for ours, twice, theirs in zip(found, again, plain[seed], strict=True):
             assert torch.equal(ours, theirs) and torch.equal(twice, theirs)
     del losses
-    assert store.places == 4 and len(store._free) == 4
+    assert store.buffers == 4 and len(store._free) == 4
 
 
 def test_what_is_kept_on_the_host_is_not_kept_on_the_device() -> None:
@@ -70,7 +70,7 @@ def test_what_is_kept_on_the_host_is_not_kept_on_the_device() -> None:
     def alive(offload: bool) -> int:
         model, _ = tuned()
         store = HostStore(model.language_model) if offload else None
-        states = model.hidden_states(collate(rows_of(0, images=False)).to(DEVICE).token_ids)
+        states = model.hidden_states(collate(examples_of(0, images=False)).to(DEVICE).token_ids)
         if store is not None:
             store.settle()
         gc.collect()
@@ -97,7 +97,8 @@ def test_recorded_steps_take_it_along() -> None:
         steps = GraphedSteps(trained, loss, told.append)
         for seed in range(4):
             steps.zero()
-            steps.add(static_batch(rows_of(seed, images=False), 20.0, packed=False, image_token=IMAGE, pixels=None))
+            examples = examples_of(seed, images=False)
+            steps.add(static_batch(examples, 20.0, by_length, packed=False, image_token=IMAGE, pixels=None))
         assert not told and len(steps) == (1 if DEVICE.type == "cuda" else 0)
         grads.append([parameter.grad.clone() for parameter in trained.values() if parameter.grad is not None])
     assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True)) and len(grads[0])
@@ -105,5 +106,5 @@ def test_recorded_steps_take_it_along() -> None:
 
 def test_on_a_cpu_the_setting_says_that_there_is_nothing_to_do(tmp_path: Path) -> None:
     said: list[str] = []
-    loop = tiny_loop(tmp_path, offload_activations=True, checkpointing=True, say=said.append)
+    loop = tiny_loop(tmp_path, offload_activations=True, checkpointing=True, log=said.append)
     assert ("nothing to do" in "".join(said)) == (loop.model.device.type == "cpu")

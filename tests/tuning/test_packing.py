@@ -1,55 +1,37 @@
-"""Rows packed behind each other have the losses and gradients that they have apart."""
+"""Micro-batches of like length waste little and lose nothing."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from itertools import product
 
-import torch
-from tiny_training import IMAGE, SOFT, tiny_loop, tiny_model, tiny_recipe
+from hypothesis import given
+from hypothesis import strategies as st
 
-from aris.tuning.checkpointing import Curve
-from aris.tuning.data.collate import collate
-from aris.tuning.data.rows import TokenRow
-from aris.tuning.trainable import answer_losses, prepare, row_means
+from aris.tuning.data.packing import pack
 
 
-def test_packed_rows_have_their_own_losses_and_gradients() -> None:
-    generator = torch.Generator().manual_seed(0)
-    rows = []
-    for number, length in enumerate((30, 9, 45, 21)):  # the window is 16
-        ids = torch.randint(5, 120, (length,), generator=generator).tolist()
-        pictures = (number, number + 4) if number % 2 == 0 else ()
-        for place, _ in enumerate(pictures):
-            ids[2 + place * 7 : 2 + place * 7 + SOFT] = [IMAGE] * SOFT
-        rows.append(TokenRow("t", ids, length - 5, None, ((length - 5, length),), pictures, weight=1.0 + number))
-    pixels = torch.randn(8, 3, 16, 16, generator=generator)
-    model = tiny_model()
-    trained = prepare(model, tiny_recipe())
-    with torch.no_grad():
-        for name, parameter in trained.items():
-            if "lora_B" in name:
-                parameter.normal_(std=0.2, generator=generator)
-    found = []
-    for packed in (False, True):
-        batch = collate(rows, packed=packed)
-        assert batch.token_ids.shape == ((1, 105) if packed else (4, 45))
-        means = row_means(answer_losses(model, batch, pixels[batch.pictures], train_tower=True)[0], batch)
-        gradients = torch.autograd.grad((means * batch.weights).sum(), list(trained.values()), allow_unused=True)
-        found.append((means.detach(), [g for g in gradients if g is not None]))
-    alone = [
-        row_means(answer_losses(model, collate([row]), pixels[list(row.pictures)] if row.pictures else None)[0],
-                  collate([row])).detach() for row in rows
-    ]  # fmt: skip
-    torch.testing.assert_close(found[1][0], torch.cat(alone), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(found[1][0], found[0][0], rtol=1e-4, atol=1e-5)
-    for one, two in zip(found[0][1], found[1][1], strict=True):
-        assert (one - two).norm() <= 1e-4 * one.norm() + 1e-6
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=60), st.integers(400, 3000), st.integers(0, 2000))
+def test_micro_batches_hold_each_example_once_and_fit(lengths: list[int], budget: int, overhead: int) -> None:
+    parts = pack(lengths, budget, overhead)
+    assert sorted(index for part in parts for index in part) == list(range(len(lengths)))
+    assert all(len(part) * max(lengths[i] for i in part) <= budget for part in parts)
 
 
-def test_a_packed_run_follows_the_padded_one(tmp_path: Path) -> None:
-    losses = []
-    for packing in (False, True):
-        out = tmp_path / str(packing)
-        tiny_loop(out, packing=packing, steps=10).run()
-        losses.append([e["validation_loss"] for e in Curve.read(out / "curve.jsonl") if "validation_loss" in e])
-    torch.testing.assert_close(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=1e-2, atol=1e-2)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=7), st.integers(0, 60))
+def test_the_cut_is_the_cheapest_of_all(lengths: list[int], overhead: int) -> None:
+    """Against every way to cut the sorted examples."""
+    ordered = sorted(lengths)
+    best = float("inf")
+    for cuts in product([False, True], repeat=len(ordered) - 1):
+        parts, at = [], 0
+        for stop in [i + 1 for i, cut in enumerate(cuts) if cut] + [len(ordered)]:
+            parts.append(ordered[at:stop])
+            at = stop
+        if all(len(part) * part[-1] <= 90 or len(part) == 1 for part in parts):
+            best = min(best, sum(len(part) * part[-1] + overhead for part in parts))
+    packed = pack(lengths, 90, overhead)
+    assert sum(len(part) * max(lengths[i] for i in part) + overhead for part in packed) == best
+
+
+def test_an_example_longer_than_the_budget_stands_alone() -> None:
+    assert pack([5, 900, 6], 100, 0) == [[0], [2], [1]]

@@ -10,37 +10,41 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from test_tune_run import SETTINGS
+from test_run import SETTINGS
 
 import tiny_checkpoint
 from aris.errors import DataError
 from aris.tuning.checkpointing import Curve
-from aris.tuning.data.rows import TokenRow
+from aris.tuning.data.examples import TokenizedExample
 from aris.tuning.layers.adapters import TunedLinear, adapters_off
-from aris.tuning.preference import PreferenceLoop, pair_row
+from aris.tuning.preference import PreferenceObjective, pair_example
 from aris.tuning.recipe import Recipe
 from aris.tuning.run import tune
+from aris.tuning.steps.forward import ForwardPass
 from aris.tuning.trainable import prepare
 
 PREFER = SETTINGS | {"objective": "preference", "beta": 0.3}
 
 
-def log_probability(model: Any, row: TokenRow) -> torch.Tensor:
+def log_probability(model: Any, row: TokenizedExample) -> torch.Tensor:
     ids = torch.tensor([row.token_ids])
     start = row.spans()[-1][0]
     chances = F.log_softmax(model(ids)[0, start - 1 : -1].float(), -1)
     return chances.gather(1, ids[0, start:, None]).sum()
 
 
-def test_the_loss_is_the_papers(tmp_path: Path) -> None:
+def test_the_loss_is_the_papers() -> None:
     model = tiny_checkpoint.network(vision=False)
     recipe = Recipe.from_dict(PREFER | {"mixture": {"t": 1}})
-    trained = prepare(model, recipe)
+    prepare(model, recipe)
     # Two turns: the first answer is part of the prompt here, and has no loss.
-    two = [TokenRow("t", [2, 110, 111, 112, 113, *end], 2, None, ((2, 3), (5, 5 + len(end)))) for end in ([7, 8], [9])]
-    row = pair_row(*two)
-    loop = PreferenceLoop(model, trained, recipe, [row], [row], None, tmp_path, say=lambda _: None)
-    assert loop._row_losses([row], None).item() == pytest.approx(math.log(2))  # untrained: no preference
+    two = [
+        TokenizedExample("t", [2, 110, 111, 112, 113, *end], 2, None, ((2, 3), (5, 5 + len(end))))
+        for end in ([7, 8], [9])
+    ]
+    row = pair_example(*two)
+    objective, forward = PreferenceObjective(recipe.beta), ForwardPass(model, None)
+    assert objective.losses(forward, [row], None).item() == pytest.approx(math.log(2))  # untrained: no preference
     with torch.no_grad():
         for layer in model.modules():
             if isinstance(layer, TunedLinear):
@@ -50,7 +54,7 @@ def test_the_loss_is_the_papers(tmp_path: Path) -> None:
         reference = [log_probability(model, each) for each in two]
     expected = -F.logsigmoid(0.3 * ((policy[0] - reference[0]) - (policy[1] - reference[1])))
     assert abs(expected.item() - math.log(2)) > 0.01
-    torch.testing.assert_close(loop._row_losses([row], None)[0], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(objective.losses(forward, [row], None)[0], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_margin_moves_on_pairs_that_were_held_out(tmp_path: Path) -> None:
@@ -63,14 +67,14 @@ def test_the_margin_moves_on_pairs_that_were_held_out(tmp_path: Path) -> None:
     data = tmp_path / "pairs.jsonl"
     data.write_text("\n".join(json.dumps(pair) for pair in pairs))
     recipe = Recipe.from_dict(PREFER | {"steps": 20, "validation_share": 0.3})
-    tune(recipe, str(base), data, tmp_path / "run", say=lambda _: None)
+    tune(recipe, str(base), data, tmp_path / "run", log=lambda _: None)
     curve = Curve.read(tmp_path / "run" / "curve.jsonl")
     measured = [entry["validation"]["chat"] for entry in curve if "validation" in entry]
     assert measured[0]["margin"] == 0
     assert measured[-1]["margin"] > 1 and measured[-1]["exact"] > 0.9
     answers = Recipe.from_dict(SETTINGS)
     with pytest.raises(DataError, match="rows are wrong"):  # pairs are not for the other objective
-        tune(answers, str(base), data, tmp_path / "other", say=lambda _: None)
+        tune(answers, str(base), data, tmp_path / "other", log=lambda _: None)
 
 
 @pytest.mark.parametrize("change", [{"method": "full"}, {"projector": True}, {"tower_learning_rate": 1e-4}])

@@ -10,7 +10,10 @@ import pytest
 from tiny_training import tiny_recipe
 
 from aris.errors import DataError
+from aris.tuning.deterministic import fingerprint
 from aris.tuning.recipe import Recipe
+
+OLD_FINGERPRINT = "12800d86c5a0d26afc5589bc8817ec52431cc68208106367f2582210a1b29334"
 
 
 def values(**changes: Any) -> dict[str, Any]:
@@ -34,7 +37,7 @@ def values(**changes: Any) -> dict[str, Any]:
         ({"mixture": {"bright": "much"}}, "mixture of bright must be a number"),
         ({"balanced": "bright"}, "balanced must be a list"),
         ({"precision": "fp16"}, "use 'bf16' or 'fp32'"),
-        ({"max_tokens": 9999}, "max_tokens is above most_tokens"),
+        ({"max_tokens": 9999}, "max_tokens is above max_tokens_per_microbatch"),
     ],
 )
 def test_a_bad_setting_is_named(changes: dict[str, Any], reason: str) -> None:
@@ -60,3 +63,16 @@ def test_a_file_that_is_no_recipe(tmp_path: Path) -> None:
         path.write_text(content)
         with pytest.raises(DataError, match=reason):
             Recipe.from_file(path)
+
+
+def test_old_names_are_read_with_a_note_and_keep_the_fingerprint_of_a_run() -> None:
+    old = values(rows_per_step=12, most_tokens=160, batch_size=..., max_tokens_per_microbatch=...)
+    notes: list[str] = []
+    recipe = Recipe.from_dict(old, notes.append)
+    assert recipe == tiny_recipe() and len(notes) == 2
+    assert "rows_per_step is called batch_size" in notes[0]
+    with pytest.raises(DataError, match="batch_size is given twice"):
+        Recipe.from_dict(values(rows_per_step=12))
+    # As versions with the old names computed it, so that a run in an older folder is resumed.
+    assert fingerprint(recipe, [], []) == OLD_FINGERPRINT
+    assert fingerprint(tiny_recipe(batch_size=13), [], []) != OLD_FINGERPRINT

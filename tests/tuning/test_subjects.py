@@ -106,7 +106,7 @@ def _has_validation(data: Path) -> bool:
 
 
 @pytest.mark.parametrize("name", list(SUBJECTS))
-def test_views_are_pictures_and_repeat_from_a_seed(data: Path, name: str) -> None:
+def test_views_are_images_and_repeat_from_a_seed(data: Path, name: str) -> None:
     subject = SUBJECTS[name]
     images = load(data, subject, "train", SIZE).images
     made = [augment(name, subject.colour, torch.Generator().manual_seed(3), 0.7)(images, 48) for _ in range(2)]

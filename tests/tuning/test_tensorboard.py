@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_tune_run import SETTINGS, base, data  # noqa: F401
+from test_run import SETTINGS, base, data  # noqa: F401
 
 from aris.errors import DataError
 from aris.tuning.checkpointing import Curve
@@ -29,8 +29,8 @@ def test_its_scalars_are_those_of_the_curve(base: Path, data: Path, tmp_path: Pa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tune(recipe, str(base), data, tmp_path, say=stop, tensorboard=True)
-    tune(recipe, str(base), data, tmp_path, say=lambda _: None, tensorboard=True)
+        tune(recipe, str(base), data, tmp_path, log=stop, tensorboard=True)
+    tune(recipe, str(base), data, tmp_path, log=lambda _: None, tensorboard=True)
     reader = accumulators.EventAccumulator(str(tmp_path / "tensorboard"))
     reader.Reload()
     entries = Curve.read(tmp_path / "curve.jsonl")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_tune_run import SETTINGS, base, data  # noqa: F401
+from test_run import SETTINGS, base, data  # noqa: F401
 
 from aris.checkpoints import load_model, open_checkpoint
 from aris.errors import DataError
@@ -45,7 +45,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def run(base: Path, data: Path, out: Path, cache: Path | None = None, **changes: Any) -> tuple[list[Any], list[str]]:  # noqa: F811
     said: list[str] = []
     recipe = Recipe.from_dict(SETTINGS | {"steps": 6} | changes)
-    tune(recipe, str(base), data, out, say=said.append, tower_cache=cache)
+    tune(recipe, str(base), data, out, log=said.append, tower_cache=cache)
     lines = Curve.read(out / "curve.jsonl")
     return [(line["step"], line.get("loss"), line.get("validation_loss")) for line in lines], said
 
@@ -58,8 +58,8 @@ def test_losses_and_weights_are_those_of_a_run_without_it(
     assert sum(looks) > 24
     looks.clear()
     cached, said = run(base, data, tmp_path / "cached", cache_tower=True, **changes)
-    # 24 files hold 2 different pictures: looked at once each, and the first once more to learn its size.
-    assert sum(looks) == 3 and any("2 to look at" in line for line in said)
+    # 24 files hold 2 different images: looked at once each, and the first once more to learn its size.
+    assert sum(looks) == 3 and any("2 to compute" in line for line in said)
     # The tower's sums round otherwise for two images than for a batch, on some processors; Adam makes steps of that.
     exact = changes.get("precision") != "bf16"
     for ours, theirs in zip(cached, plain, strict=True):

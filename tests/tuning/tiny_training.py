@@ -15,9 +15,10 @@ import torch
 
 from aris.errors import DataError
 from aris.model import MedGemma, MedGemmaConfig, TextConfig, VisionConfig
-from aris.tuning.data.rows import TokenRow
-from aris.tuning.loop import Loop, Pictures
+from aris.tuning.data.examples import TokenizedExample
+from aris.tuning.loop import Loop
 from aris.tuning.recipe import Recipe
+from aris.tuning.steps.forward import TrainingImages
 from aris.tuning.trainable import prepare
 
 IMAGE, SOFT = 262_144, 4
@@ -49,24 +50,24 @@ def tiny_model(dtype: torch.dtype = torch.float32) -> MedGemma:
     return model.to(dtype).eval()
 
 
-def tiny_rows() -> tuple[list[TokenRow], list[TokenRow], torch.Tensor]:
-    """Bright or dark pictures with a yes or a no, and texts of unequal lengths whose answer repeats a word."""
+def tiny_examples() -> tuple[list[TokenizedExample], list[TokenizedExample], torch.Tensor]:
+    """Bright or dark images with a yes or a no, and texts of unequal lengths whose answer repeats a word."""
     bank = torch.cat([torch.full((6, 16, 16), 30), torch.full((6, 16, 16), 220)]).to(torch.uint8)
     rows = []
-    for picture in range(12):
+    for image in range(12):
         prompt = [2, 105, 20, *[IMAGE] * SOFT, 21, 22, 105, 23]
-        answer = [YES if picture >= 6 else NO, END]
-        rows.append(TokenRow("bright", prompt + answer, len(prompt), picture))
+        answer = [YES if image >= 6 else NO, END]
+        rows.append(TokenizedExample("bright", prompt + answer, len(prompt), image))
     for word in range(30, 50):
         prompt = [2, 105, *range(60, 60 + word % 7), word, 105, 23]
-        rows.append(TokenRow("echo", [*prompt, word, word, END], len(prompt), None))
+        rows.append(TokenizedExample("echo", [*prompt, word, word, END], len(prompt), None))
     return rows[1:6] + rows[7:-2], [rows[0], rows[6], *rows[-2:]], bank
 
 
 def tiny_recipe(**changes: Any) -> Recipe:
     return Recipe.from_dict(
         {
-            "seed": 1, "steps": 30, "rows_per_step": 12, "most_tokens": 160, "max_tokens": 64,
+            "seed": 1, "steps": 30, "batch_size": 12, "max_tokens_per_microbatch": 160, "max_tokens": 64,
             "learning_rate": 2e-2, "tower_learning_rate": 1e-3, "warmup_steps": 3, "weight_decay": 0.01,
             "clip_norm": 1.0, "lora_r": 4, "lora_alpha": 8, "augment_strength": 1.0, "evaluate_every": 10,
             "save_every": 5, "mixture": {"bright": 2, "echo": 1}, "balanced": ["bright"], "precision": "fp32",
@@ -85,13 +86,13 @@ def plain(films: torch.Tensor) -> torch.Tensor:
 
 
 def tiny_loop(
-    out: Path, dtype: torch.dtype = torch.float32, augment: Any = noisy, say: Any = lambda _: None, **changes: Any
+    out: Path, dtype: torch.dtype = torch.float32, augment: Any = noisy, log: Any = lambda _: None, **changes: Any
 ) -> Loop:
     recipe = tiny_recipe(**changes)
     model = tiny_model(dtype)
-    train, validation, bank = tiny_rows()
-    pictures = Pictures(bank, augment, plain)
-    return Loop(model, prepare(model, recipe), recipe, train, validation, pictures, out, say=say)
+    train, validation, bank = tiny_examples()
+    images = TrainingImages(bank, augment, plain)
+    return Loop(model, prepare(model, recipe), recipe, train, validation, images, out, log=log)
 
 
 class Trouble:
@@ -120,9 +121,9 @@ def stall(line: str) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     kind = sys.argv[2] if len(sys.argv) > 2 else "none"
-    say = stall if kind == "stall" else lambda _: None
+    log = stall if kind == "stall" else lambda _: None
     try:
-        tiny_loop(Path(sys.argv[1]), augment=Trouble(kind), say=say).run()
+        tiny_loop(Path(sys.argv[1]), augment=Trouble(kind), log=log).run()
     except DataError as error:
         print(error, file=sys.stderr)
         sys.exit(1)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from aris.errors import ModelError
+from aris.memory_errors import is_device_memory, is_out_of_memory
 
 _M_ARENA_MAX = -8
 
@@ -18,15 +19,10 @@ def memory_errors(device: torch.device | str) -> Iterator[None]:
     """Raise `ModelError` where the block runs out of memory, on the device or on the CPU."""
     try:
         yield
-    except MemoryError:
-        raise ModelError(_message("cpu")) from None
-    except torch.OutOfMemoryError:
-        raise ModelError(_message(str(device))) from None
-    except RuntimeError as error:
-        # PyTorch's CPU allocator has no exception class of its own.
-        if "can't allocate memory" not in str(error) and "not enough memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
-        raise ModelError(_message("cpu")) from None
+        raise ModelError(_message(str(device) if is_device_memory(error) else "cpu")) from None
 
 
 def give_back_freed() -> None:

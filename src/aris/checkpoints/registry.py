@@ -97,7 +97,7 @@ _MEDGEMMA_TERMS = "Health AI Developer Foundations terms of use"
 _GEMMA_TERMS = "Gemma terms of use"
 _CARD = "model card of MedGemma 1.5"
 _NO_NUMBER = "No finding has a probability that was validated here. Every draft needs a clinician's review."
-_TEXT = Scope(tasks=("ask",), note=_NO_NUMBER)
+_TEXT = Scope(tasks=("ask", "summarize"), note=_NO_NUMBER)
 
 
 def _images(draft: str, pathology: str, skin: str, fundus: str, *more: Use) -> Scope:
@@ -114,7 +114,8 @@ def _images(draft: str, pathology: str, skin: str, fundus: str, *more: Use) -> S
         *(Use("evidence", kind) for kind in ("chest film", "film", "pathology", "skin", "fundus")),
         *more,
     )
-    return Scope(tasks=tuple(dict.fromkeys(use.task for use in uses)), uses=uses, note=_NO_NUMBER)
+    tasks = dict.fromkeys((*(use.task for use in uses), "summarize"))
+    return Scope(tasks=tuple(tasks), uses=uses, note=_NO_NUMBER)
 
 
 _MEDGEMMA = _images("88.9", "69.8", "71.8", "64.9")

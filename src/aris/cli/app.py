@@ -7,10 +7,25 @@ from typing import Annotated
 import typer
 
 from aris import __version__
-from aris.cli.clinical import ask, calibrate, chat, classify, compare, draft, findings, literature, locate
+from aris.cli.clinical import (
+    ask,
+    calibrate,
+    chat,
+    classify,
+    compare,
+    draft,
+    findings,
+    intake,
+    literature,
+    locate,
+    monitor,
+    summarize,
+)
 from aris.cli.exchange import apart, deidentify, export, node
 from aris.cli.models import bench, models, serve, tune
 from aris.cli.outcome import Group, run
+from aris.cli.reading import audit, flow, orders, read, users, worklist
+from aris.cli.reading import store as store_commands
 from aris.cli.terminal import write
 
 app = typer.Typer(
@@ -59,11 +74,14 @@ app.command()(findings.findings)
 app.command()(classify.classify)
 app.command()(locate.locate)
 app.command()(compare.compare)
+app.command()(monitor.monitor)
 app.command()(calibrate.calibrate)
 app.command()(ask.ask)
+app.command()(summarize.summarize)
 app.command()(export.export)
 app.command()(deidentify.deidentify)
 app.command()(chat.chat)
+app.command()(intake.intake)
 app.command()(serve.serve)
 app.command()(bench.bench)
 app.add_typer(models.app, name="models")
@@ -72,6 +90,13 @@ node.app.command()(apart.apart)
 node.app.command()(apart.resolve)
 app.add_typer(node.app, name="node")
 app.add_typer(literature.app, name="literature")
+app.command()(worklist.worklist)
+app.add_typer(read.app, name="read")
+app.add_typer(flow.app, name="flow")
+app.add_typer(orders.app, name="orders")
+app.add_typer(users.app, name="users")
+app.add_typer(audit.app, name="audit")
+app.add_typer(store_commands.app, name="store")
 
 
 def main() -> None:

@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aris.service.app import create_app
     from aris.service.server import serve
-    from aris.service.settings import Limits, Settings
+    from aris.service.settings import CdsHooksSettings, Limits, Settings
 
-__all__ = ["Limits", "Settings", "create_app", "serve"]
+__all__ = ["CdsHooksSettings", "Limits", "Settings", "create_app", "serve"]
 
-_HOMES = {"Limits": "settings", "Settings": "settings", "create_app": "app", "serve": "server"}
+_HOMES = {
+    "CdsHooksSettings": "settings",
+    "Limits": "settings",
+    "Settings": "settings",
+    "create_app": "app",
+    "serve": "server",
+}
 
 
 def __getattr__(name: str) -> Any:

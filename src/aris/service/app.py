@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from aris import __version__
 from aris.backends import NativeBackend
 from aris.backends.memory import give_back_freed
+from aris.service.cds_hooks.app import CdsHooks, guard
 from aris.service.errors import ApiError, from_validation
 from aris.service.http.access_log import AccessLog
 from aris.service.http.body import ClientLeftError
@@ -64,6 +65,7 @@ def create_app(backend: NativeBackend, settings: Settings | None = None) -> Fast
     """
     settings = settings or Settings()
     api = Api(backend, settings)
+    hooks = None if settings.cds_hooks is None else CdsHooks(settings.cds_hooks)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -74,6 +76,8 @@ def create_app(backend: NativeBackend, settings: Settings | None = None) -> Fast
         finally:
             tidying.cancel()
             api.close()
+            if hooks is not None:
+                hooks.close()
             backend.engine.stop()
 
     # No pages at /docs: they load scripts from elsewhere.
@@ -83,10 +87,15 @@ def create_app(backend: NativeBackend, settings: Settings | None = None) -> Fast
     )  # fmt: skip
     app.state.api = api
     _routes(app, api)
+    if hooks is not None:
+        app.include_router(hooks.router)
     _describe_bodies(app)
     _error_handlers(app)
     # The last one added is the outermost.
-    app.add_middleware(Guard, api_key=settings.api_key)
+    if hooks is None:
+        app.add_middleware(Guard, api_key=settings.api_key)
+    else:
+        guard(app, hooks, settings.api_key)
     app.add_middleware(AccessLog, metrics=api.metrics)
     return app
 

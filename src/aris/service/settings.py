@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from aris.errors import ArisError
 
@@ -78,6 +82,51 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class CdsHooksSettings:
+    """How the CDS Hooks service answers.
+
+    Attributes:
+        fhir_servers: base addresses of FHIR servers that missing data may be read from ("https://ehr.example/fhir").
+            A request that names another one is never followed. http is allowed on this machine alone.
+        clients: by issuer (`iss`), a file of its public keys (JWKS). With any, each call needs a signed JWT.
+        base_url: the address that clients call, as "https://aris.example"; a JWT's audience begins with it. Needed
+            with `clients`.
+        rules: a folder of a site's own rules.
+        feedback: a file that feedback is appended to; None keeps none (it is answered all the same).
+        workspace_url: the patient's page, with {patient} for the id, that cards link to; None links to none.
+        fetch_s: seconds that reading missing data may take in all.
+        fetch_bytes: of one answer of a FHIR server.
+        origins: of web pages (EHRs in a browser) that may call, as "https://ehr.example".
+
+    Raises:
+        ArisError: an address is none, or clients come without a base address.
+    """
+
+    fhir_servers: tuple[str, ...] = ()
+    clients: Mapping[str, Path] = field(default_factory=dict)
+    base_url: str = ""
+    rules: Path | None = None
+    feedback: Path | None = None
+    workspace_url: str | None = None
+    fetch_s: float = 5.0
+    fetch_bytes: int = 20 << 20
+    origins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for server in self.fhir_servers:
+            found = urlsplit(server)
+            if found.scheme != "https" and not (found.scheme == "http" and is_loopback(found.hostname or "")):
+                raise ArisError(f"CDS Hooks: {server!r:.200} is no https address of a FHIR server")
+            if not found.hostname or found.username or found.query or found.fragment:
+                raise ArisError(f"CDS Hooks: {server!r:.200}: give a base address alone, as https://ehr.example/fhir")
+        if self.clients and not self.base_url.startswith(("https://", "http://")):
+            raise ArisError("CDS Hooks: clients that sign need the address that they call; give base_url")
+        for origin in self.origins:
+            if not re.fullmatch(r"https?://[^/\s*]+", origin):
+                raise ArisError(f"CDS Hooks: {origin!r:.200} is no origin; write it as https://ehr.example")
+
+
+@dataclass(frozen=True)
 class Settings:
     """Settings of a server: its address, and its demands on callers.
 
@@ -89,6 +138,7 @@ class Settings:
         limits: of requests.
         connections: bounds on connections.
         drain_s: seconds that answers in progress are given to end when the server is told to stop.
+        cds_hooks: serve CDS Hooks beside the model; None does not.
 
     Raises:
         ArisError: an address that others can reach has no key, or the key cannot be sent in a header.
@@ -101,6 +151,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     drain_s: float = 10.0
+    cds_hooks: CdsHooksSettings | None = None
 
     def __post_init__(self) -> None:
         require_key("serve", self.host, self.api_key)

@@ -58,10 +58,8 @@ def is_sound(engine: Engine) -> bool:
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Run the migrations up to a revision."""
     from alembic import command
-    from alembic.config import Config
 
-    settings = Config()
-    settings.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    settings = _settings()
     for attempt in range(5):
         try:
             with engine.begin() as connection:
@@ -72,6 +70,28 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
             if attempt == 4:
                 raise
             time.sleep(0.2 * 2**attempt)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Run the migrations down to a revision; what the newer tables hold is gone then.
+
+    Raises:
+        SQLAlchemyError: it cannot be done; nothing is changed then.
+    """
+    from alembic import command
+
+    settings = _settings()
+    with engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, revision)
+
+
+def _settings() -> Any:
+    from alembic.config import Config
+
+    settings = Config()
+    settings.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return settings
 
 
 def _lower(text: Any) -> Any:

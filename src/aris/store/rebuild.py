@@ -14,6 +14,7 @@ from aris.private import make_folder
 from aris.store.files import FileStore
 from aris.store.objects import ObjectError, identity, parse_file
 from aris.store.private import claim
+from aris.store.reading import reading_tables
 from aris.store.store import DATABASE, INDEXED, OBJECTS, Store
 
 
@@ -27,6 +28,8 @@ class Rebuilt:
         senders: of how many it is still known who sent them.
         damaged: digests of files that are no longer what they were; they are left where they are, without a place.
         kept: the old index's file; None where there was none.
+        carried: rows of the reading room (orders, drafts, signed reports, audit events and so on) that were taken over.
+        lost: tables of the reading room of which the old file no longer gives every row.
     """
 
     indexed: int = 0
@@ -34,6 +37,8 @@ class Rebuilt:
     senders: int = 0
     damaged: list[str] = field(default_factory=list)
     kept: Path | None = None
+    carried: int = 0
+    lost: list[str] = field(default_factory=list)
 
 
 def rebuild(folder: Path, step: Callable[[int], None] = lambda _: None) -> Rebuilt:
@@ -65,6 +70,7 @@ def rebuild(folder: Path, step: Callable[[int], None] = lambda _: None) -> Rebui
             _index(store, digest, known.get(digest), made)
             step(0)
     with _alone(folder):
+        _carry(folder / DATABASE, fresh, made)
         made.kept = _put_aside(folder)
         fresh.replace(folder / DATABASE)
         _remove(fresh)
@@ -120,6 +126,27 @@ def _history(database: Path) -> dict[str, tuple[int, str, datetime | None]]:
     # What was kept apart comes last: whose a study is may have been said by a person (`Store.resolve`).
     rows.sort(key=lambda row: (row[3], row[2]))
     return {digest: (location, source[:64], _moment(at)) for location, (digest, source, at, _) in enumerate(rows)}
+
+
+def _carry(old: Path, fresh: Path, made: Rebuilt) -> None:
+    """Take the reading room's rows over as they are: no object holds them."""
+    if not (old.exists() and old.stat().st_size):
+        return
+    with closing(sqlite3.connect(old)) as source, closing(sqlite3.connect(fresh)) as target:
+        target.execute("PRAGMA synchronous=FULL")
+        for table in reading_tables():
+            try:
+                columns = [row[1] for row in source.execute(f"PRAGMA table_info({table})")]
+                if not columns:  # a store from before there were any
+                    continue
+                names, marks = ", ".join(f'"{each}"' for each in columns), ", ".join("?" * len(columns))
+                # Row by row: a damaged file gives what lies before the damage.
+                for row in source.execute(f"SELECT {names} FROM {table}"):
+                    target.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", row)
+                    made.carried += 1
+            except sqlite3.Error:
+                made.lost.append(table)
+        target.commit()
 
 
 def _moment(text: str) -> datetime | None:

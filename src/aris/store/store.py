@@ -34,6 +34,7 @@ from aris.store.private import claim, tighten
 from aris.store.resolving import Resolved, give_study
 from aris.store.schema import ApartRow, CopyRow, InstanceRow, SeriesRow, StudyRow
 from aris.store.search import Query
+from aris.store.sessions import Sessions
 
 DATABASE, OBJECTS = "aris.db", "objects"
 # Is there once anything was indexed: an index without an entry is lost then, not new.
@@ -81,6 +82,11 @@ class Stored:
 class Store:
     """A store in a folder. Threads may share it, and processes may open the same folder.
 
+    Attributes:
+        folder: as it was given.
+        files: the objects' files.
+        sessions: transactions on the database, for what `aris.store.reading` keeps in it.
+
     Args:
         folder: for files and, by default, the database.
         url: of another database, as SQLAlchemy takes it.
@@ -113,6 +119,7 @@ class Store:
         except StoreError:
             self.files.close()
             raise
+        self.sessions = Sessions(self._engine, str(folder))
         # One writer at a time, so that no two of ours run into each other in the database.
         self._writing = threading.Lock()
         if url is None:

@@ -9,6 +9,7 @@ from aris.tasks.draft import DraftStream, draft, draft_prompt
 from aris.tasks.evidence import evidence, save_evidence
 from aris.tasks.findings import Assessment, assess, findings
 from aris.tasks.locate import locate
+from aris.tasks.monitor import monitor
 from aris.tasks.results import (
     Answer,
     Classification,
@@ -26,6 +27,7 @@ from aris.tasks.results import (
     Sections,
     SentenceConfidence,
 )
+from aris.tasks.summary import RecordAnswer, Summary, ask_record, summarize
 
 __all__ = [
     "Answer",
@@ -44,12 +46,15 @@ __all__ = [
     "Finding",
     "Location",
     "Measurement",
+    "RecordAnswer",
     "Region",
     "ScoredFinding",
     "Sections",
     "SentenceConfidence",
+    "Summary",
     "as_case",
     "ask",
+    "ask_record",
     "assess",
     "classify",
     "compare",
@@ -59,6 +64,8 @@ __all__ = [
     "findings",
     "load_calibration",
     "locate",
+    "monitor",
     "read_cases",
     "save_evidence",
+    "summarize",
 ]

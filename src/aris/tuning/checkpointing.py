@@ -1,4 +1,4 @@
-"""What survives a kill: the training state, the best weights, the curve. Each write is whole or not there."""
+"""Files that survive a kill: the training state, the best weights, the curve. Each is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aris.checkpoints.writing import write_whole
 from aris.errors import DataError
-from aris.tuning.distributed import like
+from aris.tuning.distributed import shard_like
 
 LOCK = ".lock"
 LOCK_WAIT_S = 10.0  # a run that was killed gives its memory back first, and then its lock
@@ -52,7 +52,7 @@ def sole_run(out: Path) -> Iterator[None]:
 
 
 class _Witness:
-    """A file as `torch.save` writes to one; keeps the error of the system, for which PyTorch raises one of its own."""
+    """A file as `torch.save` writes to one; it keeps the system's error, which PyTorch replaces by its own."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -93,7 +93,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_state(path: Path, fingerprint: str, device: torch.device, inputs: str = "") -> dict[str, Any] | None:
-    """A state that `save_state` wrote, or None if there is none.
+    """Load a state that `save_state` wrote; None if there is none.
 
     Args:
         inputs: of the base and the images; "" if they are not known, as in states of older versions.
@@ -129,7 +129,7 @@ def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor], pa
         raise DataError(f"{path}: its weights are not those of this model; give another --out, or delete it")
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(like(values[name], parameter))
+            parameter.copy_(shard_like(values[name], parameter))
 
 
 class Curve:
@@ -154,7 +154,7 @@ class Curve:
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:
-        """The whole lines of a log; one cut by a kill is left out."""
+        """Read the whole lines of a log; a line cut by a kill is left out."""
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:

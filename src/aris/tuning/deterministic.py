@@ -1,4 +1,4 @@
-"""What makes a run the same again: a name for all that its curve follows from, and kernels that add up in one order."""
+"""Reproducible runs: a digest of all that a curve follows from, and kernels that add up in one order."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ import numpy as np
 import torch
 
 from aris.model import MedGemma
-from aris.tuning.data.rows import TokenRow
-from aris.tuning.recipe import Recipe
+from aris.tuning.data.examples import TokenizedExample
+from aris.tuning.recipe import RENAMED, Recipe
 
 # Settings that change what a step costs, and its result by no more than rounding.
-_OF_COST = ("cache_tower", "offload_activations", "shard")
+_COST_ONLY = ("cache_tower", "offload_activations", "shard")
 
 
-def fingerprint(recipe: Recipe, train: Sequence[TokenRow], validation: Sequence[TokenRow]) -> str:
-    """Changes when anything does that would change the curve.
+def fingerprint(recipe: Recipe, train: Sequence[TokenizedExample], validation: Sequence[TokenizedExample]) -> str:
+    """Compute a digest that changes when anything does that would change the curve.
 
-    A setting at its default is left out, so that a state outlives versions that bring new settings.
+    A setting at its default is left out and a renamed one has its first name, so that a state outlives versions.
     """
     settings = {}
+    first_names = {new: old for old, new in RENAMED.items()}
     for each in dataclasses.fields(recipe):
         value = getattr(recipe, each.name)
         default = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
-        if value != default and each.name not in _OF_COST:
-            settings[each.name] = value
+        if value != default and each.name not in _COST_ONLY:
+            settings[first_names.get(each.name, each.name)] = value
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for row in [*train, *validation]:
-        digest.update(repr((row.task, row.spans(), row.all_pictures(), row.weight)).encode())
+        digest.update(repr((row.task, row.spans(), row.all_images(), row.weight)).encode())
         digest.update(np.asarray(row.token_ids, dtype=np.int32).tobytes())
     return digest.hexdigest()
 
 
 def inputs_of(model: MedGemma, images: Sequence[str]) -> str:
-    """Changes when the base or an image does: what a curve follows from beside its recipe and rows.
+    """Compute a digest of the base and the images: the inputs of a curve beside its recipe and examples.
 
     Args:
         model: the base, before anything was put on it; of each of its tensors some values count.
@@ -56,8 +57,8 @@ def inputs_of(model: MedGemma, images: Sequence[str]) -> str:
 
 
 @contextlib.contextmanager
-def repeatable() -> Iterator[None]:
-    """Kernels that give the same sums in every run, where there are any; where there are none, PyTorch says so."""
+def deterministic_kernels() -> Iterator[None]:
+    """Use kernels that give the same sums in every run; where there is none, PyTorch warns."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS at its first product
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic

@@ -1,4 +1,4 @@
-"""One run on several processes (torchrun): rows are shared out, weights and optimizer state lie in shards (FSDP2).
+"""A run on several processes (torchrun): examples are shared out, weights and optimizer state lie in shards (FSDP2).
 
 With the recipe's `shard: false` every process holds the whole model instead, and only gradients are added up: faster
 where the model fits, as steps can then be recorded as graphs. Otherwise every decoder layer is a group of `fully_shard`
@@ -10,7 +10,7 @@ used outside any layer, and the others aren't used in every pass.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,82 +22,63 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from aris.errors import DataError
 from aris.model import MedGemma
-from aris.tuning.data.collate import pack
-from aris.tuning.data.rows import TokenRow
 from aris.tuning.layers.nf4 import NF4Linear
 
 
 @dataclass(frozen=True)
-class Team:
-    """This process among those that share a run; by default it is alone.
+class ProcessGroup:
+    """The processes that share a run, seen from this one; by default it is alone.
 
     Attributes:
-        shards: whether the decoder lies in shards over the processes.
+        shards: the decoder lies in shards over the processes.
     """
 
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
     shards: bool = True
 
     @property
     def sharded(self) -> bool:
-        """Whether this process holds a part of the decoder only."""
-        return self.shards and self.world > 1
+        """True if this process holds a shard of the decoder only."""
+        return self.shards and self.world_size > 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the one that prints and writes."""
+    def is_main(self) -> bool:
+        """True for the process that logs and writes."""
         return self.rank == 0
 
-    def wait(self) -> None:
-        """Until all are here."""
-        if self.world > 1:
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.world_size > 1:
             dist.barrier()
 
-    def gather(self, values: list[Any]) -> list[Any]:
-        """The lists of all, joined in order of rank."""
-        if self.world == 1:
+    def all_gather(self, values: list[Any]) -> list[Any]:
+        """Join the lists of all processes in order of rank."""
+        if self.world_size == 1:
             return values
-        lists: list[Any] = [None] * self.world
+        lists: list[Any] = [None] * self.world_size
         dist.all_gather_object(lists, values)
         return [value for each in lists for value in each]
 
-    def total(self, value: Tensor) -> Tensor:
-        """The sum over all; `value` is overwritten."""
-        if self.world > 1:
+    def all_reduce(self, value: Tensor) -> Tensor:
+        """Sum a tensor over all processes, in place."""
+        if self.world_size > 1:
             dist.all_reduce(value)
         return value
 
-    def shares(self, rows: Sequence[TokenRow], most_tokens: int) -> list[tuple[list[TokenRow], bool]]:
-        """This process's parts of a step, and whether each counts.
 
-        Over shards all processes make the same number of passes, as the layers' weights are gathered in each: who has
-        no more rows goes through its last part again, for nothing.
-        """
-        order = sorted(range(len(rows)), key=lambda index: (-len(rows[index].token_ids), index))
-        dealt = [sorted(order[rank :: self.world]) for rank in range(self.world)]
-        cuts = [pack([len(rows[index].token_ids) for index in share], most_tokens) for share in dealt]
-        passes = max(len(cut) for cut in cuts)
-        own = [([rows[dealt[self.rank][at]] for at in part], True) for part in cuts[self.rank]]
-        if not self.sharded:
-            return own
-        if not own:
-            own = [([rows[order[0]]], False)]
-        return own + [(own[-1][0], False)] * (passes - len(own))
-
-
-def join(device: torch.device, *, shards: bool = True) -> tuple[Team, torch.device]:
-    """Meet the processes that torchrun started, if it did; this one's place among them and its device.
+def join(device: torch.device, *, shards: bool = True) -> tuple[ProcessGroup, torch.device]:
+    """Join the process group that torchrun started, if it did; return it and this process's device.
 
     Args:
-        shards: whether they are to share the decoder's weights, or hold all of them each.
+        shards: the processes share the decoder's weights; otherwise each holds all of them.
 
     Raises:
         DataError: there are fewer GPUs than processes.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        return Team(), device
+        return ProcessGroup(), device
     if device.type == "cuda":
         local = int(os.environ.get("LOCAL_RANK", "0"))
         if local >= torch.cuda.device_count():
@@ -109,27 +90,27 @@ def join(device: torch.device, *, shards: bool = True) -> tuple[Team, torch.devi
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return Team(dist.get_rank(), dist.get_world_size(), shards), device
+    return ProcessGroup(dist.get_rank(), dist.get_world_size(), shards), device
 
 
-def leave(team: Team) -> None:
-    """End what `join` began."""
-    if team.world > 1 and dist.is_initialized():
+def leave(process_group: ProcessGroup) -> None:
+    """Leave the process group that `join` joined."""
+    if process_group.world_size > 1 and dist.is_initialized():
         dist.destroy_process_group()
 
 
 def silent(line: str) -> None:
-    """Say nothing: only the first of several processes speaks."""
+    """Discard a log line: only the main process logs."""
 
 
-def shard(model: MedGemma, trained: Mapping[str, Tensor], team: Team) -> dict[str, Tensor]:
-    """Shard a prepared model over the team, if it is to be; the trained parameters by the same names, now as shards."""
-    if not team.sharded:
+def shard(model: MedGemma, trained: Mapping[str, Tensor], process_group: ProcessGroup) -> dict[str, Tensor]:
+    """Shard a prepared model over the processes, if it is to be; return the trained parameters, now shards, by name."""
+    if not process_group.sharded:
         return dict(trained)
     from torch.distributed.fsdp import fully_shard
 
     codes_as_parameters(model)
-    mesh = init_device_mesh(model.device.type, (team.world,))
+    mesh = init_device_mesh(model.device.type, (process_group.world_size,))
     decoder = model.language_model
     for layer in decoder.layers:
         fully_shard(layer, mesh=mesh)
@@ -139,7 +120,7 @@ def shard(model: MedGemma, trained: Mapping[str, Tensor], team: Team) -> dict[st
 
 
 def codes_as_parameters(model: nn.Module) -> None:
-    """NF4 codes become parameters, as FSDP shards nothing else.
+    """Register NF4 codes as parameters, as FSDP shards nothing else.
 
     They are seen as float8 of the same bits: until PyTorch 2.12 FSDP makes shards that could have a gradient, which
     whole numbers cannot. No arithmetic is done on them as such.
@@ -152,80 +133,82 @@ def codes_as_parameters(model: nn.Module) -> None:
                 module.register_parameter(name, nn.Parameter(codes.view(torch.float8_e4m3fn), requires_grad=False))
 
 
-def clip(trained: Mapping[str, Tensor], most: float, team: Team, flat: Tensor | None = None) -> Tensor:
-    """Sum gradients of what every process holds, scale all to the norm `most` at most; the norm before, ().
+def clip_gradients(
+    trained: Mapping[str, Tensor], max_norm: float, process_group: ProcessGroup, flat: Tensor | None = None
+) -> Tensor:
+    """Sum the gradients of replicated parameters over the processes, and clip all by their norm; return that norm ().
 
     Args:
-        flat: the gradients of all parameters, of which each one's is a view, if there is such a buffer.
+        flat: a buffer of all gradients, of which each parameter's is a view, if there is one.
     """
-    if not team.sharded:
-        if team.world > 1:
-            _add_up(list(trained.values()), team, flat)
-        return nn.utils.clip_grad_norm_(list(trained.values()), most)
+    if not process_group.sharded:
+        if process_group.world_size > 1:
+            _sum_gradients(list(trained.values()), process_group, flat)
+        return nn.utils.clip_grad_norm_(list(trained.values()), max_norm)
     own: list[Tensor] = []
     common: list[Tensor] = []
     for parameter in trained.values():
         if isinstance(parameter, DTensor):
             if parameter.grad is not None:
                 assert isinstance(parameter.grad, DTensor)
-                # FSDP gives the mean over the processes (gloo knows no other); a step's loss is the sum over all rows.
-                own.append(parameter.grad.to_local().mul_(team.world))
+                # FSDP averages over the processes (gloo knows no other way); a step's loss is the sum over examples.
+                own.append(parameter.grad.to_local().mul_(process_group.world_size))
         else:
-            if parameter.grad is None:  # no picture here; there may be one elsewhere
+            if parameter.grad is None:  # no image here; there may be one elsewhere
                 parameter.grad = torch.zeros_like(parameter)
-            common.append(team.total(parameter.grad))
+            common.append(process_group.all_reduce(parameter.grad))
     device = next(iter(trained.values())).device
     squares = torch.zeros((), device=device)
     for grad in own:
         squares += grad.float().square().sum()
-    team.total(squares)
+    process_group.all_reduce(squares)
     for grad in common:
         squares += grad.float().square().sum()
     norm = squares.sqrt()
-    factor = (most / (norm + 1e-6)).clamp(max=1.0)
+    factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
     for grad in (*own, *common):
         grad.mul_(factor.to(grad.dtype))
     return norm
 
 
-def _add_up(parameters: list[Tensor], team: Team, flat: Tensor | None) -> None:
-    """Every process's gradients become the sum of all, in one message."""
+def _sum_gradients(parameters: list[Tensor], process_group: ProcessGroup, flat: Tensor | None) -> None:
+    """Sum every parameter's gradient over the processes, in one message."""
     if flat is not None:
-        team.total(flat)
+        process_group.all_reduce(flat)
         return
     grads = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
-    together = team.total(torch.cat([grad.flatten() for grad in grads]))
+    together = process_group.all_reduce(torch.cat([grad.flatten() for grad in grads]))
     for parameter, part in zip(parameters, together.split([grad.numel() for grad in grads]), strict=True):
         parameter.grad = part.view_as(parameter)
 
 
-def whole(value: Tensor) -> Tensor:
-    """A tensor of which this process may have a shard, as a whole, without gradient; all processes must ask."""
+def full_tensor(value: Tensor) -> Tensor:
+    """Gather a tensor that may be sharded, without gradient; all processes must call it."""
     value = value.detach()
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
-def like(value: Tensor, parameter: Tensor) -> Tensor:
-    """A whole value laid out as a parameter is."""
+def shard_like(value: Tensor, parameter: Tensor) -> Tensor:
+    """Lay out a full tensor as a parameter is."""
     if not isinstance(parameter, DTensor):
         return value
     device = parameter.device
     return distribute_tensor(value.to(device, parameter.dtype), parameter.device_mesh, parameter.placements)
 
 
-def whole_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """An optimizer's state dict with whole tensors."""
+def full_optimizer_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an optimizer's state dict with full tensors."""
     return {
         "param_groups": state["param_groups"],
         "state": {
-            index: {name: whole(value) if isinstance(value, Tensor) else value for name, value in values.items()}
+            index: {name: full_tensor(value) if isinstance(value, Tensor) else value for name, value in values.items()}
             for index, values in state["state"].items()
         },
     }
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Put a whole state into an optimizer whose parameters may be shards.
+    """Load a state of full tensors into an optimizer whose parameters may be shards.
 
     Raises:
         DataError: the state is of the other optimizer: 8-bit moments are for one process.
@@ -241,17 +224,19 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -
             )
         parameter = parameters[index]
         laid[index] = {
-            name: like(value, parameter) if isinstance(value, Tensor) and value.shape == parameter.shape else value
+            name: shard_like(value, parameter)
+            if isinstance(value, Tensor) and value.shape == parameter.shape
+            else value
             for name, value in values.items()
         }
     optimizer.load_state_dict({"param_groups": state["param_groups"], "state": laid})
 
 
 def unshard(model: MedGemma, trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Put whole trained parameters in place of shards, for saving; the model computes no more after that."""
+    """Replace shards by full trained parameters, for saving; the model computes no more after that."""
     out: dict[str, Tensor] = {}
     for name, parameter in trained.items():
-        out[name] = whole(parameter)
+        out[name] = full_tensor(parameter)
         if isinstance(parameter, DTensor):
             parent, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(parent), leaf, nn.Parameter(out[name], requires_grad=False))

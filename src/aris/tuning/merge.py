@@ -1,4 +1,4 @@
-"""What a run made, put back into its base: for use, for a Hugging Face folder, for GGUF."""
+"""Runs put back into their base: for use, for a Hugging Face folder, for GGUF."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aris.tuning.run import ADAPTER
 
 
 def apply_run(model: MedGemma, run: Path) -> int:
-    """Put a run's adapters and trained weights on a fresh base; return how many layers and tensors changed.
+    """Put a run's adapters and trained weights on a fresh base; return the number of layers and tensors changed.
 
     Args:
         run: the folder that `tune` wrote, or an adapter's own folder.
@@ -49,17 +49,17 @@ def apply_run(model: MedGemma, run: Path) -> int:
 
 
 def base_named(run: Path) -> str:
-    """The base that a run's adapter says it was trained on, as `tune` was given it; "" if it says none."""
+    """Read the base that a run's adapter was trained on, as `tune` was given it; "" if it names none."""
     folder = run / ADAPTER if (run / ADAPTER).is_dir() else run
     try:
         named = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError):  # whoever loads it says what is wrong
+    except (OSError, ValueError, AttributeError):  # loading it reports the fault
         return ""
     return named if isinstance(named, str) else ""
 
 
 def merged_model(base: str, run: Path, dtype: torch.dtype = torch.bfloat16) -> MedGemma:
-    """A base with a run folded in.
+    """Load a base with a run folded in.
 
     Raises:
         CheckpointError: as `apply_run`, or the base is not there.

@@ -1,18 +1,21 @@
-"""A training run's settings, as a YAML file of the repository says them."""
+"""The settings of a training run, as a YAML file gives them."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aris.errors import DataError
 from aris.tuning.data.image_folders import Labels
-from aris.tuning.evaluation.metrics import ALWAYS, METRICS, PREFERENCE
+from aris.tuning.metrics import ALWAYS, METRICS, PREFERENCE
 
 ANY_TASK = "*"
+# Settings that had another name; the old ones are still read.
+RENAMED = {"rows_per_step": "batch_size", "most_tokens": "max_tokens_per_microbatch"}
 _CHOICES = {
     "precision": ("bf16", "fp32"),
     "method": ("lora", "qlora", "full"),
@@ -28,9 +31,9 @@ class Recipe:
     Attributes:
         seed: of every random number.
         steps, warmup_steps: of the optimizer.
-        rows_per_step: rows drawn for a step, by the mixture.
-        most_tokens: padded tokens in memory at once; a step is cut into parts of at most this size.
-        max_tokens: longer rows are left out.
+        batch_size: examples drawn for a step, by the mixture.
+        max_tokens_per_microbatch: padded tokens in memory at once; a step is split into such micro-batches.
+        max_tokens: longer examples are left out.
         learning_rate: peak, of the adapters and the projector.
         tower_learning_rate: peak, of the vision tower; 0 leaves it frozen.
         weight_decay: of matrices; vectors are not decayed.
@@ -38,40 +41,40 @@ class Recipe:
         lora_r, lora_alpha: rank and scale of the adapters.
         augment_strength: of the images, 0 to 1; for the films of aris-nano.
         evaluate_every, save_every: in steps; the last step does both.
-        mixture: share of the rows by task; empty: as many as there are.
+        mixture: share of the examples by task; empty: as many as there are.
         balanced: tasks whose few answers are drawn evenly.
         precision: "bf16" (autocast over the frozen weights) or "fp32".
         method: "lora", "qlora" (the decoder's frozen weights in NF4), or "full" (all of the decoder but its embedding).
         targets: layers that get an adapter, as `adapters.attach` takes them.
-        rslora, dora: rank-stabilised scale; trained row lengths.
+        rslora, dora: rank-stabilised scale; trained norms of the weight's rows.
         tower_adapters: put adapters on the vision tower's targeted layers too.
         projector: train the projector.
-        checkpointing: keep only each layer's input and compute the rest again on the way back.
-        packing: put the rows of a part behind each other, each seeing itself alone, instead of padding them.
+        checkpointing: keep only each layer's input, and compute the rest again in the backward pass.
+        packing: pack the examples of a micro-batch instead of padding them; each sees itself alone.
         graphs: on a GPU, record the steps of each shape of batch as a CUDA graph; faster, same result.
         optimizer: "adamw", or "adamw8bit" with its two moments in 8 bits each.
-        objective: "answers", or "preference" (`preference.py`) for rows of a chosen and a rejected answer.
-        beta: of the preference loss: how dear it is to leave the reference.
+        objective: "answers", or "preference" (`preference.py`) for pairs of a chosen and a rejected answer.
+        beta: of the preference loss: the cost of leaving the reference.
         patience: evaluations in a row without a better `best` after which the run ends; 0 never.
         folder_question, folders, folder_task, folder_rows: for data that is a folder of images for each class: the
             question, the answer by name of folder, the task, and how many images at most, 0 for all.
-        metrics: by task, or "*" for every other one, what is measured on its validation rows beside the loss
+        metrics: by task, or "*" for every other one, the metrics of its validation examples beside the loss
             (`metrics.METRICS`).
-        best: what the best weights are chosen by, and patience goes by: "loss", another measure ("accuracy": the mean
-            of the tasks that have it, by their shares), or a measure of one task ("accuracy of tissue").
-        answer_tokens: of an answer that is written for a metric, at most.
-        metric_rows: rows of a task that metrics are measured on, the same ones each time; 0: all.
+        best: the measure that the best weights are chosen by, and that patience is about: "loss", another measure
+            ("accuracy": the mean of the tasks that have it, by their shares), or one of a task ("accuracy of tissue").
+        answer_tokens: of an answer that is generated for a metric, at most.
+        metric_rows: examples of a task that metrics are measured on, the same ones each time; 0: all.
         shard: on several processes, share out the decoder's weights, gradients and moments; false: each process has all
             of them, which is faster where they fit.
         cache_tower: keep the frozen tower's features of every image on the disk, and compute them once.
-        offload_activations: keep the layers' inputs in the computer's memory between the two ways, not on the GPU.
+        offload_activations: keep the layers' inputs for the backward pass in the computer's memory, not on the GPU.
         validation_share: of the groups, where the data has no validation file.
     """
 
     seed: int
     steps: int
-    rows_per_step: int
-    most_tokens: int
+    batch_size: int
+    max_tokens_per_microbatch: int
     max_tokens: int
     learning_rate: float
     tower_learning_rate: float
@@ -113,8 +116,8 @@ class Recipe:
     offload_activations: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "rows_per_step", "most_tokens", "max_tokens", "lora_r", "evaluate_every", "save_every",
-                     "answer_tokens"):  # fmt: skip
+        for name in ("steps", "batch_size", "max_tokens_per_microbatch", "max_tokens", "lora_r", "evaluate_every",
+                     "save_every", "answer_tokens"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise DataError(f"recipe: {name} must be at least 1")
         for name in ("learning_rate", "clip_norm", "lora_alpha"):
@@ -146,31 +149,33 @@ class Recipe:
         self._check_metrics()
         if not self.targets:
             raise DataError("recipe: targets must name a layer, or be left out for all linear ones")
-        if self.max_tokens > self.most_tokens:
-            raise DataError("recipe: max_tokens is above most_tokens, so such a row would not fit in memory")
+        if self.max_tokens > self.max_tokens_per_microbatch:
+            raise DataError(
+                "recipe: max_tokens is above max_tokens_per_microbatch, so such a row would not fit in memory"
+            )
 
     @property
     def best_measure(self) -> tuple[str, str]:
-        """What `best` names: a measure, and the task, or "" for all tasks that have it."""
+        """Measure that `best` names, and its task, or "" for all tasks that have it."""
         measure, _, task = self.best.partition(" of ")
         return measure.strip(), task.strip()
 
     @property
     def labels(self) -> Labels | None:
-        """What is asked of images that lie in a folder for each class."""
+        """Question and answers of images that lie in a folder for each class."""
         if not self.folders:
             return None
         return Labels(self.folder_question, self.folders, self.folder_task, self.folder_rows)
 
     def with_metrics_of_each_task(self) -> Recipe:
-        """The same, with the metrics of "*" at every task of the mixture that has none of its own."""
+        """Return the recipe with the metrics of "*" at every task of the mixture that has none of its own."""
         if ANY_TASK not in self.metrics:
             return self
         rest = self.metrics[ANY_TASK]
         return dataclasses.replace(self, metrics={task: self.metrics.get(task, rest) for task in self.mixture})
 
     def _check_metrics(self) -> None:
-        """Every metric is known, and what is to be the best is measured."""
+        """Check that every metric is known, and that the measure of the best weights is measured."""
         for task, names in self.metrics.items():
             for name in names:
                 if name not in METRICS:
@@ -190,13 +195,17 @@ class Recipe:
             )
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """A recipe of plain values.
+    def from_dict(cls, values: dict[str, Any], note: Callable[[str], None] | None = None) -> Recipe:
+        """Build a recipe from plain values.
+
+        Args:
+            note: receives a line for each setting that is given by its old name.
 
         Raises:
-            DataError: a setting is missing, unknown, of the wrong type or out of range.
+            DataError: a setting is missing, unknown, given twice, of the wrong type or out of range.
         """
         known = {f.name: f for f in dataclasses.fields(cls)}
+        values = _renamed(values, note)
         for name in values:
             if name not in known:
                 raise DataError(f"recipe: {str(name)!r:.40} is not a setting")
@@ -209,8 +218,11 @@ class Recipe:
         return cls(**given)
 
     @classmethod
-    def from_file(cls, path: Path, **instead: Any) -> Recipe:
+    def from_file(cls, path: Path, note: Callable[[str], None] | None = None, **instead: Any) -> Recipe:
         """Read a YAML file; `instead` replaces settings of it.
+
+        Args:
+            note: as for `from_dict`.
 
         Raises:
             DataError: as `from_dict`, or the file is not there or not YAML.
@@ -225,11 +237,24 @@ class Recipe:
             raise DataError(f"{path}: not YAML; check its indentation") from None
         if not isinstance(values, dict):
             raise DataError(f"{path}: a recipe is a table of settings")
-        return cls.from_dict(values | instead)
+        return cls.from_dict(values | instead, note)
+
+
+def _renamed(values: dict[str, Any], note: Callable[[str], None] | None) -> dict[str, Any]:
+    """Return the settings by their new names."""
+    for old, new in RENAMED.items():
+        if old not in values:
+            continue
+        if new in values:
+            raise DataError(f"recipe: {new} is given twice, also by its old name {old}; leave one out")
+        values = {new if name == old else name: value for name, value in values.items()}
+        if note is not None:
+            note(f"note: the recipe's {old} is called {new} now; the old name is still read")
+    return values
 
 
 def _checked(name: str, kind: str, value: Any) -> Any:
-    """A setting's value in its declared type; YAML reads 1e-3 as text and 1 as a whole number."""
+    """Convert a setting's value to its declared type; YAML reads 1e-3 as text and 1 as a whole number."""
     if kind in ("float", "int"):
         try:
             if isinstance(value, bool):

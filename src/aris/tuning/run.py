@@ -1,4 +1,4 @@
-"""`aris tune RECIPE`: a user's rows, a model, the loop, and what comes out of it."""
+"""The command `aris tune RECIPE`: from a user's data and a model to the tuned weights."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ from aris.errors import CheckpointError, DataError, is_full_disk
 from aris.model import MedGemma
 from aris.prompting import PromptProcessor
 from aris.tuning.base import open_base
+from aris.tuning.check import data_files, file_splits
 from aris.tuning.checkpointing import sole_run
-from aris.tuning.data.check import data_files, file_splits
-from aris.tuning.data.conversations import BadRow, Pair, read_rows
-from aris.tuning.data.images import PictureBank, ProcessedBank
-from aris.tuning.data.rows import Conversation, TokenRow, check_groups, tokenize
+from aris.tuning.data.conversations import BadExample, PreferencePair, read_examples
+from aris.tuning.data.examples import Conversation, TokenizedExample, check_groups, tokenize
+from aris.tuning.data.images import ImageBank, ProcessedImageBank
 from aris.tuning.data.splits import split_by_group
 from aris.tuning.data.tower_cache import TowerCache
 from aris.tuning.deterministic import inputs_of
-from aris.tuning.distributed import Team, join, leave, shard, silent, unshard
+from aris.tuning.distributed import ProcessGroup, join, leave, shard, silent, unshard
 from aris.tuning.evaluation.tensorboard import Board
-from aris.tuning.loop import Loop, Pictures, Result
-from aris.tuning.preference import PreferenceLoop, pair_row
+from aris.tuning.loop import Loop, Result
+from aris.tuning.objectives import AnswerObjective, Objective
+from aris.tuning.preference import PreferenceObjective, pair_example
 from aris.tuning.recipe import Recipe
+from aris.tuning.steps.forward import TrainingImages
 from aris.tuning.trainable import prepare
 
 ADAPTER = "adapter"
@@ -43,7 +45,7 @@ _NO_LIMIT = 1 << 30
 
 
 def find_recipe(name: str) -> Path:
-    """A recipe of the package by its name, or a YAML file by its path.
+    """Find a recipe of the package by its name, or a YAML file by its path.
 
     Raises:
         DataError: there is neither.
@@ -67,11 +69,11 @@ def tune(
     out: Path,
     *,
     device: str = "cpu",
-    say: Callable[[str], None] = lambda line: print(line, flush=True),
+    log: Callable[[str], None] = lambda line: print(line, flush=True),
     tower_cache: Path | None = None,
     tensorboard: bool = False,
 ) -> Result:
-    """Train a model on a data set; goes on from a stopped run in `out`.
+    """Train a model on a data set; resumes a stopped run in `out`.
 
     `out` receives `adapter/` in PEFT's layout (not with the method "full"), `trained.safetensors` if more than
     adapters was trained, the curve as JSON Lines and PNG, and the state to go on from.
@@ -86,27 +88,27 @@ def tune(
     Where torchrun started several processes, they share the run, each on a GPU of its own, or on the CPU.
 
     Raises:
-        DataError: a row is wrong or too long (each is told by `say` first), a group is in both splits, TensorBoard is
+        DataError: a row is wrong or too long (each is logged first), a group is in both splits, TensorBoard is
             wanted and not installed, `out` cannot be written, the disk has no room for the tower's features, or
             training met what is not a number. What was the best until then is in `out` as if the run had ended there.
         CheckpointError: the model is not there.
     """
     board = Board(out / TENSORBOARD) if tensorboard else None
-    team, torch_device = join(torch.device(device), shards=recipe.shard)
-    if not team.leads:
-        say = silent
+    process_group, torch_device = join(torch.device(device), shards=recipe.shard)
+    if not process_group.is_main:
+        log = silent
     try:
-        follow = board.add if board is not None and team.leads else None
+        follow = board.add if board is not None and process_group.is_main else None
         cache = tower_cache or out / TOWER_CACHE
-        result = _tune(recipe, model_name, data, out, torch_device, team, say, cache, follow)
-        team.wait()  # for the one that writes
+        result = _tune(recipe, model_name, data, out, torch_device, process_group, log, cache, follow)
+        process_group.barrier()  # for the one that writes
         return result
     except OSError as error:
         if is_full_disk(error):
             raise DataError(f"{out}: the disk is full; make room and start the same command again") from None
         raise DataError(f"training: {error.filename or out}: {error.strerror or error}") from None
     finally:
-        leave(team)
+        leave(process_group)
         if board is not None:
             board.close()
 
@@ -117,8 +119,8 @@ def _tune(
     data: Path,
     out: Path,
     torch_device: torch.device,
-    team: Team,
-    say: Callable[[str], None],
+    process_group: ProcessGroup,
+    log: Callable[[str], None],
     cache: Path,
     follow: Callable[[dict[str, Any]], None] | None,
 ) -> Result:
@@ -127,22 +129,22 @@ def _tune(
     base = open_base(model_name)
     cached = recipe.cache_tower
     if cached and (recipe.tower_learning_rate > 0 or recipe.tower_adapters):
-        say("cache_tower is off: the tower is trained, so what it makes of an image changes")
+        log("cache_tower is off: the tower is trained, so its features change")
         cached = False
-    images = base.processor.image_processor
-    prepared = PictureBank(1) if images is None else ProcessedBank(images, keep=not cached)
-    train: Sequence[TokenRow]
-    validation: Sequence[TokenRow]
-    train, validation = _splits(recipe, data, prepared, base.processor, say)
+    image_processor = base.processor.image_processor
+    prepared = ImageBank(1) if image_processor is None else ProcessedImageBank(image_processor, keep=not cached)
+    train: Sequence[TokenizedExample]
+    validation: Sequence[TokenizedExample]
+    train, validation = _splits(recipe, data, prepared, base.processor, log)
     if not recipe.mixture:
         shares: dict[str, float] = {}
-        for row in train:
-            shares[row.task] = shares.get(row.task, 0.0) + 1.0
+        for example in train:
+            shares[example.task] = shares.get(example.task, 0.0) + 1.0
         recipe = dataclasses.replace(recipe, mixture=shares)
-    for rows, what in ((train, "training"), (validation, "validation")):
-        if others := {row.task for row in rows} - set(recipe.mixture):
-            count = sum(row.task in others for row in rows)
-            say(f"{count} rows for {what} are left out: the mixture does not name {', '.join(sorted(others))}")
+    for examples, split in ((train, "training"), (validation, "validation")):
+        if others := {each.task for each in examples} - set(recipe.mixture):
+            count = sum(each.task in others for each in examples)
+            log(f"{count} rows for {split} are left out: the mixture does not name {', '.join(sorted(others))}")
     dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
     # For NF4 the dense weights never meet the device as a whole: layers are quantised there one by one.
     early = torch.device("cpu") if recipe.method == "qlora" else torch_device
@@ -152,20 +154,35 @@ def _tune(
     inputs = inputs_of(model, prepared.digests)
     trained = prepare(model, recipe, torch_device)
     count = sum(parameter.numel() for parameter in trained.values())
-    say(f"{len(train)} rows, {len(validation)} for validation, {len(prepared)} pictures")
-    say(f"training {count / 1e6:.2f} M parameters on {torch_device}, method {recipe.method}")
-    pictures = None
-    if isinstance(prepared, ProcessedBank) and len(prepared):
-        pictures = _pictures(prepared, model, recipe, cache if cached else None, team, say)
-    kind = PreferenceLoop if recipe.objective == "preference" else Loop
-    trained = shard(model, trained, team)
-    if team.world > 1:
+    log(f"{len(train)} examples, {len(validation)} for validation, {len(prepared)} images")
+    log(f"training {count / 1e6:.2f} M parameters on {torch_device}, method {recipe.method}")
+    images = None
+    if isinstance(prepared, ProcessedImageBank) and len(prepared):
+        images = _images(prepared, model, recipe, cache if cached else None, process_group, log)
+    preference = recipe.objective == "preference"
+    objective: Objective = PreferenceObjective(recipe.beta) if preference else AnswerObjective()
+    trained = shard(model, trained, process_group)
+    if process_group.world_size > 1:
         shards = "the decoder's weights, gradients and moments (float32) lie in shards"
-        say(f"{team.world} processes; {shards if team.sharded else 'each holds the whole model'}")
-    loop = kind(model, trained, recipe, train, validation, pictures, out, say, team,
-                tokenizer=base.processor.tokenizer, follow=follow, inputs=inputs)  # fmt: skip
-    with sole_run(out) if team.leads else nullcontext():
-        return _trained(loop, model, trained, recipe, out, team, say, model_name)
+        whole = "each holds the whole model"
+        log(f"{process_group.world_size} processes; {shards if process_group.sharded else whole}")
+    loop = Loop(
+        model,
+        trained,
+        recipe,
+        train,
+        validation,
+        images,
+        out,
+        log,
+        process_group,
+        tokenizer=base.processor.tokenizer,
+        follow=follow,
+        inputs=inputs,
+        objective=objective,
+    )
+    with sole_run(out) if process_group.is_main else nullcontext():
+        return _trained(loop, model, trained, recipe, out, process_group, log, model_name)
 
 
 def _trained(
@@ -174,28 +191,28 @@ def _trained(
     trained: dict[str, Tensor],
     recipe: Recipe,
     out: Path,
-    team: Team,
-    say: Callable[[str], None],
+    process_group: ProcessGroup,
+    log: Callable[[str], None],
     base: str,
 ) -> Result:
-    """Run the loop, and write what came of it."""
+    """Run the loop, and write its weights."""
     try:
         result = loop.run()
     except DataError:
-        if team.world == 1 and loop.best_step > 0:
+        if process_group.world_size == 1 and loop.best_step > 0:
             with suppress(DataError, CheckpointError, OSError, SafetensorError):  # the disk may be what is full
-                loop.take_best()
+                loop.load_best_weights()
                 _write(model, trained, recipe, out, base)
-                say(f"the best weights, of step {loop.best_step}, were written as those of a run that ended")
+                log(f"the best weights, of step {loop.best_step}, were written as those of a run that ended")
         raise
     trained = unshard(model, trained)
-    if team.leads:
+    if process_group.is_main:
         _write(model, trained, recipe, out, base)
     return result
 
 
 def _write(model: MedGemma, trained: dict[str, Tensor], recipe: Recipe, out: Path, base: str) -> None:
-    """What a run leaves for use, and nothing of an earlier one."""
+    """Write a run's weights for use, and remove those of an earlier run."""
     if recipe.method != "full":
         save_adapter(model, out / ADAPTER, base=base)
     else:
@@ -209,71 +226,78 @@ def _write(model: MedGemma, trained: dict[str, Tensor], recipe: Recipe, out: Pat
         (out / TRAINED).unlink(missing_ok=True)
 
 
-def _pictures(
-    bank: ProcessedBank, model: MedGemma, recipe: Recipe, cache: Path | None, team: Team, say: Callable[[str], None]
-) -> Pictures:
-    """The images for the loop, as pixels or, with a folder for them, as a frozen tower's features."""
+def _images(
+    bank: ProcessedImageBank,
+    model: MedGemma,
+    recipe: Recipe,
+    cache: Path | None,
+    process_group: ProcessGroup,
+    log: Callable[[str], None],
+) -> TrainingImages:
+    """Return the images for the loop, as pixels or, with a folder for them, as a frozen tower's features."""
     view = bank.view(model.device)
     if cache is None:
-        return Pictures(bank.pixels(), lambda films, _: view(films), view)
+        return TrainingImages(bank.pixels(), lambda images, _: view(images), view)
     tower, projector = model.vision_tower, model.multi_modal_projector
     assert tower is not None and projector is not None
     half = recipe.precision == "bf16"
 
-    def see(films: Tensor) -> Tensor:
+    def see(images: Tensor) -> Tensor:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=half):
-            return projector.pool(tower(view(films)))
+            return projector.pool(tower(view(images)))
 
     settings = bank.settings | {"precision": recipe.precision, "device": model.device.type}
-    features = TowerCache(cache, model, bank.digests, bank.picture, see, settings)
-    features.fill(say, team)
-    return Pictures(bank.pixels(), lambda films, _: view(films), view, features)
+    features = TowerCache(cache, model, bank.digests, bank.image, see, settings)
+    features.fill(log, process_group)
+    return TrainingImages(bank.pixels(), lambda images, _: view(images), view, features)
 
 
 def _splits(
-    recipe: Recipe, data: Path, bank: PictureBank, processor: PromptProcessor, say: Callable[[str], None]
-) -> tuple[list[TokenRow], list[TokenRow]]:
-    """Training and validation rows as tokens, every row checked first."""
-    wrong: list[BadRow] = []
-    parts: dict[bool, list[Conversation | Pair]] = {False: [], True: []}
-    wanted = Pair if recipe.objective == "preference" else Conversation
+    recipe: Recipe, data: Path, bank: ImageBank, processor: PromptProcessor, log: Callable[[str], None]
+) -> tuple[list[TokenizedExample], list[TokenizedExample]]:
+    """Tokenise training and validation examples, every one checked first."""
+    wrong: list[BadExample] = []
+    sides: dict[bool, list[Conversation | PreferencePair]] = {False: [], True: []}
+    wanted = PreferencePair if recipe.objective == "preference" else Conversation
     for file, split in file_splits(data_files(data)).items():
         if split == "test":
-            say(f"{file.name} is left out: no run touches a test split")
+            log(f"{file.name} is left out: no run touches a test split")
             continue
-        good, bad = read_rows(file, bank, labels=recipe.labels)
+        good, bad = read_examples(file, bank, labels=recipe.labels)
         wrong += bad
-        side = parts[split == "validation"]
-        for line, row in good:
-            if isinstance(row, wanted):
-                side.append(row)
+        side = sides[split == "validation"]
+        for line, example in good:
+            if isinstance(example, wanted):
+                side.append(example)
             else:
-                wrong.append(BadRow(file, line, f"not a row for the objective {recipe.objective!r}"))
+                wrong.append(BadExample(file, line, f"not a row for the objective {recipe.objective!r}"))
     for each in wrong:
-        say(str(each))
+        log(str(each))
     if wrong:
         raise DataError(f"{data}: {len(wrong)} rows are wrong, see above; `aris tune check` lists them too")
-    train, validation = parts[False], parts[True]
+    train, validation = sides[False], sides[True]
     if not validation:
         train, validation = split_by_group(train, recipe.validation_share, recipe.seed)
     check_groups(train, validation)
-    made = [_tokens(rows, processor, recipe.max_tokens, data) for rows in (train, validation)]
-    seen = [{bank.digests[picture] for row in rows for picture in row.all_pictures()} for rows in made]
+    made = [_tokens(side, processor, recipe.max_tokens, data) for side in (train, validation)]
+    seen = [{bank.digests[image] for each in side for image in each.all_images()} for side in made]
     if both := seen[0] & seen[1]:
-        say(f"warning: {len(both)} images are in training and in validation; what is measured on them may be memory")
+        log(f"warning: {len(both)} images are in training and in validation; what is measured on them may be memory")
     return made[0], made[1]
 
 
-def _tokens(rows: Sequence[Conversation | Pair], processor: PromptProcessor, limit: int, data: Path) -> list[TokenRow]:
-    made: list[TokenRow] = []
+def _tokens(
+    examples: Sequence[Conversation | PreferencePair], processor: PromptProcessor, limit: int, data: Path
+) -> list[TokenizedExample]:
+    made: list[TokenizedExample] = []
     long = []
-    for row in rows:
-        two = [row.chosen, row.rejected] if isinstance(row, Pair) else [row]
+    for example in examples:
+        two = [example.chosen, example.rejected] if isinstance(example, PreferencePair) else [example]
         tokens = [each for each in (tokenize(one, processor, _NO_LIMIT) for one in two) if each is not None]
         longest = max(len(each.token_ids) for each in tokens)
         if longest > limit:
             long.append(longest)
-        made.append(pair_row(*tokens) if isinstance(row, Pair) else tokens[0])
+        made.append(pair_example(*tokens) if isinstance(example, PreferencePair) else tokens[0])
     if long:
         raise DataError(
             f"{data}: {len(long)} rows are over max_tokens {limit}, the longest has {max(long)}; raise it, or shorten "

@@ -1,4 +1,4 @@
-"""Learning rate over the steps: a linear warm-up, then a half cosine."""
+"""The learning rate over the steps: a linear warm-up, then a half cosine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FLOOR = 0.02
 
 
 def warmup_cosine(step: int, steps: int, warmup: int) -> float:
-    """The factor on the peak learning rate at `step`, counted from 0, of `steps`.
+    """Return the factor on the peak learning rate at `step`, counted from 0, of `steps`.
 
     Rises to 1 at step `warmup - 1`, falls to `FLOOR` at the last step.
     """

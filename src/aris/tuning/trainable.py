@@ -1,4 +1,4 @@
-"""What is trained and what stays frozen: adapters, projector, and if asked the tower; and the loss of a batch."""
+"""The trained and the frozen parameters: adapters, projector, and if asked the tower; and the loss of a batch."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from aris.tuning.layers.cross_entropy import chunked_cross_entropy
 from aris.tuning.layers.nf4 import quantize_for_training
 from aris.tuning.recipe import Recipe
 
-# Rows of logits over the whole vocabulary that exist at once: 1,024 of 262,144 in float32 are 1 GiB.
-_LOGIT_ROWS = 1024
+# States whose logits over the whole vocabulary exist at once: 1,024 times 262,144 in float32 are 1 GiB.
+_LOGITS_AT_ONCE = 1024
 
 
 def prepare(model: MedGemma, recipe: Recipe, device: torch.device | None = None) -> dict[str, Tensor]:
     """Put adapters on the targeted layers, fill the projector if it is trained and empty, and freeze the rest.
 
     Args:
-        device: where the model goes; where it is by default.
+        device: to move the model to; by default it stays.
 
     Returns:
         The trained parameters by name, in float32.
@@ -81,7 +81,7 @@ def prepare(model: MedGemma, recipe: Recipe, device: torch.device | None = None)
 
 
 def parameter_groups(trained: dict[str, Tensor], recipe: Recipe) -> list[dict[str, Any]]:
-    """Groups for AdamW, each with its `peak` learning rate; weight decay on matrices only."""
+    """Group parameters for AdamW, each group with its `peak` learning rate; weight decay on matrices only."""
     groups: dict[tuple[float, float, bool], list[Tensor]] = {}
     for name, parameter in trained.items():
         peak = recipe.tower_learning_rate if name.startswith("vision_tower.") else recipe.learning_rate
@@ -94,7 +94,7 @@ def parameter_groups(trained: dict[str, Tensor], recipe: Recipe) -> list[dict[st
 
 
 def make_optimizer(trained: dict[str, Tensor], recipe: Recipe, *, sharded: bool = False) -> torch.optim.Optimizer:
-    """AdamW over the groups, its moments in the recipe's precision; the learning rate is the loop's to set.
+    """Make AdamW over the groups, its moments in the recipe's precision; the loop sets the learning rate.
 
     Over shards the moments are float32 in any case: blocks of 8-bit codes would follow the number of processes, and
     each process holds only its share.
@@ -104,7 +104,7 @@ def make_optimizer(trained: dict[str, Tensor], recipe: Recipe, *, sharded: bool 
 
 
 def soft_tokens(model: MedGemma, pixels: Tensor | None, *, train_tower: bool = False) -> Tensor | None:
-    """Soft tokens (P, M, W) of pictures, or None of none.
+    """Compute the soft tokens (P, M, W) of images; None of none.
 
     Args:
         pixels: (P, 3, S, S), or what the tower and the pooling made of them (P, M, V).
@@ -134,18 +134,18 @@ def answer_losses(
     train_tower: bool = False,
     soft: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Cross-entropy of the answer tokens; the head never sees any other position.
+    """Compute the cross-entropy of the answer tokens; the head never sees any other position.
 
     Args:
         batch: on the model's device.
-        pixels: of the batch's pictures, as `soft_tokens` takes them, or None if it has none.
+        pixels: of the batch's images, as `soft_tokens` takes them, or None if it has none.
         soft: their soft tokens in place of pixels.
 
     Returns:
-        Losses (K,) float32, and without gradients whether each token was the likeliest (K,) bool, else None.
+        Losses (K,) float32, and without gradients whether each token was the argmax (K,) bool, else None.
 
     Raises:
-        DataError: there are pictures and the model has no tower.
+        DataError: there are images and the model has no tower.
     """
     if soft is None:
         soft = soft_tokens(model, pixels, train_tower=train_tower)
@@ -159,14 +159,14 @@ def answer_losses(
     if learning and isinstance(head, nn.Embedding):
         return chunked_cross_entropy(hidden, head.weight, targets), None
 
-    def part_loss(states: Tensor, wanted: Tensor) -> Tensor:
+    def chunk_loss(states: Tensor, wanted: Tensor) -> Tensor:
         return F.cross_entropy(model.logits(states).float(), wanted, reduction="none")
 
-    for states, wanted in zip(hidden.split(_LOGIT_ROWS), targets.split(_LOGIT_ROWS), strict=True):
+    for states, wanted in zip(hidden.split(_LOGITS_AT_ONCE), targets.split(_LOGITS_AT_ONCE), strict=True):
         if learning:
-            # The logits are computed again on the way back rather than kept.
+            # The backward pass computes the logits again; they are not kept.
             kept = torch.utils.checkpoint.checkpoint(
-                part_loss, states, wanted, use_reentrant=False, preserve_rng_state=False
+                chunk_loss, states, wanted, use_reentrant=False, preserve_rng_state=False
             )
             losses.append(kept)
         else:
@@ -176,8 +176,9 @@ def answer_losses(
     return torch.cat(losses), None if learning else torch.cat(right)
 
 
-def row_means(values: Tensor, batch: Batch) -> Tensor:
-    """(K,) values of answer tokens to the mean of each row (R,): a yes counts as much as a report."""
-    rows = len(batch.weights)
-    counts = torch.bincount(batch.owner, minlength=rows).to(values.dtype)
-    return torch.zeros(rows, dtype=values.dtype, device=values.device).index_add(0, batch.owner, values) / counts
+def example_means(values: Tensor, batch: Batch) -> Tensor:
+    """Average the values (K,) of answer tokens to a mean for each example (E,): a yes counts as much as a report."""
+    size = len(batch.weights)
+    counts = torch.bincount(batch.example_index, minlength=size).to(values.dtype)
+    sums = torch.zeros(size, dtype=values.dtype, device=values.device).index_add(0, batch.example_index, values)
+    return sums / counts

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aris.cli.clinical.summarize import RecordOptions, answer_of_record
 from aris.cli.groups import FilmOptions, ModelOptions, WritingOptions, with_groups
 from aris.cli.options import answer_form as f
 from aris.cli.options import shared as o
@@ -30,6 +32,12 @@ def ask(
     film: FilmOptions,
     image: Annotated[
         list[str] | None, typer.Option("--image", "-i", metavar="FILE", help="An image it is about; may be repeated.")
+    ] = None,
+    record: Annotated[
+        str | None,
+        typer.Option(
+            "--record", "-r", metavar="FILE", help="A patient's record it is about: a FHIR R4 file, a folder or a URL."
+        ),
     ] = None,
     image_kind: KindOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
@@ -54,9 +62,20 @@ def ask(
         aris ask -i chest.dcm "Is the heart enlarged?" --model medgemma-1.5-4b-it
 
         aris ask -i chest.dcm --choice yes --choice no "Is there pneumonia?"
+
+        aris ask --record bundle.json "Which drugs were stopped?"
     """
     session = model.session()
     generation = writing.generation(thinking=think)
+    if record is not None:
+        if image:
+            raise typer.BadParameter("a question is about images or about a record, not both", param_hint="--record")
+        question = sys.stdin.read() if text == "-" else text
+        token = os.environ.get("ARIS_FHIR_TOKEN")
+        answer_of_record(
+            session, record, question, RecordOptions(token=token), options=generation, json=json, force=force
+        )
+        return
     with interruptible(INCOMPLETE, text=False):
         generation = replace(generation, grammar=f.grammar(json_schema, regex, choice))
         cases = []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aris.cli.options.choices import one_of
+from aris.cli.reading import house
 from aris.cli.terminal import note, one_line, write, write_json
 from aris.errors import ExchangeError
 from aris.regular import read_regular
@@ -24,16 +25,16 @@ _FORMATS = "sr, fhir, pdf, text, json, gsps, sc"
 
 def export(
     report: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="REPORT",
+            metavar="[REPORT]",
             help="What `aris draft --json` or `aris findings --json` printed, a report or FHIR bundle of ours as JSON, "
             "or our DICOM SR; - reads JSON from stdin.",
         ),
-    ],
+    ] = None,
     formats: Annotated[
-        list[str], typer.Option("--format", "-f", metavar="FORMAT", help=f"{_FORMATS}; may be repeated.")
-    ],
+        list[str] | None, typer.Option("--format", "-f", metavar="FORMAT", help=f"{_FORMATS}; may be repeated.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; is made if it is not there.")] = Path(),
     name: Annotated[
         str | None, typer.Option(help="First part of the files' names; by default that of REPORT.")
@@ -55,6 +56,17 @@ def export(
         str | None, typer.Option(help="Version of the prompts, if they are not this version's own.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            "--pairs",
+            metavar="FOLDER",
+            help="Write the store's drafts and signed versions there, de-identified, for `aris tune corrections`.",
+        ),
+    ] = None,
+    store: house.StoreOption = None,
+    database: house.DatabaseOption = None,
+    audit_key: house.KeyOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout a file, one a line.")] = False,
 ) -> None:
     """Write a draft or a report as DICOM SR, FHIR, PDF, text, JSON, presentation state or secondary capture.
@@ -66,7 +78,16 @@ def export(
         aris draft chest.dcm --json | aris export - -f sr,fhir,pdf
 
         aris export chest.sr.dcm -f text --out texts
+
+        aris export --pairs corrections
     """
+    if pairs is not None:
+        if report is not None or formats:
+            raise typer.BadParameter("it stands alone: what it exports is the store's", param_hint="--pairs")
+        _export_pairs(pairs, store, database, audit_key, json=json)
+        return
+    if report is None or not formats:
+        raise typer.BadParameter("give a report and --format, or --pairs", param_hint="REPORT")
     from aris.exchange.documents.formats import FORMATS, document
     from aris.exchange.documents.formats import write as write_file
 
@@ -98,6 +119,22 @@ def export(
     note(found.mark)
     if found.caution:
         note(found.caution)
+
+
+def _export_pairs(
+    out: Path, store: Path | None, database: str | None, audit_key: Path | None, *, json: bool
+) -> None:
+    with house.house(store, database, audit_key, None) as found:
+        from aris.flow.reading.pairs import export_pairs
+
+        made = export_pairs(found, out)
+    if json:
+        write_json({"folder": str(out), "pairs": made.written, "skipped": dict(sorted(made.skipped.items()))})
+    else:
+        write(f"{made.written} pairs in {one_line(str(out))}\n")
+        for reason, count in sorted(made.skipped.items()):
+            write(f"{count} signed studies without a pair: {reason}\n")
+    note("look through texts and images before they leave the house: no program finds all that names a person")
 
 
 def _read(

@@ -374,15 +374,23 @@ def rebuild(store: StoreOption = None) -> None:
 
         aris node rebuild --store /srv/aris
     """
+    if os.environ.get("ARIS_DATABASE"):
+        raise ExchangeError("rebuild: the index is in ARIS_DATABASE, not in the folder; restore that from a backup")
     folder = _folder(store)
     with _store_installed():
         from aris.store.rebuild import rebuild as make_anew
     made = make_anew(folder)
     write(f"{made.indexed} objects indexed, {made.apart} of them kept apart; the sender of {made.senders} is known\n")
+    if made.carried:
+        write(f"{made.carried} rows of orders, drafts, reports and the audit trail were taken over\n")
     if made.kept is not None:
         note(f"the old index is in {made.kept.parent}")
+    for table in made.lost:
+        note(f"error: not every row of {table} could be read; restore the store from a backup if it has more")
     for digest in made.damaged:
         write(f"damaged: {digest}.dcm\n")
+    if made.lost and not made.damaged:
+        raise typer.Exit(FAILED)
     if made.damaged:
         note(f"error: {len(made.damaged)} objects are damaged; restore them from a backup or have them sent again")
         raise typer.Exit(FAILED)
@@ -398,7 +406,8 @@ def open_store(folder: Path | None, reserve_bytes: int | None = None) -> Store:
     with _store_installed():
         from aris.store.files import RESERVE_BYTES
         from aris.store.store import Store
-    return Store(_folder(folder), reserve_bytes=RESERVE_BYTES if reserve_bytes is None else reserve_bytes)
+    url = os.environ.get("ARIS_DATABASE") or None
+    return Store(_folder(folder), url=url, reserve_bytes=RESERVE_BYTES if reserve_bytes is None else reserve_bytes)
 
 
 @contextlib.contextmanager

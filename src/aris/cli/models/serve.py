@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from aris.cli.terminal import note
 
 _SERVER = "Server"
 _LIMITS = "Limits"
+_CDS = "CDS Hooks"
 
 
 def serve(
@@ -51,6 +53,41 @@ def serve(
     max_body_mb: Annotated[
         int, typer.Option(min=1, help="Size of a request's body, in MiB.", rich_help_panel=_LIMITS)
     ] = 64,
+    cds_hooks: Annotated[
+        bool, typer.Option("--cds-hooks", help="Serve CDS Hooks 2.0 at /cds-services too.", rich_help_panel=_CDS)
+    ] = False,
+    cds_fhir_server: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="Base address of a FHIR server that missing data may be read from; may be repeated.",
+            rich_help_panel=_CDS,
+        ),
+    ] = None,
+    cds_client: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ISSUER=FILE",
+            help="A client that signs its calls, and the file of its public keys (JWKS); may be repeated. With any, "
+            "all must sign.",
+            rich_help_panel=_CDS,
+        ),
+    ] = None,
+    cds_base_url: Annotated[
+        str, typer.Option(metavar="URL", help="Address that clients call, for their JWTs.", rich_help_panel=_CDS)
+    ] = "",
+    cds_rules: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A site's own rules.", rich_help_panel=_CDS)
+    ] = None,
+    cds_feedback: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append what became of cards here.", rich_help_panel=_CDS)
+    ] = None,
+    cds_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN", help="A web page's origin that may call; may be repeated.", rich_help_panel=_CDS
+        ),
+    ] = None,
     model: o.ModelOption = "aris-nano",
     mmproj: o.MmprojOption = None,
     adapter: o.AdaptersOption = None,
@@ -77,7 +114,7 @@ def serve(
     if not api_only:
         raise typer.BadParameter("this version has no workspace yet; serve the API alone", param_hint="--api-only")
     from aris.backends import NativeBackend
-    from aris.service import Limits, Settings
+    from aris.service import CdsHooksSettings, Limits, Settings
     from aris.service import serve as run
 
     # Before the model is loaded: a wrong setting costs no waiting.
@@ -95,6 +132,16 @@ def serve(
             sequences=max_sequences,
         ),
         drain_s=drain_seconds,
+        cds_hooks=None
+        if not cds_hooks
+        else CdsHooksSettings(
+            fhir_servers=tuple(cds_fhir_server or ()),
+            clients=_clients(cds_client),
+            base_url=cds_base_url,
+            rules=cds_rules,
+            feedback=cds_feedback,
+            origins=tuple(cds_origin or ()),
+        ),
     )
     folder, named = o.named_adapters(adapter)
     session = Session(
@@ -108,9 +155,21 @@ def serve(
         note(f"{name} is served at {url}/v1 (OpenAI's API; also {url}/healthz and /metrics)")
         for each in backend.adapters:
             note(f"{each} is {name} with an adapter; callers ask for it as the model")
+        if settings.cds_hooks is not None:
+            note(f"CDS Hooks are served at {url}/cds-services")
         note("callers need the key" if settings.api_key else "no key is needed; only this machine can reach it")
         note(f"! {session.caution}")
         note("Ctrl-C stops it")
 
     if run(backend, settings, started, terms) == signal.SIGINT:
         raise typer.Exit(INTERRUPTED)
+
+
+def _clients(values: list[str] | None) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for value in values or ():
+        issuer, _, file = value.rpartition("=")
+        if not issuer or not file or issuer in found:
+            raise typer.BadParameter(f"{value!r}: give ISSUER=FILE, each issuer once", param_hint="--cds-client")
+        found[issuer] = Path(file)
+    return found

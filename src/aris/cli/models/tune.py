@@ -16,8 +16,7 @@ from aris.cli.terminal import heading, note, one_line, plain, working, write, wr
 from aris.errors import DataError
 
 if TYPE_CHECKING:
-    from aris.tuning.data.check import DataReport
-
+    from aris.tuning.check import DataReport
 
 
 class RecipeGroup(Group):
@@ -98,7 +97,7 @@ def run(
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     tower_cache: Annotated[
         Path | None,
-        typer.Option(help="Folder for what the frozen tower sees, shared by runs; OUT/tower-cache otherwise."),
+        typer.Option(help="Folder for the frozen tower's features, shared by runs; OUT/tower-cache otherwise."),
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write OUT/tensorboard too.")] = False,
     device: o.DeviceOption = "auto",
@@ -116,8 +115,9 @@ def run(
     from aris.tuning.recipe import Recipe
     from aris.tuning.run import find_recipe, tune
 
-    instead = {} if steps is None else {"steps": steps}
-    settings = Recipe.from_file(find_recipe(recipe), **instead)
+    instead: dict[str, Any] = {} if steps is None else {"steps": steps}
+    is_main = os.environ.get("RANK", "0") == "0"  # torchrun's; one of several processes speaks
+    settings = Recipe.from_file(find_recipe(recipe), note if is_main else None, **instead)
     result = tune(
         settings,
         str(model),
@@ -127,7 +127,7 @@ def run(
         tower_cache=tower_cache,
         tensorboard=tensorboard,
     )
-    if os.environ.get("RANK", "0") == "0":  # torchrun's; one of several processes speaks
+    if is_main:
         measured = f"validation loss {result.best_loss:.5f}"
         if result.measure != "loss":
             measured = f"{result.measure} {result.best_value:.4f} (before: {result.first_value:.4f}), {measured}"
@@ -151,10 +151,10 @@ def check(
 ) -> None:
     """Check tuning data before the first step: every wrong row, lengths, leaks between splits, and one example.
 
-    What a run would refuse of the whole is told too, as a split that leaves no row to validate on: by the recipe that
-    is named, or by what the package's recipes have in common.
+    Reasons to refuse the whole are listed too, such as a split that leaves no row to validate on: by the recipe that
+    is named, or by the settings that the package's recipes have in common.
 
-    Exits with 1 if anything is wrong. What carries loss is green where the terminal has colours.
+    Exits with 1 if anything is wrong. Tokens that carry loss are green where the terminal has colours.
 
     Example:
 
@@ -164,11 +164,11 @@ def check(
             --model medgemma-4b-it
     """
     from aris.tuning.base import open_base
-    from aris.tuning.data.check import check_data
+    from aris.tuning.check import check_data
     from aris.tuning.recipe import Recipe
     from aris.tuning.run import find_recipe
 
-    settings = None if recipe is None else Recipe.from_file(find_recipe(recipe))
+    settings = None if recipe is None else Recipe.from_file(find_recipe(recipe), note)
     if settings is not None and max_tokens is None:
         max_tokens = settings.max_tokens
     labels = None if settings is None else settings.labels
@@ -219,13 +219,13 @@ def _print_report(report: DataReport) -> None:
         heading(f"a run would refuse this: {one_line(each)}")
     if report.leaks:
         heading(f"{report.leaks} groups lie in more than one split; split by patient")
-    for count, what in ((report.shared_images, "images"), (report.shared_rows, "conversations")):
+    for count, kind in ((report.shared_images, "images"), (report.shared_rows, "conversations")):
         if count:
-            heading(f"{count} {what} lie in more than one split; what is measured on them may be memory")
+            heading(f"{count} {kind} lie in more than one split; what is measured on them may be memory")
 
 
 def _tell_of_another_base(run_folder: Path, model: str) -> None:
-    """Bases of one shape take each other's adapters, and answer worse: a word of it, as a base may have moved."""
+    """Warn if the run names another base: its adapters fit a base of the same shape, and answer worse."""
     from aris.tuning.merge import base_named
 
     named = base_named(run_folder)

@@ -29,12 +29,13 @@ _NOT_TEXT = re.compile(
 _LINE_ENDS = re.compile("\r\n|[\r\x85\u2028\u2029]")
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Return the text as every format can hold it: without controls and what hides or reorders, lines ended by LF."""
     return _NOT_TEXT.sub("", _LINE_ENDS.sub("\n", text)).strip()
 
 
 def _clean_line(text: str) -> str:
-    return " ".join(_clean(text).split())
+    return " ".join(clean(text).split())
 
 
 def _uid(value: str) -> str:
@@ -75,7 +76,7 @@ def _time(value: str) -> str:
 
 Date = Annotated[str, AfterValidator(_date)]
 Time = Annotated[str, AfterValidator(_time)]
-Text = Annotated[str, AfterValidator(_clean)]
+Text = Annotated[str, AfterValidator(clean)]
 Line = Annotated[str, AfterValidator(_clean_line)]
 # Of an attribute of one value: a backslash would make two of it (PS3.5 6.4), in a name too.
 OneValue = Annotated[str, AfterValidator(_clean_line), AfterValidator(lambda text: text.replace("\\", "/"))]
@@ -324,7 +325,7 @@ def addend(report: Report, text: str, signer: Signer, predecessor: DocumentRefer
     """
     if report.is_draft:
         raise ExchangeError("addendum: the report is a draft; sign it first")
-    if not _clean(text):
+    if not clean(text):
         raise ExchangeError("addendum: the text is empty; write what is to be added")
     return checked(
         **{
@@ -381,7 +382,7 @@ def fields_of(report: Report) -> dict[str, object]:
 
 def tidied(report: Report) -> Report:
     """The texts that the tasks' own types hold, cleaned as the report's own are."""
-    sections = Sections(**{name: _clean(getattr(report.sections, name)) for name in Sections.model_fields})
+    sections = Sections(**{name: clean(getattr(report.sections, name)) for name in Sections.model_fields})
     findings = tuple(
         each.model_copy(update={"name": _clean_line(each.name), "note": _clean_line(each.note), "word": ""})
         for each in report.findings

@@ -81,7 +81,7 @@ class _CountedFile(io.BufferedReader):
 
     def uncounted(self) -> BinaryIO:
         """The file beneath, from its beginning; what is buffered here is passed over."""
-        self.raw.seek(0)
+        self.raw.seek(0, io.SEEK_SET)
         return cast(BinaryIO, self.raw)
 
 

@@ -29,10 +29,14 @@ class Guard:
 
     Args:
         origins: of web pages that may call nevertheless, as "https://viewer.example".
+        open_under: paths that, with all that lies under them, need no key: what is there checks its callers itself.
     """
 
-    def __init__(self, app: ASGIApp, api_key: str | None, origins: Sequence[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, api_key: str | None, origins: Sequence[str] = (), open_under: Sequence[str] = ()
+    ) -> None:
         self._app = app
+        self._open_under = tuple(open_under)
         self._origins = frozenset(each.lower() for each in origins)
         # Digests have one length, so that comparing takes one time whatever was sent.
         self._digest = None if api_key is None else _digest(api_key.encode())
@@ -50,6 +54,8 @@ class Guard:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
+        if any(scope["path"] == each or scope["path"].startswith(f"{each}/") for each in self._open_under):
+            return
         if self._digest is None:
             _require_local(headers, self._origins)
         elif scope["path"] not in OPEN_PATHS or scope["method"] not in ("GET", "HEAD"):

@@ -1,165 +1,156 @@
-"""From token rows to batches: which rows a step sees, and how they are padded.
-
-A step draws a fixed number of rows by the mixture, so the share of each task in the gradient is the share that the
-recipe names, whatever the rows' lengths. Length only decides how the step is cut into padded parts.
-"""
+"""Batches of tensors built from tokenized examples: padded or packed, of their own shape or of a fixed one."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from aris.errors import DataError
-from aris.tuning.data.rows import TokenRow
-
-# What starting another part costs on a GPU (kernel launches), in padded tokens that could have been computed instead.
-PART_OVERHEAD = 1500
+from aris.tuning.data.examples import TokenizedExample
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows padded on the right, R rows of at most T tokens with K answer tokens and P pictures in all.
+    """A batch of E examples in R rows of T tokens, with K answer tokens and P images in all.
 
     Attributes:
-        token_ids: (R, T) int64; padding is 0.
-        row_index, token_index: (K,) int64, where the hidden state lies that predicts each answer token.
-        pictures: (P,) int64 into the picture bank, in the order of their soft tokens.
-        weights: (R,) float32.
-        owner: (K,) int64, the row of each answer token; `row_index` unless rows are packed.
-        starts: (1, T) int64 where rows lie packed behind each other: the place where each token's own begins.
+        token_ids: (R, T) int64, padded with 0 on the right; one row an example, or one row of all if they are packed.
+        row_index, token_index: (K,) int64, positions of the hidden states that predict the answer tokens.
+        images: (P,) int64 into the image bank, in the order of their soft tokens.
+        weights: (E,) float32.
+        example_index: (K,) int64, the example of each answer token.
+        starts: (1, T) int64 where examples are packed: the position of the first token of each token's example.
     """
 
     token_ids: Tensor
     row_index: Tensor
     token_index: Tensor
-    pictures: Tensor
+    images: Tensor
     weights: Tensor
-    owner: Tensor
+    example_index: Tensor
     starts: Tensor | None = None
 
     @property
     def targets(self) -> Tensor:
-        """(K,) int64: the answer tokens."""
+        """Answer tokens (K,) int64."""
         return self.token_ids[self.row_index, self.token_index + 1]
 
     def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
-        parts = (self.token_ids, self.row_index, self.token_index, self.pictures, self.weights, self.owner)
-        ids, row_index, token_index, pictures, weights, owner = (part.to(device, non_blocking=True) for part in parts)
-        starts = None if self.starts is None else self.starts.to(device, non_blocking=True)
-        return Batch(ids, row_index, token_index, pictures, weights, owner, starts)
+        """Copy the batch to a device."""
+        values = [getattr(self, field.name) for field in fields(self)]
+        moved: list[Any] = [None if value is None else value.to(device, non_blocking=True) for value in values]
+        return Batch(*moved)
 
 
-def collate(rows: Sequence[TokenRow], *, packed: bool = False) -> Batch:
-    """Put rows of any lengths into one batch: padded, or packed behind each other into one line without padding."""
-    batch = _padded(rows)
+def collate(examples: Sequence[TokenizedExample], *, packed: bool = False) -> Batch:
+    """Build a batch of examples of any lengths: padded, or packed one after another into one row without padding."""
+    batch = _padded(examples)
     if not packed:
         return batch
-    lengths = torch.tensor([len(row.token_ids) for row in rows])
+    lengths = torch.tensor([len(example.token_ids) for example in examples])
     begins = lengths.cumsum(0) - lengths
     return replace(
         batch,
-        token_ids=torch.tensor([[token for row in rows for token in row.token_ids]], dtype=torch.int64),
+        token_ids=torch.tensor([[token for example in examples for token in example.token_ids]], dtype=torch.int64),
         row_index=torch.zeros_like(batch.row_index),
         token_index=batch.token_index + begins[batch.row_index],
         starts=begins.repeat_interleave(lengths)[None],
     )
 
 
-def _padded(rows: Sequence[TokenRow]) -> Batch:
-    longest = max(len(row.token_ids) for row in rows)
-    ids = np.zeros((len(rows), longest), dtype=np.int64)
+def _padded(examples: Sequence[TokenizedExample]) -> Batch:
+    longest = max(len(example.token_ids) for example in examples)
+    ids = np.zeros((len(examples), longest), dtype=np.int64)
     row_index, token_index = [], []
-    for number, row in enumerate(rows):
-        ids[number, : len(row.token_ids)] = row.token_ids
-        for start, stop in row.spans():
+    for row, example in enumerate(examples):
+        ids[row, : len(example.token_ids)] = example.token_ids
+        for start, stop in example.spans():
             # The state before a token predicts it.
             token_index.append(np.arange(start - 1, stop - 1))
-            row_index.append(np.full(stop - start, number))
-    owner = torch.from_numpy(np.concatenate(row_index).astype(np.int64))
+            row_index.append(np.full(stop - start, row))
+    rows = torch.from_numpy(np.concatenate(row_index).astype(np.int64))
     return Batch(
         torch.from_numpy(ids),
-        owner,
+        rows,
         torch.from_numpy(np.concatenate(token_index).astype(np.int64)),
-        torch.tensor([picture for row in rows for picture in row.all_pictures()], dtype=torch.int64),
-        torch.tensor([row.weight for row in rows], dtype=torch.float32),
-        owner,
+        image_indices(examples),
+        torch.tensor([example.weight for example in examples], dtype=torch.float32),
+        rows,
     )
 
 
-def pack(lengths: Sequence[int], most_tokens: int, overhead: int = PART_OVERHEAD) -> list[list[int]]:
-    """Cut rows into parts of like length: the cheapest cut by padded tokens plus `overhead` a part.
-
-    Args:
-        lengths: of the rows.
-        most_tokens: padded tokens of a part; a row that alone is longer makes a part of its own.
-
-    Returns:
-        Indices into `lengths`, each in one part.
-    """
-    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
-    # Cheapest cost of the first n rows in order of length, and where the last part of them starts.
-    cost = [0.0] + [float("inf")] * len(order)
-    start_of = [0] * (len(order) + 1)
-    for stop in range(1, len(order) + 1):
-        longest = lengths[order[stop - 1]]
-        for start in range(stop - 1, -1, -1):
-            padded = longest * (stop - start)
-            if padded > most_tokens and stop - start > 1:
-                break
-            if cost[start] + padded + overhead < cost[stop]:
-                cost[stop], start_of[stop] = cost[start] + padded + overhead, start
-    parts = []
-    stop = len(order)
-    while stop:
-        parts.append(order[start_of[stop] : stop])
-        stop = start_of[stop]
-    return parts[::-1]
+def image_indices(examples: Sequence[TokenizedExample]) -> Tensor:
+    """Return the examples' images in order, (P,) int64 into the image bank."""
+    return torch.tensor([image for example in examples for image in example.all_images()], dtype=torch.int64)
 
 
-class Mixture:
-    """Draws rows: a task by its share, an answer evenly among a balanced task's answers, then a row evenly.
+@dataclass(frozen=True)
+class StaticBatch:
+    """A batch whose shape does not depend on its values, so that a step on it can be recorded as a CUDA graph.
 
-    Args:
-        shares: of the tasks, > 0; they need not sum to 1.
-        balanced: tasks of a few short answers (yes and no), which are drawn evenly.
-
-    Raises:
-        DataError: a share is not positive, or names a task without rows.
+    Attributes:
+        token_ids: (R, T) int64.
+        positions: (K,) int64 into R * T, of the states that predict the answers; padding is the last position of all,
+            which predicts nothing.
+        targets: (K,) int64.
+        shares: (K,) float32, of each answer token in the step's loss; 0 for padding.
+        starts: (1, T) int64 of packed examples, or None.
+        image_positions: (n,) int64 into R * T, of the soft tokens, or None.
+        pixels: (P, 3, S, S) or the tower's features (P, M, V), or None.
     """
 
-    def __init__(
-        self, rows: Sequence[TokenRow], shares: Mapping[str, float], balanced: frozenset[str] = frozenset()
-    ) -> None:
-        groups: dict[str, dict[tuple[int, ...], list[int]]] = defaultdict(lambda: defaultdict(list))
-        for index, row in enumerate(rows):
-            answer = tuple(t for start, stop in row.spans() for t in row.token_ids[start:stop])
-            groups[row.task][answer if row.task in balanced else ()].append(index)
-        for task in sorted({*shares, *balanced}):
-            if task not in groups:
-                raise DataError(f"recipe: it names the task {task!r}, of which there are no rows")
-        if not shares or any(not 0 < share < float("inf") for share in shares.values()):
-            raise DataError("recipe: every share of the mixture must be above 0; leave a task out to skip it")
-        self.rows = rows
-        self.tasks = sorted(shares)
-        self.shares = torch.tensor([shares[task] for task in self.tasks], dtype=torch.float64)
-        self._groups = {
-            task: [torch.tensor(groups[task][key]) for key in sorted(groups[task])] for task in self.tasks
-        }
+    token_ids: Tensor
+    positions: Tensor
+    targets: Tensor
+    shares: Tensor
+    starts: Tensor | None
+    image_positions: Tensor | None
+    pixels: Tensor | None
 
-    def draw(self, count: int, generator: torch.Generator) -> list[TokenRow]:
-        """`count` rows; the same for the same generator state."""
-        tasks = torch.multinomial(self.shares, count, replacement=True, generator=generator).tolist()
-        # Two numbers a row, whatever it becomes: what one row draws does not move the next.
-        spots = torch.rand(count, 2, generator=generator, dtype=torch.float64).tolist()
-        drawn = []
-        for task, (answer, spot) in zip(tasks, spots, strict=True):
-            groups = self._groups[self.tasks[task]]
-            group = groups[int(answer * len(groups))]
-            drawn.append(self.rows[int(group[int(spot * len(group))])])
-        return drawn
+    def tensors(self) -> list[Tensor | None]:
+        """Return all tensors, in order."""
+        return [getattr(self, field.name) for field in fields(self)]
+
+
+def static_batch(
+    examples: Sequence[TokenizedExample],
+    weight: float,
+    shape: Callable[[int, int], tuple[int, int]],
+    *,
+    packed: bool,
+    image_token: int,
+    pixels: Tensor | None,
+) -> StaticBatch:
+    """Pad examples to one of a few shapes, on the CPU but for the pixels.
+
+    Args:
+        weight: of all examples of the step; an example's share of the loss is its own weight over this.
+        shape: tokens of the longest row and answer tokens to the numbers that they are padded to.
+        pixels: of the examples' images in order, on the device, or None if there are none.
+    """
+    batch = collate(examples, packed=packed)
+    rows, tokens = batch.token_ids.shape
+    counts = torch.bincount(batch.example_index, minlength=len(batch.weights)).float()
+    shares = (batch.weights / counts / weight)[batch.example_index]
+    kept = shares > 0  # an example without weight fills a bucket, and its answer need not be scored
+    answers = int(kept.sum())
+    width, length = shape(tokens, answers)
+    ids = F.pad(batch.token_ids, (0, width - tokens))
+    starts = None if batch.starts is None else F.pad(batch.starts, (0, width - tokens), value=tokens)
+    positions = (batch.row_index * width + batch.token_index)[kept]
+    image_positions = (ids.flatten() == image_token).nonzero()[:, 0] if pixels is not None else None
+    more = (0, length - answers)
+    return StaticBatch(
+        ids,
+        F.pad(positions, more, value=rows * width - 1),
+        F.pad(batch.targets[kept], more),
+        F.pad(shares[kept], more),
+        starts,
+        image_positions,
+        pixels,
+    )

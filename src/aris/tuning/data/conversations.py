@@ -1,4 +1,4 @@
-"""Reads conversations from JSON Lines or Parquet: what a user's own tuning data looks like.
+"""Readers of conversations from JSON Lines or Parquet: a user's own tuning data.
 
     {"messages": [{"role": "user", "content": [{"type": "image", "path": "films/1.png"},
                                                {"type": "text", "text": "Describe this X-ray."}]},
@@ -10,7 +10,7 @@ OpenAI `image_url` with a data: URL, or in Parquet `bytes`. Nothing is fetched f
 `prompt` (messages, the user's last), `chosen` and `rejected` (texts) in place of `messages`. A bad row never stops the
 reading: each is reported by file, line and reason, without its contents, and the caller decides.
 
-An answer may open with a thought as the model writes it, `<unused94>thought\\n...<unused95>`: its two markers are
+An answer may open with reasoning as the model writes it, `<unused94>thought\\n...<unused95>`: its two markers are
 learnt as the tokens they are. An answer that spells any other control token is a bad row.
 """
 
@@ -20,15 +20,15 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aris.errors import DataError, why_not_imported
+from aris.tuning.data.examples import Conversation, Turn, split_reasoning
 from aris.tuning.data.image_folders import Labels, read_image_folder
-from aris.tuning.data.images import PictureBank
-from aris.tuning.data.rows import Conversation, Turn, split_thought
+from aris.tuning.data.images import ImageBank
 
 _ROLES = ("system", "user", "assistant")
 _FIELDS = {"messages", "group", "task", "weight"}
@@ -37,7 +37,7 @@ _PAIR_FIELDS = {"prompt", "chosen", "rejected", "group", "task", "weight"}
 
 
 @dataclass(frozen=True)
-class BadRow:
+class BadExample:
     """A row that was left out; prints as `file:line: reason`, without the line (0) where a file is a row."""
 
     file: Path
@@ -49,7 +49,7 @@ class BadRow:
 
 
 @dataclass(frozen=True)
-class Pair:
+class PreferencePair:
     """A preference: two conversations that differ in the last answer alone.
 
     Attributes:
@@ -62,62 +62,45 @@ class Pair:
 
     @property
     def group(self) -> str:
-        """Whom the pair is about."""
+        """Group that the pair is about."""
         return self.chosen.group
 
 
-class _BadRowError(Exception):
-    """Why a row is bad."""
+class _RowError(Exception):
+    """The reason why a row is bad."""
 
 
-def read_conversations(
-    path: Path, pictures: PictureBank, root: Path | None = None
-) -> tuple[list[Conversation], list[BadRow]]:
-    """The good rows of a JSON Lines or Parquet file, and the bad ones; a preference row is a bad one here.
+def read_examples(
+    path: Path, bank: ImageBank, root: Path | None = None, labels: Labels | None = None
+) -> tuple[list[tuple[int, Conversation | PreferencePair]], list[BadExample]]:
+    """Read the good rows of a JSON Lines or Parquet file, each with its line (in Parquet: its row) from 1, and the bad.
 
     Args:
-        pictures: receives the rows' images.
-        root: where relative image paths start; the file's own folder by default. No path may lead out of it.
+        bank: receives the rows' images.
+        root: start of relative image paths; the file's own folder by default. No path may lead out of it.
+        labels: for a folder of images in a folder for each class; its images are numbered in order of name.
 
     Raises:
         DataError: the file cannot be read at all.
     """
-    rows, bad = read_rows(path, pictures, root)
-    good: list[Conversation] = []
-    for line, row in rows:
-        if isinstance(row, Pair):
-            bad.append(BadRow(path, line, "a preference row; these are for the method 'dpo'"))
-        else:
-            good.append(row)
-    return good, sorted(bad, key=lambda each: each.line)
-
-
-def read_rows(
-    path: Path, pictures: PictureBank, root: Path | None = None, labels: Labels | None = None
-) -> tuple[list[tuple[int, Conversation | Pair]], list[BadRow]]:
-    """As `read_conversations`, with preference rows, each good row after its line (in Parquet: its row), from 1.
-
-    Args:
-        labels: for a folder of images in a folder for each class; its rows are numbered in order of name.
-    """
     if path.is_dir():
-        images, wrong = read_image_folder(path, pictures, labels)
-        return list(enumerate(images, 1)), [BadRow(each.file, 0, each.reason) for each in wrong]
+        found, wrong = read_image_folder(path, bank, labels)
+        return list(enumerate(found, 1)), [BadExample(each.file, 0, each.reason) for each in wrong]
     base = (root or path.parent).resolve()
-    good: list[tuple[int, Conversation | Pair]] = []
-    bad: list[BadRow] = []
+    good: list[tuple[int, Conversation | PreferencePair]] = []
+    bad: list[BadExample] = []
     for number, read in _raw_rows(path):
         try:
             row = _loaded(read) if isinstance(read, bytes) else read
-            made = _pair(row, pictures, base) if _is_pair(row) else _conversation(row, pictures, base)
+            made = _pair(row, bank, base) if _is_pair(row) else _conversation(row, bank, base)
             good.append((number, made))
-        except _BadRowError as reason:
-            bad.append(BadRow(path, number, str(reason)))
+        except _RowError as reason:
+            bad.append(BadExample(path, number, str(reason)))
     return good, bad
 
 
 def _raw_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Lines as bytes, or the objects of a Parquet file, numbered from 1."""
+    """Yield lines as bytes, or the objects of a Parquet file, numbered from 1."""
     if path.suffix == ".parquet":
         try:
             import pyarrow.parquet as parquet
@@ -142,86 +125,79 @@ def _raw_rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _without_nulls(value: Any) -> Any:
-    """A Parquet struct has every field of its column; those that a row left out come as None."""
+    """Drop the fields that a Parquet row left out: a struct has every field of its column, and those come as None."""
     if isinstance(value, dict):
         return {key: _without_nulls(item) for key, item in value.items() if item is not None}
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value
-
-
-def require_all_good(bad: Sequence[BadRow], shown: int = 5) -> None:
-    """Raise `DataError` that names the first bad rows, if there are any."""
-    if bad:
-        more = f"; and {len(bad) - shown} more" if len(bad) > shown else ""
-        raise DataError("; ".join(str(row) for row in bad[:shown]) + more)
 
 
 def _loaded(line: bytes) -> Any:
     try:
         return json.loads(line)
     except (json.JSONDecodeError, UnicodeDecodeError):
-        raise _BadRowError("not JSON") from None
+        raise _RowError("not JSON") from None
     except RecursionError:
-        raise _BadRowError("nested too deep") from None
+        raise _RowError("nested too deep") from None
 
 
 def _is_pair(row: Any) -> bool:
     return isinstance(row, dict) and "messages" not in row and bool({"chosen", "rejected"} & row.keys())
 
 
-def _pair(row: dict[str, Any], pictures: PictureBank, root: Path) -> Pair:
+def _pair(row: dict[str, Any], bank: ImageBank, root: Path) -> PreferencePair:
     unknown = set(row) - _PAIR_FIELDS
     if unknown:
-        raise _BadRowError(f"unknown field {sorted(unknown)[0]!r:.40}; known are {', '.join(sorted(_PAIR_FIELDS))}")
+        raise _RowError(f"unknown field {sorted(unknown)[0]!r:.40}; known are {', '.join(sorted(_PAIR_FIELDS))}")
     prompt: Any = row.get("prompt")
     if isinstance(prompt, str):
         prompt = [{"role": "user", "content": prompt}]
     if not isinstance(prompt, list) or not prompt:
-        raise _BadRowError("'prompt' must be a text or a list of messages that ends with the user's")
+        raise _RowError("'prompt' must be a text or a list of messages that ends with the user's")
     rest = {key: row[key] for key in ("group", "task", "weight") if key in row}
     made = []
     for name in ("chosen", "rejected"):
         answer = row.get(name)
         if not isinstance(answer, str) or not answer.strip():
-            raise _BadRowError(f"{name!r} must be a text that is not empty")
+            raise _RowError(f"{name!r} must be a text that is not empty")
         messages = [*prompt, {"role": "assistant", "content": answer}]
-        made.append(_conversation(rest | {"messages": messages}, pictures, root))
+        made.append(_conversation(rest | {"messages": messages}, bank, root))
     if row["chosen"].strip() == row["rejected"].strip():
-        raise _BadRowError("'chosen' and 'rejected' are the same, so there is nothing to prefer")
-    return Pair(*made)
+        raise _RowError("'chosen' and 'rejected' are the same, so there is nothing to prefer")
+    return PreferencePair(*made)
 
 
-def _conversation(row: Any, pictures: PictureBank, root: Path) -> Conversation:
+def _conversation(row: Any, bank: ImageBank, root: Path) -> Conversation:
     if not isinstance(row, dict):
-        raise _BadRowError("not an object")
+        raise _RowError("not an object")
     unknown = set(row) - _FIELDS
     if unknown:
-        raise _BadRowError(f"unknown field {sorted(unknown)[0]!r:.40}; known are {', '.join(sorted(_FIELDS))}")
+        raise _RowError(f"unknown field {sorted(unknown)[0]!r:.40}; known are {', '.join(sorted(_FIELDS))}")
     messages = row.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise _BadRowError("'messages' must be a list with at least a user's and an assistant's turn")
+        raise _RowError("'messages' must be a list with at least a user's and an assistant's turn")
     task, group, weight = row.get("task", "chat"), row.get("group", ""), row.get("weight", 1.0)
     if not isinstance(task, str) or not task:
-        raise _BadRowError("'task' must be a name")
+        raise _RowError("'task' must be a name")
     if not isinstance(group, str | int) or isinstance(group, bool):
-        raise _BadRowError("'group' must be a text or a whole number")
+        raise _RowError("'group' must be a text or a whole number")
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
-        raise _BadRowError("'weight' must be a number above 0")
+        raise _RowError("'weight' must be a number above 0")
     roles: list[str] = []
     for index, message in enumerate(messages, 1):
         role = message.get("role") if isinstance(message, dict) else None
         if role not in _ROLES:
-            raise _BadRowError(f"message {index}: the role must be system, user or assistant")
+            raise _RowError(f"message {index}: the role must be system, user or assistant")
         if unknown := set(message) - _MESSAGE_FIELDS:
             # A weight of 0, images beside the text: to leave such out would train something else than was meant.
-            raise _BadRowError(f"message {index}: unknown field {sorted(unknown)[0]!r:.40}; known are role and content")
+            raise _RowError(f"message {index}: unknown field {sorted(unknown)[0]!r:.40}; known are role and content")
         roles.append(role)
     spoken = roles[1:] if roles[0] == "system" else roles
     if not spoken or len(spoken) % 2 or any(r != ("user", "assistant")[i % 2] for i, r in enumerate(spoken)):
-        raise _BadRowError("user and assistant must alternate, from the user to the assistant")
-    # Pictures come last: a row that is bad elsewhere leaves none behind.
+        raise _RowError("user and assistant must alternate, from the user to the assistant")
+    # Images come last: a row that is bad elsewhere leaves none behind.
     checked = [_parts(message, index) for index, message in enumerate(messages, 1)]
     turns = tuple(
-        Turn(role, tuple(part if isinstance(part, str) else _picture(part, pictures, root) for part in parts))
+        Turn(role, tuple(part if isinstance(part, str) else _image(part, bank, root) for part in parts))
         for role, parts in zip(roles, checked, strict=True)
     )
     return Conversation(task, turns, str(group), float(weight))
@@ -229,14 +205,14 @@ def _conversation(row: Any, pictures: PictureBank, root: Path) -> Conversation:
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a picture is: a path, or the file itself."""
+    """The source of an image: a path, or the file's contents."""
 
     path: str = ""
     contents: bytes = b""
 
 
 def _source(part: Any, index: int) -> _Source | None:
-    """The picture of a part, None if the part is not one."""
+    """Return the image of a part; None if the part is not an image."""
     if not isinstance(part, dict) or part.get("type") not in ("image", "image_url"):
         return None
     if isinstance(part.get("path"), str) and "bytes" not in part:
@@ -250,22 +226,22 @@ def _source(part: Any, index: int) -> _Source | None:
     if isinstance(url, str):
         head, comma, encoded = url.partition(",")
         if not comma or not head.startswith("data:image/") or not head.endswith(";base64"):
-            raise _BadRowError(f"message {index}: an image's url must be data:image/...;base64; nothing is fetched")
+            raise _RowError(f"message {index}: an image's url must be data:image/...;base64; nothing is fetched")
     if not isinstance(encoded, str):
         return None
     try:
         return _Source(contents=base64.b64decode(encoded, validate=True))
     except (binascii.Error, ValueError):
-        raise _BadRowError(f"message {index}: an image's data is not base64") from None
+        raise _RowError(f"message {index}: an image's data is not base64") from None
 
 
 def _parts(message: dict[str, Any], index: int) -> list[str | _Source]:
-    """Texts as they are, pictures as their sources."""
+    """Check a message; return its texts as they are, and its images as their sources."""
     content, role = message.get("content"), message["role"]
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
     if not isinstance(content, list):
-        raise _BadRowError(f"message {index}: 'content' must be a text or a list of parts")
+        raise _RowError(f"message {index}: 'content' must be a text or a list of parts")
     parts: list[str | _Source] = []
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else None
@@ -273,42 +249,42 @@ def _parts(message: dict[str, Any], index: int) -> list[str | _Source]:
             parts.append(part["text"])
         elif (source := _source(part, index)) is not None:
             if role != "user":
-                raise _BadRowError(f"message {index}: only the user's turns may hold images")
+                raise _RowError(f"message {index}: only the user's turns may hold images")
             parts.append(source)
         else:
-            raise _BadRowError(f"message {index}: a part must be a text with 'text' or an image with 'path' or 'data'")
+            raise _RowError(f"message {index}: a part must be a text with 'text' or an image with 'path' or 'data'")
     text = "".join(part for part in parts if isinstance(part, str))
     if role == "assistant" and not text.strip():
-        raise _BadRowError(f"message {index}: the assistant's text is empty")
+        raise _RowError(f"message {index}: the assistant's text is empty")
     if role == "assistant":
         try:
-            split_thought(text)
+            split_reasoning(text)
         except DataError as error:
-            raise _BadRowError(f"message {index}: {error}") from None
+            raise _RowError(f"message {index}: {error}") from None
     if not text.strip() and not any(isinstance(part, _Source) for part in parts):
-        raise _BadRowError(f"message {index}: it is empty; give a text or an image")
+        raise _RowError(f"message {index}: it is empty; give a text or an image")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _BadRowError(f"message {index}: half of a surrogate pair") from None
+        raise _RowError(f"message {index}: half of a surrogate pair") from None
     return parts
 
 
-def _picture(source: _Source, pictures: PictureBank, root: Path) -> int:
+def _image(source: _Source, bank: ImageBank, root: Path) -> int:
     if source.contents:
         try:
-            return pictures.add(source.contents)
+            return bank.add(source.contents)
         except (OSError, ValueError) as error:
-            raise _BadRowError(f"an image's data is not a readable image{_why(error)}") from None
+            raise _RowError(f"an image's data is not a readable image{_why(error)}") from None
     try:
         path = (root / source.path).resolve()
         if not path.is_relative_to(root):
-            raise _BadRowError(f"image {source.path!r:.120} lies outside the data folder")
-        return pictures.add(path)
+            raise _RowError(f"image {source.path!r:.120} lies outside the data folder")
+        return bank.add(path)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
-        raise _BadRowError(f"image {source.path!r:.120} is missing or not readable{_why(error)}") from None
+        raise _RowError(f"image {source.path!r:.120} is missing or not readable{_why(error)}") from None
 
 
 def _why(error: Exception) -> str:
-    """What the reader of images says; the system's own errors name the whole path, and are left out."""
+    """Return the image reader's reason; the system's own errors name the whole path, and are left out."""
     return f" ({error})" if isinstance(error, OSError) and error.errno is None and str(error) else ""

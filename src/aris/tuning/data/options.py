@@ -1,7 +1,7 @@
-"""Which options a row chooses among, and which one an answer names: one parser, for a base model and a tuned one.
+"""Options of an example's question, and the option that an answer names: one parser, for a base and a tuned model.
 
-A question that lists lettered options ("A: adipose", one a line) has those; any other has the answers that the rows
-of its task give.
+A question that lists lettered options ("A: adipose", one a line) has those; any other has the answers that the
+examples of its task give.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from string import ascii_uppercase
 
 from aris.errors import DataError
 from aris.prompting import Tokenizer, split_thinking
-from aris.tuning.data.rows import TokenRow
+from aris.tuning.data.examples import TokenizedExample
 
 _LETTERED = re.compile(r"^\(?([A-Z])[:.)]\s+(\S.*?)\s*$", re.MULTILINE)
 _FORMS = ("{letter}: {name}", "{letter}. {name}", "({letter}) {name}", "{letter}) {name}", "{letter}", "({letter})")
-MOST_OPTIONS = 26
+MAX_OPTIONS = 26
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A row's last question.
+    """The options of an example's last question.
 
     Attributes:
         options: their names, without letters.
         spelled: the same as the model writes them in an answer.
-        right: index of the row's own answer.
+        right: index of the example's own answer.
     """
 
     options: tuple[str, ...]
@@ -35,67 +35,68 @@ class Choice:
     right: int
 
 
-def last_answer(row: TokenRow, tokenizer: Tokenizer) -> str:
-    """The text of a row's last answer, without the thought before it."""
-    start, stop = row.spans()[-1]
-    return split_thinking(tokenizer.decode(row.token_ids[start:stop]))[1].strip()
+def last_answer(example: TokenizedExample, tokenizer: Tokenizer) -> str:
+    """Decode the text of an example's last answer, without the reasoning before it."""
+    start, stop = example.spans()[-1]
+    return split_thinking(tokenizer.decode(example.token_ids[start:stop]))[1].strip()
 
 
-def choices(rows: Sequence[TokenRow], others: Iterable[TokenRow], tokenizer: Tokenizer) -> list[Choice]:
-    """The choice that each row of one task makes.
+def choices(
+    examples: Sequence[TokenizedExample], others: Iterable[TokenizedExample], tokenizer: Tokenizer
+) -> list[Choice]:
+    """Return the choice of each example of one task.
 
     Args:
-        rows: whose choices are returned.
-        others: more rows of the task, whose answers are options too.
+        others: more examples of the task, whose answers are options too.
 
     Raises:
-        DataError: the answers are too many to be options, or one is none of the row's options; names the task.
+        DataError: the answers are too many to be options, or one is none of its question's options; names the task.
     """
-    answers = [last_answer(row, tokenizer) for row in rows]
+    answers = [last_answer(each, tokenizer) for each in examples]
     known: tuple[str, ...] | None = None
     made = []
-    for row, answer in zip(rows, answers, strict=True):
-        found = _listed(row, tokenizer)
+    for example, answer in zip(examples, answers, strict=True):
+        found = _listed(example, tokenizer)
         if found is None:
             if known is None:
                 known = tuple(sorted({*answers, *(last_answer(each, tokenizer) for each in others)}))
-                if not 2 <= len(known) <= MOST_OPTIONS:
+                if not 2 <= len(known) <= MAX_OPTIONS:
                     raise DataError(
-                        f"rows: the task {row.task!r} has {len(known)} different answers, and its metric needs 2 to "
-                        f"{MOST_OPTIONS}; list lettered options in the question, or use exact_match or token_f1"
+                        f"rows: the task {example.task!r} has {len(known)} different answers, and its metric needs "
+                        f"2 to {MAX_OPTIONS}; list lettered options in the question, or use exact_match or token_f1"
                     )
             made.append(Choice(known, known, known.index(answer)))
             continue
         right = parse(answer, found)
         if right is None:
-            raise DataError(f"rows: an answer of the task {row.task!r} is none of its question's options")
+            raise DataError(f"rows: an answer of the task {example.task!r} is none of its question's options")
         made.append(Choice(found, _spelled(found, answer, right), right))
     return made
 
 
 def parse(answer: str, options: Sequence[str]) -> int | None:
-    """The option that an answer names, as `aris.tasks.text.options.parse_option` reads it."""
+    """Find the option that an answer names, as `aris.tasks.text.options.parse_option` does."""
     from aris.tasks.text.options import parse_option  # the tasks need more packages than training does
 
     return parse_option(answer, options)
 
 
-def _listed(row: TokenRow, tokenizer: Tokenizer) -> tuple[str, ...] | None:
-    """The lettered options of the last question, from A on, or None."""
-    spans = row.spans()
+def _listed(example: TokenizedExample, tokenizer: Tokenizer) -> tuple[str, ...] | None:
+    """Find the lettered options of the last question, from A on; None if it lists none."""
+    spans = example.spans()
     start = spans[-2][1] if len(spans) > 1 else 0
-    text = tokenizer.decode(row.token_ids[start : spans[-1][0]])
+    text = tokenizer.decode(example.token_ids[start : spans[-1][0]])
     names: list[str] = []
     for letter, name in _LETTERED.findall(text):
         if letter == ascii_uppercase[len(names)]:
             names.append(name)
-            if len(names) == MOST_OPTIONS:
+            if len(names) == MAX_OPTIONS:
                 break
     return tuple(names) if len(names) > 1 else None
 
 
 def _spelled(options: tuple[str, ...], answer: str, right: int) -> tuple[str, ...]:
-    """All options in the form of the one that is the row's answer: whole, letter alone, or name alone."""
+    """Spell all options in the form of the example's own answer: whole, letter alone, or name alone."""
     letter, name = ascii_uppercase[right], options[right]
     for form in _FORMS:
         if answer == form.format(letter=letter, name=name):

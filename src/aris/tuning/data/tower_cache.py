@@ -1,9 +1,9 @@
-"""What a frozen tower makes of each image, kept on the disk, so that it looks at an image once.
+"""A cache of a frozen tower's features on the disk, so that the tower sees each image once.
 
 One file an image, named by the SHA-256 of the bytes that the tower sees, in a folder named by the digest of the tower's
-weights, its shape, the processor's scale and the precision. A file is written beside its place, moved there, and ends
-with its own checksum: what a kill or a power cut left half is never used, but made again. The files hold features of
-patients' images and are as private as those.
+weights, its shape, the processor's scale and the precision. A file is written under another name and renamed, and ends
+with its own checksum: a file that a kill or a power cut left half is made again. The files hold features of patients'
+images and are as private as those.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from aris.errors import DataError, is_full_disk
 from aris.model import MedGemma
-from aris.tuning.distributed import Team
+from aris.tuning.distributed import ProcessGroup
 
 FORMAT = 1
 # Free space that filling the cache leaves on the disk.
@@ -41,12 +41,12 @@ class TowerCache:
         root: of all caches; may be shared between runs, at the same time too.
         model: on its device, its tower frozen.
         digests: SHA-256 of each image's bytes as the tower sees them, in hex.
-        picture: an image by its index, (S, S, 3) uint8.
+        image: an image by its index, (S, S, 3) uint8.
         see: images (B, S, S, 3) uint8 to features (B, M, V).
         settings: of the processor and the precision, plain values.
 
     Attributes:
-        seen: images that the tower has looked at in this process.
+        seen: images that the tower has seen in this process.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class TowerCache:
         root: Path,
         model: MedGemma,
         digests: Sequence[str],
-        picture: Callable[[int], Tensor],
+        image: Callable[[int], Tensor],
         see: Callable[[Tensor], Tensor],
         settings: dict[str, Any],
     ) -> None:
         assert model.config.vision is not None
-        self.digests, self._picture, self._see, self._device = list(digests), picture, see, model.device
+        self.digests, self._image, self._see, self._device = list(digests), image, see, model.device
         self.folder = root / tower_digest(model, settings)
         self._shape = (model.config.mm_tokens_per_image, model.config.vision.hidden_size)
         self.seen = 0
@@ -67,29 +67,29 @@ class TowerCache:
     def __len__(self) -> int:
         return len(self.digests)
 
-    def fill(self, say: Callable[[str], None], team: Team | None = None, batch: int = 8) -> None:
-        """Make every image's file that is not there; nothing is written unless the disk has room for all.
+    def fill(self, log: Callable[[str], None], process_group: ProcessGroup | None = None, batch: int = 8) -> None:
+        """Write every image's file that is missing; nothing is written unless the disk has room for all.
 
         Args:
-            team: the processes that share the work.
+            process_group: the processes that share the work.
             batch: images at a time.
 
         Raises:
             DataError: the disk lacks room, or fills up meanwhile.
         """
-        team = team or Team()
+        process_group = process_group or ProcessGroup()
         self.folder.mkdir(parents=True, exist_ok=True)
-        if team.leads:
+        if process_group.is_main:
             self._sweep()
-        places = {digest: index for index, digest in reversed(list(enumerate(self.digests)))}
-        missing = sorted(index for digest, index in places.items() if not self._path(digest).is_file())
-        team.wait()  # all have the same list before anyone adds to the folder
-        there = len(places) - len(missing)
+        indices = {digest: index for index, digest in reversed(list(enumerate(self.digests)))}
+        missing = sorted(index for digest, index in indices.items() if not self._path(digest).is_file())
+        process_group.barrier()  # all have the same list before anyone adds to the folder
+        there = len(indices) - len(missing)
         if not missing:
-            say(f"tower cache: all {there} images are in {self.folder}")
+            log(f"tower cache: all {there} images are in {self.folder}")
             return
         with torch.no_grad():
-            each = self._see(self._picture(missing[0])[None]).nbytes + _HEADER + _CHECKSUM
+            each = self._see(self._image(missing[0])[None]).nbytes + _HEADER + _CHECKSUM
         needed, free = -(-each // 4096) * 4096 * len(missing), shutil.disk_usage(self.folder).free
         if needed + SPARE_BYTES > free:
             raise DataError(
@@ -97,25 +97,25 @@ class TowerCache:
                 f"{free / 1e9:.2f} GB are free (1 GB is left alone); make room, give another --tower-cache, or set "
                 "cache_tower: false"
             )
-        say(f"tower cache: {there} images are there, {len(missing)} to look at; {needed / 1e9:.2f} GB in {self.folder}")
-        own = missing[team.rank :: team.world]
+        log(f"tower cache: {there} images are there, {len(missing)} to compute; {needed / 1e9:.2f} GB in {self.folder}")
+        own = missing[process_group.rank :: process_group.world_size]
         for start in range(0, len(own), batch):
             self._make(own[start : start + batch])
-        team.wait()
+        process_group.barrier()
 
     @torch.no_grad()
-    def _make(self, places: list[int]) -> Tensor:
-        """Look at images and keep what is seen."""
-        with ThreadPoolExecutor(len(places)) as pool:  # decoding takes as long as a tower does
-            pictures = list(pool.map(self._picture, places))
-        made = self._see(torch.stack(pictures)).cpu()
-        self.seen += len(places)
-        for index, features in zip(places, made, strict=True):
+    def _make(self, indices: list[int]) -> Tensor:
+        """Compute the features of images by index, and write them."""
+        with ThreadPoolExecutor(len(indices)) as pool:  # decoding takes as long as a tower does
+            images = list(pool.map(self._image, indices))
+        made = self._see(torch.stack(images)).cpu()
+        self.seen += len(indices)
+        for index, features in zip(indices, made, strict=True):
             self._write(self._path(self.digests[index]), features)
         return made
 
     def __call__(self, chosen: Tensor) -> Tensor:
-        """Features (P, M, V) on the model's device of images by index (P,); what is damaged is made again."""
+        """Return features (P, M, V) on the model's device of images by index (P,); a damaged file is made again."""
         found = []
         for index in chosen.tolist():
             features = self._read(self._path(self.digests[index]))
@@ -147,7 +147,7 @@ class TowerCache:
             ) from None
 
     def _read(self, path: Path) -> Tensor | None:
-        """An image's features, or None if they are not there whole."""
+        """Read an image's features; None if they are not there whole."""
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -161,14 +161,14 @@ class TowerCache:
         return features if tuple(features.shape) == self._shape else None
 
     def _sweep(self) -> None:
-        """Remove what writes that were killed have left; another run may be at work on younger ones."""
+        """Remove the files of writes that were killed; another run may be writing younger ones."""
         for fresh in self.folder.glob("*/.*.new"):
             if time.time() - fresh.stat().st_mtime > 3600:
                 fresh.unlink(missing_ok=True)
 
 
 def tower_digest(model: MedGemma, settings: dict[str, Any]) -> str:
-    """A name for what a tower makes of images: its weights, its shape, and how bytes become pixel values."""
+    """Compute a digest of a tower: its weights, its shape, and the scaling of bytes to pixel values."""
     assert model.vision_tower is not None and model.config.vision is not None
     shape = {"format": FORMAT, "vision": asdict(model.config.vision), "tokens": model.config.mm_tokens_per_image}
     digest = hashlib.sha256(json.dumps(shape | settings, sort_keys=True).encode())

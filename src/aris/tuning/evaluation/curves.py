@@ -1,4 +1,4 @@
-"""A run's losses and metrics as a picture."""
+"""A plot of a run's losses and metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from aris.checkpoints.writing import write_whole
-from aris.tuning.evaluation.metrics import METRICS
+from aris.tuning.metrics import METRICS
 
 _WIDTH, _HEIGHT, _LEFT, _EDGE = 900, 480, 70, 30
 _COLOURS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255, 127, 14), (23, 190, 207),
@@ -21,16 +21,18 @@ _COLOURS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (148, 103, 189), (255,
 
 @dataclass(frozen=True)
 class _Series:
-    said: str
+    label: str
     points: list[tuple[float, float]]
 
 
 def draw_curves(entries: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw training and validation loss over the steps as a PNG, and under them each task's metrics; nothing if the
-    log has no loss."""
+    """Draw training and validation loss over the steps as a PNG, and each task's metrics under them.
+
+    Without a loss in the log nothing is drawn.
+    """
     losses = [
-        _Series(said, [(entry["step"], entry[name]) for entry in entries if _is_number(entry.get(name))])
-        for name, said in (("loss", "training loss"), ("validation_loss", "validation loss"))
+        _Series(label, [(entry["step"], entry[name]) for entry in entries if _is_number(entry.get(name))])
+        for name, label in (("loss", "training loss"), ("validation_loss", "validation loss"))
     ]
     panels = [[each for each in losses if each.points], *_metrics(entries)]
     if not panels[0]:
@@ -46,45 +48,45 @@ def draw_curves(entries: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def _metrics(entries: Sequence[dict[str, Any]]) -> list[list[_Series]]:
-    """The metrics that lie between 0 and 1 in one panel, perplexities in another; none if there are none."""
+    """Collect the metrics between 0 and 1 in one panel, perplexities in another; none if there are none."""
     found: dict[str, list[tuple[float, float]]] = {}
     for entry in entries:
         for task, values in entry.get("validation", {}).items():
             for name, value in values.items():
                 if name in METRICS and _is_number(value):
                     found.setdefault(f"{name} of {task}", []).append((entry["step"], value))
-    shares = [_Series(said, points) for said, points in found.items() if not said.startswith("perplexity")]
-    others = [_Series(said, points) for said, points in found.items() if said.startswith("perplexity")]
+    shares = [_Series(label, points) for label, points in found.items() if not label.startswith("perplexity")]
+    others = [_Series(label, points) for label, points in found.items() if label.startswith("perplexity")]
     return [panel for panel in (shares, others) if panel]
 
 
 def _panel(draw: ImageDraw.ImageDraw, series: Sequence[_Series], last: float, top: int) -> None:
     values = [value for each in series for _, value in each.points]
     low, high = min(values), max(values)
-    room = (high - low) or 1.0
+    extent = (high - low) or 1.0
 
-    def place(step: float, value: float) -> tuple[float, float]:
+    def to_pixel(step: float, value: float) -> tuple[float, float]:
         x = _LEFT + step / last * (_WIDTH - _LEFT - _EDGE)
-        return x, top + _EDGE + (high - value) / room * (_HEIGHT - 2 * _EDGE)
+        return x, top + _EDGE + (high - value) / extent * (_HEIGHT - 2 * _EDGE)
 
-    for part in range(5):
-        value = low + room * part / 4
-        (left, y), (right, _) = place(0, value), place(last, value)
+    for tick in range(5):
+        value = low + extent * tick / 4
+        (left, y), (right, _) = to_pixel(0, value), to_pixel(last, value)
         draw.line((left, y, right, y), fill=(220, 220, 220))
         draw.text((8, y - 6), f"{value:.4g}", fill="black")
-        step = place(last * part / 4, low)[0]
-        draw.text((step - 8, top + _HEIGHT - _EDGE + 8), f"{last * part / 4:.0f}", fill="black")
+        step = to_pixel(last * tick / 4, low)[0]
+        draw.text((step - 8, top + _HEIGHT - _EDGE + 8), f"{last * tick / 4:.0f}", fill="black")
     x = float(_LEFT)
     for number, each in enumerate(series):
         colour = _COLOURS[number % len(_COLOURS)]
-        spots = [place(*point) for point in each.points]
-        if len(spots) > 1:
-            draw.line(spots, fill=colour, width=2)
-        for at, y in spots:
+        pixels = [to_pixel(*point) for point in each.points]
+        if len(pixels) > 1:
+            draw.line(pixels, fill=colour, width=2)
+        for at, y in pixels:
             draw.ellipse((at - 2, y - 2, at + 2, y + 2), fill=colour)
-        said = f"{each.said:.60}".encode("latin-1", "replace").decode("latin-1")  # what the built-in font has
-        draw.text((x, top + 8), said, fill=colour)
-        x += draw.textlength(said) + 16
+        label = f"{each.label:.60}".encode("latin-1", "replace").decode("latin-1")  # what the built-in font has
+        draw.text((x, top + 8), label, fill=colour)
+        x += draw.textlength(label) + 16
 
 
 def _is_number(value: Any) -> bool:

@@ -10,7 +10,7 @@ from aris.errors import DataError, why_not_imported
 
 
 class Board:
-    """Writes event files to a folder.
+    """A writer of event files in a folder.
 
     Args:
         folder: kept between runs; TensorBoard drops the steps that a killed run took after its last save, once they are
@@ -31,17 +31,17 @@ class Board:
         self._writer: SummaryWriter | None = None
 
     def add(self, entry: dict[str, Any]) -> None:
-        """A line of the curve."""
+        """Write a line of the curve."""
         step = int(entry["step"])
         if self._writer is None:
-            # The first line says where this process goes on: later steps of an earlier one are void.
+            # The first line is where this process starts: later steps of an earlier process are void.
             self._writer = self._make(str(self._folder), purge_step=step)
         for name, value in _scalars(entry):
             self._writer.add_scalar(name, value, step)
         self._writer.flush()
 
     def close(self) -> None:
-        """End the file."""
+        """Close the file."""
         if self._writer is not None:
             self._writer.close()
 

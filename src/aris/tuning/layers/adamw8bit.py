@@ -16,7 +16,7 @@ _SMALLEST = 4096
 
 
 def dynamic_map(signed: bool) -> Tensor:
-    """The 256 values float32 that codes stand for, in -1..1 or 0..1, in rising order.
+    """Return the 256 values float32 that codes stand for, in -1..1 or 0..1, in rising order.
 
     Each of seven decades has twice the values of the one below (section 1.3 of the paper), so small values keep
     their order of magnitude and large ones their digits.
@@ -31,7 +31,7 @@ def dynamic_map(signed: bool) -> Tensor:
 
 
 def quantize_blocks(values: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
-    """Values float32 of any shape to codes uint8 (blocks, 256) and each block's largest size float32 (blocks,)."""
+    """Quantise values float32 to codes uint8 (blocks, 256) and each block's largest magnitude float32 (blocks,)."""
     blocks = F.pad(values.reshape(-1), (0, -values.numel() % BLOCK)).view(-1, BLOCK)
     largest = blocks.abs().amax(1)
     safe = torch.where(largest == 0, torch.ones_like(largest), largest)
@@ -40,7 +40,7 @@ def quantize_blocks(values: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def restore_blocks(codes: Tensor, largest: Tensor, table: Tensor, shape: torch.Size) -> Tensor:
-    """The values float32 of `quantize_blocks`, in `shape`."""
+    """Restore the values float32 of `quantize_blocks`, in `shape`."""
     return (table[codes.int()] * largest[:, None]).view(-1)[: shape.numel()].view(shape)
 
 
@@ -71,7 +71,7 @@ class AdamW8bit(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One step over every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         for index, group in enumerate(self.param_groups):
             present = [parameter for parameter in group["params"] if parameter.grad is not None]
             together = [p for p in present if p.numel() >= _SMALLEST and _in_one_kernel(p)]
@@ -82,7 +82,7 @@ class AdamW8bit(torch.optim.Optimizer):
                     self._update(parameter, group)
 
     def _update_together(self, index: int, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        """As `_update` for each, in one kernel on the GPU."""
+        """Update parameters as `_update` does, in one kernel on the GPU."""
         from aris.kernels.gpu.adamw8bit import Step
 
         tables = self._tables_on(parameters[0].device)
@@ -136,7 +136,7 @@ class AdamW8bit(torch.optim.Optimizer):
         return self._tables[device]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As in PyTorch, which casts what it loads to the parameters' dtype: codes are cast back, exactly."""
+        """Load a state; PyTorch casts it to the parameters' dtype, and codes are cast back, exactly."""
         super().load_state_dict(state_dict)
         self._together.clear()  # it points at the states that were
         for state in self.state.values():

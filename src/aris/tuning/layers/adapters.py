@@ -1,4 +1,4 @@
-"""Adapters as they are trained: LoRA over dense or NF4 layers, with rsLoRA's scale and DoRA's magnitudes if asked."""
+"""Adapters in training: LoRA over dense or NF4 layers, with rsLoRA's scale and DoRA's magnitudes if asked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TunedLinear(LoRALinear):
     """A frozen layer and its adapter in float32.
 
     With DoRA (arXiv 2402.09353) each row of the adapted weight W + scale * B A is given a trained length; the length
-    that it has by itself is a constant on the way back (section 4.3).
+    that it has by itself is a constant in the backward pass (section 4.3).
 
     Args:
         base: its weights are used as they are and never copied.
@@ -54,11 +54,11 @@ class TunedLinear(LoRALinear):
         self.register_parameter("lora_magnitude_vector", magnitude)
 
     def dense(self) -> Tensor:
-        """The base weight float32 (out, in)."""
+        """Return the base weight float32 (out, in)."""
         return self.weight.detach().float() if self.base is None else self.base.dequantized(torch.float32)
 
     def frozen(self, dtype: torch.dtype) -> Tensor:
-        """The base weight (out, in) in a dtype, as products take it."""
+        """Return the base weight (out, in) in a dtype, as products take it."""
         return self.weight.detach().to(dtype) if self.base is None else self.base.dequantized(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class TunedLinear(LoRALinear):
         return out if self.bias is None else out + self.bias
 
     def merged(self) -> Tensor:
-        """The adapted weight (out, in), computed in float32; in the base's dtype, in bfloat16 over NF4."""
+        """Compute the adapted weight (out, in) in float32; return it in the base's dtype, in bfloat16 over NF4."""
         weight = self.dense() + self.scale * self.lora_B.weight.detach() @ self.lora_A.weight.detach()
         if self.lora_magnitude_vector is not None:
             weight = weight * (self.lora_magnitude_vector.detach() / weight.norm(dim=1))[:, None]
@@ -105,11 +105,11 @@ def attach(
     Raises:
         DataError: a target matches no layer.
     """
-    rooms = ("language_model.", "vision_tower.") if tower else ("language_model.",)
+    prefixes = ("language_model.", "vision_tower.") if tower else ("language_model.",)
     layers = {
         name: module
         for name, module in model.named_modules()
-        if (type(module) is nn.Linear or isinstance(module, NF4Linear)) and name.startswith(rooms)
+        if (type(module) is nn.Linear or isinstance(module, NF4Linear)) and name.startswith(prefixes)
     }
     chosen: dict[str, None] = {}
     for target in targets:
@@ -131,7 +131,7 @@ def _matches(name: str, target: str) -> bool:
 
 @contextmanager
 def adapters_off(model: nn.Module) -> Iterator[None]:
-    """Inside, the model answers as its base does."""
+    """Switch the adapters off: inside, the model answers as its base does."""
     layers = [module for module in model.modules() if isinstance(module, TunedLinear) and module.enabled]
     for layer in layers:
         layer.enabled = False

@@ -1,4 +1,4 @@
-"""Cross-entropy over a large vocabulary without its logits: some rows at a time, gradient included."""
+"""Cross-entropy over a large vocabulary without all its logits: a chunk of states at a time, gradient included."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Float32 logits that exist at once. 128 MiB are 128 rows of Gemma's 262,144 words.
+# Float32 logits that exist at once. 128 MiB are those of 128 states over Gemma's 262,144 tokens.
 CHUNK_BYTES = 128 << 20
 
 
 def chunked_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    """Losses (K,) float32 of hidden states (K, W) against the head's matrix (V, W), for targets (K,) int64.
+    """Compute losses (K,) float32 of states (K, W) against the head's matrix (V, W), for targets (K,) int64.
 
-    A row's loss depends on that row alone, so its gradient is taken while its logits are there, and kept at the size
-    of `hidden`. The matrix's own gradient, if it is trained, is made in a second pass over the logits.
+    A state's loss depends on that state alone, so its gradient is taken while its logits are there, and kept at the
+    size of `hidden`. The matrix's own gradient, if it is trained, is made in a second pass over the logits.
     """
     losses: Tensor = _Chunked.apply(hidden, weight, targets)  # type: ignore[no-untyped-call]
     return losses
 
 
-def _rows(weight: Tensor) -> int:
+def _chunk(weight: Tensor) -> int:
     return max(1, CHUNK_BYTES // (4 * weight.shape[0]))
 
 
@@ -30,19 +30,19 @@ class _Chunked(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
         with torch.autocast(hidden.device.type, enabled=False):
-            rows, wants = _rows(weight), ctx.needs_input_grad[0]
+            size, wants = _chunk(weight), ctx.needs_input_grad[0]
             losses = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
             slope = torch.empty_like(hidden) if wants else None
-            for start in range(0, len(hidden), rows):
-                part = slice(start, start + rows)
-                scores = F.linear(hidden[part].to(weight.dtype), weight).float()
+            for start in range(0, len(hidden), size):
+                chunk = slice(start, start + size)
+                scores = F.linear(hidden[chunk].to(weight.dtype), weight).float()
                 log_total = scores.logsumexp(1, keepdim=True)
-                wanted = targets[part, None]
-                losses[part] = (log_total - scores.gather(1, wanted))[:, 0]
+                wanted = targets[chunk, None]
+                losses[chunk] = (log_total - scores.gather(1, wanted))[:, 0]
                 if slope is not None:
                     chance = scores.sub_(log_total).exp_()
                     chance.scatter_add_(1, wanted, torch.full_like(log_total, -1.0))
-                    slope[part] = (chance.to(weight.dtype) @ weight).to(slope.dtype)
+                    slope[chunk] = (chance.to(weight.dtype) @ weight).to(slope.dtype)
         ctx.save_for_backward(slope, hidden if ctx.needs_input_grad[1] else None, weight, targets)
         return losses
 
@@ -53,11 +53,11 @@ class _Chunked(torch.autograd.Function):
         to_weight = None
         if hidden is not None:
             to_weight = torch.zeros_like(weight)
-            rows = _rows(weight)
-            for start in range(0, len(hidden), rows):
-                part = slice(start, start + rows)
-                states = hidden[part].to(weight.dtype)
+            size = _chunk(weight)
+            for start in range(0, len(hidden), size):
+                chunk = slice(start, start + size)
+                states = hidden[chunk].to(weight.dtype)
                 chance = F.linear(states, weight).float().softmax(1)
-                chance.scatter_add_(1, targets[part, None], torch.full_like(chance[:, :1], -1.0))
-                to_weight.addmm_((chance * grad[part, None]).to(weight.dtype).T, states)
+                chance.scatter_add_(1, targets[chunk, None], torch.full_like(chance[:, :1], -1.0))
+                to_weight.addmm_((chance * grad[chunk, None]).to(weight.dtype).T, states)
         return to_hidden, to_weight, None

@@ -11,26 +11,26 @@ from aris.model.norms import RMSNorm
 
 
 class FusedRMSNorm(RMSNorm):
-    """A frozen norm in one kernel each way."""
+    """A frozen norm, each pass in one kernel."""
 
     def forward(self, x: Tensor) -> Tensor:
         return rms_norm(x, self.weight, self.eps)
 
 
 class FusedAttention(Attention):
-    """Attention with RoPE in one kernel each way."""
+    """Attention with RoPE, each pass in one kernel."""
 
     rotate = staticmethod(rotate)
 
 
 class FusedMLP(MLP):
-    """Feed-forward with its gate in one kernel each way."""
+    """Feed-forward layer with its gate, each pass in one kernel."""
 
     gated = staticmethod(gated_gelu)
 
 
 def fuse(model: MedGemma) -> None:
-    """Let the decoder's modules compute by fused kernels; weights, names and results stay. Norms must be frozen."""
+    """Replace the decoder's modules by fused ones; weights, names and results stay. Norms must be frozen."""
     kinds = {RMSNorm: FusedRMSNorm, Attention: FusedAttention, MLP: FusedMLP}
     for module in model.language_model.modules():
         fused = kinds.get(type(module))

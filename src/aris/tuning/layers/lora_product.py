@@ -1,4 +1,4 @@
-"""The product of an adapted layer with a way back of its own: no copies in float32, nothing kept but x and x A^T."""
+"""The product of an adapted layer with its own backward pass: no float32 copies, only x and x A^T are kept."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class _LoRAProduct(torch.autograd.Function):
 def lora_product(
     x: Tensor, weight: Callable[[torch.dtype], Tensor], low: Tensor, high: Tensor, scale: float
 ) -> Tensor:
-    """`x W^T + scale * (x A^T) B^T` in autocast's dtype where that is on, else in x's.
+    """Compute `x W^T + scale * (x A^T) B^T` in autocast's dtype where that is on, else in x's.
 
     Args:
         x: (..., in).
-        weight: gives the frozen W (out, in) in a dtype; it is asked again on the way back, and gets no gradient.
+        weight: gives the frozen W (out, in) in a dtype; it is called again in the backward pass, and gets no gradient.
         low, high: A (r, in) and B (out, r), float32; their gradients are too.
     """
     kind = x.device.type

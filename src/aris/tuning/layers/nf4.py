@@ -2,7 +2,7 @@
 
 Codes are packed as `aris.model.quantized` packs them, 64 columns a group. The groups' scales are quantised in turn:
 less their mean, to 8 bits by blocks of 256 with one float32 each. That is 4 + 8/64 + 32/(64 * 256) = 4.127 bits a
-weight. The dense matrix exists only during a layer's own product, on the way back it is made again.
+weight. The dense matrix exists only during a layer's own product; the backward pass makes it again.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from aris.model.quantized import pack, unpack
 
 GROUP = 64
 SCALE_BLOCK = 256
-# Rows that are quantised or unpacked at once; bounds the temporary float32 and index tensors.
+# Rows of a matrix that are quantised at once; bounds the temporary float32 and index tensors.
 _ROWS = 4096
 
 
 def quantize_nf4(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """A matrix (out, in) to packed codes uint8 (out, in/2) and scales float32 (out, in/64): each group's largest size.
+    """Quantise a matrix (out, in) to packed codes uint8 (out, in/2) and the groups' scales float32 (out, in/64).
 
     Raises:
         ModelError: 64 does not divide the width.
@@ -47,7 +47,7 @@ def quantize_nf4(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def quantize_scales(scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Scales float32 of any shape to int8 codes of that shape, factors float32 (blocks,), and their mean ()."""
+    """Quantise scales float32 to int8 codes of their shape, factors float32 (blocks,), and their mean ()."""
     mean = scale.mean()
     flat = F.pad((scale - mean).reshape(-1), (0, -scale.numel() % SCALE_BLOCK)).view(-1, SCALE_BLOCK)
     factor = flat.abs().amax(1) / 127
@@ -57,14 +57,14 @@ def quantize_scales(scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def restore_scales(codes: Tensor, factor: Tensor, mean: Tensor) -> Tensor:
-    """The scales float32 that `quantize_scales` kept."""
+    """Restore the scales float32 of `quantize_scales`."""
     padded = F.pad(codes.reshape(-1), (0, -codes.numel() % SCALE_BLOCK)).view(-1, SCALE_BLOCK)
     return (padded.float() * factor[:, None] + mean).view(-1)[: codes.numel()].view(codes.shape)
 
 
 @functools.cache
 def _kernel() -> Callable[[Tensor, Tensor, Tensor, Tensor, torch.dtype], Tensor] | None:
-    """The dense matrix in one kernel; None without Triton."""
+    """Return the kernel that dequantises a matrix; None without Triton."""
     try:
         from aris.kernels.gpu.nf4 import dequantise_nf4
     except ImportError as error:
@@ -105,7 +105,7 @@ class NF4Linear(nn.Module):
         return cls(*quantize_nf4(linear.weight.detach().to(device)), bias)
 
     def dequantized(self, dtype: torch.dtype) -> Tensor:
-        """The dense matrix (out, in)."""
+        """Return the dense matrix (out, in)."""
         qweight, scale_codes = self.qweight.view(torch.uint8), self.scale_codes.view(torch.int8)
         if qweight.device.type == "cuda" and (kernel := _kernel()) is not None:
             return kernel(qweight, scale_codes, self.scale_factor, self.scale_mean, dtype)
@@ -116,7 +116,7 @@ class NF4Linear(nn.Module):
         return values.view(self.out_features, self.in_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., in) to (..., out), in autocast's dtype where that is on, else in x's."""
+        """Compute the product of (..., in) to (..., out), in autocast's dtype where that is on, else in x's."""
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         out: Tensor = _Product.apply(x.to(dtype), self)  # type: ignore[no-untyped-call]
@@ -127,7 +127,7 @@ class NF4Linear(nn.Module):
 
 
 class _Product(torch.autograd.Function):
-    """x W^T that keeps neither x nor W for the way back: W is frozen, and is dequantised again."""
+    """A product x W^T that keeps neither x nor W for the backward pass: W is frozen, and is dequantised again."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: NF4Linear) -> Tensor:
@@ -140,7 +140,7 @@ class _Product(torch.autograd.Function):
 
 
 def quantize_for_training(model: nn.Module, device: torch.device | None = None) -> int:
-    """Put an `NF4Linear` in place of every linear layer of a model's decoder, one at a time; return how many.
+    """Replace every linear layer of a model's decoder by an `NF4Linear`, one at a time; return their number.
 
     Embedding, norms, tower and projector stay as they are: they are small, and the head is the embedding.
     """

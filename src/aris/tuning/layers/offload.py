@@ -1,8 +1,8 @@
-"""Layer inputs that wait for the way back in the computer's memory instead of the GPU's.
+"""Layer inputs that are kept for the backward pass in the computer's memory instead of the GPU's.
 
-With checkpointing, what is left of a layer between the two ways is its input. Here it is copied to pinned memory on a
+With checkpointing, only a layer's input is kept for the backward pass. Here it is copied to pinned memory on a
 stream of its own while the next layers compute, and copied back one layer ahead of its use. All waits are events, so a
-step can be recorded as a CUDA graph: the pinned places are made by the first batch of a shape, which is never recorded.
+step can be recorded as a CUDA graph: the first batch of a shape, which is never recorded, makes the pinned buffers.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from torch import Tensor, nn
 
 from aris.model.decoder import Decoder
 
-# Inputs on their way out at a time; a layer waits for the one before these.
+# Copies to the host under way at a time; a layer waits for the one before these.
 IN_FLIGHT = 2
 
 
 class HostStore:
-    """Keeps a decoder's layer inputs on the host. On a CPU it copies them as well, which is of use to tests alone.
+    """A store of a decoder's layer inputs on the host. On a CPU it copies them as well, which is of use to tests alone.
 
     Args:
-        decoder: checkpointed; its `keep_input` becomes this store's.
-        place_bytes: of a place, at least; inputs up to this size share places, whatever their shape.
+        decoder: checkpointed; its `keep_input` is replaced by this store's.
+        buffer_bytes: least size of a buffer; inputs up to this size share buffers, whatever their shape.
 
     Attributes:
-        places: how many there are; as many as layers less one, unless a pass begins before another went back.
+        buffers: number of buffers; the layers' less one, unless a pass begins before another's backward pass.
     """
 
-    def __init__(self, decoder: Decoder, place_bytes: int = 0) -> None:
+    def __init__(self, decoder: Decoder, buffer_bytes: int = 0) -> None:
         self.device = decoder.norm.weight.device
-        self.places = 0
-        self._place_bytes = place_bytes
+        self.buffers = 0
+        self._buffer_bytes = buffer_bytes
         self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
         self._free: list[Tensor] = []
         self._first, self._last = decoder.layers[0], decoder.layers[-1]
-        self._before: _Kept | None = None  # the layer's before, in the pass that is under way
+        self._before: _Kept | None = None  # of the layer before, in the current pass
         self._leaving: deque[tuple[Tensor, torch.cuda.Event]] = deque()
         decoder.keep_input = self.keep_input
 
     def keep_input(self, layer: nn.Module, x: Tensor, *rest: object) -> Tensor:
-        """As `aris.model.decoder.keep_input`. The last layer's input stays where it is: it is due first."""
+        """Run a layer as `aris.model.decoder.keep_input` does. The last layer's input stays: it is due first."""
         kept = _Kept(self, x, None if layer is self._first else self._before)
         began = None if self._stream is None else torch.cuda.current_stream(self.device).record_event()
 
@@ -52,11 +52,11 @@ class HostStore:
 
         out: Tensor = torch.utils.checkpoint.checkpoint(run, *rest, use_reentrant=False, preserve_rng_state=False)
         self._before = None
-        if out.requires_grad:  # otherwise nothing comes back for it
+        if out.requires_grad:  # otherwise there is no backward pass
             if layer is self._last:
                 kept.here = x.detach()
             else:
-                kept.place = self._take(x.nbytes)
+                kept.buffer = self._take(x.nbytes)
                 self._send(x.detach(), kept.there(), began)
                 self._before = kept
         return out
@@ -72,48 +72,48 @@ class HostStore:
         self.settle(IN_FLIGHT)
 
     def settle(self, most: int = 0) -> None:
-        """Let all but `most` inputs on their way out go: what is computed after this may take their memory."""
+        """Wait for all but `most` copies to the host: later kernels may take their memory."""
         while len(self._leaving) > most:
             torch.cuda.current_stream(self.device).wait_event(self._leaving.popleft()[1])
 
     def bring(self, there: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
-        """A copy on the device, and the event after which it is whole."""
+        """Start a copy to the device; return it and the event after which it is whole."""
         here = torch.empty_like(there, device=self.device)
         if self._stream is None:
             return here.copy_(there), None
-        self._stream.wait_stream(torch.cuda.current_stream(self.device))  # for who had this memory before
+        self._stream.wait_stream(torch.cuda.current_stream(self.device))  # for earlier users of this memory
         with torch.cuda.stream(self._stream):
             here.copy_(there, non_blocking=True)
             return here, self._stream.record_event()
 
     def _take(self, size: int) -> Tensor:
-        for index, place in enumerate(self._free):
-            if place.nbytes >= size:
+        for index, buffer in enumerate(self._free):
+            if buffer.nbytes >= size:
                 return self._free.pop(index)
-        self.places += 1
-        room = max(size, self._place_bytes)
-        return torch.empty(room, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        self.buffers += 1
+        size = max(size, self._buffer_bytes)
+        return torch.empty(size, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
 
-    def give(self, place: Tensor) -> None:
-        """A place is free again: copies out of it and into it follow each other on one stream."""
-        self._free.append(place)
+    def give(self, buffer: Tensor) -> None:
+        """Return a buffer: copies out of it and into it follow each other on one stream."""
+        self._free.append(buffer)
 
 
 class _Kept:
-    """One layer's input: itself the first time, brought back from its place later."""
+    """A layer's input: the tensor itself in the forward pass, a copy brought back from its buffer later."""
 
     def __init__(self, store: HostStore, x: Tensor, before: _Kept | None) -> None:
         self.store, self.before = store, before
         self.first: Tensor | None = x
         self.shape, self.dtype, self.needs_grad = x.shape, x.dtype, x.requires_grad
-        self.place: Tensor | None = None
-        self.here: Tensor | None = None  # it never left
+        self.buffer: Tensor | None = None
+        self.here: Tensor | None = None  # the last layer's, which stays
         self.coming: tuple[Tensor, torch.cuda.Event | None] | None = None
 
     def there(self) -> Tensor:
-        """The input in its place."""
-        assert self.place is not None
-        return self.place[: self.shape.numel() * self.dtype.itemsize].view(self.dtype).view(self.shape)
+        """Return the input in its buffer."""
+        assert self.buffer is not None
+        return self.buffer[: self.shape.numel() * self.dtype.itemsize].view(self.dtype).view(self.shape)
 
     def use(self) -> Tensor:
         if self.first is not None:
@@ -132,10 +132,10 @@ class _Kept:
         return x.requires_grad_(self.needs_grad)
 
     def call(self) -> None:
-        """Begin to bring it back, unless it is here or on its way."""
+        """Start to bring the input back, unless it is here or coming."""
         if self.here is None and self.coming is None:
             self.coming = self.store.bring(self.there())
 
     def __del__(self) -> None:
-        if self.place is not None:
-            self.store.give(self.place)
+        if self.buffer is not None:
+            self.store.give(self.buffer)

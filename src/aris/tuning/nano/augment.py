@@ -1,4 +1,4 @@
-"""Random films from real ones, on the device: what another room, tube, detector or crop would have made of them.
+"""Random variations of films, on the device: as other equipment, exposure, detectors or crops would show them.
 
 Images are (B, 1, S, S) float in 0..1. Every random number comes from the generator passed in. The films of one centre
 share its habits (framing, markers, exposure, borders); a model that learns those fails elsewhere, so training varies
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def equalize(x: Tensor) -> Tensor:
-    """Histogram equalisation of each image over 256 grey levels: exposure and contrast curves cancel out.
+    """Equalise the histogram of each image over 256 grey levels: exposure and contrast curves cancel out.
 
     The same map as `aris.prompting.normalize` makes on uint8 arrays; a test holds the two together.
     """
@@ -29,7 +29,7 @@ def equalize(x: Tensor) -> Tensor:
 
 
 def to_pixels(x: Tensor) -> Tensor:
-    """(B, 1, S, S) in 0..1 to a tower's input (B, 3, S, S) in -1..1."""
+    """Convert (B, 1, S, S) in 0..1 to a tower's input (B, 3, S, S) in -1..1."""
     return (x * 2 - 1).expand(-1, 3, -1, -1)
 
 
@@ -40,7 +40,7 @@ class FilmAugment:
         generator: on the images' device; all randomness.
         strength: 0 leaves films as they are, 1 is the recipe's setting.
         normalize: "equalize" or "none".
-        mirror: whether left and right may change places.
+        mirror: left and right may be swapped.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class FilmAugment:
         self.mirror = mirror
 
     def __call__(self, films: Tensor, size: int) -> Tensor:
-        """uint8 (B, H, W) to float (B, 1, size, size) in 0..1."""
+        """Augment films uint8 (B, H, W) to float (B, 1, size, size) in 0..1."""
         x = films[:, None].float() / 255
         x = self._geometry(x, size)
         x = self._exposure(x)
@@ -69,7 +69,7 @@ class FilmAugment:
         return torch.rand(batch, device=like.device, generator=self.generator) < probability * self.strength
 
     def _geometry(self, x: Tensor, size: int) -> Tensor:
-        """Zoom, aspect, shift, turn, shear and mirror in one bilinear resampling; outside is black."""
+        """Apply zoom, aspect, shift, turn, shear and mirror in one bilinear resampling; outside is black."""
         batch = x.shape[0]
         s = self.strength
         zoom = torch.exp(self._uniform(batch, -0.45 * s, 0.16 * s, x))  # of the film's side: 0.64 to 1.17
@@ -93,7 +93,7 @@ class FilmAugment:
         return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
     def _exposure(self, x: Tensor) -> Tensor:
-        """A tone curve, an uneven field, scattered-radiation haze and noise."""
+        """Apply a tone curve, an uneven field, scattered-radiation haze and noise."""
         batch, s = x.shape[0], self.strength
 
         def column(values: Tensor) -> Tensor:
@@ -123,12 +123,12 @@ class FilmAugment:
         return torch.where(self._chance(x.shape[0], 0.35, x).view(-1, 1, 1, 1), worse, x)
 
     def _host(self) -> torch.Generator:
-        """A host generator continued from the device's, for the one size that a whole batch shares."""
+        """Make a host generator continued from the device's, for the one size that a whole batch shares."""
         seed = int(torch.randint(0, 2**31 - 1, (1,), device=self.generator.device, generator=self.generator))
         return torch.Generator().manual_seed(seed)
 
     def _markers(self, x: Tensor) -> Tensor:
-        """Bright or dark bars in the corners and at the sides, like lead letters and labels burned in."""
+        """Draw bright or dark bars in the corners and at the sides, like lead markers and burned-in text."""
         for _ in range(2):
             x = self._rectangle(x, probability=0.5, low=0.02, high=0.09, at_edge=True, bright=0.8)
         return x
@@ -156,7 +156,7 @@ class FilmAugment:
         return torch.where(inside[:, None], level.view(-1, 1, 1, 1), x)
 
     def _frame(self, x: Tensor) -> Tensor:
-        """A black or white margin of up to 12 % on any side."""
+        """Draw a black or white margin of up to 12 % on any side."""
         batch, size = x.shape[0], x.shape[-1]
         margins = torch.rand(4, batch, device=x.device, generator=self.generator) * 0.12 * self.strength
         margins = margins * (torch.rand(4, batch, device=x.device, generator=self.generator) < 0.25)

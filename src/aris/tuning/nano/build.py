@@ -1,4 +1,4 @@
-"""Making `aris-nano` from its data in one run: teachers, tower, decoder, calibration. What is done is not done again.
+"""The making of `aris-nano` from its data in one run: teachers, tower, decoder, calibration. A finished stage is kept.
 
 The result is a folder with all that the package ships but the card and the terms.
 """
@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from aris.checkpoints import embedded, open_nano
 from aris.errors import DataError
-from aris.tuning.nano import vision
 from aris.tuning.nano.calibrate import calibrate
 from aris.tuning.nano.decoder import nano_recipes, run_nano_decoder
+from aris.tuning.nano.tower import vision
 from aris.tuning.recipe import Recipe
 
 # As the shipped tower was made: see benchmarks/LOG.md for what was tried.
@@ -58,7 +59,7 @@ def make_nano(
     tower = out / f"student{seed}.safetensors"
     if not tower.is_file():
         vision.tower(data, out, device, tower_seconds, NORMALIZE, STRENGTH, seed)
-    instead = {"steps": decoder_steps} if decoder_steps else {}
+    instead: dict[str, Any] = {"steps": decoder_steps} if decoder_steps else {}
     recipes = [Recipe.from_file(path, **instead) for path in nano_recipes()]
     model = out / "model"
     run_nano_decoder(data, embedded.language_weights(), tower, model, recipes, device)

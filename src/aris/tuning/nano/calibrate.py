@@ -1,4 +1,4 @@
-"""Calibrating `aris-nano` on validation films.
+"""Calibration of `aris-nano` on validation films.
 
 Fits Platt scaling of the decoder's answer scores for pneumonia and for the gate ("Is this a frontal chest X-ray?").
 Validation films come from the training centre, so they are shifted in the
@@ -18,10 +18,11 @@ from aris.checkpoints import Checkpoint, load_model
 from aris.model import MedGemma
 from aris.prompting import Image, PromptProcessor, Tokenizer, user
 from aris.prompting.processor import ImageProcessor
-from aris.tuning.evaluation.stress import SHIFTS, auc
+from aris.tuning.metrics import auc
 from aris.tuning.nano.augment import equalize, to_pixels
-from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION, gate_pictures
+from aris.tuning.nano.corpus import FINDING_QUESTION, GATE_QUESTION, gate_images
 from aris.tuning.nano.films import load_films
+from aris.tuning.nano.tower.stress import SHIFTS
 
 # What clean validation films are turned into before anything is fitted.
 _FITTED_ON = ("none", "flat", "crop", "narrow", "black frame", "small")
@@ -39,7 +40,7 @@ class Scorer:
 
     @torch.inference_mode()
     def __call__(self, films: Tensor, question: str, shift: str = "none", batch: int = 16) -> Tensor:
-        """uint8 (N, S, S) films to log-odds (N,) float32."""
+        """Compute the log-odds (N,) float32 of films uint8 (N, S, S)."""
         ids = self._prompts([user(self._blank, question)]).token_ids
         yes, no = (self.tokenizer.encode(answer)[0] for answer in ("Yes", "No"))
         out = []
@@ -58,7 +59,7 @@ class Scorer:
 
 
 def platt(logits: Tensor, positive: Tensor) -> tuple[float, float]:
-    """Slope and intercept of the logistic fit, both classes weighing the same (Platt 1999), by Newton's method."""
+    """Fit slope and intercept of a logistic curve, both classes weighing the same (Platt 1999), by Newton's method."""
     x = torch.stack([logits.double(), torch.ones(len(logits), dtype=torch.float64)], 1)
     target = positive.double()
     weight = torch.where(positive, 0.5 / positive.sum(), 0.5 / (~positive).sum()).double() * len(logits)
@@ -70,7 +71,7 @@ def platt(logits: Tensor, positive: Tensor) -> tuple[float, float]:
         gradient = x.T @ (weight * (p - target)) + strength * (beta - prior)
         curvature = (x * (weight * p * (1 - p))[:, None]).T @ x + strength * torch.eye(2, dtype=torch.float64)
         step = torch.linalg.solve(curvature, gradient)
-        # Where all probabilities are near 0 or 1 the curvature vanishes, and a whole step leads anywhere.
+        # Where all probabilities are near 0 or 1 the curvature vanishes, and a whole step is_main anywhere.
         beta = beta - step / max(1.0, float(step.norm()) / 0.5)
     return float(beta[0]), float(beta[1])
 
@@ -97,8 +98,8 @@ def calibrate(checkpoint: Checkpoint, data: Path, out: Path, device: str) -> Non
     print(f"pneumonia: slope {slope:.3f}, intercept {intercept:.3f}")
     print(f"pneumonia: at 0.5 over all shifts sensitivity {sensitivity:.3f}, specificity {specificity:.3f}")
 
-    pictures, answers = gate_pictures(data, "validation", seed=2)
-    asked = [scorer(pictures, GATE_QUESTION)]
+    images, answers = gate_images(data, "validation", seed=2)
+    asked = [scorer(images, GATE_QUESTION)]
     asked += [scorer(films.images[::4], GATE_QUESTION, shift) for shift in ("none", "crop", "narrow", "black frame")]
     gate = torch.cat(asked)
     truth = torch.cat([torch.tensor(answers), torch.ones(len(gate) - len(answers), dtype=torch.bool)])

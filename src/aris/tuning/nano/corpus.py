@@ -1,6 +1,6 @@
-"""The rows that `aris-nano`'s decoder is trained on, from the data folders that allow it.
+"""The examples that `aris-nano`'s decoder is trained on, from the data folders that allow it.
 
-Held-out rows never enter: each reader takes the training or validation split by name, and a test checks the result.
+Held-out examples never enter: each reader takes the training or validation split by name, and a test checks the result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from aris.errors import DataError
-from aris.tuning.data.rows import Row
+from aris.tuning.data.examples import Example
 from aris.tuning.nano import negatives
 from aris.tuning.nano.films import CLASSES, FilmBank, load_films
 from aris.tuning.nano.looks import Looks
@@ -45,35 +45,35 @@ _SPOILT = {0: negatives.shuffled, 5: negatives.turned, 11: negatives.enlarged}
 
 @dataclass
 class Corpus:
-    """Rows and the pictures that they point to.
+    """Examples and the images that they point to.
 
     Attributes:
-        train, validation: rows.
-        pictures: (N, 224, 224) uint8.
-        sided: (N,) bool, pictures of questions that may ask for a side: never to be mirrored.
+        train, validation: examples.
+        images: (N, 224, 224) uint8.
+        sided: (N,) bool, images of questions that may ask for a side: never to be mirrored.
     """
 
-    train: list[Row]
-    validation: list[Row]
-    pictures: Tensor
+    train: list[Example]
+    validation: list[Example]
+    images: Tensor
     sided: Tensor
 
 
-def gate_pictures(data: Path, split: str, seed: int) -> tuple[Tensor, list[bool]]:
-    """Pictures of a split for the gate, uint8 (N, 224, 224), and whether each is a frontal chest film.
+def gate_images(data: Path, split: str, seed: int) -> tuple[Tensor, list[bool]]:
+    """Collect images of a split for the gate, uint8 (N, 224, 224), and whether each is a frontal chest film.
 
-    Adult films, other radiology images, and 90 made pictures of the kinds that training uses.
+    Adult films, other radiology images, and 90 made images of the kinds that training uses.
     """
-    pictures = _Pictures()
-    rows = [row for row in (*_nih(data, split, pictures), *_vqa(data, split, pictures)) if row.task == "gate"]
-    made = negatives.pictures(negatives.TRAINING, 90, seed=seed)
-    rows += [Row("gate", GATE_QUESTION, "No", pictures.add(image)) for image in made]
-    chosen = [pictures.images[row.picture] for row in rows if row.picture is not None]
-    return torch.from_numpy(np.stack(chosen)), [row.answer == "Yes" for row in rows]
+    images = _Images()
+    examples = [each for each in (*_nih(data, split, images), *_vqa(data, split, images)) if each.task == "gate"]
+    made = negatives.generate(negatives.TRAINING, 90, seed=seed)
+    examples += [Example("gate", GATE_QUESTION, "No", images.add(image)) for image in made]
+    chosen = [images.images[each.image] for each in examples if each.image is not None]
+    return torch.from_numpy(np.stack(chosen)), [each.answer == "Yes" for each in examples]
 
 
-class _Pictures:
-    """Collects pictures and gives their indices."""
+class _Images:
+    """A collection of images by index."""
 
     def __init__(self) -> None:
         self.images: list[np.ndarray] = []
@@ -91,52 +91,52 @@ class _Pictures:
 
 
 def build(data: Path, seed: int = 0, drafts_per_film: int = 12, studies: int = 12_000) -> Corpus:
-    """Read the folders under `data` and write the rows.
+    """Read the folders under `data` and build the examples.
 
     Raises:
         DataError: a folder or file is missing.
     """
     source = random.Random(seed)
-    pictures = _Pictures()
-    train: list[Row] = []
-    validation: list[Row] = []
+    images = _Images()
+    train: list[Example] = []
+    validation: list[Example] = []
     looks = Looks.of(load_films(data / "chest_pediatric", "train", SIZE).images)
-    for split, rows in (("train", train), ("validation", validation)):
+    for split, examples in (("train", train), ("validation", validation)):
         drafts = drafts_per_film if split == "train" else 1
-        rows += _pediatric(load_films(data / "chest_pediatric", split, SIZE), looks, pictures, source, drafts)
-        rows += _nih(data, split, pictures)
-        rows += _vqa(data, split, pictures)
+        examples += _pediatric(load_films(data / "chest_pediatric", split, SIZE), looks, images, source, drafts)
+        examples += _nih(data, split, images)
+        examples += _vqa(data, split, images)
         count, first = (720, 1) if split == "train" else (90, 2)
-        for image in negatives.pictures(negatives.TRAINING, count, seed=first):
-            rows.append(Row("gate", GATE_QUESTION, "No", pictures.add(image)))
-    for row, one_in in [*((row, 40) for row in _medquad(data)), *((row, 10) for row in _pubmedqa(data))]:
-        # By group, so that no topic is in both; by its name, so that a row keeps its split when others come or go.
-        (validation if zlib.crc32(row.group.encode()) % one_in == 0 else train).append(row)
+        for image in negatives.generate(negatives.TRAINING, count, seed=first):
+            examples.append(Example("gate", GATE_QUESTION, "No", images.add(image)))
+    for example, one_in in [*((each, 40) for each in _medquad(data)), *((each, 10) for each in _pubmedqa(data))]:
+        # By group, so that no topic is in both; by its name, so that an example keeps its split when others come or go.
+        (validation if zlib.crc32(example.group.encode()) % one_in == 0 else train).append(example)
     for number in range(studies):
         question, contexts, decision = study(random.Random(f"{seed} study {number}"))
-        row = Row("study", study_prompt(question, contexts), decision.capitalize(), None, f"study {number}")
-        (validation if number % 60 == 0 else train).append(row)
-    asked = {row.picture for row in (*train, *validation) if row.task.startswith("vqa")}
-    sided = torch.tensor([index in asked for index in range(len(pictures.images))])
-    return Corpus(train, validation, torch.from_numpy(np.stack(pictures.images)), sided)
+        example = Example("study", study_prompt(question, contexts), decision.capitalize(), None, f"study {number}")
+        (validation if number % 60 == 0 else train).append(example)
+    asked = {each.image for each in (*train, *validation) if each.task.startswith("vqa")}
+    sided = torch.tensor([index in asked for index in range(len(images.images))])
+    return Corpus(train, validation, torch.from_numpy(np.stack(images.images)), sided)
 
 
 def _pediatric(
-    films: FilmBank, looks: Looks, pictures: _Pictures, source: random.Random, drafts: int
-) -> Iterator[Row]:
+    films: FilmBank, looks: Looks, images: _Images, source: random.Random, drafts: int
+) -> Iterator[Example]:
     each = zip(films.images.numpy(), films.classes.tolist(), films.patients, looks.bits(films.images), strict=True)
-    for number, (image, index, patient, look) in enumerate(each):
-        picture, label = pictures.add(image), CLASSES[index]
+    for number, (film, index, patient, look) in enumerate(each):
+        image, label = images.add(film), CLASSES[index]
         sick = index > 0
         question = FINDING_QUESTION.format(finding="pneumonia")
-        yield Row("pneumonia", question, "Yes" if sick else "No", picture, patient)
-        yield Row("normal", NORMAL_QUESTION, "Abnormal" if sick else "Normal", picture, patient)
-        yield Row("gate", GATE_QUESTION, "Yes", picture, patient)
+        yield Example("pneumonia", question, "Yes" if sick else "No", image, patient)
+        yield Example("normal", NORMAL_QUESTION, "Abnormal" if sick else "Normal", image, patient)
+        yield Example("gate", GATE_QUESTION, "Yes", image, patient)
         # Some films made unreadable in turn. One on its side or head is refused too: no score has been validated on it,
         # and the augmentation that shows films as they are hung turns by a few degrees only.
         spoil = _SPOILT.get(number % 16)
         if spoil is not None:
-            yield Row("gate", GATE_QUESTION, "No", pictures.add(spoil(image, number)), patient)
+            yield Example("gate", GATE_QUESTION, "No", images.add(spoil(film, number)), patient)
         for _ in range(drafts):
             scored: Scored = "present" if sick else "not seen"
             chance = source.random()
@@ -145,60 +145,60 @@ def _pediatric(
             elif chance < 0.2:  # the score decides, also where it is wrong
                 scored = "not seen" if sick else "present"
             text = report(label, scored, source, look)
-            yield Row("draft", DRAFT_PROMPT.format(scored=scored), text, picture, patient)
+            yield Example("draft", DRAFT_PROMPT.format(scored=scored), text, image, patient)
 
 
-def _nih(data: Path, split: str, pictures: _Pictures) -> Iterator[Row]:
+def _nih(data: Path, split: str, images: _Images) -> Iterator[Example]:
     folder = data / "chest_nih64"
     for row in _table(folder / "labels.csv"):
         if row["split"] != split:
             continue
-        picture = pictures.read(folder / "images" / row["image"])
+        image = images.read(folder / "images" / row["image"])
         found = set(row["findings"].split("|"))
         group = f"nih {row['patient']}"
-        yield Row("gate", GATE_QUESTION, "Yes", picture, group)
+        yield Example("gate", GATE_QUESTION, "Yes", image, group)
         normal = found == {"No Finding"}
-        yield Row("normal nih", NORMAL_QUESTION, "Normal" if normal else "Abnormal", picture, group)
+        yield Example("normal nih", NORMAL_QUESTION, "Normal" if normal else "Abnormal", image, group)
         for name, words in _NIH_FINDINGS.items():
             if name in found or normal:
                 answer = "Yes" if name in found else "No"
-                yield Row("findings nih", FINDING_QUESTION.format(finding=words), answer, picture, group)
+                yield Example("findings nih", FINDING_QUESTION.format(finding=words), answer, image, group)
 
 
-def _vqa(data: Path, split: str, pictures: _Pictures) -> Iterator[Row]:
+def _vqa(data: Path, split: str, images: _Images) -> Iterator[Example]:
     folder = data / "vqa_rad"
     known: dict[str, int] = {}
     by_image: dict[str, list[dict[str, str]]] = {}
     for item in _lines(folder / f"{split}.jsonl"):
         name = item["image"]
         if name not in known:
-            known[name] = pictures.read(folder / name)
+            known[name] = images.read(folder / name)
             if item["organ"] in ("HEAD", "ABD"):
-                yield Row("gate", GATE_QUESTION, "No", known[name], f"vqa {name}")
+                yield Example("gate", GATE_QUESTION, "No", known[name], f"vqa {name}")
         answer = re.sub(r"\s+", " ", str(item["answer"])).strip()
         if not answer:
             continue
         by_image.setdefault(name, []).append(item)
         task = "vqa closed" if item["answer_type"] == "CLOSED" else "vqa open"
         question, answer = item["question"].strip(), answer[0].upper() + answer[1:]
-        yield Row(task, question, answer, known[name], f"vqa {name}")
+        yield Example(task, question, answer, known[name], f"vqa {name}")
         if task == "vqa closed":
-            for other, said in other_words(question, answer):
-                yield Row("vqa other words", other, said, known[name], f"vqa {name}")
+            for other, reply in other_words(question, answer):
+                yield Example("vqa other words", other, reply, known[name], f"vqa {name}")
     for name, items in by_image.items():
         asked = [(item["question"], item["question_type"], str(item["answer"])) for item in items]
-        for question, said in settled(items[0]["organ"], asked):
-            yield Row("vqa settled", question, said, known[name], f"vqa {name}")
+        for question, reply in settled(items[0]["organ"], asked):
+            yield Example("vqa settled", question, reply, known[name], f"vqa {name}")
 
 
-def _medquad(data: Path) -> Iterator[Row]:
+def _medquad(data: Path) -> Iterator[Example]:
     path = data / "medquad" / "medquad.jsonl.gz"
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             items = [json.loads(line) for line in file]
     except OSError:
         raise DataError(f"{path}: not readable; get the data folder again") from None
-    # Answers that many topics share word for word: one of a held-out row is held out too, others are taken once each.
+    # Answers that many topics share word for word: one of a held-out topic is held out too, others are taken once.
     seen = {("", _opening(item["answer"])) for item in items if item["split"] != "train"}
     for item in items:
         question, opening = item["question"].strip(), _opening(item["answer"])
@@ -206,16 +206,16 @@ def _medquad(data: Path) -> Iterator[Row]:
             seen.add((question, opening))
             passage = _passage(item["answer"])
             if passage:
-                yield Row("medquad", question, passage, group=f"topic {item['focus']}")
+                yield Example("medquad", question, passage, group=f"topic {item['focus']}")
 
 
 def _opening(answer: str, length: int = 300) -> str:
-    """What tells answers apart: their first characters, blanks aside."""
+    """Return an answer's first characters, blanks aside, which tell it from others."""
     return re.sub(r"\s+", " ", answer).strip()[:length]
 
 
 def _passage(answer: str, limit: int = 1600) -> str:
-    """An answer as it is written, or its first whole sentences up to `limit` characters; "" if there are none."""
+    """Return an answer, or its first whole sentences up to `limit` characters; "" if there are none."""
     text = answer.strip()
     if len(text) <= limit:
         return text
@@ -224,7 +224,7 @@ def _passage(answer: str, limit: int = 1600) -> str:
 
 
 def pubmedqa_prompt(question: str, contexts: list[str], limit: int = 1100) -> str:
-    """A question on an abstract, cut to `limit` characters of context, as the first version was asked."""
+    """Write a question on an abstract, cut to `limit` characters of context, as the first version was asked."""
     context = " ".join(contexts)
     if len(context) > limit:
         context = context[:limit].rsplit(" ", 1)[0] + " ..."
@@ -232,9 +232,9 @@ def pubmedqa_prompt(question: str, contexts: list[str], limit: int = 1100) -> st
 
 
 def study_prompt(question: str, contexts: list[str], limit: int = 2400) -> str:
-    """A question on an abstract: first, so that the abstract is read for it, and again behind it.
+    """Write a question on an abstract: before it, so that the abstract is read for it, and again after it.
 
-    Of an abstract over `limit` characters the beginning is left out: its end holds the results.
+    The start of an abstract over `limit` characters is left out: its end holds the results.
     """
     context = " ".join(contexts)
     if len(context) > limit:
@@ -243,7 +243,7 @@ def study_prompt(question: str, contexts: list[str], limit: int = 2400) -> str:
     return f"Question: {question}\nStudy: {context}\nQuestion: {question}\nAnswer yes, no or maybe."
 
 
-def _pubmedqa(data: Path) -> Iterator[Row]:
+def _pubmedqa(data: Path) -> Iterator[Example]:
     folder = data / "pubmedqa"
     questions = _json(folder / "ori_pqal.json")
     held_out = set(_json(folder / "test_ground_truth.json"))
@@ -252,12 +252,12 @@ def _pubmedqa(data: Path) -> Iterator[Row]:
             continue
         question, contexts, conclusion = item["QUESTION"], item["CONTEXTS"], item["LONG_ANSWER"].strip()
         answer, group = item["final_decision"].capitalize(), f"pmid {pmid}"
-        yield Row("pubmedqa", study_prompt(question, contexts), answer, None, group)
+        yield Example("pubmedqa", study_prompt(question, contexts), answer, None, group)
         # The same question on parts of the abstract that hold the answer, and the authors' own words for it.
         for parts in (contexts[-1:], [conclusion], [*contexts[-1:], conclusion]):
-            yield Row("pubmedqa parts", study_prompt(question, parts), answer, None, group)
+            yield Example("pubmedqa parts", study_prompt(question, parts), answer, None, group)
         asked = study_prompt(question, contexts).rsplit("\n", 1)[0]
-        yield Row("conclusion", f"{asked}\nWhat do the authors conclude?", conclusion, None, group)
+        yield Example("conclusion", f"{asked}\nWhat do the authors conclude?", conclusion, None, group)
 
 
 def _table(path: Path) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Chest films as a bank of pixels with labels: what the vision tower is trained and judged on."""
+"""Chest films as a bank of pixels with labels, for training and evaluating the vision tower."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FilmBank:
     patients: list[str]
 
     def subset(self, keep: Sequence[int]) -> FilmBank:
-        """The films at these indices."""
+        """Select the films at these indices."""
         index = torch.tensor(list(keep), dtype=torch.int64)
         return FilmBank(
             self.images[index],
@@ -75,22 +75,3 @@ def load_films(folder: Path, split: str, size: int = 224, limit: int | None = No
         [row["image"] for row in rows],
         [row["patient"] for row in rows],
     )
-
-
-def temporal_holdout(bank: FilmBank) -> tuple[list[int], list[int]]:
-    """Indices (earlier, later) by the order in which the centre numbered its patients.
-
-    Numbers rise with time, and equipment and habits change with it; training on later films and judging on earlier
-    ones is the closest stand-in for another hospital that the allowed films hold.
-    """
-    earlier: list[int] = []
-    later: list[int] = []
-    for index, name in enumerate(bank.names):
-        if name.startswith("IM-"):
-            early = int(name.split("-")[1]) < 330
-        elif name.startswith("NORMAL2"):
-            early = int(name.split("-")[2]) < 650
-        else:
-            early = int(name.split("_")[0].removeprefix("person")) < 460
-        (earlier if early else later).append(index)
-    return earlier, later

@@ -1,6 +1,6 @@
-"""How a film looks, in a few bits: frame, habitus, posture, and what equalising leaves of exposure.
+"""The appearance of a film in a few bits: frame, habitus, posture, and the exposure that equalising leaves.
 
-They choose the wording of training drafts (`nano_reports.py`). A bit is the side of the mean on which a film lies along
+They choose the wording of training drafts (`reports.py`). A bit is the side of the mean on which a film lies along
 one of the principal components of small equalised films.
 """
 
@@ -21,12 +21,12 @@ _SIDE = 16
 
 
 def _small(films: Tensor) -> npt.NDArray[np.float64]:
-    """(N, S, S) uint8 to (N, 256)."""
-    parts = []
-    for part in films.split(256):
-        reduced = F.avg_pool2d(part[:, None].float() / 255, max(films.shape[-1] // 56, 1))
-        parts.append(F.adaptive_avg_pool2d(equalize(reduced), _SIDE))
-    return torch.cat(parts).flatten(1).double().numpy()
+    """Reduce films (N, S, S) uint8 to (N, 256)."""
+    chunks = []
+    for chunk in films.split(256):
+        reduced = F.avg_pool2d(chunk[:, None].float() / 255, max(films.shape[-1] // 56, 1))
+        chunks.append(F.adaptive_avg_pool2d(equalize(reduced), _SIDE))
+    return torch.cat(chunks).flatten(1).double().numpy()
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Looks:
 
     @classmethod
     def of(cls, films: Tensor) -> Looks:
-        """Of (N, S, S) uint8, N at least `LOOK_BITS`."""
+        """Compute the components of films (N, S, S) uint8, N at least `LOOK_BITS`."""
         small = _small(films)
         mean = small.mean(0)
         components = np.linalg.svd(small - mean, full_matrices=False)[2][:LOOK_BITS]
@@ -52,6 +52,6 @@ class Looks:
         return cls(mean, components * np.sign(largest)[:, None])
 
     def bits(self, films: Tensor) -> list[tuple[bool, ...]]:
-        """`LOOK_BITS` bits of each film."""
+        """Compute `LOOK_BITS` bits of each film."""
         sides = (_small(films) - self.mean) @ self.components.T > 0
         return [tuple(bool(bit) for bit in row) for row in sides]

@@ -1,4 +1,4 @@
-"""Pictures that are not chest films, made from random numbers: what a model must learn to refuse.
+"""Images that are not chest films, made from random numbers, for a model to learn to refuse.
 
 Kinds in `HELD_OUT` are for evaluation only, so that what is measured is refusal of the unseen.
 """
@@ -10,11 +10,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-Picture = npt.NDArray[np.uint8]
+GreyImage = npt.NDArray[np.uint8]
 _Random = np.random.Generator
 
 
-def _scaled(x: npt.NDArray[np.float64]) -> Picture:
+def _scaled(x: npt.NDArray[np.float64]) -> GreyImage:
     low, high = x.min(), x.max()
     return ((x - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
 
@@ -24,25 +24,25 @@ def _grid(size: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     return x, y
 
 
-def _white_noise(r: _Random, size: int) -> Picture:
+def _white_noise(r: _Random, size: int) -> GreyImage:
     return r.integers(0, 256, (size, size), dtype=np.uint8)
 
 
-def _coloured_noise(r: _Random, size: int) -> Picture:
-    """Noise whose amplitude falls with frequency by a random power: clouds and textures."""
+def _coloured_noise(r: _Random, size: int) -> GreyImage:
+    """Draw noise whose amplitude falls with frequency by a random power: clouds and textures."""
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.rfftfreq(size), indexing="ij"))
     frequency[0, 0] = 1
     spectrum = np.fft.rfft2(r.standard_normal((size, size))) / frequency ** r.uniform(0.5, 2.5)
     return _scaled(np.fft.irfft2(spectrum, (size, size)))
 
 
-def _blank(r: _Random, size: int) -> Picture:
+def _blank(r: _Random, size: int) -> GreyImage:
     level = int(r.integers(0, 256))
     noise = r.normal(0, r.choice([0, 0, 1, 3]), (size, size))
     return np.clip(level + noise, 0, 255).astype(np.uint8)
 
 
-def _gradient(r: _Random, size: int) -> Picture:
+def _gradient(r: _Random, size: int) -> GreyImage:
     x, y = _grid(size)
     angle = r.uniform(0, 2 * np.pi)
     centre = r.uniform(0.2, 0.8, 2)
@@ -50,21 +50,21 @@ def _gradient(r: _Random, size: int) -> Picture:
     return _scaled(np.cos(angle) * x + np.sin(angle) * y if r.random() < 0.5 else radial)
 
 
-def _stripes(r: _Random, size: int) -> Picture:
+def _stripes(r: _Random, size: int) -> GreyImage:
     x, y = _grid(size)
     angle, count = r.uniform(0, np.pi), r.uniform(3, 40)
     wave = np.sin(2 * np.pi * count * (np.cos(angle) * x + np.sin(angle) * y))
     return _scaled(np.sign(wave) if r.random() < 0.5 else wave)
 
 
-def _checkerboard(r: _Random, size: int) -> Picture:
+def _checkerboard(r: _Random, size: int) -> GreyImage:
     x, y = _grid(size)
     count = int(r.integers(2, 24))
     return _scaled(((x * count).astype(int) + (y * count).astype(int)) % 2 * 1.0)
 
 
-def _shapes(r: _Random, size: int) -> Picture:
-    """Overlapping ellipses, boxes and half-planes with textures: an unphotographed scene."""
+def _shapes(r: _Random, size: int) -> GreyImage:
+    """Draw overlapping ellipses, boxes and half-planes with textures: an unphotographed scene."""
     x, y = _grid(size)
     out = _coloured_noise(r, size).astype(np.float64) * r.uniform(0, 0.5)
     for _ in range(int(r.integers(3, 25))):
@@ -81,8 +81,8 @@ def _shapes(r: _Random, size: int) -> Picture:
     return np.clip(out, 0, 255).astype(np.uint8)
 
 
-def _page(r: _Random, size: int) -> Picture:
-    """Rows of short marks, like a page of text or a form."""
+def _page(r: _Random, size: int) -> GreyImage:
+    """Draw lines of short marks, like a page of text or a form."""
     dark = r.random() < 0.3
     out = np.full((size, size), 20 if dark else 235, dtype=np.uint8)
     height = int(r.integers(3, 12))
@@ -96,8 +96,8 @@ def _page(r: _Random, size: int) -> Picture:
     return out
 
 
-def _body_slice(r: _Random, size: int) -> Picture:
-    """Nested ellipses on black with texture, like a cross-section of head or trunk."""
+def _body_slice(r: _Random, size: int) -> GreyImage:
+    """Draw nested ellipses on black with texture, like a cross-section of head or trunk."""
     x, y = _grid(size)
     out = np.zeros((size, size))
     cx, cy = r.uniform(0.45, 0.55, 2)
@@ -111,21 +111,21 @@ def _body_slice(r: _Random, size: int) -> Picture:
     return np.clip(out + r.normal(0, r.uniform(1, 14), (size, size)) * (out > 0), 0, 255).astype(np.uint8)
 
 
-def _rings(r: _Random, size: int) -> Picture:
+def _rings(r: _Random, size: int) -> GreyImage:
     x, y = _grid(size)
     cx, cy = r.uniform(0.3, 0.7, 2)
     return _scaled(np.sin(2 * np.pi * r.uniform(4, 30) * np.hypot(x - cx, y - cy)))
 
 
-def _cells(r: _Random, size: int) -> Picture:
-    """A Voronoi mosaic."""
+def _cells(r: _Random, size: int) -> GreyImage:
+    """Draw a Voronoi mosaic."""
     x, y = _grid(size)
     points = r.uniform(0, 1, (int(r.integers(10, 80)), 2))
     nearest = np.argmin([(x - u) ** 2 + (y - v) ** 2 for u, v in points], axis=0)
     return r.integers(0, 256, len(points), dtype=np.uint8)[nearest]
 
 
-def _salt_and_pepper(r: _Random, size: int) -> Picture:
+def _salt_and_pepper(r: _Random, size: int) -> GreyImage:
     out = np.full((size, size), int(r.integers(60, 200)), dtype=np.uint8)
     chance = r.random((size, size))
     share = r.uniform(0.02, 0.4)
@@ -134,12 +134,12 @@ def _salt_and_pepper(r: _Random, size: int) -> Picture:
     return out
 
 
-def _plaid(r: _Random, size: int) -> Picture:
+def _plaid(r: _Random, size: int) -> GreyImage:
     x, y = _grid(size)
     return _scaled(np.sin(r.uniform(10, 120) * x) + np.sin(r.uniform(10, 120) * y) + r.normal(0, 0.1, (size, size)))
 
 
-TRAINING: dict[str, Callable[[_Random, int], Picture]] = {
+TRAINING: dict[str, Callable[[_Random, int], GreyImage]] = {
     "white noise": _white_noise,
     "coloured noise": _coloured_noise,
     "blank": _blank,
@@ -150,7 +150,7 @@ TRAINING: dict[str, Callable[[_Random, int], Picture]] = {
     "page": _page,
     "body slice": _body_slice,
 }
-HELD_OUT: dict[str, Callable[[_Random, int], Picture]] = {
+HELD_OUT: dict[str, Callable[[_Random, int], GreyImage]] = {
     "rings": _rings,
     "cells": _cells,
     "salt and pepper": _salt_and_pepper,
@@ -158,22 +158,22 @@ HELD_OUT: dict[str, Callable[[_Random, int], Picture]] = {
 }
 
 
-def pictures(
-    kinds: dict[str, Callable[[_Random, int], Picture]], count: int, seed: int, size: int = 224
-) -> list[Picture]:
-    """`count` pictures uint8 (size, size), the kinds in turn."""
+def generate(
+    kinds: dict[str, Callable[[_Random, int], GreyImage]], count: int, seed: int, size: int = 224
+) -> list[GreyImage]:
+    """Generate `count` images uint8 (size, size), the kinds in turn."""
     r = np.random.default_rng(seed)
     makers = list(kinds.values())
     return [makers[index % len(makers)](r, size) for index in range(count)]
 
 
-def turned(film: Picture, seed: int) -> Picture:
-    """A film on its side or its head."""
+def turned(film: GreyImage, seed: int) -> GreyImage:
+    """Turn a film by 90, 180 or 270 degrees."""
     return np.ascontiguousarray(np.rot90(film, 1 + int(np.random.default_rng(seed).integers(3))))
 
 
-def enlarged(film: Picture, seed: int) -> Picture:
-    """A detail of a film, 18 to 30 % of its side, enlarged to its size (bilinear): nothing to tell where it lies."""
+def enlarged(film: GreyImage, seed: int) -> GreyImage:
+    """Enlarge a detail of a film, 18 to 30 % of its side, to its size (bilinear): nothing shows its position."""
     r = np.random.default_rng(seed)
     size = film.shape[0]
     side = round(size * r.uniform(0.18, 0.3))
@@ -186,8 +186,8 @@ def enlarged(film: Picture, seed: int) -> Picture:
     return np.rint(rows[:, low] * (1 - part) + rows[:, low + 1] * part).astype(np.uint8)
 
 
-def shuffled(film: Picture, seed: int, tiles: int = 4) -> Picture:
-    """A film cut into tiles x tiles squares in random order: its texture without its anatomy."""
+def shuffled(film: GreyImage, seed: int, tiles: int = 4) -> GreyImage:
+    """Cut a film into tiles x tiles squares in random order: its texture without its anatomy."""
     r = np.random.default_rng(seed)
     side = film.shape[0] // tiles
     squares = [film[i * side : (i + 1) * side, j * side : (j + 1) * side] for i in range(tiles) for j in range(tiles)]

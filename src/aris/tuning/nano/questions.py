@@ -1,7 +1,7 @@
-"""More yes/no questions on an image from those that experts answered, for the training of `aris-nano`.
+"""More yes/no questions on an image, derived from those that experts answered, for the training of `aris-nano`.
 
 A closed question can be asked in other words (same answer) or the other way round (normal, abnormal). An answer to an
-open question settles some closed ones: what says "MRI" is no CT. Nothing else is inferred.
+open question settles some closed ones: an answer "MRI" excludes CT. Nothing else is inferred.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 _PRESENCE = re.compile(
     r"^(?:is/are|is|are) there (?:(?:any|an?|the) )?(?:evidence of (?:(?:any|an?) )?|signs? of )?(?P<what>[^?]+?)"
     r"(?: present| visible| seen| shown)?"
-    r"(?: (?:in|on) (?:the|this) (?:image|film|picture|scan|x-ray|radiograph))?\s*\??$",
+    r"(?: (?:in|on) (?:the|this) (?:image|film|image|scan|x-ray|radiograph))?\s*\??$",
     re.IGNORECASE,
 )
 _ASKED = (
@@ -37,13 +37,13 @@ _WRONG = {"Yes": "No", "No": "Yes"}
 
 
 def tidy(question: str) -> str:
-    """A question without the marks of the form that it was typed into ("-yes/no", doubled blanks)."""
+    """Remove the marks of the form that a question was typed into ("-yes/no", doubled blanks)."""
     question = re.sub(r"\s*-\s*(?:yes/no|open)\s*$", "", question.strip(), flags=re.IGNORECASE)
     return re.sub(r"\s+", " ", question).strip()
 
 
 def other_words(question: str, answer: str) -> list[tuple[str, str]]:
-    """The same yes/no question otherwise, each with its answer ("Yes" or "No"); empty if no rule fits."""
+    """Rephrase a yes/no question; return each form with its answer ("Yes" or "No"), none if no rule fits."""
     if answer not in _WRONG:
         return []
     question = tidy(question)
@@ -58,11 +58,11 @@ def other_words(question: str, answer: str) -> list[tuple[str, str]]:
         swapped = "normal" if state["state"].lower() == "abnormal" else "abnormal"
         head = re.sub(r"\b(an?) $", "an " if swapped == "abnormal" else "a ", state["head"])
         out.append((f"{head}{swapped}{state['tail']}", _WRONG[answer]))
-    return [(text, said) for text, said in out if text.lower() != question.lower()]
+    return [(text, reply) for text, reply in out if text.lower() != question.lower()]
 
 
 def settled(organ: str, asked: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str]]:
-    """Yes/no questions that what is known of one image settles.
+    """Yield yes/no questions on an image that its known answers settle.
 
     Args:
         organ: "CHEST", "HEAD" or "ABD".
@@ -70,15 +70,15 @@ def settled(organ: str, asked: Iterable[tuple[str, str, str]]) -> Iterator[tuple
     """
     for code, name in _ORGANS.items():
         yield f"Is this an image of the {name}?", "Yes" if code == organ else "No"
-    said = {"MODALITY": "", "PLANE": ""}
+    known = {"MODALITY": "", "PLANE": ""}
     for _, kind, answer in asked:
-        if kind in said:
-            said[kind] += f" {answer.lower()}"
+        if kind in known:
+            known[kind] += f" {answer.lower()}"
     for kind, table, forms in (
         ("MODALITY", _MODALITIES, ("Is this a {}?", "Is this image a {}?")),
         ("PLANE", _PLANES, ("Is this an {} image?", "Was this image taken in the {} plane?")),
     ):
-        found = [name for name, words in table.items() if re.search(words, said[kind])]
+        found = [name for name, words in table.items() if re.search(words, known[kind])]
         if len(found) == 1:  # two mean that the answers disagree, or name what the image is not
             for name in table:
                 for form in forms:

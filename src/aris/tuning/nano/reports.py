@@ -156,7 +156,7 @@ _REVIEW = (
     "Radiologist review and clinical correlation advised.",
     "Please correlate clinically; radiologist review needed.",
     "A radiologist has to review this film.",
-    "For review by a radiologist, with the clinical picture.",
+    "For review by a radiologist, with the clinical image.",
     "The reading awaits a radiologist.",
 )
 
@@ -167,18 +167,18 @@ LOOK_BITS = 6
 
 
 class _Picker:
-    """Makes the choices of one draft: by chance, or by the film's look, each by three of its bits."""
+    """The choices of one draft: by chance, or by the film's look, each by three of its bits."""
 
     def __init__(self, source: random.Random, look: Sequence[bool] | None) -> None:
         self.source, self.look, self.slot = source, look, 0
 
     def _value(self) -> float:
-        """0 <= value < 1."""
+        """Draw a value, 0 <= value < 1."""
         self.slot += 1
         if self.look is None or self.source.random() < _CHANCE:
             return self.source.random()
         bits = [self.look[(self.slot + step) % LOOK_BITS] for step in (0, 2, 3)]
-        return sum(bit << place for place, bit in enumerate(bits)) / 8
+        return sum(bit << index for index, bit in enumerate(bits)) / 8
 
     def pick(self, options: Sequence[str]) -> str:
         return options[int(self._value() * len(options))]
@@ -190,13 +190,13 @@ class _Picker:
 def report(
     label: str, scored: Scored, random_source: random.Random, look: Sequence[bool] | None = None
 ) -> str:
-    """A draft in two paragraphs, `FINDINGS: ...` and `IMPRESSION: ...`.
+    """Write a draft in two paragraphs, `FINDINGS: ...` and `IMPRESSION: ...`.
 
     Args:
         label: "normal", "bacterial pneumonia" or "viral pneumonia"; only decides the pattern of what is present.
-        scored: what the prompt says of pneumonia; the draft agrees with it whatever the label.
-        look: `LOOK_BITS` bits of how the film looks (`nano_looks.py`). They choose among wordings that mean the same,
-            so that a model which reads them off the film words its likeliest drafts of two films differently.
+        scored: the prompt's finding of pneumonia; the draft agrees with it whatever the label.
+        look: `LOOK_BITS` bits of the film's look (`looks.py`). They choose among wordings that mean the same,
+            so that a model which reads them off the film words its greedy drafts of two films differently.
     """
     made = _Picker(random_source, look)
     sentences = [made.pick(_VIEW)] if made.happens(0.6) else []
@@ -217,8 +217,8 @@ def report(
 
 
 def _one_or_two(main: tuple[str, ...], more: tuple[str, ...], made: _Picker) -> list[str]:
-    """A sentence that says it, and perhaps another, in either order."""
-    said = [made.pick(main)]
+    """Pick a sentence, and perhaps another, in either order."""
+    chosen = [made.pick(main)]
     if made.happens(0.6):
-        said.insert(int(made.happens(0.5)), made.pick(more))
-    return said
+        chosen.insert(int(made.happens(0.5)), made.pick(more))
+    return chosen

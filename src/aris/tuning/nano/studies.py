@@ -2,7 +2,7 @@
 
 Few abstracts with an expert's answer exist, and a small model learns their subject rather than how results decide a
 question. These are written by a grammar in the project's own words: subjects, numbers and outcomes are random and mean
-nothing; only the way from the result to the answer is real (a clear difference, none, or a mixed picture).
+nothing; only the way from the result to the answer is real (a clear difference, none, or a mixed image).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _Random = random.Random
 
 
 def study(source: _Random) -> tuple[str, list[str], Decision]:
-    """A question, the parts of an abstract, and what the abstract answers."""
+    """Make up a study: a question, the parts of an abstract, and the abstract's answer."""
     decision: Decision = source.choices(("yes", "no", "maybe"), (0.45, 0.4, 0.15))[0]
     write = source.choices((_effect, _association, _equal, _diagnosis, _safety, _practice), (5, 6, 1, 2, 2, 2))[0]
     people = source.choice(_PEOPLE)
@@ -111,7 +111,7 @@ def _large_p(r: _Random) -> str:
 
 
 def _two(r: _Random, apart: bool) -> tuple[str, str]:
-    """Two percentages, the second larger, far apart or nearly the same."""
+    """Draw two percentages, the second larger, far apart or nearly the same."""
     low = r.uniform(4, 40)
     high = low * r.uniform(1.5, 2.6) if apart else low + r.uniform(0.1, 1.6)
     return f"{low:.1f}%", f"{high:.1f}%"

@@ -1,1 +1,1 @@
-"""Training a vision tower on every kind of image that `aris-nano` is shown: chest films, biopsies, skin, fundus."""
+"""A vision tower for every kind of image that `aris-nano` is shown: chest films, biopsies, skin, fundus."""

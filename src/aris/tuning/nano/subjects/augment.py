@@ -1,4 +1,4 @@
-"""Random views of images of every subject, on the device: films as `FilmAugment` makes them, colour pictures here."""
+"""Random views of images of every subject, on the device: films by `FilmAugment`, colour images here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ColourAugment:
 
     Args:
         generator: on the images' device; all randomness.
-        strength: 0 leaves pictures as they are, 1 is the recipe's setting.
+        strength: 0 leaves images as they are, 1 is the recipe's setting.
         turn: largest rotation in degrees; tissue and skin have no upright.
         zoom: largest enlargement as a natural logarithm.
     """
@@ -27,8 +27,8 @@ class ColourAugment:
     def _uniform(self, batch: int, low: float, high: float) -> Tensor:
         return torch.rand(batch, device=self.generator.device, generator=self.generator) * (high - low) + low
 
-    def __call__(self, pictures: Tensor, size: int) -> Tensor:
-        x = pictures.permute(0, 3, 1, 2).float() / 255
+    def __call__(self, images: Tensor, size: int) -> Tensor:
+        x = images.permute(0, 3, 1, 2).float() / 255
         batch, s = x.shape[0], self.strength
         scale = torch.exp(self._uniform(batch, -self.zoom * s, 0.12 * s))
         aspect = torch.exp(self._uniform(batch, -0.12 * s, 0.12 * s))
@@ -49,7 +49,7 @@ class ColourAugment:
         return self._cover(self._soften(self._tone(x)))
 
     def _tone(self, x: Tensor) -> Tensor:
-        """A tone curve of each channel, saturation, brightness and contrast."""
+        """Apply a tone curve of each channel, saturation, brightness and contrast."""
         batch, s = x.shape[0], self.strength
         common, own = self._uniform(batch, -0.35 * s, 0.35 * s), self._uniform(batch * 3, -0.15 * s, 0.15 * s)
         gamma = torch.exp(common[:, None] + own.view(batch, 3))[:, :, None, None]
@@ -68,7 +68,7 @@ class ColourAugment:
         return (x + (x - soft) * amount.view(-1, 1, 1, 1)).clamp(0, 1)
 
     def _cover(self, x: Tensor) -> Tensor:
-        """Cover one box of a third of the batch with the picture's own mean colour."""
+        """Cover one box of a third of the batch with the image's own mean colour."""
         batch, size = x.shape[0], x.shape[-1]
         ramp = (torch.arange(size, device=x.device) + 0.5) / size
         side_x, side_y = self._uniform(batch, 0.1, 0.35), self._uniform(batch, 0.1, 0.35)
@@ -80,14 +80,14 @@ class ColourAugment:
 
 
 def augment(subject: str, colour: bool, generator: torch.Generator, strength: float) -> FilmAugment | ColourAugment:
-    """The augmentation of a subject."""
+    """Return the augmentation of a subject."""
     if not colour:
         return FilmAugment(generator, strength, "equalize")
     return ColourAugment(generator, strength, zoom=0.25 if subject == "fundus" else 0.5)
 
 
 def plain(images: Tensor, size: int, colour: bool) -> Tensor:
-    """Images as a model is shown them, (B, 3, S, S) in 0..1: grey ones equalised, colour ones as they are."""
+    """Convert images to (B, 3, S, S) in 0..1 as a model is shown them: grey ones equalised, colour ones as they are."""
     x = (images.permute(0, 3, 1, 2) if colour else images[:, None]).float() / 255
     if x.shape[-1] != size:
         x = F.interpolate(x, size=(size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)

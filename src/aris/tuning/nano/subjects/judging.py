@@ -1,4 +1,4 @@
-"""How well scores separate the labels of a bank: AUC of every label, accuracy of exclusive heads."""
+"""Measures of how well scores separate a bank's labels: AUC of every label, accuracy of exclusive heads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from aris.tuning.evaluation.stress import auc
+from aris.tuning.metrics import auc
 from aris.tuning.nano.subjects.augment import plain
 from aris.tuning.nano.subjects.tables import Bank, Subject
 
@@ -16,25 +16,25 @@ from aris.tuning.nano.subjects.tables import Bank, Subject
 def scores_of(
     model: Callable[[Tensor], dict[str, Tensor]], bank: Bank, subject: Subject, size: int, batch: int = 256
 ) -> dict[str, Tensor]:
-    """Head -> scores (N, labels) float32 on the CPU, averaged over an image and its mirror."""
-    parts: dict[str, list[Tensor]] = {name: [] for name in subject.heads}
+    """Compute head -> scores (N, labels) float32 on the CPU, averaged over an image and its mirror."""
+    batches: dict[str, list[Tensor]] = {name: [] for name in subject.heads}
     for start in range(0, len(bank), batch):
         x = plain(bank.images[start : start + batch], size, subject.colour)
         with torch.autocast(x.device.type, torch.bfloat16):
             found, mirrored = model(x), model(x.flip(3))
         for name in subject.heads:
-            parts[name].append(((found[name] + mirrored[name]) / 2).float().cpu())
-    return {name: torch.cat(values) for name, values in parts.items()}
+            batches[name].append(((found[name] + mirrored[name]) / 2).float().cpu())
+    return {name: torch.cat(values) for name, values in batches.items()}
 
 
 def as_probabilities(scores: dict[str, Tensor], subject: Subject) -> dict[str, Tensor]:
-    """Softmax of exclusive heads, sigmoid of others."""
+    """Apply a softmax to exclusive heads, a sigmoid to others."""
     return {name: values.softmax(1) if subject.heads[name].exclusive else values.sigmoid()
             for name, values in scores.items()}  # fmt: skip
 
 
 def figures(scores: dict[str, Tensor], bank: Bank, subject: Subject) -> dict[str, float]:
-    """AUC of each label against the rest where it occurs, "accuracy HEAD" of exclusive heads, "macro HEAD"."""
+    """Measure the AUC of each label against the rest, "accuracy HEAD" of exclusive heads, and "macro HEAD"."""
     out: dict[str, float] = {}
     for name, head in subject.heads.items():
         target = bank.targets[name].cpu()
@@ -63,5 +63,5 @@ def _odds(log_probabilities: Tensor, at: int) -> Tensor:
 
 
 def line(name: str, values: dict[str, float]) -> str:
-    """The figures in one line."""
+    """Format the figures in one line."""
     return f"{name}: " + ", ".join(f"{key} {value:.3f}" for key, value in values.items())

@@ -1,4 +1,4 @@
-"""Images of the other kinds, for telling what a picture is of: CT, MR, other radiographs, and none of these."""
+"""Images of the other kinds, for telling the kind of an image: CT, MR, other radiographs, and none of these."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Extra:
 
 
 def extras(data: Path, split: str, size: int, made: int, seed: int) -> list[Extra]:
-    """CT slices, what `vqa_rad` says is CT, MR or a radiograph of the abdomen, and pictures of nothing; grey, colour.
+    """Collect CT slices, `vqa_rad`'s CT, MR and abdominal radiographs, and images of nothing; grey, then colour.
 
     Args:
-        made: how many pictures of nothing there are in grey; a third as many in colour.
-        seed: of the made pictures.
+        made: how many images of nothing there are in grey; a third as many in colour.
+        seed: of the made images.
 
     Raises:
         DataError: a folder or file is missing.
@@ -51,10 +51,10 @@ def extras(data: Path, split: str, size: int, made: int, seed: int) -> list[Extr
     grey = _slices(data / "ct_slices", split, size) + _vqa(data / "vqa_rad", split, size)
     none = KINDS.index("none of these")
     shapes = negatives.TRAINING if split == "train" else negatives.HELD_OUT
-    grey += [(image, none) for image in negatives.pictures(shapes, made, seed, size)]
+    grey += [(image, none) for image in negatives.generate(shapes, made, seed, size)]
     grey += [(image, none) for image in _spoilt(load(data, _films_only(), split, size).images, made // 2, seed)]
     r = np.random.default_rng(seed)
-    tinted = [_tinted(image, r) for image in negatives.pictures(shapes, made // 3, seed + 1, size)]
+    tinted = [_tinted(image, r) for image in negatives.generate(shapes, made // 3, seed + 1, size)]
     return [
         Extra(_stacked([image for image, _ in grey]), torch.tensor([kind for _, kind in grey]), False),
         Extra(_stacked(tinted), torch.full((len(tinted),), none), True),
@@ -88,20 +88,20 @@ def _slices(folder: Path, split: str, size: int) -> list[tuple[np.ndarray, int]]
 
 
 def _vqa(folder: Path, split: str, size: int) -> list[tuple[np.ndarray, int]]:
-    """Images whose questions about their modality name exactly one; chest radiographs are left out."""
+    """Read images whose questions about their modality name exactly one; chest radiographs are left out."""
     table = folder / f"{split}.jsonl"
     if not table.is_file():
         raise DataError(f"{table}: not found; give the folder that holds vqa_rad")
-    said: dict[str, tuple[str, str]] = {}
+    known: dict[str, tuple[str, str]] = {}
     for line in table.read_text().splitlines():
         row = json.loads(line)
-        organ, words = said.get(row["image"], (row["organ"], ""))
+        organ, words = known.get(row["image"], (row["organ"], ""))
         if row["question_type"] == "MODALITY":
             answer = row["answer"].lower()
             words += f" {row['question'].lower() if answer == 'yes' else answer}"
-        said[row["image"]] = (organ, words)
+        known[row["image"]] = (organ, words)
     out = []
-    for name, (organ, words) in said.items():
+    for name, (organ, words) in known.items():
         found = [kind for kind, pattern in _MODALITIES.items() if re.search(pattern, words)]
         if len(found) != 1 or (found[0] == "X-ray" and organ == "CHEST"):
             continue
@@ -111,7 +111,7 @@ def _vqa(folder: Path, split: str, size: int) -> list[tuple[np.ndarray, int]]:
 
 
 def _spoilt(films: Tensor, count: int, seed: int) -> list[np.ndarray]:
-    """Details, shuffled tiles and turned films: the texture of a film that is none to be read."""
+    """Make details, shuffled tiles and turned films: the texture of a film without its anatomy."""
     ways = (negatives.enlarged, negatives.shuffled, negatives.turned)
     r = np.random.default_rng(seed)
     chosen = r.integers(0, len(films), count)
@@ -119,7 +119,7 @@ def _spoilt(films: Tensor, count: int, seed: int) -> list[np.ndarray]:
 
 
 def _tinted(image: np.ndarray, r: np.random.Generator) -> np.ndarray:
-    """A grey picture between two random colours."""
+    """Colour a grey image between two random colours."""
     dark, light = r.uniform(0, 160, 3), r.uniform(90, 255, 3)
-    part = image[..., None] / 255.0
-    return np.rint(dark * (1 - part) + light * part).astype(np.uint8)
+    level = image[..., None] / 255.0
+    return np.rint(dark * (1 - level) + light * level).astype(np.uint8)

@@ -46,7 +46,7 @@ class Subject:
 
     Attributes:
         name: "chest", "colon", "skin" or "fundus".
-        colour: pictures keep red, green and blue; otherwise they are grey and equalised.
+        colour: images keep red, green and blue; otherwise they are grey and equalised.
         heads: by name.
         shares: how often each data folder is drawn from, summing to 1.
     """
@@ -122,7 +122,7 @@ class Bank:
     origins: list[str]
 
     def to(self, device: str) -> Bank:
-        """The same, with its tensors on a device."""
+        """Copy the tensors to a device."""
         targets = {name: values.to(device) for name, values in self.targets.items()}
         return Bank(self.images.to(device), targets, self.weights.to(device), self.names, self.origins)
 
@@ -188,7 +188,7 @@ def _pixels(folder: Path, name: str, colour: bool, size: int) -> np.ndarray:
 
 
 def _target(folder: str, row: dict[str, str], name: str, head: Head) -> list[float]:
-    """0 and 1 for each label of a head; NaN for all where this set has no such labels."""
+    """Return 0 or 1 for each label of a head; NaN for all where this set has no such labels."""
     if name == "adult" and folder in ("chest_adult", "chest_nih64"):
         found = set((row.get("label") or row["findings"]).split("|"))
         return [float(label in found) if label != ANY_FINDING else float(found != {"No Finding"})

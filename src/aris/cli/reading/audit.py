@@ -1,0 +1,118 @@
+"""`aris audit`: the audit trail, and whether it is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aris.cli.outcome import FAILED, Group
+from aris.cli.reading import house as place
+from aris.cli.terminal import note, one_line, write, write_json
+
+app = typer.Typer(
+    name="audit",
+    cls=Group,
+    help="The audit trail: who viewed, edited, signed and exported what, in a keyed chain.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def verify(
+    heads: Annotated[
+        list[Path] | None,
+        typer.Option("--heads", metavar="FILE", help="Exported heads; may be repeated. They show a cut at the end."),
+    ] = None,
+    store: place.StoreOption = None,
+    database: place.DatabaseOption = None,
+    audit_key: place.KeyOption = None,
+    site: place.SiteOption = None,
+    json: place.JsonOption = False,
+) -> None:
+    """Check that no event was changed, removed or moved, and that none is missing up to the last exported head.
+
+    Exit code 1 where something is wrong. Heads of the site's `audit_heads` are used without being named.
+
+    Example:
+
+        aris audit verify --heads /mnt/usb/heads.jsonl
+    """
+    with place.house(store, database, audit_key, site) as found:
+        from aris.store.reading.audit import read_heads
+
+        files = list(heads or [])
+        if (own := found.settings.audit_heads) is not None and own.exists() and own not in files:
+            files.append(own)
+        known = [head for path in files for head in read_heads(path)]
+        with found.store.sessions.reading() as session:
+            last = found.trail.head(session).number
+            wrong = found.trail.verify(session, known)
+    if json:
+        write_json({"events": last, "heads": len(known), "sound": not wrong, "problems": wrong})
+    else:
+        for line in wrong:
+            write(f"{one_line(line)}\n")
+    if wrong:
+        note(f"error: the audit trail is not whole: {len(wrong)} places")
+        raise typer.Exit(FAILED)
+    if not json:
+        upto = f", and none is missing up to the head of event {max(each.number for each in known)}" if known else ""
+        write(f"{last} events, whole{upto}\n")
+    if not known:
+        note("! without an exported head nobody can tell whether events were cut off at the end; see `aris audit head`")
+
+
+@app.command()
+def head(
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="Is added to; keep it on another machine.")],
+    store: place.StoreOption = None,
+    database: place.DatabaseOption = None,
+    audit_key: place.KeyOption = None,
+    json: place.JsonOption = False,
+) -> None:
+    """Export the newest event's seal, with which a cut is found later.
+
+    Example:
+
+        aris audit head /mnt/usb/heads.jsonl
+    """
+    with place.house(store, database, audit_key, None) as found, found.store.sessions.reading() as session:
+        newest = found.trail.export(session, out)
+    if json:
+        write_json({"number": newest.number, "mac": newest.mac, "file": str(out)})
+    else:
+        write(f"event {newest.number}\n")
+
+
+@app.command(name="list")
+def list_events(
+    study: Annotated[str, typer.Option(help="Study Instance UID.")] = "",
+    user: Annotated[str, typer.Option(help="Login.")] = "",
+    action: Annotated[str, typer.Option(help="As sign.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Events at most.")] = 50,
+    store: place.StoreOption = None,
+    database: place.DatabaseOption = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout an event, one a line.")] = False,
+) -> None:
+    """List events, the newest first.
+
+    Example:
+
+        aris audit list --action sign
+    """
+    with place.open_store(store, database) as found:
+        from aris.store.reading.audit import events
+
+        with found.sessions.reading() as session:
+            rows = events(session, subject=study, actor=user, action=action, limit=limit)
+    for row in rows:
+        if json:
+            write_json({"number": row.number, "at": row.at, "user": row.actor, "action": row.action,
+                        "subject": row.subject, "outcome": row.outcome, "detail": row.detail})  # fmt: skip
+        else:
+            detail = " ".join(f"{key}={value}" for key, value in row.detail.items() if value is not None)
+            write(f"{row.number:6}  {row.at[:19]}  {one_line(row.actor):12}  {one_line(row.action):10}  {row.outcome:7}"
+                  f"  {one_line(row.subject)}  {one_line(detail)}\n")  # fmt: skip

@@ -1,0 +1,102 @@
+"""`aris store`: back it up, restore it, check it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aris.cli.outcome import FAILED, Group
+from aris.cli.reading import house as place
+from aris.cli.terminal import counting, note, one_line, write, write_json
+
+app = typer.Typer(
+    name="store",
+    cls=Group,
+    help="The store of studies and reports: backup, restore, check.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def backup(
+    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="Is made, or holds an earlier backup of ours.")],
+    store: place.StoreOption = None,
+    database: place.DatabaseOption = None,
+    json: place.JsonOption = False,
+) -> None:
+    """Write the store into a folder, while it is in use: the database in a form for either kind, and the objects.
+
+    Made again into the same folder it copies only new objects. The audit trail's key is not in it: keep that elsewhere.
+
+    Example:
+
+        aris store backup /mnt/backup/aris
+    """
+    with place.open_store(store, database) as found:
+        from aris.store.backup import backup as write_backup
+
+        with counting("copying", found.counts()["copies"]) as step:
+            made = write_backup(found, out, lambda total: None if total else step())
+    if json:
+        write_json({"folder": str(out), "objects": made.objects, "copied": made.copied, "rows": made.rows})
+    else:
+        write(f"{made.objects} objects, {made.copied} of them new; {sum(made.rows.values())} rows\n")
+    note("keep the audit trail's key too, apart from the backup (keys/audit.key)")
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="BACKUP", help="What `aris store backup` wrote.")],
+    store: place.StoreOption = None,
+    database: place.DatabaseOption = None,
+    json: place.JsonOption = False,
+) -> None:
+    """Make a store of a backup, in a folder and a database that hold nothing; SQLite or PostgreSQL, whatever it was.
+
+    Example:
+
+        aris store restore /mnt/backup/aris --store /srv/aris
+    """
+    with place.installed():
+        from aris.store.backup import restore as make_anew
+    folder = place.store_folder(store)
+    made = make_anew(source, folder, url=database)
+    if json:
+        write_json({"store": str(folder), "objects": made.objects, "rows": made.rows})
+    else:
+        write(f"{made.objects} objects, {sum(made.rows.values())} rows in {one_line(str(folder))}\n")
+
+
+@app.command()
+def verify(
+    store: place.StoreOption = None,
+    database: place.DatabaseOption = None,
+    json: place.JsonOption = False,
+) -> None:
+    """Check every object and every signed report against its digest. Exit code 1 where something is wrong.
+
+    `aris audit verify` checks the audit trail.
+
+    Example:
+
+        aris store verify
+    """
+    with place.open_store(store, database) as found:
+        from aris.store.checking import problems
+
+        counts = found.counts()
+        with counting("checking", counts["copies"]) as step:
+            wrong = problems(found, lambda total: None if total else step())
+    if json:
+        write_json({"sound": not wrong, "problems": wrong, **counts})
+    else:
+        for line in wrong:
+            write(f"{one_line(line)}\n")
+        if not wrong:
+            write(f"{counts['copies']} objects and all signed reports are what they were\n")
+    if wrong:
+        note(f"error: {len(wrong)} problems")
+        raise typer.Exit(FAILED)

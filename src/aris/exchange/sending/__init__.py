@@ -1,0 +1,1 @@
+"""Documents to systems that speak HTTP: DICOMweb services and FHIR servers."""

@@ -1,0 +1,211 @@
+"""Drafting: a worker takes a job with a lease, has a study drafted, and ends the job as it keeps the draft.
+
+Whoever lost the lease keeps nothing, so that nothing is drafted twice; whoever is killed is replaced.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+from sqlalchemy.orm import Session
+
+from aris.errors import ArisError
+from aris.exchange.documents.formats import model_identity
+from aris.exchange.documents.report import Report, report_of
+from aris.flow.arrival import DRAFT, digest_of
+from aris.flow.house import House
+from aris.flow.priority import NOT_DRAFTED, Concern, concern_of
+from aris.flow.subjects import study_row, subject
+from aris.store.reading import critical, drafts, edits, jobs, readings
+from aris.store.reading.audit import SYSTEM
+from aris.store.reading.tables import JobRow, OrderRow, ReadingRow
+from aris.tasks import Draft
+from aris.tasks.draft import NOT_STATED
+
+log = logging.getLogger("aris.flow")
+RULES = "(rules)"
+# A study that cannot be read is not read better the fourth time.
+_ATTEMPTS = 3
+
+
+class Drafter(Protocol):
+    """A callable that drafts studies.
+
+    Attributes:
+        name, revision: of the model.
+    """
+
+    name: str
+    revision: str
+
+    def __call__(self, files: Sequence[Path]) -> Draft:
+        """Draft the report of a study's files.
+
+        Raises:
+            ArisError: it cannot be done.
+        """
+        ...
+
+
+Done = Literal["drafted", "known", "failed", "lost"]
+
+
+def worker_name() -> str:
+    """A name that no other worker has."""
+    return f"{socket.gethostname()[:40]}:{secrets.token_hex(8)}"
+
+
+def draft_next(house: House, drafter: Drafter, owner: str, now: datetime | None = None) -> Done | None:
+    """Do the next job of drafting; None if there is none.
+
+    Returns:
+        what became of it: "drafted"; "known" (the same was there); "failed" (it is tried again later, or given up and
+        said so); "lost" (another worker took it over, and what was made here is not kept).
+    """
+    sessions, lease = house.store.sessions, house.settings.lease
+    job = sessions.write(lambda session: jobs.claim(session, DRAFT, owner, lease, now or datetime.now(UTC)))
+    if job is None:
+        return None
+    with sessions.reading() as session:
+        images = readings.image_uids(session, job.study_uid)
+    wanted = set(images)
+    files = [each.path for each in house.store.instances(study=job.study_uid) if each.uid in wanted]
+    beating = _Heartbeat(house, job.id, owner)
+    try:
+        with beating:
+            draft = drafter(files)
+    except ArisError as error:
+        return _failed(house, job, owner, str(error), now)
+    except Exception as error:
+        # The type alone: a message may quote the file.
+        return _failed(house, job, owner, f"a defect ({type(error).__name__})", now)
+    except BaseException:  # told to stop: another one may do it at once
+        with suppress(ArisError):
+            sessions.write(lambda session: jobs.give_back(session, job.id, owner, datetime.now(UTC)))
+        raise
+    try:
+        kept = sessions.write(lambda session: _keep(session, house, drafter, draft, job, owner, images, now))
+    except jobs.LeaseLostError:
+        log.warning("a draft was made twice and kept once: its lease had run out")
+        return "lost"
+    return "drafted" if kept else "known"
+
+
+def _keep(
+    session: Session, house: House, drafter: Drafter, draft: Draft, job: JobRow, owner: str, images: list[str],
+    now: datetime | None,
+) -> bool:  # fmt: skip
+    moment = now or datetime.now(UTC)
+    jobs.finish(session, job.id, owner, moment)
+    reading = readings.require(session, job.study_uid, lock=True)
+    report = _report(session, drafter, draft, reading)
+    # Nobody's text is replaced, and no signed report: a draft that comes late is kept, no more.
+    free = reading.state not in (*readings.SIGNED, "preliminary") and not edits.touched(session, reading)
+    row = drafts.add(
+        session, reading, report.model_dump(mode="json"), model=drafter.name, revision=drafter.revision,
+        images_digest=digest_of(images), priority=draft.priority, applied=free, now=moment,
+    )  # fmt: skip
+    if row is None:
+        return False
+    if free:
+        edits.add(
+            session, reading, report.sections.model_dump(), base=reading.text_number, author=edits.MODEL,
+            draft_number=row.number, now=moment,
+        )  # fmt: skip
+        if reading.state in ("arrived", "settled"):
+            reading.state = "drafted"
+    _weigh(reading, concern_of(draft), moment)
+    if draft.priority == "critical" and reading.state not in readings.SIGNED:
+        critical.raise_one(session, reading, _critical_words(draft), RULES, moment)
+    house.trail.add(
+        session, SYSTEM, "draft", reading.study_uid, now=moment, draft=row.number, model=drafter.name,
+        revision=drafter.revision, applied=free,
+    )  # fmt: skip
+    return True
+
+
+def _weigh(reading: ReadingRow, concern: Concern, now: datetime) -> None:
+    """A later draft never lowers what an earlier one raised."""
+    if concern.level > reading.concern or not reading.assessed:
+        reading.concern = max(concern.level, reading.concern)
+        reading.reason = concern.reason
+    reading.assessed = reading.assessed or concern.assessed
+    reading.changed_at = now
+
+
+def _critical_words(draft: Draft) -> str:
+    over = [each.name for each in draft.findings if each.present]
+    return ", ".join(over) if over else "critical: the draft's text states it"
+
+
+def _report(session: Session, drafter: Drafter, draft: Draft, reading: ReadingRow) -> Report:
+    study = study_row(session, reading.study_uid)
+    assert study is not None
+    order = None if reading.order_pk is None else session.get(OrderRow, reading.order_pk)
+    said = {}
+    if order is not None:
+        if order.reason and draft.sections.indication in ("", NOT_STATED):
+            said["indication"] = order.reason
+        if order.procedure and draft.sections.examination in ("", NOT_STATED):
+            said["examination"] = order.procedure
+    draft = draft.model_copy(update={"sections": draft.sections.model_copy(update=said)})
+    patient, about, images = subject(session, study)
+    return report_of(
+        draft, model=model_identity(drafter.name, drafter.revision or None), patient=patient, study=about, images=images
+    )
+
+
+def _failed(house: House, job: JobRow, owner: str, reason: str, now: datetime | None) -> Done:
+    moment = now or datetime.now(UTC)
+
+    def work(session: Session) -> str:
+        state = jobs.fail(session, job.id, owner, reason, moment, most=_ATTEMPTS)
+        if state == "failed":
+            reading = readings.require(session, job.study_uid, lock=True)
+            if not reading.assessed:
+                _weigh(reading, Concern(NOT_DRAFTED.level, False, "not drafted: its place is its order's"), moment)
+            house.trail.add(session, SYSTEM, "draft", job.study_uid, outcome="failed", now=moment)
+        return state
+
+    try:
+        state = house.store.sessions.write(work)
+    except jobs.LeaseLostError:
+        return "lost"
+    log.error("a study could not be drafted (attempt %d, %s)", job.attempts, state)
+    return "failed"
+
+
+class _Heartbeat:
+    """Renews a lease in a thread, until the block ends."""
+
+    def __init__(self, house: House, job_id: int, owner: str) -> None:
+        self._house, self._job_id, self._owner = house, job_id, owner
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(30)
+
+    def _beat(self) -> None:
+        lease = self._house.settings.lease
+        while not self._ended.wait(lease.total_seconds() / 3):
+            try:
+                self._house.store.sessions.write(
+                    lambda session: jobs.renew(session, self._job_id, self._owner, lease, datetime.now(UTC))
+                )
+            except jobs.LeaseLostError:
+                return
+            except ArisError as error:  # the database is away for a moment; the next beat may reach it
+                log.warning("a lease could not be renewed: %s", error)

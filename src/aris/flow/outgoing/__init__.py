@@ -1,0 +1,1 @@
+"""Signed reports on their way to other systems."""

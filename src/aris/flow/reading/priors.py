@@ -1,0 +1,106 @@
+"""Earlier studies of a patient. Identity is Patient ID, its issuer and the birth date: all else is only possible.
+
+A possible prior is shown as such, never compared by itself, and loaded when a reader asks for it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from aris.errors import StoreError
+from aris.flow.house import House
+from aris.flow.subjects import study_row
+from aris.imaging.dicom.patients import Patient
+from aris.store.reading import readings
+from aris.store.reading.orders import patient_of
+from aris.store.schema import StudyRow
+
+Identity = Literal["same", "possible"]
+_MOST = 200
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Another study that is, or may be, of the same patient.
+
+    Attributes:
+        identity: "same", or "possible" with the reason.
+        date: of the study, YYYYMMDD.
+    """
+
+    study: str
+    identity: Identity
+    reason: str
+    date: str
+    description: str
+    modalities: tuple[str, ...]
+    state: str
+
+
+def priors(house: House, study: str) -> list[Prior]:
+    """Other studies of a study's patient in the store: the sure ones first, the latest first.
+
+    Raises:
+        StoreError: there is no such study.
+    """
+    with house.store.sessions.reading() as session:
+        row = study_row(session, study)
+        if row is None:
+            raise StoreError("no such study in the store")
+        made = [_prior(session, row, other) for other in _candidates(session, row)]
+    found = [each for each in made if each is not None]
+    found.sort(key=lambda each: each.date, reverse=True)
+    return sorted(found, key=lambda each: each.identity != "same")
+
+
+def _candidates(session: Session, row: StudyRow) -> list[StudyRow]:
+    ways = []
+    if row.patient_id.strip():
+        ways.append(func.lower(StudyRow.patient_id) == row.patient_id.lower())
+    family = re.split(r"[\^=]", row.patient_name)[0].strip().lower()
+    if family and row.birth_date:
+        # Somebody with another number: a second hospital's, or a slip of the pen.
+        like = func.lower(StudyRow.patient_name).startswith(family, autoescape=True)
+        ways.append(like & (StudyRow.birth_date == row.birth_date))
+    if not ways:
+        return []
+    query = select(StudyRow).where(StudyRow.id != row.id, or_(*ways)).order_by(StudyRow.date.desc()).limit(_MOST)
+    return list(session.scalars(query))
+
+
+def _prior(session: Session, row: StudyRow, other: StudyRow) -> Prior | None:
+    identity, reason = same_patient(patient_of(row), patient_of(other))
+    if identity is None:
+        return None
+    reading = readings.find(session, other.uid)
+    kinds = readings.modalities(session, [other.id]).get(other.id, [])
+    return Prior(other.uid, identity, reason, other.date, other.description, tuple(kinds),
+                 "" if reading is None else reading.state)  # fmt: skip
+
+
+def same_patient(one: Patient, other: Patient) -> tuple[Identity | None, str]:
+    """Compare the patients that two headers name: "same", "possible" with why not surely, or None.
+
+    The same are those whose Patient ID, issuer and birth date are stated and equal, where nothing else differs. Without
+    an issuer on either side the number is the house's own.
+    """
+    number = one.identifier.strip().casefold() == other.identifier.strip().casefold() != ""
+    born = one.birth_date == other.birth_date
+    issuer = one.issuer.strip().casefold() == other.issuer.strip().casefold()
+    if number and issuer and born and one.birth_date and not one.conflicts(other):
+        return "same", ""
+    if number:
+        why = [
+            *([] if issuer else ["the issuers of the number differ, or one is not stated"]),
+            *([] if born and one.birth_date else ["the birth dates differ, or one is not stated"]),
+        ]
+        return "possible", "; ".join(why) or "the name or the sex differs"
+    named = [Patient(name=each.name, sex=each.sex) for each in (one, other)]
+    if born and one.birth_date and one.name and other.name and not named[0].conflicts(named[1]):
+        return "possible", "the same name and birth date under another Patient ID"
+    return None, ""

@@ -1,0 +1,183 @@
+"""A site's settings: a YAML file, `site.yaml` in the store's folder by default."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from aris.errors import ArisError, ExchangeError
+from aris.exchange.documents.formats import Format
+from aris.exchange.node.peers import Peer
+from aris.regular import read_regular
+
+FILE = "site.yaml"
+
+
+class SettingsError(ArisError):
+    """The site's settings are missing or wrong."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Destination(_Part):
+    """A place that signed reports go to. Deliveries are known by its `name`: keep it."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+
+
+class FolderDestination(_Destination):
+    """Files in a folder: `PATH/STUDY-UID/NUMBER.ending`."""
+
+    kind: Literal["folder"]
+    path: Path
+    formats: tuple[Format, ...] = ("sr", "fhir", "pdf")
+
+
+class DicomDestination(_Destination):
+    """C-STORE of the DICOM SR to a node, written AETITLE@HOST:PORT; "sender" is the node that sent the study."""
+
+    kind: Literal["dicom"]
+    to: str
+    peers: tuple[str, ...] = ()
+    ae_title: str = "ARIS"
+    formats: tuple[Literal["sr", "gsps", "sc"], ...] = ("sr",)
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_ca: Path | None = None
+
+    @field_validator("to")
+    @classmethod
+    def _is_peer(cls, value: str) -> str:
+        return value if value == "sender" else _peer(value)
+
+    @field_validator("peers")
+    @classmethod
+    def _are_peers(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_peer, values))
+
+
+class DicomwebDestination(_Destination):
+    """STOW-RS of the DICOM SR to a DICOMweb service."""
+
+    kind: Literal["dicomweb"]
+    url: str = Field(pattern=r"^https?://[^\s]+$")
+    token_file: Path | None = None
+    tls_ca: Path | None = None
+    formats: tuple[Literal["sr", "gsps", "sc"], ...] = ("sr",)
+
+
+class FhirDestination(_Destination):
+    """PUT of the report's FHIR resources to a FHIR R4 server."""
+
+    kind: Literal["fhir"]
+    url: str = Field(pattern=r"^https?://[^\s]+$")
+    token_file: Path | None = None
+    tls_ca: Path | None = None
+
+
+class Hl7Destination(_Destination):
+    """ORU^R01 over MLLP, to HOST:PORT."""
+
+    kind: Literal["hl7"]
+    to: str = Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):[0-9]{1,5}$")
+    encoding: Literal["utf-8", "iso-8859-1", "ascii"] = "utf-8"
+    sending: str = "ARIS|ARIS"
+    receiving: str = "|"
+
+
+Destination = Annotated[
+    FolderDestination | DicomDestination | DicomwebDestination | FhirDestination | Hl7Destination,
+    Field(discriminator="kind"),
+]
+
+
+class SiteSettings(_Part):
+    """A site's settings.
+
+    Attributes:
+        quiet_s: seconds without a new image after which a study is whole.
+        first_come_minutes: after so long no study of the same urgency goes before one for its findings.
+        second_signature: a report is final when a second reader has signed it too.
+        lease_s: seconds after which a worker that says nothing is taken for dead.
+        watch: folders whose DICOM files are taken in.
+        audit_heads: a file to which the audit trail's newest seal is added, regularly: on another disk if you can.
+        destinations: where signed reports go.
+    """
+
+    quiet_s: float = Field(default=30.0, ge=0)
+    first_come_minutes: float = Field(default=240.0, gt=0)
+    second_signature: bool = False
+    lease_s: float = Field(default=120.0, ge=1)
+    watch: tuple[Path, ...] = ()
+    audit_heads: Path | None = None
+    destinations: tuple[Destination, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> SiteSettings:
+        names = [each.name for each in self.destinations]
+        if len(set(names)) < len(names):
+            raise ValueError("two destinations have the same name")
+        return self
+
+    @property
+    def quiet(self) -> timedelta:
+        return timedelta(seconds=self.quiet_s)
+
+    @property
+    def first_come(self) -> timedelta:
+        return timedelta(minutes=self.first_come_minutes)
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.lease_s)
+
+
+def read_settings(path: Path, *, needed: bool = False) -> SiteSettings:
+    """A site's settings; the defaults where there is no file, unless it is needed.
+
+    Raises:
+        SettingsError: it cannot be read, or says what is not known or cannot be.
+    """
+    if not path.exists() and not needed:
+        return SiteSettings()
+    try:
+        values = yaml.safe_load(read_regular(path))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise SettingsError(f"{path}: not YAML") from None
+    try:
+        return _anchored(SiteSettings.model_validate({} if values is None else values), path.absolute().parent)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"{path}: {where or 'settings'}: {first['msg']}; see docs/reading.md") from None
+
+
+Part = TypeVar("Part", bound=BaseModel)
+
+
+def _anchored(part: Part, base: Path) -> Part:
+    """The settings with their paths made absolute: a relative one begins where the settings' file is."""
+
+    def anchor(value: Any) -> Any:
+        if isinstance(value, Path):
+            return base / value.expanduser()
+        if isinstance(value, tuple):
+            return tuple(anchor(each) for each in value)
+        return _anchored(value, base) if isinstance(value, BaseModel) else value
+
+    return part.model_copy(update={name: anchor(getattr(part, name)) for name in type(part).model_fields})
+
+
+def _peer(value: str) -> str:
+    try:
+        return str(Peer.parse(value))
+    except ExchangeError as error:
+        raise ValueError(str(error)) from None

@@ -1,0 +1,56 @@
+"""The subject of a report, from the index of the store: patient, study and images."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from aris.exchange.documents.report import ImageReference, Patient, Study
+from aris.store.schema import InstanceRow, SeriesRow, StudyRow
+
+_SEXES: dict[str, Literal["M", "F", "O"]] = {"M": "M", "F": "F", "O": "O"}
+
+
+def study_row(session: Session, uid: str) -> StudyRow | None:
+    """The index's row of a study."""
+    return session.scalar(select(StudyRow).where(StudyRow.uid == uid))
+
+
+def subject(session: Session, row: StudyRow) -> tuple[Patient, Study, tuple[ImageReference, ...]]:
+    """Patient, study, and references to its images in the order of series and instances."""
+    patient = Patient(
+        identifier=row.patient_id, issuer=row.issuer, name=row.patient_name, birth_date=_day(row.birth_date),
+        sex=_SEXES.get(row.sex.strip().upper(), ""),
+    )  # fmt: skip
+    study = Study(
+        uid=row.uid, identifier=row.study_id, accession=row.accession, date=_day(row.date), time=_clock(row.time),
+        description=row.description, referrer=row.referrer,
+    )  # fmt: skip
+    query = (
+        select(InstanceRow.sop_class, InstanceRow.uid, SeriesRow.uid)
+        .join(InstanceRow.series)
+        .where(SeriesRow.study_pk == row.id, InstanceRow.rows.is_not(None))
+        .order_by(SeriesRow.id, InstanceRow.id)
+    )
+    images = tuple(
+        ImageReference(sop_class=sop_class, uid=uid, series=series, study=row.uid)
+        for sop_class, uid, series in session.execute(query)
+    )
+    return patient, study, images
+
+
+def _day(value: str) -> str:
+    try:
+        return datetime.strptime(value, "%Y%m%d").strftime("%Y%m%d") if len(value) == 8 else ""
+    except ValueError:
+        return ""
+
+
+def _clock(value: str) -> str:
+    value = value.partition(".")[0].replace(":", "")
+    value = value.ljust(6, "0") if len(value) in (2, 4, 6) else ""
+    return value if re.fullmatch("([01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]", value) else ""

@@ -1,0 +1,125 @@
+"""The way in: a file, a folder or a server's address becomes one timeline, or one for each patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aris.errors import RecordError
+from aris.records.fhir.assembling import Assembly
+from aris.records.fhir.files import read_file, record_files
+from aris.records.fhir.json_parts import Page, parts_of
+from aris.records.timeline import Timeline
+from aris.records.types import Problem
+
+_SHOWN = 5  # patients that a refusal names
+
+
+def read_timeline(source: str | Path, *, patient: str | None = None, token: str | None = None) -> Timeline:
+    """Read the record of one patient.
+
+    Args:
+        source: a FHIR R4 file (a bundle or a resource as JSON, or NDJSON; also in gzip), a folder of such files, or the
+            address of a patient on a FHIR server ("https://host/fhir/Patient/123").
+        patient: the id of the patient ("Patient/123" or "123") where the source has several.
+        token: the bearer token for a server.
+
+    Raises:
+        RecordError: it cannot be read, is not FHIR R4, is one page of more, or has several patients and none was named.
+    """
+    return one_patient(read_timelines(source, token=token, patient=patient), str(source), patient)
+
+
+def read_timelines(source: str | Path, *, token: str | None = None, patient: str | None = None) -> list[Timeline]:
+    """Read the records of all patients of a source, in the order of their ids; all else as `read_timeline`."""
+    if str(source).startswith(("http://", "https://")):
+        from aris.records.fhir.server import read_server
+
+        return read_server(str(source), token=token, patient=patient)
+    path = Path(source).expanduser()
+    files = record_files(path)
+    assembly = Assembly()
+    for file in files:
+        shown = str(source) if file == path else str(file.relative_to(path))
+        try:
+            assembly.add(read_file(file, shown))
+        except RecordError as error:
+            if len(files) == 1:
+                raise
+            assembly.add([error])
+    assembly.problems += whole(assembly.pages)
+    return assembly.timelines((str(source),))
+
+
+def timelines_of(resources: Iterable[dict[str, Any]], *, source: str = "") -> list[Timeline]:
+    """Return the timelines of resources that are parsed already (bundles among them), one for each patient.
+
+    Raises:
+        RecordError: there is no resource, or they are not FHIR R4.
+    """
+    assembly = Assembly()
+    for number, each in enumerate(resources):
+        where = f"{source} resource {number + 1}".strip()
+        try:
+            assembly.add(parts_of(msgspec.json.encode(each), where))
+        except (TypeError, ValueError, RecursionError, OverflowError):
+            assembly.add([RecordError(f"{where}: it holds something that is no JSON")])
+        except RecordError as error:
+            assembly.add([error])
+    return assembly.timelines((source,) if source else ())
+
+
+def timeline_of(resources: Iterable[dict[str, Any]], *, source: str = "", patient: str | None = None) -> Timeline:
+    """Return the timeline of one patient from resources that are parsed already.
+
+    Raises:
+        RecordError: as `timelines_of`; or there are several patients and none was named.
+    """
+    return one_patient(timelines_of(resources, source=source), source or "the record", patient)
+
+
+def one_patient(timelines: list[Timeline], shown: str, patient: str | None) -> Timeline:
+    """Return the one timeline, or the named patient's.
+
+    Raises:
+        RecordError: there are several and none was named, or the named one is not there.
+    """
+    if patient is not None:
+        wanted = patient if patient.startswith("Patient/") else f"Patient/{patient}"
+        for each in timelines:
+            if each.patient.id == wanted:
+                return each
+        raise RecordError(f"{shown}: it has no patient of that id; give one of: {_ids(timelines)}")
+    if len(timelines) > 1:
+        raise RecordError(
+            f"{shown}: it has {len(timelines)} patients, and a record is of one; name one of them: {_ids(timelines)}"
+        )
+    return timelines[0]
+
+
+def whole(pages: list[Page]) -> list[Problem]:
+    """Refuse pages of a search whose next page is not among them; return what else speaks against their being whole.
+
+    Raises:
+        RecordError: a page is missing.
+    """
+    own = {page.own for page in pages if page.own}
+    for page in pages:
+        if page.next and page.next not in own:
+            raise RecordError(
+                f"{page.where}: it is one page of a search, and its next page is not here; give all pages in a folder, "
+                "or the server's address"
+            )
+    return [
+        Problem(page.where, f"its search counted {page.total}, and {page.matches} are here; the rest may be missing")
+        for page in pages
+        if page.type == "searchset" and page.total is not None and page.matches < page.total and len(pages) == 1
+    ]
+
+
+def _ids(timelines: list[Timeline]) -> str:
+    ids = [each.patient.id or "(no id)" for each in timelines]
+    return ", ".join(ids[:_SHOWN]) + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")

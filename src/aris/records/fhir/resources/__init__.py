@@ -1,0 +1,1 @@
+"""FHIR resources as facts: a file for each family of types."""

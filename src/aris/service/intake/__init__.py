@@ -1,0 +1,1 @@
+"""Intake over HTTP: a page for patients' phones, and JSON for the clinic's own programs."""

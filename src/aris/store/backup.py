@@ -1,0 +1,265 @@
+"""Backup and restore: the database as text that fits either kind, and the objects' files, each checked by its digest.
+
+A backup is a folder: `manifest.json`, the `database-*.jsonl.gz` that it names, and `objects/`. Made again into the same
+folder it copies only what is new. The audit trail's key is not in it: keep that elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import DateTime, LargeBinary, MetaData, Table, create_engine, event, func, insert, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from aris import __version__
+from aris.errors import StoreError, is_full_disk
+from aris.private import make_file, make_folder
+from aris.store.database import open_database, upgrade
+from aris.store.files import FileStore
+from aris.store.private import claim
+from aris.store.store import DATABASE, OBJECTS, Store
+
+MANIFEST, DUMP = "manifest.json", "database"
+_FORM = 1
+
+
+@dataclass(frozen=True)
+class BackedUp:
+    """The contents of a backup.
+
+    Attributes:
+        rows: of each table.
+        objects: files in all; copied: of these, those that were not there yet.
+    """
+
+    rows: dict[str, int]
+    objects: int
+    copied: int
+
+
+def backup(store: Store, out: Path, step: Callable[[int], None] = lambda _: None) -> BackedUp:
+    """Write a store into a folder while it is in use.
+
+    Args:
+        step: is called with the number of objects, first, then with 0 after each of them.
+
+    Raises:
+        StoreError: the folder cannot be written, or is none of ours; or an object is damaged.
+    """
+    try:
+        claim(out, (MANIFEST, OBJECTS))
+        # The database first: objects are only ever added, so that each one that a row names is there.
+        rows, digest, revision = _dump(store, out)
+        digests = sorted(store.files.digests())
+        step(len(digests))
+        copied = sum(_copy(store, each, out / OBJECTS, step) for each in digests)
+        manifest = {
+            "form": _FORM, "aris": __version__, "revision": revision, "made_at": datetime.now(UTC).isoformat(),
+            "rows": rows, "database": _dump_name(digest), "database_sha256": digest, "objects": len(digests),
+        }  # fmt: skip
+        # Until here the backup that was there before is whole.
+        _write(out / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+        for other in out.glob(f"{DUMP}-*.jsonl.gz"):
+            if other.name != manifest["database"]:
+                other.unlink()
+    except OSError as error:
+        full = "the disk is full; make room" if is_full_disk(error) else f"cannot be written ({error.strerror})"
+        raise StoreError(f"{out}: {full}") from None
+    return BackedUp(rows, len(digests), copied)
+
+
+def restore(source: Path, folder: Path, *, url: str | None = None) -> BackedUp:
+    """Make a store of a backup, in a folder and a database that hold nothing.
+
+    Args:
+        url: of the database, which may be of another kind than the one that was backed up.
+
+    Raises:
+        StoreError: the backup is damaged or newer than this program, or there is something where it is to go.
+    """
+    manifest = _manifest(source)
+    if folder.exists() and any(folder.iterdir()):
+        raise StoreError(f"{folder}: holds something; restore into a folder that is empty or not there")
+    digest = hashlib.sha256()
+    try:
+        with (source / manifest["database"]).open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    except OSError as error:
+        raise StoreError(f"{source}: the backup's database is missing ({error.strerror})") from None
+    if digest.hexdigest() != manifest["database_sha256"]:
+        raise StoreError(f"{source}: the backup's database is damaged; take another backup")
+    claim(folder, (DATABASE, OBJECTS))
+    files = FileStore(folder / OBJECTS)
+    copied = 0
+    try:
+        # Objects first: a store whose index names what is not there would be worse than none.
+        for path in sorted((source / OBJECTS).glob("??/*.dcm")):
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest() != path.stem:
+                raise StoreError(f"{path}: damaged; take another backup")
+            files.add(data)
+            copied += 1
+    finally:
+        files.close()
+    if copied < manifest["objects"]:
+        raise StoreError(f"{source}: {manifest['objects'] - copied} objects are missing; take another backup")
+    database = folder / DATABASE
+    if url is None:
+        make_file(database)
+    rows = _load(url or f"sqlite:///{database.absolute()}", source, manifest)
+    if rows != manifest["rows"]:
+        raise StoreError(f"{source}: rows are missing from the backup's database; take another backup")
+    Store(folder, url=url).close()
+    return BackedUp(rows, copied, copied)
+
+
+def _manifest(source: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((source / MANIFEST).read_bytes())
+        if found["form"] != _FORM:
+            raise StoreError(f"{source}: the backup was made by a newer version of Aris; update Aris")
+        if Path(found["database"]).name != found["database"]:
+            raise ValueError
+        return {**found, "rows": dict(found["rows"]), "objects": int(found["objects"])}
+    except OSError:
+        raise StoreError(f"{source}: no backup of Aris ({MANIFEST} is missing)") from None
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(f"{source}: the backup's manifest is damaged; take another backup") from None
+
+
+def _dump(store: Store, out: Path) -> tuple[dict[str, int], str, str]:
+    """Rows by table, digest of the file, revision of the tables; all of one moment."""
+    fresh = out / f".{DUMP}.part"
+    fresh.unlink(missing_ok=True)
+    make_file(fresh)
+    rows: dict[str, int] = {}
+    with store.sessions.snapshot() as connection:
+        known = MetaData()
+        known.reflect(connection)
+        revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        with gzip.open(fresh, "wb", compresslevel=6) as file:
+            for table in known.sorted_tables:
+                if table.name == "alembic_version":
+                    continue
+                rows[table.name] = 0
+                for row in connection.execute(select(table).order_by(*table.primary_key)).yield_per(500):
+                    values = {name: _plain(value) for name, value in row._mapping.items()}
+                    file.write(json.dumps([table.name, values]).encode() + b"\n")
+                    rows[table.name] += 1
+    with fresh.open("rb") as done:
+        digest = hashlib.file_digest(done, "sha256").hexdigest()
+    fresh.replace(out / _dump_name(digest))
+    return rows, digest, str(revision)
+
+
+def _copy(store: Store, digest: str, out: Path, step: Callable[[int], None]) -> bool:
+    location = out / digest[:2] / f"{digest}.dcm"
+    step(0)
+    if location.exists():
+        with location.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == digest:
+                return False
+    make_folder(out)
+    make_folder(location.parent)
+    fresh = location.with_suffix(".part")
+    fresh.unlink(missing_ok=True)
+    make_file(fresh)
+    shutil.copyfile(store.files.verified(digest), fresh)
+    fresh.replace(location)
+    return True
+
+
+def _load(url: str, source: Path, manifest: dict[str, Any]) -> dict[str, int]:
+    from alembic.util import CommandError
+
+    engine = create_engine(url)
+    rows = dict.fromkeys(manifest["rows"], 0)
+    if engine.dialect.name == "sqlite":
+        # Rows of a table may refer to each other, and come in the order of their keys.
+        event.listen(engine, "connect", lambda made, _: made.execute("PRAGMA foreign_keys=OFF"))
+    try:
+        upgrade(engine, manifest["revision"])
+        known = MetaData()
+        known.reflect(engine)
+        with engine.begin() as connection:
+            for table in known.sorted_tables:
+                if table.name in rows and connection.scalar(select(func.count()).select_from(table)):
+                    raise StoreError("restore: the database holds something; restore into an empty one")
+            for name, values in _lines(source / manifest["database"]):
+                table = known.tables[name]
+                row = {key: _typed(table, key, each) for key, each in values.items()}
+                connection.execute(insert(table).values(row))
+                rows[name] += 1
+            _settle_sequences(connection, known)
+    except CommandError:
+        raise StoreError(f"{source}: the backup was made by a newer version of Aris; update Aris") from None
+    except (SQLAlchemyError, ValueError, KeyError, EOFError) as error:
+        raise StoreError(f"restore: the database cannot be written ({type(error).__name__})") from None
+    finally:
+        engine.dispose()
+    open_database(url).dispose()
+    return rows
+
+
+def _settle_sequences(connection: Any, known: MetaData) -> None:
+    """In PostgreSQL the next row's key follows the last one's."""
+    if connection.dialect.name != "postgresql":
+        return
+    for table in known.sorted_tables:
+        if "id" in table.c:
+            connection.execute(
+                text(
+                    f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), "
+                    f"(SELECT coalesce(max(id), 0) + 1 FROM {table.name}), false)"
+                )
+            )
+
+
+def _dump_name(digest: str) -> str:
+    return f"{DUMP}-{digest[:16]}.jsonl.gz"
+
+
+def _lines(dump: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with gzip.open(dump, "rb") as file:
+        for line in file:
+            name, values = json.loads(line)
+            yield name, values
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes | memoryview):
+        return {"base64": base64.b64encode(bytes(value)).decode()}
+    if isinstance(value, datetime):
+        return (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)).isoformat()
+    assert not isinstance(value, date)
+    return value
+
+
+def _typed(table: Table, key: str, value: Any) -> Any:
+    kind = table.c[key].type
+    if value is None:
+        return None
+    if isinstance(kind, DateTime):
+        return datetime.fromisoformat(value)
+    if isinstance(kind, LargeBinary):
+        return base64.b64decode(value["base64"])
+    return value
+
+
+def _write(path: Path, data: bytes) -> None:
+    fresh = path.with_name(f".{path.name}.part")
+    fresh.unlink(missing_ok=True)
+    make_file(fresh)
+    fresh.write_bytes(data)
+    fresh.replace(path)
+

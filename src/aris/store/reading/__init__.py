@@ -1,0 +1,17 @@
+"""The reading room's books: orders, reading states, drafts, edits, signed reports, deliveries, users, the audit trail.
+
+One module a subject, whose functions work in a session; `sessions.Sessions` gives transactions. Nothing here refers to
+the index of objects but by Study Instance UID, so that the index can be made anew without losing a report.
+"""
+
+from __future__ import annotations
+
+
+def reading_tables() -> list[str]:
+    """The names of the reading room's tables, each after those that it refers to."""
+    from aris.store.reading import lasting_tables, tables
+    from aris.store.schema import Base
+
+    ours = {lasting_tables.__name__, tables.__name__}
+    names = {mapper.class_.__tablename__ for mapper in Base.registry.mappers if mapper.class_.__module__ in ours}
+    return [table.name for table in Base.metadata.sorted_tables if table.name in names]

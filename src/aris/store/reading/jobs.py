@@ -1,0 +1,101 @@
+"""Jobs with leases: each is done once, by whoever holds it, and taken up by another when its holder is gone."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from aris.errors import StoreError
+from aris.store.reading.tables import JobRow
+
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
+
+
+class LeaseLostError(StoreError):
+    """Another one has taken the job over: what was made of it must not be kept."""
+
+
+def pause(attempts: int) -> timedelta:
+    """Return the wait after so many failed attempts: 5 seconds, then twice as long each time, at most an hour."""
+    return min(FIRST_PAUSE * 2 ** min(attempts - 1, 20), LONGEST_PAUSE)
+
+
+def put(session: Session, kind: str, key: str, study_uid: str, urgency: int, now: datetime) -> bool:
+    """Ask for a job, unless one of the same key was asked for before. Whether it is new."""
+    if session.scalar(select(JobRow.id).where(JobRow.key == key)) is not None:
+        return False
+    session.add(
+        JobRow(
+            kind=kind, key=key, study_uid=study_uid, urgency=urgency, state="waiting", owner="", lease_until=None,
+            not_before=now, attempts=0, error="", created_at=now, ended_at=None,
+        )
+    )  # fmt: skip
+    session.flush()
+    return True
+
+
+def claim(session: Session, kind: str, owner: str, lease: timedelta, now: datetime) -> JobRow | None:
+    """Take the next job: the most urgent, then the one that waits longest; None if there is nothing to do."""
+    free = or_(JobRow.state == "waiting", and_(JobRow.state == "running", JobRow.lease_until < now))
+    query = (
+        select(JobRow)
+        .where(JobRow.kind == kind, free, JobRow.not_before <= now)
+        .order_by(JobRow.urgency.desc(), JobRow.created_at, JobRow.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    job = session.scalar(query)
+    if job is not None:
+        job.state, job.owner, job.lease_until = "running", owner, now + lease
+        job.attempts += 1
+    return job
+
+
+def _held(session: Session, job_id: int, owner: str) -> JobRow:
+    job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update())
+    if job is None or job.state != "running" or job.owner != owner:
+        raise LeaseLostError("job: another worker has taken it over")
+    return job
+
+
+def renew(session: Session, job_id: int, owner: str, lease: timedelta, now: datetime) -> None:
+    """Hold a job for longer.
+
+    Raises:
+        LeaseLostError: another one holds it, or it has ended.
+    """
+    _held(session, job_id, owner).lease_until = now + lease
+
+
+def finish(session: Session, job_id: int, owner: str, now: datetime) -> None:
+    """End a job, in the transaction that keeps what was made.
+
+    Raises:
+        LeaseLostError: another one holds it, or it has ended.
+    """
+    job = _held(session, job_id, owner)
+    job.state, job.ended_at, job.lease_until, job.error = "done", now, None, ""
+
+
+def fail(session: Session, job_id: int, owner: str, reason: str, now: datetime, *, most: int = 5) -> str:
+    """Note that an attempt failed: it is tried again later, `most` times in all. The job's new state.
+
+    Raises:
+        LeaseLostError: another one holds it, or it has ended.
+    """
+    job = _held(session, job_id, owner)
+    job.error, job.owner, job.lease_until = reason[:500], "", None
+    if job.attempts >= most:
+        job.state, job.ended_at = "failed", now
+    else:
+        job.state, job.not_before = "waiting", now + pause(job.attempts)
+    return job.state
+
+
+def give_back(session: Session, job_id: int, owner: str, now: datetime) -> None:
+    """Let another one do it at once, as a worker that is told to stop does."""
+    job = _held(session, job_id, owner)
+    job.state, job.owner, job.lease_until, job.not_before = "waiting", "", None, now
+    job.attempts -= 1

@@ -1,0 +1,219 @@
+"""Readings: where the reading of each study stands, and the worklist's order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy.orm import Session
+
+from aris.errors import StoreError
+from aris.store.reading.tables import OrderRow, ReadingRow
+from aris.store.schema import CopyRow, InstanceRow, SeriesRow, StudyRow
+
+State = Literal["arrived", "settled", "drafted", "opened", "preliminary", "final", "amended", "addendum"]
+STATES: tuple[State, ...] = get_args(State)
+SIGNED: tuple[State, ...] = ("final", "amended", "addendum")
+# The states in which somebody still has to read.
+OPEN: tuple[State, ...] = ("arrived", "settled", "drafted", "opened", "preliminary")
+# Of a study that is past its first-come limit: as the highest concern.
+TOP_CONCERN = 3
+# PS3.4 B.5: structured reports.
+_SR = "1.2.840.10008.5.1.4.1.1.88."
+_SORTS = ("priority", "arrived", "patient", "date", "modality", "state")
+
+
+def find(session: Session, study_uid: str, *, lock: bool = False) -> ReadingRow | None:
+    """The reading of a study; None if there is none.
+
+    Args:
+        lock: keep others from changing it until the transaction ends.
+    """
+    query = select(ReadingRow).where(ReadingRow.study_uid == study_uid)
+    return session.scalar(query.with_for_update() if lock else query)
+
+
+def require(session: Session, study_uid: str, *, lock: bool = False) -> ReadingRow:
+    """Return the reading of a study; see `find`.
+
+    Raises:
+        StoreError: there is none.
+    """
+    found = find(session, study_uid, lock=lock)
+    if found is None:
+        raise StoreError("no such study in the worklist; check its UID with `aris worklist`")
+    return found
+
+
+def put_arrival(
+    session: Session, study_uid: str, first_at: datetime, last_at: datetime, due_at: datetime, images: int
+) -> ReadingRow:
+    """Note that objects of a study have come; a known reading waits for quiet anew."""
+    row = find(session, study_uid, lock=True)
+    if row is None:
+        row = ReadingRow(
+            study_uid=study_uid, state="arrived", order_pk=None, images=images, images_digest="", arrived_at=first_at,
+            last_object_at=last_at, settled_at=None, urgency=0, concern=0, assessed=False, reason="", due_at=due_at,
+            text_number=0, opened_by="", opened_at=None, notice="", changed_at=last_at,
+        )  # fmt: skip
+        session.add(row)
+        session.flush()
+    elif last_at > row.last_object_at or images != row.images:
+        row.last_object_at, row.images = max(last_at, row.last_object_at), images
+        row.settled_at = None
+    return row
+
+
+def arrivals(session: Session, after_copy: int, limit: int = 5000) -> list[tuple[str, datetime, datetime]]:
+    """Studies with copies of images that came after one: their UID, their first and their last arrival.
+
+    Objects without pixels, as reports, begin no reading.
+    """
+    query = (
+        select(StudyRow.uid, func.min(CopyRow.received_at), func.max(CopyRow.received_at))
+        .join(CopyRow.instance)
+        .join(InstanceRow.series)
+        .join(SeriesRow.study)
+        .where(CopyRow.id > after_copy, CopyRow.id <= after_copy + limit, InstanceRow.rows.is_not(None))
+        .group_by(StudyRow.uid)
+    )
+    return [(uid, first, last) for uid, first, last in session.execute(query)]
+
+
+def with_reports(session: Session, after_copy: int, limit: int) -> set[str]:
+    """Studies of which structured reports came after one copy."""
+    query = (
+        select(StudyRow.uid)
+        .join(StudyRow.series)
+        .join(SeriesRow.instances)
+        .join(InstanceRow.copies)
+        .where(CopyRow.id > after_copy, CopyRow.id <= after_copy + limit, InstanceRow.sop_class.startswith(_SR))
+        .distinct()
+    )
+    return set(session.scalars(query))
+
+
+def report_instances(session: Session, study_uid: str) -> list[tuple[str, str]]:
+    """SOP Instance UIDs and files' digests of a study's structured reports."""
+    query = (
+        select(InstanceRow.uid, InstanceRow.digest)
+        .join(InstanceRow.series)
+        .join(SeriesRow.study)
+        .where(StudyRow.uid == study_uid, InstanceRow.sop_class.startswith(_SR))
+        .order_by(InstanceRow.id)
+    )
+    return [(uid, digest) for uid, digest in session.execute(query)]
+
+
+def image_uids(session: Session, study_uid: str) -> list[str]:
+    """SOP Instance UIDs of a study's images, sorted."""
+    query = (
+        select(InstanceRow.uid)
+        .join(InstanceRow.series)
+        .join(SeriesRow.study)
+        .where(StudyRow.uid == study_uid, InstanceRow.rows.is_not(None))
+    )
+    return sorted(session.scalars(query))
+
+
+def quiet(session: Session, before: datetime, limit: int = 100) -> list[ReadingRow]:
+    """Readings that have not settled and of which nothing has come since a moment."""
+    query = (
+        select(ReadingRow)
+        .where(ReadingRow.settled_at.is_(None), ReadingRow.last_object_at <= before)
+        .order_by(ReadingRow.last_object_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return list(session.scalars(query))
+
+
+@dataclass(frozen=True)
+class ListQuery:
+    """A query of the worklist.
+
+    Attributes:
+        states: in which the reading is; empty for all.
+        text: stands in the patient's name, ID, accession number or description.
+        modality: of one of the study's series; "" for any.
+        sort: "priority", "arrived", "patient", "date", "modality" or "state"; reverse: turned round.
+        limit, offset: a page.
+    """
+
+    states: tuple[str, ...] = OPEN
+    text: str = ""
+    modality: str = ""
+    sort: str = "priority"
+    reverse: bool = False
+    limit: int = 100
+    offset: int = 0
+
+
+def listed(
+    session: Session, query: ListQuery, now: datetime
+) -> tuple[list[tuple[ReadingRow, StudyRow, OrderRow | None]], int]:
+    """Rows of (reading, study, order or None), and how many there are in all.
+
+    By priority: the order's urgency first; then concern, where a study past its first-come limit counts as of the
+    highest concern; then the longest wait.
+
+    Raises:
+        StoreError: no such order.
+    """
+    if query.sort not in _SORTS:
+        raise StoreError(f"worklist: cannot be sorted by {query.sort!r:.40}; by {', '.join(_SORTS)}")
+    chosen = (
+        select(ReadingRow, StudyRow, OrderRow)
+        .join(StudyRow, StudyRow.uid == ReadingRow.study_uid)
+        .outerjoin(OrderRow, OrderRow.id == ReadingRow.order_pk)
+        .where(*_conditions(query))
+    )
+    total = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+    order = [each.desc() if query.reverse else each for each in _order(query.sort, now)]
+    rows = session.execute(chosen.order_by(*order, ReadingRow.id).limit(query.limit).offset(query.offset)).all()
+    return [(reading, study, asked) for reading, study, asked in rows], total
+
+
+def _conditions(query: ListQuery) -> list[ColumnElement[bool]]:
+    made: list[ColumnElement[bool]] = []
+    if query.states:
+        made.append(ReadingRow.state.in_(query.states))
+    if query.text.strip():
+        columns = (StudyRow.patient_name, StudyRow.patient_id, StudyRow.accession, StudyRow.description)
+        words = query.text.lower().split()[:8]
+        made += [or_(*(func.lower(each).contains(word, autoescape=True) for each in columns)) for word in words]
+    if query.modality:
+        inside = select(SeriesRow.study_pk).where(SeriesRow.modality == query.modality)
+        made.append(StudyRow.id.in_(inside))
+    return made
+
+
+def _order(sort: str, now: datetime) -> list[ColumnElement[Any]]:
+    if sort == "arrived":
+        return [ReadingRow.arrived_at.expression]
+    if sort == "patient":
+        return [func.lower(StudyRow.patient_name)]
+    if sort == "date":
+        return [StudyRow.date.expression, StudyRow.time.expression]
+    if sort == "state":
+        return [ReadingRow.state.expression]
+    if sort == "modality":
+        first = select(func.min(SeriesRow.modality)).where(SeriesRow.study_pk == StudyRow.id)
+        return [first.scalar_subquery()]
+    waits = ReadingRow.state.in_(OPEN)
+    late = and_(waits, ReadingRow.due_at <= now)
+    concern = case((late, TOP_CONCERN), else_=ReadingRow.concern)
+    return [-ReadingRow.urgency, -concern, ReadingRow.arrived_at.expression]
+
+
+def modalities(session: Session, study_pks: Sequence[int]) -> dict[int, list[str]]:
+    """The modalities of studies, by their keys."""
+    made: dict[int, list[str]] = {}
+    query = select(SeriesRow.study_pk, SeriesRow.modality).where(SeriesRow.study_pk.in_(study_pks)).distinct()
+    for key, modality in session.execute(query):
+        if modality:
+            made.setdefault(key, []).append(modality)
+    return {key: sorted(each) for key, each in made.items()}

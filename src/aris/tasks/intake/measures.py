@@ -1,0 +1,141 @@
+"""Ages and measured values in a patient's words: temperature, blood pressure, pulse, oxygen, and how old someone is."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+DAYS = {"day": 1.0, "week": 7.0, "month": 30.44, "year": 365.25}
+_UP_TO_NINETEEN = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_NUMBERS = {
+    word: number
+    for number, word in enumerate(_UP_TO_NINETEEN)
+} | {"twenty": 20, "thirty": 30, "forty": 40, "fourty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80,
+     "ninety": 90, "a": 1, "an": 1, "half": 0.5, "couple": 2, "few": 3, "several": 4}  # fmt: skip
+_UNIT = r"(d(?:ay)?s?|w(?:ee)?ks?|w|months?|mths?|mos?|m|y(?:ea)?rs?|y/?o|y)"
+_VALUE = r"(\d{1,3}(?:[.,]\d{1,2})?(?:\s+1/2)?|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + r")"
+_AGE = re.compile(
+    rf"\b{_VALUE}(?:\s+and\s+a\s+half)?[\s-]*{_UNIT}[\s-]*(?:old|of\s+age|babys?|infant|boy|girl|son|daughter|child)\b"
+    rf"|\b(?:baby|infant|newborn|son|daughter|child|boy|girl)\s+(?:is|of|who\s+is|aged?|just)\s+{_VALUE}\s*{_UNIT}\b"
+    rf"|\b(\d{{1,3}})\s*(?:y/?o|yo|yrs?\s*old)\b"
+    rf"|(?<!at )(?<!at the )\bage[d:]?\s*(?:of\s+)?(\d{{1,3}})\b(?!\s*(?:weeks?|months?|days?))"
+    r"|\b(\d{1,2})\s*[mf]\b(?=[\s,.])|\b(?:i\s*a?m|he\s*i?s|she\s*i?s)\s+(\d{1,3})\b(?=\s*(?:and|,|\.|;|$))",
+    re.IGNORECASE,
+)
+_NEWBORN = re.compile(r"\b(?:newborn|new\s+born|neonate|just\s+born)\b", re.IGNORECASE)
+_TEMPERATURE = re.compile(
+    r"(?:(temp\w*|fever\w*|febrile)[^.;\d\n]{0,25})?(?<![\d/.])(\d{2,3}(?:[.,]\d{1,2})?)\s*"
+    r"(?:(?:\u00b0|deg(?:ree)?s?\.?)\s*)?(c\b|f\b|celsius|centigrade|fahrenheit|\u00b0|degrees)?(?![\d/])",
+    re.IGNORECASE,
+)
+_PRESSURE = re.compile(r"\b(\d{2,3})\s*(?:/|over)\s*(\d{2,3})\b", re.IGNORECASE)
+_OXYGEN = re.compile(
+    r"\b(?:oxygen|o2|spo2|sp02|sats?|saturations?)\b[^.;\d\n]{0,25}(?<!\d)(\d{2,3})\s*%?(?!\d)", re.IGNORECASE
+)
+_PULSE = re.compile(r"\b(?:pulse|heart\s*rate|heartbeat|hr)\b[^.;\d\n]{0,20}(?<!\d)(\d{2,3})(?![\d/])", re.IGNORECASE)
+_LASTING = re.compile(rf"\b{_VALUE}\s*(?:of\s+)?(minutes?|mins?|hours?|hrs?|days?|weeks?|wks?|months?|years?|yrs?)\b",
+                      re.IGNORECASE)  # fmt: skip
+_HOURS = {"min": 1 / 60, "hou": 1.0, "hrs": 1.0, "hr": 1.0, "day": 24.0, "wee": 168.0, "wks": 168.0, "wk": 168.0,
+          "mon": 730.0, "yea": 8766.0, "yrs": 8766.0, "yr": 8766.0}  # fmt: skip
+_WHEN = {
+    r"\b(?:just\s+now|right\s+now|moments?\s+ago|minutes\s+ago)\b": 0.2,
+    r"\b(?:this\s+(?:morning|afternoon|evening)|today|earlier|tonight|since\s+i\s+woke)\b": 8.0,
+    r"\b(?:last\s+night|overnight|yesterday|since\s+(?:last\s+night|yesterday))\b": 24.0,
+    r"\b(?:(?:since|on|last)\s+)?(?:mon|tues|wednes|thurs|fri|satur|sun)day\b": 72.0,
+    r"\blast\s+week\b": 168.0,
+    r"\blast\s+month\b": 730.0,
+    r"\blast\s+year\b": 8766.0,
+    r"\b(?:for\s+)?(?:years|ages|forever|long\s+time|always|all\s+my\s+life)\b": 8766.0,
+    r"\b(?:for\s+)?(?:months)\b": 1460.0,
+    r"\b(?:for\s+)?(?:weeks)\b": 336.0,
+    r"\b(?:for\s+)?(?:days)\b": 72.0,
+    r"\b(?:for\s+)?(?:hours)\b": 3.0,
+}
+
+
+class Measured(NamedTuple):
+    """A finding that a measured value gives, and its place in the text."""
+
+    finding: str
+    start: int
+    end: int
+
+
+def number(text: str) -> float | None:
+    """A number in digits or as a word; None if it is none."""
+    low = text.strip().lower().replace(",", ".")
+    if low in _NUMBERS:
+        return float(_NUMBERS[low])
+    try:
+        return float(low)
+    except ValueError:
+        return None
+
+
+def ages(text: str) -> list[float]:
+    """The ages that a text says, in days."""
+    found: list[float] = []
+    for match in _AGE.finditer(text):
+        value, unit, value_2, unit_2, *years = match.groups()
+        if (value or value_2) and (unit or unit_2):
+            amount = number(value or value_2)
+            if amount is not None:
+                found.append(amount * _days(unit or unit_2))
+        else:
+            found += [float(each) * DAYS["year"] for each in years if each is not None]
+    if _NEWBORN.search(text):
+        found.append(1.0)
+    return [each for each in found if each <= 125 * DAYS["year"]]
+
+
+def _days(unit: str) -> float:
+    low = unit.lower()
+    if low.startswith("d"):
+        return DAYS["day"]
+    if low.startswith("w"):
+        return DAYS["week"]
+    return DAYS["month"] if low.startswith("m") else DAYS["year"]
+
+
+def measured(text: str) -> list[Measured]:
+    """The findings that measured values in a text give."""
+    found: list[Measured] = []
+    for match in _TEMPERATURE.finditer(text):
+        context, said, unit = match.groups()
+        value = float(said.replace(",", "."))
+        known = (unit or "").lower()[:1] in ("c", "f")
+        if not (context or known or unit):
+            continue
+        celsius = (value - 32) / 1.8 if value > 80 or (unit or "").lower().startswith("f") else value
+        if not 30 <= celsius <= 44 or (not context and not known and not 35 <= celsius <= 43):
+            continue
+        names = (
+            ["fever"] * (celsius >= 37.95) + ["fever_high"] * (celsius >= 38.95) + ["low_temperature"] * (celsius < 36)
+        )
+        found += [Measured(name, match.start(2), match.end()) for name in names]
+    for match in _PRESSURE.finditer(text):
+        upper, lower = int(match[1]), int(match[2])
+        if 50 <= upper <= 300 and 20 <= lower < upper and not (upper <= 60 and lower <= 31):
+            if upper >= 180 or lower >= 110:
+                found.append(Measured("high_bp", match.start(), match.end()))
+            elif upper < 90:
+                found.append(Measured("low_bp", match.start(), match.end()))
+    for match in _OXYGEN.finditer(text):
+        if 50 <= int(match[1]) < 92:
+            found.append(Measured("low_oxygen", match.start(), match.end()))
+    for match in _PULSE.finditer(text):
+        if not 40 < int(match[1]) < 140:
+            found.append(Measured("heart_rate_extreme", match.start(), match.end()))
+    return found
+
+
+def hours(text: str) -> float | None:
+    """Return how long something has lasted, in hours, as a text says it; None if it says nothing of time."""
+    found = [float(number(m[1]) or 0) * _HOURS[m[2].lower()[:3]] for m in _LASTING.finditer(text)]
+    if found:
+        return max(found)
+    low = text.lower()
+    return next((value for pattern, value in _WHEN.items() if re.search(pattern, low)), None)

@@ -1,0 +1,149 @@
+"""Reading of a patient's own words: findings that are there or not, somebody else's, or long past."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from aris.records.text import Cue, assess
+from aris.tasks.intake.lexicon import lexicon
+from aris.tasks.intake.measures import measured
+
+Status = Literal["present", "absent", "past", "other", "if"]
+# Something that ended a while ago today is not absent: it was there.
+_ENDED = re.compile(
+    r"\b(?:gone|went|goes|away|resolved|stopped|stops|passed|subsided|settled|better|cleared|over|disappeared|eased|"
+    r"free|finished|ended|used)\b", re.IGNORECASE)  # fmt: skip
+_NEVER_BEFORE = re.compile(r"\bnever\b.*\b(?:before|until|like\s+this|this\s+bad|so\s+bad|such)\b", re.IGNORECASE)
+_RECENT = re.compile(
+    r"\b(?:now|today|tonight|currently|still|again|since|just|minutes?|hours?|hrs?|this\s+(?:morning|afternoon|evening|"
+    r"week)|last\s+night|yesterday|started|began|keeps?|getting\s+worse|worse|ongoing|recently|[1-6]\s+days?)\b",
+    re.IGNORECASE)  # fmt: skip
+# Of relatives these speak of the past or of the family; of a relative in the present the text's writer is the carer.
+_FAMILY = re.compile(
+    r"\b(?:died|passed\s+away|family\s+history|runs\s+in|in\s+(?:my|the|our)\s+family|"
+    r"years?\s+ago|ages?\s+(?:of\s+)?\d+|in\s+(?:his|her|their)"
+    r"\s+\d0s|when\s+(?:he|she)\s+was|used\s+to|genetic|hereditary)\b", re.IGNORECASE)  # fmt: skip
+_HAD = re.compile(r"\b(?:had|has\s+had|suffered)\b", re.IGNORECASE)
+# Said of oneself at any time, these are a present concern; so they are never taken for past.
+ALWAYS = frozenset(
+    [
+        "suicidal",
+        "self_harm",
+        "harm_others",
+        "strangled",
+        "abuse_partner",
+        "sexual_assault",
+        "child_harm",
+        "forced",
+        "overdose",
+        "poison",
+    ]
+)
+# These bring what is long past into the present, wherever they stand in its sentence; others only in its clause.
+_BACK_AGAIN = re.compile(
+    r"\b(?:again|back|still|returned|came\s+back|same|worse|keeps?|ever\s+since|until\s+now|and\s+now|since\s+then)\b",
+    re.IGNORECASE)  # fmt: skip
+_PAST = re.compile(
+    r"\b(?:as\s+a\s+(?:child|kid|baby|teenager)|when\s+i\s+was|years?\s+ago|in\s+childhood|in\s+(?:19|20)\d\d|"
+    r"last\s+year|"
+    r"(?:many|several|[2-9]|\d\d)\s+months\s+ago|in\s+the\s+past|long\s+ago)\b", re.IGNORECASE)  # fmt: skip
+_NOW = re.compile(
+    r"\b(?:now|today|tonight|currently|this\s+(?:morning|afternoon|evening)|just|started|since)\b", re.IGNORECASE
+)
+_NEAR = 40  # letters between words of the past and what they speak of
+_NEW = re.compile(r"\b(?:and|but|now|with|presents?|presenting|today|has|have|is|are|got)\b", re.IGNORECASE)
+_CLAUSE = re.compile(r"[,;:]|\bbut\b|\n")
+_NEGATION = "negated"
+_ENDS_KEPT = 6  # of one finding that a long text names again and again, so many from its beginning and from its end
+
+
+class Mention(NamedTuple):
+    """A finding in a text.
+
+    Attributes:
+        finding: its name.
+        status: present, absent, past, of somebody else, or only imagined.
+        start, end: its place.
+    """
+
+    finding: str
+    status: Status
+    start: int
+    end: int
+
+
+def read(text: str, *, carer: bool | None = None, background: bool = False) -> list[Mention]:
+    """The findings that a text names, each place once, in order.
+
+    When in doubt a finding is present: uncertain ones, ones that have just ended, and those of a relative unless the
+    text speaks of the past.
+
+    Args:
+        text: in the patient's or a carer's words.
+        carer: whether a carer writes; None if it is not known.
+        background: the text answers a question about earlier illness, medicines or allergies: what it names is past
+            unless it says otherwise.
+    """
+    by_finding: dict[str, list[tuple[int, int]]] = {}
+    for hit in lexicon().find(text):
+        by_finding.setdefault(hit.finding, []).append((hit.start, hit.end))
+    at_span: dict[tuple[int, int], list[str]] = {}
+    for name, all_spans in by_finding.items():
+        kept = all_spans if len(all_spans) <= 2 * _ENDS_KEPT else all_spans[:_ENDS_KEPT] + all_spans[-_ENDS_KEPT:]
+        for span in kept:
+            at_span.setdefault(span, []).append(name)
+    found = [Mention(name, "present", start, end) for name, start, end in measured(text)]
+    findings = lexicon().findings
+    spans = list(at_span)
+    for span, said in zip(spans, assess(text, spans), strict=True):
+        sentence = text[said.sentence.start : said.sentence.end]
+        clause = _clause(text, span, said.sentence.start, said.sentence.end)
+        cues = [cue for cue in said.cues if cue.kind == _NEGATION and not _inside(cue.start, cue.end, span, spans)]
+        recent = bool(_RECENT.search(clause) or _BACK_AGAIN.search(sentence))
+        ended = all(_ENDED.search(cue.text) for cue in cues) or bool(_NEVER_BEFORE.search(sentence))
+        status: Status = "present"
+        # "Ruled out last month, chest pain now": what is said of now is not what was denied before the comma.
+        outside = bool(cues) and all(text[cue.start : cue.end] not in clause for cue in cues)
+        apart = outside and bool(_NOW.search(clause))
+        if said.negated and cues and not ended and not apart:
+            status = "absent"
+        elif said.temporality == "hypothetical":
+            status = "if"
+        elif said.experiencer == "other" and (
+            _FAMILY.search(clause) or (carer is False and _HAD.search(sentence) and not recent)
+        ):
+            status = "other"
+        elif (_is_past(text, span, said.cues) or background or _PAST.search(clause)) and not recent:
+            status = "past"
+        for name in at_span[span]:
+            stays = name in ALWAYS or (findings[name].lasting and status == "past")
+            own: Status = "present" if stays and status in ("past", "if") else status
+            found.append(Mention(name, own, *span))
+    return sorted(found, key=lambda mention: (mention.start, mention.end, mention.finding))
+
+
+def _is_past(text: str, span: tuple[int, int], cues: Sequence[Cue]) -> bool:
+    """Return whether words that speak of the past stand close to a finding, with nothing new said between them.
+
+    "A history of asthma and can't breathe" is no history of breathing trouble.
+    """
+    for cue in cues:
+        between = text[cue.end : span[0]] if cue.end <= span[0] else text[span[1] : cue.start]
+        if cue.kind == "historical" and len(between) <= _NEAR and not _NEW.search(between):
+            return True
+    return False
+
+
+def _clause(text: str, span: tuple[int, int], start: int, end: int) -> str:
+    """The part of a sentence between marks that a finding stands in."""
+    cuts = [start, *(match.end() for match in _CLAUSE.finditer(text, start, end)), end]
+    before = max(cut for cut in cuts if cut <= span[0])
+    after = min((cut for cut in cuts if cut >= span[1]), default=end)
+    return text[before:after]
+
+
+def _inside(start: int, end: int, own: tuple[int, int], spans: Sequence[tuple[int, int]]) -> bool:
+    """Return whether a negation belongs to another finding's own words ("bugs that are not there")."""
+    return any(a <= start and end <= b and (a, b) != own and not (a <= own[0] and own[1] <= b) for a, b in spans)

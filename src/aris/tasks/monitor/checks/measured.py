@@ -1,0 +1,173 @@
+"""Checks of single quantities: limits, delta checks, a laboratory's own percentile and ranges."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from aris.records import Measurement
+from aris.records.scores import Point, largest_change
+from aris.tasks.monitor.checks.outcome import (
+    Found,
+    Lacking,
+    Outcome,
+    ago,
+    clean,
+    evidence_of,
+    lasting,
+    passes,
+)
+from aris.tasks.monitor.facts import EGFR, Value, View
+from aris.tasks.monitor.results import Evidence, rank
+from aris.tasks.monitor.rule import Change, Limits, Percentile, Ranges, Severity
+
+# HL7's ObservationInterpretation, and words that laboratories write.
+_CRITICAL = frozenset(("AA", "HH", "LL", "CRITICAL", "CRITICAL HIGH", "CRITICAL LOW", "PANIC", "HU", "LU"))
+_ABNORMAL = frozenset(("A", "H", "L", "HIGH", "LOW", "ABNORMAL", "ABN"))
+_MOST_SHOWN = 12
+
+
+def title_of(name: str, view: View) -> str:
+    """The title of a quantity."""
+    return "eGFR" if name == EGFR else view.facts.vocabulary.measurements[name].title
+
+
+def missing(view: View, name: str, within: timedelta) -> Lacking:
+    """Say why a quantity cannot be judged: not there, or there in a unit that cannot be compared."""
+    title = title_of(name, view)
+    unread = [why for _, why in view.facts.unread if why.startswith(f"{title}: ")]
+    if unread:
+        return Lacking("unread", f"{unread[-1]}; {len(unread)} results are not compared")
+    return Lacking("missing", f"no {title} in the last {lasting(within / timedelta(hours=1))}")
+
+
+def limits(view: View, check: Limits) -> Outcome:
+    """Judge the newest result."""
+    newest = view.latest(check.of, check.look_back)
+    if newest is None:
+        return missing(view, check.of, check.look_back)
+    levels = [each for each in check.levels if passes(newest, each)]
+    if not levels:
+        return None
+    worst = max(levels, key=lambda each: rank(each.severity))
+    title, since = title_of(check.of, view), newest.at
+    for value in reversed(view.values(check.of, check.look_back)):
+        if not any(passes(value, each) for each in levels):
+            break
+        since = value.at
+    text = f"{title} {clean(newest.shown)} ({worst.words} {_unit(check.of, view)}) at {ago(newest.at)}"
+    return Found(worst.severity, text, since, (evidence_of(newest, title),), notes=_preliminary(view, newest))
+
+
+def change(view: View, check: Change) -> Outcome:
+    """Judge the largest change that leads to the newest result."""
+    newest = view.latest(check.of, check.look_back)
+    if newest is None:
+        return missing(view, check.of, check.look_back)
+    values = {each.id: each for each in view.values(check.of, check.look_back + check.within) if not each.comparator}
+    points = [Point(each.at, each.value, each.id) for each in values.values()]
+    delta = largest_change(points, view.now, check.within, check.direction)
+    if delta is None or delta.after.at != newest.at:
+        if not any(timedelta(0) < newest.at - each.at <= check.within for each in points):
+            hours = check.within / timedelta(hours=1)
+            return Lacking("missing", f"no earlier {title_of(check.of, view)} within {lasting(hours)} to compare with")
+        return None
+    met = [
+        each for each in check.levels
+        if (each.by is None or abs(delta.change) >= each.by - 1e-9)
+        and (each.percent is None or (delta.percent is not None and abs(delta.percent) >= each.percent - 1e-9))
+        and (each.reaching is None or passes(newest, each.reaching))
+    ]  # fmt: skip
+    if not met:
+        return None
+    worst: Severity = max((each.severity for each in met), key=rank)
+    title, before = title_of(check.of, view), values[delta.before.id]
+    way = "rose" if delta.change > 0 else "fell"
+    share = "" if delta.percent is None else f" ({abs(delta.percent):.0f}%)"
+    hours = (delta.after.at - delta.before.at) / timedelta(hours=1)
+    text = (
+        f"{title} {way} by {abs(delta.change):.4g} {_unit(check.of, view)}{share} in {lasting(hours)}, from "
+        f"{clean(before.shown)} to {clean(newest.shown)} at {ago(newest.at)}"
+    )
+    return Found(worst, text, newest.at, (evidence_of(before, title), evidence_of(newest, title)))
+
+
+def percentile(view: View, check: Percentile) -> Outcome:
+    """Judge troponin by the laboratory's own upper reference limit."""
+    found: list[Value] = [each for name in check.of if (each := view.latest(name, check.look_back)) is not None]
+    if not found:
+        return missing(view, check.of[0], check.look_back)
+    known = [each for each in found if each.high is not None]
+    if not known:
+        return Lacking("missing", "the laboratory's 99th percentile (the upper reference limit) is not in the record")
+    above = [each for each in known if each.high is not None and each.above(each.high)]
+    if not above:
+        return None
+    newest = max(above, key=lambda each: each.at)
+    title = title_of(newest.name, view)
+    severity, shown, text = check.severity, [newest], f"{title} {clean(newest.shown)} is above the laboratory's limit"
+    points = [Point(v.at, v.value, v.id) for v in view.values(newest.name, check.look_back) if not v.comparator]
+    delta = largest_change(points, view.now, check.within, "either")
+    if delta is not None and delta.percent is not None and abs(delta.percent) >= check.percent:
+        severity = check.changing
+        shown.insert(0, next(v for v in view.values(newest.name, check.look_back) if v.id == delta.before.id))
+        text += f", and {'rose' if delta.change > 0 else 'fell'} by {abs(delta.percent):.0f}%"
+    note = () if len(points) > 1 else ("one value alone: a rise or a fall is not known",)
+    return Found(
+        severity, f"{text} at {ago(newest.at)}", newest.at, tuple(evidence_of(v, title) for v in shown), notes=note
+    )
+
+
+def ranges(view: View, check: Ranges) -> Outcome:
+    """Judge the newest result of each test by the laboratory's own range and marks."""
+    newest = [
+        each for each in view.ranged(check.look_back)
+        if view.facts.vocabulary.measured(each.concept) not in check.except_for
+    ]  # fmt: skip
+    if not newest:
+        span = lasting(check.look_back / timedelta(hours=1))
+        return Lacking("missing", f"no results with a range or a mark of the laboratory's in the last {span}")
+    marked = [(each, severity) for each in newest if (severity := _mark(each, check)) is not None]
+    if not marked:
+        return None
+    marked.sort(key=lambda pair: -rank(pair[1]))
+    worst = marked[0][1]
+    shown = [
+        Evidence(
+            id=each.id, name=clean(each.concept.text), at=None if each.time is None else each.time.start,
+            shown=_written(each),
+        )
+        for each, _ in marked
+    ]  # fmt: skip
+    words = "; ".join(f"{each.name} {each.shown}" for each in shown[:_MOST_SHOWN])
+    more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
+    text = f"outside the laboratory's own range: {words}{more}"
+    return Found(worst, text, min(each.at for each in shown if each.at is not None), tuple(shown))
+
+
+def _mark(each: Measurement, check: Ranges) -> Severity | None:
+    codes = {code.strip().upper() for code in each.interpretation}
+    if codes & _CRITICAL:
+        return check.critical
+    if codes & _ABNORMAL:
+        return check.severity
+    limits = each.range
+    if limits is None or each.value is None:
+        return None
+    low = limits.low is not None and each.value < limits.low and not each.comparator.startswith(">")
+    high = limits.high is not None and each.value > limits.high and not each.comparator.startswith("<")
+    return check.severity if low or high else None
+
+
+def _written(each: Measurement) -> str:
+    value = each.said if each.value is None else f"{each.comparator}{each.value:g}"
+    return clean(f"{value} {each.unit_text or each.unit}")
+
+
+def _unit(name: str, view: View) -> str:
+    unit = "mL/min/1.73 m2" if name == EGFR else view.facts.vocabulary.measurements[name].unit
+    return {"1": "", "10*3/uL": "10^9/L", "Cel": "°C", "mm[Hg]": "mmHg"}.get(unit, unit)
+
+
+def _preliminary(view: View, value: Value) -> tuple[str, ...]:
+    states = {each.status for each in view.facts.timeline.find(value.id)}
+    return ("the result is preliminary",) if "preliminary" in states else ()

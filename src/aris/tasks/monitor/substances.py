@@ -1,0 +1,60 @@
+"""Drugs and allergies that are of one substance or of one class (`substances.yaml`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib import resources
+
+import yaml
+
+from aris.records import Concept
+from aris.records.types import RXNORM
+from aris.tasks.monitor.vocabulary import says, texts_of
+
+_WORD = re.compile(r"[A-Za-z]{5,}")
+# Words of drugs' and allergies' names that are no substance.
+_NO_SUBSTANCE = frozenset((
+    "allergy", "allergic", "allergen", "substance", "product", "products", "containing", "intolerance", "reaction",
+    "adverse", "sensitivity", "hypersensitivity", "tablet", "tablets", "capsule", "capsules", "solution",
+    "injection", "injectable", "suspension", "extended", "release", "delayed", "hydrochloride", "sodium",
+    "potassium", "calcium", "sulfate", "phosphate", "acetate", "chloride", "maleate", "tartrate", "succinate",
+    "citrate", "besylate", "mesylate", "prefilled", "syringe", "inhaler", "inhalation", "topical", "cream",
+    "ointment", "ophthalmic", "powder", "liquid", "chewable", "disintegrating", "medication", "medicine", "actuat",
+    "metered", "sugar"
+))  # fmt: skip
+
+
+def conflicts(drugs: Sequence[Concept], allergy: Concept) -> str:
+    """Say why a drug conflicts with an allergy; "" where it does not, as far as names and codes tell.
+
+    Args:
+        drugs: the drug's concept, and its ingredients.
+        allergy: the allergy's concept.
+    """
+    codes = {(RXNORM, coding.code) for coding in allergy.codings if coding.system == RXNORM}
+    if any((coding.system, coding.code) in codes for drug in drugs for coding in drug.codings):
+        return "the same substance"
+    drug_texts = [text for drug in drugs for text in texts_of(drug)]
+    allergy_texts = list(texts_of(allergy))
+    shared = _words(allergy_texts) & _words(drug_texts)
+    if shared:
+        return "the same substance"
+    for name, each in classes().items():
+        if any(says(text, each["allergy"]) for text in allergy_texts) and any(
+            says(text, each["drugs"]) for text in drug_texts
+        ):
+            return f"of one class: {name}"
+    return ""
+
+
+@lru_cache(maxsize=1)
+def classes() -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return the classes: words of allergies and of drugs."""
+    text = resources.files("aris.tasks").joinpath("monitor", "substances.yaml").read_text(encoding="utf-8")
+    return {name: {key: tuple(words) for key, words in each.items()} for name, each in yaml.safe_load(text).items()}
+
+
+def _words(texts: Sequence[str]) -> set[str]:
+    return {word.lower() for text in texts for word in _WORD.findall(text)} - _NO_SUBSTANCE

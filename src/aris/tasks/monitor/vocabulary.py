@@ -1,0 +1,141 @@
+"""Names that rules use, and the codes and words by which records say them (`vocabulary.yaml`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cached_property, lru_cache
+from importlib import resources
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from aris.records.types import LOINC, RXNORM, SNOMED, Concept
+
+ICD10 = ("http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-10", "urn:oid:2.16.840.1.113883.6.90")
+
+
+class Named(BaseModel):
+    """Base of the entries."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Measured(Named):
+    """A quantity: its title, the unit that rules use, LOINC codes, and what a living patient can have."""
+
+    title: str
+    unit: str
+    loinc: tuple[str, ...]
+    plausible: tuple[float, float]
+
+
+class Worded(Named):
+    """An observation in words: LOINC codes, words of its name where it has none, and the words of each answer."""
+
+    loinc: tuple[str, ...]
+    title: tuple[str, ...] = ()
+    alert: tuple[str, ...] = ()
+    not_alert: tuple[str, ...] = ()
+    none: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+
+
+class Class(Named):
+    """A class of problems, procedures or drugs: codes, and words that begin a word of the record.
+
+    Attributes:
+        snomed, rxnorm: codes.
+        icd10: beginnings of codes.
+        words: matched in the concept's text and its codes' names.
+        excluded: words that speak against it ("topical").
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    snomed: tuple[str, ...] = ()
+    icd10: tuple[str, ...] = ()
+    rxnorm: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = Field((), alias="not")
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """Any of the words, at the beginning of a word."""
+        return _beginning(self.words)
+
+    @cached_property
+    def against(self) -> re.Pattern[str]:
+        """Any of the words that speak against it."""
+        return _beginning(self.excluded)
+
+    def has(self, *concepts: Concept) -> bool:
+        """Tell whether any of the concepts belongs to the class."""
+        texts = [text for concept in concepts for text in texts_of(concept)]
+        if self.excluded and any(self.against.search(text) for text in texts):
+            return False
+        return any(self._has_code(concept) for concept in concepts) or any(self.pattern.search(text) for text in texts)
+
+    def _has_code(self, concept: Concept) -> bool:
+        return any(
+            (coding.system == SNOMED and coding.code in self.snomed)
+            or (coding.system == RXNORM and coding.code in self.rxnorm)
+            or (coding.system in ICD10 and coding.code.startswith(self.icd10))
+            for coding in concept.codings
+        )
+
+
+class Vocabulary(Named):
+    """All names."""
+
+    measurements: dict[str, Measured]
+    findings: dict[str, Worded]
+    problems: dict[str, Class]
+    procedures: dict[str, Class]
+    drugs: dict[str, Class]
+
+    @cached_property
+    def by_loinc(self) -> dict[str, str]:
+        """The measurement that a LOINC code is of."""
+        return {code: name for name, each in self.measurements.items() for code in each.loinc}
+
+    def finding(self, concept: Concept) -> str | None:
+        """The finding that a concept is: by its LOINC codes, else by its name."""
+        code = concept.code(LOINC)
+        for name, each in self.findings.items():
+            if code in each.loinc or (each.title and any(says(text, each.title) for text in texts_of(concept))):
+                return name
+        return None
+
+    def measured(self, concept: Concept) -> str | None:
+        """The measurement that a concept is, by its LOINC codes."""
+        for coding in concept.codings:
+            if coding.system == LOINC and coding.code in self.by_loinc:
+                return self.by_loinc[coding.code]
+        return None
+
+
+@lru_cache(maxsize=1)
+def vocabulary() -> Vocabulary:
+    """Return the vocabulary that ships with Aris."""
+    text = resources.files("aris.tasks").joinpath("monitor", "vocabulary.yaml").read_text(encoding="utf-8")
+    return Vocabulary.model_validate(yaml.safe_load(text))
+
+
+def texts_of(concept: Concept) -> Iterable[str]:
+    """Return a concept's text and its codes' names."""
+    return (concept.text, *(coding.display for coding in concept.codings if coding.display))
+
+
+def says(text: str, words: Iterable[str]) -> bool:
+    """Tell whether a text has one of the words, at the beginning of a word."""
+    return _beginning(tuple(words)).search(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _beginning(words: tuple[str, ...]) -> re.Pattern[str]:
+    if not words:
+        return re.compile(r"(?!)")
+    return re.compile(r"(?<![A-Za-z0-9])(?:" + "|".join(map(re.escape, words)) + ")", re.IGNORECASE)

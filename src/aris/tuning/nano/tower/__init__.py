@@ -1,0 +1,1 @@
+"""The vision tower of `aris-nano`: teachers, distillation, and stress tests under shifts."""

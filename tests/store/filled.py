@@ -1,0 +1,68 @@
+"""A store with at least one row in every table, for tests of what becomes of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aris.imaging.dicom.patients import Patient
+from aris.store.reading import (
+    audit,
+    critical,
+    deliveries,
+    drafts,
+    edits,
+    jobs,
+    measurements,
+    orders,
+    readings,
+    reports,
+    users,
+    verdicts,
+)
+from aris.store.store import Store
+from dicom_objects import ROOT, as_bytes, image
+
+NOW = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
+STUDY = f"{ROOT}.1"
+PASSWORD = "correct horse battery staple"
+SIGNED = {"sections": {"impression": "Kein Pneumothorax – Ü. 右\u0000"}, "images": [f"{ROOT}.1.1.1"], "draft": 1}
+
+
+def fill(store: Store, key: Path) -> audit.Trail:
+    """Put one of everything into a store."""
+    store.add(as_bytes(image(1)), source="CT1")
+    store.add(as_bytes(image(2, PatientID="another")), source="CT1")  # kept apart
+    trail = audit.open_trail(store.sessions, key)
+    with store.sessions.writing() as session:
+        user = users.add(
+            session, "ana", PASSWORD, role="reader", name="Müller^Ana", organization="St. Élan", now=NOW
+        )
+        order = orders.put(
+            session,
+            orders.Order(accession="A1", patient=Patient("P1", name="Müller^Ana1"), urgency="stat", reason="Sturz"),
+            NOW,
+        )
+        reading = readings.put_arrival(session, STUDY, NOW, NOW, NOW, 1)
+        reading.order_pk = order.id
+        jobs.put(session, "draft", f"draft:{STUDY}", STUDY, 2, NOW)
+        draft = drafts.add(
+            session, reading, {"sections": {"impression": "Effusion."}}, model="aris-nano", revision="1",
+            images_digest="d", applied=True, now=NOW,
+        )  # fmt: skip
+        assert draft is not None
+        edits.add(session, reading, {"impression": "Kein Erguss."}, base=0, author="ana", draft_number=1, now=NOW)
+        verdicts.add(session, reading, draft, kind="sentence", about="Effusion.", verdict="edited", said="Kein Erguss.",
+                     login="ana", now=NOW)  # fmt: skip
+        measurements.add(session, reading, image=f"{ROOT}.1.1.1", name="width", value=12.5, unit="mm",
+                         calibration="at detector", points=[(1, 2), (3, 4)], login="ana", now=NOW)  # fmt: skip
+        report = reports.add(session, reading, kind="report", content=SIGNED, report={"status": "signed"},
+                             document={"uid": "1.2.3"}, edit_number=1, draft_number=1, now=NOW)  # fmt: skip
+        reports.sign(session, report, user, "author", {"images": 1}, NOW)
+        reports.put_documents(session, report, "sr", {"sr.dcm": b"\x00\xffDICM"}, "1.2.3", NOW)
+        deliveries.put(session, report, "pacs", NOW)
+        found = critical.raise_one(session, reading, "pneumothorax", "(rules)", NOW)
+        critical.attempt(session, found, whom="Dr. Roe", how="telephone", outcome="not reached", login="ana", now=NOW)
+        for action in ("open", "edit", "sign"):
+            trail.add(session, "ana", action, STUDY, now=NOW, number=1)
+    return trail

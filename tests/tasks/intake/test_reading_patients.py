@@ -1,0 +1,182 @@
+"""Patients' words: negations, misspellings, relatives, the past, measures and ages."""
+
+from __future__ import annotations
+
+import random
+import string
+
+import pytest
+
+from aris.tasks.intake.lexicon import lexicon
+from aris.tasks.intake.measures import DAYS, ages, hours, measured
+from aris.tasks.intake.reading import read
+from aris.tasks.intake.spelling import distance
+
+
+def statuses(text: str, **keywords: object) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for each in read(text, **keywords):  # type: ignore[arg-type]
+        if found.get(each.finding) != "present":
+            found[each.finding] = each.status
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "finding", "status"),
+    [
+        ("no chest pain", "chest_pain", "absent"),
+        ("I don't have any chest pain", "chest_pain", "absent"),
+        ("no, I can't breathe", "breathing_severe", "present"),
+        ("chest pain yesterday, gone now", "chest_pain", "present"),
+        ("never had chest pain like this before", "chest_pain", "present"),
+        ("not sure if it is chest pain", "chest_pain", "present"),
+        ("I had a seizure last year", "seizure", "past"),
+        ("I had a seizure last year and another one today", "seizure", "present"),
+        ("as a child I had seizures, now I need a form", "seizure", "past"),
+        ("my mother died of a stroke at age 60", "stroke_said", "other"),
+        ("my husband has chest pain", "chest_pain", "present"),
+        ("my son has a history of asthma and can't breathe", "breathing_severe", "present"),
+        ("ruled out heart attack last month, crushing chest pain now", "chest_pressure", "present"),
+        ("past medical history: seizures, diabetes", "seizure", "past"),
+        ("dad says he feels like death and is sweating", "sweating", "present"),
+        ("if I get chest pain, whom do I call?", "chest_pain", "if"),
+        ("I don't want to live any more", "suicidal", "present"),
+        ("no thoughts of suicide", "suicidal", "absent"),
+        ("numbness gone after ten minutes", "numb_tingling", "present"),
+        ("seeing bugs that are not there after I stopped drinking", "alcohol_withdrawal", "present"),
+    ],
+)
+def test_status(text: str, finding: str, status: str) -> None:
+    assert statuses(text)[finding] == status
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("cant breth", "breathing_severe"),
+        ("chset pain", "chest_pain"),
+        ("siezure", "seizure"),
+        ("unconshus", "unconscious"),
+        ("diarrea", "diarrhoea"),
+        ("vomitting", "vomiting"),
+        ("hedache", "headache"),
+        ("suiside", "suicidal"),
+        ("numb arm and slured speach", "speech_trouble"),
+        ("pregnent", "pregnant_said"),
+        ("anafilaxis", "anaphylaxis_said"),
+    ],
+)
+def test_misspellings(text: str, finding: str) -> None:
+    assert statuses(text).get(finding) == "present"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a never ending week",
+        "the couch and the chess board",
+        "I paint in watercolour",
+        "stoke the fire",
+        "I lost my keys",
+        "blood test",
+        "the cheat code",
+        "we had a feast",
+    ],
+)
+def test_words_of_their_own_are_no_misspellings(text: str) -> None:
+    alarming = {"fever", "cough", "faint", "chest_pain", "stroke_said", "seizure", "weakness", "bleeding_not_stopping"}
+    assert not alarming & set(statuses(text))
+
+
+def test_answers_about_earlier_illness_are_past() -> None:
+    assert statuses("heart attack in 2010, seizures", background=True) == {
+        "heart_attack_said": "past",
+        "seizure": "past",
+    } or (statuses("heart attack in 2010, seizures", background=True)["seizure"] == "past")
+    assert statuses("warfarin", background=True)["blood_thinner"] == "present"
+    assert statuses("chest pain right now", background=True)["chest_pain"] == "present"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("temp 39.2", {"fever", "fever_high"}),
+        ("temperature of 101.3 F", {"fever"}),
+        ("38C", {"fever"}),
+        ("temp 35.1", {"low_temperature"}),
+        ("bp 82/54", {"low_bp"}),
+        ("blood pressure 190 over 100", {"high_bp"}),
+        ("BP 120/80", set()),
+        ("sats 88%", {"low_oxygen"}),
+        ("oxygen 97", set()),
+        ("pulse 150", {"heart_rate_extreme"}),
+        ("pain 9/10", set()),
+        ("born 12/11", set()),
+        ("I am 39", set()),
+        ("on 38 mg", set()),
+    ],
+)
+def test_measures(text: str, wanted: set[str]) -> None:
+    assert {each.finding for each in measured(text)} == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("my 3 week old", 21),
+        ("a 2-month-old baby", 2 * DAYS["month"]),
+        ("72 yo man", 72 * DAYS["year"]),
+        ("baby of 10 days", 10),
+        ("two year old", 2 * DAYS["year"]),
+        ("newborn", 1),
+        ("five-month-old son", 5 * DAYS["month"]),
+    ],
+)
+def test_ages(text: str, days: float) -> None:
+    assert ages(text)[0] == pytest.approx(days)
+
+
+def test_durations() -> None:
+    assert hours("3 days") == 72 and hours("half an hour") is not None and hours("since this morning") == 8
+    assert hours("blue") is None
+
+
+def test_distance_counts_swaps_once() -> None:
+    assert distance("pian", "pain") == 1 and distance("abc", "abc") == 0 and distance("kitten", "sitting") == 3
+
+
+def test_phrases_find_themselves() -> None:
+    """The first words of each alternative, joined, are found as their finding."""
+    known = lexicon()
+    for finding in known.findings.values():
+        for phrase in finding.phrases[:3]:
+            words = [part.split("|")[0] for part in phrase.split() if part not in ("..", "...")]
+            if any(word.startswith("$") or "*" in word for word in words):
+                continue
+            said = " ".join(word.lstrip("=").rstrip("?").replace("_", " ") for word in words)
+            assert finding.name in {hit.finding for hit in known.find(said)}, (finding.name, said)
+
+
+def test_long_nonsense_and_repetition_are_read_in_bounded_work() -> None:
+    letters = random.Random(1)
+    nonsense = " ".join("".join(letters.choices(string.ascii_lowercase, k=7)) for _ in range(400))
+    assert isinstance(read(nonsense), list)
+    repeated = read("pain chest cant breathe arm " * 60)
+    assert {each.finding for each in repeated} >= {"breathing_severe", "pain_said"}
+    assert len(repeated) < 1000  # places of one finding beyond the first and last few are left out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0130\u0130\u0130 chest pain",
+        "chest pain \U0001f600",
+        "\u202echest pain",
+        "CHEST\u00a0PAIN",
+        "chest\npain",
+        "ch\u00e9st pain",
+    ],
+)
+def test_odd_letters_keep_places(text: str) -> None:
+    for each in read(text):
+        assert 0 <= each.start < each.end <= len(text)
