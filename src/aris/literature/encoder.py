@@ -101,7 +101,7 @@ class Encoder:
 
     def _check(self, folder: Path, most: int) -> None:
         """Find what is missing before the first text."""
-        shapes = {"embeddings.position_embeddings.weight": (most, self.width)}
+        shapes: dict[str, tuple[int, ...]] = {"embeddings.position_embeddings.weight": (most, self.width)}
         for index in range(self._layers):
             shapes[f"encoder.layer.{index}.attention.self.query.weight"] = (self.width, self.width)
             shapes[f"encoder.layer.{index}.output.LayerNorm.weight"] = (self.width,)

@@ -23,7 +23,6 @@ _ENDINGS = {
 }  # fmt: skip
 # A year's baseline file of PubMed has some 300 MB; nothing else comes near.
 _MOST_BYTES = 2 << 30
-_MOST_WHOLE = 256 << 20  # of a format that is read at once
 _HEAD = 8192
 
 
@@ -70,18 +69,6 @@ def read_papers(path: Path) -> Iterator[Paper | Fault]:
         raise LiteratureError(f"{path}: cannot be read ({why})") from None
     except (MemoryError, RecursionError):
         raise LiteratureError(f"{path}: too large or too deeply nested to be read") from None
-
-
-def read_whole(file: IO[bytes], path: Path) -> bytes:
-    """The rest of a file.
-
-    Raises:
-        LiteratureError: it is larger than such a file can be.
-    """
-    data = file.read(_MOST_WHOLE + 1)
-    if len(data) > _MOST_WHOLE:
-        raise LiteratureError(f"{path}: larger than {_MOST_WHOLE >> 20} MiB; split it")
-    return data
 
 
 class _Bounded(io.RawIOBase):

@@ -11,7 +11,7 @@ from lxml.html import HtmlElement, HTMLParser, document_fromstring
 
 from aris.errors import LiteratureError
 from aris.literature.papers import Fault, Paper, Section, clean_doi, clean_pmid, clean_year, one_line
-from aris.literature.readers.files import read_whole
+from aris.literature.readers.whole import read_whole
 
 _UNREAD = {
     "script", "style", "nav", "header", "footer", "aside", "noscript", "template", "form", "svg", "math", "iframe",

@@ -11,7 +11,7 @@ import yaml
 
 from aris.errors import LiteratureError
 from aris.literature.papers import Fault, Paper, Section, clean_doi, clean_pmid, clean_year, one_line, paragraphs
-from aris.literature.readers.files import read_whole
+from aris.literature.readers.whole import read_whole
 
 _FRONT = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.{0,65536}?)\r?\n(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)

@@ -17,7 +17,7 @@ from typing import IO
 
 from aris.errors import LiteratureError
 from aris.literature.papers import Fault, Paper, Section, clean_doi, clean_year, one_line
-from aris.literature.readers.files import read_whole
+from aris.literature.readers.whole import read_whole
 
 _CHILD = Path(__file__).with_name("pdf_child.py")
 _SECONDS = 180

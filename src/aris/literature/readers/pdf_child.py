@@ -33,7 +33,7 @@ def extract(data: bytes) -> dict[str, Any]:
             pages.append((reader.pages[number].extract_text() or "")[:_PAGE_CHARACTERS])
             if sum(map(len, pages)) > _CHARACTERS:
                 return {"error": "the PDF holds more text than any paper; split it"}
-        about = reader.metadata or {}
+        about: Any = reader.metadata or {}
         return {
             "pages": [each.encode("utf-8", "replace").decode("utf-8") for each in pages],
             "title": _plain(about.get("/Title")),

@@ -21,7 +21,7 @@ def elements(file: IO[bytes], path: Path, names: tuple[str, ...]) -> Iterator[An
     Raises:
         LiteratureError: the XML is malformed or cut short, or uses entities; those before were given.
     """
-    parser = etree.XMLPullParser(
+    parser: Any = etree.XMLPullParser(
         events=("start", "end"), resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False,
         huge_tree=False, remove_comments=True, remove_pis=True,
     )  # fmt: skip

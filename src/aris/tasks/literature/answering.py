@@ -38,8 +38,8 @@ _HITS = 10
 _EXTRACTS = 4
 _MOST_SENTENCES = 4
 _MOST_TOKENS = 128
-# The least probability that the model gives to "Yes", by model; see benchmarks/literature_support.py. Of nano's own
-# score nothing can be learnt, and it is not asked.
+# The least probability that the model gives to "Yes", by model; None: it is not asked. benchmarks/literature_support.py
+# measures what a model's score is worth; nano's has not been measured, and so it decides nothing.
 ENTAILMENT: Mapping[str, float | None] = {"aris-nano": None}
 _ENTAILMENT = 0.5
 _MARK = re.compile(r"\s*\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
