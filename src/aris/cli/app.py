@@ -89,7 +89,6 @@ app.add_typer(tune.app, name="tune")
 node.app.command()(apart.apart)
 node.app.command()(apart.resolve)
 app.add_typer(node.app, name="node")
-app.add_typer(literature.app, name="literature")
 app.command()(worklist.worklist)
 app.add_typer(read.app, name="read")
 app.add_typer(flow.app, name="flow")
@@ -97,6 +96,7 @@ app.add_typer(orders.app, name="orders")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.add_typer(store_commands.app, name="store")
+app.add_typer(literature.app, name="literature")
 
 
 def main() -> None:

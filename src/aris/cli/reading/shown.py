@@ -88,8 +88,8 @@ def show(opened: Opened) -> None:
             for name, text in each.report["lines"]:
                 write(f"    {one_line(name)}: {one_line(text)}\n")
             write("\n")
-    for each in opened.measurements:
-        write(f"measured: {one_line(each.name)} {each.value:g} {one_line(each.unit)} ({each.calibration})\n")
+    for length in opened.measurements:
+        write(f"measured: {one_line(length.name)} {length.value:g} {one_line(length.unit)} ({length.calibration})\n")
     for row, tried in opened.critical:
         write(f"CRITICAL {row.id}: {one_line(row.finding)}: {'OPEN' if _open(tried) else 'done'}\n")
         for tell in tried:

@@ -161,6 +161,7 @@ class Lexicon:
                 for form in inflected(literal):
                     self._forms[form].add(number)
                     fuzzy.add(form)
+        self._exact = {number for literal, number in self._numbers.items() if literal.startswith("=")}
         self.speller = Speller(fuzzy, own_words())
         self._seen: dict[str, frozenset[int]] = {}
 
@@ -197,8 +198,8 @@ class Lexicon:
         if known is None:
             exact = set(self._forms.get(word, ()))
             exact |= {number for prefix, number in self._prefixes if word.startswith(prefix)}
-            if not exact:
-                exact = {number for meant in self.speller.meant(word) for number in self._fuzzy(meant)}
+            if exact <= self._exact:  # a misspelling that one phrase lists is one for all the others
+                exact |= {number for meant in self.speller.meant(word) for number in self._fuzzy(meant)}
             known = frozenset(exact)
             if len(self._seen) < 50_000:
                 self._seen[word] = known
