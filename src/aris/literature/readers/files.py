@@ -9,7 +9,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from aris.errors import LiteratureError
 from aris.literature.papers import Fault, Paper
@@ -53,7 +53,7 @@ def read_papers(path: Path) -> Iterator[Paper | Fault]:
     """
     try:
         with open_regular(path) as file:
-            raw: IO[bytes] = file
+            raw: Any = file
             if file.peek(2)[:2] == b"\x1f\x8b":
                 raw = gzip.GzipFile(fileobj=file)
             bounded = io.BufferedReader(_Bounded(raw, _MOST_BYTES, path), _HEAD * 8)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 from aris.backends import Backend, GenerationOptions
 from aris.errors import LiteratureError
@@ -118,7 +118,7 @@ class LiteratureStream(Iterator[str]):
 
     # Making
 
-    def _make(self) -> Iterator[str]:
+    def _make(self) -> Generator[str, None, None]:
         if not self.answered:
             return
         lead = choose(self._candidates, 1)

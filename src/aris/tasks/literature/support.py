@@ -122,7 +122,7 @@ def check_written(sentence: str, passage: str) -> Support:
     spans = sentence_spans(passage)
     shared = {index: len(told & stems(passage[slice(*span)])) / max(1, len(told)) for index, span in enumerate(spans)}
     refused: Support | None = None
-    for index in sorted(spans and shared, key=lambda each: -shared[each])[:3]:
+    for index in sorted(shared, key=lambda each: -shared[each])[:3]:
         reason = _lacks(sentence, passage[slice(*spans[index])], shared[index])
         if not reason:
             return Support("supported", shared[index], "")
@@ -238,14 +238,10 @@ def direction_clash(first: str, second: str) -> str:
             return "one denies what the other states"
         if f"no {name}" in mine and name in theirs and f"no {name}" not in theirs:
             return "one denies what the other states"
-    for one, other in ((mine, theirs), (theirs, mine)):
+    for one, both in ((mine, theirs), (theirs, mine)):
         # "not associated with a worse outcome" against "makes it worse", whatever the words.
-        if (
-            other
-            and all(each.startswith("no ") for each in other)
-            and one
-            and not any(e.startswith("no ") for e in one)
-        ):
+        denies = bool(both) and all(each.startswith("no ") for each in both)
+        if denies and one and not any(each.startswith("no ") for each in one):
             return "one denies what the other states"
     for name, other in _OPPOSITE.items():
         if name in mine and other in theirs and name not in theirs and other not in mine:
