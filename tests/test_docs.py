@@ -14,6 +14,7 @@ from aris.checkpoints import find
 from aris.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
+GROUPS = {group.name for group in app.registered_groups}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -34,7 +35,7 @@ def test_commands_on_the_pages_exist(page: Path) -> None:
         for command in re.findall(r"(?:^|&& )(?:\.venv/bin/)?aris ([^#&>]*)", line):
             words = shlex.split(command)
             name = [word for word in words[:2] if re.fullmatch(r"[a-z]+", word)]
-            path = name if words[0] in ("literature", "models", "node", "tune") else name[:1]
+            path = name if words[0] in GROUPS else name[:1]
             result = CliRunner().invoke(app, [*path, "--help"])
             assert result.exit_code == 0, command
             for option in (word for word in words if word.startswith("--")):
