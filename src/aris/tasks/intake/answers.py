@@ -190,9 +190,11 @@ def age(text: str) -> Read:
     said = measures.ages(text)
     if said:
         return Read(True, number=said[0])
-    low = text.strip().lower()
+    low = measures.joined_ages(text.strip().lower(), everywhere=True)
     found = re.fullmatch(
-        r"\D{0,40}?(\d{1,3}(?:[.,]\d{1,2})?|[a-z]+(?:[\s-][a-z]+)?)\s*(d\w*|w\w*|m\w*|y\w*)?(?:\s*old)?\W*", low
+        r"\D{0,40}?(\d{1,3}(?:[.,]\d{1,2})?|[a-z]+(?:[\s-][a-z]+)?)\s*"
+        r"(d|days?|w|wks?|weeks?|m|mos?|mths?|months?|y|yo|yrs?|years?)?(?:\s*old)?\W*",
+        low,
     )
     if found:
         amount = measures.number(found[1])
@@ -201,6 +203,10 @@ def age(text: str) -> Read:
             if all(each is not None for each in parts) and (parts[0] or 0) >= 20:
                 amount = sum(each or 0 for each in parts)
         unit = (found[2] or "y")[:1]
+        if found[2] == "m" and amount is not None and amount > 12:  # "67 m" is a man's age; "24 m" may be either
+            if amount <= 36:
+                return Read(False, again="again_age")
+            unit = "y"
         days = None if amount is None else amount * DAYS[{"d": "day", "w": "week", "m": "month", "y": "year"}[unit]]
         if days is not None and 0 <= days <= 125 * DAYS["year"]:
             return Read(True, number=days)
@@ -213,7 +219,7 @@ def scale(text: str) -> Read:
         return Read(True, known=False)
     low = text.lower()
     if found := re.search(r"(?<![\d.])(\d{1,2})\s*(?:/|out\s+of)\s*10\b", low):
-        return Read(int(found[1]) <= 10, number=float(found[1]) if int(found[1]) <= 10 else None, again="again_scale")
+        return Read(True, number=float(min(10, int(found[1]))))  # "12 out of 10" is the worst
     said = [each for each in numbers(low) if each <= 10]
     if len(said) >= 1 and len(said) == len(numbers(low)):
         return Read(True, number=float(max(said)))  # "7 to 8" is 8
