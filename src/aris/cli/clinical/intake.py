@@ -169,7 +169,8 @@ def _talk(state: IntakeState, site: Site, model: _Model, kept: Path | None, json
         if said is None:
             break
         state = answer(state, said, site=site, model=model.get(state))
-        if kept is not None and (state.answers or state.facts or state.status == "asking"):  # before consent nothing is kept
+        # Before consent nothing is kept.
+        if kept is not None and (state.answers or state.facts or state.status == "asking"):
             _save(state, kept)
     return state
 

@@ -22,7 +22,8 @@ _VALUE = (
     rf"(\d{{1,3}}(?:[.,]\d{{1,2}})?(?:\s+1/2)?|{_COMPOUND}|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + r")"
 )
 _PARTS = re.compile(
-    rf"\b{_VALUE}\s*(?:years?|yrs?|y)[\s,]*(?:and\s+)?{_VALUE}\s*(months?|mths?|mos?|m|weeks?|wks?|w|days?|d)\b", re.IGNORECASE
+    rf"\b{_VALUE}\s*(?:years?|yrs?|y)[\s,]*(?:and\s+)?{_VALUE}\s*(months?|mths?|mos?|m|weeks?|wks?|w|days?|d)\b",
+    re.IGNORECASE,
 )
 _OLD = re.compile(r"\s*(?:old|of\s+age)\b", re.IGNORECASE)
 _AGE = re.compile(

@@ -178,7 +178,8 @@ def _begins(text: str, cues: Sequence[Cue], begin: int, clause: str) -> bool:
     last = max(cue.end for cue in cues)
     if last > begin or any(_DENIES.search(cue.text) for cue in cues):
         return False
-    return bool(_GRAVE.match(clause)) and not _GRAVE.match(text[last:begin]) and not _LISTED.search(text[last:begin] + clause)
+    before = text[last:begin]
+    return bool(_GRAVE.match(clause)) and not _GRAVE.match(before) and not _LISTED.search(before + clause)
 
 
 def _clause(text: str, span: tuple[int, int], start: int, end: int) -> tuple[int, int]:
