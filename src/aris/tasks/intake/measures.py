@@ -47,6 +47,11 @@ _OXYGEN = re.compile(
 )
 _PRESSURE_SAID = re.compile(r"\b(?:bp|(?:blood\s+)?pressure)\b[^.;\n]{0,25}\Z", re.IGNORECASE)
 _PULSE = re.compile(r"\b(?:pulse|heart\s*rate|heartbeat|hr)\b[^.;\d\n]{0,20}(?<!\d)(\d{2,3})(?![\d/])", re.IGNORECASE)
+_SUGAR = re.compile(
+    r"\b(?:(?:blood\s+)?(?:sugars?|glucose)|bgl?|bm)\b(?:\s+(?:level|reading|is|are|was|of|at|now|today|just|only|about|"
+    r"around|says|shows|read|reads))*\s*[:=]?\s*(?<![\d.])(\d{1,3}(?:[.,]\d)?)(?![\d/])\s*(mmol|mg)?",
+    re.IGNORECASE,
+)
 _LASTING = re.compile(rf"\b{_VALUE}\s*(?:of\s+)?(minutes?|mins?|hours?|hrs?|days?|weeks?|wks?|months?|years?|yrs?)\b",
                       re.IGNORECASE)  # fmt: skip
 _HOURS = {"min": 1 / 60, "hou": 1.0, "hrs": 1.0, "hr": 1.0, "day": 24.0, "wee": 168.0, "wks": 168.0, "wk": 168.0,
@@ -161,10 +166,23 @@ def measured(text: str) -> list[Measured]:
     for match in _OXYGEN.finditer(text):
         if 50 <= int(match[1]) < 92:
             found.append(Measured("low_oxygen", match.start(), match.end()))
+    for match in _SUGAR.finditer(text):
+        found += [Measured(name, match.start(), match.end()) for name in _sugar(match[1], match[2])]
     for match in _PULSE.finditer(text):
         if not 40 < int(match[1]) < 140:
             found.append(Measured("heart_rate_extreme", match.start(), match.end()))
     return found
+
+
+def _sugar(said: str, unit: str | None) -> list[str]:
+    """The findings of a blood sugar; without a unit, what either mmol/L or mg/dL makes of it."""
+    value = float(said.replace(",", "."))
+    low = (unit or "").lower()
+    mmol = low == "mmol" or (not low and value < 50)
+    mg = low == "mg" or (not low and value >= 25)
+    high = (mmol and value >= 15) or (mg and value >= 270)
+    small = (mmol and value < 3.9) or (mg and value < 70)
+    return ["sugar_high"] * high + ["sugar_low"] * small
 
 
 def hours(text: str) -> float | None:

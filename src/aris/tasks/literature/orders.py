@@ -1,4 +1,4 @@
-"""Sentences of papers that read like orders to a program: they are neither quoted, nor shown to a model, nor support."""
+"""Sentences of papers that read like orders to a program: neither quoted, nor shown to a model, nor support."""
 
 from __future__ import annotations
 
