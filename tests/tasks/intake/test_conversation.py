@@ -70,6 +70,18 @@ def test_declined_keeps_nothing(said: str) -> None:
     assert "nothing was kept" in advice(state)
 
 
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("I consent", "asking"), ("yes, I want to", "asking"), ("yes, I am the patient", "asking"),
+        ("yes I am pregnant", "asking"), ("I don't", "declined"), ("dont want to", "declined"),
+        ("I won\u2019t", "declined"), ("no", "declined"), ("I can't agree", "declined"),
+    ],
+)  # fmt: skip
+def test_consent_is_read_as_it_is_said(said: str, status: str) -> None:
+    assert answers(said).status == status
+
+
 def test_unclear_consent_is_asked_again_and_then_taken_for_none() -> None:
     state = answers("hm")
     assert state.status == "consent" and state.again

@@ -175,6 +175,7 @@ def _clinic_routes(app: FastAPI, sessions: Sessions, site: Site, digest: bytes) 
     @app.get("/intake/sessions")
     async def listed(request: Request) -> dict[str, Any]:
         check(request)
+        await asyncio.to_thread(sessions.tidy)
         return {"sessions": [_listed(each) for each in await asyncio.to_thread(sessions.all)]}
 
     @app.get("/intake/sessions/{name}")

@@ -106,7 +106,8 @@ def consent(text: str) -> bool | None:
     low = text.strip().lower()
     if low in ("1", "2"):
         return low == "1"
-    if re.search(r"\b(?:not|never|no|nope|disagree|decline|refuse)\b|n['\u2019]?t\b", low):
+    if re.search(r"\b(?:not|never|no|nope|disagree|decline|refuse|"
+                 r"(?:do|does|did|wo|would|ca|could|is|are|was|have|has|should)\s?n['\u2019]?t)\b", low):
         return False if len(tokens(text)) <= 12 else None
     return True if _YES.match(text) else None
 

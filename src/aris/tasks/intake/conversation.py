@@ -41,6 +41,7 @@ MAX_KEPT = 10_000  # characters of an answer that are kept; all of it is read
 _BACKGROUND = frozenset(("history", "medications", "allergies"))
 _NONE, _UNSURE = "none", "unknown"
 _QUOTED = 200
+_BEFORE = "an emergency was named before consent; the words were not kept"
 
 
 def start() -> IntakeState:
@@ -176,7 +177,7 @@ def _after_consent(state: IntakeState, said: str, model: Backend | None) -> Inta
         if risk.level == "emergency":
             # The advice is shown, and nothing else is kept: there is no consent.
             kinds = dict.fromkeys(each.advice for each in risk.reasons if each.level == "emergency")
-            kept = [Reason(rule="before-consent", level="emergency", text="", advice=kind) for kind in kinds]
+            kept = [Reason(rule="before-consent", level="emergency", text=_BEFORE, advice=kind) for kind in kinds]
             state.risk = Risk(level="emergency", reasons=kept)
             return _ended(state, "emergency")
     if agreed is None and state.again:
