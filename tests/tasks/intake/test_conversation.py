@@ -220,6 +220,14 @@ def test_a_checklist_answer_that_does_not_fit_is_asked_again(said: str) -> None:
     assert state.again or state.status == "emergency"
 
 
+@pytest.mark.parametrize(
+    "said", ["none except 2", "none, only number 2", "no to 1 but yes to 5", "nothing apart from the third one"]
+)
+def test_none_with_an_exception_is_no_none(said: str) -> None:
+    state = answers("yes", "me", "30", "sore knee", said)
+    assert state.again == "again_list" and not any(fact.presence == "absent" for fact in state.facts.values())
+
+
 def test_named_in_words_the_others_are_asked_again_and_not_taken_for_no() -> None:
     state = answers("yes", "me", "30", "itchy skin on my elbow", "0", "0")
     while state.pending.partition(".")[0] != "associated":

@@ -32,6 +32,11 @@ _ALL = re.compile(
 )
 _OTHERS_NOT = re.compile(r"\b(?:only|just|nothing\s+else|no\s+others?|none\s+of\s+the\s+others?|not\s+the\s+others?)\b",
                          re.IGNORECASE)  # fmt: skip
+_EXCEPT = re.compile(
+    r"\b(?:except|excluding|(?:apart|aside)\s+from|other\s+than|besides|only|yes|yeah|yep|(?:fir|la)st|second|third|fourth|"
+    r"fifth|sixth|seventh|eighth)\b",
+    re.IGNORECASE,
+)
 _NOTHING = re.compile(r"\b(?:none|nothing|neither|not\s+any|no\s+to\s+all)\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?:options?|numbers?|yes|and|or|the|have|i|[\d\s,.;#&:]+)+\Z")
 _DIGITS = re.compile(r"(?<![\d.,/])(\d{1,2})(?![\d]|[.,/]\d)")
@@ -169,6 +174,8 @@ def checklist(text: str, options: Sequence[Option], named: Sequence[str], denied
         return Read(True, codes, rest="absent")
     exact = [option.code for option in options if low.strip(" .") in (option.code, option.text.lower())]
     found = list(dict.fromkeys([*exact, *named]))
+    if says_no(text) and not found and (by_number or _EXCEPT.search(text)):
+        return Read(False, again="again_list")  # "none except 2", "no to 1 but yes to 5": no no to all
     if says_no(text) and (not denied or _NOTHING.search(text)):
         return Read(True, found, rest="absent")
     if unsure(text) and not found:
