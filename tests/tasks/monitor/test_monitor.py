@@ -297,3 +297,62 @@ def test_consciousness_by_its_words(text: str, points: int) -> None:
     others = [observation("respiratory_rate", 25, before(hours=1)), observation("pulse", 115, before(hours=1))]
     (flag,) = [each for each in judge(word, *others).flags if each.rule == "news2"]
     assert f"NEWS2 at least {5 + points}" in flag.text and "consciousness" not in flag.missing
+
+
+def test_too_low_after_too_high_is_told_though_both_are_critical() -> None:
+    high = observation("glucose", 560, before(hours=1))
+    one = judge(high)
+    assert [each.flag.severity for each in one.alarms] == ["critical"]
+    two = judge(high, observation("glucose", 45, NOW + HOUR), now=NOW + 2 * HOUR, state=one.state)
+    assert [(each.flag.severity, each.reason) for each in two.alarms] == [("critical", "new")]
+    assert "45 mg/dL" in two.alarms[0].flag.text and two.alarms[0].id != one.alarms[0].id
+    assert not judge(high, observation("glucose", 45, NOW + HOUR), now=NOW + 3 * HOUR, state=two.state).alarms
+
+
+def report(id: str, text: str, at: Any) -> dict:
+    return {
+        "resourceType": "DiagnosticReport", "id": id, "status": "final", "code": {"text": "Chest CT"},
+        "subject": {"reference": "Patient/p1"}, "issued": at.isoformat(), "conclusion": text,
+    }  # fmt: skip
+
+
+def test_a_second_critical_report_and_a_second_drug_against_an_allergy_are_told() -> None:
+    first = report("r1", "There is a large right pneumothorax.", before(hours=2))
+    penicillin, one_drug = allergy("Penicillin V"), drug("Amoxicillin 500 MG Oral Capsule")
+    one = judge(first, penicillin, one_drug)
+    assert {each.flag.rule for each in one.alarms} == {"critical-report", "drug-allergy"}
+    second = report("r2", "Acute pulmonary embolism in the right lower lobe.", NOW + HOUR)
+    renewed = drug("Amoxicillin 500 MG Oral Capsule", id="drug-2", authored=NOW + HOUR)
+    same = judge(first, penicillin, one_drug, renewed, now=NOW + 2 * HOUR, state=one.state)
+    assert not same.alarms  # the same drug again is nothing new
+    other = drug("Piperacillin 4000 MG / Tazobactam 500 MG Injection", id="drug-3", authored=NOW + 3 * HOUR)
+    two = judge(first, second, penicillin, one_drug, renewed, other, now=NOW + 4 * HOUR, state=same.state)
+    assert sorted(each.flag.rule for each in two.alarms) == ["critical-report", "drug-allergy"]
+
+
+def test_what_was_better_for_long_and_is_as_bad_again_is_told_again() -> None:
+    results = [observation("potassium", 6.6, before(hours=1))]
+    state = judge(*results).state
+    told = []
+    for hours, value in ((2, 6.1), (12, 6.2), (22, 6.7), (23, 6.8)):
+        results.append(observation("potassium", value, NOW + hours * HOUR))
+        result = judge(*results, now=NOW + hours * HOUR, state=state)
+        told += [(hours, each.flag.severity, each.reason) for each in result.alarms if each.flag.rule == "potassium"]
+        state = result.state
+    assert told == [(22, "critical", "worse")]
+
+
+def test_what_was_bad_days_ago_does_not_hide_another_alarm_of_its_problem() -> None:
+    vitals = [observation("respiratory_rate", 30, before(hours=1)), observation("spo2", 88, before(hours=1)),
+              observation("pulse", 115, before(hours=1)), observation("systolic", 125, before(hours=1))]  # fmt: skip
+    one = judge(*vitals)
+    assert [(each.flag.rule, each.flag.severity) for each in one.alarms] == [("news2", "critical")]
+    better = [observation("respiratory_rate", 30, NOW + 10 * HOUR), observation("spo2", 97, NOW + 10 * HOUR),
+              observation("pulse", 80, NOW + 10 * HOUR), observation("systolic", 125, NOW + 10 * HOUR)]  # fmt: skip
+    two = judge(*vitals, *better, now=NOW + 11 * HOUR, state=one.state)
+    assert rules_of(two)["news2"] == "info" and not two.alarms
+    worse = [observation("respiratory_rate", 18, NOW + 20 * HOUR), observation("spo2", 97, NOW + 20 * HOUR),
+             observation("pulse", 90, NOW + 20 * HOUR), observation("systolic", 90, NOW + 20 * HOUR)]  # fmt: skip
+    three = judge(*vitals, *better, *worse, now=NOW + 21 * HOUR, state=two.state)
+    assert rules_of(three)["news2"] == "info"
+    assert [(each.flag.rule, each.flag.severity) for each in three.alarms] == [("shock-index", "warning")]

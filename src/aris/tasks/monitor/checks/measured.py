@@ -55,7 +55,11 @@ def limits(view: View, check: Limits) -> Outcome:
             break
         since = value.at
     text = f"{title} {clean(newest.shown)} ({worst.words} {_unit(check.of, view)}) at {ago(newest.at)}"
-    return Found(worst.severity, text, since, (evidence_of(newest, title),), notes=_preliminary(view, newest))
+    way = "high" if worst.at_least is not None or worst.above is not None else "low"
+    return Found(
+        worst.severity, text, since, (evidence_of(newest, title),), notes=_preliminary(view, newest),
+        aspects=frozenset((way,)),
+    )  # fmt: skip
 
 
 def change(view: View, check: Change) -> Outcome:

@@ -55,7 +55,8 @@ def report_follow_up(view: View, check: ReportFollowUp) -> Outcome:
     )  # fmt: skip
     _, words, at = hits[-1]
     text = f"a report of {ago(at)} says: {clean(words)}; no follow-up is in the record"
-    return Found(check.severity, text, min(each[2] for each in hits) + check.within, evidence)
+    aspects = frozenset(report.id for report, _, _ in hits)
+    return Found(check.severity, text, min(each[2] for each in hits) + check.within, evidence, aspects=aspects)
 
 
 def _affirmed(text: str, terms: Terms) -> str:
