@@ -356,3 +356,75 @@ def test_what_was_bad_days_ago_does_not_hide_another_alarm_of_its_problem() -> N
     three = judge(*vitals, *better, *worse, now=NOW + 21 * HOUR, state=two.state)
     assert rules_of(three)["news2"] == "info"
     assert [(each.flag.rule, each.flag.severity) for each in three.alarms] == [("shock-index", "warning")]
+
+
+def score_of(*resources: dict) -> Any:
+    (flag,) = [each for each in judge(*resources).flags if each.rule == "news2"]
+    return flag
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "points"),
+    [("Target oxygen saturation 88-92%", "active", 5), ("Target SpO2 88 to 92 %", "active", 5),
+     ("Target oxygen saturation 88-92%", "revoked", 8),
+     ("Titrate oxygen to SpO2 above 92%, call below 88%", "active", 8),
+     ("Target SpO2 94-98%, not 88-92%", "active", 8)],
+)  # fmt: skip
+def test_the_second_scale_of_saturation_needs_an_order_that_stands_and_says_so(
+    text: str, status: str, points: int
+) -> None:
+    order = {
+        "resourceType": "ServiceRequest", "id": "o", "status": status, "intent": "order", "code": {"text": text},
+        "subject": {"reference": "Patient/p1"}, "authoredOn": "2024-06-01T08:00:00Z",
+    }  # fmt: skip
+    flag = score_of(
+        order, observation("spo2", 88, before(hours=1)), observation("respiratory_rate", 25, before(hours=1)),
+        observation("pulse", 115, before(hours=1)),
+    )  # fmt: skip
+    assert f"NEWS2 at least {points}" in flag.text
+
+
+def test_the_newest_word_on_consciousness_counts_for_qsofa_and_a_newer_part_of_the_coma_scale_too() -> None:
+    def said(id: str, code: str, at: Any, **value: Any) -> dict:
+        made = observation("pulse", 1, at, id=id) | {"code": {"coding": [{"system": "http://loinc.org", "code": code}]}}
+        made.pop("valueQuantity")
+        return made | value
+
+    def scale(id: str, code: str, at: Any, value: int) -> dict:
+        return said(id, code, at, valueQuantity={"value": value, "unit": "{score}", "code": "{score}",
+                                                 "system": "http://unitsofmeasure.org"})  # fmt: skip
+
+    breath = observation("respiratory_rate", 24, before(hours=1))
+    total = scale("gcs", "9269-2", before(hours=6), 15)
+    assert "qsofa" not in rules_of(judge(breath, total))
+    word = said("acvpu", "67775-7", before(hours=1), valueString="Responds to voice")
+    assert rules_of(judge(breath, total, word))["qsofa"] == "warning"
+    parts = [scale(f"part-{code}", code, before(hours=1), value)
+             for code, value in (("9267-6", 2), ("9270-0", 2), ("9268-4", 5))]  # fmt: skip
+    assert rules_of(judge(breath, total, *parts))["qsofa"] == "warning"
+
+
+def test_a_documented_absence_of_allergies_is_no_lack_and_a_class_is_known_by_any_of_its_drugs() -> None:
+    none = allergy("") | {"code": {"coding": [{"system": "http://snomed.info/sct", "code": "716186003"}]}}
+    pill = drug("Amoxicillin 500 MG Oral Capsule")
+    assert "drug-allergy" in {each.rule for each in judge(pill).not_assessed}
+    assert "drug-allergy" not in {each.rule for each in judge(pill, none).not_assessed}
+    for text in ("Flucloxacillin", "PCN"):
+        assert rules_of(judge(pill, allergy(text)))["drug-allergy"] == "critical"
+    severe = allergy("Penicillin V") | {"type": "intolerance", "criticality": "high"}
+    assert rules_of(judge(pill, severe))["drug-allergy"] == "critical"
+
+
+def test_an_answer_of_before_the_pregnancy_does_not_deny_it() -> None:
+    asked = observation("pulse", 1, before(days=100), id="asked", valueString="Not pregnant")
+    asked |= {"code": {"coding": [{"system": "http://loinc.org", "code": "82810-3"}]}}
+    asked.pop("valueQuantity")
+    problem = {
+        "resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/p1"},
+        "onsetDateTime": "2024-04-01", "clinicalStatus": {"coding": [{"code": "active"}]},
+        "code": {"coding": [{"system": "http://snomed.info/sct", "code": "77386006"}]},
+    }  # fmt: skip
+    fast = observation("pulse", 140, before(hours=1))
+    assert "pregnancy" in {each.reason for each in judge(asked, problem, fast).not_assessed if each.rule == "news2"}
+    early = problem | {"onsetDateTime": "2024-01-01"}  # and was over when it was asked
+    assert "pregnancy" not in {each.reason for each in judge(asked, early, fast).not_assessed if each.rule == "news2"}

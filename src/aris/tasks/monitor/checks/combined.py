@@ -80,10 +80,13 @@ def drug_allergy(view: View, check: DrugAllergy) -> Outcome:
     if not hits:
         return (
             None
-            if allergies or not view.current_drugs
+            if view.allergies_documented or not view.current_drugs
             else Lacking("missing", "neither allergies nor their absence are documented")
         )
-    high = any(allergy.criticality != "low" and allergy.type != "intolerance" for _, allergy, _ in hits)
+    high = any(
+        allergy.criticality == "high" or (allergy.criticality != "low" and allergy.type != "intolerance")
+        for _, allergy, _ in hits
+    )
     words = "; ".join(
         f"{clean(drug.concept.text)}, with an allergy to {clean(allergy.concept.text)} on record ({why})"
         for drug, allergy, why in hits
