@@ -276,8 +276,9 @@ def test_a_note_that_gives_orders_changes_no_alarm() -> None:
 
 @pytest.mark.parametrize(
     ("text", "points"),
-    [("Room air", 0), ("No oxygen", 0), ("Nasal cannula", 2), ("Room air, then face mask", 2), ("none", 0)],
-)
+    [("Room air", 0), ("No oxygen", 0), ("Nasal cannula", 2), ("Airvo 2", 2), ("Room air, then face mask", 2),
+     ("none", 0)],
+)  # fmt: skip
 def test_oxygen_by_the_name_of_its_device(text: str, points: int) -> None:
     device = observation("pulse", 1, before(hours=1), id="device")
     device |= {"code": {"text": "Oxygen delivery device"}, "valueString": text}
@@ -428,3 +429,21 @@ def test_an_answer_of_before_the_pregnancy_does_not_deny_it() -> None:
     assert "pregnancy" in {each.reason for each in judge(asked, problem, fast).not_assessed if each.rule == "news2"}
     early = problem | {"onsetDateTime": "2024-01-01"}  # and was over when it was asked
     assert "pregnancy" not in {each.reason for each in judge(asked, early, fast).not_assessed if each.rule == "news2"}
+
+
+def test_a_days_sum_of_urine_is_no_hour_and_another_races_egfr_is_no_result() -> None:
+    def made(name: str, code: str, value: float, unit: str, at: Any) -> dict:
+        return observation("pulse", value, at, id=name, unit=unit) | {
+            "code": {"coding": [{"system": "http://loinc.org", "code": code}]}
+        }
+
+    hours = [made(f"u{hour}", "9187-6", 20, "mL", before(hours=hour)) for hour in range(9)]
+    weight = made("w", "29463-7", 80, "kg", before(days=1))
+    assert rules_of(judge(*hours, weight))["kdigo-aki"] == "warning"
+    day = made("day", "9192-6", 1500, "mL", before(hours=0))
+    assert rules_of(judge(*hours, day, weight))["kdigo-aki"] == "warning"
+    flag = {each.rule: each for each in judge(made("u", "9192-6", 200, "mL", before(hours=1)), weight).flags}
+    assert flag["kdigo-aki"].severity == "critical" and flag["kdigo-aki"].resources == ("Observation/u",)
+    own = made("egfr", "88294-4", 28, "mL/min/{1.73_m2}", before(hours=1))
+    other = made("a", "88293-6", 33, "mL/min/{1.73_m2}", before(hours=1))
+    assert "egfr-low" in rules_of(judge(other, own)) and "egfr-low" in rules_of(judge(own, other))

@@ -210,7 +210,7 @@ def _kidney(view: View, check: Scored) -> Outcome:
     wanted = set(injury.resources)
     used = {
         value.id: evidence_of(value, title_of(name, view))
-        for name in ("creatinine", "urine") for value in view.values(name, _YEAR) if value.id in wanted
+        for name in ("creatinine", "urine", "urine_day") for value in view.values(name, _YEAR) if value.id in wanted
     }  # fmt: skip
     evidence = (*used.values(), *(evidence_in(each, "procedure") for each in replacement[:1]))
     notes = ("the baseline is presumed: the median of 8 to 365 days before",) if injury.presumed_baseline else ()
@@ -223,7 +223,11 @@ def _urine(view: View) -> list[UrineSpan]:
     """Collections of the last days; one without a beginning is of the time since the one before."""
     found: list[UrineSpan] = []
     before: datetime | None = None
-    for each in view.values("urine", timedelta(hours=36)):
+    hourly = view.values("urine", timedelta(hours=36))
+    if not hourly:  # a day's sum beside its hours would count them twice
+        daily = view.values("urine_day", timedelta(hours=36))
+        return [UrineSpan(each.start or each.at - _DAY, each.at, each.value, each.id) for each in daily]
+    for each in hourly:
         start = each.start
         if start is None and before is not None and timedelta(0) < each.at - before <= _LONGEST_URINE_GAP:
             start = before
