@@ -215,7 +215,8 @@ def test_missing_prefetch_is_read_from_an_allowed_server_with_its_token() -> Non
 @pytest.mark.parametrize("server", [
     "https://evil.example/fhir", "https://ehr.example.evil.example/fhir", "https://ehr.example:8443/fhir",
     "http://ehr.example/fhir", "https://ehr.example/other", "https://ehr.example@evil.example/fhir",
-    "https://ehr.example/fhir/../admin", "https://ehr.example/fhirx", "{{fhirServerUrl}}", "file:///etc/passwd", "",
+    "https://ehr.example/fhir/../admin", "https://ehr.example/fhir/%2E%2e/admin", "https://ehr.example/fhir?to=",
+    "https://ehr.example/fhirx", "{{fhirServerUrl}}", "file:///etc/passwd", "",
 ])  # fmt: skip
 def test_a_server_that_is_not_allowed_is_never_asked(server: str) -> None:
     ehr = Ehr()

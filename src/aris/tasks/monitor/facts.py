@@ -493,6 +493,8 @@ def _with_ends(timeline: Timeline) -> Sequence[tuple[Record, datetime]]:
                     found.append((each, _FOREVER))
                 continue
             later = [moment for moment in updates if moment > each.updated.start]
+            if not later and id(each) not in standing:  # superseded, and by when is not known
+                continue
             # A version is known from when the server had it: an amended result still has its first issue's time.
             first = each.updated.start == updates[0]
             shown = each if first else replace(each, known=each.updated)
