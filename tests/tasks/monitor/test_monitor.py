@@ -463,3 +463,11 @@ def test_a_version_that_was_superseded_at_a_moment_not_known_raises_nothing() ->
 def test_a_wording_that_turns_the_direction_is_refused(said: str, kept: bool) -> None:
     (flag,) = [each for each in judge(observation("potassium", 6.9, before(hours=1))).flags if each.rule == "potassium"]
     assert supported(said, flag) is kept
+
+
+def test_what_a_rule_cannot_read_is_left_to_the_laboratorys_own_mark() -> None:
+    mark = [{"coding": [{"code": "HH"}]}]
+    odd = observation("potassium", 6.9, before(hours=1), unit="bananas", interpretation=mark)
+    assert rules_of(judge(odd)) == {"reference-ranges": "warning"}
+    read = observation("potassium", 6.9, before(hours=1), interpretation=mark)
+    assert rules_of(judge(read)) == {"potassium": "critical"}

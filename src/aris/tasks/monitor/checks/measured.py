@@ -123,9 +123,11 @@ def percentile(view: View, check: Percentile) -> Outcome:
 
 def ranges(view: View, check: Ranges) -> Outcome:
     """Judge the newest result of each test by the laboratory's own range and marks."""
+    # What its own rule cannot read, as in an unknown unit, is left to the laboratory's mark.
+    unread = {id for id, _ in view.facts.unread}
     newest = [
         each for each in view.ranged(check.look_back)
-        if view.facts.vocabulary.measured(each.concept) not in check.except_for
+        if view.facts.vocabulary.measured(each.concept) not in check.except_for or each.id in unread
     ]  # fmt: skip
     if not newest:
         span = lasting(check.look_back / timedelta(hours=1))
