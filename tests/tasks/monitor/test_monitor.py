@@ -471,3 +471,43 @@ def test_what_a_rule_cannot_read_is_left_to_the_laboratorys_own_mark() -> None:
     assert rules_of(judge(odd)) == {"reference-ranges": "warning"}
     read = observation("potassium", 6.9, before(hours=1), interpretation=mark)
     assert rules_of(judge(read)) == {"potassium": "critical"}
+
+
+def test_a_second_test_that_the_laboratory_marks_critical_is_told() -> None:
+    def marked(name: str, code: str, value: float, unit: str, mark: str, at: Any) -> dict:
+        return observation("pulse", value, at, id=name, unit=unit) | {
+            "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+            "interpretation": [{"coding": [{"code": mark}]}],
+        }
+
+    platelets = marked("p", "777-3", 15, "10*3/uL", "LL", before(hours=1))
+    one = judge(platelets)
+    assert [each.flag.rule for each in one.alarms] == ["reference-ranges"]
+    outside = marked("c", "2000-8", 10.8, "mmol/L", "H", NOW + HOUR / 2)
+    same = judge(platelets, outside, now=NOW + HOUR, state=one.state)
+    assert not same.alarms
+    calcium = marked("c2", "17861-6", 15, "mg/dL", "HH", NOW + HOUR)
+    two = judge(platelets, outside, calcium, now=NOW + 2 * HOUR, state=same.state)
+    assert [(each.flag.rule, each.flag.severity) for each in two.alarms] == [("reference-ranges", "warning")]
+
+
+def test_another_contradiction_of_a_note_is_told_and_a_copy_is_not() -> None:
+    import base64
+
+    def note(id: str, text: str, at: Any) -> dict:
+        data = base64.b64encode(text.encode()).decode()
+        return {
+            "resourceType": "DocumentReference", "id": id, "status": "current", "date": at.isoformat(),
+            "subject": {"reference": "Patient/p1"},
+            "content": [{"attachment": {"contentType": "text/plain", "data": data}}],
+        }  # fmt: skip
+
+    latex, first = allergy("Latex"), note("n1", "She is allergic to penicillin.", before(hours=2))
+    one = judge(latex, first)
+    assert [each.flag.rule for each in one.alarms] == ["note-allergies"]
+    copy = note("n2", "She is allergic to penicillin.", NOW + HOUR)
+    two = judge(latex, first, copy, now=NOW + 2 * HOUR, state=one.state)
+    assert not two.alarms
+    other = note("n3", "She is allergic to ciprofloxacin.", NOW + 3 * HOUR)
+    three = judge(latex, first, copy, other, now=NOW + 4 * HOUR, state=two.state)
+    assert [each.flag.rule for each in three.alarms] == ["note-allergies"]

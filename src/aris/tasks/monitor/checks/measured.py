@@ -147,7 +147,12 @@ def ranges(view: View, check: Ranges) -> Outcome:
     words = "; ".join(f"{each.name} {each.shown}" for each in shown[:_MOST_SHOWN])
     more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
     text = f"outside the laboratory's own range: {words}{more}"
-    return Found(worst, text, min(each.at for each in shown if each.at is not None), tuple(shown))
+    # Another test that the laboratory marks critical is told; another one a little outside its range is not.
+    aspects = frozenset(
+        each.loinc or each.id for each, severity in marked if severity == check.critical != check.severity
+    )
+    since = min(each.at for each in shown if each.at is not None)
+    return Found(worst, text, since, tuple(shown), aspects=aspects)
 
 
 def _mark(each: Measurement, check: Ranges) -> Severity | None:
