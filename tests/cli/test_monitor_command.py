@@ -72,8 +72,10 @@ def test_it_lists_and_tests_the_rules(aris, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [(), ("x", "--every", "5"), ("x", "--at", "tomorrow"), ("x", "--follow", "--replay")]
-)
+    "args",
+    [(), ("x", "--every", "5"), ("x", "--at", "tomorrow"), ("x", "--at", "0001-01-01"), ("x", "--follow", "--replay"),
+     ("x", "--follow", "--explain")],
+)  # fmt: skip
 def test_misuse_is_2(aris, args: tuple[str, ...]) -> None:
     assert aris("monitor", *args).exit_code == 2
 

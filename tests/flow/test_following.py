@@ -266,3 +266,21 @@ def test_the_command_killed_twenty_times_tells_each_alarm(tmp_path: Path) -> Non
     one.close()
     kept = Counter(each.id for each in alarms(state))
     assert set(kept.values()) == {1} and {each.alarm.flag.rule for each in alarms(state)} >= EXPECTED
+
+
+def test_what_begins_with_the_same_fact_as_an_alarm_of_long_ago_is_told_too(tmp_path: Path) -> None:
+    folder, state = tmp_path / "in", tmp_path / "state.json"
+    folder.mkdir()
+    high = observation("potassium", 6.9, NOW, id="k")
+    low = observation("potassium", 4.1, NOW, id="k", status="corrected", version="2", updated=NOW + HOUR)
+    back = observation("potassium", 6.9, NOW, id="k", status="corrected", version="3", updated=NOW + 8 * HOUR)
+    moment = [NOW + HOUR / 2]
+    one = Follower(Source(str(folder)), state, clock=lambda _: moment[0])
+    told = []
+    for number, (resource, hours) in enumerate(((high, 0.5), (low, 2), (back, 9))):
+        moment[0] = NOW + hours * HOUR
+        (folder / "p1.json").write_text(json.dumps(bundle(patient(), resource)) + " " * number)
+        told += [each for each in one.step() if each.event == "alarm" and each.alarm.flag.rule == "potassium"]
+    one.close()
+    assert len(told) == 2
+    assert told[0].id != told[1].id

@@ -48,14 +48,16 @@ def kdigo_stage(samples: list[tuple[datetime, float]], now: datetime) -> int | N
     at, value = samples[-1]
     earlier = samples[:-1]
     week = [scr for when, scr in earlier if at - when <= timedelta(days=7)]
-    year = sorted(scr for when, scr in earlier if timedelta(days=7) < at - when <= timedelta(days=365))
+    year: list[float] = []
+    opening = min((when for when, _ in samples if at - when <= timedelta(days=7)), default=at)
+    if not [when for when, _ in samples if when < opening and opening - when <= timedelta(days=7)]:
+        year = sorted(scr for when, scr in samples if timedelta(days=7) < opening - when <= timedelta(days=365))
     if not week and not year:
         return None
-    if week:
-        ratios = [value / scr for scr in week]
-    else:
+    ratios = [value / scr for scr in week]
+    if year:
         half = len(year) // 2
-        ratios = [value / (year[half] if len(year) % 2 else (year[half - 1] + year[half]) / 2)]
+        ratios.append(value / (year[half] if len(year) % 2 else (year[half - 1] + year[half]) / 2))
     injured = any(ratio > 1.4989 for ratio in ratios) or any(
         value - scr > 0.2997 for when, scr in earlier if at - when <= timedelta(hours=48)
     )

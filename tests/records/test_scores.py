@@ -125,6 +125,9 @@ def test_kdigo_by_creatinine_equals_a_second_implementation_in_both_units(rows):
         ([(24, 3.6), (0, 4.0)], 3),  # 4.0 after an acute rise
         ([(24, 4.2), (0, 4.2)], 0),  # 4.0 without one is no acute injury
         ([(24 * 100, 1.0), (0, 1.6)], 1),  # a presumed baseline
+        ([(24 * 100, 1.0), (12, 3.0), (0, 3.1)], 3),  # the second high value is no recovery
+        ([(24 * 100, 1.0), (12, 3.0), (0, 1.2)], 0),  # this one is
+        ([(24 * 100, 1.0), (24 * 12, 2.0), (24 * 6, 2.0), (0, 2.1)], 0),  # high for longer than 7 days
         ([(24 * 100, 1.0), (0, 1.4)], 0),
     ],
 )

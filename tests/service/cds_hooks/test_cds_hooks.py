@@ -215,7 +215,8 @@ def test_missing_prefetch_is_read_from_an_allowed_server_with_its_token() -> Non
 @pytest.mark.parametrize("server", [
     "https://evil.example/fhir", "https://ehr.example.evil.example/fhir", "https://ehr.example:8443/fhir",
     "http://ehr.example/fhir", "https://ehr.example/other", "https://ehr.example@evil.example/fhir",
-    "https://ehr.example/fhir/../admin", "https://ehr.example/fhirx", "{{fhirServerUrl}}", "file:///etc/passwd", "",
+    "https://ehr.example/fhir/../admin", "https://ehr.example/fhir/%2E%2e/admin", "https://ehr.example/fhir?to=",
+    "https://ehr.example/fhirx", "{{fhirServerUrl}}", "file:///etc/passwd", "",
 ])  # fmt: skip
 def test_a_server_that_is_not_allowed_is_never_asked(server: str) -> None:
     ehr = Ehr()
@@ -415,3 +416,35 @@ def test_opioid_with_a_benzodiazepine_of_the_guidelines_own_request_is_told(data
     }
     cards = check_cards(post(client, body).json())
     assert [each["source"]["label"] for each in cards] == ["Aris rule opioid-benzodiazepine 1"]
+
+
+def draft(text: str, id: str, **more: Any) -> dict[str, Any]:
+    return drug(text, id=id, status="draft") | more
+
+
+def test_a_selected_order_is_judged_beside_the_others_that_are_being_written(client: TestClient) -> None:
+    drafts = [draft("Oxycodone 10 MG Oral Tablet", "d1"), draft("Diazepam 5 MG Oral Tablet", "d2")]
+    body = call("order-select", drafts=drafts)
+    body["context"]["selections"] = ["MedicationRequest/d2"]
+    (card,) = check_cards(post(client, body).json())
+    assert "opioid-benzodiazepine" in card["source"]["label"]
+    assert [each["resourceId"] for each in card["suggestions"][0]["actions"]] == ["MedicationRequest/d2"]
+    body["context"]["draftOrders"] = bundle(*drafts[:1], draft("Amoxicillin 500 MG Oral Capsule", "d2"))
+    assert check_cards(post(client, body).json()) == []
+
+
+def test_an_order_that_is_being_stopped_is_no_risk_and_one_that_is_proposed_is(client: TestClient) -> None:
+    low = recent("egfr", 22)
+    for status, intent, cards in (("cancelled", "order", 0), ("draft", "proposal", 1), ("draft", "plan", 1)):
+        order = draft("metformin 500 MG Oral Tablet", "d1", status=status, intent=intent)
+        body = call("order-sign", low, drafts=[order])
+        found = check_cards(post(client, body).json())
+        assert len([each for each in found if each["indicator"] == "critical"]) == cards
+
+
+def test_a_draft_order_may_name_its_drug_by_a_resource_beside_it(client: TestClient) -> None:
+    order = draft("", "d1", medicationReference={"reference": "Medication/m1"})
+    del order["medicationCodeableConcept"]
+    substance = {"resourceType": "Medication", "id": "m1", "code": {"text": "metformin 500 MG Oral Tablet"}}
+    body = call("order-sign", recent("egfr", 22), drafts=[order, substance])
+    assert any("metformin" in each["summary"].lower() for each in check_cards(post(client, body).json()))

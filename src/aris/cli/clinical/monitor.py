@@ -116,6 +116,8 @@ def monitor(
             return
     if source is None:
         raise typer.BadParameter("give a bundle, a folder or a server's address", param_hint="BUNDLE|FOLDER|URL")
+    if explain and (follow or replay or state is not None):
+        raise typer.BadParameter("flags are worded where a record is judged once", param_hint="--explain")
     if state is not None and not follow and replay:
         raise typer.BadParameter("--replay keeps no state", param_hint="--state")
     from aris.flow.monitoring import Source
@@ -326,6 +328,8 @@ def _moment(text: str | None) -> datetime | None:
         raise typer.BadParameter(
             f"{text!r}: write a time as 2024-05-01T08:00Z, or newest", param_hint="--at"
         ) from None
+    if not 1900 <= found.year <= 2200:
+        raise typer.BadParameter(f"{text!r}: a year from 1900 to 2200", param_hint="--at")
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 

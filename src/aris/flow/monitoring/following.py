@@ -127,7 +127,7 @@ class Follower:
             moment = now if known is None or known.as_of is None else max(now, known.as_of)
             result = monitor(timeline, now=moment, state=known, rules=self._rules)
             results.append(result)
-            events += _events(result)
+            events += [self._named(each) for each in _events(result)]
             changed = changed or id not in patients or known is None or not _same(known, result.state)
             patients[id] = result.state
         self.last = results
@@ -162,6 +162,13 @@ class Follower:
         """Let another process use the state."""
         self.journal.close()
         self._keeper.close()
+
+    def _named(self, event: Event) -> Event:
+        """An event under an id of its own: what began with the same fact as something of long ago is told too."""
+        known = self.journal.find(event.id)
+        if known is None or known.alarm is None or event.alarm is None or known.alarm.raised == event.alarm.raised:
+            return event
+        return event.model_copy(update={"id": f"{event.id}-{event.alarm.raised:%Y%m%dT%H%M%S}"})
 
     def _deliver(self, events: list[Event]) -> None:
         for event in events:

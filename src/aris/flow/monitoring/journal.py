@@ -18,7 +18,7 @@ class Event(BaseModel):
     """An alarm, or the end of a flag.
 
     Attributes:
-        id: of the event; an alarm's own.
+        id: of the event; an alarm's own, with its moment where an alarm of long ago has the same one.
         event: which of the two.
         patient: the patient's id.
     """
@@ -65,6 +65,10 @@ class Journal:
         if event.id not in self._events:
             self._append(event.model_dump_json(exclude_none=True))
             self._events[event.id] = event
+
+    def find(self, id: str) -> Event | None:
+        """The event of an id, or None."""
+        return self._events.get(id)
 
     def untold(self) -> Iterator[Event]:
         """The events that are not marked as told, in order."""

@@ -146,7 +146,9 @@ def creatinine_stage(
     """Stage by serum creatinine alone, at the newest measurement before `now`.
 
     A rise is measured from the lowest value of the 48 hours, a ratio from the lowest of the 7 days before; where those
-    7 days hold no other value, from the median of 8 to 365 days, which is a presumed baseline and said.
+    7 days hold no other value, from the median of 8 to 365 days, which is a presumed baseline and said. The first value
+    of the 7 days that was itself compared with such a median stays so for all of them: a second high value two hours
+    after the first is no recovery.
     """
     past = sorted((each for each in creatinines if each.at <= now and each.umol > 0), key=lambda each: each.at)
     if not past:
@@ -157,13 +159,18 @@ def creatinine_stage(
     before = past[:-1]
     short = [each for each in before if newest.at - each.at <= SHORT]
     long = [each for each in before if newest.at - each.at <= LONG]
-    year = [each for each in before if LONG < newest.at - each.at <= YEAR]
+    # Where nothing lies in the 7 days before the first value, its baseline is older than what the 7 days show.
+    first = long[0] if long else newest
+    unknown = not any(first.at - LONG <= each.at < first.at for each in before)
+    year = [each for each in before if unknown and LONG < first.at - each.at <= YEAR]
     if not long and not year:
         return KidneyInjury(
             not_assessable(NAME, "1", SOURCE, "only one creatinine within a year: no baseline", ("baseline",))
         )
     low = min(long, key=lambda each: each.umol, default=None)
-    baseline = median(each.umol for each in year) if low is None else low.umol
+    baseline = low.umol if low is not None else 0.0
+    if year and (low is None or median(each.umol for each in year) < baseline):
+        low, baseline = None, median(each.umol for each in year)
     stage, because, used = 0, [], [newest.id]
     rise = newest.umol - min((each.umol for each in short), default=newest.umol)
     if rise >= RISE - _TOLERANCE:

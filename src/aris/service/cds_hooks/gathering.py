@@ -113,7 +113,7 @@ class Gathering:
 
     def _base(self, server: str | None) -> str | None:
         """The allowed base address that a client's server is, or lies under."""
-        if server is None:
+        if server is None or "?" in server or "#" in server:  # what follows would be no path
             return None
         wanted = server.rstrip("/")
         return wanted if any(_within(wanted, base) for base in self._allowed) else None
@@ -126,7 +126,8 @@ def _within(address: str, base: str) -> bool:
         same = (one.scheme, one.hostname, _port(one)) == (other.scheme, other.hostname, _port(other))
     except ValueError:
         return False
-    plain = not (one.username or one.password) and "\\" not in address and "/../" not in f"{one.path}/"
+    steps = f"{one.path}/".lower().replace("%2e", ".")
+    plain = not (one.username or one.password) and "\\" not in address and "/../" not in steps
     path = other.path.rstrip("/")
     return same and plain and (one.path == path or one.path.startswith(f"{path}/"))
 

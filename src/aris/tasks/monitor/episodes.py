@@ -82,7 +82,7 @@ class Episodes:
             )
 
     def _held(self, rule: Rule, found: Found, moment: datetime, *, late: bool) -> str:
-        """Note that a condition holds; "new" or "worse" where it is to be told, else ""."""
+        """Note that a condition holds; why it is to be told ("new", "worse", "again", "other"), or ""."""
         ids = tuple(dict.fromkeys(each.id for each in found.evidence))
         episode = self.open.get(rule.id)
         if episode is None or episode.evidence != ids or episode.ended is not None:
@@ -91,20 +91,34 @@ class Episodes:
         if episode is None or (episode.ended is not None and moment - episode.ended > quiet):
             self.episodes[rule.id] = self.episodes.get(rule.id, 0) + 1
             self.open[rule.id] = Episode(
-                flag=_digest(self.patient, rule.id, found.since.isoformat()), since=found.since, worst=found.severity,
+                flag=self._name(rule, found), since=found.since, worst=found.severity,
                 grade=found.grade, evidence=ids, last=moment, title=rule.title, problem=rule.problem,
+                aspects=tuple(sorted(found.aspects)),
             )  # fmt: skip
             return "new"
         worse = rank(found.severity) > rank(episode.worst) or found.grade > episode.grade
+        below = rank(found.severity) < rank(episode.worst)
+        # It was better for as long as parts two episodes, and is as bad as before again.
+        again = not late and not below and episode.eased is not None and moment - episode.eased > quiet
+        # A late result of before its end says nothing of what came after.
+        over = late and episode.ended is not None and moment <= episode.ended
+        other = not found.aspects.issubset(episode.aspects)
         kept = episode.worst if rank(episode.worst) >= rank(found.severity) else found.severity
         self.open[rule.id] = episode.model_copy(
             update={
-                "worst": kept, "grade": max(episode.grade, found.grade), "ended": None,
+                "worst": kept, "grade": max(episode.grade, found.grade), "ended": episode.ended if over else None,
                 "evidence": episode.evidence if late else ids, "last": max(episode.last, moment),
                 "since": min(episode.since, found.since), "problem": rule.problem, "title": rule.title,
+                "eased": episode.eased if late else (episode.eased or moment) if below else None,
+                "aspects": tuple(sorted(found.aspects.union(episode.aspects if late else ()))),
             }
         )  # fmt: skip
-        return "worse" if worse else ""
+        return "worse" if worse else "again" if again else "other" if other else ""
+
+    def _name(self, rule: Rule, found: Found) -> str:
+        """The id of a new episode: another one than the last, though both began with the same fact."""
+        name, last = _digest(self.patient, rule.id, found.since.isoformat()), self.open.get(rule.id)
+        return _digest(name, str(last.ended)) if last is not None and last.flag == name else name
 
     def _over(self, name: str, rule: Rule, outcome: Outcome, moment: datetime, stands: frozenset[str] | None) -> None:
         episode = self.open[name]
@@ -129,17 +143,22 @@ class Episodes:
                 name: each for name, each in self.open.items()
                 if name != rule.id and each.problem == rule.problem and each.ended is None
             }  # fmt: skip
+            # One that was as bad days ago and is better now stands for nothing that is bad now.
             standing = any(
-                rank(each.worst) >= rank(found.severity) for name, each in others.items() if name not in names
-            )
+                rank(each.worst) >= rank(found.severity)
+                and (each.eased is None or moment - each.eased <= _QUIET_CRITICAL)
+                for name, each in others.items() if name not in names
+            )  # fmt: skip
             if rule.problem in told or (standing and not found.grade):
                 continue
             told.add(rule.problem)
             flag = self.flag(rule, found)
+            more = flag.resources if reason in ("again", "other") else ()
             self.alarms.append(
                 Alarm(
-                    id=_digest(flag.id, found.severity, str(found.grade)), raised=moment, flag=flag,
-                    reason="new" if reason == "new" else "worse", related=tuple(each.flag for each in others.values()),
+                    id=_digest(flag.id, found.severity, str(found.grade), *more), raised=moment, flag=flag,
+                    reason="worse" if reason in ("worse", "again") else "new",
+                    related=tuple(each.flag for each in others.values()),
                 )
             )  # fmt: skip
 

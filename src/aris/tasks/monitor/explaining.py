@@ -27,6 +27,12 @@ _ORDERS = re.compile(
     r"decrease the|recommend\w*|should|must|treat\w*|order\w*|consider\w*|discharg\w+)\b",
     re.IGNORECASE,
 )
+# Which way it is: a sentence must not say that a high value is low.
+_LOW = re.compile(r"\b(below|low\w*|decreas\w*|declin\w*|drop\w*|fall\w*|fell|hypo\w*|at most|under)\b", re.IGNORECASE)
+_HIGH = re.compile(
+    r"\b(above|high\w*|increas\w*|elevat\w*|rais\w*|rise\w*|rising|rose|hyper\w*|at least|exceed\w*|over)\b",
+    re.IGNORECASE,
+)
 _MARKUP = re.compile(r"[<>{}\[\]`#*_|]|https?:|\b(?:assistant|system|user)\s*:", re.IGNORECASE)
 
 
@@ -62,6 +68,9 @@ def supported(text: str, flag: Flag) -> bool:
     for words in (_LOWERS, _ORDERS):
         if any(found.group(0).lower() not in facts.lower() for found in words.finditer(text)):
             return False
+    low, high = _LOW.search(facts) is not None, _HIGH.search(facts) is not None
+    if low != high and (_HIGH if low else _LOW).search(text):
+        return False
     return any(word in text.lower() for word in re.findall(r"[a-z]{4,}|inr|[a-z]+\d", flag.title.lower()))
 
 

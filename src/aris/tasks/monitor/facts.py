@@ -326,9 +326,13 @@ class View:
         said = self.word("pregnancy", timedelta(days=280))
         if said is not None:
             worded = self._words.findings["pregnancy"]
-            return says(said.text, worded.positive) and not says(said.text, worded.negative)
-        recent = timedelta(days=300)
-        return any(each.time is None or self.now - each.time.start < recent for each in self.problems("pregnancy"))
+            if says(said.text, worded.positive) and not says(said.text, worded.negative):
+                return True
+        # An answer of before the problem says nothing of it.
+        after = max(self.now - timedelta(days=300), _NEVER if said is None else said.at)
+        return any(
+            said is None if each.time is None else each.time.start > after for each in self.problems("pregnancy")
+        )
 
     @cached_property
     def chronic_dialysis(self) -> bool:
@@ -401,6 +405,11 @@ class View:
             each for each in self._of(Allergy)
             if not each.negated and each.status not in ("inactive", "resolved")
         ]  # fmt: skip
+
+    @property
+    def allergies_documented(self) -> bool:
+        """Tell whether the record has an allergy, or the statement that there is none."""
+        return any(each.verification != "refuted" for each in self._of(Allergy))
 
     @property
     def orders(self) -> list[Order]:
@@ -484,6 +493,8 @@ def _with_ends(timeline: Timeline) -> Sequence[tuple[Record, datetime]]:
                     found.append((each, _FOREVER))
                 continue
             later = [moment for moment in updates if moment > each.updated.start]
+            if not later and id(each) not in standing:  # superseded, and by when is not known
+                continue
             # A version is known from when the server had it: an amended result still has its first issue's time.
             first = each.updated.start == updates[0]
             shown = each if first else replace(each, known=each.updated)

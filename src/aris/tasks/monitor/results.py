@@ -72,7 +72,7 @@ class Flag(_Result):
 
 
 class Alarm(_Result):
-    """A flag that is told: it is new, or worse than it was. Each is told once.
+    """A flag that is told: it is new, or has something new, or is worse than it was. Each is told once.
 
     Attributes:
         id: of this telling; the same whoever runs the rules on the same record.
@@ -139,6 +139,8 @@ class Episode(_Result):
         evidence: ids that it rested on when last seen.
         last: when it held last.
         ended: when it ended; None while it holds.
+        eased: since when it is less severe than its worst; None while it is at its worst.
+        aspects: what of the rule's condition held when last seen, as marks and ids.
     """
 
     flag: str
@@ -148,6 +150,8 @@ class Episode(_Result):
     evidence: tuple[str, ...]
     last: datetime
     ended: datetime | None = None
+    eased: datetime | None = None
+    aspects: tuple[str, ...] = ()
     title: str = ""
     problem: str = ""
 

@@ -410,7 +410,7 @@ _OF_SCORES = {
     "qSOFA": ("respiratory_rate", "systolic", "consciousness", "gcs", "gcs_eye", "gcs_verbal", "gcs_motor"),
     "SIRS": ("temperature", "pulse", "respiratory_rate", "pco2", "leukocytes", "bands"),
     "shock index": ("pulse", "systolic"),
-    "KDIGO": ("creatinine", "urine", "weight", "height"),
+    "KDIGO": ("creatinine", "urine", "urine_day", "weight", "height"),
 }
 
 

@@ -42,7 +42,8 @@ def conflicts(drugs: Sequence[Concept], allergy: Concept) -> str:
     if shared:
         return "the same substance"
     for name, each in classes().items():
-        if any(says(text, each["allergy"]) for text in allergy_texts) and any(
+        # Who is allergic to one drug of a class is so to the class: the list of drugs is the longer one.
+        if any(says(text, (*each["allergy"], *each["drugs"])) for text in allergy_texts) and any(
             says(text, each["drugs"]) for text in drug_texts
         ):
             return f"of one class: {name}"

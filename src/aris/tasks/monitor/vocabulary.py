@@ -138,4 +138,9 @@ def says(text: str, words: Iterable[str]) -> bool:
 def _beginning(words: tuple[str, ...]) -> re.Pattern[str]:
     if not words:
         return re.compile(r"(?!)")
-    return re.compile(r"(?<![A-Za-z0-9])(?:" + "|".join(map(re.escape, words)) + ")", re.IGNORECASE)
+    return re.compile(r"(?<![A-Za-z0-9])(?:" + "|".join(map(_one, words)) + ")", re.IGNORECASE)
+
+
+def _one(word: str) -> str:
+    """The pattern of a word; one that ends with a space is a whole word."""
+    return re.escape(word.rstrip()) + ("" if word == word.rstrip() else r"(?![A-Za-z0-9])")

@@ -83,7 +83,7 @@ def monitor(
         problems=_problems(facts, moment, skipped),
         state=State(
             patient=patient, as_of=moment,
-            begun=before.begun, episodes=_kept(episodes, moment), seen=tuple(recent), rules=in_use,
+            begun=before.begun, episodes=_kept(episodes, moment, rules), seen=tuple(recent), rules=in_use,
             audit=(*before.audit, *_changes(before, in_use, moment))[-_MOST_AUDIT:],
         ),
     )  # fmt: skip
@@ -246,10 +246,12 @@ def _problems(facts: Facts, moment: datetime, skipped: int) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _kept(episodes: Episodes, moment: datetime) -> dict[str, Episode]:
+def _kept(episodes: Episodes, moment: datetime, rules: RuleSet) -> dict[str, Episode]:
+    quiet = {rule.id: rule.quiet for rule in rules}
     return {
-        name: each for name, each in episodes.open.items() if each.ended is None or moment - each.ended <= _KEPT_ENDED
-    }
+        name: each for name, each in episodes.open.items()
+        if each.ended is None or moment - each.ended <= max(_KEPT_ENDED, quiet.get(name, _KEPT_ENDED))
+    }  # fmt: skip
 
 
 def _changes(before: State, in_use: Mapping[str, UsedRule], moment: datetime) -> list[RuleChange]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from aris.records import Allergy, Medication
 from aris.records.scores import Point, largest_change
 from aris.tasks.monitor.checks.measured import missing, title_of
@@ -78,10 +80,13 @@ def drug_allergy(view: View, check: DrugAllergy) -> Outcome:
     if not hits:
         return (
             None
-            if allergies or not view.current_drugs
+            if view.allergies_documented or not view.current_drugs
             else Lacking("missing", "neither allergies nor their absence are documented")
         )
-    high = any(allergy.criticality != "low" and allergy.type != "intolerance" for _, allergy, _ in hits)
+    high = any(
+        allergy.criticality == "high" or (allergy.criticality != "low" and allergy.type != "intolerance")
+        for _, allergy, _ in hits
+    )
     words = "; ".join(
         f"{clean(drug.concept.text)}, with an allergy to {clean(allergy.concept.text)} on record ({why})"
         for drug, allergy, why in hits
@@ -91,4 +96,9 @@ def drug_allergy(view: View, check: DrugAllergy) -> Outcome:
         evidence[drug.id] = evidence_in(drug, "drug")
         evidence[allergy.id] = evidence_in(allergy, "allergy")
     starts = [e.at for e in evidence.values() if e.at is not None]
-    return Found(check.severity if high else check.low, words, max(starts, default=view.now), tuple(evidence.values()))
+    # A renewed order of the same drug is nothing new.
+    aspects = frozenset(f"{clean(drug.concept.text).lower()}|{allergy.id}" for drug, allergy, _ in hits)
+    return Found(
+        check.severity if high else check.low, words, max(starts, default=view.now), tuple(evidence.values()),
+        aspects=frozenset(hashlib.sha256(each.encode()).hexdigest()[:16] for each in aspects),
+    )  # fmt: skip

@@ -55,7 +55,11 @@ def limits(view: View, check: Limits) -> Outcome:
             break
         since = value.at
     text = f"{title} {clean(newest.shown)} ({worst.words} {_unit(check.of, view)}) at {ago(newest.at)}"
-    return Found(worst.severity, text, since, (evidence_of(newest, title),), notes=_preliminary(view, newest))
+    way = "high" if worst.at_least is not None or worst.above is not None else "low"
+    return Found(
+        worst.severity, text, since, (evidence_of(newest, title),), notes=_preliminary(view, newest),
+        aspects=frozenset((way,)),
+    )  # fmt: skip
 
 
 def change(view: View, check: Change) -> Outcome:
@@ -119,9 +123,11 @@ def percentile(view: View, check: Percentile) -> Outcome:
 
 def ranges(view: View, check: Ranges) -> Outcome:
     """Judge the newest result of each test by the laboratory's own range and marks."""
+    # What its own rule cannot read, as in an unknown unit, is left to the laboratory's mark.
+    unread = {id for id, _ in view.facts.unread}
     newest = [
         each for each in view.ranged(check.look_back)
-        if view.facts.vocabulary.measured(each.concept) not in check.except_for
+        if view.facts.vocabulary.measured(each.concept) not in check.except_for or each.id in unread
     ]  # fmt: skip
     if not newest:
         span = lasting(check.look_back / timedelta(hours=1))
@@ -141,7 +147,12 @@ def ranges(view: View, check: Ranges) -> Outcome:
     words = "; ".join(f"{each.name} {each.shown}" for each in shown[:_MOST_SHOWN])
     more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
     text = f"outside the laboratory's own range: {words}{more}"
-    return Found(worst, text, min(each.at for each in shown if each.at is not None), tuple(shown))
+    # Another test that the laboratory marks critical is told; another one a little outside its range is not.
+    aspects = frozenset(
+        each.loinc or each.id for each, severity in marked if severity == check.critical != check.severity
+    )
+    since = min(each.at for each in shown if each.at is not None)
+    return Found(worst, text, since, tuple(shown), aspects=aspects)
 
 
 def _mark(each: Measurement, check: Ranges) -> Severity | None:

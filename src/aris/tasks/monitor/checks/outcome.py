@@ -19,7 +19,9 @@ _LONGEST = 120
 class Found:
     """A condition that holds: see `results.Flag`.
 
-    `grade` tells stages of one severity apart: a higher one is worse.
+    `grade` tells stages of one severity apart: a higher one is worse. `aspects` tells apart what one rule can find: a
+    value that is too high from one that is too low, one report from another. One that was not there before is told,
+    though its severity is the same.
     """
 
     severity: Severity
@@ -29,6 +31,7 @@ class Found:
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     grade: float = 0.0
+    aspects: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

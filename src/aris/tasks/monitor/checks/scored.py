@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from aris.records.scores import Creatinine, Score, UrineSpan, bedside_schwartz, kdigo, news2, qsofa, shock_index, sirs
@@ -17,6 +18,11 @@ _BODY = timedelta(days=30)
 _YEAR = timedelta(days=366)
 _DAY = timedelta(days=1)
 _LONGEST_URINE_GAP = timedelta(hours=6)
+# "Target 88-92%", and not "above 92%, call below 88%" or "94-98%, not 88-92%".
+_TARGET = re.compile(
+    r"(?<!not )(?<!no )(?<!never )(?<!avoid )(?<!than )"
+    r"\b88 ?%? ?(?:-|\u2010|\u2011|\u2013|\u2014|to|and) ?92\b", re.IGNORECASE,
+)  # fmt: skip
 
 
 class Vitals:
@@ -76,13 +82,14 @@ class Vitals:
     def gcs(self, *, take: bool = True) -> tuple[datetime, float] | None:
         """The Glasgow coma scale: its sum, or its three parts of one moment."""
         total = self._view.latest("gcs", self._within)
-        if total is not None:
+        parts = [self._view.latest(f"gcs_{name}", self._within) for name in ("eye", "verbal", "motor")]
+        known = [each for each in parts if each is not None]
+        whole = len(known) == 3 and max(v.at for v in known) - min(v.at for v in known) <= timedelta(hours=1)
+        if total is not None and (not whole or total.at >= max(v.at for v in known)):
             if take:
                 self._take(total)
             return total.at, total.value
-        parts = [self._view.latest(f"gcs_{name}", self._within) for name in ("eye", "verbal", "motor")]
-        known = [each for each in parts if each is not None]
-        if len(known) < 3 or max(v.at for v in known) - min(v.at for v in known) > timedelta(hours=1):
+        if not whole:
             return None
         if take:
             for each in known:
@@ -141,16 +148,20 @@ def _news2(view: View, vitals: Vitals) -> Score:
 
 
 def _scale_2(view: View) -> bool:
-    """Tell whether a target saturation of 88-92% is prescribed: an order or a plan says so. It is never inferred."""
-    texts = [text for order in view.orders for text in (order.concept.text, *order.notes)]
-    return any("88" in text and "92" in text and says(text, ("spo2", "saturation", "oxygen", "sats")) for text in texts)
+    """Tell whether a target saturation of 88-92% is prescribed: an order that stands says so. It is never inferred."""
+    standing = [
+        each for each in view.orders
+        if each.status in ("active", "in-progress", "accepted") and not each.forbidden
+        and each.intent not in ("proposal", "plan", "option") and (each.end is None or each.end.end >= view.now)
+    ]  # fmt: skip
+    texts = [text for order in standing for text in (order.concept.text, *order.notes)]
+    return any(_TARGET.search(text) and says(text, ("spo2", "saturation", "oxygen", "o2", "sats")) for text in texts)
 
 
 def _qsofa(view: View, vitals: Vitals) -> Score:
-    gcs = vitals.gcs()
     return qsofa(
-        respiratory_rate=vitals.value("respiratory_rate"), systolic=vitals.value("systolic"),
-        gcs=None if gcs is None else gcs[1], alert=None if gcs is not None else vitals.alert(), age=view.age,
+        respiratory_rate=vitals.value("respiratory_rate"), systolic=vitals.value("systolic"), alert=vitals.alert(),
+        age=view.age,
     )  # fmt: skip
 
 
@@ -199,7 +210,7 @@ def _kidney(view: View, check: Scored) -> Outcome:
     wanted = set(injury.resources)
     used = {
         value.id: evidence_of(value, title_of(name, view))
-        for name in ("creatinine", "urine") for value in view.values(name, _YEAR) if value.id in wanted
+        for name in ("creatinine", "urine", "urine_day") for value in view.values(name, _YEAR) if value.id in wanted
     }  # fmt: skip
     evidence = (*used.values(), *(evidence_in(each, "procedure") for each in replacement[:1]))
     notes = ("the baseline is presumed: the median of 8 to 365 days before",) if injury.presumed_baseline else ()
@@ -212,7 +223,11 @@ def _urine(view: View) -> list[UrineSpan]:
     """Collections of the last days; one without a beginning is of the time since the one before."""
     found: list[UrineSpan] = []
     before: datetime | None = None
-    for each in view.values("urine", timedelta(hours=36)):
+    hourly = view.values("urine", timedelta(hours=36))
+    if not hourly:  # a day's sum beside its hours would count them twice
+        daily = view.values("urine_day", timedelta(hours=36))
+        return [UrineSpan(each.start or each.at - _DAY, each.at, each.value, each.id) for each in daily]
+    for each in hourly:
         start = each.start
         if start is None and before is not None and timedelta(0) < each.at - before <= _LONGEST_URINE_GAP:
             start = before

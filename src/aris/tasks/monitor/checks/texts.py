@@ -5,6 +5,7 @@ What a text says of a word (denied, past, another's) is read by `aris.records.te
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -55,7 +56,8 @@ def report_follow_up(view: View, check: ReportFollowUp) -> Outcome:
     )  # fmt: skip
     _, words, at = hits[-1]
     text = f"a report of {ago(at)} says: {clean(words)}; no follow-up is in the record"
-    return Found(check.severity, text, min(each[2] for each in hits) + check.within, evidence)
+    aspects = frozenset(report.id for report, _, _ in hits)
+    return Found(check.severity, text, min(each[2] for each in hits) + check.within, evidence, aspects=aspects)
 
 
 def _affirmed(text: str, terms: Terms) -> str:
@@ -102,7 +104,10 @@ def note_contradiction(view: View, check: NoteContradiction) -> Outcome:
         evidence[note.id] = Evidence(id=note.id, name="note", shown=clean(words), at=at)
         for each in others:
             evidence[each.id] = each
-    return Found(check.severity, texts, min(at for _, at, _, _ in found), tuple(evidence.values()))
+    # What a later note copies is nothing new; what it says otherwise is.
+    aspects = frozenset(hashlib.sha256(words.encode()).hexdigest()[:16] for _, _, words, _ in found)
+    since = min(at for _, at, _, _ in found)
+    return Found(check.severity, texts, since, tuple(evidence.values()), aspects=aspects)
 
 
 def _against_allergies(view: View, text: str, at: datetime) -> list[tuple[str, tuple[Evidence, ...]]]:
