@@ -34,6 +34,8 @@ log = logging.getLogger("aris.flow")
 RULES = "(rules)"
 # A study that cannot be read is not read better the fourth time.
 _ATTEMPTS = 3
+# One that ends the process of whoever takes it (no memory, a crash in native code) would do so for ever.
+_CLAIMS = 10
 
 
 class Drafter(Protocol):
@@ -74,6 +76,8 @@ def draft_next(house: House, drafter: Drafter, owner: str, now: datetime | None 
     job = sessions.write(lambda session: jobs.claim(session, DRAFT, owner, lease, now or datetime.now(UTC)))
     if job is None:
         return None
+    if job.attempts > _CLAIMS:
+        return _failed(house, job, owner, "its worker ended each time", now)
     with sessions.reading() as session:
         images = readings.image_uids(session, job.study_uid)
     wanted = set(images)
@@ -96,6 +100,10 @@ def draft_next(house: House, drafter: Drafter, owner: str, now: datetime | None 
     except jobs.LeaseLostError:
         log.warning("a draft was made twice and kept once: its lease had run out")
         return "lost"
+    except ArisError as error:
+        return _failed(house, job, owner, str(error), now)
+    except Exception as error:
+        return _failed(house, job, owner, f"a defect ({type(error).__name__})", now)
     return "drafted" if kept else "known"
 
 
