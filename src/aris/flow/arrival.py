@@ -17,8 +17,8 @@ from aris.flow.house import House
 from aris.flow.outside import take_outside
 from aris.flow.priority import URGENCY
 from aris.flow.subjects import study_row
-from aris.store.reading import house as values
 from aris.store.reading import edits, jobs, orders, readings, reports
+from aris.store.reading import house as values
 from aris.store.reading.audit import SYSTEM
 from aris.store.reading.tables import OrderRow, ReadingRow
 from aris.store.schema import CopyRow
@@ -26,7 +26,6 @@ from aris.store.schema import CopyRow
 DRAFT = "draft"
 LATE_IMAGES = "images came after the signature"
 LATE_FOR_TEXT = "images came after the text was written"
-_MARK = "arrivals"
 _RANGE = 2000
 # In PostgreSQL rows become visible in another order than that of their numbers, by as many as are written at once.
 _MARGIN = 200
@@ -43,7 +42,7 @@ def collect(house: House) -> int:
 
 
 def _collect(session: Session, house: House) -> tuple[set[str], bool]:
-    mark = int(values.get(session, _MARK, "0"))
+    mark = int(values.get(session, values.ARRIVALS, "0"))
     last = session.scalar(select(func.max(CopyRow.id))) or 0
     if last < mark:  # the index was made anew, with other numbers
         mark = 0
@@ -61,8 +60,8 @@ def _collect(session: Session, house: House) -> tuple[set[str], bool]:
     for uid in touched | readings.with_reports(session, max(mark - margin, 0), _RANGE + margin):
         take_outside(session, house, uid)
     mark = min(mark + _RANGE, last)
-    if str(mark) != values.get(session, _MARK, "0"):
-        values.put(session, _MARK, str(mark))
+    if str(mark) != values.get(session, values.ARRIVALS, "0"):
+        values.put(session, values.ARRIVALS, str(mark))
     return touched, mark < last
 
 
