@@ -368,3 +368,15 @@ def test_numbers_of_a_message_have_no_exponent() -> None:
                     measurements=(Measurement(name="area", value=1234567.5, unit="mm2"),))  # fmt: skip
     signed = sign(draft, Signer(name="Roe^Eva", organization="KH", signed_at=datetime.now(UTC)))
     assert b"|1234567.5|mm2|" in oru_message(signed)
+
+
+def test_an_order_that_names_nobody_is_nobodys_by_its_accession_number(clinic: Clinic) -> None:
+    clinic.drafted()
+    lines = message(study="").split(b"\r")
+    take_message(clinic.house, b"\r".join(line for line in lines if not line.startswith(b"PID")))
+    assert worklist(clinic.house, now=clinic.now).entries[0].urgency == "routine"
+
+
+def test_an_escaped_nul_is_no_text() -> None:
+    (order,) = orders_of(parse(message().replace(b"Sturz", b"St\\X00\\urz")))
+    assert order.reason.startswith("Sturz")

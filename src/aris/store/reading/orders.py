@@ -88,7 +88,12 @@ def for_study(session: Session, study: StudyRow) -> OrderRow | None:
         select(OrderRow).where(or_(*ways), OrderRow.status == "active").order_by(OrderRow.changed_at.desc())
     )
     patient = patient_of(study)
-    fitting = [row for row in found if not patient_of(row).conflicts(patient)]
+    # One that names nobody may be anybody's: an accession number alone does not say whose it is.
+    fitting = [
+        row for row in found
+        if not patient_of(row).conflicts(patient)
+        and (row.study_uid == study.uid or row.patient_id.strip() or row.patient_name.strip())
+    ]  # fmt: skip
     if any(row.study_uid == study.uid for row in fitting):
         fitting = [row for row in fitting if row.study_uid in ("", study.uid)]
     return max(fitting, key=lambda row: (_rank(row), row.study_uid == study.uid), default=None)
