@@ -103,7 +103,7 @@ def watch(house: House, now: float | None = None) -> int:
 
 
 def _take(house: House, path: Path) -> str | None:
-    """Where a file goes; None where it can neither be kept now nor is known to be no DICOM object."""
+    """Take a file in. The folder that it goes to; None where it can neither be kept now nor is no DICOM object."""
     try:
         add_file(house.store, path, "FOLDER")
     except StoreFullError:
@@ -118,10 +118,10 @@ def _take(house: House, path: Path) -> str | None:
 
 def _files(folder: Path) -> Iterator[Path]:
     """Files below a watched folder; of those that were taken or refused none is looked at again."""
-    for place, folders, names in os.walk(folder):
-        if Path(place) == folder:
+    for inside, folders, names in os.walk(folder):
+        if Path(inside) == folder:
             folders[:] = [each for each in folders if each not in (TAKEN, REFUSED)]
-        yield from (Path(place) / name for name in names)
+        yield from (Path(inside) / name for name in names)
 
 
 def _waits(path: Path, now: float) -> bool:

@@ -377,9 +377,9 @@ def _kept_if_lost(found: House, text: str) -> Iterator[None]:
     try:
         yield
     except ArisError as error:
-        place_of_it = found.store.folder / f"unsaved-{secrets.token_hex(4)}.txt"
-        write_private(place_of_it, text.encode(errors="replace"))
-        raise ArisError(f"{error}; your text is in {place_of_it}: give it with --file") from None
+        unsaved = found.store.folder / f"unsaved-{secrets.token_hex(4)}.txt"
+        write_private(unsaved, text.encode(errors="replace"))
+        raise ArisError(f"{error}; your text is in {unsaved}: give it with --file") from None
 
 
 def _in_editor(text: str) -> str:
