@@ -14,6 +14,11 @@ import pytest
 from typer.testing import Result
 
 from aris.exchange.documents.formats import read_report
+from aris.flow.drafting import draft_next
+from aris.flow.house import open_house
+from aris.flow.settings import SiteSettings
+from aris.store.store import Store
+from aris.tasks import Draft, Sections
 from cheap_passwords import cheap_passwords
 from dicom_objects import ROOT, as_bytes, image
 
@@ -178,3 +183,37 @@ def test_nano_drafts_what_is_then_signed(aris: Aris, house: Path) -> None:
     assert report.findings[0].name == "pneumonia" and report.sections.impression == "Pneumonia."
     assert report.model.name == "aris-nano" and "never for patient care" in report.caution
     assert told(aris("export", "--pairs", house / "pairs", "--json"))["pairs"] == 1
+
+
+def test_what_was_written_in_an_editor_is_not_lost(aris: Aris, house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    users(aris)
+    aris("flow", "add", house / "film.dcm")
+    aris("flow", "run", "--once", "--no-model")
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", "sed -i '1s/.*/A long report without a heading./'")
+    failed = aris("read", "edit", "A1")
+    assert failed.exit_code == 1 and "--file" in failed.stderr
+    (kept,) = (house / "home" / "store").glob("unsaved-*.txt")
+    assert kept.read_text().startswith("A long report") and kept.stat().st_mode & 0o077 == 0
+
+
+class Late:
+    """A drafter whose draft comes after a reader's text."""
+
+    name, revision = "aris-nano", "r1"
+
+    def __call__(self, files: object) -> Draft:
+        return Draft(model=self.name, file="film.dcm", sections=Sections(impression="Pneumothorax on the left."),
+                     findings=(), warnings=(), priority="critical")  # fmt: skip
+
+
+def test_a_later_draft_is_shown_though_it_is_not_the_text(aris: Aris, house: Path) -> None:
+    users(aris)
+    aris("flow", "add", house / "film.dcm")
+    aris("flow", "run", "--once", "--no-model")
+    assert aris("read", "edit", "A1", "-s", "impression=Clear.").exit_code == 0
+    with Store(house / "home" / "store") as store:
+        of_model = open_house(store, key=house / "home" / "keys" / "audit.key", settings=SiteSettings())
+        assert draft_next(of_model, Late(), "w") == "drafted"
+    shown = aris("read", "show", "A1").stdout
+    assert "draft 1 came later and is not in the text" in shown and "Pneumothorax on the left." in shown

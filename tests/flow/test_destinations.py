@@ -213,3 +213,28 @@ def test_a_token_file_must_hold_a_token(tmp_path: Path) -> None:
     for path in (tmp_path / "token", tmp_path / "none"):
         with pytest.raises(ExchangeError, match="token"), client("http://127.0.0.1:1", path):
             pass
+
+
+@pytest.mark.parametrize(("body", "done"), [(b"", "acknowledged"), (b"<html>Sign in</html>", "failed")])
+def test_a_page_to_sign_in_at_is_no_acknowledgement(
+    tmp_path: Path, cheap_passwords: None, body: bytes, done: str
+) -> None:
+    class Portal(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Portal)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        clinic = signed(tmp_path, {"kind": "dicomweb", "url": f"http://127.0.0.1:{server.server_address[1]}"})
+        assert deliver_next(clinic.house, "w", clinic.now) == done
+    finally:
+        server.shutdown()
+        server.server_close()

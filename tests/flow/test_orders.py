@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from clinic import PASSWORD, STUDY, Clinic
 from aris.errors import ExchangeError
 from aris.exchange.node.peers import Peer
 from aris.exchange.orders.hl7_orders import orders_of
+from aris.exchange.orders.hl7_reports import oru_message
 from aris.exchange.orders.hl7_text import Hl7Error, charset_of, parse, segments, value
 from aris.exchange.orders.mllp import END, START, MllpServer, send_message
 from aris.exchange.orders.modality_worklist import query_worklist
@@ -335,3 +336,47 @@ def test_priors_are_the_same_patient_or_only_possible(clinic: Clinic) -> None:
     assert same_patient(Patient("1", birth_date=""), Patient("1", birth_date=""))[0] == "possible"
     assert same_patient(Patient("1", "", "A", "19800101"), Patient("1", "", "B", "19800101"))[0] == "possible"
     assert same_patient(Patient(), Patient())[0] is None
+
+
+def test_what_says_no_urgency_lowers_none(clinic: Clinic) -> None:
+    study = clinic.drafted()
+    take_message(clinic.house, message(study=""))
+    take_message(clinic.house, message(study="", control="SC", priority=""))  # a change of state, no more
+    by_worklist = orders.Order(accession="A1", patient=Patient("P1", "", "Müller^Ana1"), study_uid=study)
+    keep_orders(clinic.house, [by_worklist], clinic.now)  # the same order by another way, without its issuer
+    assert worklist(clinic.house, now=clinic.now).entries[0].urgency == "stat"
+    take_message(clinic.house, message(study="", priority="R"))
+    assert worklist(clinic.house, now=clinic.now).entries[0].urgency == "routine"
+
+
+def test_a_stat_order_that_comes_after_the_images_hastens_the_draft(clinic: Clinic) -> None:
+    for study in (2, 1):
+        clinic.receive(study=study)
+        clinic.settle()
+    take_message(clinic.house, message())
+    assert clinic.draft() == "drafted"
+    assert {each.study: each.state for each in worklist(clinic.house).entries} == {
+        STUDY: "drafted", f"{ROOT}.2": "settled"
+    }  # fmt: skip
+
+
+def test_numbers_of_a_message_have_no_exponent() -> None:
+    from aris.exchange.documents.report import Signer, checked, sign
+    from aris.tasks import Measurement
+
+    draft = checked(model={"name": "none", "software": "x"}, created=datetime.now(UTC),
+                    measurements=(Measurement(name="area", value=1234567.5, unit="mm2"),))  # fmt: skip
+    signed = sign(draft, Signer(name="Roe^Eva", organization="KH", signed_at=datetime.now(UTC)))
+    assert b"|1234567.5|mm2|" in oru_message(signed)
+
+
+def test_an_order_that_names_nobody_is_nobodys_by_its_accession_number(clinic: Clinic) -> None:
+    clinic.drafted()
+    lines = message(study="").split(b"\r")
+    take_message(clinic.house, b"\r".join(line for line in lines if not line.startswith(b"PID")))
+    assert worklist(clinic.house, now=clinic.now).entries[0].urgency == "routine"
+
+
+def test_an_escaped_nul_is_no_text() -> None:
+    (order,) = orders_of(parse(message().replace(b"Sturz", b"St\\X00\\urz")))
+    assert order.reason.startswith("Sturz")

@@ -7,17 +7,22 @@ from pathlib import Path
 
 import pytest
 from clinic import PASSWORD, STUDY, Clinic, recorded
+from sqlalchemy import text
 
 from aris.errors import StoreError
 from aris.exchange.documents.formats import read_report
 from aris.exchange.files import read_header
-from aris.flow.arrival import LATE_IMAGES, collect, settle
+from aris.flow.arrival import LATE_FOR_TEXT, LATE_IMAGES, collect, settle
+from aris.flow.drafting import LATE_CRITICAL
 from aris.flow.outgoing.delivery import deliver_next
 from aris.flow.reading.signing import StaleTextError
+from aris.flow.reading.worklist import worklist
+from aris.store.checking import problems
 from aris.store.reading import audit, critical, drafts, edits, readings, reports
+from aris.store.reading.readings import GIVEN_AWAY
 from aris.store.reading.users import AuthenticationError, PermissionDeniedError
 from aris.tasks import Sections
-from dicom_objects import ROOT
+from dicom_objects import ROOT, as_bytes, image
 
 
 def state(clinic: Clinic, study: str = STUDY) -> str:
@@ -209,8 +214,13 @@ def test_a_late_draft_and_late_images_change_no_text_of_a_person(any_clinic: Cli
     found = clinic.room.look("ana", STUDY)
     assert found.reading.state == "final" and found.sections.impression == "Mine." and len(found.drafts) == 2
     assert found.reading.notice == LATE_IMAGES and found.reading.concern == 3  # and the alarm is not lost
+    assert [row.raised_by for row, _ in found.critical] == ["(rules)"]
+    (entry,) = worklist(clinic.house).entries  # signed, and to be looked at again
+    assert (entry.state, entry.notice) == ("final", LATE_IMAGES)
+    clinic.desk.addend("ana", PASSWORD, STUDY, "The second image shows a pneumothorax.")
+    assert worklist(clinic.house).total == 0
     with clinic.store.sessions.reading() as session:
-        (report,) = reports.all_of(session, readings.require(session, STUDY))
+        (report, *_) = reports.all_of(session, readings.require(session, STUDY))
         assert report.content["text"]["impression"] == "Mine." and report.content["draft"] is None
         assert report.content["images"] == [f"{ROOT}.1.1.1"]
 
@@ -322,3 +332,98 @@ def test_a_study_is_put_back(clinic: Clinic) -> None:
     with clinic.store.sessions.reading() as session:
         reading = readings.require(session, STUDY)
         assert reading.opened_by == "" and not edits.touched(session, reading) and drafts.newest(session, reading)
+
+
+def test_images_that_come_between_text_and_signature_are_said(tmp_path: Path, cheap_passwords: None) -> None:
+    clinic = Clinic(tmp_path, second_signature=True)
+    clinic.drafted()
+    clinic.room.edit("ana", STUDY, {"impression": "Clear."}, base=1)
+    clinic.receive(2)
+    clinic.settle()
+    assert clinic.room.look("ana", STUDY).reading.notice == LATE_FOR_TEXT
+    assert clinic.sign(STUDY).warnings == (LATE_FOR_TEXT,)
+    clinic.receive(3)
+    clinic.settle()
+    assert clinic.room.look("bob", STUDY).reading.notice == LATE_IMAGES  # since the first signature
+    assert clinic.sign(STUDY, "bob").state == "final" and clinic.room.look("bob", STUDY).reading.notice == ""
+
+
+def test_a_critical_draft_after_the_signature_is_no_secret(clinic: Clinic) -> None:
+    clinic.receive()
+    clinic.settle()
+    clinic.room.edit("ana", STUDY, {"impression": "Clear."}, base=0)
+    clinic.sign(STUDY)
+    clinic.drafter.draft = recorded(priority="critical")
+    assert clinic.draft() == "drafted"
+    found = clinic.room.look("ana", STUDY)
+    assert len(found.critical) == 1 and found.reading.notice == LATE_CRITICAL
+    assert worklist(clinic.house).total == 1
+
+
+def test_a_rejected_finding_leaves_with_no_version_of_whichever_draft(clinic: Clinic) -> None:
+    clinic.drafted()
+    clinic.room.edit("ana", STUDY, {"findings": "Clear.", "impression": "Clear."}, base=1)
+    clinic.receive(2)  # its draft comes late: the text stays that of the first
+    clinic.settle()
+    assert clinic.draft() == "drafted"
+    clinic.room.judge("ana", STUDY, kind="finding", about="pneumonia", verdict="rejected")
+    clinic.sign(STUDY)
+    clinic.room.judge("ana", STUDY, kind="finding", about="pneumonia", verdict="accepted")
+    with clinic.store.sessions.reading() as session:
+        (first,) = reports.all_of(session, readings.require(session, STUDY))
+    assert first.content["findings"] == [] and first.content["draft"]["number"] == 1
+
+
+def test_a_correction_covers_what_is_there_now(clinic: Clinic) -> None:
+    clinic.drafted()
+    clinic.sign(STUDY)
+    clinic.receive(2)
+    clinic.settle()
+    uid = f"{ROOT}.1.1.2"
+    clinic.room.measure("ana", STUDY, image=uid, name="nodule", value=7.0, unit="mm", calibration="calibrated")
+    clinic.room.judge("ana", STUDY, kind="finding", about="pneumonia", verdict="rejected")
+    clinic.room.edit("ana", STUDY, {"findings": "Nodule.", "impression": "Nodule."}, base=1)
+    clinic.sign(STUDY, correction=True)
+    with clinic.store.sessions.reading() as session:
+        (_, second) = reports.all_of(session, readings.require(session, STUDY))
+    assert second.content["findings"] == [] and second.content["images"] == [f"{ROOT}.1.1.1", uid]
+    assert [each["name"] for each in second.content["measurements"]] == ["nodule"]
+
+
+def test_what_was_written_of_one_patient_is_not_signed_for_another(any_clinic: Clinic) -> None:
+    clinic = any_clinic
+    clinic.drafted()
+    clinic.room.edit("ana", STUDY, {"impression": "Of the first patient."}, base=1)
+    clinic.room.measure("ana", STUDY, image=f"{ROOT}.1.1.1", name="nodule", value=7.0, unit="mm",
+                        calibration="calibrated")  # fmt: skip
+    other = image(5, PatientID="P2", PatientName="Roe^Eva", PatientBirthDate="19500101")
+    assert clinic.store.add(as_bytes(other)).outcome == "kept apart"
+    clinic.store.resolve(STUDY, "P2")
+    with pytest.raises(StaleTextError):
+        clinic.sign(STUDY, number=2)
+    with pytest.raises(StoreError, match="no text"):
+        clinic.sign(STUDY, number=3)
+    found = clinic.room.look("ana", STUDY)
+    assert found.reading.notice == GIVEN_AWAY and found.draft is None and found.reading.concern == 0
+    assert clinic.settle() == 1 and clinic.draft() == "drafted"  # of the other's image
+    clinic.room.edit("ana", STUDY, {"impression": "Of the second."}, base=3)
+    assert clinic.sign(STUDY).warnings == (GIVEN_AWAY,)
+    with clinic.store.sessions.reading() as session:
+        (report,) = reports.all_of(session, readings.require(session, STUDY))
+    assert report.report["patient"]["name"] == "Roe^Eva" and report.content["images"] == [f"{ROOT}.1.1.5"]
+    assert report.content["measurements"] == [] and "first" not in str(report.report)
+    clinic.store.resolve(STUDY, "P1")
+    clinic.room.edit("ana", STUDY, {"impression": "Of the first again."}, base=5)
+    with pytest.raises(StoreError, match="another patient"):
+        clinic.sign(STUDY, correction=True)
+
+
+def test_what_leaves_is_checked_against_the_signature(clinic: Clinic) -> None:
+    clinic.drafted()
+    clinic.sign(STUDY)
+    assert problems(clinic.store) == []
+    with clinic.store.sessions.writing() as session:
+        session.execute(text("DROP TRIGGER reports_no_update"))
+        session.execute(text("UPDATE reports SET report = replace(report, 'Pneumonia is', 'No pneumonia is')"))
+    (wrong,) = problems(clinic.store)
+    assert "not what was signed" in wrong

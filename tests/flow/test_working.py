@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from clinic import PASSWORD, STUDY, Clinic, recorded
 
-from aris.errors import ExchangeError
+from aris.errors import ExchangeError, StoreError
 from aris.exchange.documents.formats import document
 from aris.exchange.documents.report import checked
+from aris.flow.drafter import ModelDrafter
 from aris.flow.intake import REFUSED, TAKEN, upload, watch
 from aris.flow.outgoing.delivery import deliver_next
 from aris.flow.reading.pairs import export_pairs, scrubbed
@@ -151,3 +154,68 @@ def test_pairs_are_what_tuning_reads_and_name_nobody(clinic: Clinic, tmp_path: P
 def test_clinical_words_stay_where_names_are_taken_out() -> None:
     text = "T2 hyperintense 1.5 x 2 cm lesion at L4-L5, HU 45, 93-year-old. No change since 12/2025 (5 mm)."
     assert scrubbed(text, ["Le", "Ka"]) == text.replace("93-year", "90-year").replace("12/2025", "[date]")
+
+
+def test_an_outside_report_that_no_program_can_read_stops_no_other_study(clinic: Clinic) -> None:
+    odd = image(1, series=9, SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11", Modality="SR")
+    del odd.Rows, odd.PixelData
+    odd.add_new(0x0040A730, "LO", "no sequence")  # ContentSequence under a wrong VR
+    clinic.receive()
+    clinic.store.add(as_bytes(odd), source="OTHER")
+    clinic.receive(study=2)
+    assert clinic.settle() == 2 and clinic.draft() == clinic.draft() == "drafted"
+
+
+def test_a_watched_file_stays_while_the_store_cannot_keep_it(
+    tmp_path: Path, cheap_passwords: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = tmp_path / "in"
+    inbox.mkdir()
+    clinic = Clinic(tmp_path, watch=[inbox])
+    (inbox / "1.dcm").write_bytes(as_bytes(image(1)))
+    later = (inbox / "1.dcm").stat().st_mtime + 60
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreError("the database cannot be written")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(clinic.store, "add", away)
+        assert watch(clinic.house, now=later) == 0 and (inbox / "1.dcm").exists()
+    with monkeypatch.context() as broken:
+        broken.setattr("aris.flow.intake._move", lambda *_: (inbox / "none").rename(inbox / "x"))
+        assert watch(clinic.house, now=later) == 0  # in the store by now; the folder cannot be written
+    assert watch(clinic.house, now=later) == 1 and clinic.store.counts()["copies"] == 1
+
+
+def test_a_study_that_ends_every_worker_is_given_up_and_a_draft_that_cannot_be_kept_too(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aris.flow import drafting
+    from aris.store.reading import jobs
+
+    clinic.receive()
+    clinic.settle()
+    lease = clinic.house.settings.lease
+    for _ in range(10):  # each is killed with the job in its hands
+        with clinic.store.sessions.writing() as session:
+            assert jobs.claim(session, "draft", "killed", lease, clinic.now) is not None
+        clinic.later(minutes=5)
+    assert clinic.draft() == "failed" and clinic.draft() is None and clinic.drafter.asked == []
+    assert "not drafted" in clinic.room.look("ana", STUDY).reading.reason
+    clinic.receive(study=2)
+    clinic.settle()
+    monkeypatch.setattr(drafting, "report_of", lambda *_, **__: 1 / 0)
+    assert [clinic.draft(), clinic.later(hours=1), clinic.draft(), clinic.later(hours=1), clinic.draft()][::2] == (
+        ["failed"] * 3
+    )
+    assert clinic.draft() is None
+
+
+def test_what_a_killed_worker_left_of_a_study_is_removed(tmp_path: Path) -> None:
+    old, new = tmp_path / "drafting-1", tmp_path / "drafting-2"
+    for each in (old, new):
+        each.mkdir()
+        (each / "000000.dcm").write_bytes(b"x")
+    os.utime(old, (0, 0))
+    ModelDrafter(SimpleNamespace(name="aris-nano"), tmp_path)  # type: ignore[arg-type]
+    assert not old.exists() and new.exists()

@@ -113,3 +113,15 @@ def test_what_is_damaged_or_in_the_way_is_said(tmp_path: Path) -> None:
 
 def _newer(manifest: Path) -> None:
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"revision": "9999"}))
+
+
+def test_a_damaged_object_keeps_no_report_from_being_backed_up(tmp_path: Path) -> None:
+    with Store(tmp_path / "store") as store:
+        fill(store, tmp_path / "key")
+        damaged = next(store.files.digests())
+        store.files.path(damaged).write_bytes(b"x")
+        made = backup(store, tmp_path / "backup")
+    assert made.damaged == (damaged,) and made.objects == 1 and made.rows["reports"] > 0
+    assert restore(tmp_path / "backup", tmp_path / "again").objects == 1
+    with Store(tmp_path / "again") as again:
+        assert len(problems(again)) == 1  # and it is said there

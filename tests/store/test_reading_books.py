@@ -309,3 +309,22 @@ def test_a_report_that_was_changed_below_the_database_is_found(tmp_path: Path) -
     with Store(tmp_path / "store") as store:
         found = problems(store)
     assert len(found) == 2 and "gone" in found[0] and f"report 1 of study {ROOT}.1: not what was signed" in found[1]
+
+
+def test_a_reader_has_what_a_signature_needs(store: Store) -> None:
+    with store.sessions.writing() as session:
+        users.add(session, "vic", PASSWORD, role="viewer", now=NOW)
+    with pytest.raises(StoreError, match="organization"), store.sessions.writing() as session:
+        users.change(session, "vic", NOW, role="reader")
+
+
+def test_after_a_rebuild_all_arrivals_are_looked_through_again(tmp_path: Path) -> None:
+    from aris.store.reading import house
+
+    with Store(tmp_path / "store") as store:
+        store.add(as_bytes(image(1)))
+        store.sessions.write(lambda session: house.put(session, house.ARRIVALS, "2"))  # a copy was taken out meanwhile
+        store.files.add(as_bytes(image(2, study=2)))  # as a crash before its row leaves it
+    assert rebuild(tmp_path / "store").indexed == 2
+    with Store(tmp_path / "store") as store, store.sessions.reading() as session:
+        assert house.get(session, house.ARRIVALS) == ""

@@ -17,15 +17,15 @@ from aris.flow.house import House
 from aris.flow.outside import take_outside
 from aris.flow.priority import URGENCY
 from aris.flow.subjects import study_row
+from aris.store.reading import edits, jobs, orders, readings, reports
 from aris.store.reading import house as values
-from aris.store.reading import jobs, orders, readings
 from aris.store.reading.audit import SYSTEM
 from aris.store.reading.tables import OrderRow, ReadingRow
 from aris.store.schema import CopyRow
 
 DRAFT = "draft"
 LATE_IMAGES = "images came after the signature"
-_MARK = "arrivals"
+LATE_FOR_TEXT = "images came after the text was written"
 _RANGE = 2000
 # In PostgreSQL rows become visible in another order than that of their numbers, by as many as are written at once.
 _MARGIN = 200
@@ -42,7 +42,7 @@ def collect(house: House) -> int:
 
 
 def _collect(session: Session, house: House) -> tuple[set[str], bool]:
-    mark = int(values.get(session, _MARK, "0"))
+    mark = int(values.get(session, values.ARRIVALS, "0"))
     last = session.scalar(select(func.max(CopyRow.id))) or 0
     if last < mark:  # the index was made anew, with other numbers
         mark = 0
@@ -60,8 +60,8 @@ def _collect(session: Session, house: House) -> tuple[set[str], bool]:
     for uid in touched | readings.with_reports(session, max(mark - margin, 0), _RANGE + margin):
         take_outside(session, house, uid)
     mark = min(mark + _RANGE, last)
-    if str(mark) != values.get(session, _MARK, "0"):
-        values.put(session, _MARK, str(mark))
+    if str(mark) != values.get(session, values.ARRIVALS, "0"):
+        values.put(session, values.ARRIVALS, str(mark))
     return touched, mark < last
 
 
@@ -84,8 +84,13 @@ def _settle(session: Session, house: House, reading: ReadingRow, now: datetime) 
     reading.settled_at, reading.changed_at = now, now
     if digest == reading.images_digest:
         return False
-    if reading.state in readings.SIGNED and reading.images_digest:
+    signed = reports.newest(session, reading)
+    if reading.notice == readings.GIVEN_AWAY:
+        pass  # says more
+    elif signed is not None and signed.content["images"] != images:
         reading.notice = LATE_IMAGES
+    elif signed is None and reading.images_digest and edits.touched(session, reading):
+        reading.notice = LATE_FOR_TEXT
     reading.images_digest = digest
     if reading.state == "arrived":
         reading.state = "settled"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from aris.tasks.results import Priority
 _ORDER: tuple[Priority, ...] = ("routine", "urgent", "critical")
 # Of more examinations in one study, the others are named and not drafted.
 _MOST = 8
+_LEFT_S = 24 * 3600.0
 
 
 class ModelDrafter:
@@ -32,6 +35,7 @@ class ModelDrafter:
 
     def __init__(self, model: Backend, folder: Path, calibration: Calibration | None = None) -> None:
         self._model, self._folder, self._calibration = model, folder, calibration
+        _clear(folder)
         identity = model_identity(model.name)
         self.name, self.revision = identity.name, identity.revision
 
@@ -72,6 +76,14 @@ class ModelDrafter:
             warnings.append(f"{unread} files of the study could not be read")
         urgent = max((each.priority for each in made), key=_ORDER.index)
         return chosen.model_copy(update={"warnings": tuple(warnings), "priority": urgent})
+
+
+def _clear(folder: Path) -> None:
+    """Remove what workers that were killed left behind. No study is drafted for so long."""
+    for each in folder.glob("drafting-*"):
+        with contextlib.suppress(OSError):
+            if each.is_dir() and not each.is_symlink() and time.time() - each.stat().st_mtime > _LEFT_S:
+                shutil.rmtree(each, ignore_errors=True)
 
 
 def _link(path: Path, location: Path) -> None:

@@ -32,8 +32,11 @@ from aris.tasks.draft import NOT_STATED
 
 log = logging.getLogger("aris.flow")
 RULES = "(rules)"
+LATE_CRITICAL = "a draft that came after the signature is critical"
 # A study that cannot be read is not read better the fourth time.
 _ATTEMPTS = 3
+# One that ends the process of whoever takes it (no memory, a crash in native code) would do so for ever.
+_CLAIMS = 10
 
 
 class Drafter(Protocol):
@@ -74,6 +77,8 @@ def draft_next(house: House, drafter: Drafter, owner: str, now: datetime | None 
     job = sessions.write(lambda session: jobs.claim(session, DRAFT, owner, lease, now or datetime.now(UTC)))
     if job is None:
         return None
+    if job.attempts > _CLAIMS:
+        return _failed(house, job, owner, "its worker ended each time", now)
     with sessions.reading() as session:
         images = readings.image_uids(session, job.study_uid)
     wanted = set(images)
@@ -96,6 +101,10 @@ def draft_next(house: House, drafter: Drafter, owner: str, now: datetime | None 
     except jobs.LeaseLostError:
         log.warning("a draft was made twice and kept once: its lease had run out")
         return "lost"
+    except ArisError as error:
+        return _failed(house, job, owner, str(error), now)
+    except Exception as error:
+        return _failed(house, job, owner, f"a defect ({type(error).__name__})", now)
     return "drafted" if kept else "known"
 
 
@@ -123,8 +132,10 @@ def _keep(
         if reading.state in ("arrived", "settled"):
             reading.state = "drafted"
     _weigh(reading, concern_of(draft), moment)
-    if draft.priority == "critical" and reading.state not in readings.SIGNED:
+    if draft.priority == "critical":
         critical.raise_one(session, reading, _critical_words(draft), RULES, moment)
+        if reading.state in readings.SIGNED and not reading.notice:
+            reading.notice = LATE_CRITICAL
     house.trail.add(
         session, SYSTEM, "draft", reading.study_uid, now=moment, draft=row.number, model=drafter.name,
         revision=drafter.revision, applied=free,
@@ -134,9 +145,8 @@ def _keep(
 
 def _weigh(reading: ReadingRow, concern: Concern, now: datetime) -> None:
     """A later draft never lowers what an earlier one raised."""
-    if concern.level > reading.concern or not reading.assessed:
-        reading.concern = max(concern.level, reading.concern)
-        reading.reason = concern.reason
+    if concern.level > reading.concern or (concern.level == reading.concern and not reading.assessed):
+        reading.concern, reading.reason = concern.level, concern.reason
     reading.assessed = reading.assessed or concern.assessed
     reading.changed_at = now
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from aris.flow.house import House
 from aris.private import make_folder
 from aris.regular import read_regular
 from aris.store.files import StoreFullError
-from aris.store.objects import canonical, identity, parse
+from aris.store.objects import ObjectError, canonical, identity, parse
 from aris.store.store import Added, Store
 
 log = logging.getLogger("aris.flow")
@@ -69,6 +70,7 @@ def watch(house: House, now: float | None = None) -> int:
     """Take in what lies still in the watched folders. How many files were.
 
     A file is moved only after it is in the store: one that is left by a crash is taken in again, as what is known.
+    Only what is no DICOM object is refused; what cannot be kept now stays, and is tried again.
     """
     taken = 0
     for folder in house.settings.watch:
@@ -76,27 +78,54 @@ def watch(house: House, now: float | None = None) -> int:
             for name in (TAKEN, REFUSED):
                 make_folder(folder / name)
             moment = time.time() if now is None else now
-            waiting = sorted(each for each in folder.rglob("*") if _waits(each, folder, moment))
+            waiting = sorted(each for each in _files(folder) if _waits(each, moment))
         except OSError as error:
             log.error("a watched folder cannot be read (%s)", error.strerror)
             continue
+        left = 0
         for path in waiting:
             try:
-                add_file(house.store, path, "FOLDER")
+                into = _take(house, path)
+                if into is None:
+                    left += 1
+                    continue
+                _move(path, folder, into)
             except StoreFullError:
                 log.error("a watched folder waits: the disk is full")
                 return taken
-            except StoreError as error:
-                log.warning("a file of a watched folder was refused (%s)", type(error).__name__)
-                _move(path, folder, REFUSED)
-            else:
-                _move(path, folder, TAKEN)
-                taken += 1
+            except OSError as error:
+                log.error("a file of a watched folder cannot be moved (%s)", error.strerror)
+                continue
+            taken += into == TAKEN
+        if left:
+            log.error("a watched folder: %d files cannot be kept now; they stay, and are tried again", left)
     return taken
 
 
-def _waits(path: Path, folder: Path, now: float) -> bool:
-    if path.relative_to(folder).parts[0] in (TAKEN, REFUSED) or path.name.startswith(".") or path.is_symlink():
+def _take(house: House, path: Path) -> str | None:
+    """Take a file in. The folder that it goes to; None where it can neither be kept now nor is no DICOM object."""
+    try:
+        add_file(house.store, path, "FOLDER")
+    except StoreFullError:
+        raise
+    except ObjectError as error:
+        log.warning("a file of a watched folder was refused (%s)", type(error).__name__)
+        return REFUSED
+    except StoreError:
+        return None
+    return TAKEN
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files below a watched folder; of those that were taken or refused none is looked at again."""
+    for inside, folders, names in os.walk(folder):
+        if Path(inside) == folder:
+            folders[:] = [each for each in folders if each not in (TAKEN, REFUSED)]
+        yield from (Path(inside) / name for name in names)
+
+
+def _waits(path: Path, now: float) -> bool:
+    if path.name.startswith(".") or path.is_symlink():
         return False
     return path.is_file() and now - path.stat().st_mtime >= _STILL_S
 

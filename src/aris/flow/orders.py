@@ -11,7 +11,7 @@ from aris.exchange.orders.hl7_orders import orders_of
 from aris.exchange.orders.hl7_text import parse
 from aris.flow.arrival import put_order
 from aris.flow.house import House
-from aris.store.reading import orders
+from aris.store.reading import jobs, orders
 from aris.store.reading.audit import SYSTEM
 from aris.store.reading.orders import Order
 
@@ -31,9 +31,10 @@ def keep_orders(house: House, found: Sequence[Order], now: datetime | None = Non
             for reading, study in orders.studies_of(session, row):
                 before = (reading.order_pk, reading.urgency)
                 put_order(reading, orders.for_study(session, study))
+                jobs.hasten(session, reading.study_uid, reading.urgency)
                 changed += (reading.order_pk, reading.urgency) != before
             house.trail.add(session, SYSTEM, "order", row.study_uid, now=moment, order=row.id, source=order.source,
-                            urgency=order.urgency, status=order.status)  # fmt: skip
+                            urgency=row.urgency, status=order.status)  # fmt: skip
         return changed
 
     return house.store.sessions.write(work)

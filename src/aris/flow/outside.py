@@ -39,6 +39,10 @@ def take_outside(session: Session, house: House, study: str) -> int:
         except ArisError:
             log.warning("a structured report from outside cannot be read")
             continue
+        except Exception as error:
+            # What others' programs write breaks pydicom in many ways, and must not stop the arrival of other studies.
+            log.warning("a structured report from outside cannot be read (%s)", type(error).__name__)
+            continue
         moment = datetime.now(UTC)
         drafts.add(session, reading, content, origin=drafts.OUTSIDE, source=uid, applied=False, now=moment)
         house.trail.add(session, SYSTEM, "outside report", study, now=moment)

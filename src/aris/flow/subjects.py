@@ -9,7 +9,9 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from aris.exchange.documents.report import ImageReference, Patient, Study
+from aris.exchange.documents.report import ImageReference, Patient, Report, Study
+from aris.imaging.dicom.patients import Patient as HeaderPatient
+from aris.store.reading.orders import patient_of
 from aris.store.schema import InstanceRow, SeriesRow, StudyRow
 
 _SEXES: dict[str, Literal["M", "F", "O"]] = {"M": "M", "F": "F", "O": "O"}
@@ -41,6 +43,12 @@ def subject(session: Session, row: StudyRow) -> tuple[Patient, Study, tuple[Imag
         for sop_class, uid, series in session.execute(query)
     )
     return patient, study, images
+
+
+def of_another(report: Report, row: StudyRow) -> bool:
+    """Return whether a report names another patient than its study does now (`Store.resolve` gives studies away)."""
+    who = report.patient
+    return patient_of(row).conflicts(HeaderPatient(who.identifier, who.issuer, who.name, who.birth_date, who.sex))
 
 
 def _day(value: str) -> str:

@@ -39,11 +39,13 @@ class BackedUp:
     Attributes:
         rows: of each table.
         objects: files in all; copied: of these, those that were not there yet.
+        damaged: digests of objects that are no longer what they were, and are in no earlier backup: they are left out.
     """
 
     rows: dict[str, int]
     objects: int
     copied: int
+    damaged: tuple[str, ...] = ()
 
 
 def backup(store: Store, out: Path, step: Callable[[int], None] = lambda _: None) -> BackedUp:
@@ -53,7 +55,7 @@ def backup(store: Store, out: Path, step: Callable[[int], None] = lambda _: None
         step: is called with the number of objects, first, then with 0 after each of them.
 
     Raises:
-        StoreError: the folder cannot be written, or is none of ours; or an object is damaged.
+        StoreError: the folder cannot be written, or is none of ours.
     """
     try:
         claim(out, (MANIFEST, OBJECTS))
@@ -61,10 +63,16 @@ def backup(store: Store, out: Path, step: Callable[[int], None] = lambda _: None
         rows, digest, revision = _dump(store, out)
         digests = sorted(store.files.digests())
         step(len(digests))
-        copied = sum(_copy(store, each, out / OBJECTS, step) for each in digests)
+        copied, damaged = 0, []
+        for each in digests:
+            try:
+                copied += _copy(store, each, out / OBJECTS, step)
+            except StoreError:  # one damaged file must not keep the reports from being backed up
+                damaged.append(each)
         manifest = {
             "form": _FORM, "aris": __version__, "revision": revision, "made_at": datetime.now(UTC).isoformat(),
-            "rows": rows, "database": _dump_name(digest), "database_sha256": digest, "objects": len(digests),
+            "rows": rows, "database": _dump_name(digest), "database_sha256": digest,
+            "objects": len(digests) - len(damaged), "damaged": damaged,
         }  # fmt: skip
         # Until here the backup that was there before is whole.
         _write(out / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
@@ -74,7 +82,7 @@ def backup(store: Store, out: Path, step: Callable[[int], None] = lambda _: None
     except OSError as error:
         full = "the disk is full; make room" if is_full_disk(error) else f"cannot be written ({error.strerror})"
         raise StoreError(f"{out}: {full}") from None
-    return BackedUp(rows, len(digests), copied)
+    return BackedUp(rows, len(digests) - len(damaged), copied, tuple(damaged))
 
 
 def restore(source: Path, folder: Path, *, url: str | None = None) -> BackedUp:
@@ -169,12 +177,13 @@ def _copy(store: Store, digest: str, out: Path, step: Callable[[int], None]) -> 
         with location.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() == digest:
                 return False
+    source = store.files.verified(digest)
     make_folder(out)
     make_folder(location.parent)
     fresh = location.with_suffix(".part")
     fresh.unlink(missing_ok=True)
     make_file(fresh)
-    shutil.copyfile(store.files.verified(digest), fresh)
+    shutil.copyfile(source, fresh)
     fresh.replace(location)
     return True
 

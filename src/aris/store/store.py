@@ -31,6 +31,7 @@ from aris.store.files import RESERVE_BYTES, FileStore, StoreFullError
 from aris.store.moments import plain_day
 from aris.store.objects import Identity, MismatchError, identity, number, parse, parse_file, text
 from aris.store.private import claim, tighten
+from aris.store.reading.readings import begin_anew
 from aris.store.resolving import Resolved, give_study
 from aris.store.schema import ApartRow, CopyRow, InstanceRow, SeriesRow, StudyRow
 from aris.store.search import Query
@@ -273,7 +274,8 @@ class Store:
     def resolve(self, study: str, patient_id: str, patient_name: str | None = None) -> Resolved:
         """Say whose a study is of which objects are kept apart: theirs become the study, the others are kept apart.
 
-        No object is changed or removed, and the same with the other patient turns it back.
+        No object is changed or removed, and the same with the other patient turns it back. What was drafted or written
+        of the study was of the other patient: it is kept, its reading begins anew, and a reader is told.
 
         Args:
             study: Study Instance UID.
@@ -297,6 +299,7 @@ class Store:
                     return _index(session, dataset, found, digest, size, source, received)
 
                 done = give_study(session, study, patient_id, patient_name, index)
+                begin_anew(session, study, datetime.now(UTC))
                 session.commit()
                 return done
         except SQLAlchemyError as error:

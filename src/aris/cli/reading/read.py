@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +20,7 @@ from aris.cli.reading import house as place
 from aris.cli.reading.shown import as_json, show, show_priors
 from aris.cli.terminal import note, one_line, write, write_json
 from aris.errors import ArisError
+from aris.private import write_private
 from aris.regular import read_regular
 
 if TYPE_CHECKING:
@@ -122,11 +126,13 @@ def edit(
             values = _sections(section or [], file)
             if number is None:
                 number = room.look(user, uid).reading.text_number
+            saved = room.edit(user, uid, values, number)
         else:
             opened = room.open(user, uid)
             number = opened.reading.text_number if number is None else number
-            values = _parsed(_in_editor(_written(opened)))
-        saved = room.edit(user, uid, values, number)
+            written = _in_editor(_written(opened))
+            with _kept_if_lost(found, written):
+                saved = room.edit(user, uid, _parsed(written), number)
     if json:
         write_json({"study": uid, "text": saved.number, "newest": saved.newest, "author": saved.author})
     elif saved.number is not None:
@@ -359,6 +365,21 @@ def _parsed(text: str) -> dict[str, str]:
         elif line.strip():
             raise ArisError("edit: there is text before the first heading; begin with `# findings` or another section")
     return {key: "\n".join(lines).strip() for key, lines in values.items()}
+
+
+@contextlib.contextmanager
+def _kept_if_lost(found: House, text: str) -> Iterator[None]:
+    """Keep what somebody wrote in a file, in the store's folder, where it cannot be kept as a text.
+
+    Raises:
+        ArisError: it could not, and where it lies now.
+    """
+    try:
+        yield
+    except ArisError as error:
+        unsaved = found.store.folder / f"unsaved-{secrets.token_hex(4)}.txt"
+        write_private(unsaved, text.encode(errors="replace"))
+        raise ArisError(f"{error}; your text is in {unsaved}: give it with --file") from None
 
 
 def _in_editor(text: str) -> str:

@@ -81,6 +81,7 @@ def show(opened: Opened) -> None:
         for warning in draft.warnings:
             write(f"! {one_line(warning)}\n")
         write("\n")
+        _show_later(opened)
     for each in opened.drafts:
         if each.origin == "outside":
             said = "verified" if each.report["verified"] else "not verified"
@@ -104,6 +105,18 @@ def show(opened: Opened) -> None:
         for mine in signed:
             write(f"version {report.number} ({report.kind}) signed {_when(mine.signed_at)} by {one_line(mine.name)} "
                   f"as {mine.meaning}  sha256 {report.digest[:16]}\n")  # fmt: skip
+
+
+def _show_later(opened: Opened) -> None:
+    """Write the text of a model's newest draft, where it came too late to become the text."""
+    late, draft = [each for each in opened.drafts if each.origin == "model"][-1], opened.draft
+    if draft is None or late.applied:
+        return
+    write(f"! draft {late.number} came later and is not in the text:\n")
+    for name, text in (("findings", draft.sections.findings), ("impression", draft.sections.impression)):
+        if text:
+            write(f"    {name}: {one_line(text)}\n")
+    write("\n")
 
 
 def show_priors(earlier: list[Prior]) -> None:

@@ -29,7 +29,8 @@ def backup(
 ) -> None:
     """Write the store into a folder, while it is in use: the database in a form for either kind, and the objects.
 
-    Made again into the same folder it copies only new objects. The audit trail's key is not in it: keep that elsewhere.
+    Made again into the same folder it copies only new objects. Damaged ones are left out; the exit code is 1 then. The
+    audit trail's key is not in it: keep that elsewhere.
 
     Example:
 
@@ -41,10 +42,14 @@ def backup(
         with counting("copying", found.counts()["copies"]) as step:
             made = write_backup(found, out, lambda total: None if total else step())
     if json:
-        write_json({"folder": str(out), "objects": made.objects, "copied": made.copied, "rows": made.rows})
+        write_json({"folder": str(out), "objects": made.objects, "copied": made.copied, "rows": made.rows,
+                    "damaged": list(made.damaged)})  # fmt: skip
     else:
         write(f"{made.objects} objects, {made.copied} of them new; {sum(made.rows.values())} rows\n")
     note("keep the audit trail's key too, apart from the backup (keys/audit.key)")
+    if made.damaged:
+        note(f"error: {len(made.damaged)} damaged objects are not in the backup; `aris store verify` names them")
+        raise typer.Exit(FAILED)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 from aris.exchange.orders.hl7_text import Hl7Error, repetitions, segments, value
 from aris.imaging.dicom.patients import Patient
@@ -85,9 +85,11 @@ def _order(message: Any, group: dict[str, Any], patient: Patient, uid: str) -> O
     )
 
 
-def _urgency(words: tuple[str, ...]) -> Urgency:
-    """The most urgent of what a message says in its several places: nothing lowers it."""
-    said = {word.strip().upper() for word in words}
+def _urgency(words: tuple[str, ...]) -> Urgency | Literal[""]:
+    """The most urgent of what a message says in its several places; "" where it says nothing."""
+    said = {word.strip().upper() for word in words} - {""}
+    if not said:
+        return ""
     if said & {"S", "STAT"} or any(word.startswith("TS") for word in said):
         return "stat"
     return "urgent" if said & set(_URGENT) else "routine"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from decimal import Decimal
 
 from aris.exchange.documents.report import Report, Signer
 from aris.exchange.orders.hl7_text import NAMES, Hl7Error, escaped, moment
@@ -60,13 +61,18 @@ def oru_message(
         number += 1
         note = f" ({measurement.note})" if measurement.note else ""
         lines.append(
-            f"OBX|{number}|NM|measurement^{escaped(measurement.name + note)}^99ARIS||{measurement.value:g}|"
+            f"OBX|{number}|NM|measurement^{escaped(measurement.name + note)}^99ARIS||{_number(measurement.value)}|"
             f"{escaped(measurement.unit)}|||||{status}|||{signed}"
         )
     try:
         return ("\r".join(lines) + "\r").encode(encoding)
     except UnicodeEncodeError:
         raise Hl7Error(f"HL7: the report has letters that {encoding} has not; let the destination take utf-8") from None
+
+
+def _number(value: float) -> str:
+    """HL7's NM, which has no exponent."""
+    return format(Decimal(f"{value:.10g}"), "f")
 
 
 def _person(name: str) -> str:

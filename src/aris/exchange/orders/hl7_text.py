@@ -123,7 +123,7 @@ def _unescaped(message: Any, text: str) -> str:
         return text
     text = re.sub(r"\\\.(br|sp)[^\\]*\\", "\n", text)
     try:
-        return str(message.unescape(text))
+        return str(message.unescape(text)).replace("\0", "")  # which PostgreSQL keeps in no text
     except Exception:  # an escape that is none
         return text
 

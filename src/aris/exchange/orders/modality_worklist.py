@@ -95,7 +95,7 @@ def _orders(found: Any) -> Iterator[Order]:
         accession=text(found, "AccessionNumber", 64),
         study_uid=text(found, "StudyInstanceUID", 64),
         patient=Patient.of(found),
-        urgency=_PRIORITIES.get(priority, "routine"),
+        urgency=_PRIORITIES.get(priority, "routine" if priority else ""),
         procedure=text(found, "RequestedProcedureDescription", 256)
         or of_step("ScheduledProcedureStepDescription"),
         reason=text(found, "ReasonForTheRequestedProcedure", 1024),

@@ -43,8 +43,8 @@ def stow(
     if wanted <= stored:
         return
     why = f" (reason {failed[0]:04X})" if failed else ""
-    if response.status_code == 200 and not stored and not failed:
-        return  # a service that says nothing but that all went well
+    if response.status_code == 200 and not response.content.strip():
+        return  # a service that says nothing but that all went well; a page to sign in at says something
     raise ExchangeError(f"{url}: it did not store {len(wanted - stored)} of {len(wanted)} objects{why}")
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from aris.errors import StoreError
 from aris.exchange.documents.report import Report, checked, clean
 from aris.flow.house import House
-from aris.flow.subjects import study_row
+from aris.flow.subjects import of_another, study_row
 from aris.store.reading import critical, drafts, edits, measurements, readings, reports, users, verdicts
 from aris.store.reading.lasting_tables import AttemptRow, CriticalRow, ReportRow, SignatureRow
 from aris.store.reading.tables import DraftRow, EditRow, MeasurementRow, OrderRow, ReadingRow, VerdictRow
@@ -48,9 +48,10 @@ class Opened:
 
     @property
     def draft(self) -> Report | None:
-        """The newest draft of a model."""
-        found = [each for each in self.drafts if each.origin == drafts.MODEL]
-        return checked(**found[-1].report) if found else None
+        """The newest draft of a model of this patient, where the study was given from one to another."""
+        found = [checked(**each.report) for each in self.drafts if each.origin == drafts.MODEL]
+        own = [each for each in found if not of_another(each, self.study)]
+        return own[-1] if own else None
 
     @property
     def sections(self) -> Sections:

@@ -25,16 +25,18 @@ from aris.exchange.documents.report import (
     checked,
     clean,
     correct,
+    fields_of,
     local_now,
     sign,
 )
 from aris.exchange.documents.sr import BASIC_TEXT_SR, COMPREHENSIVE_SR, instance_of, needs_tid1500
 from aris.flow.house import House
-from aris.flow.subjects import study_row, subject
+from aris.flow.subjects import of_another, study_row, subject
 from aris.store.reading import deliveries, drafts, edits, measurements, readings, reports, users, verdicts
 from aris.store.reading.lasting_tables import ReportRow
 from aris.store.reading.tables import DraftRow, EditRow, ReadingRow
 from aris.store.reading.users import AuthenticationError, User
+from aris.store.schema import StudyRow
 from aris.tasks import Measurement, Sections
 
 NO_MODEL = ModelIdentity(name="no model", software=SOFTWARE)
@@ -175,29 +177,38 @@ class Desk:
         """The report that leaves: the reader's text and measurements, the draft's findings that he did not reject."""
         sections = Sections(**text.sections)
         signer = _signer(user, moment)
-        if before is not None:
-            return correct(checked(**before.report), sections, signer, _reference(before))
         row = study_row(session, reading.study_uid)
         if row is None:
             raise StoreError("sign: the study is not in the index; `aris node rebuild` makes it anew")
         patient, study, images = subject(session, row)
-        values: dict[str, Any] = {"model": NO_MODEL, "created": local_now()}
+        # Of whichever draft it was said: a finding that the reader rejected leaves with none of them.
+        last = sorted(verdicts.holding(session, reading), key=lambda each: each.id)
+        said = {each.about: each.verdict for each in last if each.kind == "finding"}
+        rejected = {name for name, verdict in said.items() if verdict == "rejected"}
+        shown = {each.uid for each in images}
+        measured = tuple(
+            Measurement(name=each.name, value=each.value, unit=each.unit, note=_LIMITS.get(each.calibration, ""))
+            for each in measurements.standing(session, reading) if each.image in shown
+        )  # fmt: skip
+        if before is not None:
+            earlier = checked(**before.report)
+            _require_same(earlier, row, "signed report")
+            values = fields_of(correct(earlier, sections, signer, _reference(before)))
+            return checked(**values | {
+                "images": images, "measurements": measured,
+                "findings": tuple(each for each in earlier.findings if each.name not in rejected),
+                "regions": tuple(each for each in earlier.regions if each.label not in rejected),
+            })  # fmt: skip
+        values = {"model": NO_MODEL, "created": local_now()}
         if draft is not None:
-            rejected = {
-                each.about for each in verdicts.holding(session, reading)
-                if each.kind == "finding" and each.verdict == "rejected" and each.draft_number == draft.number
-            }  # fmt: skip
             of_draft = checked(**draft.report)
+            _require_same(of_draft, row, "draft under this text")
             values = {
                 "model": of_draft.model, "caution": of_draft.caution, "created": of_draft.created,
                 "forced": of_draft.forced,
                 "findings": tuple(each for each in of_draft.findings if each.name not in rejected),
                 "regions": tuple(each for each in of_draft.regions if each.label not in rejected),
             }  # fmt: skip
-        measured = tuple(
-            Measurement(name=each.name, value=each.value, unit=each.unit, note=_LIMITS.get(each.calibration, ""))
-            for each in measurements.standing(session, reading)
-        )
         # The draft's warnings were for the reader, who now answers for the text.
         return sign(
             checked(**values, sections=sections, measurements=measured, patient=patient, study=study, images=images),
@@ -221,6 +232,8 @@ class Desk:
             "measurements": dumped["measurements"],
             "images": sorted(each.uid for each in report.images),
             "edit": text.number,
+            # All that leaves, patient and signer too.
+            "report": reports.digest_of(dumped),
             "draft": None if draft is None else {
                 "number": draft.number, "model": draft.model, "revision": draft.revision,
                 "digest": reports.digest_of(draft.report),
@@ -246,6 +259,8 @@ class Desk:
         shown = (seen or {}).get("images")
         if isinstance(shown, int) and shown < reading.images:
             warnings.append(f"{reading.images - shown} of {reading.images} images were not seen")
+        if reading.notice:
+            warnings.append(reading.notice)
         if state != "preliminary":
             reading.notice = ""
         self._house.trail.add(
@@ -265,6 +280,12 @@ def _text(session: Session, reading: ReadingRow, number: int) -> EditRow:
     if text is None or not (text.sections["findings"].strip() or text.sections["impression"].strip()):
         raise StoreError("sign: there is no text; write findings or an impression")
     return text
+
+
+def _require_same(earlier: Report, row: StudyRow, what: str) -> None:
+    """A study may have been given to another patient meanwhile (`Store.resolve`)."""
+    if of_another(earlier, row):
+        raise StoreError(f"sign: the {what} is of another patient than the study is now; nothing was signed")
 
 
 def _signer(user: User, moment: datetime) -> Signer:

@@ -11,6 +11,8 @@ from aris.store.reading.lasting_tables import HouseRow
 from aris.store.sessions import advisory_lock
 
 _IDENTITY = "identity"
+# Up to which copy of the index arrivals were looked through.
+ARRIVALS = "arrivals"
 
 
 def get(session: Session, key: str, default: str = "") -> str:

@@ -36,6 +36,13 @@ def put(session: Session, kind: str, key: str, study_uid: str, urgency: int, now
     return True
 
 
+def hasten(session: Session, study_uid: str, urgency: int) -> None:
+    """Give a study's waiting jobs another urgency, as an order that came after its images has it."""
+    query = select(JobRow).where(JobRow.study_uid == study_uid, JobRow.state == "waiting").with_for_update()
+    for job in session.scalars(query):
+        job.urgency = urgency
+
+
 def claim(session: Session, kind: str, owner: str, lease: timedelta, now: datetime) -> JobRow | None:
     """Take the next job: the most urgent, then the one that waits longest; None if there is nothing to do."""
     free = or_(JobRow.state == "waiting", and_(JobRow.state == "running", JobRow.lease_until < now))

@@ -25,7 +25,7 @@ class Order:
         placer, filler: order numbers.
         accession, study_uid: by which a study is known to be its own.
         patient: whose.
-        urgency: "routine", "urgent" or "stat".
+        urgency: "routine", "urgent" or "stat"; "" lowers nothing that was said of the same order before.
         procedure, reason, referrer, scheduled: what, why, for whom, when (DICOM date and time).
         source: "worklist" or "hl7".
         status: "active" or "cancelled".
@@ -36,7 +36,7 @@ class Order:
     accession: str = ""
     study_uid: str = ""
     patient: Patient = field(default_factory=Patient)
-    urgency: Urgency = "routine"
+    urgency: Urgency | Literal[""] = ""
     procedure: str = ""
     reason: str = ""
     referrer: str = ""
@@ -57,10 +57,11 @@ def put(session: Session, order: Order, now: datetime) -> OrderRow:
     """Keep an order; one that is known is brought up to date."""
     row = session.scalar(select(OrderRow).where(OrderRow.key == order.key).with_for_update())
     if row is None:
-        row = OrderRow(key=order.key, received_at=now)
+        row = OrderRow(key=order.key, received_at=now, urgency="routine")
         session.add(row)
     row.placer, row.filler, row.accession = order.placer[:64], order.filler[:64], order.accession[:64]
-    row.study_uid, row.urgency, row.status, row.source = order.study_uid[:64], order.urgency, order.status, order.source
+    row.study_uid, row.status, row.source = order.study_uid[:64], order.status, order.source
+    row.urgency = order.urgency or row.urgency
     patient = order.patient
     row.patient_id, row.issuer, row.patient_name = patient.identifier[:256], patient.issuer[:256], patient.name[:512]
     row.birth_date, row.sex = patient.birth_date[:8], patient.sex[:16]
@@ -76,7 +77,10 @@ def patient_of(row: OrderRow | StudyRow) -> Patient:
 
 
 def for_study(session: Session, study: StudyRow) -> OrderRow | None:
-    """The active order of a study: of its UID or accession number, and of no other patient."""
+    """The active order of a study: of its UID or accession number, and of no other patient.
+
+    Of several the most urgent: the same order may have come by two ways, of which one says less.
+    """
     ways = [OrderRow.study_uid == study.uid]
     if study.accession:
         ways.append(OrderRow.accession == study.accession)
@@ -84,8 +88,19 @@ def for_study(session: Session, study: StudyRow) -> OrderRow | None:
         select(OrderRow).where(or_(*ways), OrderRow.status == "active").order_by(OrderRow.changed_at.desc())
     )
     patient = patient_of(study)
-    fitting = [row for row in found if not patient_of(row).conflicts(patient)]
-    return max(fitting, key=lambda row: row.study_uid == study.uid, default=None)
+    # One that names nobody may be anybody's: an accession number alone does not say whose it is.
+    fitting = [
+        row for row in found
+        if not patient_of(row).conflicts(patient)
+        and (row.study_uid == study.uid or row.patient_id.strip() or row.patient_name.strip())
+    ]  # fmt: skip
+    if any(row.study_uid == study.uid for row in fitting):
+        fitting = [row for row in fitting if row.study_uid in ("", study.uid)]
+    return max(fitting, key=lambda row: (_rank(row), row.study_uid == study.uid), default=None)
+
+
+def _rank(row: OrderRow) -> int:
+    return [str(each) for each in URGENCIES].index(row.urgency) if row.urgency in URGENCIES else 0
 
 
 def studies_of(session: Session, order: OrderRow) -> list[tuple[ReadingRow, StudyRow]]:

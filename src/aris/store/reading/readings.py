@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from aris.errors import StoreError
+from aris.store.reading import edits
 from aris.store.reading.tables import OrderRow, ReadingRow
 from aris.store.schema import CopyRow, InstanceRow, SeriesRow, StudyRow
 
@@ -21,6 +22,7 @@ SIGNED: tuple[State, ...] = ("final", "amended", "addendum")
 OPEN: tuple[State, ...] = ("arrived", "settled", "drafted", "opened", "preliminary")
 # Of a study that is past its first-come limit: as the highest concern.
 TOP_CONCERN = 3
+GIVEN_AWAY = "the study was given to another patient: drafts, texts and signatures before that are of the other one"
 # PS3.4 B.5: structured reports.
 _SR = "1.2.840.10008.5.1.4.1.1.88."
 _SORTS = ("priority", "arrived", "patient", "date", "modality", "state")
@@ -119,6 +121,23 @@ def image_uids(session: Session, study_uid: str) -> list[str]:
     return sorted(session.scalars(query))
 
 
+def begin_anew(session: Session, study_uid: str, now: datetime) -> None:
+    """Begin a study's reading anew, as it was given to another patient. Texts are kept, and none of them stands."""
+    row = find(session, study_uid, lock=True)
+    if row is None:
+        return
+    row.images, row.images_digest = len(image_uids(session, study_uid)), ""
+    row.last_object_at, row.settled_at, row.order_pk, row.urgency = now, None, None, 0
+    row.notice, row.changed_at = GIVEN_AWAY, now
+    row.opened_by, row.opened_at = "", None
+    row.concern, row.assessed, row.reason = 0, False, ""
+    if (text := edits.current(session, row)) is not None:
+        edits.add(session, row, dict.fromkeys(text.sections, ""), base=row.text_number, author=edits.MODEL,
+                  draft_number=0, now=now)  # fmt: skip
+    if row.state not in SIGNED:
+        row.state = "arrived"
+
+
 def quiet(session: Session, before: datetime, limit: int = 100) -> list[ReadingRow]:
     """Readings that have not settled and of which nothing has come since a moment."""
     query = (
@@ -136,7 +155,7 @@ class ListQuery:
     """A query of the worklist.
 
     Attributes:
-        states: in which the reading is; empty for all.
+        states: in which the reading is; empty for all. Those of `OPEN` bring signed ones with a notice too.
         text: stands in the patient's name, ID, accession number or description.
         modality: of one of the study's series; "" for any.
         sort: "priority", "arrived", "patient", "date", "modality" or "state"; reverse: turned round.
@@ -180,7 +199,9 @@ def listed(
 def _conditions(query: ListQuery) -> list[ColumnElement[bool]]:
     made: list[ColumnElement[bool]] = []
     if query.states:
-        made.append(ReadingRow.state.in_(query.states))
+        chosen = ReadingRow.state.in_(query.states)
+        # A signed one that somebody must look at again is to be read too.
+        made.append(or_(chosen, ReadingRow.notice != "") if tuple(query.states) == OPEN else chosen)
     if query.text.strip():
         columns = (StudyRow.patient_name, StudyRow.patient_id, StudyRow.accession, StudyRow.description)
         words = query.text.lower().split()[:8]

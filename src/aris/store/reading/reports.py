@@ -86,7 +86,14 @@ def signatures(session: Session, report: ReportRow) -> list[SignatureRow]:
 def is_sound(session: Session, report: ReportRow) -> bool:
     """Return whether a version and its signatures are what they were: the digests hold, and somebody signed it."""
     found = signatures(session, report)
-    return bool(found) and digest_of(report.content) == report.digest and all(s.digest == report.digest for s in found)
+    # Documents are made of `report`: it must be what was signed too.
+    leaves = report.content.get("report")
+    return (
+        bool(found)
+        and digest_of(report.content) == report.digest
+        and all(each.digest == report.digest for each in found)
+        and (leaves is None or leaves == digest_of(report.report))
+    )
 
 
 def put_documents(

@@ -133,6 +133,8 @@ def change(
     was_admin = row.role == "admin" and row.active
     if role is not None:
         _require_role(role)
+        if role == "reader" and not (row.name.strip() and row.organization.strip()):
+            raise StoreError("user: a reader signs with a name and an organization; make a new login with both")
         row.role = role
     if password is not None:
         row.password, row.failures, row.locked_until = _hashed(password), 0, None
