@@ -72,7 +72,8 @@ def test_quantities_in_the_unit_that_they_are_compared_in(loinc: str, value: flo
     [
         ("2160-0", "", "no unit"), ("2160-0", "foo", "not known"), ("2160-0", "mm[Hg]", "does not fit"),
         ("2160-0", "Mg/dL", "does not fit"), ("2345-7", "mmol", "does not fit"),
-        ("48065-7", "ng/mL{DDU}", "does not fit"),
+        ("48065-7", "ng/mL{DDU}", "does not fit"), ("48065-7", "ng/mL DDU", "does not fit"),
+        ("48066-5", "mg/L FEU", "does not fit"),
         (None, "furlongs", "not known"), (None, "", "no unit"), ("2885-2", "mmol/L", "does not fit"),
         ("2777-1", "meq/L", "does not fit"), ("8310-5", "degrees", "not known"), (None, "a" * 5000, "not known"),
     ],

@@ -100,7 +100,7 @@ def _line(loinc: str | None, unit: str) -> _Line:
         return _Line(1.0, 0.0, "", NO_UNIT)
     if analyte is None:
         return _Line(1.0, 0.0, code, "" if _known(code) else UNKNOWN)
-    said = " ".join(_BRACES.findall(unit)).upper()
+    said = unit.upper()  # "ng/mL{DDU}" and "ng/mL DDU"
     if analyte.annotation and any(word in said for word in ("FEU", "DDU")) and analyte.annotation not in said:
         return _Line(1.0, 0.0, "", OTHER_KIND)
     if code in analyte.also:
