@@ -186,6 +186,23 @@ def test_false_statements_are_told_why(evidence: Evidence, text: str, cited: str
         assert text[reason.start : reason.end] == reason.text
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["Epilepsy is not documented, and she was given adrenaline.", "Gout since childhood; epilepsy is not documented.",
+     "Aspirin allergy is not documented, the weight was 50 kg.", "She has gout and epilepsy is not documented.",
+     "She takes warfarin, allergies to latex are not documented.", "Epilepsy is not documented but gout is severe."],
+)  # fmt: skip
+def test_nothing_passes_beside_what_is_not_documented(evidence: Evidence, text: str) -> None:
+    assert not check(text, [IDS["htn"]], evidence).ok
+
+
+def test_what_is_not_documented_can_be_said(evidence: Evidence) -> None:
+    for text in ("Epilepsy is not documented in this record.", "No record of gout.", "The record has no record of gout.",
+                 "Current immunizations are not documented.", "Gout and epilepsy are not documented."):  # fmt: skip
+        verdict = check(text, [IDS["htn"]], evidence)
+        assert verdict.ok, (text, verdict.message)
+
+
 def test_sources_that_are_not_there(evidence: Evidence) -> None:
     verdict = check("Potassium 6.1 mmol/L.", ["Observation/elsewhere", IDS["k2"]], evidence)
     assert verdict.outcome == "unsupported"

@@ -28,6 +28,7 @@ _ABSENT = re.compile(
 )
 # What is said to be missing of a part of the record only, which this check cannot tell from the rest.
 _LIMITED = re.compile(r"\b(?:pending|of the stay|open|abnormal|since|during|recent|further|new|other)\b", re.IGNORECASE)
+_BARE = frozenset(("is", "are", "was", "were", "allergy", "allergies"))  # words that state nothing beside a missing thing
 _NOW = re.compile(r"\b(?:current|active|ongoing)\b", re.IGNORECASE)
 _KINDS = {
     "allerg": ("allergy",), "medic": ("medication",), "drug": ("medication",), "problem": ("problem",),
@@ -80,8 +81,8 @@ def check(text: str, cited: Iterable[str], evidence: Evidence, *, now: datetime 
     if len(statement.numbers) + len(statement.dates) + len(statement.mentions) > _MOST:
         too_many = Reason("not checkable", "word", "", 0, 0, "it says too much for one statement")
         return verdict([too_many], 0)
-    if _ABSENT.search(text):
-        return _absent(statement, evidence)
+    if missing := _ABSENT.search(text):
+        return _absent(statement, missing.span(), evidence)
     reasons, facts = _sources(cited, evidence)
     checked = 0
     supported: dict[int, list[Fact]] = {}
@@ -358,9 +359,28 @@ def _is_name(statement: Statement, start: int, end: int) -> bool:
     return bool(_NAME_BEFORE.search(before) or _NAME_AFTER.match(after))
 
 
-def _absent(statement: Statement, evidence: Evidence) -> Verdict:
+def _beside(statement: Statement, hit: tuple[int, int], evidence: Evidence) -> list[Reason]:
+    """What a statement says besides that something is not documented: it is not held against anything here."""
+    clause = statement.clause(hit[0])
+    told = [(each.start, each.end) for each in (*statement.numbers, *statement.dates, *statement.ages)]
+    told += [(each.start, each.end) for each in statement.mentions if statement.clause(each.start) != clause]
+    for cue in statement.cues:
+        inside = hit[0] < cue.end and cue.start < hit[1]
+        leads = not statement.text[cue.end : hit[0]].strip() if cue.end <= hit[0] else False  # "has no record of"
+        if not (inside or leads or _NOW.fullmatch(cue.text) or cue.text.lower() in _BARE):
+            told.append((cue.start, cue.end))
+    found = [
+        Reason("not checkable", "word", said, start, end, f'"{said}": it says more than that something is missing')
+        for start, end in told
+        if (said := statement.text[start:end])
+    ]
+    words = _words(statement, (), evidence)
+    return found + [each for each in words if not each.text.lower().startswith(tuple(_KINDS))]
+
+
+def _absent(statement: Statement, hit: tuple[int, int], evidence: Evidence) -> Verdict:
     """A statement that something is not documented: contradicted where the record has it."""
-    reasons: list[Reason] = []
+    reasons = _beside(statement, hit, evidence)
     checked = 0
     if limited := _LIMITED.search(statement.text):
         message = f'"{limited[0]}": what is documented of a part of the record cannot be checked'
