@@ -9,8 +9,8 @@ from typing import Any
 from aris.errors import PromptError
 from aris.records import Timeline, parse_when, timeline_of
 from aris.tasks.summary import RecordAnswer, Summary, as_text, ask_record, summarize
-from aris.tasks.summary.omissions import omissions
 from aris.tasks.summary.measurements import series_of
+from aris.tasks.summary.omissions import omissions
 from fhir_resources import allergy, condition, observation, patient, request
 from scripted_backend import ScriptedBackend
 
@@ -42,12 +42,16 @@ def test_an_allergy_that_was_refuted_or_is_over_is_told_so_in_answers() -> None:
     assert any(each.startswith("Allergy, Latex: resolved") for each in told)
 
 
+def stated_allergy(words: str) -> dict[str, Any]:
+    return {"resourceType": "AllergyIntolerance", "id": "1", "patient": P, "code": {"text": words}}
+
+
 def test_no_known_allergies_in_words_is_no_allergy() -> None:
     for words in ("No Known Allergies", "NKDA", "No known drug allergy"):
-        found = summarize(record({"resourceType": "AllergyIntolerance", "id": "1", "patient": P, "code": {"text": words}}))
+        found = summarize(record(stated_allergy(words)))
         assert section(found, "Allergies") == [f"The record states: {words}"]
         assert not found.omissions
-    real = summarize(record({"resourceType": "AllergyIntolerance", "id": "1", "patient": P, "code": {"text": "Latex"}}))
+    real = summarize(record(stated_allergy("Latex")))
     assert section(real, "Allergies") == ["Latex: allergy or intolerance"]
 
 
@@ -84,7 +88,8 @@ def test_a_blood_pressure_in_words_or_with_a_comparator() -> None:
     found = section(summarize(record(pressure("1", valueString="not heard"))), "Results")
     assert "Systolic: not heard on 2020-01-01" in found and "Diastolic: 70 mmHg on 2020-01-01" in found
     above = {"valueQuantity": {"value": 250, "unit": "mmHg", "comparator": ">"}}
-    assert section(summarize(record(pressure("1", **above))), "Results") == ["Blood pressure: >250/70 mmHg on 2020-01-01"]
+    told = section(summarize(record(pressure("1", **above))), "Results")
+    assert told == ["Blood pressure: >250/70 mmHg on 2020-01-01"]
 
 
 def test_flags_in_words_and_flags_of_change_hide_no_abnormal_result() -> None:
@@ -116,7 +121,7 @@ def test_a_dispense_that_was_declined_is_not_told_as_dispensed() -> None:
 def test_specimens_known_by_their_ids_do_not_part_a_test() -> None:
     code = {"coding": [{"system": "urn:lab", "code": "L7"}], "text": "Monocytes"}
     drawn = [
-        observation(str(n), 1.0 + n, time=f"2020-01-0{n}", code="x", specimen={"reference": f"Specimen/{n}"}) | {"code": code}
+        observation(str(n), 1.0 + n, time=f"2020-01-0{n}", specimen={"reference": f"Specimen/{n}"}) | {"code": code}
         for n in (1, 2, 3)
     ]
     (found,) = series_of(record(*drawn))
@@ -134,20 +139,28 @@ def test_of_results_of_the_same_time_the_corrected_one_counts() -> None:
 
 
 def test_unsigned_reports_and_notes_are_told_so() -> None:
-    report = {"resourceType": "DiagnosticReport", "id": "1", "status": "preliminary", "subject": P,
-              "code": {"text": "Chest CT"}, "effectiveDateTime": "2020-01-01", "conclusion": "Large embolus."}  # fmt: skip
+    report = {
+        "resourceType": "DiagnosticReport", "id": "1", "status": "preliminary", "subject": P,
+        "code": {"text": "Chest CT"}, "effectiveDateTime": "2020-01-01", "conclusion": "Large embolus.",
+    }  # fmt: skip
     data = base64.b64encode(b"Stable.").decode()
-    note = {"resourceType": "DocumentReference", "id": "1", "status": "superseded", "subject": P, "date": "2020-01-02",
-            "type": {"text": "Progress note"}, "content": [{"attachment": {"contentType": "text/plain", "data": data}}]}  # fmt: skip
+    note = {
+        "resourceType": "DocumentReference", "id": "1", "status": "superseded", "subject": P, "date": "2020-01-02",
+        "type": {"text": "Progress note"}, "content": [{"attachment": {"contentType": "text/plain", "data": data}}],
+    }  # fmt: skip
     found = record(report, note)
     events = section(summarize(found), "Recent events")
-    assert events == ['2020-01-02: Progress note; superseded; "Stable."', '2020-01-01: Chest CT; preliminary; "Large embolus."']
+    assert events == [
+        '2020-01-02: Progress note; superseded; "Stable."', '2020-01-01: Chest CT; preliminary; "Large embolus."'
+    ]  # fmt: skip
     assert facts(ask_record(found, "embolus?")) == ['2020-01-01: Chest CT (preliminary): "Large embolus."']
 
 
 def test_a_report_that_is_only_a_pdf_is_named() -> None:
-    report = {"resourceType": "DiagnosticReport", "id": "1", "status": "final", "subject": P, "code": {"text": "Chest CT"},
-              "effectiveDateTime": "2020-01-01", "presentedForm": [{"contentType": "application/pdf", "data": "AAAA"}]}  # fmt: skip
+    report = {
+        "resourceType": "DiagnosticReport", "id": "1", "status": "final", "subject": P, "code": {"text": "Chest CT"},
+        "effectiveDateTime": "2020-01-01", "presentedForm": [{"contentType": "application/pdf", "data": "AAAA"}],
+    }  # fmt: skip
     assert section(summarize(record(report)), "Recent events") == [
         "2020-01-01: Chest CT; an attachment that is not read (application/pdf)"
     ]
@@ -181,7 +194,8 @@ class Short(ScriptedBackend):
 
 def test_citations_of_a_second_part_are_those_of_its_own_facts() -> None:
     many = [condition(str(n), f"{word} disease") for n, word in enumerate(["Heart", "Liver", "Lung"] * 50)]
-    names = [each | {"code": {"text": f"{each['code']['text']} {'of the old kind ' * 4}{n}"}} for n, each in enumerate(many)]
+    old = "of the old kind " * 4
+    names = [each | {"code": {"text": f"{each['code']['text']} {old}{n}"}} for n, each in enumerate(many)]
     found = summarize(record(*names, allergy("a", "Penicillin")), Short())
     (allergies,) = [each for each in found.sections if each.title == "Allergies"]
     assert allergies.by == "model" and allergies.statements[0].cites == ("AllergyIntolerance/a",)

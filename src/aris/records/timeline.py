@@ -185,8 +185,10 @@ _RANK = {"registered": -2, "preliminary": -1, "amended": 1, "corrected": 1}
 
 
 def in_time(record: Record) -> tuple[object, ...]:
-    """Return the key that sorts facts by time; of the same time the corrected and the later issued ones last."""
-    return (sort_key(record.time), _RANK.get(record.status, 0), sort_key(record.known))
+    """Return the key that sorts facts by time; of results of the same time the corrected and later issued ones last."""
+    if isinstance(record, Measurement):
+        return (sort_key(record.time), _RANK.get(record.status, 0), sort_key(record.known))
+    return (sort_key(record.time), 0, sort_key(None))
 
 
 K = TypeVar("K")

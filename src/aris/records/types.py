@@ -27,7 +27,9 @@ from typing import ClassVar, Literal
 from aris.records.when import When
 
 # "No Known Allergies", "NKDA", "No known drug allergy": written as the substance by systems that send no code.
-_NO_ALLERGY = re.compile(r"\s*(?:(?:no|denies) (?:known |any )*(?:[a-z]+ ){0,2}allerg(?:y|ies)|nkd?a|nkfa)\b", re.IGNORECASE)
+_NO_ALLERGY = re.compile(
+    r"\s*(?:(?:no|denies) (?:known |any )*(?:[a-z]+ ){0,2}allerg(?:y|ies)|nkd?a|nkfa)\b", re.IGNORECASE
+)
 
 LOINC = "http://loinc.org"
 SNOMED = "http://snomed.info/sct"

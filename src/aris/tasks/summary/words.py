@@ -24,7 +24,9 @@ _ABNORMAL = frozenset(("H", "HH", "HU", "HX", "L", "LL", "LU", "LX", "A", "AA", 
 _CRITICAL = frozenset(("HH", "LL", "AA"))
 _NORMAL = frozenset(("N", "NORMAL", "WITHIN NORMAL LIMITS"))
 # Laboratories that send words and no codes.
-_ABNORMAL_WORDS = re.compile(r"^(?!not? |within ).*\b(?:high|low|abnormal|critical\w*|panic|above|below)\b", re.IGNORECASE)
+_ABNORMAL_WORDS = re.compile(
+    r"^(?!not? |within ).*\b(?:high|low|abnormal|critical\w*|panic|above|below)\b", re.IGNORECASE
+)
 _CRITICAL_WORDS = re.compile(r"^(?!not? ).*\b(?:critical\w*|panic)\b", re.IGNORECASE)
 _SETTINGS = {
     "AMB": "ambulatory", "IMP": "inpatient", "ACUTE": "inpatient", "NONAC": "inpatient", "EMER": "emergency",
