@@ -92,6 +92,14 @@ def test_a_blood_pressure_in_words_or_with_a_comparator() -> None:
     assert told == ["Blood pressure: >250/70 mmHg on 2020-01-01"]
 
 
+def test_two_blood_pressures_of_the_same_time_are_both_told() -> None:
+    high = {"valueQuantity": {"value": 188, "unit": "mmHg"}, "interpretation": [{"coding": [{"code": "HH"}]}]}
+    usual = {"valueQuantity": {"value": 120, "unit": "mmHg"}}
+    for order in ((high, usual), (usual, high)):
+        (told,) = section(summarize(record(pressure("1", **order[0]), pressure("2", **order[1]))), "Results")
+        assert "120" in told and "188" in told and "critically high" in told
+
+
 def test_flags_in_words_and_flags_of_change_hide_no_abnormal_result() -> None:
     normal_range = {"referenceRange": [{"low": {"value": 0.6}, "high": {"value": 1.2}}]}
     for flag in ({"text": "critical high"}, {"coding": [{"code": "U"}]}, {"text": "High"}):
@@ -154,6 +162,32 @@ def test_unsigned_reports_and_notes_are_told_so() -> None:
         '2020-01-02: Progress note; superseded; "Stable."', '2020-01-01: Chest CT; preliminary; "Large embolus."'
     ]  # fmt: skip
     assert facts(ask_record(found, "embolus?")) == ['2020-01-01: Chest CT (preliminary): "Large embolus."']
+
+
+def test_a_document_that_is_not_finished_or_an_error_is_no_finished_note() -> None:
+    data = base64.b64encode(b"Stable.").decode()
+    note = {
+        "resourceType": "DocumentReference", "id": "1", "status": "current", "subject": P, "date": "2020-01-02",
+        "type": {"text": "Progress note"}, "content": [{"attachment": {"contentType": "text/plain", "data": data}}],
+    }  # fmt: skip
+    told = section(summarize(record({**note, "docStatus": "preliminary"})), "Recent events")
+    assert told == ['2020-01-02: Progress note; preliminary; "Stable."']
+    assert [e.reason for e in record({**note, "docStatus": "entered-in-error"}).excluded] == ["entered in error"]
+    assert section(summarize(record({**note, "docStatus": "final"})), "Recent events") == [
+        '2020-01-02: Progress note; "Stable."'
+    ]
+
+
+def test_two_values_of_the_same_time_are_both_told_and_an_abnormal_one_is_not_hidden() -> None:
+    low = {"interpretation": [{"coding": [{"code": "L"}]}]}
+    first = observation("1", 55.0, "mL/min/{1.73_m2}", code="48642-3", text="eGFR", **low)
+    second = observation("2", 64.0, "mL/min/{1.73_m2}", code="48643-1", text="eGFR")
+    for order in ((first, second), (second, first)):
+        found = record(*order)
+        (told,) = [s for each in summarize(found).sections if each.title == "Results" for s in each.statements]
+        assert "55 mL" in told.text and "64 mL" in told.text and "low" in told.text
+        assert set(told.cites) == {"Observation/1", "Observation/2"}
+        assert [o.kind for o in omissions(found, None, [])] == ["abnormal result"]
 
 
 def test_a_report_that_is_only_a_pdf_is_named() -> None:

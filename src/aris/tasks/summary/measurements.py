@@ -57,6 +57,19 @@ class Series:
     def latest(self) -> Measurement:
         return self.values[-1]
 
+    @property
+    def beside(self) -> tuple[Measurement, ...]:
+        """Other values of the same time, which the latest does not correct: two formulas of eGFR, two methods."""
+        m = self.latest
+        if m.status in ("amended", "corrected"):
+            return ()
+        same = (v for v in self.values[:-1] if v.time == m.time and value_of(v) != value_of(m))
+        return tuple({value_of(v): v for v in same}.values())
+
+    @property
+    def abnormal(self) -> bool:
+        return any(map(is_abnormal, (self.latest, *self.beside)))
+
 
 def series_of(timeline: Timeline) -> list[Series]:
     """Return the tests of a record with their values, the most important first."""
@@ -84,13 +97,13 @@ def _key(m: Measurement) -> tuple[str, str]:
 def _importance(s: Series) -> tuple[int, int, float]:
     m = s.latest
     assert m.time is not None
-    first = 0 if is_critical(m) else 1 if is_abnormal(m) else 2 if s.quantity in _RANK else 3
+    first = 0 if any(map(is_critical, (m, *s.beside))) else 1 if s.abnormal else 2 if s.quantity in _RANK else 3
     return first, _RANK.get(s.quantity or "", len(_RANK)), -m.time.start.timestamp()
 
 
 def abnormal_series(timeline: Timeline) -> list[Series]:
     """Return the tests whose latest value the laboratory flags, or that lies outside its range."""
-    return [s for s in series_of(timeline) if is_abnormal(s.latest)]
+    return [s for s in series_of(timeline) if s.abnormal]
 
 
 def results(
@@ -114,7 +127,7 @@ def results(
         m = s.latest
         assert m.time is not None
         new = reference is None or m.time.end >= reference - LATELY
-        if not is_abnormal(m) and (not new or len(chosen) >= limit):
+        if not s.abnormal and (not new or len(chosen) >= limit):
             continue
         if s.quantity == _DIASTOLIC and m.id in merged:
             continue
@@ -135,6 +148,9 @@ def describe(s: Series) -> Statement:
     m = s.latest
     text = f"{s.name}: {_value(m)} {on(m.time, clock=_same_day(s.values))}{_remarks(m)}"
     cites = [m.id]
+    for other in s.beside:
+        text += f", also {_value(other)} {on(other.time, clock=_same_day(s.values))}{_remarks(other)}"
+        cites.append(other.id)
     earlier = _earlier(s)
     if earlier:
         text += f", {_direction(m, earlier[0])} {_trail(m, earlier, _same_day(s.values))}"
@@ -151,6 +167,10 @@ def _pressure(systolic: Series, diastolic: Series) -> Statement:
     text = f"Blood pressure: {both} {on(upper.time, clock=_same_day(systolic.values))}"
     text += f" ({', '.join(flags)})" if flags else ""
     cites = [upper.id]
+    for word, series in (("systolic", systolic), ("diastolic", diastolic)):
+        for other in series.beside:
+            text += f", also {word} {_value(other)}{_remarks(other)}"
+            cites.append(other.id)
     by_id = {m.id: m for m in diastolic.values}
     clock = _same_day(systolic.values)
     earlier = [

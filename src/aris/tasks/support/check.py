@@ -419,7 +419,8 @@ def _is_name(statement: Statement, start: int, end: int) -> bool:
 def _beside(statement: Statement, hit: tuple[int, int], evidence: Evidence) -> list[Reason]:
     """What a statement says besides that something is not documented: it is not held against anything here."""
     clause = statement.clause(hit[0])
-    told = [(each.start, each.end) for each in (*statement.numbers, *statement.dates, *statement.ages)]
+    told = [(each.start, each.end) for each in (*statement.numbers, *statement.ages)]
+    told += [(each.start, each.end) for each in statement.dates]
     told += [(each.start, each.end) for each in statement.mentions if statement.clause(each.start) != clause]
     for cue in statement.cues:
         inside = hit[0] < cue.end and cue.start < hit[1]
