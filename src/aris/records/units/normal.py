@@ -12,6 +12,7 @@ from aris.records.units.ucum import UnitError, convert_ucum
 
 NO_UNIT = "no unit is stated"
 UNKNOWN = "the unit is not known"
+AMBIGUOUS = "the unit can mean two things for this test"
 OTHER_KIND = "the unit does not fit what is measured"
 _BRACES = re.compile(r"\{[^{}]*\}")
 _LITRE = re.compile(r"(?<![A-Za-z\[])([munpfdck]?)l(?![A-Za-z\]])")
@@ -103,6 +104,8 @@ def _line(loinc: str | None, unit: str) -> _Line:
     said = unit.upper()  # "ng/mL{DDU}" and "ng/mL DDU"
     if analyte.annotation and any(word in said for word in ("FEU", "DDU")) and analyte.annotation not in said:
         return _Line(1.0, 0.0, "", OTHER_KIND)
+    if code in analyte.ambiguous:
+        return _Line(1.0, 0.0, "", AMBIGUOUS)
     if code in analyte.also:
         return _Line(*analyte.also[code], analyte.unit, "")
     pair = _between(code, _code(analyte.unit, analyte), analyte)
