@@ -102,6 +102,13 @@ def cases(data_dir: Path, part: str) -> list[dict[str, str]]:
     return [dict(case.attrib) for case in root.find(part) or []]
 
 
+def test_ddu_is_not_converted_to_feu() -> None:
+    for unit in ("ng/mL{DDU}", "ng/mL DDU"):
+        with pytest.raises(UnitError, match="twofold"):
+            convert(250.0, unit, "ng/mL", loinc="48065-7")
+    assert convert(0.5, "mg/L{FEU}", "ng/mL{FEU}", loinc="48065-7") == pytest.approx(500.0)
+
+
 @pytest.mark.data
 def test_ucums_own_tests(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The share that passes is printed, with the rest; what fails is known."""

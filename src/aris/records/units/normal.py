@@ -76,6 +76,8 @@ def convert(value: float, unit: str, to: str, *, loinc: str | None = None) -> fl
     if not source or not target:
         raise UnitError("no unit is given; nothing was converted")
     if analyte is not None:
+        if _contradicts(unit, analyte) or _contradicts(to, analyte):
+            raise UnitError("D-dimer in FEU and in DDU differ about twofold; nothing was converted")
         forth, back = _line(loinc, unit), _line(loinc, to)
         if not forth.problem and not back.problem:
             return _rounded((value * forth.factor + forth.offset - back.offset) / back.factor)
@@ -101,8 +103,7 @@ def _line(loinc: str | None, unit: str) -> _Line:
         return _Line(1.0, 0.0, "", NO_UNIT)
     if analyte is None:
         return _Line(1.0, 0.0, code, "" if _known(code) else UNKNOWN)
-    said = unit.upper()  # "ng/mL{DDU}" and "ng/mL DDU"
-    if analyte.annotation and any(word in said for word in ("FEU", "DDU")) and analyte.annotation not in said:
+    if _contradicts(unit, analyte):
         return _Line(1.0, 0.0, "", OTHER_KIND)
     if code in analyte.ambiguous:
         return _Line(1.0, 0.0, "", AMBIGUOUS)
@@ -112,6 +113,12 @@ def _line(loinc: str | None, unit: str) -> _Line:
     if pair is None:
         return _Line(1.0, 0.0, "", OTHER_KIND if _known(code) else UNKNOWN)
     return _Line(*pair, analyte.unit, "")
+
+
+def _contradicts(unit: str, analyte: Analyte) -> bool:
+    """Return whether a unit ("ng/mL{DDU}", "ng/mL DDU") names another kind of unit than the test's."""
+    said = unit.upper()
+    return bool(analyte.annotation) and ("FEU" in said or "DDU" in said) and analyte.annotation not in said
 
 
 def _known(code: str) -> bool:
