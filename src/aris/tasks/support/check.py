@@ -417,15 +417,15 @@ def _is_name(statement: Statement, start: int, end: int) -> bool:
 
 
 def _beside(statement: Statement, hit: tuple[int, int], evidence: Evidence) -> list[Reason]:
-    """What a statement says besides that something is not documented: it is not held against anything here."""
+    """List what a statement says besides that something is not documented: it is not held against anything here."""
     clause = statement.clause(hit[0])
     told = [(each.start, each.end) for each in (*statement.numbers, *statement.ages)]
     told += [(each.start, each.end) for each in statement.dates]
     told += [(each.start, each.end) for each in statement.mentions if statement.clause(each.start) != clause]
     for cue in statement.cues:
         inside = hit[0] < cue.end and cue.start < hit[1]
-        leads = not statement.text[cue.end : hit[0]].strip() if cue.end <= hit[0] else False  # "has no record of"
-        if not (inside or leads or _NOW.fullmatch(cue.text) or cue.text.lower() in _BARE):
+        before = not statement.text[cue.end : hit[0]].strip() if cue.end <= hit[0] else False  # "has no record of"
+        if not (inside or before or _NOW.fullmatch(cue.text) or cue.text.lower() in _BARE):
             told.append((cue.start, cue.end))
     found = [
         Reason("not checkable", "word", said, start, end, f'"{said}": it says more than that something is missing')
