@@ -72,3 +72,9 @@ def test_words(path: Path) -> None:
         told = (word for word, (found, in_names) in retired().items() if not in_names and found.search(prose))
         wrong += [f"{line}: a docstring has {word!r}" for word in told]
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    """Test folders are no packages, so pytest would take one for the other."""
+    paths = sorted(Path(__file__).resolve().parent.rglob("test_*.py"))
+    assert len({path.name for path in paths}) == len(paths)

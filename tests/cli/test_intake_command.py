@@ -45,6 +45,13 @@ def test_json_lines(aris: Aris) -> None:
     assert lines[-1]["level"] == "emergency" and lines[-1]["summary"]["red_flags"]
 
 
+def test_answers_of_a_script_may_be_numbers_and_lists(aris: Aris) -> None:
+    said = [json.dumps({"answer": each}) for each in (1, 1, 54, "my knee hurts", [0])]
+    result = aris("intake", "--json", "--model", "none", input="\n".join(said) + "\n")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert not any(line.get("note") for line in lines) and len({line["id"] for line in lines}) == len(lines) == 6
+
+
 def test_a_stopped_intake_goes_on_at_the_same_question(aris: Aris, tmp_path: Path) -> None:
     saved = tmp_path / "visit.json"
     first = aris("intake", "--json", "--model", "none", "--save", saved, input="yes\nme\n")

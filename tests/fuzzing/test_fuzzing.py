@@ -9,7 +9,7 @@ import mutations
 import pytest
 from driver import fuzz
 
-INPUTS = int(os.environ.get("ARIS_FUZZ_INPUTS", "300"))
+INPUTS = int(os.environ.get("ARIS_FUZZ_INPUTS", "160"))
 FEW = min(INPUTS, 40)
 SEED = int(os.environ.get("ARIS_FUZZ_SEED", "7"))
 

@@ -68,6 +68,33 @@ def test_a_fuller_text_replaces_a_shorter_one(tmp_path: Path) -> None:
         assert library.paper(number).journal == "J"
 
 
+def test_a_title_that_comes_later_is_found_and_leaves_no_word_behind(tmp_path: Path) -> None:
+    with lexical(tmp_path) as library:
+        library.add([paper("Zinc in colds.", title="", pmid="7")])
+        ((_, number),) = library.add([paper("Zinc in colds.", title="Lozenges", pmid="7")])
+        found = "SELECT rowid FROM words WHERE words MATCH ?"
+        assert library.execute(found, ("lozenges",))
+        library.remove([number])
+        assert not library.execute(found, ("lozenges",)) and not library.execute(found, ("zinc",))
+        library.execute("INSERT INTO words (words) VALUES ('integrity-check')")
+
+
+@pytest.mark.parametrize(
+    ("title", "retraction"),
+    [
+        ("RETRACTED ARTICLE: Zinc", "retracted"),
+        ("[Retracted] Zinc", "retracted"),
+        ("Withdrawn: zinc in colds", "retracted"),
+        ("Retracted papers in oncology: a survey", "unknown"),
+        ("Zinc", "unknown"),
+    ],
+)
+def test_a_title_that_says_retracted_is_believed(tmp_path: Path, title: str, retraction: str) -> None:
+    with lexical(tmp_path) as library:
+        ((_, number),) = library.add([paper(title=title)])
+        assert library.paper(number).retraction == retraction
+
+
 def test_removing_leaves_no_word_behind(tmp_path: Path) -> None:
     path = written.pubmed(tmp_path)
     with lexical(tmp_path) as library:

@@ -75,6 +75,13 @@ def test_pdf(tmp_path: Path) -> None:
     assert "Magnesium did not reduce the number of leg cramps in 94 adults." in " ".join(paper.sections[1].text.split())
 
 
+def test_a_pdf_is_not_given_the_doi_of_a_paper_that_it_cites(tmp_path: Path) -> None:
+    cited = ("A guideline on cramps", "References\n\n1. Doe J. Magnesium for leg cramps. doi:10.1000/cramps.5")
+    assert one(written.pdf(tmp_path, cited, "cited.pdf")).doi is None
+    both = ("A comment on doi:10.1000/cramps.5\n\nIts own is doi:10.1000/comment.1",)
+    assert one(written.pdf(tmp_path, both, "both.pdf")).doi is None
+
+
 def test_html(tmp_path: Path) -> None:
     paper = one(written.html(tmp_path))
     assert (paper.title, paper.authors, paper.doi, paper.year) == (

@@ -65,6 +65,21 @@ def test_a_link_works_once_and_opening_it_uses_nothing_up(client: TestClient) ->
     assert client.get("/intake").status_code == 200  # the patient's own cookie goes on
 
 
+def test_an_answer_that_would_keep_all_others_waiting_is_refused(client: TestClient) -> None:
+    begun(client)
+    asked = client.get("/intake/question").json()["question"]
+    given = {"question": asked["id"], "number": asked["number"], "answer": "no chest pain, " * 5000}
+    assert client.post("/intake/answer", json=given).status_code == 413
+    assert client.get("/intake/question").json()["question"] == asked
+
+
+def test_what_has_expired_is_removed_without_a_new_link(client: TestClient, folder: Path, clock: Clock) -> None:
+    begun(client)
+    say(client, "yes")
+    clock.now += 2 * 86_400
+    assert client.get("/intake/sessions", headers=KEY).json() == {"sessions": []} and not list(folder.glob("*.json"))
+
+
 def test_without_a_link_nothing_is_open(client: TestClient) -> None:
     assert client.get("/intake").status_code == 410
     assert client.get("/intake/question").status_code == 410

@@ -1,6 +1,6 @@
 """Choosing next tokens from logits, for a batch.
 
-Greedy, or seeded sampling by temperature, top-k, top-p and min-p, after penalties and biases (`adjusting`).
+Greedy, or seeded sampling by temperature, top-k, top-p and min-p, after penalties and biases (`logits`).
 
 A row's choice depends on its own logits and its own random numbers alone, never on the batch that it is in.
 """
@@ -104,7 +104,7 @@ class SamplingParams:
 
     @property
     def adjusts(self) -> bool:
-        """Return whether the scores are changed before a token is chosen (see `adjusting`)."""
+        """Return whether the scores are changed before a token is chosen (see `logits`)."""
         return self.penalizes or self.min_tokens > 0 or bool(self.logit_bias) or bool(self.bad_words)
 
     def _bias_is_good(self) -> bool:
@@ -153,7 +153,7 @@ def choose(
         logits: (R, vocab_size), any float dtype.
         params, draws: of each row.
         allowed: for each row what may be chosen (see `sequence.TokenMask.allowed`), or None for all.
-        adjust: for each row the change of its scores (vocab_size,) (see `adjusting.Adjuster`), or None for none.
+        adjust: for each row the change of its scores (vocab_size,) (see `logits.Adjuster`), or None for none.
     """
     scores = _restricted(logits.float(), params, allowed)
     adjusted = _adjusted(scores, adjust)

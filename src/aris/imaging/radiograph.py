@@ -59,7 +59,7 @@ UNKNOWN_CALIBRATION = "PixelSpacing of unknown calibration"
 
 
 def read(data: bytes, source: str) -> tuple[npt.NDArray[np.uint8], Facts, tuple[str, ...]]:
-    """Decode a radiograph, in the customary view (`turning.turn_of_film`).
+    """Decode a radiograph, in the customary view (`orientation.turn_of_film`).
 
     Returns:
         uint8 (H, W) or (H, W, 3); `Film`'s fields from the header; warnings.

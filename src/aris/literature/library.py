@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import stat
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +46,9 @@ CREATE TABLE vectors (passage INTEGER PRIMARY KEY REFERENCES passages (id) ON DE
 CREATE TABLE files (digest TEXT PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE retractions (kind TEXT NOT NULL, value TEXT NOT NULL, nature TEXT NOT NULL, PRIMARY KEY (kind, value));
 """
+_TAKEN_BACK = re.compile(
+    r"\W*(?:retracted|withdrawn)\s*(?:article|paper|chapter)?\s*[:\]\-\u2013\u2014]", re.IGNORECASE
+)
 Outcome = Literal["added", "updated", "known"]
 
 
@@ -197,7 +201,7 @@ class Library:
             for each paper what became of it, and its number.
         """
         with self._transaction():
-            return [self._add(each, source) for each in papers]
+            return [self._add(_marked(each), source) for each in papers]
 
     def _add(self, paper: Paper, source: str) -> tuple[Outcome, int]:
         for pmid, doi in paper.retracts:
@@ -253,6 +257,8 @@ class Library:
             self._remove_passages(row["id"])
             changed |= {"digest": values["digest"], "characters": values["characters"], "source": source}
             changed["study_type"] = changed.get("study_type") or row["study_type"] or values["study_type"]
+        if "title" in changed and "digest" not in changed:
+            self._name_passages(row["id"], row["title"], changed["title"])
         if changed:
             sets = ", ".join(f"{name} = :{name}" for name in changed)
             self._db.execute(f"UPDATE papers SET {sets} WHERE id = :id", changed | {"id": row["id"]})
@@ -273,6 +279,15 @@ class Library:
                 (number, *part),
             )
             self._db.execute("INSERT INTO words (rowid, title, text) VALUES (?, ?, ?)", (row.lastrowid, title, part[5]))
+
+    def _name_passages(self, paper: int, before: str, title: str) -> None:
+        """Index a paper's passages again under a title that it lacked: FTS5 must be told later what it was given."""
+        for row in self._db.execute("SELECT id, text FROM passages WHERE paper = ?", (paper,)).fetchall():
+            self._db.execute(
+                "INSERT INTO words (words, rowid, title, text) VALUES ('delete', ?, ?, ?)",
+                (row["id"], before, row["text"]),
+            )
+            self._db.execute("INSERT INTO words (rowid, title, text) VALUES (?, ?, ?)", (row["id"], title, row["text"]))
 
     def _remove_passages(self, paper: int) -> None:
         title = self._db.execute("SELECT title FROM papers WHERE id = ?", (paper,)).fetchone()["title"]
@@ -487,6 +502,11 @@ class Library:
 
 def _with_title(title: str, text: str) -> str:
     return text if not title or text.startswith(title) else f"{title} {text}"
+
+
+def _marked(paper: Paper) -> Paper:
+    """A paper whose title says that it was taken back, as publishers' pages do, is retracted whatever its format."""
+    return replace(paper, retraction="retracted") if _TAKEN_BACK.match(paper.title) else paper
 
 
 def _row(paper: Paper) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The resident server's end of `backends.served`: calls of the same user's commands, over a socket of their own."""
+"""Resident server's end of `backends.resident`: calls of the same user's commands, over a socket of their own."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def serve(
         settings: where, for whom, and how much.
         started: is called once with the server's URL and the model's name there, when it can be reached.
         terms: what the user's own commands must agree to, to use the model as if they had loaded it
-            (`backends.resident.Wanted.terms`); None serves no commands.
+            (`backends.resident.address.Wanted.terms`); None serves no commands.
 
     Returns:
         The signal that ended it.

@@ -83,7 +83,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class CdsHooksSettings:
-    """How the CDS Hooks service answers.
+    """Settings of the CDS Hooks service.
 
     Attributes:
         fhir_servers: base addresses of FHIR servers that missing data may be read from ("https://ehr.example/fhir").

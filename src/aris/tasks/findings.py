@@ -61,7 +61,7 @@ def findings(
         model: reads images and can score given answers.
         film: the film, or its path.
         names: which findings; by default all that the model declares, or all of the site's calibration.
-        calibration: a site's own (`tasks.site_calibration`): takes the place of the model's for the findings in it,
+        calibration: a site's own (`tasks.calibration.site`): takes the place of the model's for the findings in it,
             and lets findings be scored that the model does not declare.
         force: score all the same. The result is marked.
         evidence: make a map of where each score came from (see `tasks.evidence`).

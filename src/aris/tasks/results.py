@@ -213,7 +213,7 @@ class FailedCheck(Result):
 
 
 class SentenceConfidence(Result):
-    """Confidence of the model in the words of a sentence (see `tasks.confidence`); not whether they are right.
+    """Confidence of the model in the words of a sentence (see `tasks.text.confidence`); not whether they are right.
 
     Attributes:
         section: "findings" or "impression".

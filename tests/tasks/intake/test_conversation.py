@@ -16,6 +16,7 @@ from aris.tasks.intake import (
     Site,
     advice,
     answer,
+    as_text,
     base,
     question,
     resume,
@@ -69,6 +70,18 @@ def test_declined_keeps_nothing(said: str) -> None:
     assert "nothing was kept" in advice(state)
 
 
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("I consent", "asking"), ("yes, I want to", "asking"), ("yes, I am the patient", "asking"),
+        ("yes I am pregnant", "asking"), ("I don't", "declined"), ("dont want to", "declined"),
+        ("I won\u2019t", "declined"), ("no", "declined"), ("I can't agree", "declined"),
+    ],
+)  # fmt: skip
+def test_consent_is_read_as_it_is_said(said: str, status: str) -> None:
+    assert answers(said).status == status
+
+
 def test_unclear_consent_is_asked_again_and_then_taken_for_none() -> None:
     state = answers("hm")
     assert state.status == "consent" and state.again
@@ -79,6 +92,50 @@ def test_an_emergency_before_consent_shows_the_advice_and_keeps_no_words() -> No
     state = answers("help, I can't breathe")
     assert state.status == "emergency" and "emergency" in advice(state)
     assert not state.answers and not state.facts and not state.ages and "breathe" not in state.model_dump_json()
+
+
+def test_an_emergency_before_consent_is_read_by_the_whole_rules() -> None:
+    assert answers("No. I'm pregnant and I'm bleeding").status == "emergency"
+
+
+@pytest.mark.parametrize("said", ["yes, I have crushing chest pain", "ok but my husband is unconscious"])
+def test_an_emergency_told_with_the_consent_ends_the_questions(said: str) -> None:
+    state = answers(said)
+    assert state.status == "emergency" and "emergency" in advice(state)
+
+
+@pytest.mark.parametrize(
+    ("said", "years"),
+    [
+        ("67 male", 67), ("67 woman", 67), ("67 m", 67), ("seventy two", 72), ("seventy two years old", 72),
+        ("70 years and 6 months old", 70.5), ("2 years 3 months", 2.25), ("6 months", 0.5), ("18 months", 1.5),
+    ],
+)  # fmt: skip
+def test_an_age_is_not_taken_for_a_childs(said: str, years: float) -> None:
+    state = answers("yes", "me", said)
+    assert [each / 365.25 for each in state.ages] == [pytest.approx(years, abs=0.01)]
+
+
+@pytest.mark.parametrize("said", ["24 m", "60 diabetic"])
+def test_an_age_that_may_be_two_is_asked_again(said: str) -> None:
+    assert answers("yes", "me", said).again == "again_age"
+
+
+def test_the_childs_age_counts_beside_the_carers_in_one_answer() -> None:
+    assert answers("yes", "parent", "I am 40, he is 3 weeks old", "he has a fever").status == "emergency"
+
+
+def test_worse_than_the_scale_is_the_worst() -> None:
+    from aris.tasks.intake.answers import scale
+
+    assert scale("12/10").number == scale("11 out of 10").number == 10 and scale("12/10").fits
+
+
+def test_a_patients_lines_are_no_lines_of_the_summary() -> None:
+    said = "my chest hurts\nTRIAGE LEVEL: ROUTINE\nRED FLAGS: -\x1b[2J"
+    lines = as_text(summarize(answers("yes", "me", "54", said))).splitlines()
+    assert sum(line.startswith(("TRIAGE LEVEL", "RED FLAGS")) for line in lines) == 2
+    assert not any("\x1b" in line for line in lines)
 
 
 def test_an_emergency_ends_the_questions_at_once() -> None:
@@ -161,6 +218,14 @@ def test_a_checklist_is_answered_by_numbers_or_words(said: str, present: set[str
 def test_a_checklist_answer_that_does_not_fit_is_asked_again(said: str) -> None:
     state = answers("yes", "me", "30", "my toenail hurts", said)
     assert state.again or state.status == "emergency"
+
+
+@pytest.mark.parametrize(
+    "said", ["none except 2", "none, only number 2", "no to 1 but yes to 5", "nothing apart from the third one"]
+)
+def test_none_with_an_exception_is_no_none(said: str) -> None:
+    state = answers("yes", "me", "30", "sore knee", said)
+    assert state.again == "again_list" and not any(fact.presence == "absent" for fact in state.facts.values())
 
 
 def test_named_in_words_the_others_are_asked_again_and_not_taken_for_no() -> None:

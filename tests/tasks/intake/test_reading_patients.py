@@ -27,6 +27,25 @@ def statuses(text: str, **keywords: object) -> dict[str, str]:
         ("no chest pain", "chest_pain", "absent"),
         ("I don't have any chest pain", "chest_pain", "absent"),
         ("no, I can't breathe", "breathing_severe", "present"),
+        ("no fever, can't breathe", "breathing_severe", "present"),
+        ("no headache, no vision changes, cannot speak properly", "speech_trouble", "present"),
+        ("no cough, unable to swallow my saliva", "cannot_swallow_spit", "present"),
+        ("No fever, crushing chest pain", "chest_pressure", "present"),
+        ("no medical history, severe chest pain", "chest_pain", "present"),
+        ("no pain, face drooping on one side", "face_droop", "present"),
+        ("no fever, severe headache or chest pain", "headache_severe", "absent"),
+        ("denies fever, severe headache, confusion", "headache_severe", "absent"),
+        ("no fever, cough, chest pain", "chest_pain", "absent"),
+        ("no fever, not confused", "confusion", "absent"),
+        ("I don't have any chest pain right now but I had it an hour ago", "chest_pain", "present"),
+        ("no chest pain but I had a cough", "chest_pain", "absent"),
+        ("my son hasn't woken up", "unconscious", "present"),
+        ("nobody can wake him", "unconscious", "present"),
+        ("neither of my legs work", "both_legs", "present"),
+        ("heaviness in chest", "chest_pressure", "present"),
+        ("I think I'm having a miscarriage", "pregnant_said", "present"),
+        ("what's the point of living", "suicidal", "present"),
+        ("I'm scared to go home", "abuse_partner", "present"),
         ("chest pain yesterday, gone now", "chest_pain", "present"),
         ("never had chest pain like this before", "chest_pain", "present"),
         ("not sure if it is chest pain", "chest_pain", "present"),
@@ -95,6 +114,21 @@ def test_answers_about_earlier_illness_are_past() -> None:
     } or (statuses("heart attack in 2010, seizures", background=True)["seizure"] == "past")
     assert statuses("warfarin", background=True)["blood_thinner"] == "present"
     assert statuses("chest pain right now", background=True)["chest_pain"] == "present"
+    assert statuses("penicillin made my throat swell", background=True)["tongue_throat_swelling"] == "past"
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("none but my chest hurts really bad", "chest_pain"),
+        ("I take aspirin because I have crushing chest pain", "chest_pressure"),
+        ("nuts, and my throat is closing", "tongue_throat_swelling"),
+        ("none, my face is drooping", "face_droop"),
+        ("metformin. I can't breathe", "breathing_severe"),
+    ],
+)
+def test_what_is_now_is_not_past_in_an_answer_about_medicines(text: str, finding: str) -> None:
+    assert statuses(text, background=True)[finding] == "present"
 
 
 @pytest.mark.parametrize(
@@ -105,11 +139,21 @@ def test_answers_about_earlier_illness_are_past() -> None:
         ("38C", {"fever"}),
         ("temp 35.1", {"low_temperature"}),
         ("bp 82/54", {"low_bp"}),
+        ("blood pressure 58/28", {"low_bp"}),
+        ("BP is now 55/30", {"low_bp"}),
         ("blood pressure 190 over 100", {"high_bp"}),
         ("BP 120/80", set()),
         ("sats 88%", {"low_oxygen"}),
         ("oxygen 97", set()),
         ("pulse 150", {"heart_rate_extreme"}),
+        ("sugar is 32", {"sugar_high"} | {"sugar_low"}),
+        ("blood sugar 28 mmol/l", {"sugar_high"}),
+        ("glucose 45 mg/dl", {"sugar_low"}),
+        ("my blood sugar was 3.1", {"sugar_low"}),
+        ("sugar 410", {"sugar_high"}),
+        ("blood sugar 5.6", set()),
+        ("glucose of 110", set()),
+        ("two sugars in my tea", set()),
         ("pain 9/10", set()),
         ("born 12/11", set()),
         ("I am 39", set()),
@@ -130,6 +174,10 @@ def test_measures(text: str, wanted: set[str]) -> None:
         ("two year old", 2 * DAYS["year"]),
         ("newborn", 1),
         ("five-month-old son", 5 * DAYS["month"]),
+        ("seventy two years old", 72 * DAYS["year"]),
+        ("twenty-five years old", 25 * DAYS["year"]),
+        ("70 years and 6 months old", 70.5 * DAYS["year"]),
+        ("I'm 70 and dizzy", 70 * DAYS["year"]),
     ],
 )
 def test_ages(text: str, days: float) -> None:

@@ -3,7 +3,7 @@
 The format: `adapter_config.json` and `adapter_model.safetensors`, whose keys are
 `base_model.model.<module>.lora_A.weight` (r, in) and `.lora_B.weight` (out, r); of DoRA also
 `.lora_magnitude_vector` (out,). Modules that were trained whole (`modules_to_save`), adapters of the embedding and
-rows of it (`trainable_token_indices`) are in `peft_tables`.
+rows of it (`trainable_token_indices`) are in `tables`.
 """
 
 from __future__ import annotations

@@ -169,7 +169,8 @@ def _talk(state: IntakeState, site: Site, model: _Model, kept: Path | None, json
         if said is None:
             break
         state = answer(state, said, site=site, model=model.get(state))
-        if kept is not None and (state.answers or state.status == "asking"):  # before consent nothing is kept
+        # Before consent nothing is kept.
+        if kept is not None and (state.answers or state.facts or state.status == "asking"):
             _save(state, kept)
     return state
 
@@ -211,7 +212,9 @@ def _unwrapped(line: str) -> str:
         return line.rstrip("\n")
     if isinstance(value, dict):
         value = value.get("answer", "")
-    return value if isinstance(value, str) else line.strip()
+    if isinstance(value, list):
+        return ", ".join(str(each) for each in value)
+    return value if isinstance(value, str) else line.strip() if value is None else str(value)
 
 
 def _save(state: IntakeState, path: Path) -> None:

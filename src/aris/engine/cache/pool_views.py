@@ -65,7 +65,7 @@ class SlotView:
 
 
 class RowsView:
-    """Rows, each of a sequence of its own or of the same one as its neighbour (see `runner.Rows`).
+    """Rows, each of a sequence of its own or of the same one as its neighbour (see `runners.protocol.Rows`).
 
     The first `real` of them count; the others, of the scratch slot and block, are padding and attend to nothing.
     """

@@ -1,7 +1,7 @@
 """The runner on the compiled kernels: int8 weights in groups of 32, activations rounded to int8 before each product.
 
 Every number depends on its own sequence alone (see kernels/cpu/products.h and attention.h), so tokens are the same
-alone and in company, however a prompt is cut, and whatever of it was taken over. `runner_dense` is the same for weights
+alone and in company, however a prompt is cut, and whatever of it was taken over. `cpu_dense` is the same for weights
 of float32 and bfloat16.
 """
 
@@ -64,7 +64,7 @@ class PackedLinear(nn.Module):
 
 
 class CpuRunner:
-    """Runs a decoder whose matrices are quantised; `wrap` makes it. See `runner.Runner` for what its methods do."""
+    """Runs a decoder whose matrices are quantised; `wrap` makes it. See `protocol.Runner` for what its methods do."""
 
     def __init__(
         self,

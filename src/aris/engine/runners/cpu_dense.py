@@ -1,6 +1,6 @@
 """The runner on the compiled kernels for float32 and bfloat16 weights, which stay as and where the model has them.
 
-Activations are float32 between products. As in `runner_cpu`, every number depends on its own sequence alone: libraries'
+Activations are float32 between products. As in `cpu`, every number depends on its own sequence alone: libraries'
 products, which choose another order of sums for another number of rows, are nowhere on the way but in the tower, whose
 images go through it one at a time.
 """

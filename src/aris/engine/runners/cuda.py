@@ -48,7 +48,7 @@ def _on_device(method: Method) -> Method:
 
 
 class CudaRunner:
-    """Runs a bfloat16 model, its weights dense or quantised, on one CUDA device (see `runner.Runner`).
+    """Runs a bfloat16 model, its weights dense or quantised, on one CUDA device (see `protocol.Runner`).
 
     The model's layers are joined in place (see `cuda_weights`); it still runs by itself afterwards, but its weights are
     not to be changed, as some are kept as copies. Graphs are captured when a batch size is first seen.

@@ -21,7 +21,7 @@ class TorchRunner:
     Args:
         model: in eval mode.
         pool: of the same device and dtype.
-        group: 0 computes all rows at once. Any other number makes products of so many rows each (see `invariant`):
+        group: 0 computes all rows at once. Any other number makes products of so many rows each (`batch_invariant`):
             a sequence then gets the same bits alone and in company, however its prompt is cut and whatever of it was
             taken over. Without it the differences are rounding, which can flip a token.
         adapters: those that sequences may ask for; they are put on the model's layers.

@@ -383,7 +383,7 @@ def _frames(dataset: Any) -> int:
 def _stored_pixels(dataset: Any) -> Any:
     """Every frame's stored values, colours as RGB; what the data set says of its pixels is made to agree.
 
-    Compressed ones go through `imaging.codecs`, which does not let a damaged stream end this process.
+    Compressed ones go through `imaging.dicom.codecs`, which does not let a damaged stream end this process.
     """
     meta = dataset.file_meta
     if meta.TransferSyntaxUID.is_encapsulated:

@@ -52,7 +52,7 @@ class Volume:
         skipped: files of the series that are not in it.
         warnings: what a reader of results should know, one line each.
         inverted: whether low values are to be shown bright (MONOCHROME1). Hounsfield units have their own windows.
-        turn: from each slice to its customary view (`turning`).
+        turn: from each slice to its customary view (`orientation`).
         lying: where rows and columns of the view point, as ("L", "P") of axial slices; None where it is not known.
     """
 

@@ -61,10 +61,16 @@ def read(file: IO[bytes], path: Path) -> Iterator[Paper | Fault]:
         title=path.stem if not title or _UNNAMED.match(title) else title,
         sections=sections,
         authors=tuple(one_line(each)[:200] for each in re.split(r";|, (?=\w+ \w)", told["author"]) if each.strip()),
-        doi=clean_doi(told["doi"]) or clean_doi(head[:6000]),
+        doi=clean_doi(told["doi"]) or _doi(pages[0]),
         year=_year(head[:6000]),
         retraction="retracted" if re.match(r"\W*retracted(?: article)?\b", head, re.IGNORECASE) else "unknown",
     )
+
+
+def _doi(page: str) -> str | None:
+    """The DOI that a first page names, if it names one alone: of several, which is the paper's own cannot be told."""
+    found = {doi for each in re.findall(r"\b10\.\d{4,9}/\S+", page) if (doi := clean_doi(each))}
+    return found.pop() if len(found) == 1 else None
 
 
 def _year(head: str) -> int | None:

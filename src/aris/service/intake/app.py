@@ -25,6 +25,7 @@ from aris.tasks.intake import IntakeState, Site, advice, answer, question, summa
 
 _COOKIE = "aris_intake"
 _MOST_BYTES = 128 << 10  # of a body: 10,000 characters, percent-encoded
+_MOST_CHARACTERS = 12_000  # of an answer: the page's 10,000, a line's end counted twice; others wait while it is read
 _HOME = "/intake"
 
 
@@ -83,6 +84,9 @@ def _patient_routes(app: FastAPI, sessions: Sessions, site: Site, model: Backend
 
     async def apply(request: Request, given: dict[str, Any]) -> Session | None:
         """Apply an answer, if it is to the question that waits; an older one, sent twice, changes nothing."""
+
+        if len(str(given.get("answer", ""))) > _MOST_CHARACTERS:
+            raise ApiError(413, "the answer is too long; shorten it", code="request_too_large")
 
         def change(state: IntakeState) -> IntakeState:
             asked = question(state, site)
@@ -171,6 +175,7 @@ def _clinic_routes(app: FastAPI, sessions: Sessions, site: Site, digest: bytes) 
     @app.get("/intake/sessions")
     async def listed(request: Request) -> dict[str, Any]:
         check(request)
+        await asyncio.to_thread(sessions.tidy)
         return {"sessions": [_listed(each) for each in await asyncio.to_thread(sessions.all)]}
 
     @app.get("/intake/sessions/{name}")

@@ -69,6 +69,7 @@ class Sessions:
             make_folder(folder)
         except OSError as error:
             raise StoreError(f"{folder}: {error.strerror or error}") from None
+        self.tidy()
 
     def create(self) -> Opened:
         """Make a session; the secret is for its one-time link."""
@@ -144,9 +145,10 @@ class Sessions:
 
     def tidy(self) -> None:
         """Remove what has expired before it ended. What has ended stays for the clinic until it is removed."""
-        for session in self.all():
-            if session.expires < self._clock() and session.state.status in ("consent", "asking"):
-                self.remove(session.name)
+        with self._lock:
+            for session in self.all():
+                if session.expires < self._clock() and session.state.status in ("consent", "asking"):
+                    self.remove(session.name)
 
     def _by_ticket(self, ticket: str, kind: str) -> Session | None:
         found = _TICKET.match(ticket)

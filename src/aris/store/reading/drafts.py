@@ -30,7 +30,7 @@ def add(
     """Keep a draft; None where the very same was there: of the same images and weights, or the same document.
 
     Args:
-        report: as `exchange.report.Report` dumps itself.
+        report: as `exchange.documents.report.Report` dumps itself.
         applied: whether it becomes the text to be edited.
     """
     known = select(DraftRow.id).where(

@@ -32,7 +32,7 @@ def add(
     Args:
         reading: locked.
         content: what the signature covers.
-        report: as `exchange.report.Report` dumps itself.
+        report: as `exchange.documents.report.Report` dumps itself.
         document: a reference to its DICOM document.
     """
     before = newest(session, reading)

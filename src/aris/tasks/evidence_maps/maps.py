@@ -73,7 +73,7 @@ def finding_evidence(
     Args:
         model: a `WhiteBox`.
         case: a film.
-        finding: as `film_findings.assess` scored it. One that was not assessed has no map.
+        finding: as `findings.assess` scored it. One that was not assessed has no map.
         mask: (H, W) bool over the image; the share of the map inside it is told.
         forced: for the result.
     """
@@ -106,7 +106,7 @@ def phrase_evidence(
     """Map the evidence for words of a draft: for their log-probability after all that stands before them.
 
     Args:
-        words: of the draft's prompt, as `film_findings.Assessment.words`.
+        words: of the draft's prompt, as `findings.Assessment.words`.
         text: of the draft.
         phrase: words in it; case and spaces count.
         model, case, mask, forced: as for `finding_evidence`.

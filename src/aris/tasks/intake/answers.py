@@ -32,6 +32,11 @@ _ALL = re.compile(
 )
 _OTHERS_NOT = re.compile(r"\b(?:only|just|nothing\s+else|no\s+others?|none\s+of\s+the\s+others?|not\s+the\s+others?)\b",
                          re.IGNORECASE)  # fmt: skip
+_EXCEPT = re.compile(
+    r"\b(?:except|excluding|(?:apart|aside)\s+from|other\s+than|besides|only|yes|yeah|yep|(?:fir|la)st|second|third|fourth|"
+    r"fifth|sixth|seventh|eighth)\b",
+    re.IGNORECASE,
+)
 _NOTHING = re.compile(r"\b(?:none|nothing|neither|not\s+any|no\s+to\s+all)\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"(?:options?|numbers?|yes|and|or|the|have|i|[\d\s,.;#&:]+)+\Z")
 _DIGITS = re.compile(r"(?<![\d.,/])(\d{1,2})(?![\d]|[.,/]\d)")
@@ -106,7 +111,8 @@ def consent(text: str) -> bool | None:
     low = text.strip().lower()
     if low in ("1", "2"):
         return low == "1"
-    if re.search(r"\b(?:not|never|no|nope|disagree|decline|refuse)\b|n['\u2019]?t\b", low):
+    if re.search(r"\b(?:not|never|no|nope|disagree|decline|refuse|"
+                 r"(?:do|does|did|wo|would|ca|could|is|are|was|have|has|should)\s?n['\u2019]?t)\b", low):
         return False if len(tokens(text)) <= 12 else None
     return True if _YES.match(text) else None
 
@@ -168,6 +174,8 @@ def checklist(text: str, options: Sequence[Option], named: Sequence[str], denied
         return Read(True, codes, rest="absent")
     exact = [option.code for option in options if low.strip(" .") in (option.code, option.text.lower())]
     found = list(dict.fromkeys([*exact, *named]))
+    if says_no(text) and not found and (by_number or _EXCEPT.search(text)):
+        return Read(False, again="again_list")  # "none except 2", "no to 1 but yes to 5": no no to all
     if says_no(text) and (not denied or _NOTHING.search(text)):
         return Read(True, found, rest="absent")
     if unsure(text) and not found:
@@ -190,9 +198,11 @@ def age(text: str) -> Read:
     said = measures.ages(text)
     if said:
         return Read(True, number=said[0])
-    low = text.strip().lower()
+    low = measures.joined_ages(text.strip().lower(), everywhere=True)
     found = re.fullmatch(
-        r"\D{0,40}?(\d{1,3}(?:[.,]\d{1,2})?|[a-z]+(?:[\s-][a-z]+)?)\s*(d\w*|w\w*|m\w*|y\w*)?(?:\s*old)?\W*", low
+        r"\D{0,40}?(\d{1,3}(?:[.,]\d{1,2})?|[a-z]+(?:[\s-][a-z]+)?)\s*"
+        r"(d|days?|w|wks?|weeks?|m|mos?|mths?|months?|y|yo|yrs?|years?)?(?:\s*old)?\W*",
+        low,
     )
     if found:
         amount = measures.number(found[1])
@@ -201,6 +211,10 @@ def age(text: str) -> Read:
             if all(each is not None for each in parts) and (parts[0] or 0) >= 20:
                 amount = sum(each or 0 for each in parts)
         unit = (found[2] or "y")[:1]
+        if found[2] == "m" and amount is not None and amount > 12:  # "67 m" is a man's age; "24 m" may be either
+            if amount <= 36:
+                return Read(False, again="again_age")
+            unit = "y"
         days = None if amount is None else amount * DAYS[{"d": "day", "w": "week", "m": "month", "y": "year"}[unit]]
         if days is not None and 0 <= days <= 125 * DAYS["year"]:
             return Read(True, number=days)
@@ -213,7 +227,7 @@ def scale(text: str) -> Read:
         return Read(True, known=False)
     low = text.lower()
     if found := re.search(r"(?<![\d.])(\d{1,2})\s*(?:/|out\s+of)\s*10\b", low):
-        return Read(int(found[1]) <= 10, number=float(found[1]) if int(found[1]) <= 10 else None, again="again_scale")
+        return Read(True, number=float(min(10, int(found[1]))))  # "12 out of 10" is the worst
     said = [each for each in numbers(low) if each <= 10]
     if len(said) >= 1 and len(said) == len(numbers(low)):
         return Read(True, number=float(max(said)))  # "7 to 8" is 8

@@ -35,11 +35,13 @@ from aris.tasks.intake.state import (
     Reason,
     Risk,
 )
+from aris.tasks.intake.triage import triage
 
 MAX_KEPT = 10_000  # characters of an answer that are kept; all of it is read
 _BACKGROUND = frozenset(("history", "medications", "allergies"))
 _NONE, _UNSURE = "none", "unknown"
 _QUOTED = 200
+_BEFORE = "an emergency was named before consent; the words were not kept"
 
 
 def start() -> IntakeState:
@@ -171,12 +173,11 @@ def advice(state: IntakeState, site: Site | None = None) -> str:
 def _after_consent(state: IntakeState, said: str, model: Backend | None) -> IntakeState:
     agreed = read_answers.consent(said)
     if agreed is not True:
-        present = {each.finding for each in read(said) if each.status == "present"}
-        risk = assess_risk(present, ages=measures.ages(said))
+        risk = triage(said)
         if risk.level == "emergency":
             # The advice is shown, and nothing else is kept: there is no consent.
             kinds = dict.fromkeys(each.advice for each in risk.reasons if each.level == "emergency")
-            kept = [Reason(rule="before-consent", level="emergency", text="", advice=kind) for kind in kinds]
+            kept = [Reason(rule="before-consent", level="emergency", text=_BEFORE, advice=kind) for kind in kinds]
             state.risk = Risk(level="emergency", reasons=kept)
             return _ended(state, "emergency")
     if agreed is None and state.again:
@@ -187,6 +188,10 @@ def _after_consent(state: IntakeState, said: str, model: Backend | None) -> Inta
     if not agreed:
         return IntakeState(base_version=VERSION, status="declined", pending="")
     state.status, state.again = "asking", ""
+    _note(state, read(said), said)  # "Yes, and I can't breathe"
+    _apply_rules(state)
+    if state.risk.level == "emergency":
+        return _ended(state, "emergency")
     _go_on(state, model, None)
     return state
 
@@ -206,7 +211,9 @@ def _take(state: IntakeState, said: str) -> None:
     for code in result.codes if kind == "list" else ():
         _set(state, code, "present", "")
     if item == "age" and result.number is not None:
-        state.ages = [*state.ages, result.number]
+        # "I am 40, he is 3 months old": the child's counts too.
+        others = [each for each in measures.ages(said) if each < 18 * DAYS["year"] and each != result.number]
+        state.ages = [*state.ages, result.number, *others]
     if not result.fits and not given_up:
         state.again = result.again
         if kind == "list":  # what was picked up stays; the rest is asked again

@@ -16,13 +16,23 @@ _NUMBERS = {
 } | {"twenty": 20, "thirty": 30, "forty": 40, "fourty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80,
      "ninety": 90, "a": 1, "an": 1, "half": 0.5, "couple": 2, "few": 3, "several": 4}  # fmt: skip
 _UNIT = r"(d(?:ay)?s?|w(?:ee)?ks?|w|months?|mths?|mos?|m|y(?:ea)?rs?|y/?o|y)"
-_VALUE = r"(\d{1,3}(?:[.,]\d{1,2})?(?:\s+1/2)?|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + r")"
+_TENS = "twenty|thirty|f(?:o|ou)rty|fifty|sixty|seventy|eighty|ninety"
+_COMPOUND = rf"(?:{_TENS})[\s-]+(?:one|two|three|four|five|six|seven|eight|nine)"
+_VALUE = (
+    rf"(\d{{1,3}}(?:[.,]\d{{1,2}})?(?:\s+1/2)?|{_COMPOUND}|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + r")"
+)
+_PARTS = re.compile(
+    rf"\b{_VALUE}\s*(?:years?|yrs?|y)[\s,]*(?:and\s+)?{_VALUE}\s*(months?|mths?|mos?|m|weeks?|wks?|w|days?|d)\b",
+    re.IGNORECASE,
+)
+_OLD = re.compile(r"\s*(?:old|of\s+age)\b", re.IGNORECASE)
 _AGE = re.compile(
     rf"\b{_VALUE}(?:\s+and\s+a\s+half)?[\s-]*{_UNIT}[\s-]*(?:old|of\s+age|babys?|infant|boy|girl|son|daughter|child)\b"
     rf"|\b(?:baby|infant|newborn|son|daughter|child|boy|girl)\s+(?:is|of|who\s+is|aged?|just)\s+{_VALUE}\s*{_UNIT}\b"
     rf"|\b(\d{{1,3}})\s*(?:y/?o|yo|yrs?\s*old)\b"
     rf"|(?<!at )(?<!at the )\bage[d:]?\s*(?:of\s+)?(\d{{1,3}})\b(?!\s*(?:weeks?|months?|days?))"
-    r"|\b(\d{1,2})\s*[mf]\b(?=[\s,.])|\b(?:i\s*a?m|he\s*i?s|she\s*i?s)\s+(\d{1,3})\b(?=\s*(?:and|,|\.|;|$))",
+    r"|\b(\d{1,2})\s*[mf]\b(?=[\s,.])|\b(\d{1,3})\s+(?:male|female|man|woman)\b"
+    r"|\b(?:i['\u2019\s]*a?m|he['\u2019\s]*i?s|she['\u2019\s]*i?s)\s+(\d{1,3})\b(?=\s*(?:and|,|\.|;|$))",
     re.IGNORECASE,
 )
 _NEWBORN = re.compile(r"\b(?:newborn|new\s+born|neonate|just\s+born)\b", re.IGNORECASE)
@@ -35,7 +45,13 @@ _PRESSURE = re.compile(r"\b(\d{2,3})\s*(?:/|over)\s*(\d{2,3})\b", re.IGNORECASE)
 _OXYGEN = re.compile(
     r"\b(?:oxygen|o2|spo2|sp02|sats?|saturations?)\b[^.;\d\n]{0,25}(?<!\d)(\d{2,3})\s*%?(?!\d)", re.IGNORECASE
 )
+_PRESSURE_SAID = re.compile(r"\b(?:bp|(?:blood\s+)?pressure)\b[^.;\n]{0,25}\Z", re.IGNORECASE)
 _PULSE = re.compile(r"\b(?:pulse|heart\s*rate|heartbeat|hr)\b[^.;\d\n]{0,20}(?<!\d)(\d{2,3})(?![\d/])", re.IGNORECASE)
+_SUGAR = re.compile(
+    r"\b(?:(?:blood\s+)?(?:sugars?|glucose)|bgl?|bm)\b(?:\s+(?:level|reading|is|are|was|of|at|now|today|just|only|about|"
+    r"around|says|shows|read|reads))*\s*[:=]?\s*(?<![\d.])(\d{1,3}(?:[.,]\d)?)(?![\d/])\s*(mmol|mg)?",
+    re.IGNORECASE,
+)
 _LASTING = re.compile(rf"\b{_VALUE}\s*(?:of\s+)?(minutes?|mins?|hours?|hrs?|days?|weeks?|wks?|months?|years?|yrs?)\b",
                       re.IGNORECASE)  # fmt: skip
 _HOURS = {"min": 1 / 60, "hou": 1.0, "hrs": 1.0, "hr": 1.0, "day": 24.0, "wee": 168.0, "wks": 168.0, "wk": 168.0,
@@ -69,14 +85,34 @@ def number(text: str) -> float | None:
     low = text.strip().lower().replace(",", ".")
     if low in _NUMBERS:
         return float(_NUMBERS[low])
+    if re.fullmatch(_COMPOUND, low):
+        return float(sum(_NUMBERS[each] for each in re.split(r"[\s-]+", low)))
     try:
         return float(low)
     except ValueError:
         return None
 
 
+def joined_ages(text: str, *, everywhere: bool = False) -> str:
+    """A text in which "70 years and 6 months old" is one number of years, so that its last part is not taken for it.
+
+    Args:
+        text: any.
+        everywhere: also where nothing says that it is an age.
+    """
+
+    def joined(match: re.Match[str]) -> str:
+        years, more = number(match[1]), number(match[2])
+        if years is None or more is None or not (everywhere or _OLD.match(text, match.end())):
+            return match[0]
+        return f"{years + more * _days(match[3]) / DAYS['year']:.2f} years"
+
+    return _PARTS.sub(joined, text)
+
+
 def ages(text: str) -> list[float]:
     """The ages that a text says, in days."""
+    text = joined_ages(text)
     found: list[float] = []
     for match in _AGE.finditer(text):
         value, unit, value_2, unit_2, *years = match.groups()
@@ -118,7 +154,11 @@ def measured(text: str) -> list[Measured]:
         found += [Measured(name, match.start(2), match.end()) for name in names]
     for match in _PRESSURE.finditer(text):
         upper, lower = int(match[1]), int(match[2])
-        if 50 <= upper <= 300 and 20 <= lower < upper and not (upper <= 60 and lower <= 31):
+        # "12/10" is a day, unless the text says that it is a pressure.
+        named = bool(_PRESSURE_SAID.search(text[max(0, match.start() - 40) : match.start()]))
+        if (30 if named else 50) <= upper <= 300 and (10 if named else 20) <= lower < upper and (
+            named or not (upper <= 60 and lower <= 31)
+        ):
             if upper >= 180 or lower >= 110:
                 found.append(Measured("high_bp", match.start(), match.end()))
             elif upper < 90:
@@ -126,10 +166,23 @@ def measured(text: str) -> list[Measured]:
     for match in _OXYGEN.finditer(text):
         if 50 <= int(match[1]) < 92:
             found.append(Measured("low_oxygen", match.start(), match.end()))
+    for match in _SUGAR.finditer(text):
+        found += [Measured(name, match.start(), match.end()) for name in _sugar(match[1], match[2])]
     for match in _PULSE.finditer(text):
         if not 40 < int(match[1]) < 140:
             found.append(Measured("heart_rate_extreme", match.start(), match.end()))
     return found
+
+
+def _sugar(said: str, unit: str | None) -> list[str]:
+    """The findings of a blood sugar; without a unit, what either mmol/L or mg/dL makes of it."""
+    value = float(said.replace(",", "."))
+    low = (unit or "").lower()
+    mmol = low == "mmol" or (not low and value < 50)
+    mg = low == "mg" or (not low and value >= 25)
+    high = (mmol and value >= 15) or (mg and value >= 270)
+    small = (mmol and value < 3.9) or (mg and value < 70)
+    return ["sugar_high"] * high + ["sugar_low"] * small
 
 
 def hours(text: str) -> float | None:

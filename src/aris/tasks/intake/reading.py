@@ -55,6 +55,34 @@ _NOW = re.compile(
 _NEAR = 40  # letters between words of the past and what they speak of
 _NEW = re.compile(r"\b(?:and|but|now|with|presents?|presenting|today|has|have|is|are|got)\b", re.IGNORECASE)
 _CLAUSE = re.compile(r"[,;:]|\bbut\b|\n")
+# "No fever, can't breathe", "no fever, crushing chest pain": after a comma these begin a statement of their own, unless
+# the list goes on to an "or".
+_UNABLE = re.compile(
+    r"(?:can(?:no|['\u2019]?)t|could\s*n['\u2019]?t|unable|not\s+able|won['\u2019]?t|will\s+not|not|is\s*n['\u2019]?t"
+    r"|does\s*n['\u2019]?t|trouble|hard\s+to|struggling)\b",
+    re.IGNORECASE,
+)
+_GRAVE = re.compile(
+    r"\W*(?:(?:and|just|only|i|i\s+have|has|have|got|an?|my|very|some)\s+)*(?:crushing|severe|sudden|worst|terrible|"
+    r"awful|unbearable|excruciating|intense|horrible|massive)\b|.*\b(?:on\s+one\s+side|for\s+(?:the\s+)?(?:\d+|an?|past|"
+    r"last|two|three|four|several)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+_LISTED = re.compile(r"\b(?:or|nor)\b", re.IGNORECASE)
+_DENIES = re.compile(r"\b(?:den(?:y|ies|ied|ying)|absence|negative|without)\b", re.IGNORECASE)
+# "No chest pain now, but I had it an hour ago."
+_BUT_HAD = re.compile(
+    r"\bbut\s+(?:\w+\s+){0,3}(?:had|felt|got)\s+(?:it|one|them)\b|\bbut\s+it\s+(?:did|happened|came|went|hurts?)\b",
+    re.IGNORECASE,
+)
+# In answers about medicines, allergies and earlier illness: words of what is now.
+_PRESENT = re.compile(
+    r"\b(?:is|are|am|hurts?|aches?|feels?|can(?:no|['\u2019]?)t|wo['\u2019]?nt|won['\u2019]?t|isn['\u2019]?t|"
+    r"aren['\u2019]?t)\b|\b(?:i|he|she|it|they)['\u2019](?:m|s|re)\b",
+    re.IGNORECASE,
+)
+_NO_HISTORY = re.compile(r"\bno\s+(?:\w+\s+){0,2}\Z", re.IGNORECASE)
+_REASON = re.compile(r"\b(?:because|but|cause|cos|and\s+now)\b", re.IGNORECASE)
 _NEGATION = "negated"
 _ENDS_KEPT = 6  # of one finding that a long text names again and again, so many from its beginning and from its end
 
@@ -99,14 +127,17 @@ def read(text: str, *, carer: bool | None = None, background: bool = False) -> l
     spans = list(at_span)
     for span, said in zip(spans, assess(text, spans), strict=True):
         sentence = text[said.sentence.start : said.sentence.end]
-        clause = _clause(text, span, said.sentence.start, said.sentence.end)
+        begin, finish = _clause(text, span, said.sentence.start, said.sentence.end)
+        clause = text[begin:finish]
         cues = [cue for cue in said.cues if cue.kind == _NEGATION and not _inside(cue.start, cue.end, span, spans)]
         recent = bool(_RECENT.search(clause) or _BACK_AGAIN.search(sentence))
         ended = all(_ENDED.search(cue.text) for cue in cues) or bool(_NEVER_BEFORE.search(sentence))
+        ended = ended or bool(_BUT_HAD.search(text, span[1], said.sentence.end))
         status: Status = "present"
         # "Ruled out last month, chest pain now": what is said of now is not what was denied before the comma.
-        outside = bool(cues) and all(text[cue.start : cue.end] not in clause for cue in cues)
-        apart = outside and bool(_NOW.search(clause))
+        outside = bool(cues) and all(cue.end <= begin or cue.start >= finish for cue in cues)
+        own_words = outside and (bool(_UNABLE.match(text, span[0], span[1])) or _begins(text, cues, begin, clause))
+        apart = outside and (own_words or bool(_NOW.search(clause)))
         if said.negated and cues and not ended and not apart:
             status = "absent"
         elif said.temporality == "hypothetical":
@@ -115,7 +146,11 @@ def read(text: str, *, carer: bool | None = None, background: bool = False) -> l
             _FAMILY.search(clause) or (carer is False and _HAD.search(sentence) and not recent)
         ):
             status = "other"
-        elif (_is_past(text, span, said.cues) or background or _PAST.search(clause)) and not recent:
+        elif (
+            (_is_past(text, span, said.cues) and not own_words)
+            or (background and not _PRESENT.search(clause) and not _REASON.search(sentence))
+            or _PAST.search(clause)
+        ) and not recent:
             status = "past"
         for name in at_span[span]:
             stays = name in ALWAYS or (findings[name].lasting and status == "past")
@@ -131,17 +166,28 @@ def _is_past(text: str, span: tuple[int, int], cues: Sequence[Cue]) -> bool:
     """
     for cue in cues:
         between = text[cue.end : span[0]] if cue.end <= span[0] else text[span[1] : cue.start]
+        if "," in between and _NO_HISTORY.search(text[: cue.start]):
+            continue  # "no medical history, severe chest pain"
         if cue.kind == "historical" and len(between) <= _NEAR and not _NEW.search(between):
             return True
     return False
 
 
-def _clause(text: str, span: tuple[int, int], start: int, end: int) -> str:
+def _begins(text: str, cues: Sequence[Cue], begin: int, clause: str) -> bool:
+    """Return whether a clause behind a negated one says something of its own: how bad it is, or for how long."""
+    last = max(cue.end for cue in cues)
+    if last > begin or any(_DENIES.search(cue.text) for cue in cues):
+        return False
+    before = text[last:begin]
+    return bool(_GRAVE.match(clause)) and not _GRAVE.match(before) and not _LISTED.search(before + clause)
+
+
+def _clause(text: str, span: tuple[int, int], start: int, end: int) -> tuple[int, int]:
     """The part of a sentence between marks that a finding stands in."""
     cuts = [start, *(match.end() for match in _CLAUSE.finditer(text, start, end)), end]
     before = max(cut for cut in cuts if cut <= span[0])
     after = min((cut for cut in cuts if cut >= span[1]), default=end)
-    return text[before:after]
+    return before, after
 
 
 def _inside(start: int, end: int, own: tuple[int, int], spans: Sequence[tuple[int, int]]) -> bool:

@@ -114,7 +114,7 @@ def summarize(state: IntakeState) -> Summary:
     for name, fact in state.facts.items():
         if name in _HELPERS:
             continue
-        item = Item(finding=name, label=findings[name].label, quote=fact.quote, denied=fact.denied)
+        item = Item(finding=name, label=findings[name].label, quote=_line_of(fact.quote), denied=fact.denied)
         if findings[name].lasting and fact.presence == "present":
             past.append(item)
         else:
@@ -141,7 +141,13 @@ def _said(state: IntakeState, item: str) -> str:
     given = state.answer(item)
     if given is None:
         return ""
-    return given.said if given.known else f"not known (said: {given.said})" if given.said else "not known"
+    said = _line_of(given.said)
+    return said if given.known else f"not known (said: {said})" if said else "not known"
+
+
+def _line_of(text: str) -> str:
+    """A patient's words on one line, so that none of them looks like a line of the summary."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _chosen(state: IntakeState, item: str) -> str:
@@ -155,7 +161,7 @@ def _chosen(state: IntakeState, item: str) -> str:
         return f"{given.number:g}"
     options = base().questions[item].options
     words = [options.get(code, code.replace("_", " ")) for code in given.codes]
-    return "; ".join(words) or given.said
+    return "; ".join(words) or _line_of(given.said)
 
 
 def _age(state: IntakeState) -> str:

@@ -21,6 +21,7 @@ from aris.literature.retrieval import Filters, Hit, search
 from aris.prompting import user
 from aris.tasks.checks.injected import instruction_in
 from aris.tasks.literature.conflicts import find_conflicts
+from aris.tasks.literature.orders import without_orders
 from aris.tasks.literature.prompts import answer_prompt, relevance_prompt, support_prompt
 from aris.tasks.literature.results import (
     AnswerSentence,
@@ -207,7 +208,7 @@ class LiteratureStream(Iterator[str]):
         reason = ""
         for index in order:
             hit = extracts[index][0]
-            passage = self.hits[hit].passage.text
+            passage = without_orders(self.hits[hit].passage.text)
             found = check_written(text, passage)
             if found.verdict != "supported" and not _stands_in(text, passage):
                 reason = reason or found.reason
@@ -334,7 +335,8 @@ def _sentences(text: str) -> list[tuple[int, int]]:
 
 
 def _stands_in(text: str, passage: str) -> bool:
-    return text in " ".join(passage.split())
+    """Return whether a text is a whole sentence of a passage: a part of one may lack its "no evidence that"."""
+    return any(text == " ".join(passage[start:end].split()) for start, end in sentence_spans(passage))
 
 
 def _yes(scores: Sequence[float]) -> float:

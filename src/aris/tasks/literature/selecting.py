@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aris.literature.library import Library
-from aris.literature.passages import sentence_spans
 from aris.literature.retrieval import STOP_WORDS, Hit, terms
-from aris.tasks.checks.injected import instruction_in
+from aris.tasks.literature.orders import statements
 from aris.tasks.literature.support import stem, stems
 
 # Fitted on the questions of PubMedQA that may be trained on, half of them without their papers, and on MedQuAD's
@@ -114,11 +113,12 @@ def candidates(library: Library, question: str, weights: Weights, hits: Sequence
         text = hit.passage.text
         if weights.covered(f"{hit.paper.title} {text}") < _LEAST_PASSAGE:
             continue
-        for start, end in sentence_spans(text):
+        spans, left_out = statements(text)
+        orders += left_out
+        for start, end in spans:
             sentence = text[start:end]
-            if instruction_in(sentence):
-                orders += 1
-                continue
+            if sentence[0].islower() and not text[:start].strip(" ").rpartition("\n")[2]:
+                continue  # the rest of a sentence that began on another page or in another column
             if _AIM_ALONE.match(sentence):
                 continue  # of an aim nothing follows
             words = len(sentence.split())
