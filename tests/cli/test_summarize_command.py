@@ -91,6 +91,13 @@ def test_misuse(aris: Any, record: Path, tmp_path: Path) -> None:
     assert "2 patients" in aris("summarize", two).stderr
     assert aris("summarize", two, "--patient", "p", "--model", "none").exit_code == 0
     assert aris("ask", "--record", record, "?!").exit_code == 1
+    assert "2 patients" in aris("ask", "--record", two, "Creatinine?", "--model", "none").stderr
+    asked = aris("ask", "--record", two, "--patient", "p", "Creatinine?", "--model", "none")
+    assert asked.exit_code == 0 and "Observation/1" in asked.stdout
+    assert aris("ask", "--record", record, "--at", "soon", "Creatinine?").exit_code == 2
+    for option in (("--regex", "a"), ("--choice", "a", "--choice", "b"), ("--json-schema", str(two))):
+        assert aris("ask", "--record", record, *option, "Creatinine?").exit_code == 2, option
+    assert aris("ask", "--patient", "p", "What is a cough?").exit_code == 2
 
 
 def test_nothing_in_a_record_reaches_the_terminal_raw(aris: Any, tmp_path: Path) -> None:

@@ -468,3 +468,14 @@ def test_every_example_of_hl7_reads_or_is_refused_in_one_line(data_dir: Path, tm
             else:
                 assert not any("not FHIR R4" in p.what for t in timelines for p in t.problems), name
     assert len(names) == 696 and len(refused) == 3, refused
+
+
+def test_broken_and_hostile_html_is_read_in_time_that_grows_with_its_length() -> None:
+    from aris.records.fhir.resources.fields import plain_text
+
+    page = "<html><head><title>x</title><body><!-- a > b --><p>BP &lt; 90<br/>K <b>6.1</b> p<0.05</p>"
+    page += "<script>x('<p>')</script><td>1</td><td>2</td>end"
+    assert plain_text(page) == "BP < 90\nK 6.1 p<0.05\n1 2 end"
+    for unit in ("<!--", "<a", "<![", "</", "&#", "<a b='", "<!x ", "<?x ", "<script>", "<script></", "<head><"):
+        assert "lost" in plain_text("not lost " + unit * 200_000), unit  # hours with the square of the length
+    assert plain_text("<![if x]>Stable<![endif]> <!-- no end <p>Well") == "Stable no end\nWell"

@@ -184,6 +184,13 @@ def test_other_versions_other_patients_and_unknown_ones(server: Server) -> None:
         server.read()
 
 
+def test_a_patient_that_another_replaced_is_refused_in_one_line(server: Server) -> None:
+    replaced = patient(link=[{"type": "replaced-by", "other": {"reference": "Patient/new"}}])
+    server.twist = lambda path, times: ok(replaced) if path.endswith("Patient/p") and "?" not in path else None
+    with pytest.raises(RecordError, match="another Patient replaced this one"):
+        read_timeline(f"{server.url}/Patient/p")
+
+
 def test_types_that_are_not_offered_are_listed(server: Server) -> None:
     server.twist = lambda path, times: (404, {}, b"") if "metadata" in path or "Goal" in path else None
     assert any("offers no Goal" in str(p) for p in server.read().problems)

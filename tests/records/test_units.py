@@ -37,6 +37,10 @@ def test_each_factor_is_pints() -> None:
             assert convert_ucum(3.7, code, codes[0]) == pytest.approx(mine, rel=5e-6), (kind, code)
 
 
+def test_cord_blood_is_no_arterial_blood() -> None:
+    assert not {"28642-7", "28643-5"} & set(analytes_by_code())  # oxygen saturation of cord blood, arterial and venous
+
+
 def test_tables_hang_together() -> None:
     codes = [code for analyte in analytes().values() for code in analyte.loinc]
     assert len(codes) == len(set(codes)) == len(analytes_by_code())
@@ -58,6 +62,7 @@ def test_tables_hang_together() -> None:
         ("6690-2", 7.1, "10*9/L", 7.1), ("777-3", 250.0, "K/uL", 250.0), ("10839-9", 0.04, "ng/mL", 40.0),
         ("48065-7", 0.5, "mg/L{FEU}", 500.0), ("9318-7", 3.4, "mg/mmol", 30.06), ("2708-6", 0.97, "1", 97.0),
         ("29463-7", 150.0, "[lb_av]", 68.04), ("8302-2", 70.0, "[in_i]", 177.8), ("3016-3", 2.0, "mU/L", 2.0),
+        ("59261-8", 53.0, "mmol/mol", 7.0),
         ("1988-5", 1.2, "mg/dL", 12.0), ("8867-4", 70.0, "{beats}/min", 70.0), ("2744-1", 7.4, "", 7.4),
     ],
 )  # fmt: skip
@@ -72,7 +77,8 @@ def test_quantities_in_the_unit_that_they_are_compared_in(loinc: str, value: flo
     [
         ("2160-0", "", "no unit"), ("2160-0", "foo", "not known"), ("2160-0", "mm[Hg]", "does not fit"),
         ("2160-0", "Mg/dL", "does not fit"), ("2345-7", "mmol", "does not fit"),
-        ("48065-7", "ng/mL{DDU}", "does not fit"),
+        ("48065-7", "ng/mL{DDU}", "does not fit"), ("48065-7", "ng/mL DDU", "does not fit"),
+        ("48066-5", "mg/L FEU", "does not fit"), ("59261-8", "%", "two things"),
         (None, "furlongs", "not known"), (None, "", "no unit"), ("2885-2", "mmol/L", "does not fit"),
         ("2777-1", "meq/L", "does not fit"), ("8310-5", "degrees", "not known"), (None, "a" * 5000, "not known"),
     ],
@@ -94,6 +100,13 @@ def test_convert() -> None:
 def cases(data_dir: Path, part: str) -> list[dict[str, str]]:
     root = ET.parse(data_dir / "ucum_functional_tests" / "UcumFunctionalTests.xml").getroot()
     return [dict(case.attrib) for case in root.find(part) or []]
+
+
+def test_ddu_is_not_converted_to_feu() -> None:
+    for unit in ("ng/mL{DDU}", "ng/mL DDU"):
+        with pytest.raises(UnitError, match="twofold"):
+            convert(250.0, unit, "ng/mL", loinc="48065-7")
+    assert convert(0.5, "mg/L{FEU}", "ng/mL{FEU}", loinc="48065-7") == pytest.approx(500.0)
 
 
 @pytest.mark.data

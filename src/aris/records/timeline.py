@@ -117,7 +117,7 @@ class Timeline:
         """Return the measurements of any of `codes` in order of time, those without a time first."""
         found = [m for code in codes for m in self._by_code.get((system, code), ())]
         if len(codes) > 1:
-            found.sort(key=lambda m: sort_key(m.time))
+            found.sort(key=in_time)
         return tuple(found)
 
     def latest(self, *codes: str, system: str = LOINC) -> Measurement | None:
@@ -158,7 +158,7 @@ class Timeline:
                 versions[entry.record.id].append(entry.record)
         for group in versions.values():
             kept.extend(_version_at(group, moment))
-        kept.sort(key=lambda r: sort_key(r.time))
+        kept.sort(key=in_time)
         return replace(self, records=tuple(kept), moment=moment)
 
     @cached_property
@@ -179,6 +179,16 @@ class Timeline:
 
     def __len__(self) -> int:
         return len(self.records)
+
+
+_RANK = {"registered": -2, "preliminary": -1, "amended": 1, "corrected": 1}
+
+
+def in_time(record: Record) -> tuple[object, ...]:
+    """Return the key that sorts facts by time; of results of the same time the corrected and later issued ones last."""
+    if isinstance(record, Measurement):
+        return (sort_key(record.time), _RANK.get(record.status, 0), sort_key(record.known))
+    return (sort_key(record.time), 0, sort_key(None))
 
 
 K = TypeVar("K")

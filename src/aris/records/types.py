@@ -19,11 +19,17 @@ are frozen and hold no reference to the file that they came from. The rules that
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
 
 from aris.records.when import When
+
+# "No Known Allergies", "NKDA", "No known drug allergy": written as the substance by systems that send no code.
+_NO_ALLERGY = re.compile(
+    r"\s*(?:(?:no|denies) (?:known |any )*(?:[a-z]+ ){0,2}allerg(?:y|ies)|nkd?a|nkfa)\b", re.IGNORECASE
+)
 
 LOINC = "http://loinc.org"
 SNOMED = "http://snomed.info/sct"
@@ -316,9 +322,11 @@ class Allergy(Record):
 
     @property
     def negated(self) -> bool:
-        """Return whether it is refuted, or says that there is no (known) allergy."""
-        return self.verification == "refuted" or self.concept.has(
-            SNOMED, "716186003", "409137002", "428607008", "429625007", "428197003", "1003774007"
+        """Return whether it is refuted, or says in a code or in words that there is no (known) allergy."""
+        return (
+            self.verification == "refuted"
+            or self.concept.has(SNOMED, "716186003", "409137002", "428607008", "429625007", "428197003", "1003774007")
+            or _NO_ALLERGY.match(self.concept.text) is not None
         )
 
 

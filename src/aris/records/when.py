@@ -65,10 +65,11 @@ class When:
 @lru_cache(maxsize=16384)
 def parse_when(text: str) -> When | None:
     """Return the time that a FHIR date, dateTime or instant states, or `None` where it states none."""
+    text = text.strip()
     instant = _instant(text)
     if instant is not None:
         return instant
-    match = _DATE_TIME.fullmatch(text.strip())
+    match = _DATE_TIME.fullmatch(text)
     if match is None:
         return None
     year, month, day, hour, minute, second, fraction, zone = match.groups()

@@ -33,6 +33,8 @@ def said(text: str, **more: object) -> dict[str, str]:
     [
         # lists, their ends and what opens a new statement
         ("No fever, chills or cough.", {"fever": "-", "chills": "-", "cough": "-"}),
+        ("Denies relief of chest pain with nitroglycerin.", {"chest pain": "+"}),
+        ("Denies any improvement in cough.", {"cough": "+"}),
         ("Denies chest pain but reports cough.", {"chest pain": "-", "cough": "+"}),
         ("She denies chest pain; cough since Monday.", {"chest pain": "-", "cough": "+"}),
         ("No effusion, pneumonia is present.", {"effusion": "-", "pneumonia": "+"}),

@@ -106,6 +106,8 @@ TRUE = [
     ("Possible pneumonia in the left lower lobe.", "cxr"),
     ("8 mm nodule on the chest x-ray of 2020-02-03.", "cxr"),
     ("Epilepsy: not documented.", ""),
+    ("She was born on 2 April 1950 and has hypertension.", "p htn"),
+    ("Potassium is 6.1 mmol/L.", "k2"),
     ("Potassium 6.1 mmol/L [Observation/k2].", "k2"),
     ("Potassium: 6.1 mmol/L on 2020-02-03 (high; reference 3.5 to 5.1).", "k2"),
     ("Latest potassium 6.1 mmol/L.", "k2"),
@@ -166,6 +168,13 @@ FALSE = [
     ("Takes lisinopril for hypertension.", "lisi htn", "not checkable", "word"),
     ("Potassium 6.1 mmol/L on 2020-02-03 08:15.", "k2", "unsupported", "date"),
     ("She is happy at home with her hypertension.", "htn", "not checkable", "word"),
+    ("She died on 2020-02-03.", "k2", "unsupported", "person"),
+    ("The patient was born on 2020-02-03.", "k2", "contradicted", "date"),
+    ("Her father had breast cancer.", "fam", "contradicted", "person"),
+    ("Start simvastatin.", "simva", "not checkable", "word"),
+    ("Continue lisinopril 10 mg.", "lisi", "not checkable", "word"),
+    ("Colonoscopy was normal.", "colo", "not checkable", "range"),
+    ("Potassium is 4.1 mmol/L.", "k1", "contradicted", "date"),
 ]
 
 
@@ -184,6 +193,25 @@ def test_false_statements_are_told_why(evidence: Evidence, text: str, cited: str
     assert "\n" not in verdict.message
     for reason in verdict.reasons:
         assert text[reason.start : reason.end] == reason.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Epilepsy is not documented, and she was given adrenaline.", "Gout since childhood; epilepsy is not documented.",
+     "Aspirin allergy is not documented, the weight was 50 kg.", "She has gout and epilepsy is not documented.",
+     "She takes warfarin, allergies to latex are not documented.", "Epilepsy is not documented but gout is severe."],
+)  # fmt: skip
+def test_nothing_passes_beside_what_is_not_documented(evidence: Evidence, text: str) -> None:
+    assert not check(text, [IDS["htn"]], evidence).ok
+
+
+def test_what_is_not_documented_can_be_said(evidence: Evidence) -> None:
+    for text in (
+        "Epilepsy is not documented in this record.", "No record of gout.", "The record has no record of gout.",
+        "Current immunizations are not documented.", "Gout and epilepsy are not documented.",
+    ):  # fmt: skip
+        verdict = check(text, [IDS["htn"]], evidence)
+        assert verdict.ok, (text, verdict.message)
 
 
 def test_sources_that_are_not_there(evidence: Evidence) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -30,6 +29,7 @@ def ask(
     model: ModelOptions,
     writing: WritingOptions,
     film: FilmOptions,
+    about: RecordOptions,
     image: Annotated[
         list[str] | None, typer.Option("--image", "-i", metavar="FILE", help="An image it is about; may be repeated.")
     ] = None,
@@ -70,12 +70,16 @@ def ask(
     if record is not None:
         if image:
             raise typer.BadParameter("a question is about images or about a record, not both", param_hint="--record")
+        if json_schema or regex or choice:
+            raise typer.BadParameter(
+                "an answer from a record has a form of its own: leave --json-schema, --regex and --choice out",
+                param_hint="--record",
+            )
         question = sys.stdin.read() if text == "-" else text
-        token = os.environ.get("ARIS_FHIR_TOKEN")
-        answer_of_record(
-            session, record, question, RecordOptions(token=token), options=generation, json=json, force=force
-        )
+        answer_of_record(session, record, question, about, options=generation, json=json, force=force)
         return
+    if about.patient is not None or about.at is not None:
+        raise typer.BadParameter("--patient and --at are about a record: give it with --record")
     with interruptible(INCOMPLETE, text=False):
         generation = replace(generation, grammar=f.grammar(json_schema, regex, choice))
         cases = []

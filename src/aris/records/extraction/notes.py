@@ -123,6 +123,8 @@ def _of_sentence(text: str, start: int, end: int, mentions: list[Mention], headi
         following = mentions[number + 1].start if number + 1 < len(mentions) else high
         near = [cue for cue in cues if low <= cue[1] and cue[2] <= mention.start][-1:]
         after = [cue for cue in cues if mention.end <= cue[1] < min(high, following)]
+        if after and near and number and _belongs_before(text, near[0], mentions[number - 1], mention):
+            near = []
         kinds = [cue[0] for cue in (*near, *after)] or ([heading] if heading else [])
         state = _drug(mention, kinds)
         if state is not None:
@@ -131,6 +133,12 @@ def _of_sentence(text: str, start: int, end: int, mentions: list[Mention], headi
                 Statement("allergy" if allergic else "drug", concept, state, text[start:end], start, end, mention)
             )
     return found
+
+
+def _belongs_before(text: str, cue: tuple[str, int, int], previous: Mention, mention: Mention) -> bool:
+    """Return whether a cue after the drug before ends with that one: "warfarin was stopped and metformin continued"."""
+    gap = text[cue[2] : mention.start].lower()
+    return cue[1] >= previous.end and ("," in gap or " and " in gap)
 
 
 def _problem(mention: Mention) -> ProblemState:

@@ -14,7 +14,7 @@ from aris.records.fhir.resources.fields import Fields, Resource, good_id, one_li
 from aris.records.fhir.resources.people import patient, same_person
 from aris.records.fhir.resources.plain_observations import PlainObservations
 from aris.records.fhir.resources.versions import R4_TYPES, other_version
-from aris.records.timeline import Timeline, version_key
+from aris.records.timeline import Timeline, in_time, version_key
 from aris.records.types import (
     Allergy,
     Condition,
@@ -240,8 +240,10 @@ class Assembly:
                 self.problems += [Problem(r.id, "it names no patient; taken as this record's") for r in nobody]
         elif nobody:
             self.problems += [Problem(r.id, "it names no patient, and several are here; left out") for r in nobody]
+        known = {_root(same, id_): replace(found, id=_root(same, id_)) for id_, found in patients.items()}
+        known |= patients  # of a person whose record in use is not here, the replaced one says who it is
         return [
-            _timeline(patients.get(o, Patient(id=o)), groups[o], deleted, tuple(self.problems), sources) for o in owners
+            _timeline(known.get(o, Patient(id=o)), groups[o], deleted, tuple(self.problems), sources) for o in owners
         ]
 
 
@@ -260,7 +262,7 @@ def _timeline(
             excluded.append(Excluded(record, f"duplicate of {seen[key]}"))
         else:
             good.append(record)
-    good.sort(key=lambda r: sort_key(r.time))
+    good.sort(key=in_time)
     return Timeline(person, tuple(good), tuple(excluded), (*problems, *more), sources=sources)
 
 

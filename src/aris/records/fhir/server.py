@@ -75,7 +75,12 @@ class ServerReading:
         self._medications()
         found = self._assembly.timelines((base,))
         # The server was asked for one patient; what it gives of others is not this record's.
-        return [each for each in found if each.patient.id == f"Patient/{self._patient}"]
+        own = [each for each in found if each.patient.id == f"Patient/{self._patient}"]
+        if not own:
+            raise RecordError(
+                f"{base}: the server says that another Patient replaced this one; give the address of that one"
+            )
+        return own
 
     def _offered(self) -> frozenset[str] | None:
         """The types that the server says it can search; `None` where it does not say.

@@ -12,6 +12,7 @@ from aris.records.units.ucum import UnitError, convert_ucum
 
 NO_UNIT = "no unit is stated"
 UNKNOWN = "the unit is not known"
+AMBIGUOUS = "the unit can mean two things for this test"
 OTHER_KIND = "the unit does not fit what is measured"
 _BRACES = re.compile(r"\{[^{}]*\}")
 _LITRE = re.compile(r"(?<![A-Za-z\[])([munpfdck]?)l(?![A-Za-z\]])")
@@ -75,6 +76,8 @@ def convert(value: float, unit: str, to: str, *, loinc: str | None = None) -> fl
     if not source or not target:
         raise UnitError("no unit is given; nothing was converted")
     if analyte is not None:
+        if _contradicts(unit, analyte) or _contradicts(to, analyte):
+            raise UnitError("D-dimer in FEU and in DDU differ about twofold; nothing was converted")
         forth, back = _line(loinc, unit), _line(loinc, to)
         if not forth.problem and not back.problem:
             return _rounded((value * forth.factor + forth.offset - back.offset) / back.factor)
@@ -100,15 +103,22 @@ def _line(loinc: str | None, unit: str) -> _Line:
         return _Line(1.0, 0.0, "", NO_UNIT)
     if analyte is None:
         return _Line(1.0, 0.0, code, "" if _known(code) else UNKNOWN)
-    said = " ".join(_BRACES.findall(unit)).upper()
-    if analyte.annotation and any(word in said for word in ("FEU", "DDU")) and analyte.annotation not in said:
+    if _contradicts(unit, analyte):
         return _Line(1.0, 0.0, "", OTHER_KIND)
+    if code in analyte.ambiguous:
+        return _Line(1.0, 0.0, "", AMBIGUOUS)
     if code in analyte.also:
         return _Line(*analyte.also[code], analyte.unit, "")
     pair = _between(code, _code(analyte.unit, analyte), analyte)
     if pair is None:
         return _Line(1.0, 0.0, "", OTHER_KIND if _known(code) else UNKNOWN)
     return _Line(*pair, analyte.unit, "")
+
+
+def _contradicts(unit: str, analyte: Analyte) -> bool:
+    """Return whether a unit ("ng/mL{DDU}", "ng/mL DDU") names another kind of unit than the test's."""
+    said = unit.upper()
+    return bool(analyte.annotation) and ("FEU" in said or "DDU" in said) and analyte.annotation not in said
 
 
 def _known(code: str) -> bool:

@@ -31,6 +31,7 @@ class Analyte:
         aliases: spellings of units that mean something for this quantity alone.
         annotation: what the unit's braces must not contradict, or empty.
         ratio: whether the molar mass is of the denominator.
+        ambiguous: units that laboratories use for two different things under these codes.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Analyte:
     aliases: dict[str, str] = field(default_factory=dict)
     annotation: str = ""
     ratio: bool = False
+    ambiguous: tuple[str, ...] = ()
 
 
 @cache
@@ -77,6 +79,7 @@ def analytes() -> dict[str, Analyte]:
         found[name] = Analyte(
             name, entry["unit"], tuple(entry["loinc"]), entry.get("molar_mass"), entry.get("valence"), also,
             entry.get("aliases", {}), entry.get("annotation", ""), entry.get("ratio", False),
+            tuple(entry.get("ambiguous", ())),
         )  # fmt: skip
     return found
 

@@ -71,6 +71,7 @@ def _entries(r: Record, moment: datetime | None) -> list[Entry]:
     when = r.time.start if r.time else None
     if isinstance(r, Note | Report) and r.text:
         head = f"{stamp(r.time)}: {name}" if r.time else name
+        head += f" ({unsigned})" if (unsigned := events.unsigned(r)) else ""
         return [
             Entry(r.kind, name, Statement(text=f'{head}: "{passage}"', cites=(r.id,)), when)
             for passage in _passages(r.text)
@@ -102,12 +103,18 @@ def _text(r: Record, name: str, moment: datetime | None) -> str:
         return f"{name}: {'; '.join(p for p in parts if p)}"
     if isinstance(r, Allergy):
         reactions = ", ".join(w for x in r.reactions for w in x.manifestations)
-        parts = [p for p in (r.verification, r.criticality and f"criticality {r.criticality}", reactions) if p]
-        return f"Allergy, {name}: {'; '.join(parts) or r.status}" if not r.negated else f"The record states: {name}"
+        if r.verification == "refuted":
+            return f"Allergy, {name}: refuted"
+        if r.negated:
+            return f"The record states: {name}"
+        over = r.status if r.status in ("resolved", "inactive") else ""
+        parts = [p for p in (over, r.verification, r.criticality and f"criticality {r.criticality}", reactions) if p]
+        return f"Allergy, {name}: {'; '.join(parts) or r.status}"
     if isinstance(r, Encounter | Procedure | Report | Note | Immunization):
         return events.describe(r).text
     if isinstance(r, Order):
-        return f"Ordered ({r.status}): {name}{dated}"
+        word = "Must not be done" if r.forbidden else "Planned" if r.intent in ("plan", "proposal") else "Ordered"
+        return f"{word} ({r.status}): {name}{dated}"
     if isinstance(r, Plan):
         return f"Plan ({r.status}): {name}" + (f": {'; '.join(r.activities)}" if r.activities else "")
     if isinstance(r, FamilyHistory):

@@ -15,6 +15,8 @@ LATELY = timedelta(days=365)
 FEWEST = 4  # the newest are told however old they are
 _KINDS = (Encounter, Procedure, Report, Note, Immunization)
 _PROCEDURE = {"completed": "done", "unknown": "status not documented", "not-done": "not done"}
+# FHIR R4's statuses of finished reports and notes.
+_FINISHED = frozenset(("final", "available", "current", "completed"))
 _INPATIENT = frozenset(("IMP", "ACUTE", "NONAC", "EMER", "OBSENC", "SS"))
 
 
@@ -64,12 +66,11 @@ def describe(r: Record) -> Statement:
         parts += [r.stop_reason] if r.stop_reason else []
     elif isinstance(r, Report):
         name = f"Imaging study: {name}" if r.resource_type == "ImagingStudy" and "imag" not in name.lower() else name
-        if r.status not in ("final", "available"):
-            parts.append(r.status)
-        parts += [quoted(r.text)] if r.text else []
+        parts += [unsigned(r), quoted(r.text) if r.text else ""]
         parts += [] if r.text else [name_of(c) for c in r.conclusions]
+        parts += [f"an attachment that is not read ({kind})" for kind in r.attachments]
     elif isinstance(r, Note):
-        parts += [quoted(r.text)] if r.text else []
+        parts += [unsigned(r), quoted(r.text) if r.text else ""]
         parts += [f"an attachment that is not read ({kind})" for kind in r.attachments]
     elif isinstance(r, Immunization):
         name = f"Vaccination: {name}"
@@ -77,6 +78,11 @@ def describe(r: Record) -> Statement:
         parts += [r.stop_reason] if r.stop_reason else []
     said = "; ".join(p for p in parts if p)
     return Statement(text=f"{when}{until}: {name}" + (f"; {said}" if said else ""), cites=(r.id,))
+
+
+def unsigned(r: Report | Note) -> str:
+    """Return the status of a report or note that is not a finished one; empty for a finished one."""
+    return "" if r.status in _FINISHED else "status not documented" if r.status == "unknown" else r.status
 
 
 def last_stay(timeline: Timeline) -> Encounter | None:

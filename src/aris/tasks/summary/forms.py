@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from aris.records import Condition, Measurement, Timeline
+from aris.records import Condition, Encounter, Measurement, Timeline
 from aris.records.when import When
 from aris.tasks.summary import events, gaps, measurements, medications, problems
 from aris.tasks.summary.results import Form, Statement
@@ -103,11 +103,18 @@ def one_liner(timeline: Timeline, moment: datetime | None, reference: datetime |
         sentence += "; active problems: " + ", ".join(name_of(c.concept) for c in shown)
         sentence += " and others" if len(active) > NAMED else ""
         cites += [c.id for c in shown]
-    last = next((e for e in reversed(timeline.encounters) if e.time is not None), None)
+    last = next((e for e in reversed(timeline.encounters) if _has_been(e, reference)), None)
     if last is not None and last.time is not None:
         sentence += f"; last contact {stamp(last.time)}: {name_of(last.concept)}"
         cites.append(last.id)
     return (Statement(text=sentence, cites=tuple(dict.fromkeys(cites))),)
+
+
+def _has_been(e: Encounter, reference: datetime | None) -> bool:
+    """Return whether an encounter took place: not planned, not cancelled, not to come."""
+    if e.time is None or e.status in ("planned", "cancelled"):
+        return False
+    return reference is None or e.time.by(reference)
 
 
 def _ipass(timeline: Timeline, *parts: Draft) -> list[Draft]:

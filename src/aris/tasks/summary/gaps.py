@@ -11,6 +11,7 @@ from aris.tasks.summary.results import Statement
 from aris.tasks.summary.words import name_of, on, stamp, value_of
 
 NOTHING_OPEN = "An open question is not documented in this record."
+MORE = "More of this kind is documented than is shown here: see the record."
 SHOWN = 12  # of each kind
 _OPEN = frozenset((
     "active", "on-hold", "draft", "requested", "received", "accepted", "ready", "in-progress", "booked", "pending",
@@ -27,7 +28,7 @@ def open_questions(timeline: Timeline, moment: datetime | None) -> list[Statemen
 
 def pending(timeline: Timeline) -> list[Statement]:
     """Lay out orders without a result, unfinished reports and results."""
-    answered = {order for report in timeline.reports for order in report.based_on}
+    answered = _answered(timeline)
     found = [
         Statement(text=_order(order), cites=(order.id,))
         for order in reversed(timeline.orders)
@@ -43,13 +44,19 @@ def pending(timeline: Timeline) -> list[Statement]:
             shown = f": {value_of(m)}" if value_of(m) else ""
             text = f"Result not final ({m.status}): {_named(m)}{shown}"
             found.append(Statement(text=text, cites=(m.id,)))
-    return found[: 2 * SHOWN]
+    return _first(found, 2 * SHOWN)
+
+
+def _first(found: list[Statement], shown: int) -> list[Statement]:
+    """The first statements, with a last one that says so where there are more."""
+    return found if len(found) <= shown else [*found[:shown], Statement(text=MORE)]
 
 
 def follow_up(timeline: Timeline) -> list[Statement]:
     """Lay out what is ordered, booked or planned."""
+    answered = _answered(timeline)
     found = [
-        Statement(text=_order(order), cites=(order.id,))
+        Statement(text=_order(order, reported=order.id in answered), cites=(order.id,))
         for order in reversed(timeline.orders)
         if order.status in _OPEN and not order.forbidden
     ]
@@ -58,11 +65,16 @@ def follow_up(timeline: Timeline) -> list[Statement]:
             doing = f": {'; '.join(plan.activities)}" if plan.activities else ""
             word = "Goal" if plan.resource_type == "Goal" else "Care plan"
             found.append(Statement(text=f"{word} ({plan.status}), {name_of(plan.concept)}{doing}", cites=(plan.id,)))
-    return found[:SHOWN] or [Statement(text="Follow-up is not documented in this record.")]
+    return _first(found, SHOWN) or [Statement(text="Follow-up is not documented in this record.")]
 
 
-def _order(order: Order) -> str:
-    what = {"Appointment": "Appointment", "Task": "Task"}.get(order.resource_type, "Ordered, no report here")
+def _answered(timeline: Timeline) -> set[str]:
+    return {order for report in timeline.reports for order in report.based_on}
+
+
+def _order(order: Order, *, reported: bool = False) -> str:
+    unanswered = "Ordered, a report is here" if reported else "Ordered, no report here"
+    what = {"Appointment": "Appointment", "Task": "Task"}.get(order.resource_type, unanswered)
     asked = f" ({order.status}{', ' + order.priority if order.priority else ''})"
     return f"{what}{asked}: {name_of(order.concept)}{', ' + on(order.time) if order.time else ''}"
 
@@ -88,7 +100,7 @@ def _contradictions(timeline: Timeline, moment: datetime | None) -> list[Stateme
         if real:
             text = f"The record states {name_of(none[0].concept)}, and also {name_of(real[0].concept)}"
             found.append(Statement(text=text, cites=(none[0].id, real[0].id)))
-    return found[:SHOWN]
+    return _first(found, SHOWN)
 
 
 def _of(when: When | None) -> str:
@@ -105,7 +117,7 @@ def _missing_values(timeline: Timeline) -> list[Statement]:
             found.append(Statement(text=text, cites=(m.id,)))
         elif m.unit_problem and m.unit:
             found.append(Statement(text=f"{_named(m)}: {value_of(m)}; {m.unit_problem}", cites=(m.id,)))
-    return found[:SHOWN]
+    return _first(found, SHOWN)
 
 
 def _missing(timeline: Timeline) -> list[Statement]:

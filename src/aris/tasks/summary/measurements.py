@@ -35,6 +35,7 @@ _CORE = (
     "troponin T", "LDL cholesterol", "body weight", "body mass index",
 )  # fmt: skip
 _RANK = {name: rank for rank, name in enumerate(_CORE)}
+_NOT_FINAL = ("preliminary", "amended", "corrected")  # statuses that are told beside a value
 _SYSTOLIC, _DIASTOLIC = "systolic blood pressure", "diastolic blood pressure"
 
 
@@ -56,6 +57,19 @@ class Series:
     def latest(self) -> Measurement:
         return self.values[-1]
 
+    @property
+    def beside(self) -> tuple[Measurement, ...]:
+        """Other values of the same time, which the latest does not correct: two formulas of eGFR, two methods."""
+        m = self.latest
+        if m.status in ("amended", "corrected"):
+            return ()
+        same = (v for v in self.values[:-1] if v.time == m.time and value_of(v) != value_of(m))
+        return tuple({value_of(v): v for v in same}.values())
+
+    @property
+    def abnormal(self) -> bool:
+        return any(map(is_abnormal, (self.latest, *self.beside)))
+
 
 def series_of(timeline: Timeline) -> list[Series]:
     """Return the tests of a record with their values, the most important first."""
@@ -75,19 +89,21 @@ def _key(m: Measurement) -> tuple[str, str]:
     if quantity is not None:
         return "quantity", quantity
     code = m.concept.codings[0].code if m.concept.codings else ""
-    return (code, m.specimen) if code else (name_of(m.concept).casefold(), m.specimen)
+    # A specimen that is known by its id alone is another one for each draw, and says nothing of its kind.
+    specimen = "" if "/" in m.specimen or "#" in m.specimen or m.specimen.startswith("urn:") else m.specimen
+    return (code, specimen) if code else (name_of(m.concept).casefold(), specimen)
 
 
 def _importance(s: Series) -> tuple[int, int, float]:
     m = s.latest
     assert m.time is not None
-    first = 0 if is_critical(m) else 1 if is_abnormal(m) else 2 if s.quantity in _RANK else 3
+    first = 0 if any(map(is_critical, (m, *s.beside))) else 1 if s.abnormal else 2 if s.quantity in _RANK else 3
     return first, _RANK.get(s.quantity or "", len(_RANK)), -m.time.start.timestamp()
 
 
 def abnormal_series(timeline: Timeline) -> list[Series]:
     """Return the tests whose latest value the laboratory flags, or that lies outside its range."""
-    return [s for s in series_of(timeline) if is_abnormal(s.latest)]
+    return [s for s in series_of(timeline) if s.abnormal]
 
 
 def results(
@@ -104,18 +120,18 @@ def results(
     every = series_of(timeline)
     if start is not None:
         every = [s for s in every if s.latest.time is not None and s.latest.time.end >= start]
-    paired = {s.latest.id: s for s in every if s.quantity == _DIASTOLIC}
+    paired = {s.latest.id: s for s in every if s.quantity == _DIASTOLIC and s.latest.value is not None}
     merged: set[str] = set()
     chosen: list[tuple[Series, Series | None]] = []
     for s in every:
         m = s.latest
         assert m.time is not None
         new = reference is None or m.time.end >= reference - LATELY
-        if not is_abnormal(m) and (not new or len(chosen) >= limit):
+        if not s.abnormal and (not new or len(chosen) >= limit):
             continue
         if s.quantity == _DIASTOLIC and m.id in merged:
             continue
-        if s.quantity == _SYSTOLIC and m.id in paired:
+        if s.quantity == _SYSTOLIC and m.value is not None and m.id in paired:
             merged.add(m.id)
             chosen = [c for c in chosen if not (c[0].quantity == _DIASTOLIC and c[0].latest.id == m.id)]
             chosen.append((s, paired[m.id]))
@@ -132,6 +148,9 @@ def describe(s: Series) -> Statement:
     m = s.latest
     text = f"{s.name}: {_value(m)} {on(m.time, clock=_same_day(s.values))}{_remarks(m)}"
     cites = [m.id]
+    for other in s.beside:
+        text += f", also {_value(other)} {on(other.time, clock=_same_day(s.values))}{_remarks(other)}"
+        cites.append(other.id)
     earlier = _earlier(s)
     if earlier:
         text += f", {_direction(m, earlier[0])} {_trail(m, earlier, _same_day(s.values))}"
@@ -142,11 +161,16 @@ def describe(s: Series) -> Statement:
 def _pressure(systolic: Series, diastolic: Series) -> Statement:
     upper, lower = systolic.latest, diastolic.latest
     assert upper.value is not None and lower.value is not None
-    both = f"{number(upper.value)}/{number(lower.value)} {unit_of(upper)}".strip()
+    both = f"{_bare(upper)}/{_bare(lower)} {unit_of(upper)}".strip()
     flags = [f"{word} {flags_of(m)}" for word, m in (("systolic", upper), ("diastolic", lower)) if flags_of(m)]
+    flags += [upper.status] if upper.status in _NOT_FINAL else []
     text = f"Blood pressure: {both} {on(upper.time, clock=_same_day(systolic.values))}"
     text += f" ({', '.join(flags)})" if flags else ""
     cites = [upper.id]
+    for word, series in (("systolic", systolic), ("diastolic", diastolic)):
+        for other in series.beside:
+            text += f", also {word} {_value(other)}{_remarks(other)}"
+            cites.append(other.id)
     by_id = {m.id: m for m in diastolic.values}
     clock = _same_day(systolic.values)
     earlier = [
@@ -157,11 +181,16 @@ def _pressure(systolic: Series, diastolic: Series) -> Statement:
     ][:EARLIER]  # fmt: skip
     if earlier:
         told = [
-            f"{number(a.value or 0)}/{number(b.value or 0)} {on(a.time, clock=clock)}" for a, b in earlier
+            f"{_bare(a)}/{_bare(b)} {on(a.time, clock=clock)}" for a, b in earlier
         ]
         text += f"; before that {', '.join(told)}"
         cites += [a.id for a, _ in earlier]
     return Statement(text=text, cites=tuple(dict.fromkeys(cites)))
+
+
+def _bare(m: Measurement) -> str:
+    """The number with its comparator, without its unit."""
+    return f"{m.comparator}{number(m.value)}" if m.value is not None else value_of(m)
 
 
 def _value(m: Measurement) -> str:
@@ -171,7 +200,7 @@ def _value(m: Measurement) -> str:
 
 def _remarks(m: Measurement) -> str:
     parts = [flags_of(m), range_of(m)]
-    if m.status in ("preliminary", "amended", "corrected"):
+    if m.status in _NOT_FINAL:
         parts.append(m.status)
     said = "; ".join(p for p in parts if p)
     return f" ({said})" if said else ""

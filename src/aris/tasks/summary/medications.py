@@ -13,6 +13,7 @@ NO_MEDICATIONS = "Medications are not documented in this record."
 NO_CURRENT = "No current medication is documented in this record."
 CHANGES = timedelta(days=180)  # how far back a change is still told
 GIVEN = timedelta(days=7)
+_NOT_DISPENSED = ("preparation", "cancelled", "on-hold", "stopped", "declined")
 
 
 def current_medications(timeline: Timeline, moment: datetime | None) -> list[Medication]:
@@ -66,6 +67,12 @@ def _current(group: list[Medication], later: Medication | None) -> Statement:
     if newest.reasons:
         parts.append("for " + ", ".join(name_of(r) for r in newest.reasons))
     cites = (newest.id, *(m.id for m in group[1:] if m.role != newest.role))
+    told = {newest.dosage}
+    for m in group[1:]:
+        if m.dosage and m.dosage not in told:  # which of them holds is for a clinician to find out
+            told.add(m.dosage)
+            parts.append(f"also active: {m.dosage}" + (f" ({stamp(m.time)})" if m.time else ""))
+            cites = (*cites, m.id)
     if later is not None:
         parts.append(f"but a later entry is {later.status} ({stamp(later.time) if later.time else 'undated'})")
         cites = (*cites, later.id)
@@ -114,7 +121,11 @@ def _given(timeline: Timeline, reference: datetime | None) -> list[Statement]:
     told = {name_of(m.concept).casefold() for m in timeline.medications if m.role in ("request", "statement")}
     found = []
     for role, words, span in (("administration", "last given", GIVEN), ("dispense", "last dispensed", CHANGES)):
-        events = [m for m in reversed(timeline.medications) if m.role == role and m.time is not None]
+        events = [
+            m
+            for m in reversed(timeline.medications)
+            if m.role == role and m.time is not None and not (role == "dispense" and m.status in _NOT_DISPENSED)
+        ]
         for group in same_name(events):
             last = next((m for m in group if not m.negated), group[0])
             assert last.time is not None

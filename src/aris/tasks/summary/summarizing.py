@@ -137,15 +137,13 @@ def _section(writer: Writer, draft: Draft, facts: Sequence[Statement]) -> Sectio
         return plain
     kept: list[Statement] = []
     contradicted = False
-    shared = len(facts) > len(own)
 
     def prompt(part: Sequence[Statement]) -> str:
         numbers = [n for n, fact in enumerate(part, 1) if fact in own]
         return wording_prompt(part, numbers, draft.purpose, draft.title)
 
     for reply, start in writer.ask_in_parts(facts, prompt):
-        part = facts[start:] if not shared else facts
-        good, wrong = writer.checked(reply, part, draft.title)
+        good, wrong = writer.checked(reply, facts[start:], draft.title)
         kept += good
         contradicted |= wrong
     if writer.broken:

@@ -20,8 +20,14 @@ _FLAGS = {
     "R": "resistant", "S": "susceptible", "DET": "detected", "ND": "not detected", "IND": "indeterminate",
     "B": "better", "W": "worse", "U": "significant change up", "D": "significant change down",
 }  # fmt: skip
-_ABNORMAL = frozenset(("H", "HH", "HU", "L", "LL", "LU", "A", "AA", "POS", "R", "DET"))
+_ABNORMAL = frozenset(("H", "HH", "HU", "HX", "L", "LL", "LU", "LX", "A", "AA", "POS", "R", "DET", ">", "<"))
 _CRITICAL = frozenset(("HH", "LL", "AA"))
+_NORMAL = frozenset(("N", "NORMAL", "WITHIN NORMAL LIMITS"))
+# Laboratories that send words and no codes.
+_ABNORMAL_WORDS = re.compile(
+    r"^(?!not? |within ).*\b(?:high|low|abnormal|critical\w*|panic|above|below)\b", re.IGNORECASE
+)
+_CRITICAL_WORDS = re.compile(r"^(?!not? ).*\b(?:critical\w*|panic)\b", re.IGNORECASE)
 _SETTINGS = {
     "AMB": "ambulatory", "IMP": "inpatient", "ACUTE": "inpatient", "NONAC": "inpatient", "EMER": "emergency",
     "HH": "at home", "VR": "virtual", "SS": "short stay", "OBSENC": "observation", "FLD": "in the field",
@@ -108,12 +114,14 @@ def position(measurement: Measurement) -> int:
 def is_abnormal(measurement: Measurement) -> bool:
     """Return whether the laboratory flagged the value, or it lies outside the laboratory's range."""
     flags = {flag.upper() for flag in measurement.interpretation}
-    return bool(flags & _ABNORMAL) or (not flags and position(measurement) != 0)
+    if flags & _ABNORMAL or any(_ABNORMAL_WORDS.search(flag) for flag in flags):
+        return True
+    return not flags & _NORMAL and position(measurement) != 0
 
 
 def is_critical(measurement: Measurement) -> bool:
     """Return whether the laboratory flagged the value as critical."""
-    return any(flag.upper() in _CRITICAL for flag in measurement.interpretation)
+    return any(flag.upper() in _CRITICAL or _CRITICAL_WORDS.search(flag) for flag in measurement.interpretation)
 
 
 def setting_of(code: str) -> str:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from aris.records.text import Mention, singular
 from aris.tasks.support.amounts import age_reason, date_reason, number_reason
 from aris.tasks.support.directions import direction_reason, range_reason
-from aris.tasks.support.facts import About, Evidence, Fact
+from aris.tasks.support.facts import About, Evidence, Fact, key_of
 from aris.tasks.support.lexicon import kind_of, plain_words
 from aris.tasks.support.quantities import Date, Number
 from aris.tasks.support.relations import frequencies, latest_reason, often_reasons, relation_reasons
@@ -28,6 +28,14 @@ _ABSENT = re.compile(
 )
 # What is said to be missing of a part of the record only, which this check cannot tell from the rest.
 _LIMITED = re.compile(r"\b(?:pending|of the stay|open|abnormal|since|during|recent|further|new|other)\b", re.IGNORECASE)
+_BARE = frozenset(("is", "are", "was", "were", "allergy", "allergies"))  # they state nothing beside a missing thing
+_DEAD = frozenset(("died", "dead", "death", "deceased", "dies"))
+# Advice and orders: "Start simvastatin." is no fact of a record, whatever the record has of simvastatin.
+_ADVICE = re.compile(
+    r"(?:\A|[.;:\u2022]\s+)(?:please )?(?P<verb>start|begin|initiate|give|administer|prescribe|resume|restart|add"
+    r"|increase|decrease|reduce|stop|hold|discontinue|continue|take|withhold)\b(?! (?:of|date|dates)\b| ?:)",
+    re.IGNORECASE,
+)
 _NOW = re.compile(r"\b(?:current|active|ongoing)\b", re.IGNORECASE)
 _KINDS = {
     "allerg": ("allergy",), "medic": ("medication",), "drug": ("medication",), "problem": ("problem",),
@@ -80,8 +88,8 @@ def check(text: str, cited: Iterable[str], evidence: Evidence, *, now: datetime 
     if len(statement.numbers) + len(statement.dates) + len(statement.mentions) > _MOST:
         too_many = Reason("not checkable", "word", "", 0, 0, "it says too much for one statement")
         return verdict([too_many], 0)
-    if _ABSENT.search(text):
-        return _absent(statement, evidence)
+    if missing := _ABSENT.search(text):
+        return _absent(statement, missing.span(), evidence)
     reasons, facts = _sources(cited, evidence)
     checked = 0
     supported: dict[int, list[Fact]] = {}
@@ -97,6 +105,7 @@ def check(text: str, cited: Iterable[str], evidence: Evidence, *, now: datetime 
         if stale := latest_reason(statement, mention, supported[mention.start], evidence):
             reasons.append(stale)
     checked += _person(statement, evidence.about, reasons)
+    reasons += [*_life(statement, facts, evidence.about), *_relation(statement, facts), *_advice(statement, facts)]
     worded, count = wording_reasons(text, facts, bool(statement.mentions))
     checked += count
     reasons += [*_words(statement, facts, evidence), *worded]
@@ -185,7 +194,7 @@ def _amounts(
         owner = statement.owner(date.start, date.end)
         own = supported.get(owner.start, []) if owner else []
         own = own or list(facts)
-        own = [*own, *_life_dates(statement, date, evidence.about)]
+        own = _life_dates(statement, date, evidence.about) or own
         reason = date_reason(statement, date, own)
         if reason is not None:
             reasons.append(reason)
@@ -204,6 +213,55 @@ def _life_dates(statement: Statement, date: Date, about: About | None) -> list[F
         found.append(Fact(id="", kind="other", name="", days=(about.born,)))
     if about is not None and about.died is not None and _DIED.search(before):
         found.append(Fact(id="", kind="other", name="", days=(about.died,)))
+    return found
+
+
+def _life(statement: Statement, facts: Sequence[Fact], about: About | None) -> list[Reason]:
+    """Return why the patient cannot be told as dead, or as born on a date."""
+    if about is None:
+        return []
+    found = []
+    for token in statement.words:
+        said = statement.text[token.start : token.end]
+        if token.word not in _DEAD or about.dead or _mentioned(statement, token.start):
+            continue
+        if not any(token.word in key_of(f"{fact.name} {fact.text}").split() for fact in facts):
+            message = f'"{said}": the record does not say that the patient has died'
+            found.append(Reason("unsupported", "person", said, token.start, token.end, message))
+    for date in statement.dates:
+        if about.born is None and _BORN.search(statement.text[max(0, date.start - _AROUND) : date.start]):
+            said = statement.text[date.start : date.end]
+            message = f'"{said}": the birth date is not documented'
+            found.append(Reason("unsupported", "date", said, date.start, date.end, message))
+    return found
+
+
+def _relation(statement: Statement, facts: Sequence[Fact]) -> list[Reason]:
+    """Return why a relative is another one than the cited family history tells of."""
+    family = [fact for fact in facts if fact.kind == "family"]
+    found = []
+    for token in statement.words if family else ():
+        word = token.word.removesuffix("'s")
+        if word not in _RELATIVES or word == "family":
+            continue
+        told = {each for fact in family for each in key_of(fact.text).split()}
+        told |= {each for fact in facts if fact.kind == "text" for each in key_of(fact.text).split()}
+        if word not in told:
+            said = statement.text[token.start : token.end]
+            message = f'"{said}": {family[0].id} tells it of another relative'
+            found.append(Reason("contradicted", "person", said, token.start, token.end, message))
+    return found
+
+
+def _advice(statement: Statement, facts: Sequence[Fact]) -> list[Reason]:
+    """Return why words that tell somebody to do something are not passed, unless a cited text has them so."""
+    found = []
+    for match in _ADVICE.finditer(statement.text):
+        start, end = match.span("verb")
+        line = " ".join(statement.text[start : end + _AROUND].lower().rstrip(".").split())
+        if not any(line in " ".join(fact.text.lower().split()) for fact in facts):
+            message = f'"{match["verb"]}": it tells to do something, which is no fact of the record'
+            found.append(Reason("not checkable", "word", match["verb"], start, end, message))
     return found
 
 
@@ -256,7 +314,7 @@ def _directions(
             measured = [fact for fact in facts if fact.kind in ("measurement", "text")]
             if not measured and any(cue.text.lower() in fact.text.lower().split() for fact in cited):
                 continue  # "criticality low" of an allergy
-            reason = range_reason(cue, measured) if measured or owner is None else None
+            reason = range_reason(cue, measured)
         else:
             reason = direction_reason(statement, cue, owner, facts)
         checked += 1
@@ -358,9 +416,29 @@ def _is_name(statement: Statement, start: int, end: int) -> bool:
     return bool(_NAME_BEFORE.search(before) or _NAME_AFTER.match(after))
 
 
-def _absent(statement: Statement, evidence: Evidence) -> Verdict:
+def _beside(statement: Statement, hit: tuple[int, int], evidence: Evidence) -> list[Reason]:
+    """List what a statement says besides that something is not documented: it is not held against anything here."""
+    clause = statement.clause(hit[0])
+    told = [(each.start, each.end) for each in (*statement.numbers, *statement.ages)]
+    told += [(each.start, each.end) for each in statement.dates]
+    told += [(each.start, each.end) for each in statement.mentions if statement.clause(each.start) != clause]
+    for cue in statement.cues:
+        inside = hit[0] < cue.end and cue.start < hit[1]
+        before = not statement.text[cue.end : hit[0]].strip() if cue.end <= hit[0] else False  # "has no record of"
+        if not (inside or before or _NOW.fullmatch(cue.text) or cue.text.lower() in _BARE):
+            told.append((cue.start, cue.end))
+    found = [
+        Reason("not checkable", "word", said, start, end, f'"{said}": it says more than that something is missing')
+        for start, end in told
+        if (said := statement.text[start:end])
+    ]
+    words = _words(statement, (), evidence)
+    return found + [each for each in words if not each.text.lower().startswith(tuple(_KINDS))]
+
+
+def _absent(statement: Statement, hit: tuple[int, int], evidence: Evidence) -> Verdict:
     """A statement that something is not documented: contradicted where the record has it."""
-    reasons: list[Reason] = []
+    reasons = _beside(statement, hit, evidence)
     checked = 0
     if limited := _LIMITED.search(statement.text):
         message = f'"{limited[0]}": what is documented of a part of the record cannot be checked'

@@ -89,6 +89,7 @@ class About:
         gender: "male", "female", "other" or empty.
         born: the birth date.
         died: the time of death.
+        dead: whether the record says that the patient has died.
         last: the latest time in the record, up to which an age may be told.
     """
 
@@ -96,6 +97,7 @@ class About:
     gender: str = ""
     born: Day | None = None
     died: Day | None = None
+    dead: bool = False
     last: datetime | None = None
 
 

@@ -43,6 +43,7 @@ def evidence_of(timeline: Timeline) -> Evidence:
         gender=person.gender,
         born=_day(person.birth),
         died=_day(person.death),
+        dead=person.deceased is True,
         last=timeline.moment or max(times, default=None),
     )
     found = by_id(facts)

@@ -19,6 +19,7 @@ _CAUSE = re.compile(
 )
 _FOR = re.compile(r"\A[^.;,]{0,40}?\b(?:for|to treat|as treatment of)\s+(?:the |her |his |a |an )?\Z", re.IGNORECASE)
 _LATEST = re.compile(r"\b(?:latest|most recent|newest|last|current(?:ly)?)\b", re.IGNORECASE)
+_IS = re.compile(r" (?:is|are|stands|remains)\b(?! (?:not|documented|recorded))", re.IGNORECASE)
 _OFTEN = re.compile(
     r"\b(?:(?P<times>once|twice|thrice|(?:one|two|three|four|five|six|\d{1,2}) times?)\s+(?:a |per |each |every )?"
     r"(?P<per>day|daily|week|weekly|month|monthly)"
@@ -59,7 +60,8 @@ def latest_reason(
 ) -> Reason | None:
     """Return why a result told as the latest is not; None if it is."""
     before = statement.text[max(0, mention.start - 24) : mention.start]
-    told = _LATEST.search(before) or _LATEST.match(statement.text[mention.end :].lstrip(" :(,-"))
+    after = statement.text[mention.end :]
+    told = _LATEST.search(before) or _LATEST.match(after.lstrip(" :(,-")) or (not statement.dates and _IS.match(after))
     measured = [fact for fact in facts if fact.kind == "measurement" and fact.days]
     if not told or not measured:
         return None

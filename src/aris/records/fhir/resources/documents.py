@@ -55,6 +55,9 @@ def document(f: Fields, r: Resource) -> Iterator[Record]:
     name = f.concept(r, "type") or Concept(title or "Document")
     made = f.when(r, "date")
     given = common(f, r, name, time=start or made, end=end, known=made)
+    written = f.text(r, "docStatus").lower()
+    if written == "entered-in-error" or (written == "preliminary" and given["status"] == "current"):
+        given["status"] = written  # the reference is current; the document that it leads to is not, or not finished
     around = f.references(context, "encounter")
     given["encounter"] = next((e for e in around if e.startswith("Encounter/")), "")
     yield Note(

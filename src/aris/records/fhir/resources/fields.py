@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterator
-from html.parser import HTMLParser
+from html import unescape
 from math import isfinite
 from typing import Any
 
@@ -329,41 +329,52 @@ def _system(value: Any) -> str:
     return _SYSTEMS.get(value, value)
 
 
-class _Words(HTMLParser):
-    """Collects the words of HTML; blocks become lines."""
-
-    _BLOCKS = frozenset((
-        "p", "div", "br", "li", "tr", "table", "h1", "h2", "h3", "h4", "h5", "h6", "section", "text", "item",
-        "paragraph", "caption", "title",
-    ))  # fmt: skip
-    _SILENT = frozenset(("script", "style", "head"))
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._silent = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._silent += tag in self._SILENT
-        if tag in self._BLOCKS:
-            self.parts.append("\n")
-        elif tag in ("td", "th"):
-            self.parts.append(" ")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._silent = max(0, self._silent - (tag in self._SILENT))
-        if tag in self._BLOCKS:
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self.parts.append(data)
+_BLOCKS = frozenset((
+    "p", "div", "br", "li", "tr", "table", "h1", "h2", "h3", "h4", "h5", "h6", "section", "text", "item",
+    "paragraph", "caption", "title",
+))  # fmt: skip
+# What is no text for a reader, up to where it ends.
+_RAW = {
+    name: re.compile(ends, re.IGNORECASE)
+    for name, ends in (("script", "</script"), ("style", "</style"), ("head", "</head|<body"))
+}
+_TAG_NAME = re.compile(r"/?([A-Za-z][^\s/>]{0,32})")
 
 
-def plain_text(html: str) -> str:
-    """Return the words of HTML or XML, a line for each block."""
-    words = _Words()
-    words.feed(html[: 4 * TEXT_LIMIT])
-    words.close()
-    lines = (" ".join(line.split()) for line in "".join(words.parts).split("\n"))
+def plain_text(markup: str) -> str:
+    """Return the words of HTML or XML, a line for each block; in time that grows with the length alone, however broken.
+
+    (Python's own parser takes time with the square of the length of unfinished tags, and raises at some of them.)
+    """
+    lines = (" ".join(line.split()) for line in "".join(_pieces(markup[: 4 * TEXT_LIMIT])).split("\n"))
     return "\n".join(line for line in lines if line)
+
+
+def _pieces(markup: str) -> Iterator[str]:
+    at, comments = 0, True
+    while (opens := markup.find("<", at)) >= 0:
+        yield unescape(markup[at:opens])
+        at = opens + 1
+        if comments and markup.startswith("!--", at):
+            end = markup.find("-->", at + 3)
+            comments = end >= 0  # one that does not end hides nothing
+            at = end + 3 if comments else at + 3
+            continue
+        if not (markup[at : at + 1].isalpha() or markup[at : at + 1] in ("/", "!", "?")):
+            yield "<"
+            continue
+        end = markup.find(">", at)
+        if end < 0:
+            break
+        found = _TAG_NAME.match(markup, at, end)
+        name = found[1].lower() if found else ""
+        empty = markup[end - 1] == "/"
+        at = end + 1
+        if name in _BLOCKS:
+            yield "\n"
+        elif name in ("td", "th"):
+            yield " "
+        elif name in _RAW and not empty and markup[opens + 1] != "/":
+            closes = _RAW[name].search(markup, at)
+            at = closes.start() if closes else len(markup)
+    yield unescape(markup[at:])
