@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from attacking import Attack, Bench, attacks
 import tiny_checkpoint
 from aris.backends import load
 from aris.prompting import Text, user
-from aris.tasks import draft
 from aris.tasks.checks.injected import instruction_in
 
 CASES = {attack.name: attack for attack in attacks()}
@@ -40,13 +40,14 @@ def test_no_rule_is_broken(name: str, bench: Bench) -> None:
 
 
 def test_a_header_in_the_prompt_is_seen(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = draft.draft_messages
+    drafts = sys.modules["aris.tasks.draft"]  # `aris.tasks.draft` is the function
+    wanted = drafts.draft_messages
 
     def leaking(model: object, case: object, words: object) -> object:
         (turn,) = wanted(model, case, words)  # type: ignore[arg-type]
         return [user(*turn.content, Text(case.header.examination))]  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(draft, "draft_messages", leaking)
+    monkeypatch.setattr(drafts, "draft_messages", leaking)
     broken = Bench(bench.backend, bench.folder).run(CASES["header:StudyDescription/ignore"]).structural
     assert "the header's text changed the prompt" in broken
 
