@@ -45,7 +45,7 @@ def test_nf4_stays_in_four_bits_and_means_what_bitsandbytes_says(nested: bool, t
     folder = packed_models.save_nf4(packed_models.network(), tmp_path / "nf4", nested=nested)
     checkpoint = open_checkpoint(str(folder))
     packed = load_model(checkpoint, dtype=torch.float32, packed=True)
-    # test_bnb_weights.py holds what `read` gives against bitsandbytes itself.
+    # test_bnb.py holds what `read` gives against bitsandbytes itself.
     dense = load_model(checkpoint, dtype=torch.float32)
     linear = [name for name, module in packed.named_modules() if isinstance(module, QuantizedLinear)]
     assert len(linear) == 2 * 7
