@@ -117,7 +117,7 @@ def test_exceptions_are_described_by_kind_and_place() -> None:
         Grammar.choice([])
     except ModelError as error:
         line = described(error)
-    assert line.startswith("ConstraintError: choice: give") and " in choice (constraints.py:" in line
+    assert line.startswith("ConstraintError: choice: give") and " in choice (masks.py:" in line
 
 
 def written(record: logging.LogRecord) -> str:
