@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,8 +17,9 @@ import typer
 
 from aris.cli.options.shared import ApiKeyOption
 from aris.cli.outcome import FAILED, INTERRUPTED, Group
+from aris.cli.reading.house import installed, store_folder
 from aris.cli.terminal import counting, note, one_line, write, write_json
-from aris.errors import ArisError, ExchangeError, why_not_imported
+from aris.errors import ArisError, ExchangeError
 
 if TYPE_CHECKING:
     import ssl
@@ -377,7 +377,7 @@ def rebuild(store: StoreOption = None) -> None:
     if os.environ.get("ARIS_DATABASE"):
         raise ExchangeError("rebuild: the index is in ARIS_DATABASE, not in the folder; restore that from a backup")
     folder = _folder(store)
-    with _store_installed():
+    with installed():
         from aris.store.rebuild import rebuild as make_anew
     made = make_anew(folder)
     write(f"{made.indexed} objects indexed, {made.apart} of them kept apart; the sender of {made.senders} is known\n")
@@ -403,38 +403,16 @@ def open_store(folder: Path | None, reserve_bytes: int | None = None) -> Store:
         ExchangeError: SQLAlchemy or alembic is not installed.
         StoreError: it cannot be opened.
     """
-    with _store_installed():
+    with installed():
         from aris.store.files import RESERVE_BYTES
         from aris.store.store import Store
     url = os.environ.get("ARIS_DATABASE") or None
     return Store(_folder(folder), url=url, reserve_bytes=RESERVE_BYTES if reserve_bytes is None else reserve_bytes)
 
 
-@contextlib.contextmanager
-def _store_installed() -> Iterator[None]:
-    """Within this what the store needs is imported.
-
-    Raises:
-        ExchangeError: it is not installed.
-    """
-    try:
-        import alembic  # noqa: F401
-
-        yield
-    except ImportError as error:
-        why = why_not_imported(error, "sqlalchemy", "alembic")
-        raise ExchangeError(
-            f"the store needs SQLAlchemy and alembic ({why}); pip install 'aris-medgemma[dicom]'"
-        ) from None
-
-
 def _folder(folder: Path | None) -> Path:
-    """The store's folder, or the user's own."""
-    if folder is not None:
-        return folder
-    from platformdirs import user_data_dir
-
-    return Path(os.environ.get("ARIS_HOME") or user_data_dir("aris")) / "store"
+    """The store's folder as it was given, or the user's own."""
+    return store_folder(None) if folder is None else folder
 
 
 def _deliver(files: list[Path], to: object, ae_title: str, tls: ssl.SSLContext | None, *, json: bool) -> bool:

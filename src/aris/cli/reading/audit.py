@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from aris.cli.groups import with_groups
 from aris.cli.outcome import FAILED, Group
 from aris.cli.reading import house as place
 from aris.cli.terminal import note, one_line, write, write_json
@@ -21,15 +22,13 @@ app = typer.Typer(
 
 
 @app.command()
+@with_groups
 def verify(
+    where: place.HouseOptions,
     heads: Annotated[
         list[Path] | None,
         typer.Option("--heads", metavar="FILE", help="Exported heads; may be repeated. They show a cut at the end."),
     ] = None,
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None,
-    site: place.SiteOption = None,
     json: place.JsonOption = False,
 ) -> None:
     """Check that no event was changed, removed or moved, and that none is missing up to the last exported head.
@@ -40,7 +39,7 @@ def verify(
 
         aris audit verify --heads /mnt/usb/heads.jsonl
     """
-    with place.house(store, database, audit_key, site) as found:
+    with where.house() as found:
         from aris.store.reading.audit import read_heads
 
         files = list(heads or [])
@@ -66,11 +65,10 @@ def verify(
 
 
 @app.command()
+@with_groups
 def head(
     out: Annotated[Path, typer.Argument(metavar="FILE", help="Is added to; keep it on another machine.")],
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None,
+    where: place.TrailOptions,
     json: place.JsonOption = False,
 ) -> None:
     """Export the newest event's seal, with which a cut is found later.
@@ -79,7 +77,7 @@ def head(
 
         aris audit head /mnt/usb/heads.jsonl
     """
-    with place.house(store, database, audit_key, None) as found, found.store.sessions.reading() as session:
+    with where.house() as found, found.store.sessions.reading() as session:
         newest = found.trail.export(session, out)
     if json:
         write_json({"number": newest.number, "mac": newest.mac, "file": str(out)})
@@ -88,13 +86,13 @@ def head(
 
 
 @app.command(name="list")
+@with_groups
 def list_events(
+    where: place.StoreOptions,
     study: Annotated[str, typer.Option(help="Study Instance UID.")] = "",
     user: Annotated[str, typer.Option(help="Login.")] = "",
     action: Annotated[str, typer.Option(help="As sign.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="Events at most.")] = 50,
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout an event, one a line.")] = False,
 ) -> None:
     """List events, the newest first.
@@ -103,7 +101,7 @@ def list_events(
 
         aris audit list --action sign
     """
-    with place.open_store(store, database) as found:
+    with where.open() as found:
         from aris.store.reading.audit import events
 
         with found.sessions.reading() as session:

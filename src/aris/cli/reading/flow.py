@@ -32,15 +32,12 @@ app = typer.Typer(
 @with_groups
 def run(
     model: ModelOptions,
+    where: place.HouseOptions,
     once: Annotated[bool, typer.Option("--once", help="Do what is due now, and end.")] = False,
     no_model: Annotated[bool, typer.Option("--no-model", help="Draft nothing here.")] = False,
     calibration: Annotated[
         Path | None, typer.Option("--calibration", metavar="FILE", help="A site's own, made by aris calibrate.")
     ] = None,
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None,
-    site: place.SiteOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout at the end.")] = False,
 ) -> None:
     """Work until Ctrl-C or SIGTERM: take in what arrives, draft what is whole, deliver what is signed.
@@ -55,7 +52,7 @@ def run(
         aris flow run --once --json
     """
     session = model.session()
-    with place.house(store, database, audit_key, site) as found:
+    with where.house() as found:
         from aris.flow.worker import Worker
 
         drafter = None if no_model else _drafter(found, session, calibration)
@@ -95,10 +92,10 @@ def _drafter(found: House, session: Session, calibration: Path | None) -> Drafte
 
 
 @app.command()
+@with_groups
 def add(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="DICOM files, or folders of them.")],
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
+    where: place.StoreOptions,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout a file, one a line.")] = False,
 ) -> None:
     """Put DICOM files into the store, as a node does that receives them.
@@ -108,7 +105,7 @@ def add(
         aris flow add study/
     """
     failed = 0
-    with place.open_store(store, database) as found:
+    with where.open() as found:
         from aris.flow.intake import upload
 
         for each in upload(found, paths):
@@ -125,15 +122,13 @@ def add(
 
 
 @app.command()
+@with_groups
 def status(
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None,
-    site: place.SiteOption = None,
+    where: place.HouseOptions,
     json: place.JsonOption = False,
 ) -> None:
     """Say how much there is to do, and what is wrong."""
-    with place.house(store, database, audit_key, site) as found:
+    with where.house() as found:
         from aris.flow.worker import status as told
 
         state = told(found)
@@ -152,11 +147,13 @@ def status(
 
 
 @app.command()
+@with_groups
 def retry(
-    store: place.StoreOption = None, database: place.DatabaseOption = None, json: place.JsonOption = False
+    where: place.StoreOptions,
+    json: place.JsonOption = False,
 ) -> None:
     """Try at once all deliveries that wait for their next attempt, as after a destination was mended."""
-    with place.open_store(store, database) as found:
+    with where.open() as found:
         from aris.store.reading.deliveries import hasten
 
         count = found.sessions.write(lambda session: hasten(session, datetime.now(UTC)))

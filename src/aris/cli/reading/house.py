@@ -6,6 +6,8 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -102,6 +104,40 @@ def house(folder: Path | None, database: str | None, key: Path | None, site: Pat
         from aris.flow.house import open_house
 
         yield open_house(store, key=key, settings=site)
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """Options of the store alone."""
+
+    store: StoreOption = None
+    database: DatabaseOption = None
+
+    def open(self) -> Store:
+        """Open the store; see `open_store`."""
+        return open_store(self.store, self.database)
+
+
+@dataclass(frozen=True)
+class TrailOptions(StoreOptions):
+    """Options of the store and its audit trail."""
+
+    audit_key: KeyOption = None
+
+    def house(self) -> AbstractContextManager[House]:
+        """Open the store with its audit trail and the settings beside it; see `house`."""
+        return house(self.store, self.database, self.audit_key, None)
+
+
+@dataclass(frozen=True)
+class HouseOptions(TrailOptions):
+    """Options of the store, its audit trail and the site's settings."""
+
+    site: SiteOption = None
+
+    def house(self) -> AbstractContextManager[House]:
+        """Open the store with its audit trail and settings; see `house`."""
+        return house(self.store, self.database, self.audit_key, self.site)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from aris.cli.groups import with_groups
 from aris.cli.outcome import INTERRUPTED, Group
 from aris.cli.reading import house as place
 from aris.cli.terminal import note, one_line, write, write_json
@@ -25,18 +26,16 @@ app = typer.Typer(
 
 
 @app.command()
+@with_groups
 def query(
     peer: Annotated[str, typer.Argument(metavar="AETITLE@HOST:PORT", help="The worklist.")],
+    where: place.HouseOptions,
     date: Annotated[str, typer.Option(help="YYYYMMDD, a range, or all; today by default.")] = "",
     modality: Annotated[str, typer.Option(help="As DX.")] = "",
     ae_title: Annotated[str, typer.Option("--ae-title", envvar="ARIS_AE_TITLE", help="Our own AE title.")] = "ARIS",
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Our certificate (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its key (PEM).")] = None,
     tls_ca: Annotated[Path | None, typer.Option("--tls-ca", help="Whom the worklist's is signed by (PEM).")] = None,
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None,
-    site: place.SiteOption = None,
     json: place.JsonOption = False,
 ) -> None:
     """Ask a Modality Worklist (C-FIND) for its orders, and keep them.
@@ -50,7 +49,7 @@ def query(
 
     found_peer = Peer.parse(peer)
     tls = client_context(tls_cert, tls_key, tls_ca)
-    with place.house(store, database, audit_key, site) as found:
+    with where.house() as found:
         from aris.exchange.orders.modality_worklist import query_worklist
         from aris.flow.orders import keep_orders
 
@@ -64,7 +63,9 @@ def query(
 
 
 @app.command()
+@with_groups
 def listen(
+    where: place.HouseOptions,
     host: Annotated[
         str, typer.Option(help="Address to listen at. MLLP knows neither passwords nor TLS: keep it to a safe network.")
     ] = "127.0.0.1",
@@ -72,10 +73,6 @@ def listen(
     anyone: Annotated[
         bool, typer.Option("--anyone", help="Listen where other machines reach it: whoever does may put orders in.")
     ] = False,
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None,
-    site: place.SiteOption = None,
 ) -> None:
     """Take orders by HL7 v2 over MLLP (ORM^O01, OMI^O23), until Ctrl-C or SIGTERM.
 
@@ -100,7 +97,7 @@ def listen(
         by.append(number)
         stopped.set()
 
-    with place.house(store, database, audit_key, site) as found:
+    with where.house() as found:
         from aris.flow.orders import take_message
 
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -114,14 +111,14 @@ def listen(
 
 
 @app.command(name="list")
+@with_groups
 def list_orders(
+    where: place.StoreOptions,
     limit: Annotated[int, typer.Option(min=1, help="Orders at most.")] = 50,
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout an order, one a line.")] = False,
 ) -> None:
     """List orders, the last changed first."""
-    with place.open_store(store, database) as found:
+    with where.open() as found:
         from aris.store.reading import orders
 
         with found.sessions.reading() as session:

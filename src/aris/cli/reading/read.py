@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aris.cli.groups import with_groups
 from aris.cli.outcome import FAILED, Group
 from aris.cli.reading import house as place
 from aris.cli.reading.shown import as_json, show, show_priors
@@ -45,53 +46,64 @@ SeenOption = Annotated[
 
 
 @app.command(name="show")
+@with_groups
 def show_study(
-    study: Look, user: place.UserOption, store: place.StoreOption = None, database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None, site: place.SiteOption = None, json: place.JsonOption = False,
-) -> None:  # fmt: skip
+    study: Look,
+    user: place.UserOption,
+    where: place.HouseOptions,
+    json: place.JsonOption = False,
+) -> None:
     """Show a study, its draft, its texts and its signatures, without opening it.
 
     Example:
 
         aris read show next --user ana
     """
-    with place.house(store, database, audit_key, site) as found:
+    with where.house() as found:
         uid = place.study_of(found, study, look=True)
         _tell(_room(found).look(user, uid), _priors(found, uid), json=json)
 
 
 @app.command(name="open")
+@with_groups
 def open_study(
-    study: Look, user: place.UserOption, store: place.StoreOption = None, database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None, site: place.SiteOption = None, json: place.JsonOption = False,
-) -> None:  # fmt: skip
+    study: Look,
+    user: place.UserOption,
+    where: place.HouseOptions,
+    json: place.JsonOption = False,
+) -> None:
     """Open a study to read it: others see in the worklist who has it.
 
     Example:
 
         aris read open next --user ana
     """
-    with place.house(store, database, audit_key, site) as found:
+    with where.house() as found:
         uid = place.study_of(found, study, look=True)
         _tell(_room(found).open(user, uid), _priors(found, uid), json=json)
 
 
 @app.command()
+@with_groups
 def close(
-    study: Study, user: place.UserOption, store: place.StoreOption = None, database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None, site: place.SiteOption = None, json: place.JsonOption = False,
-) -> None:  # fmt: skip
+    study: Study,
+    user: place.UserOption,
+    where: place.HouseOptions,
+    json: place.JsonOption = False,
+) -> None:
     """Put a study back into the list, unsigned; texts that were kept stay."""
-    with place.house(store, database, audit_key, site) as found:
+    with where.house() as found:
         uid = place.study_of(found, study)
         _room(found).close(user, uid)
     _done(json, "put back", study=uid)
 
 
 @app.command()
+@with_groups
 def edit(
     study: Study,
     user: place.UserOption,
+    where: place.HouseOptions,
     section: Annotated[
         list[str] | None,
         typer.Option("--section", "-s", metavar="NAME=TEXT", help="A section's new text; may be repeated."),
@@ -102,10 +114,6 @@ def edit(
     base: Annotated[
         int | None, typer.Option(min=0, help="Number of the text that was changed; by default the newest.")
     ] = None,
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None,
-    site: place.SiteOption = None,
     json: place.JsonOption = False,
 ) -> None:
     """Change a study's text: in $EDITOR, from a file, or section by section.
@@ -118,7 +126,7 @@ def edit(
 
         aris read edit A123 --user ana -s impression='No pneumothorax.'
     """
-    with place.house(store, database, audit_key, site) as found:
+    with where.house() as found:
         uid = place.study_of(found, study)
         room = _room(found)
         number = base
@@ -143,19 +151,17 @@ def edit(
 
 
 @app.command()
+@with_groups
 def sign(
     study: Study,
     user: place.UserOption,
     text: Annotated[int, typer.Option("--text", min=1, help="Number of the text that you read, as `show` tells it.")],
+    where: place.HouseOptions,
     correction: Annotated[
         bool, typer.Option("--correction", help="The text takes the place of a report that is signed already.")
     ] = False,
     seen: SeenOption = None,
     password_stdin: place.PasswordOption = False,
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None,
-    site: place.SiteOption = None,
     json: place.JsonOption = False,
 ) -> None:
     """Sign a study's text: you answer for it from now on. Your password is asked for.
@@ -166,7 +172,7 @@ def sign(
 
         aris read sign A123 --user ana --text 2
     """
-    with place.house(store, database, audit_key, site) as found:
+    with where.house() as found:
         from aris.flow.reading.signing import Desk
 
         uid = place.study_of(found, study)
@@ -177,19 +183,17 @@ def sign(
 
 
 @app.command()
+@with_groups
 def addendum(
     study: Study,
     user: place.UserOption,
     text: Annotated[str, typer.Option("--text", help="What is added; - reads stdin.")],
+    where: place.HouseOptions,
     password_stdin: place.PasswordOption = False,
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None,
-    site: place.SiteOption = None,
     json: place.JsonOption = False,
 ) -> None:
     """Add a text to a signed report, as a version that names the one it follows. Your password is asked for."""
-    with place.house(store, database, audit_key, site) as found:
+    with where.house() as found:
         from aris.flow.reading.signing import Desk
 
         uid = place.study_of(found, study)
@@ -199,9 +203,11 @@ def addendum(
 
 
 @app.command()
+@with_groups
 def critical(
     study: Study,
     user: place.UserOption,
+    where: place.HouseOptions,
     finding: Annotated[str | None, typer.Option("--finding", help="Say that the study has this result.")] = None,
     number: Annotated[int | None, typer.Option("--number", help="Of the result that somebody was told of.")] = None,
     whom: Annotated[str, typer.Option("--whom", help="Whom you tried to tell.")] = "",
@@ -210,10 +216,6 @@ def critical(
         str | None, typer.Option("--outcome", help="read back, told, message left, not reached, or withdrawn.")
     ] = None,
     remark: Annotated[str, typer.Option("--note", help="A remark; needed where it is withdrawn.")] = "",
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None,
-    site: place.SiteOption = None,
     json: place.JsonOption = False,
 ) -> None:
     """Raise a critical result, or note an attempt to tell somebody of it. It is open until it was read back.
@@ -227,7 +229,7 @@ def critical(
     """
     if (finding is None) == (number is None) or (number is not None and outcome is None):
         raise typer.BadParameter("give --finding, or --number with --outcome", param_hint="--finding")
-    with place.house(store, database, audit_key, site) as found:
+    with where.house() as found:
         uid, room = place.study_of(found, study), _room(found)
         if finding is not None:
             row = room.raise_critical(user, uid, finding)
@@ -239,17 +241,15 @@ def critical(
 
 
 @app.command()
+@with_groups
 def judge(
     study: Study,
     user: place.UserOption,
     verdict: Annotated[str, typer.Option(help="accepted, edited, rejected or added.")],
+    where: place.HouseOptions,
     finding: Annotated[str | None, typer.Option(help="Name of one of the draft's findings.")] = None,
     sentence: Annotated[str | None, typer.Option(help="A sentence of the draft, or one that was added.")] = None,
     said: Annotated[str, typer.Option(help="The sentence that took its place.")] = "",
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None,
-    site: place.SiteOption = None,
     json: place.JsonOption = False,
 ) -> None:
     """Give a verdict on what the model wrote; a finding that is rejected does not leave with the report.
@@ -261,19 +261,20 @@ def judge(
     if (finding is None) == (sentence is None):
         raise typer.BadParameter("give --finding or --sentence", param_hint="--finding")
     kind, about = ("finding", finding) if finding is not None else ("sentence", sentence)
-    with place.house(store, database, audit_key, site) as found:
+    with where.house() as found:
         uid = place.study_of(found, study)
         _room(found).judge(user, uid, kind=kind, about=about or "", verdict=verdict, said=said)
     _done(json, "noted", study=uid, kind=kind, about=about, verdict=verdict)
 
 
 @app.command()
+@with_groups
 def agreement(
-    store: place.StoreOption = None, database: place.DatabaseOption = None,
+    where: place.StoreOptions,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout a row, one a line.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Count readers' verdicts by model version and month: the local watch on what the model writes."""
-    with place.open_store(store, database) as found:
+    with where.open() as found:
         from aris.store.reading.verdicts import agreement as counted
 
         with found.sessions.reading() as session:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from aris.cli.groups import with_groups
 from aris.cli.outcome import FAILED, Group
 from aris.cli.reading import house as place
 from aris.cli.terminal import counting, note, one_line, write, write_json
@@ -21,10 +22,10 @@ app = typer.Typer(
 
 
 @app.command()
+@with_groups
 def backup(
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="Is made, or holds an earlier backup of ours.")],
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
+    where: place.StoreOptions,
     json: place.JsonOption = False,
 ) -> None:
     """Write the store into a folder, while it is in use: the database in a form for either kind, and the objects.
@@ -36,7 +37,7 @@ def backup(
 
         aris store backup /mnt/backup/aris
     """
-    with place.open_store(store, database) as found:
+    with where.open() as found:
         from aris.store.backup import backup as write_backup
 
         with counting("copying", found.counts()["copies"]) as step:
@@ -53,10 +54,10 @@ def backup(
 
 
 @app.command()
+@with_groups
 def restore(
     source: Annotated[Path, typer.Argument(metavar="BACKUP", help="What `aris store backup` wrote.")],
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
+    where: place.StoreOptions,
     json: place.JsonOption = False,
 ) -> None:
     """Make a store of a backup, in a folder and a database that hold nothing; SQLite or PostgreSQL, whatever it was.
@@ -67,8 +68,8 @@ def restore(
     """
     with place.installed():
         from aris.store.backup import restore as make_anew
-    folder = place.store_folder(store)
-    made = make_anew(source, folder, url=database)
+    folder = place.store_folder(where.store)
+    made = make_anew(source, folder, url=where.database)
     if json:
         write_json({"store": str(folder), "objects": made.objects, "rows": made.rows})
     else:
@@ -76,9 +77,9 @@ def restore(
 
 
 @app.command()
+@with_groups
 def verify(
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
+    where: place.StoreOptions,
     json: place.JsonOption = False,
 ) -> None:
     """Check every object and every signed report against its digest. Exit code 1 where something is wrong.
@@ -89,7 +90,7 @@ def verify(
 
         aris store verify
     """
-    with place.open_store(store, database) as found:
+    with where.open() as found:
         from aris.store.checking import problems
 
         counts = found.counts()

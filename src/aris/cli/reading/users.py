@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aris.cli.groups import with_groups
 from aris.cli.outcome import Group
 from aris.cli.reading import house as place
 from aris.cli.terminal import note, one_line, write, write_json
@@ -25,16 +26,15 @@ _TERMINAL = "(terminal)"
 
 
 @app.command()
+@with_groups
 def add(
     login: Annotated[str, typer.Argument(help="Small letters, digits and . _ @ -.")],
     role: Annotated[str, typer.Option(help="reader (reads and signs), viewer (looks) or admin (looks after it).")],
+    where: place.TrailOptions,
     name: Annotated[str, typer.Option(help="A DICOM person name, as it signs: Family^Given^Middle^Prefix.")] = "",
     organization: Annotated[str, typer.Option(help="On whose behalf a reader signs.")] = "",
     identifier: Annotated[str, typer.Option(help="Within the organization; may be left out.")] = "",
     password_stdin: place.PasswordOption = False,
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None,
     json: place.JsonOption = False,
 ) -> None:
     """Make a user; the password is asked for (15 characters at least).
@@ -44,7 +44,7 @@ def add(
         aris users add ana --role reader --name 'Müller^Ana^^Dr' \\
             --organization 'St. Élan'
     """
-    with place.house(store, database, audit_key, None) as found:
+    with where.house() as found:
         from aris.store.reading import users
 
         word = place.password(stdin=password_stdin, twice=True)
@@ -62,11 +62,13 @@ def add(
 
 
 @app.command(name="list")
+@with_groups
 def list_users(
-    store: place.StoreOption = None, database: place.DatabaseOption = None, json: place.JsonOption = False
+    where: place.StoreOptions,
+    json: place.JsonOption = False,
 ) -> None:
     """List the users."""
-    with place.open_store(store, database) as found:
+    with where.open() as found:
         from aris.store.reading import users
 
         with found.sessions.reading() as session:
@@ -78,15 +80,14 @@ def list_users(
 
 
 @app.command()
+@with_groups
 def change(
     login: Annotated[str, typer.Argument(help="Whose.")],
+    where: place.TrailOptions,
     role: Annotated[str | None, typer.Option(help="reader, viewer or admin.")] = None,
     active: Annotated[bool | None, typer.Option("--active/--inactive", help="Whether the user may act.")] = None,
     password: Annotated[bool, typer.Option("--password", help="Ask for a new password.")] = False,
     password_stdin: place.PasswordOption = False,
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None,
     json: place.JsonOption = False,
 ) -> None:
     """Change a user's role or password, or whether he may still act. A user who signed is never removed.
@@ -95,7 +96,7 @@ def change(
 
         aris users change ana --inactive
     """
-    with place.house(store, database, audit_key, None) as found:
+    with where.house() as found:
         from aris.store.reading import users
 
         word = place.password(stdin=password_stdin, twice=True) if password or password_stdin else None

@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from aris.cli.groups import with_groups
 from aris.cli.options.choices import one_of
 from aris.cli.reading import house as place
 from aris.cli.terminal import note, one_line, write, write_json
 
 
+@with_groups
 def worklist(
+    where: place.HouseOptions,
     find: Annotated[str, typer.Argument(metavar="[TEXT]", help="Stands in name, Patient ID, accession or description.")]
     = "",
     state: Annotated[
@@ -23,10 +26,6 @@ def worklist(
     reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Studies at most.")] = 50,
     offset: Annotated[int, typer.Option(min=0, help="Leave out so many.")] = 0,
-    store: place.StoreOption = None,
-    database: place.DatabaseOption = None,
-    audit_key: place.KeyOption = None,
-    site: place.SiteOption = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout a study, one a line.")] = False,
 ) -> None:
     """List the studies to be read: the order's urgency first, then the draft's findings, then the longest wait.
@@ -45,7 +44,7 @@ def worklist(
 
     chosen = tuple(one_of(each, STATES, param="--state") for each in state) if state else () if every else OPEN
     query = ListQuery(chosen, find, modality, sort, reverse, limit, offset)
-    with place.house(store, database, audit_key, site) as found:
+    with where.house() as found:
         page = entries_of(found, query)
     for each in page.entries:
         if json:
