@@ -38,7 +38,7 @@ def make_file(path: Path) -> None:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a file, replacing one that is there.
+    """Write a file, replacing one that is there: a kill or a power cut leaves the one before or this one, whole.
 
     Raises:
         OSError: it cannot be written; nothing of it is left behind.
@@ -47,7 +47,22 @@ def write_private(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's names on the disk: a renamed file survives a power cut only then.
+
+    Raises:
+        OSError: it cannot be opened, or the disk failed.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aris import __version__
 from aris.errors import StoreError, is_full_disk
-from aris.private import make_file, make_folder
+from aris.private import make_file, make_folder, write_private
 from aris.store.database import open_database, upgrade
 from aris.store.files import FileStore
 from aris.store.private import claim
@@ -75,7 +75,7 @@ def backup(store: Store, out: Path, step: Callable[[int], None] = lambda _: None
             "objects": len(digests) - len(damaged), "damaged": damaged,
         }  # fmt: skip
         # Until here the backup that was there before is whole.
-        _write(out / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+        write_private(out / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
         for other in out.glob(f"{DUMP}-*.jsonl.gz"):
             if other.name != manifest["database"]:
                 other.unlink()
@@ -263,12 +263,3 @@ def _typed(table: Table, key: str, value: Any) -> Any:
     if isinstance(kind, LargeBinary):
         return base64.b64decode(value["base64"])
     return value
-
-
-def _write(path: Path, data: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.part")
-    fresh.unlink(missing_ok=True)
-    make_file(fresh)
-    fresh.write_bytes(data)
-    fresh.replace(path)
-

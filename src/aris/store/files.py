@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from aris.errors import StoreError, is_full_disk
-from aris.private import FILE, make_file, make_folder
+from aris.private import FILE, make_file, make_folder, sync_folder
 
 RESERVE_BYTES = 256 << 20
 
@@ -79,7 +79,7 @@ class FileStore:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self._write(data, location)
             # Also where the file was there: whoever put it there may not have come to this line.
-            _sync_folder(location.parent)
+            sync_folder(location.parent)
         except OSError as error:
             if is_full_disk(error):
                 raise StoreFullError(f"{self._folder}: the disk is full; make room, then send again") from None
@@ -184,7 +184,7 @@ class FileStore:
         fresh = not location.parent.exists()
         make_folder(location.parent)
         if fresh:
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         handle, name = tempfile.mkstemp(dir=self._incoming)  # for the owner alone
         try:
             with os.fdopen(handle, "wb") as file:
@@ -211,12 +211,3 @@ def _lock(file: TextIO, *, alone: bool) -> bool:
     except (ImportError, OSError, ValueError):  # no such locks; held by others; closed
         return False
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    """A renamed file survives a power cut once its folder is on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aris.errors import ArisError
 from aris.flow.monitoring.journal import Event
-from aris.private import make_folder, write_private
+from aris.private import make_folder, sync_folder, write_private
 from aris.tasks.monitor import State
 
 _FORMAT: Literal["aris-monitor-state"] = "aris-monitor-state"
@@ -77,11 +77,7 @@ class Keeper:
         """
         try:
             write_private(self.path, kept.model_dump_json().encode())
-            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise StateError(f"{self.path}: the state cannot be written ({error.strerror or error})") from None
         self.kept = kept

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from aris.flow.settings import (
     FolderDestination,
     Hl7Destination,
 )
-from aris.private import make_folder
+from aris.private import make_folder, sync_folder, write_private
 
 
 @dataclass(frozen=True)
@@ -74,27 +73,10 @@ def _to_folder(destination: FolderDestination, parcel: Parcel) -> None:
         make_folder(destination.path)
         make_folder(folder)
         for name, data in parcel.files.items():
-            _write(folder / f"{parcel.number}.{name}", data)
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+            write_private(folder / f"{parcel.number}.{name}", data)
+        sync_folder(folder)
     except OSError as error:
         raise ExchangeError(f"{destination.path}: cannot be written ({error.strerror})") from None
-
-
-def _write(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".aris-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _to_node(destination: DicomDestination, parcel: Parcel) -> None:
