@@ -166,10 +166,10 @@ def _code() -> str:
     package = Path(__file__).parents[1]
     for part in _CODE:
         location = package / part
-        inside = sorted(each for each in location.rglob("*") if each.suffix in (".py", ".h"))
-        paths = [location] if location.is_file() else inside
+        paths = [location] if location.is_file() else sorted(location.rglob("*"))
         for path in paths:
-            digest.update(path.read_bytes())
+            if path.suffix in (".py", ".h"):
+                digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

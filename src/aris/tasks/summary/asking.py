@@ -11,7 +11,7 @@ from aris.errors import PromptError
 from aris.records import Timeline
 from aris.tasks.summary.entries import Entry, entries
 from aris.tasks.summary.finding import Found, find
-from aris.tasks.summary.models import MAX_TOKENS, Writer, allowed, caution_of
+from aris.tasks.summary.models import Writer, caution_of, writer_of
 from aris.tasks.summary.prompts import NOT_THERE, answering_prompt, numbers_of, planning_prompt
 from aris.tasks.summary.results import RecordAnswer, Statement
 from aris.tasks.summary.summarizing import patient_line, record_warnings, seen
@@ -59,16 +59,11 @@ def ask_record(
     found = find(every, question)
     warnings = record_warnings(timeline)
     statements: tuple[Statement, ...] = ()
-    writer = None
-    if model is not None:
-        may, said = allowed(model, force=force)
-        warnings += said
-        if may:
-            from aris.tasks.support.records import evidence_of
-
-            writer = Writer(model, evidence_of(timeline), options or GenerationOptions(max_tokens=MAX_TOKENS))
-            statements = _answer(writer, every, found, question)
-            warnings += writer.warnings
+    writer, said = writer_of(model, timeline, options, force=force)
+    warnings += said
+    if writer is not None:
+        statements = _answer(writer, every, found, question)
+        warnings += writer.warnings
     if found.missing:
         warnings.append(f"no entry of the record has: {', '.join(found.missing)}")
     about = tuple(dict.fromkeys(e.statement for e in found.entries[:_SHOWN]))

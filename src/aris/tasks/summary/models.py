@@ -15,6 +15,7 @@ from aris.tasks.summary.prompts import sentences_of
 from aris.tasks.summary.results import Statement, Struck
 
 if TYPE_CHECKING:
+    from aris.records import Timeline
     from aris.tasks.support import Evidence
 
 MAX_TOKENS = 400
@@ -141,3 +142,17 @@ def _fitting(facts: Sequence[Statement], start: int, budget: int) -> int:
         size += len(facts[end].text) + 8
         end += 1
     return end
+
+
+def writer_of(
+    model: Backend | None, timeline: Timeline, options: GenerationOptions | None, *, force: bool
+) -> tuple[Writer | None, list[str]]:
+    """Make the writer of a record's words; (None where there is no model or it is not asked, what must be said)."""
+    if model is None:
+        return None, []
+    may, said = allowed(model, force=force)
+    if not may:
+        return None, said
+    from aris.tasks.support.records import evidence_of
+
+    return Writer(model, evidence_of(timeline), options or GenerationOptions(max_tokens=MAX_TOKENS)), said

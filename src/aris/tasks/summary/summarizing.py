@@ -10,7 +10,7 @@ from aris.backends import Backend, GenerationOptions
 from aris.errors import PromptError, RecordError
 from aris.records import Timeline, read_timeline
 from aris.tasks.summary.forms import Draft, drafts, reference_moment
-from aris.tasks.summary.models import MAX_TOKENS, Writer, allowed, caution_of
+from aris.tasks.summary.models import Writer, caution_of, writer_of
 from aris.tasks.summary.omissions import omissions
 from aris.tasks.summary.prompts import wording_prompt
 from aris.tasks.summary.results import Form, PatientLine, Section, Statement, Summary
@@ -59,16 +59,11 @@ def summarize(
     laid_out = drafts(timeline, form, timeline.moment, " ".join(question.split()))
     warnings = record_warnings(timeline)
     sections = [Section(title=d.title, statements=d.statements) for d in laid_out]
-    writer = None
-    if model is not None:
-        may, said = allowed(model, force=force)
-        warnings += said
-        if may:
-            from aris.tasks.support.records import evidence_of
-
-            writer = Writer(model, evidence_of(timeline), options or GenerationOptions(max_tokens=MAX_TOKENS))
-            sections = _worded(writer, laid_out)
-            warnings += writer.warnings
+    writer, said = writer_of(model, timeline, options, force=force)
+    warnings += said
+    if writer is not None:
+        sections = _worded(writer, laid_out)
+        warnings += writer.warnings
     reference = reference_moment(timeline, timeline.moment)
     return Summary(
         model="none" if model is None else model.name,
