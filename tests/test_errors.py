@@ -32,11 +32,11 @@ def test_a_fault_of_our_own_stays_one(name: str) -> None:
 
 
 def test_the_store_tells_its_own_faults_from_a_missing_package() -> None:
-    from aris.cli.exchange import node
+    from aris.cli.reading import house
 
-    with pytest.raises(ExchangeError, match=r"alembic is not installed.*pip install"), node._store_installed():
+    with pytest.raises(ExchangeError, match=r"alembic is not installed.*pip install"), house.installed():
         raise ModuleNotFoundError("No module named 'alembic'", name="alembic")
-    with pytest.raises(ImportError, match="nowhere"), node._store_installed():
+    with pytest.raises(ImportError, match="nowhere"), house.installed():
         import aris.store.nowhere  # type: ignore[import-not-found]  # noqa: F401
 
 
