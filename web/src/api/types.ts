@@ -1,0 +1,472 @@
+/** What the server says and takes at /api. The server's own schema has the same names (`aris.service.workspace.schemas`). */
+
+export type Role = "admin" | "reader" | "viewer" | "admin+reader";
+export type State = "arrived" | "settled" | "drafted" | "opened" | "preliminary" | "final" | "amended" | "addendum";
+export type Urgency = "routine" | "urgent" | "stat";
+export type Priority = "routine" | "urgent" | "critical";
+export type SectionName = "examination" | "indication" | "technique" | "comparison" | "findings" | "impression";
+export type Sections = Record<SectionName, string>;
+export type DocumentFormat = "pdf" | "sr" | "fhir" | "text" | "json";
+
+/** Every error: status 4xx or 5xx with this body. `code` is for programs, as "stale_text", "wrong_password". */
+export interface Problem {
+  error: { code: string; message: string };
+}
+
+// ---- who is here ------------------------------------------------------------------------------------------------
+/** `name` is a DICOM person name (Family^Given). */
+export interface User {
+  login: string;
+  name: string;
+  role: Role;
+  organization: string;
+  identifier: string;
+  active: boolean;
+}
+/** GET /api/session: answered without a session too. `csrf` goes back as header X-CSRF-Token with every POST, PUT, PATCH, DELETE. */
+export interface Session {
+  setup_needed: boolean;
+  user: User | null;
+  csrf: string;
+  expires_at: string | null;
+  version: string;
+  /** The model that drafts; null: the workspace still reads and signs. `caution` is the banner, "" for one that may serve patients. */
+  model: { name: string; revision: string; caution: string } | null;
+  oidc: { name: string } | null;
+  site: { second_signature: boolean; destinations: string[]; demo_available: boolean };
+}
+/** POST /api/setup, once: `code` is printed by `aris serve` (and in the link it opens, /setup#CODE). Makes an admin+reader and signs in: Session. */
+export interface SetUp {
+  code: string;
+  login: string;
+  password: string;
+  name: string;
+  organization: string;
+  identifier: string;
+}
+/** POST /api/session -> Session; 401 wrong_password. DELETE /api/session signs out. */
+export interface SignIn {
+  login: string;
+  password: string;
+}
+/** GET/POST /api/users, PATCH /api/users/{login} (admin). */
+export interface NewUser {
+  login: string;
+  password: string;
+  name: string;
+  role: Role;
+  organization: string;
+  identifier: string;
+}
+export interface UserChange {
+  password?: string;
+  role?: Role;
+  active?: boolean;
+}
+/** PUT /api/session/password {current, password}. */
+export interface PasswordChange {
+  current: string;
+  password: string;
+}
+/** GET /api/tokens -> ApiToken[]; POST {name, scopes, days} -> ApiToken with `token`, shown once; DELETE /api/tokens/{id}. */
+export type Scope = "model" | "read" | "write" | "dicomweb" | "audit";
+export interface ApiToken {
+  id: number;
+  name: string;
+  scopes: Scope[];
+  created_at: string;
+  expires_at: string | null;
+  last_used_at: string | null;
+  token?: string;
+}
+/** GET/PUT /api/preferences: a user's own; any JSON of at most 64 KB. */
+export interface Preferences {
+  theme?: "dark" | "light";
+  /** Action id -> key chord, as "Ctrl+Enter". */
+  keys?: Record<string, string>;
+  /** Mouse button -> tool: primary, secondary, auxiliary, wheel. */
+  mouse?: Record<string, string>;
+  own_look_first?: boolean;
+  filters?: { name: string; search: string }[];
+  macros?: { name: string; text: string }[];
+}
+
+// ---- the worklist ---------------------------------------------------------------------------------------------
+/** GET /api/worklist?state=&state=&text=&modality=&sort=&reverse=&limit=&offset=
+ *  sort: priority, arrived, patient, date, modality, state. No state: all that is still to be read. */
+export interface WorklistPage {
+  total: number;
+  entries: Entry[];
+  counts: Record<State, number>;
+  modalities: string[];
+  now: string;
+}
+export interface Entry {
+  study: string;
+  state: State;
+  urgency: Urgency;
+  concern: 0 | 1 | 2 | 3;
+  assessed: boolean;
+  reason: string;
+  patient_id: string;
+  patient_name: string;
+  birth_date: string;
+  sex: string;
+  age: string;
+  accession: string;
+  date: string;
+  time: string;
+  description: string;
+  modalities: string[];
+  images: number;
+  arrived_at: string;
+  opened_by: string;
+  notice: string;
+}
+/** POST /api/uploads: one file a request as the body (DICOM, zip, JPEG, PNG), `?name=` its name; for pictures also
+ *  ?patient_name=&patient_id=&age=&sex=&view=&modality= . -> Uploaded. */
+export interface Uploaded {
+  studies: string[];
+  added: number;
+  known: number;
+  refused: { name: string; reason: string }[];
+}
+/** POST /api/demo -> Uploaded: sample studies. */
+/** GET /api/events (server-sent, Last-Event-ID): event "study" with an id: StudyEvent; event "drafting" without one: Drafting. */
+export interface StudyEvent {
+  study: string;
+  action: string;
+  user: string;
+  at: string;
+}
+export interface Drafting {
+  study: string;
+  state: "waiting" | "running" | "done" | "failed";
+  text?: string;
+}
+
+// ---- a study -----------------------------------------------------------------------------------------------------
+/** GET /api/studies/{uid}: looked at, not opened. POST .../open -> Study (403 for viewers); POST .../close. */
+export interface Study {
+  study: string;
+  state: State;
+  urgency: Urgency;
+  concern: 0 | 1 | 2 | 3;
+  assessed: boolean;
+  reason: string;
+  notice: string;
+  opened_by: string;
+  patient: { identifier: string; issuer: string; name: string; birth_date: string; sex: string; age: string };
+  about: { accession: string; date: string; time: string; description: string; referrer: string; identifier: string };
+  order: { procedure: string; reason: string; urgency: Urgency; referrer: string; placer: string } | null;
+  /** The newest text; null while there is none. `number` is the base of the next PUT. */
+  text: Text | null;
+  beside: Text[];
+  drafts: DraftVersion[];
+  reports: SignedReport[];
+  critical: CriticalResult[];
+  measurements: Measured[];
+  verdicts: Verdict[];
+  series: SeriesInfo[];
+  priors: Prior[];
+  drafting: Drafting["state"] | null;
+  /** What the signed-in user may do now. */
+  may: { edit: boolean; sign: boolean; addend: boolean; correct: boolean };
+}
+export interface Text {
+  number: number | null;
+  base: number;
+  author: string;
+  draft: number;
+  sections: Sections;
+  at: string;
+}
+export interface DraftVersion {
+  number: number;
+  origin: "model" | "outside";
+  model: string;
+  revision: string;
+  caution: string;
+  at: string;
+  applied: boolean;
+  priority: Priority;
+  sections: Sections;
+  findings: ScoredFinding[];
+  warnings: DraftWarning[];
+  regions: Region[];
+}
+/** `sentence`: the sentence that it is about, "" if it is about the whole. */
+export interface DraftWarning {
+  text: string;
+  sentence: string;
+}
+/** `operating_point`: probability from which on it counts as present; null where there is none. */
+export interface ScoredFinding {
+  name: string;
+  probability: number | null;
+  present: boolean | null;
+  note: string;
+  operating_point: number | null;
+}
+/** `box`: left, top, right, bottom in pixels of the stored image. */
+export interface Region {
+  label: string;
+  box: [number, number, number, number];
+  image: string;
+  frame: number | null;
+  probability: number | null;
+  note: string;
+}
+export interface SignedReport {
+  number: number;
+  kind: "report" | "correction" | "addendum";
+  status: string;
+  mark: string;
+  sections: Sections;
+  addenda: string[];
+  digest: string;
+  at: string;
+  signatures: { login: string; name: string; meaning: string; at: string }[];
+  deliveries: { destination: string; state: string; attempts: number; error: string; at: string | null }[];
+}
+export interface CriticalResult {
+  id: number;
+  finding: string;
+  raised_by: string;
+  at: string;
+  open: boolean;
+  attempts: { whom: string; how: string; outcome: string; note: string; login: string; at: string }[];
+}
+export interface Measured {
+  id: number;
+  image: string;
+  frame: number | null;
+  name: string;
+  value: number;
+  unit: string;
+  calibration: "calibrated" | "at detector" | "pixels only";
+  points: [number, number][];
+  login: string;
+  at: string;
+}
+export interface Verdict {
+  draft: number;
+  kind: "finding" | "sentence";
+  about: string;
+  verdict: "accepted" | "edited" | "rejected" | "added";
+  said: string;
+  login: string;
+}
+export interface SeriesInfo {
+  uid: string;
+  modality: string;
+  number: string;
+  description: string;
+  body_part: string;
+  images: number;
+  frames: number;
+  objects: number;
+}
+/** `certain`: same ID, issuer and birth date; otherwise "possible", and never compared or loaded by itself. */
+export interface Prior {
+  study: string;
+  date: string;
+  description: string;
+  modalities: string[];
+  certain: boolean;
+  why: string;
+  state: State;
+  impression: string;
+}
+
+/** PUT /api/studies/{uid}/text {sections, base} -> Saved. number null: another reader's text came first, and this one is kept beside. */
+export interface Saved {
+  number: number | null;
+  newest: number;
+  author: string;
+}
+/** POST /api/studies/{uid}/sign -> Signed; 401 wrong_password, 409 stale_text. correction: of a signed report. */
+export interface SignRequest {
+  password: string;
+  text: number;
+  correction: boolean;
+  seen: { images: number; of: number };
+}
+/** POST /api/studies/{uid}/addendum {password, text} -> Signed. */
+export interface Signed {
+  number: number;
+  state: State;
+  digest: string;
+  destinations: string[];
+  warnings: string[];
+}
+/** POST /api/studies/{uid}/verdicts; /measurements (DELETE .../measurements/{id}); /critical {finding}; /critical/{id}/attempts. */
+export interface NewVerdict {
+  kind: "finding" | "sentence";
+  about: string;
+  verdict: Verdict["verdict"];
+  said: string;
+}
+export interface NewMeasurement {
+  image: string;
+  frame: number | null;
+  name: string;
+  value: number;
+  unit: string;
+  calibration: Measured["calibration"];
+  points: [number, number][];
+}
+export interface NewAttempt {
+  whom: string;
+  how: string;
+  outcome: "reached" | "read back" | "not reached";
+  note: string;
+}
+
+// ---- images -----------------------------------------------------------------------------------------------------
+/** GET /api/studies/{uid}/series/{series} -> SeriesImages: what the viewer shows, in the order of display. */
+export interface SeriesImages {
+  uid: string;
+  modality: string;
+  description: string;
+  images: ImageInfo[];
+  other: { uid: string; sop_class: string; kind: "sr" | "gsps" | "document" | "other"; label: string }[];
+}
+/** One frame. Pixels: GET /api/images/{uid}/frames/{frame} -> raw little-endian values, rows x columns, rescaled already.
+ *  dtype uint8, int16, uint16 or float32; samples 3: RGB interleaved, uint8. GET /api/images/{uid}/thumbnail: JPEG, 256 px at most. */
+export interface ImageInfo {
+  uid: string;
+  frame: number;
+  rows: number;
+  columns: number;
+  samples: 1 | 3;
+  dtype: "uint8" | "int16" | "uint16" | "float32";
+  /** "HU", "" where the values have no unit. */
+  unit: string;
+  /** MONOCHROME1: high values are dark. */
+  inverted: boolean;
+  /** Of display, by the header or else by the values. */
+  window: { center: number; width: number; name: string }[];
+  least: number | null;
+  greatest: number | null;
+  /** Row spacing, column spacing in mm; null: pixels only. */
+  spacing: [number, number] | null;
+  calibration: Measured["calibration"];
+  /** Direction cosines of rows and columns, position of the first pixel; null where there is none. */
+  orientation: [number, number, number, number, number, number] | null;
+  position: [number, number, number] | null;
+  frame_of_reference: string;
+  number: string;
+  laterality: string;
+  view: string;
+  cine_rate: number | null;
+  /** Why the pixels cannot be shown, "" if they can. */
+  problem: string;
+}
+
+// ---- drafts, evidence, questions -------------------------------------------------------------------------------------
+/** GET /api/studies/{uid}/draft (server-sent): drafts it now if nobody has, ahead of all others. Events, in this order:
+ *  "findings" {findings: ScoredFinding[], warnings: string[]}, "section" {section}, "piece" {section, text},
+ *  "done" {draft, text} (numbers), "failed" {message}. A reader that comes late gets what was written so far first. */
+export interface Piece {
+  section: SectionName;
+  text: string;
+}
+/** GET /api/studies/{uid}/evidence?finding=NAME or ?sentence=TEXT -> EvidenceOnImage. */
+export interface EvidenceOnImage {
+  about: string;
+  assessed: boolean;
+  note: string;
+  image: string;
+  frame: number | null;
+  regions: Region[];
+  sides: string[];
+  shares: number[];
+  map: string | null;
+  warnings: string[];
+}
+/** POST /api/studies/{uid}/sections/{name}/regenerate {hint} -> {section, text, warnings}: not saved. */
+export interface Regenerated {
+  section: SectionName;
+  text: string;
+  warnings: string[];
+}
+/** POST /api/studies/{uid}/ask {question, images: uid[]} -> Answered. */
+export interface Answered {
+  question: string;
+  answer: string;
+  answered: boolean;
+  warnings: string[];
+  model: string;
+  caution: string;
+}
+/** GET /api/studies/{uid}/preview?format= (what would leave now: a draft's mark on it); GET /api/studies/{uid}/reports/{n}/document?format= . */
+/** GET /api/templates -> Template[]; POST (MRRT HTML as the body, admin) -> Template; DELETE /api/templates/{id}. */
+export interface Template {
+  id: string;
+  name: string;
+  modality: string;
+  sections: Partial<Sections>;
+  own: boolean;
+  normal: boolean;
+}
+/** GET /api/macros -> Macro[]: the site's; a user's own are in Preferences. */
+export interface Macro {
+  name: string;
+  text: string;
+}
+
+// ---- the house -------------------------------------------------------------------------------------------------
+/** GET /api/models. Memory in bytes; speed of the last answers in tokens a second, null where none was written. */
+export interface ModelInfo {
+  name: string;
+  revision: string;
+  loaded: boolean;
+  caution: string;
+  card: string;
+  memory: number | null;
+  tokens_per_s: number | null;
+  device: string;
+  scope: string[];
+  quantization: string;
+}
+/** GET /api/audit?before=&limit=&user=&action=&study= (admin) -> AuditPage; POST /api/audit/verify -> Verified; GET /api/audit/export -> FHIR Bundle of AuditEvent. */
+export interface AuditPage {
+  events: AuditEvent[];
+  next: number | null;
+  actions: string[];
+}
+export interface AuditEvent {
+  number: number;
+  at: string;
+  user: string;
+  action: string;
+  study: string;
+  outcome: string;
+  detail: Record<string, unknown>;
+}
+export interface Verified {
+  ok: boolean;
+  events: number;
+  problems: string[];
+}
+/** GET /api/agreement -> Agreement[] (over time, per model). */
+export interface Agreement {
+  model: string;
+  revision: string;
+  month: string;
+  kind: string;
+  accepted: number;
+  edited: number;
+  rejected: number;
+  added: number;
+  agreed: number | null;
+}
+/** GET /api/site (admin): settings as they hold, read-only. GET /api/deliveries -> open deliveries of all studies. */
+export interface Site {
+  settings: Record<string, unknown>;
+  file: string;
+  store: string;
+  database: string;
+  services: { name: string; address: string; state: string }[];
+}
