@@ -78,6 +78,23 @@ def settle(house: House, now: datetime | None = None) -> int:
     return house.store.sessions.write(work)
 
 
+def settle_now(house: House, study: str, now: datetime | None = None) -> None:
+    """Settle a study with the images that are there, as somebody waits for it. More images make another job of it.
+
+    Raises:
+        StoreError: no such study in the worklist.
+    """
+    now = now or datetime.now(UTC)
+    collect(house)
+
+    def work(session: Session) -> None:
+        reading = readings.require(session, study, lock=True)
+        if reading.settled_at is None:
+            _settle(session, house, reading, now)
+
+    house.store.sessions.write(work)
+
+
 def _settle(session: Session, house: House, reading: ReadingRow, now: datetime) -> bool:
     images = readings.image_uids(session, reading.study_uid)
     digest = digest_of(images)
