@@ -1,7 +1,8 @@
 """Details of a draft that its report does not hold: they stand beside its sentences on the screen.
 
 How sure the model was of each sentence, which sentence a failed check is about, each finding's operating point, and
-what evidence maps of its words are made from. Kept with the draft; drafts of before have none, and are read all the same.
+what evidence maps of its words are made from. Kept with the draft; drafts of before have none, and are read all the
+same.
 """
 
 from __future__ import annotations
@@ -46,6 +47,12 @@ def details_of(draft: Draft, operating_points: Mapping[str, float]) -> dict[str,
 def operating_points(details: Mapping[str, Any] | None) -> dict[str, float]:
     """The operating point of each finding that has one."""
     return dict((details or {}).get("operating_points") or {})
+
+
+def confidence_of(details: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """How sure the model was of each sentence: `section`, `text`, `mean_probability`, `marked`; [] where unknown."""
+    told = ((details or {}).get("confidence") or {}).get("sentences") or ()
+    return [{name: each[name] for name in ("section", "text", "mean_probability", "marked")} for each in told]
 
 
 def warnings_of(report: Report, details: Mapping[str, Any] | None) -> tuple[SentenceWarning, ...]:

@@ -107,9 +107,10 @@ def draft_now(
         StoreError: no such study in the worklist.
     """
     moment = now or datetime.now(UTC)
-    settle_now(house, study, moment)
+    settle_now(house, {study}, moment)
 
     def claim(session: Session) -> tuple[JobRow | None, Busy]:
+        readings.require(session, study, lock=True)
         job = jobs.of_study(session, DRAFT, study, lock=True)
         if job is None:
             return None, "done"  # it settled with images that it was drafted with
@@ -207,8 +208,8 @@ def _keep(
     free = reading.state not in (*readings.SIGNED, "preliminary") and not edits.touched(session, reading)
     row = drafts.add(
         session, reading, report.model_dump(mode="json"), model=drafter.name, revision=drafter.revision,
-        images_digest=digest_of(images), priority=draft.priority, applied=free, details=details_of(draft, _operating_points(drafter)),
-        now=moment,
+        images_digest=digest_of(images), priority=draft.priority, applied=free,
+        details=details_of(draft, _operating_points(drafter)), now=moment,
     )  # fmt: skip
     if row is None:
         return False

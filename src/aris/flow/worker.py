@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from aris.errors import ArisError
 from aris.flow.arrival import collect, settle
 from aris.flow.drafting import Drafter, draft_next, worker_name
-from aris.flow.listening import Listener
 from aris.flow.house import House
 from aris.flow.intake import watch
+from aris.flow.listening import Listener
 from aris.flow.outgoing.delivery import deliver_next
 
 log = logging.getLogger("aris.flow")

@@ -59,4 +59,4 @@ def _at_fault(name: str, message: str, alone: Mapping[str, Sequence[tuple[str, s
         if (name, message) in failed:
             return sentence
     of = [finding for finding in agreement.FINDINGS if finding in message] if name in ("sections", "scores") else []
-    return next((each for each in reversed(alone) if any(assertions(each, finding) for finding in of)), "")
+    return next((each for each in reversed(list(alone)) if any(assertions(each, finding) for finding in of)), "")
