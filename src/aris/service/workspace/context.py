@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.routing import APIRoute
 
+from aris.service.oidc.pending import PendingSignIns
 from aris.service.workspace.errors import RefusedError
 from aris.service.workspace.settings import WorkspaceSettings
 from aris.store.reading.access import tokens, web_sessions
@@ -19,6 +20,7 @@ from aris.store.reading.users import User
 if TYPE_CHECKING:
     from aris.backends import NativeBackend
     from aris.flow.house import House
+    from aris.service.oidc.provider import Provider
     from aris.service.workspace.attempts import Attempts
 
 SINGLE_ROLES = ("admin", "reader", "viewer")
@@ -32,7 +34,8 @@ class Workspace:
     Attributes:
         house: the store, its trail and the site's settings.
         settings: of the server.
-        access: limits of sign-ins, the code of the first set-up, sign-ins under way at a provider.
+        access: limits of sign-ins, and the code of the first set-up.
+        provider: the OpenID provider, if the site has one; pending: sign-ins that are under way there.
         model: that drafts; None: the workspace still reads and signs.
         drafts: live drafts of this process; None where there are none.
         demo_available: whether sample studies can be had.
@@ -42,6 +45,8 @@ class Workspace:
     house: House
     settings: WorkspaceSettings
     access: Attempts
+    provider: Provider | None = None
+    pending: PendingSignIns = field(default_factory=PendingSignIns)
     model: NativeBackend | None = None
     drafts: Any = None
     demo_available: bool = False
