@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Scope
 
 from aris.errors import ArisError
+from aris.service.errors import ApiError
 from aris.service.http.security import Guard, bearer, no_key
 from aris.service.process.settings import DICOMWEB
 from aris.service.workspace.context import Caller, Workspace, identified
-from aris.service.workspace.errors import Refusal
 from aris.store.reading.access.tokens import PREFIX
 
 log = logging.getLogger("aris.serve")
@@ -49,7 +49,7 @@ class ModelAdmission(Guard):
         if key.startswith(PREFIX):
             caller = await asyncio.to_thread(identified, Request(scope))
             if caller is None or "model" not in caller.scopes:
-                raise Refusal(403, "scope", "the token has no scope model")
+                raise ApiError(403, "the token has no scope model", code="scope")
             return
         if not self._open:
             raise no_key()
@@ -72,13 +72,13 @@ class DicomwebAdmission(Guard):
         safe = request.method in _SAFE
         if caller.token is not None:
             if "dicomweb" not in caller.scopes:
-                raise Refusal(403, "scope", "the token has no scope dicomweb")
+                raise ApiError(403, "the token has no scope dicomweb", code="scope")
         elif not safe:
-            raise Refusal(403, "token_needed", "a session reads over DICOMweb; objects are sent with a token")
+            raise ApiError(403, "a session reads over DICOMweb; objects are sent with a token", code="token_needed")
         elif request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            raise Refusal(403, "forbidden_origin", "a web page of another origin sent this")
+            raise ApiError(403, "a web page of another origin sent this", code="forbidden_origin")
         if not caller.roles & ({"reader", "viewer"} if safe else {"reader"}):
-            raise Refusal(403, "forbidden", "this user may not do this over DICOMweb")
+            raise ApiError(403, "this user may not do this over DICOMweb", code="forbidden")
         await self._audit(scope, caller, safe)
 
     async def _audit(self, scope: Scope, caller: Caller, safe: bool) -> None:
@@ -98,7 +98,7 @@ class DicomwebAdmission(Guard):
             )
         except ArisError as error:
             log.error("DICOMweb: the audit trail cannot be written: %s", error)
-            raise Refusal(503, "database", "the audit trail cannot be written now", {"Retry-After": "1"}) from None
+            raise ApiError(503, "the audit trail cannot be written now", code="database", headers={"Retry-After": "1"}) from None
         self._noted[caller.login, f"{action} {study}"] = now
         if len(self._noted) > _NOTED:
             self._noted.popitem(last=False)

@@ -100,8 +100,8 @@ class Gateway:
     async def _serve_model(self) -> None:
         """Serve the model's API from when it is there to the end; begun and ended in one task."""
         await self._ready.wait()
-        while (backend := self._model.backend) is None:
-            await asyncio.sleep(0.01)  # what is to be done with it is being done
+        backend = self._model.backend
+        assert backend is not None
         try:
             app = self._make_api(backend)
             async with app.router.lifespan_context(app):

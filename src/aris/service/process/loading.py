@@ -23,7 +23,7 @@ class LoadingModel:
     Attributes:
         name: as it was asked for.
         state: "none" where there is none to load, "loading", "ready" or "failed".
-        backend: the model, once it is ready.
+        backend: the model, once it is loaded.
         problem: why it failed, for a person; "" otherwise.
 
     Args:
@@ -56,10 +56,10 @@ class LoadingModel:
 
     def _run(self, load: Callable[[], NativeBackend]) -> None:
         try:
-            backend = load()
+            self.backend = load()
             for do in self._ready:
-                do(backend)
-            self.backend, self.state = backend, "ready"
+                do(self.backend)
+            self.state = "ready"
         except ArisError as error:
             self._failed(str(error))
         except Exception as error:
@@ -68,5 +68,5 @@ class LoadingModel:
             self._ended.set()
 
     def _failed(self, why: str) -> None:
-        self.problem, self.state = why, "failed"
+        self.backend, self.problem, self.state = None, why, "failed"
         log.error("the model cannot be loaded: %s; the workspace goes on without it", why)
