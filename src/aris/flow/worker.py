@@ -48,7 +48,7 @@ class Worker:
         self._stopped.set()
 
     def give_back(self) -> int:
-        """Let others do at once what this worker is at, as it will not end it. How many drafts and deliveries that were.
+        """Let others do at once what this worker is at, as it will not end it. How many pieces of work that were.
 
         What it still makes of them is not kept.
 

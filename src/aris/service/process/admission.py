@@ -37,7 +37,12 @@ class ModelAdmission(Guard):
     """
 
     def __init__(
-        self, app: ASGIApp, api_key: str | None, local: bool, origins: Sequence[str] = (), open_under: Sequence[str] = ()
+        self,
+        app: ASGIApp,
+        api_key: str | None,
+        local: bool,
+        origins: Sequence[str] = (),
+        open_under: Sequence[str] = (),
     ) -> None:
         super().__init__(app, api_key, origins, open_under)
         self._open = local and api_key is None
@@ -98,7 +103,9 @@ class DicomwebAdmission(Guard):
             )
         except ArisError as error:
             log.error("DICOMweb: the audit trail cannot be written: %s", error)
-            raise ApiError(503, "the audit trail cannot be written now", code="database", headers={"Retry-After": "1"}) from None
+            raise ApiError(
+                503, "the audit trail cannot be written now", code="database", headers={"Retry-After": "1"}
+            ) from None
         self._noted[caller.login, f"{action} {study}"] = now
         if len(self._noted) > _NOTED:
             self._noted.popitem(last=False)
