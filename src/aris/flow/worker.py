@@ -15,6 +15,7 @@ from aris.flow.drafting import Drafter, draft_next, worker_name
 from aris.flow.house import House
 from aris.flow.intake import watch
 from aris.flow.outgoing.delivery import deliver_next
+from aris.flow.reading import archives
 
 log = logging.getLogger("aris.flow")
 POLL_S = 1.0
@@ -50,7 +51,7 @@ class Worker:
         """
         done: Counter[str] = Counter()
         while True:
-            steps = [*self._looked(), self._draft(), self._deliver()]
+            steps = [*self._looked(), self._draft(), self._deliver(), self._ask_archives()]
             found = [each for each in steps if each is not None]
             done.update(found)
             if not found or self._stopped.is_set():
@@ -58,8 +59,10 @@ class Worker:
                 return done
 
     def run(self) -> None:
-        """Work until `stop`: looking, drafting and delivering each in a thread of its own, so that none waits."""
+        """Work until `stop`: looking, drafting, delivering and asking archives each in a thread, so that none waits."""
         works: list[Callable[[], object]] = [self._looked, self._deliver]
+        if self._house.settings.archives:
+            works.append(self._ask_archives)
         if self._drafter is not None:
             works.append(self._draft)
         threads = [threading.Thread(target=self._loop, args=(work,), daemon=True) for work in works]
@@ -103,6 +106,10 @@ class Worker:
     def _deliver(self) -> str | None:
         done = deliver_next(self._house, self._name)
         return self._say({"acknowledged": "delivered", "failed": "not delivered"}.get(done or "", done))
+
+    def _ask_archives(self) -> str | None:
+        done = archives.look_next(self._house, self._name) or archives.fetch_next(self._house, self._name)
+        return self._say({"failed": "earlier studies not found", "lost": None}.get(done or "", done))
 
     def _say(self, done: str | None) -> str | None:
         if done is not None:
