@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from aris.errors import ExchangeError
 from aris.exchange.archives.found import MOST_OBJECTS, MOST_STUDIES, RETURNED, FoundStudy, Keep, is_uid, questions
@@ -37,10 +37,9 @@ def find_studies(
     with client(url, token_file, authority) as http:
         for keys in questions(patient):
             parameters = [*keys.items(), *(("includefield", each) for each in RETURNED), ("limit", str(MOST_STUDIES))]
-            address = f"{url.rstrip('/')}/studies"
-            with http.stream(
-                "GET", address, params=parameters, headers={"Accept": "application/dicom+json"}
-            ) as response:  # fmt: skip
+            # The star stands as it is: Orthanc takes an escaped one for itself.
+            address = f"{url.rstrip('/')}/studies?{urlencode(parameters, safe='*', quote_via=quote)}"
+            with http.stream("GET", address, headers={"Accept": "application/dicom+json"}) as response:
                 if response.status_code == 204:
                     continue
                 if response.status_code != 200:
