@@ -33,9 +33,9 @@ class ArchiveNode:
         for context in AllStoragePresentationContexts:
             entity.add_supported_context(context.abstract_syntax, scu_role=True, scp_role=True)
             if len(entity.requested_contexts) < 127:
-                entity.add_requested_context(context.abstract_syntax)
-        handlers = [(evt.EVT_C_FIND, self._find), (evt.EVT_C_GET, self._get), (evt.EVT_C_MOVE, self._move)]
-        server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+                entity.add_requested_context(str(context.abstract_syntax))
+        handlers: Any = [(evt.EVT_C_FIND, self._find), (evt.EVT_C_GET, self._get), (evt.EVT_C_MOVE, self._move)]
+        server: Any = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         try:
             yield f"ARCHIVE@127.0.0.1:{server.socket.getsockname()[1]}"
         finally:

@@ -30,7 +30,7 @@ from aris.store.reading import jobs, readings, remote, users
 from aris.store.reading.audit import SYSTEM
 from aris.store.reading.orders import patient_of
 from aris.store.reading.remote import RemoteStudy
-from aris.store.reading.tables import JobRow
+from aris.store.reading.tables import FetchedStudyRow, JobRow
 from aris.store.schema import CopyRow, InstanceRow, SeriesRow, StudyRow
 
 log = logging.getLogger("aris.flow")
@@ -151,7 +151,7 @@ def fetch_next(house: House, owner: str, now: datetime | None = None) -> Done | 
     return _ended(house, end, "prior fetched")
 
 
-def _now_or_later(session: Session, row: remote.FetchedStudyRow) -> datetime:
+def _now_or_later(session: Session, row: FetchedStudyRow) -> datetime:
     span = readings.span(session, row.study_uid)
     last = datetime.now(UTC) if span is None else span[1]
     return max(datetime.now(UTC), last if last.tzinfo is not None else last.replace(tzinfo=UTC))
