@@ -34,6 +34,7 @@ class Workspace:
         settings: of the server.
         access: limits of sign-ins, the code of the first set-up, sign-ins under way at a provider.
         model: that drafts; None: the workspace still reads and signs.
+        loading: of a model that is not there yet: "loading", or "failed"; "" where none is expected.
         drafts: live drafts of this process; None where there are none.
         demo_available: whether sample studies can be had.
         services: what else runs, as /api/site tells it: name, address, state.
@@ -43,6 +44,7 @@ class Workspace:
     settings: WorkspaceSettings
     access: Attempts
     model: NativeBackend | None = None
+    loading: str = ""
     drafts: Any = None
     demo_available: bool = False
     services: list[dict[str, str]] = field(default_factory=list)
