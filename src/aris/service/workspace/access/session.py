@@ -26,6 +26,7 @@ from aris.service.workspace.schemas.access import (
     PasswordChange,
     Session,
     SessionModel,
+    SessionOidc,
     SessionSite,
     SetUp,
     SignIn,
@@ -158,7 +159,7 @@ def described(workspace: Workspace, caller: Caller | None) -> Session:
         version=__version__,
         model=_model(workspace),
         model_state="ready" if workspace.model is not None else workspace.loading or "none",
-        oidc=None,
+        oidc=None if workspace.provider is None else SessionOidc(name=workspace.provider.settings.name),
         site=SessionSite(
             second_signature=site.second_signature, destinations=[each.name for each in site.destinations],
             demo_available=workspace.demo_available,
