@@ -30,7 +30,7 @@ def made_house(folder: Path, **settings: Any) -> House:
     store.add(as_bytes(image()), source="CT1")
     with store.sessions.writing() as session:
         for login, role in (("ana", "reader"), ("vic", "viewer"), ("adm", "admin")):
-            users.add(session, login, PASSWORD, role=role, name=f"Müller^{login.title()}", organization="",
+            users.add(session, login, PASSWORD, role=role, name=f"Müller^{login.title()}", organization="St. Élan",
                       identifier="", now=datetime.now(UTC))  # fmt: skip
     return house
 

@@ -63,7 +63,7 @@ def test_pages_and_list_answer_while_the_model_loads(house: House, backend: Nati
     model = LoadingModel("tiny", load)
     with client(application(house, model)) as browser:
         sign_in(browser, "ana")
-        assert browser.get("/api/worklist").status_code == 200
+        assert browser.get("/api/preferences").status_code == 200
         assert browser.get("/healthz").json() == {"status": "ok", "model": "loading"}
         refused = browser.get("/v1/models")
         assert refused.status_code == 503 and refused.json()["error"]["code"] == "model_loading"
@@ -88,7 +88,7 @@ def test_a_model_that_cannot_be_loaded_leaves_the_workspace(house: House) -> Non
         assert model.wait(60)
         assert browser.get("/v1/models").json()["error"]["code"] == "no_model"
         sign_in(browser, "ana")
-        assert browser.get("/api/worklist").status_code == 200
+        assert browser.get("/api/preferences").status_code == 200
     assert model.problem == "broken.gguf: damaged"
 
 
@@ -239,7 +239,7 @@ def test_the_real_process_ends_in_time_with_all_open(tmp_path: Path) -> None:
         assert answer.json() == {"status": "ok", "model": "none"}
         with httpx2.Client(base_url=url, timeout=60) as browser:
             user = {"code": code, "login": "ana", "password": "correct horse battery", "name": "Müller^Ana",
-                    "organization": "", "identifier": ""}  # fmt: skip
+                    "organization": "St. Élan", "identifier": ""}  # fmt: skip
             made = browser.post("/api/setup", json=user)
             assert made.status_code == 200, made.text
             assert browser.post("/api/setup", json=user).status_code in (403, 409)  # the code works once
