@@ -207,8 +207,8 @@ def test_a_draft_in_progress_goes_back_to_the_queue(house: House) -> None:
 
 def start(home: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     values = os.environ | {"ARIS_HOME": str(home), "HOME": str(home)} | environment
-    command = [sys.executable, "-m", "aris.cli", "serve", "--port", "0", "--dicom-port", "0", "--no-browser", *arguments]
-    return subprocess.Popen(command, env=values, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "aris.cli", "serve", "--port", "0", "--dicom-port", "0", "--no-browser"]
+    return subprocess.Popen([*command, *arguments], env=values, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def told(process: subprocess.Popen[str], pattern: str) -> str:
@@ -248,7 +248,8 @@ def test_the_real_process_ends_in_time_with_all_open(tmp_path: Path) -> None:
             open_ones = [socket.create_connection(("127.0.0.1", each), 60) for each in (port, port, node)]
             lines = f"Host: 127.0.0.1:{port}\r\nCookie: {cookie}\r\nX-CSRF-Token: {made.json()['csrf']}\r\n"
             open_ones[0].sendall(f"GET /api/events HTTP/1.1\r\n{lines}\r\n".encode())
-            open_ones[1].sendall(f"POST /api/uploads?name=a.dcm HTTP/1.1\r\n{lines}Content-Length: 9\r\n\r\nabc".encode())
+            half = f"POST /api/uploads?name=a.dcm HTTP/1.1\r\n{lines}Content-Length: 9\r\n\r\nabc"
+            open_ones[1].sendall(half.encode())
             assert open_ones[0].recv(12).startswith(b"HTTP/1.1 ")
             began = time.monotonic()
             process.send_signal(signal.SIGTERM)
