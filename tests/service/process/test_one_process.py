@@ -206,13 +206,14 @@ def test_a_draft_in_progress_goes_back_to_the_queue(house: House) -> None:
 
 
 def start(home: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    pipe: Any = subprocess.PIPE
     values = os.environ | {"ARIS_HOME": str(home), "HOME": str(home)} | environment
     command = [sys.executable, "-m", "aris.cli", "serve", "--port", "0", "--dicom-port", "0", "--no-browser"]
-    return subprocess.Popen([*command, *arguments], env=values, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([*command, *arguments], env=values, stderr=pipe, stdout=pipe, text=True)
 
 
 def told(process: subprocess.Popen[str], pattern: str) -> str:
-    """The first group of the first line that matches."""
+    """Return the first group of the first line that matches."""
     assert process.stderr is not None
     seen = []
     for line in process.stderr:
