@@ -45,9 +45,9 @@ class Worker:
         self._stopped = threading.Event()
         self._head_at = 0.0
 
-    def use(self, drafter: Drafter) -> None:
+    def use(self, drafter: Drafter, listener: Listener | None = None) -> None:
         """Draft from now on, as a model that was loading is there."""
-        self._drafter = drafter
+        self._listener, self._drafter = listener, drafter
 
     def stop(self) -> None:
         """Let `run` end: a draft that is being written is written, and kept."""
