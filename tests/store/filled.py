@@ -60,7 +60,8 @@ def fill(store: Store, key: Path) -> audit.Trail:
                      login="ana", now=NOW)  # fmt: skip
         measurements.add(session, reading, image=f"{ROOT}.1.1.1", name="width", value=12.5, unit="mm",
                          calibration="at detector", points=[(1, 2), (3, 4)], login="ana", now=NOW)  # fmt: skip
-        elsewhere = remote.RemoteStudy("1.2.3.4", "pacs", Patient("P1", name="Müller^Ana1"), "20250101", "Thorax", ("DX",))
+        patient = Patient("P1", name="Müller^Ana1")
+        elsewhere = remote.RemoteStudy("1.2.3.4", "pacs", patient, "20250101", "Thorax", ("DX",))
         remote.put_all(session, STUDY, "pacs", [elsewhere], NOW)
         remote.ask(session, "1.2.3.4", "pacs", "PACS", "ana", NOW)
         report = reports.add(session, reading, kind="report", content=SIGNED, report={"status": "signed"},
