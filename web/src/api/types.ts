@@ -32,6 +32,8 @@ export interface Session {
   version: string;
   /** The model that drafts; null: the workspace still reads and signs. `caution` is the banner, "" for one that may serve patients. */
   model: { name: string; revision: string; caution: string } | null;
+  /** Where the model stands: "loading" just after the start (then ask again in some seconds), "failed" (the log says why), "none", "ready". */
+  model_state?: "none" | "loading" | "ready" | "failed";
   oidc: { name: string } | null;
   site: { second_signature: boolean; destinations: string[]; demo_available: boolean };
 }
