@@ -25,7 +25,8 @@ export function unitOf(quantity: Quantity, calibration: Calibration): string {
 /** As it is read on the screen. Angles need no calibration unless the pixels' shape is unknown too. */
 export function words(quantity: Quantity, value: number, calibration: Calibration): string {
   if (quantity === "angle") return `${value.toFixed(1)}°`;
-  if (calibration === "pixels only") return `${value.toFixed(quantity === "area" ? 0 : 1)} px${quantity === "area" ? "²" : ""}`;
+  if (calibration === "pixels only")
+    return `${value.toFixed(quantity === "area" ? 0 : 1)} px${quantity === "area" ? "²" : ""}`;
   if (quantity === "length") return `${value.toFixed(value < 100 ? 1 : 0)} mm`;
   return value >= 1000 ? `${(value / 100).toFixed(1)} cm²` : `${value.toFixed(value < 10 ? 1 : 0)} mm²`;
 }

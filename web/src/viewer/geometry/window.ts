@@ -60,9 +60,13 @@ export function presets(modality: string, image: ImageInfo | undefined, values?:
     if (found.length < 5 && !found.some((each) => each.center === preset.center && each.width === preset.width))
       found.push(preset);
   };
-  const header = image.window.map((each, i) => ({ ...each, name: each.name || (i === 0 ? "Default" : `Header ${i + 1}`) }));
+  const header = image.window.map((each, i) => ({
+    ...each,
+    name: each.name || (i === 0 ? "Default" : `Header ${i + 1}`),
+  }));
   if (header[0]) add(header[0]);
-  const range = image.least !== null && image.greatest !== null ? [image.least, image.greatest] : values && extremes(values);
+  const range =
+    image.least !== null && image.greatest !== null ? [image.least, image.greatest] : values && extremes(values);
   if (range) add({ name: "Full range", ...fullRange(range[0], range[1]) });
   if (values) add({ name: "Automatic", ...automatic(values) });
   for (const each of header.slice(1)) add(each);

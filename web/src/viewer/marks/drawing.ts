@@ -1,5 +1,5 @@
 import { distance, type Point } from "../geometry/affine";
-import { type Kind, KINDS } from "./kinds";
+import { KINDS, type Kind } from "./kinds";
 
 /** A measurement that is being drawn: points set so far, and where the pointer is. Every kind can be dragged or clicked point by point. */
 export interface Draft {

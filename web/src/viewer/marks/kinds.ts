@@ -73,7 +73,7 @@ function between([ax, ay]: Point, [bx, by]: Point): number {
 }
 
 /** The value in the unit of `unitOf`. */
-export function valueOf(kind: Kind, points: Point[], image: Pick<ImageInfo, "spacing" | "calibration">): number {
+export function measured(kind: Kind, points: Point[], image: Pick<ImageInfo, "spacing" | "calibration">): number {
   const [down, across] = steps(image);
   // An angle is right as soon as the pixels' shape is known, whatever their size.
   const real: Point[] = points.map(([x, y]) => [x * across, y * down]);
@@ -92,7 +92,7 @@ export function valueOf(kind: Kind, points: Point[], image: Pick<ImageInfo, "spa
 export function linesOf(kind: Kind, points: Point[], image: ImageInfo, pixels?: Pixels): string[] {
   const calibration = calibrationOf(image);
   const { quantity } = KINDS[kind];
-  const lines = [`${words(quantity, valueOf(kind, points, image), calibration)} · ${calibration}`];
+  const lines = [`${words(quantity, measured(kind, points, image), calibration)} · ${calibration}`];
   if ((kind === "rectangle" || kind === "ellipse") && pixels) {
     const found = statistics(kind, [points[0], points[1]], image, pixels);
     if (found) {
@@ -117,7 +117,7 @@ export function measurement(kind: Kind, points: Point[], image: ImageInfo, pixel
     image: image.uid,
     frame: image.frame,
     name: `${name}${values}`,
-    value: rounded(valueOf(kind, points, image)),
+    value: rounded(measured(kind, points, image)),
     unit: unitOf(quantity, calibration),
     calibration,
     points: toStored(kind, points).map(([x, y]) => [rounded(x), rounded(y)]),

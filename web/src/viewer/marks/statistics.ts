@@ -11,7 +11,12 @@ export interface Statistics {
 }
 
 /** Values of the pixels whose middle lies inside the shape; null where it holds none, or the image has colours. */
-export function statistics(shape: "rectangle" | "ellipse", corners: [Point, Point], image: ImageInfo, pixels: Pixels): Statistics | null {
+export function statistics(
+  shape: "rectangle" | "ellipse",
+  corners: [Point, Point],
+  image: ImageInfo,
+  pixels: Pixels,
+): Statistics | null {
   if (image.samples !== 1) return null;
   const [x0, x1] = [corners[0][0], corners[1][0]].sort((a, b) => a - b);
   const [y0, y1] = [corners[0][1], corners[1][1]].sort((a, b) => a - b);

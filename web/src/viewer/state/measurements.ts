@@ -128,7 +128,8 @@ export class Measurements extends Observable {
       entry.id = kept?.id ?? null;
       const id = entry.id;
       // The page may have its new list already.
-      if (id === null || this.server.some((each) => each.id === id)) this.pending = this.pending.filter((each) => each !== entry);
+      if (id === null || this.server.some((each) => each.id === id))
+        this.pending = this.pending.filter((each) => each !== entry);
       if (this.chosen === `p${entry.local}` && id !== null && !this.pending.includes(entry)) this.chosen = String(id);
     } catch (error) {
       entry.state = "failed";

@@ -1,7 +1,7 @@
 import type { ImageInfo } from "../../api/types";
 import { type Affine, IDENTITY, type Point } from "../geometry/affine";
-import { type Preset, presets, type Window, initialWindow } from "../geometry/window";
-import { type Frames, type FrameState, frames } from "../pixels/frames";
+import { initialWindow, type Preset, presets, type Window } from "../geometry/window";
+import { type FrameState, type Frames, frames } from "../pixels/frames";
 import { keyOf, seriesImages } from "../pixels/images";
 import type { Choice } from "../surface/choose";
 import type { Scene, Surface } from "../surface/surface";
@@ -40,6 +40,8 @@ export class Pane extends Observable {
   onShown: (image: ImageInfo) => void = () => {};
   /** Told when another image or series is asked for. */
   onMoved: () => void = () => {};
+  /** Told when another series was asked for, and when it came. */
+  onOpened: () => void = () => {};
 
   constructor(
     readonly id: number,
@@ -117,6 +119,7 @@ export class Pane extends Observable {
     Object.assign(this, { study, series, images: [], index: 0, trouble: "", opening: true, windowed: false });
     this.surface?.clear();
     this.changed();
+    this.onOpened();
     try {
       const found = await seriesImages(study, series);
       if (ticket !== this.ticket) return;
@@ -136,6 +139,7 @@ export class Pane extends Observable {
     }
     this.opening = false;
     this.onMoved();
+    this.onOpened();
     this.changed();
   }
 

@@ -1,4 +1,4 @@
-import { isTool, type Layout, LAYOUTS, type Session } from "./session";
+import { isTool, LAYOUTS, type Layout, type Session } from "./session";
 
 /** Does an action of `viewerActions`; false where it is not known or not possible now. */
 export function run(session: Session, id: string): boolean {
@@ -62,7 +62,8 @@ function commands(session: Session): Record<string, () => unknown> {
     text: () => toggle("texts"),
     identity: () => toggle("identity"),
     graphics: () => toggle("othersShown"),
-    delete: () => measurements.chosen !== null && measurements.writable && void measurements.remove(measurements.chosen),
+    delete: () =>
+      measurements.chosen !== null && measurements.writable && void measurements.remove(measurements.chosen),
     undo: () => measurements.canUndo && measurements.undo(),
     redo: () => measurements.canRedo && measurements.redo(),
   };

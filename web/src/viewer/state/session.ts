@@ -4,8 +4,8 @@ import { type Anchor, type Link, linked, linkOf } from "../geometry/linking";
 import { complete, type Draft, moved, pressed, released, visible } from "../marks/drawing";
 import { isKind, type Kind, measurement } from "../marks/kinds";
 import { frames, type Wanted } from "../pixels/frames";
-import { forgetSeries, graphicsOf, keyOf } from "../pixels/images";
-import { flippedAcross, flippedDown, FITTED, turned } from "../surface/view";
+import { forgetSeries, graphicsOf, keyOf, seriesImages } from "../pixels/images";
+import { FITTED, flippedAcross, flippedDown, turned } from "../surface/view";
 import type { Overlay, PriorImages, Seen } from "../types";
 import { Measurements } from "./measurements";
 import { Observable } from "./observable";
@@ -21,6 +21,11 @@ export const LAYOUTS: Record<Layout, { columns: number; rows: number }> = {
 };
 const NAVIGATION = ["window", "zoom", "pan", "scroll", "magnify", "probe"];
 export const isTool = (name: string): name is Tool => NAVIGATION.includes(name) || isKind(name);
+/** A tool by its name in the preferences, where any area is "area". */
+export function toolOf(name: string | undefined, otherwise: Tool): Tool {
+  if (name === "area") return "ellipse";
+  return name && isTool(name) ? name : otherwise;
+}
 
 export const NO_OVERLAY: Overlay = { regions: [], lit: null, map: null, opacity: 0.5 };
 
@@ -34,7 +39,9 @@ export class Session extends Observable {
   layout: Layout = "1x1";
   active = 0;
   tool: Tool = "window";
-  mouse: Required<Record<"secondary" | "auxiliary" | "wheel", string>> = { secondary: "zoom", auxiliary: "pan", wheel: "scroll" };
+  /** What the other buttons and the wheel do; the left button does what the toolbar says. */
+  mouse: Record<"secondary" | "auxiliary" | "wheel", Tool> = { secondary: "zoom", auxiliary: "pan", wheel: "scroll" };
+  private primary: string | undefined;
   linking = true;
   overlay: Overlay = NO_OVERLAY;
   evidence = true;
@@ -55,6 +62,7 @@ export class Session extends Observable {
     super();
     for (const pane of this.panes) {
       pane.onMoved = () => this.follow(pane);
+      pane.onOpened = () => this.changed();
       pane.onShown = (image) => {
         if (pane.study !== this.study) return;
         const before = this.seen.size;
@@ -142,11 +150,13 @@ export class Session extends Observable {
 
   setMouse(mouse: Preferences["mouse"]): void {
     this.mouse = {
-      secondary: mouse?.secondary ?? "zoom",
-      auxiliary: mouse?.auxiliary ?? "pan",
-      wheel: mouse?.wheel ?? "scroll",
+      secondary: toolOf(mouse?.secondary, "zoom"),
+      auxiliary: toolOf(mouse?.auxiliary, "pan"),
+      wheel: toolOf(mouse?.wheel, "scroll"),
     };
-    if (mouse?.primary && isTool(mouse.primary)) this.tool = mouse.primary;
+    // Only a change of the preference moves the toolbar's own choice.
+    if (mouse?.primary !== this.primary) this.tool = toolOf(mouse?.primary, "window");
+    this.primary = mouse?.primary;
     this.changed();
   }
 
@@ -294,7 +304,8 @@ export class Session extends Observable {
   }
 
   stepSeries(by: number): boolean {
-    const list = this.pane.study === this.prior?.study ? this.prior.series.filter(({ frames: each }) => each > 0) : this.showable;
+    const list =
+      this.pane.study === this.prior?.study ? this.prior.series.filter(({ frames: each }) => each > 0) : this.showable;
     const next = list[list.findIndex(({ uid }) => uid === this.pane.series) + by];
     if (!next) return false;
     this.openSeries(this.pane, this.pane.study || this.study, next.uid);
@@ -303,7 +314,9 @@ export class Session extends Observable {
 
   /** Shows an image of the study wherever it is; looks through the series that are not open yet. */
   async showImage(image: string, frame?: number | null): Promise<void> {
-    const panes = [this.pane, ...this.open.filter((pane) => pane !== this.pane)].filter(({ study }) => study === this.study);
+    const panes = [this.pane, ...this.open.filter((pane) => pane !== this.pane)].filter(
+      ({ study }) => study === this.study,
+    );
     for (const pane of panes)
       if (pane.showImage(image, frame)) {
         this.activate(pane.id);
@@ -312,7 +325,6 @@ export class Session extends Observable {
     const { study } = this;
     const target = panes[0] ?? this.pane;
     for (const { uid } of this.showable) {
-      const { seriesImages } = await import("../pixels/images");
       const found = await seriesImages(study, uid).catch(() => null);
       if (study !== this.study) return;
       if (!found?.images.some((each) => each.uid === image)) continue;
@@ -325,7 +337,8 @@ export class Session extends Observable {
   turnView(how: "rotate" | "flip.horizontal" | "flip.vertical" | "fit"): void {
     const { pane } = this;
     if (how === "fit") pane.setView({ ...pane.view, zoom: FITTED.zoom, pan: FITTED.pan });
-    else pane.setView({ rotate: turned, "flip.horizontal": flippedAcross, "flip.vertical": flippedDown }[how](pane.view));
+    else
+      pane.setView({ rotate: turned, "flip.horizontal": flippedAcross, "flip.vertical": flippedDown }[how](pane.view));
   }
 
   detach(): void {

@@ -140,12 +140,17 @@ export class GpuSurface implements Surface {
   private width = 1;
   private height = 1;
 
+  private readonly inner = document.createElement("div");
+
   constructor(element: HTMLDivElement) {
     const running = start();
+    // The engine sets `position` on the element that it is given.
+    this.inner.style.width = this.inner.style.height = "100%";
+    element.appendChild(this.inner);
     running.enableElement({
       viewportId: this.id,
       type: Enums.ViewportType.PLANAR_NEXT,
-      element,
+      element: this.inner,
       defaultOptions: { background: [0, 0, 0] },
     });
     this.viewport = running.getViewport(this.id) as unknown as PlanarViewport;
@@ -248,7 +253,8 @@ export class GpuSurface implements Surface {
   affine({ image, view }: Scene): Affine {
     if (this.mounted !== this.dataId) return affineOf(image, view, this.width, this.height);
     const [px, py] = pixelShape(image);
-    const at = (x: number, y: number): Point => this.viewport.worldToCanvas([(x - 0.5) * px, (y - 0.5) * py, 0]) as Point;
+    const at = (x: number, y: number): Point =>
+      this.viewport.worldToCanvas([(x - 0.5) * px, (y - 0.5) * py, 0]) as Point;
     return fromCorners(at(0, 0), at(1, 0), at(0, 1));
   }
 
@@ -260,5 +266,6 @@ export class GpuSurface implements Surface {
     this.next = null;
     this.close();
     engine?.disableElement(this.id);
+    this.inner.remove();
   }
 }

@@ -22,8 +22,12 @@ function lookup(window: Window, invert: boolean, least: number, count: number): 
 
 /** Writes the windowed values of an image as RGBA. */
 export function paint(out: Uint32Array, image: ImageInfo, pixels: Pixels, window: Window, invert: boolean): void {
-  if (image.samples === 3) return paintColour(out, pixels, window, invert);
-  if (pixels instanceof Float32Array) return paintFloat(out, pixels, window, invert);
+  if (image.samples === 3) paintColour(out, pixels, window, invert);
+  else if (pixels instanceof Float32Array) paintFloat(out, pixels, window, invert);
+  else paintWhole(out, pixels, window, invert);
+}
+
+function paintWhole(out: Uint32Array, pixels: Pixels, window: Window, invert: boolean): void {
   const least = pixels instanceof Int16Array ? -32768 : 0;
   const greys = lookup(window, invert, least, pixels instanceof Uint8Array ? 256 : 65536);
   const count = Math.min(out.length, pixels.length);
@@ -45,5 +49,6 @@ function paintColour(out: Uint32Array, pixels: Pixels, window: Window, invert: b
   const greys = lookup(window, invert, 0, 256);
   const count = Math.min(out.length, Math.floor(pixels.length / 3));
   for (let i = 0, j = 0; i < count; i++, j += 3)
-    out[i] = OPAQUE | ((greys[pixels[j + 2]] & 255) << 16) | ((greys[pixels[j + 1]] & 255) << 8) | (greys[pixels[j]] & 255);
+    out[i] =
+      OPAQUE | ((greys[pixels[j + 2]] & 255) << 16) | ((greys[pixels[j + 1]] & 255) << 8) | (greys[pixels[j]] & 255);
 }
