@@ -20,22 +20,15 @@ export function Track({ session, pane }: { session: Session; pane: Pane }) {
   useObserved(pane);
   const canvas = useRef<HTMLCanvasElement>(null);
   const count = pane.images.length;
+  // The thumb goes with every image; the marks of a thousand images need be drawn a few times a second only.
+  const timer = useRef<ReturnType<typeof setTimeout> | null>(null);
   useEffect(() => {
-    const element = canvas.current;
-    const context = element?.getContext("2d");
-    if (!element || !context) return;
-    const height = element.clientHeight;
-    if (element.height !== height) element.height = height;
-    const rows = trackRows(
-      pane.images.map((image) => ({ state: frames.state(image), seen: session.isSeen(keyOf(image)) })),
-      height,
-    );
-    context.clearRect(0, 0, element.width, height);
-    for (const { mark, from, to } of runs(rows)) {
-      context.fillStyle = COLOURS[mark];
-      context.fillRect(0, from, element.width, to - from);
-    }
+    timer.current ??= setTimeout(() => {
+      timer.current = null;
+      drawMarks(canvas.current, session, pane);
+    }, 120);
   });
+  useEffect(() => () => clearTimeout(timer.current ?? undefined), []);
   if (count < 2) return null;
   const jump = (event: PointerEvent<HTMLDivElement>) => {
     const box = event.currentTarget.getBoundingClientRect();
@@ -57,4 +50,20 @@ export function Track({ session, pane }: { session: Session; pane: Pane }) {
       <div className={styles.thumb} style={{ top: `${(pane.index / Math.max(1, count - 1)) * 100}%` }} />
     </div>
   );
+}
+
+function drawMarks(element: HTMLCanvasElement | null, session: Session, pane: Pane): void {
+  const context = element?.getContext("2d");
+  if (!element || !context) return;
+  const height = element.clientHeight;
+  if (element.height !== height) element.height = height;
+  const rows = trackRows(
+    pane.images.map((image) => ({ state: frames.state(image), seen: session.isSeen(keyOf(image)) })),
+    height,
+  );
+  context.clearRect(0, 0, element.width, height);
+  for (const { mark, from, to } of runs(rows)) {
+    context.fillStyle = COLOURS[mark];
+    context.fillRect(0, from, element.width, to - from);
+  }
 }

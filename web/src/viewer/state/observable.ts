@@ -36,3 +36,8 @@ export function useObserved<T extends Observable>(thing: T): T {
   useSyncExternalStore(thing.subscribe, thing.snapshot);
   return thing;
 }
+
+/** Draws the component anew only when `facts` of the thing change: for what stands beside a picture that changes with every frame. */
+export function useFacts(thing: Observable, facts: () => string): void {
+  useSyncExternalStore(thing.subscribe, facts);
+}

@@ -55,6 +55,8 @@ export class Session extends Observable {
   drawingIn = 0;
   private anchors = new Map<string, Anchor>();
   private seen = new Set<string>();
+  private telling: ReturnType<typeof setTimeout> | null = null;
+  private wanting: ReturnType<typeof setTimeout> | null = null;
   onSeen: (seen: Seen) => void = () => {};
   onImage: (image: string, frame: number) => void = () => {};
 
@@ -86,8 +88,15 @@ export class Session extends Observable {
   isSeen(key: string): boolean {
     return this.seen.has(key);
   }
-  tellSeen(): void {
-    this.onSeen({ images: this.seen.size, of: this.series.reduce((sum, { frames: each }) => sum + each, 0) });
+  /** A few times a second at most: the page need not follow every slice of a fast scroll. */
+  private tellSeen(): void {
+    this.telling ??= setTimeout(() => {
+      this.telling = null;
+      this.onSeen(this.seenSoFar);
+    }, 250);
+  }
+  get seenSoFar(): Seen {
+    return { images: this.seen.size, of: this.series.reduce((sum, { frames: each }) => sum + each, 0) };
   }
 
   /** The study on the screen, or the same with new series. */
@@ -246,7 +255,12 @@ export class Session extends Observable {
         if (other === pane || this.linkWith(other) === null) continue;
         other.show(linked(pane.images, pane.index, other.images, this.anchor(pane, other)), true);
       }
-    this.want();
+    if (pane.state !== "loaded") this.want();
+    else
+      this.wanting ??= setTimeout(() => {
+        this.wanting = null;
+        this.want();
+      }, 100);
   }
 
   /** Tells the store what is wanted: the active pane first; the study that comes next last. */

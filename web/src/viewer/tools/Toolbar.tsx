@@ -13,7 +13,7 @@ import { Keys } from "../../shell/Keys";
 import { Menu, type MenuEntry } from "../../shell/Menu";
 import { viewerActions } from "../actions";
 import { isKind } from "../marks/kinds";
-import { useObserved } from "../state/observable";
+import { useFacts, useObserved } from "../state/observable";
 import { run } from "../state/run";
 import type { Session } from "../state/session";
 import type { ViewerProps } from "../types";
@@ -32,8 +32,11 @@ const byId = new Map(viewerActions.map((action) => [action.id, action]));
 /** The viewer's tools and commands: each with its name, its key and its pressed state. */
 export function Toolbar({ session, keys, strip, onStrip }: Props) {
   useObserved(session);
-  useObserved(session.pane);
   const { measurements, pane } = session;
+  useFacts(pane, () => {
+    const { center, width } = pane.window;
+    return `${pane.series} ${pane.images.length} ${pane.inverted} ${pane.playing} ${pane.rate} ${center} ${width} ${pane.state === "loaded"}`;
+  });
   useObserved(measurements);
   const chord = (id: string) => spell(keys?.[id] ?? byId.get(id)?.key ?? "");
   const name = (id: string) => byId.get(id)?.name ?? id;
