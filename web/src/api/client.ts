@@ -31,6 +31,10 @@ export function setCsrf(token: string): void {
   csrf = token;
 }
 
+export function csrfToken(): string {
+  return csrf;
+}
+
 /** Call `listener` whenever the server says that nobody is signed in any more; returns the way to stop. */
 export function onSignedOut(listener: () => void): () => void {
   listeners.add(listener);
