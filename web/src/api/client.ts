@@ -152,5 +152,6 @@ export const api = {
 
 /** Return words for a person about anything that was thrown. */
 export function words(error: unknown): string {
+  if (typeof error === "string" && error) return error;
   return error instanceof Error && error.message ? error.message : "Something went wrong.";
 }

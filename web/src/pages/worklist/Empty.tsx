@@ -53,7 +53,7 @@ export function Empty({ search, rows, onClear, onLoaded }: EmptyProps) {
       actions={
         <>
           <ActionButton action="worklist.upload">Upload images</ActionButton>
-          {session?.site.demo_available && session.user?.role !== "viewer" && (
+          {session?.site.demo_available && session.user?.role.includes("reader") && (
             <Button kind="primary" onPress={() => void load()} isDisabled={busy}>
               {busy ? "Loading sample studies" : "Load sample studies"}
             </Button>

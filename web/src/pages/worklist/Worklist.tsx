@@ -2,7 +2,7 @@ import { useCallback, useEffect, useState } from "react";
 import { useNavigate, useSearchParams } from "react-router";
 import { useActions } from "../../actions/registry";
 import { useSession } from "../../api/queries";
-import { ErrorState } from "../../shell/states";
+import { EmptyState, ErrorState } from "../../shell/states";
 import { toast, toastError } from "../../shell/toast";
 import { useTitle } from "../../shell/useTitle";
 import { showInSecondWindow } from "../../shell/windows";
@@ -28,6 +28,15 @@ function useNow(): number {
 }
 
 export default function Worklist() {
+  const role = useSession().data?.user?.role;
+  if (role === "admin")
+    return (
+      <EmptyState title="Administrators see no patients">Sign in as a reader or a viewer to see studies.</EmptyState>
+    );
+  return <Studies />;
+}
+
+function Studies() {
   useTitle("Worklist");
   const [params, setParams] = useSearchParams();
   const navigate = useNavigate();
@@ -36,6 +45,7 @@ export default function Worklist() {
   const { rows, stale, store } = useRows(search);
   const now = useNow();
   const { data: session } = useSession();
+  const reads = session?.user?.role.includes("reader") ?? false;
   const [study, setStudy] = useState(memory.study);
   const [preview, setPreview] = useState(true);
   const [choosing, setChoosing] = useState(0);
@@ -76,7 +86,7 @@ export default function Worklist() {
     "worklist.search": () => document.querySelector<HTMLInputElement>("[data-search] input")?.focus(),
     "worklist.refresh": refresh,
     "worklist.preview": () => setPreview(!preview),
-    "worklist.upload": session?.user?.role !== "viewer" && (() => setChoosing(choosing + 1)),
+    "worklist.upload": reads && (() => setChoosing(choosing + 1)),
     "worklist.beside": chosen && (() => showInSecondWindow(`/study/${encodeURIComponent(chosen.study)}`)),
     "worklist.clear":
       (narrowed(search) || search.sort !== "priority" || search.reverse) &&
@@ -139,7 +149,7 @@ export default function Worklist() {
         </div>
         {preview && <Preview entry={chosen} now={now + rows.ahead} onOpen={open} />}
       </div>
-      <Uploads choosing={choosing} allowed={session?.user?.role !== "viewer"} onDone={refresh} />
+      <Uploads choosing={choosing} allowed={reads} onDone={refresh} />
     </div>
   );
 }

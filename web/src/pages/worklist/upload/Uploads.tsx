@@ -35,7 +35,8 @@ export function Uploads({ choosing, allowed, onDone }: UploadsProps) {
     stop.current = control;
     await sendAll(
       list,
-      (file, onProgress, signal) => upload(file, isPicture(file) ? about : {}, onProgress, signal),
+      (file, more, onProgress, signal) =>
+        upload(file, { ...(isPicture(file) ? about : {}), more: more ? 1 : "" }, onProgress, signal),
       setOutcome,
       control.signal,
     );

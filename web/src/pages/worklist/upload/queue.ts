@@ -12,7 +12,13 @@ export interface Outcome {
   refused: { name: string; reason: string }[];
   running: boolean;
 }
-export type Send = (file: File, onProgress: (share: number) => void, signal: AbortSignal) => Promise<Uploaded>;
+/** `more`: other files of the same batch follow; with the last one the studies are complete. */
+export type Send = (
+  file: File,
+  more: boolean,
+  onProgress: (share: number) => void,
+  signal: AbortSignal,
+) => Promise<Uploaded>;
 
 export const NOTHING: Outcome = {
   total: 0,
@@ -31,7 +37,7 @@ export async function sendAll(
   send: Send,
   say: (outcome: Outcome) => void,
   signal: AbortSignal,
-  at_once = 2,
+  together = 2,
 ): Promise<Outcome> {
   const shares = new Map<File, number>();
   const studies = new Set<string>();
@@ -41,13 +47,14 @@ export async function sendAll(
     outcome = { ...outcome, ...some, share: files.length ? sent / files.length : 1, studies: [...studies] };
     say(outcome);
   };
-  const waiting = [...files];
-  const work = async () => {
+  const last = files.at(-1);
+  const work = async (waiting: File[]) => {
     for (let file = waiting.shift(); file && !signal.aborted; file = waiting.shift()) {
       const now = file;
       try {
         const answer = await send(
           now,
+          now !== last,
           (share) => {
             shares.set(now, share);
             tell({});
@@ -70,7 +77,10 @@ export async function sendAll(
     }
   };
   tell({});
-  await Promise.all(Array.from({ length: at_once }, work));
+  // The last one goes alone: only then have all the others come.
+  const before = files.slice(0, -1);
+  await Promise.all(Array.from({ length: together }, () => work(before)));
+  await work(files.slice(-1));
   tell({ running: false });
   return outcome;
 }
