@@ -4,7 +4,7 @@ import { type Line, months, percent } from "./figures";
 const WIDTH = 1100;
 const HEIGHT = 240;
 const LEFT = 52;
-const RIGHT = 16;
+const RIGHT = 36;
 const TOP = 12;
 const BOTTOM = 30;
 // A line is told by its dashes and its marks, not by its colour alone.

@@ -1,5 +1,5 @@
 import DOMPurify from "dompurify";
-import { marked } from "marked";
+import { Marked } from "marked";
 import { useMemo } from "react";
 import { useGet } from "../../api/queries";
 import type { ModelInfo } from "../../api/types";
@@ -9,6 +9,9 @@ import { bytes } from "../../shell/format";
 import { Facts, Page } from "../../shell/Page";
 import { EmptyState, ErrorState, Loading } from "../../shell/states";
 import styles from "./Models.module.css";
+
+// A card is Markdown; HTML inside it is left out before it is ever parsed.
+const markdown = new Marked({ renderer: { html: () => "" } });
 
 export default function Models() {
   const { data, error, refetch } = useGet<ModelInfo[]>("/api/models", {}, { staleTime: 0 });
@@ -72,7 +75,7 @@ function Model({ model }: { model: ModelInfo }) {
 function Card({ text }: { text: string }) {
   const html = useMemo(
     () =>
-      DOMPurify.sanitize(marked.parse(text.replace(/^---\n[\s\S]*?\n---\n/, ""), { async: false }), {
+      DOMPurify.sanitize(markdown.parse(text.replace(/^---\n[\s\S]*?\n---\n/, ""), { async: false }), {
         USE_PROFILES: { html: true },
         FORBID_TAGS: ["style", "img", "form", "input", "button", "iframe", "video", "audio"],
         FORBID_ATTR: ["style", "id", "class"],
