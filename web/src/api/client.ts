@@ -31,6 +31,10 @@ export function setCsrf(token: string): void {
   csrf = token;
 }
 
+export function csrfToken(): string {
+  return csrf;
+}
+
 /** Call `listener` whenever the server says that nobody is signed in any more; returns the way to stop. */
 export function onSignedOut(listener: () => void): () => void {
   listeners.add(listener);
@@ -78,9 +82,9 @@ export async function problem(response: Response): Promise<ApiError> {
   return new ApiError(response.status, "failed", words[response.status] ?? `The server answered ${response.status}.`);
 }
 
-/** Return whether a failed call means that the session has ended (and not that a password was mistyped). */
+/** Return whether a failed call means that the session has ended (and not that a password was mistyped, or a proof is due). */
 export function endsSession(error: ApiError): boolean {
-  return error.status === 401 && error.code !== "wrong_password";
+  return error.status === 401 && !/^(wrong_password|proof_needed|oidc_)/.test(error.code);
 }
 
 async function once(method: string, path: string, call: Call): Promise<Response> {
@@ -148,5 +152,6 @@ export const api = {
 
 /** Return words for a person about anything that was thrown. */
 export function words(error: unknown): string {
+  if (typeof error === "string" && error) return error;
   return error instanceof Error && error.message ? error.message : "Something went wrong.";
 }
