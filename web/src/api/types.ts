@@ -36,7 +36,15 @@ export interface Session {
   model_state?: "none" | "loading" | "ready" | "failed";
   oidc: { name: string } | null;
   site: { second_signature: boolean; destinations: string[]; demo_available: boolean };
+  /** How the user signed in; "" for a program or nobody. */
+  method?: "password" | "oidc" | "";
+  /** Until when a signature needs no password: the user has just signed in anew at the OpenID provider. */
+  proved_until?: string | null;
 }
+/** GET /api/session/oidc?next=PATH: a full navigation; the browser comes back to `next`, or to /signin?problem=CODE&next= with
+ *  oidc_unavailable, oidc_failed, oidc_denied, oidc_expired or oidc_unknown_user. With &prove=1 (signed in already) the user signs in
+ *  anew at the provider and comes back to `next`, with ?problem=CODE (also oidc_stale, oidc_other_user) if that is no proof; then
+ *  POST .../sign and .../addendum take password "" once, until `proved_until`. 403 proof_needed otherwise. */
 /** POST /api/setup, once: `code` is printed by `aris serve` (and in the link it opens, /setup#CODE). Makes an admin+reader and signs in: Session. */
 export interface SetUp {
   code: string;
@@ -65,7 +73,7 @@ export interface UserChange {
   role?: Role;
   active?: boolean;
 }
-/** PUT /api/session/password {current, password}. */
+/** PUT /api/session/password {current, password} -> Session, with another `csrf`; signs out everywhere else. */
 export interface PasswordChange {
   current: string;
   password: string;
@@ -494,6 +502,8 @@ export interface Verified {
   ok: boolean;
   events: number;
   problems: string[];
+  /** Exported seals that the trail was held against; with none a cut at its end is not found. */
+  heads?: number;
 }
 /** GET /api/agreement -> Agreement[] (over time, per model). */
 export interface Agreement {
