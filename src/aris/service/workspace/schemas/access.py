@@ -7,14 +7,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from aris.service.workspace.schemas.common import Sent, Taken
+from aris.service.workspace.schemas.common import Line, Sent, Taken
 from aris.store.reading.access.tokens import Scope
 from aris.store.reading.users import LONGEST, Role
 from aris.store.reading.users import User as Kept
 
 # What is longer than any password is not even looked at.
 Password = Annotated[str, Field(max_length=4 * LONGEST)]
-Login = Annotated[str, Field(max_length=64)]
+Login = Annotated[Line, Field(max_length=64)]
 
 
 class User(Sent):
@@ -77,9 +77,9 @@ class SetUp(Taken):
     code: Annotated[str, Field(max_length=64)]
     login: Login
     password: Password
-    name: Annotated[str, Field(max_length=256)]
-    organization: Annotated[str, Field(max_length=256)]
-    identifier: Annotated[str, Field(max_length=64)] = ""
+    name: Annotated[Line, Field(max_length=256)]
+    organization: Annotated[Line, Field(max_length=256)]
+    identifier: Annotated[Line, Field(max_length=64)] = ""
 
 
 class SignIn(Taken):
@@ -94,10 +94,10 @@ class NewUser(Taken):
 
     login: Login
     password: Password
-    name: Annotated[str, Field(max_length=256)] = ""
+    name: Annotated[Line, Field(max_length=256)] = ""
     role: Role
-    organization: Annotated[str, Field(max_length=256)] = ""
-    identifier: Annotated[str, Field(max_length=64)] = ""
+    organization: Annotated[Line, Field(max_length=256)] = ""
+    identifier: Annotated[Line, Field(max_length=64)] = ""
 
 
 class UserChange(Taken):
@@ -118,7 +118,7 @@ class PasswordChange(Taken):
 class NewApiToken(Taken):
     """A token to be made; `days` null: until it is revoked."""
 
-    name: Annotated[str, Field(min_length=1, max_length=64)]
+    name: Annotated[Line, Field(min_length=1, max_length=64)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=5)]
     days: Annotated[int, Field(ge=1, le=3660)] | None = None
 
