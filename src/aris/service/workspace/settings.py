@@ -66,7 +66,7 @@ class WorkspaceSettings:
 
     @property
     def secure(self) -> bool:
-        """Whether browsers reach it by TLS, its own or a reverse proxy's."""
+        """Return whether browsers reach it by TLS, its own or a reverse proxy's."""
         return self.tls or self.public_url.lower().startswith("https://")
 
     @property

@@ -48,7 +48,7 @@ class SessionOidc(Sent):
 
 
 class SessionSite(Sent):
-    """What of the site's settings the pages need."""
+    """The part of the site's settings that the pages need."""
 
     second_signature: bool
     destinations: list[str]
@@ -56,7 +56,7 @@ class SessionSite(Sent):
 
 
 class Session(Sent):
-    """Who is here, and where. `csrf` goes back as header X-CSRF-Token."""
+    """The user who is here, and the house. `csrf` goes back as header X-CSRF-Token."""
 
     setup_needed: bool
     user: User | None
@@ -101,7 +101,7 @@ class NewUser(Taken):
 
 
 class UserChange(Taken):
-    """What of a user changes; what is left out stays."""
+    """A change of a user; a field that is left out stays as it is."""
 
     password: Password | None = None
     role: Role | None = None

@@ -11,13 +11,13 @@ Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class Sent(BaseModel):
-    """What the server says."""
+    """A part of an answer."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class Taken(BaseModel):
-    """What the server takes; a field that it does not know is refused."""
+    """A part of a body that the server takes; a field that it does not know is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
