@@ -364,6 +364,20 @@ export interface ImageInfo {
   problem: string;
 }
 
+/** GET /api/studies/{uid}/graphics -> Graphic[]: what others drew (presentation states, TID 1500 SR), read-only. Points in
+ *  pixels of the stored image; `kind` circle: centre and a point on it; ellipse: the ends of both axes, as in SCOORD. */
+export interface Graphic {
+  source: string;
+  kind: "point" | "polyline" | "circle" | "ellipse" | "text";
+  image: string;
+  frame: number | null;
+  points: [number, number][];
+  /** A closed polyline. */
+  closed: boolean;
+  /** A measurement's words, a text of a presentation state, "" if there is none. */
+  text: string;
+}
+
 // ---- drafts, evidence, questions -------------------------------------------------------------------------------------
 /** GET /api/studies/{uid}/draft (server-sent): drafts it now if nobody has, ahead of all others. Events, in this order:
  *  "findings" {findings: ScoredFinding[], warnings: string[]}, "section" {section}, "piece" {section, text},
