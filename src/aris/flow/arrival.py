@@ -7,7 +7,7 @@ however it came (node, STOW-RS, upload, watched folder), and no crash between tw
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import func, select
@@ -55,6 +55,8 @@ def _collect(session: Session, house: House) -> tuple[set[str], bool]:
         if known is not None and known.images == images and known.last_object_at >= newest:
             continue
         readings.put_arrival(session, uid, first, newest, first + house.settings.first_come, images)
+        if known is None:
+            house.trail.add(session, SYSTEM, "arrive", uid, images=images)
         touched.add(uid)
     # A report may come before the images or after them.
     for uid in touched | readings.with_reports(session, max(mark - margin, 0), _RANGE + margin):
@@ -73,6 +75,22 @@ def settle(house: House, now: datetime | None = None) -> int:
         made = 0
         for reading in readings.quiet(session, now - house.settings.quiet):
             made += _settle(session, house, reading, now)
+        return made
+
+    return house.store.sessions.write(work)
+
+
+def settle_now(house: House, studies: Collection[str], now: datetime | None = None) -> int:
+    """Settle studies of which somebody says that they are whole, without a wait. How many new jobs there are."""
+    collect(house)
+    now = now or datetime.now(UTC)
+
+    def work(session: Session) -> int:
+        made = 0
+        for uid in sorted(studies):
+            reading = readings.find(session, uid, lock=True)
+            if reading is not None and reading.settled_at is None:
+                made += _settle(session, house, reading, now)
         return made
 
     return house.store.sessions.write(work)

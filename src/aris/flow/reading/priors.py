@@ -12,7 +12,7 @@ from typing import Literal
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from aris.errors import StoreError
+from aris.errors import NotFoundError
 from aris.flow.house import House
 from aris.flow.subjects import study_row
 from aris.imaging.dicom.patients import Patient
@@ -46,12 +46,12 @@ def priors(house: House, study: str) -> list[Prior]:
     """Other studies of a study's patient in the store: the sure ones first, the latest first.
 
     Raises:
-        StoreError: there is no such study.
+        NotFoundError: there is no such study.
     """
     with house.store.sessions.reading() as session:
         row = study_row(session, study)
         if row is None:
-            raise StoreError("no such study in the store")
+            raise NotFoundError("no such study in the store")
         made = [_prior(session, row, other) for other in _candidates(session, row)]
     found = [each for each in made if each is not None]
     found.sort(key=lambda each: each.date, reverse=True)
