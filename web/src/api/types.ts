@@ -194,6 +194,8 @@ export interface DraftVersion {
   findings: ScoredFinding[];
   warnings: DraftWarning[];
   regions: Region[];
+  /** Of each sentence: how sure the model was of its words (not whether they are right); none where nobody knows. */
+  confidence?: { section: string; text: string; mean_probability: number; marked: boolean }[];
 }
 /** `sentence`: the sentence that it is about, "" if it is about the whole. */
 export interface DraftWarning {

@@ -44,6 +44,8 @@ const LAST_RETRY = 30000;
 export class Autosave {
   private status: SaveStatus;
   private kept: Sections;
+  /** The text of number `base`: whatever is here was made from it. */
+  origin: Sections;
   private timer: ReturnType<typeof setTimeout> | null = null;
   private running: Promise<void> | null = null;
   private retry = FIRST_RETRY;
@@ -58,6 +60,7 @@ export class Autosave {
     base: number,
   ) {
     this.kept = kept;
+    this.origin = kept;
     this.delay = options.delay ?? 1200;
     this.now = options.now ?? Date.now;
     this.status = { state: "clean", base, conflict: null, problem: "", savedAt: null };
@@ -102,6 +105,7 @@ export class Autosave {
     this.holding = false;
     if (kept !== null) {
       this.kept = kept.sections;
+      this.origin = kept.sections;
       this.set({ state: "clean", base: kept.base });
     }
     this.changed();
@@ -122,6 +126,7 @@ export class Autosave {
   /** The reader has put another text together with his: his is made from `base` now. */
   settle(base: number, kept: Sections): void {
     this.kept = kept;
+    this.origin = kept;
     this.set({ base, conflict: null, problem: "", state: "clean" });
     this.changed();
   }
@@ -148,6 +153,7 @@ export class Autosave {
     try {
       const saved = await this.options.put(sections, this.status.base, leaving);
       this.kept = sections;
+      if (saved.number !== null) this.origin = sections;
       this.retry = FIRST_RETRY;
       this.running = null;
       const conflict = saved.number === null ? { newest: saved.newest, author: saved.author } : null;

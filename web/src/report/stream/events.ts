@@ -1,4 +1,5 @@
 import { createParser } from "eventsource-parser";
+import { respond } from "../../api/client";
 
 /** An event of a server-sent stream, with its data as JSON. */
 export interface StreamEvent {
@@ -9,14 +10,11 @@ export interface StreamEvent {
 /** Read a server-sent stream until it ends. Data that is not JSON is passed over.
  *
  * Raises:
- *   Error: with the server's words, where it did not answer with a stream.
+ *   ApiError: with the server's words, where it did not answer with a stream.
  */
 export async function readEvents(path: string, signal: AbortSignal, tell: (event: StreamEvent) => void): Promise<void> {
-  const response = await fetch(path, { headers: { Accept: "text/event-stream" }, signal });
-  if (!response.ok || response.body === null) {
-    const problem = (await response.json().catch(() => null)) as { error?: { message?: string } } | null;
-    throw new Error(problem?.error?.message ?? `the server answered ${response.status}`);
-  }
+  const response = await respond("GET", path, { headers: { Accept: "text/event-stream" }, signal });
+  if (response.body === null) return;
   const parser = createParser({
     onEvent: ({ event, data }) => {
       try {
