@@ -33,6 +33,9 @@ export interface Session {
   /** The model that drafts; null: the workspace still reads and signs. `caution` is the banner, "" for one that may serve patients. */
   model: { name: string; revision: string; caution: string } | null;
   oidc: { name: string } | null;
+  /** How this session was begun, and until when a sign-in at the OpenID provider counts as the proof for a signature. */
+  method?: "" | "password" | "oidc";
+  proved_until?: string | null;
   site: { second_signature: boolean; destinations: string[]; demo_available: boolean };
 }
 /** POST /api/setup, once: `code` is printed by `aris serve` (and in the link it opens, /setup#CODE). Makes an admin+reader and signs in: Session. */

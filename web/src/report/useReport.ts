@@ -6,7 +6,7 @@ import { keys } from "../api/queries";
 import type { DraftVersion, DraftWarning, Macro, Saved, ScoredFinding, Sections, Study, Text } from "../api/types";
 import { allow, createEditor } from "./editor/createEditor";
 import { change, sectionsOf, tidySections } from "./editor/document";
-import { linkDraft, links, type SentenceLook, show } from "./editor/links";
+import { linkDraft, type SentenceLook, show } from "./editor/links";
 import { beginStream, endStream, isStreaming, streamPiece } from "./editor/streaming";
 import { warn } from "./editor/warnings";
 import { Autosave, SaveFailure, type SaveStatus } from "./saving/autosave";
@@ -47,6 +47,8 @@ export interface ReportHandle {
   stream: Streaming;
   /** Save now; true when nothing is unsaved. */
   save(): Promise<boolean>;
+  /** Save now; the number of the text that the server has then, null where it does not have this one. */
+  saved(): Promise<number | null>;
   /** Put in a text that was put together with another reader's. */
   settle(text: Sections, with_: Text): void;
   /** Put the draft into an empty report after the reader's own look; false where he has written his own. */
@@ -137,7 +139,9 @@ export function useReport(options: ReportOptions): ReportHandle {
         for (const each of endStream(made.state, emptySections())) made.dispatch(each);
         autosave.release(null);
       }
-      leave(autosave, uid, latest.current.study.may.edit, () => queries.invalidateQueries({ queryKey: keys.study(uid) }));
+      leave(autosave, uid, latest.current.study.may.edit, () =>
+        queries.invalidateQueries({ queryKey: keys.study(uid) }),
+      );
       made.destroy();
     };
   }, [uid, queries]);
@@ -222,6 +226,11 @@ export function useReport(options: ReportOptions): ReportHandle {
     status,
     stream,
     save: useCallback(async () => (await saver.current?.flush()) ?? true, []),
+    saved: async () => {
+      const autosave = saver.current;
+      if (autosave === null || !(await autosave.flush()) || autosave.current.conflict) return null;
+      return autosave.current.base || null;
+    },
     settle: (text, newer) => {
       if (view === null || newer.number === null) return;
       view.dispatch(change(view.state, text, { undoable: true, event: "input.merge" }));
@@ -247,7 +256,8 @@ function leave(autosave: Autosave, uid: string, mayEdit: boolean, after: () => u
   const last = mayEdit ? autosave.flush(true).catch(() => false) : Promise.resolve(true);
   void last.then(() => {
     autosave.end();
-    if (mayEdit) void api.post(at("studies", uid, "close"), undefined, { keepalive: true }).then(after, () => undefined);
+    if (mayEdit)
+      void api.post(at("studies", uid, "close"), undefined, { keepalive: true }).then(after, () => undefined);
   });
 }
 
@@ -261,5 +271,3 @@ function looks(study: Study, draft: DraftVersion | null): Map<string, SentenceLo
   }
   return made;
 }
-
-export { links };

@@ -1,7 +1,9 @@
 import type { Action, Context } from "../registry";
 
-const of = (context: Context) => (id: string, title: string, key: string, words = "", repeats = false) =>
-  ({ id, title, context, keys: key ? [key] : [], words, repeats }) satisfies Action;
+const of =
+  (context: Context) =>
+  (id: string, title: string, key: string, words = "", repeats = false) =>
+    ({ id, title, context, keys: key ? [key] : [], words, repeats }) satisfies Action;
 const study = of("study");
 const editor = of("editor");
 

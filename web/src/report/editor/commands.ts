@@ -3,7 +3,7 @@ import type { Macro, SectionName } from "../../api/types";
 import { calledMacro } from "../text/macros";
 import { fields, nextField } from "../text/placeholders";
 import { sentences } from "../text/sentences";
-import { body, bodies, sectionAt } from "./document";
+import { bodies, body, sectionAt } from "./document";
 
 /** Select the next open field; false where there is none, so that Tab leaves the editor. */
 export function toField(backwards: boolean): StateCommand {

@@ -26,7 +26,13 @@ const writable = new Compartment();
 
 function rights(may: boolean) {
   // Read-only, but still in the order of Tab, and its text can be selected and searched.
-  return may ? [] : [EditorState.readOnly.of(true), EditorView.editable.of(false), EditorView.contentAttributes.of({ tabindex: "0" })];
+  return may
+    ? []
+    : [
+        EditorState.readOnly.of(true),
+        EditorView.editable.of(false),
+        EditorView.contentAttributes.of({ tabindex: "0" }),
+      ];
 }
 
 /** Make the editor of a report in an element of the page. */

@@ -35,7 +35,11 @@ class Report {
     return command({ state: this.state, dispatch: (transaction) => (this.state = transaction.state) });
   }
   type(text: string, at: number, to = at) {
-    return this.do({ changes: { from: at, to, insert: text }, selection: { anchor: at + text.length }, userEvent: "input" });
+    return this.do({
+      changes: { from: at, to, insert: text },
+      selection: { anchor: at + text.length },
+      userEvent: "input",
+    });
   }
   get sections() {
     return sectionsOf(this.state);
@@ -153,7 +157,10 @@ describe("links of sentences", () => {
   it("follow edits before, within and behind them", () => {
     const report = open();
     const start = body(report.state, "findings").from;
-    report.type("moderate", start + 31, start + 36).type("New. ", start).type(" End.", report.end("findings"));
+    report
+      .type("moderate", start + 31, start + 36)
+      .type("New. ", start)
+      .type(" End.", report.end("findings"));
     expect(report.sections.findings).toBe(
       "New. The heart is large. There is a moderate effusion. No pneumothorax. End.",
     );

@@ -1,4 +1,12 @@
-import { type EditorState, type Extension, type Range, RangeSet, RangeValue, StateEffect, StateField } from "@codemirror/state";
+import {
+  type EditorState,
+  type Extension,
+  type Range,
+  RangeSet,
+  RangeValue,
+  StateEffect,
+  StateField,
+} from "@codemirror/state";
 import { Decoration, type DecorationSet, EditorView } from "@codemirror/view";
 import type { Sections } from "../../api/types";
 import { type Link, link } from "../text/links";

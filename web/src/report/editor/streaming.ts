@@ -1,4 +1,11 @@
-import { type EditorState, type Extension, StateEffect, StateField, Transaction, type TransactionSpec } from "@codemirror/state";
+import {
+  type EditorState,
+  type Extension,
+  StateEffect,
+  StateField,
+  Transaction,
+  type TransactionSpec,
+} from "@codemirror/state";
 import type { SectionName, Sections } from "../../api/types";
 import { merge } from "../text/merge";
 import { SECTIONS, sameText } from "../text/sections";

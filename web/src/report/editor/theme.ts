@@ -91,7 +91,8 @@ const lines = EditorView.decorations.compute(["doc", "selection"], (state): Deco
 /** The cursor passes over headings: they are no place to write. */
 const atomic = EditorView.atomicRanges.of((view) => {
   const made = [];
-  for (const each of bodies(view.state)) made.push(Decoration.mark({}).range(each.heading, Math.max(each.from - 1, each.heading + 1)));
+  for (const each of bodies(view.state))
+    made.push(Decoration.mark({}).range(each.heading, Math.max(each.from - 1, each.heading + 1)));
   return Decoration.set(made, true);
 });
 

@@ -73,7 +73,11 @@ export function contested(base: Sections, mine: Sections, theirs: Sections): Con
 }
 
 /** My text with what was chosen for each contested section. */
-export function resolved(mine: Sections, contest: Contested[], choices: Partial<Record<SectionName, Choice>>): Sections {
+export function resolved(
+  mine: Sections,
+  contest: Contested[],
+  choices: Partial<Record<SectionName, Choice>>,
+): Sections {
   const made = { ...mine };
   for (const each of contest) {
     const choice = choices[each.section] ?? each.suggested;

@@ -21,7 +21,12 @@ describe("sections", () => {
 describe("sentences", () => {
   it("are cut at full stops and lines, and not within numbers", () => {
     const text = "A nodule of 1.5 cm. No effusion!\n\nLines end\nhere";
-    expect(sentences(text).map((each) => each.text)).toEqual(["A nodule of 1.5 cm.", "No effusion!", "Lines end", "here"]);
+    expect(sentences(text).map((each) => each.text)).toEqual([
+      "A nodule of 1.5 cm.",
+      "No effusion!",
+      "Lines end",
+      "here",
+    ]);
     for (const each of sentences(text)) expect(text.slice(each.from, each.to)).toBe(each.text);
   });
   it("are none in a text of spaces", () => expect(sentences(" \n ")).toEqual([]));
@@ -72,8 +77,17 @@ describe("merge", () => {
     expect(merge(base, "Mine.", base).text).toBe("Mine.");
   });
   it("suggests a choice for each contested section", () => {
-    const [one, two] = contested(made("One. Two.", "Same."), made("One, mine. Two.", "Same."), made("One. Two.", "Theirs."));
-    expect([one.section, one.suggested, two.section, two.suggested]).toEqual(["findings", "mine", "impression", "theirs"]);
+    const [one, two] = contested(
+      made("One. Two.", "Same."),
+      made("One, mine. Two.", "Same."),
+      made("One. Two.", "Theirs."),
+    );
+    expect([one.section, one.suggested, two.section, two.suggested]).toEqual([
+      "findings",
+      "mine",
+      "impression",
+      "theirs",
+    ]);
     const got = resolved(made("One, mine. Two.", "Same."), [one, two], { findings: "theirs" });
     expect(got).toEqual(made("One. Two.", "Theirs."));
   });
@@ -140,7 +154,13 @@ describe("fields", () => {
 });
 
 describe("macros", () => {
-  const macros = allMacros([{ name: "clear", text: "site" }], [{ name: "Clear", text: "own" }, { name: "ptx", text: "p" }]);
+  const macros = allMacros(
+    [{ name: "clear", text: "site" }],
+    [
+      { name: "Clear", text: "own" },
+      { name: "ptx", text: "p" },
+    ],
+  );
   it("of a user go before the site's", () => expect(macros.map((each) => each.text)).toEqual(["own", "p"]));
   it("are called by their name behind a dot", () => {
     expect(calledMacro("Lungs: .clear", 13, macros)).toMatchObject({ from: 7, macro: { text: "own" } });
@@ -155,7 +175,11 @@ describe("warnings", () => {
     { text: "lateral view not seen", sentence: "" },
   ];
   it("stand beside their sentence until it is changed", () => {
-    expect(place(warnings, made("Clear. There is an effusion."))[0]).toMatchObject({ section: "findings", from: 7, to: 28 });
+    expect(place(warnings, made("Clear. There is an effusion."))[0]).toMatchObject({
+      section: "findings",
+      from: 7,
+      to: 28,
+    });
     expect(standing(warnings, made("There is an effusion"))).toHaveLength(2);
     expect(standing(warnings, made("There is no effusion."))).toEqual([warnings[1]]);
   });

@@ -44,7 +44,9 @@ export function judged(draft: Sections, text: Sections, links: readonly Link[]):
 
 /** Those that the server does not have yet: a reader's own later verdict goes before one that was derived. */
 export function unsaid(derived: NewVerdict[], kept: readonly Verdict[], draft: number): NewVerdict[] {
-  const last = new Map(kept.filter((each) => each.draft === draft).map((each) => [`${each.kind}\n${each.about}`, each]));
+  const last = new Map(
+    kept.filter((each) => each.draft === draft).map((each) => [`${each.kind}\n${each.about}`, each]),
+  );
   return derived.filter((each) => {
     const before = last.get(`${each.kind}\n${each.about}`);
     return before === undefined || before.verdict !== each.verdict || before.said !== each.said;
