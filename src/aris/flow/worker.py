@@ -15,6 +15,7 @@ from aris.flow.drafting import Drafter, draft_next, worker_name
 from aris.flow.house import House
 from aris.flow.intake import watch
 from aris.flow.outgoing.delivery import deliver_next
+from aris.store.reading import deliveries, jobs
 
 log = logging.getLogger("aris.flow")
 POLL_S = 1.0
@@ -28,7 +29,7 @@ class Worker:
     """Does a house's work.
 
     Args:
-        drafter: None where studies are not drafted here.
+        drafter: None where studies are not drafted here, or not yet (see `use`).
         told: is called with what was done, as "drafted", in the thread that did it.
     """
 
@@ -38,9 +39,27 @@ class Worker:
         self._stopped = threading.Event()
         self._head_at = 0.0
 
+    def use(self, drafter: Drafter) -> None:
+        """Draft from now on, as a model that was loading is there."""
+        self._drafter = drafter
+
     def stop(self) -> None:
         """Let `run` end: a draft that is being written is written, and kept."""
         self._stopped.set()
+
+    def give_back(self) -> int:
+        """Let others do at once what this worker is at, as it will not end it. How many pieces of work that were.
+
+        What it still makes of them is not kept.
+
+        Raises:
+            ArisError: the store cannot be written.
+        """
+        now = datetime.now(UTC)
+        return self._house.store.sessions.write(
+            lambda session: jobs.give_back_all(session, self._name, now)
+            + deliveries.give_back_all(session, self._name, now)
+        )
 
     def once(self) -> Counter[str]:
         """Do all that is due now. How often each thing was done.
@@ -59,9 +78,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop`: looking, drafting and delivering each in a thread of its own, so that none waits."""
-        works: list[Callable[[], object]] = [self._looked, self._deliver]
-        if self._drafter is not None:
-            works.append(self._draft)
+        works: list[Callable[[], object]] = [self._looked, self._deliver, self._draft]
         threads = [threading.Thread(target=self._loop, args=(work,), daemon=True) for work in works]
         for thread in threads:
             thread.start()
@@ -122,7 +139,7 @@ def status(house: House) -> dict[str, object]:
     """Return how much there is to do, and what is wrong."""
     from sqlalchemy import func, select
 
-    from aris.store.reading import critical, deliveries
+    from aris.store.reading import critical
     from aris.store.reading.tables import JobRow, ReadingRow
 
     with house.store.sessions.reading() as session:

@@ -10,7 +10,7 @@ retrieval of the study gives it out, and a person is told (`Store.apart`). Asked
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from aris.errors import StoreError
 from aris.imaging.dicom.patients import Patient
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.private import make_file
-from aris.store import search
+from aris.store import removal, search
 from aris.store.database import is_sound, open_database
 from aris.store.files import RESERVE_BYTES, FileStore, StoreFullError
 from aris.store.moments import plain_day
@@ -305,6 +305,23 @@ class Store:
         except SQLAlchemyError as error:
             raise self._database_error("written", error) from None
 
+    def remove(self, studies: Collection[str]) -> list[str]:
+        """Remove samples with their files; see `removal`. The UIDs of those that were there.
+
+        Raises:
+            StoreError: the database cannot be written.
+        """
+        try:
+            with self._writing, Session(self._engine) as session:
+                removed, digests = removal.remove(session, studies, datetime.now(UTC))
+                session.commit()
+        except SQLAlchemyError as error:
+            raise self._database_error("written", error) from None
+        for digest in digests:
+            with suppress(OSError):
+                self.files.path(digest).unlink()
+        return removed
+
     def search(self, level: str, query: Query) -> list[dict[str, Any]]:
         """Search a level by DICOM keywords and values; studies and series come with their counts.
 
@@ -337,6 +354,11 @@ class Store:
                 .order_by(CopyRow.id)
             )
             return list(dict.fromkeys(source for source in rows if source))
+
+    @property
+    def database(self) -> str:
+        """The database's address, without its password."""
+        return self._engine.url.render_as_string(hide_password=True)
 
     def counts(self) -> dict[str, int]:
         """Count the studies, series, instances and copies."""

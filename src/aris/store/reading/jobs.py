@@ -106,3 +106,12 @@ def give_back(session: Session, job_id: int, owner: str, now: datetime) -> None:
     job = _held(session, job_id, owner)
     job.state, job.owner, job.lease_until, job.not_before = "waiting", "", None, now
     job.attempts -= 1
+
+
+def give_back_all(session: Session, owner: str, now: datetime) -> int:
+    """Let others do at once whatever one holds. How many jobs that were."""
+    query = select(JobRow).where(JobRow.state == "running", JobRow.owner == owner).with_for_update()
+    held = list(session.scalars(query))
+    for job in held:
+        give_back(session, job.id, owner, now)
+    return len(held)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session as Transaction
 
 from aris import __version__
 from aris.exchange.documents.formats import model_identity
+from aris.flow.reading.leaving import leave_all
 from aris.service.workspace.context import (
     Caller,
     Workspace,
@@ -25,6 +26,7 @@ from aris.service.workspace.schemas.access import (
     PasswordChange,
     Session,
     SessionModel,
+    SessionOidc,
     SessionSite,
     SetUp,
     SignIn,
@@ -88,11 +90,15 @@ def sign_out(caller: Person, response: Response, workspace: Here) -> None:
     assert caller.session is not None
     number = caller.session.number
 
-    def work(transaction: Transaction) -> None:
-        web_sessions.end(transaction, number)
-        workspace.house.trail.add(transaction, caller.login, "sign out", caller.login, now=workspace.now())
+    now = workspace.now()
 
-    workspace.house.store.sessions.write(work)
+    def work(transaction: Transaction) -> bool:
+        web_sessions.end(transaction, number)
+        workspace.house.trail.add(transaction, caller.login, "sign out", caller.login, now=now)
+        return caller.login in web_sessions.present(transaction, now, workspace.settings.idle)
+
+    if not workspace.house.store.sessions.write(work):
+        leave_all(workspace.house, caller.login, now)
     response.delete_cookie(
         cookie_name(workspace.settings), path="/", secure=workspace.settings.secure, httponly=True, samesite="strict"
     )
@@ -152,7 +158,7 @@ def described(workspace: Workspace, caller: Caller | None) -> Session:
         expires_at=None if held is None else held.ends_at,
         version=__version__,
         model=_model(workspace),
-        oidc=None,
+        oidc=None if workspace.provider is None else SessionOidc(name=workspace.provider.settings.name),
         site=SessionSite(
             second_signature=site.second_signature, destinations=[each.name for each in site.destinations],
             demo_available=workspace.demo_available,

@@ -90,9 +90,29 @@ def end_all(session: Session, login: str) -> int:
     return session.execute(delete(WebSessionRow).where(WebSessionRow.user_pk == whose)).rowcount  # type: ignore[attr-defined]
 
 
-def prove(session: Session, number: int, now: datetime) -> None:
-    """Note that the user has just signed in anew at the provider."""
-    session.execute(update(WebSessionRow).where(WebSessionRow.id == number).values(proved_at=now))
+def present(session: Session, now: datetime, idle: timedelta) -> set[str]:
+    """The logins of users who are signed in somewhere."""
+    query = (
+        select(UserRow.login)
+        .join(WebSessionRow, WebSessionRow.user_pk == UserRow.id)
+        .where(WebSessionRow.expires_at > now, WebSessionRow.seen_at > now - idle, UserRow.active.is_(True),
+               WebSessionRow.user_stamp == UserRow.changed_at)
+    )  # fmt: skip
+    return set(session.scalars(query))
+
+
+def prove(session: Session, number: int, login: str, now: datetime) -> bool:
+    """Note that the user has just signed in anew at the provider; return whether the session is still there."""
+    row = session.scalar(
+        select(WebSessionRow)
+        .join(UserRow, UserRow.id == WebSessionRow.user_pk)
+        .where(WebSessionRow.id == number, WebSessionRow.expires_at > now, UserRow.login == login)
+    )
+    if row is None:
+        return False
+    row.proved_at = now
+    session.flush()
+    return True
 
 
 def take_proof(session: Session, number: int) -> datetime | None:
@@ -103,3 +123,12 @@ def take_proof(session: Session, number: int) -> datetime | None:
     at, row.proved_at = row.proved_at, None
     session.flush()
     return at
+
+
+def give_proof_back(session: Session, number: int, at: datetime) -> None:
+    """Put a proof back that no signature came of; its time goes on."""
+    session.execute(
+        update(WebSessionRow)
+        .where(WebSessionRow.id == number, WebSessionRow.proved_at.is_(None))
+        .values(proved_at=at)
+    )
