@@ -20,8 +20,12 @@ export function Outside({ study }: { study: Study }) {
   );
 }
 
-function outsideText(draft: DraftVersion): string {
-  const outside = draft.outside;
+interface Told {
+  outside?: { title: string; maker: string; lines: [string, string][] } | null;
+}
+
+function outsideText(draft: DraftVersion & Told): string {
+  const { outside } = draft;
   if (!outside) return asText(draft.sections) || "No text.";
   const lines = outside.lines.map(([name, text]) => (name ? `${name}: ${text}` : text));
   return [outside.title, outside.maker, ...lines].filter(Boolean).join("\n");

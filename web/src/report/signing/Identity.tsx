@@ -6,6 +6,9 @@ import { Field } from "../../shell/Field";
 import { personName } from "../../shell/format";
 import styles from "./Signing.module.css";
 
+/** Where the provider's window comes back to: it closes itself, so that this page and its text stay. */
+const PROOF_PAGE = "/study/proof?window=proof";
+
 /** What proves who signs: the password, or "" where he has just signed in again at the site's provider. */
 export interface Proof {
   password: string;
@@ -53,7 +56,7 @@ export function Identity({ action, busy, blocked, children, onProved, onCancel }
               : `Sign in again at ${session?.oidc?.name ?? "your provider"} to sign as ${name}.`}
           </p>
           {!proved && (
-            <Button onPress={() => window.open(withQuery("/api/oidc/signin", { proof: true }), "aris-proof", "popup")}>
+            <Button onPress={() => window.open(withQuery("/api/session/oidc", { prove: 1, next: PROOF_PAGE }), "aris-proof", "popup")}>
               Sign in again
             </Button>
           )}
