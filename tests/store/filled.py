@@ -13,10 +13,12 @@ from aris.store.reading import (
     drafts,
     edits,
     jobs,
+    macros,
     measurements,
     orders,
     readings,
     reports,
+    templates,
     users,
     verdicts,
 )
@@ -68,6 +70,9 @@ def fill(store: Store, key: Path) -> audit.Trail:
         tokens.add(session, "ana", "viewer", ["read"], NOW, 30)
         identities.link(session, "ana", "https://login.example", "subject-1", NOW)
         preferences.put(session, "ana", {"theme": "dark", "macros": [{"name": "n", "text": "Ü\u0000"}]}, NOW)
+        templates.add(session, name="Thorax – Ü", modality="DX", sections={"findings": "Frei."}, normal=True,
+                      login="ana", now=NOW)  # fmt: skip
+        macros.put(session, "nbl", "Nebenbefundlich:", "ana", NOW)
         for action in ("open", "edit", "sign"):
             trail.add(session, "ana", action, STUDY, now=NOW, number=1)
     return trail

@@ -14,6 +14,7 @@ from aris.flow.arrival import collect, settle
 from aris.flow.drafting import Drafter, draft_next, worker_name
 from aris.flow.house import House
 from aris.flow.intake import watch
+from aris.flow.listening import Listener
 from aris.flow.outgoing.delivery import deliver_next
 from aris.store.reading import deliveries, jobs
 
@@ -31,10 +32,14 @@ class Worker:
     Args:
         drafter: None where studies are not drafted here, or not yet (see `use`).
         told: is called with what was done, as "drafted", in the thread that did it.
+        listener: hears of each draft while it is written.
     """
 
-    def __init__(self, house: House, drafter: Drafter | None, told: Callable[[str], None] = lambda _: None) -> None:
-        self._house, self._drafter, self._told = house, drafter, told
+    def __init__(
+        self, house: House, drafter: Drafter | None, told: Callable[[str], None] = lambda _: None,
+        listener: Listener | None = None,
+    ) -> None:  # fmt: skip
+        self._house, self._drafter, self._told, self._listener = house, drafter, told, listener
         self._name = worker_name()
         self._stopped = threading.Event()
         self._head_at = 0.0
@@ -115,7 +120,7 @@ class Worker:
     def _draft(self) -> str | None:
         if self._drafter is None:
             return None
-        return self._say(draft_next(self._house, self._drafter, self._name))
+        return self._say(draft_next(self._house, self._drafter, self._name, listener=self._listener))
 
     def _deliver(self) -> str | None:
         done = deliver_next(self._house, self._name)

@@ -78,7 +78,8 @@ class ReadingRow(Base):
 class DraftRow(Base):
     """A draft: of the model, or a report from outside. All are kept.
 
-    `applied`: whether it became the text to be edited; one that came after a person's text did not.
+    `applied`: whether it became the text to be edited; one that came after a person's text did not. `details`: what a
+    report does not hold, as how sure the model was of each sentence; {} in drafts of before migration 0005.
     """
 
     __tablename__ = "drafts"
@@ -101,6 +102,7 @@ class DraftRow(Base):
     applied: Mapped[bool] = mapped_column(Boolean)
     report: Mapped[Any] = mapped_column(Json)
     created_at: Mapped[datetime] = mapped_column(Moment)
+    details: Mapped[Any] = mapped_column(Json, default=dict, server_default="{}")
 
 
 class EditRow(Base):
@@ -171,3 +173,30 @@ class JobRow(Base):
     error: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment)
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class TemplateRow(Base):
+    """A site's own report template: text by section. `normal`: of the one-key path for an examination without findings.
+
+    `modality` is DICOM's code, "" for all.
+    """
+
+    __tablename__ = "report_templates"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(128))
+    modality: Mapped[str] = mapped_column(String(16))
+    normal: Mapped[bool] = mapped_column(Boolean)
+    sections: Mapped[Any] = mapped_column(Json)
+    login: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class MacroRow(Base):
+    """A site's macro: a name that stands for a text."""
+
+    __tablename__ = "macros"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    text: Mapped[str] = mapped_column(Text)
+    login: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(Moment)
