@@ -16,7 +16,7 @@ import { Footer } from "./panel/Footer";
 import { Notes } from "./panel/Notes";
 import { Outside } from "./panel/Outside";
 import styles from "./panel/Panel.module.css";
-import { ReportDialogs, type ReportDialog } from "./panel/ReportDialogs";
+import { type ReportDialog, ReportDialogs } from "./panel/ReportDialogs";
 import { useReportActions } from "./panel/useReportActions";
 import { allMacros } from "./text/macros";
 import { useReport } from "./useReport";
@@ -115,7 +115,7 @@ export function ReportPanel(props: ReportPanelProps) {
     if (verdict === "rejected") view.dispatch(without(view.state, found.from, found.to));
     else step(false);
   };
-  const useTemplate = (template: Template) => {
+  const applyTemplate = (template: Template) => {
     if (view === null) return;
     view.dispatch(change(view.state, filled(template), { undoable: true, event: "input.template" }));
     view.focus();
@@ -125,7 +125,7 @@ export function ReportPanel(props: ReportPanelProps) {
     view.dispatch(insertAtCursor(view.state, text));
     view.focus();
   };
-  const save = useCallback(async () => ((await report.save()) ? true : false), [report.save]);
+  const { save } = report;
 
   useReportActions({
     view,
@@ -141,7 +141,7 @@ export function ReportPanel(props: ReportPanelProps) {
     reveal,
     step,
     judgeSentence,
-    useTemplate,
+    applyTemplate,
     correct: () => setCorrecting(true),
     next: onNext,
   });
@@ -206,7 +206,14 @@ export function ReportPanel(props: ReportPanelProps) {
           onClose={() => setDrawer(null)}
         />
       )}
-      <Footer study={study} status={status} stream={stream} mayWrite={mayWrite} signed={signed} correcting={correcting} />
+      <Footer
+        study={study}
+        status={status}
+        stream={stream}
+        mayWrite={mayWrite}
+        signed={signed}
+        correcting={correcting}
+      />
       <ReportDialogs
         dialog={dialog}
         study={study}
@@ -217,7 +224,7 @@ export function ReportPanel(props: ReportPanelProps) {
         correction={correcting}
         mayWrite={mayWrite}
         onClose={() => setDialog(null)}
-        onTemplate={useTemplate}
+        onTemplate={applyTemplate}
         onMacro={(macro) => insert(macro.text)}
         onSigned={(andNext) => {
           setDialog(null);

@@ -1,13 +1,13 @@
 import { Suspense, useEffect, useRef, useState } from "react";
 import { useNavigate } from "react-router";
-import { useActions } from "../../actions/registry";
 import { useMouseTools } from "../../actions/mouse";
+import { useActions } from "../../actions/registry";
 import { usePreferences, useStudy } from "../../api/queries";
 import { personName } from "../../shell/format";
 import { EmptyState, ErrorState, Loading } from "../../shell/states";
 import { useTitle } from "../../shell/useTitle";
 import { useSecondWindow } from "../../shell/windows";
-import { type Overlay, Viewer, viewerActions, type ViewerHandle } from "../../viewer";
+import { type Overlay, Viewer, type ViewerHandle, viewerActions } from "../../viewer";
 import { useChannel } from "./channel";
 import styles from "./Study.module.css";
 import { useMeasuring } from "./useMeasuring";

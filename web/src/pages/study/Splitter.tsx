@@ -39,7 +39,6 @@ export function Splitter({ width, onChange }: { width: number; onChange(width: n
       aria-valuenow={width}
       aria-valuemin={LEAST}
       aria-valuemax={MOST}
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: a separator that can be moved takes the focus (ARIA window splitter)
       tabIndex={0}
       onPointerDown={(event) => event.currentTarget.setPointerCapture(event.pointerId)}
       onPointerMove={drag}

@@ -95,7 +95,10 @@ function Notice({ study }: { study: Study }) {
   const signed = study.reports.length > 0 && study.may.edit;
   const seen = async () => {
     try {
-      queries.setQueryData(keys.study(study.study), await api.post<Study>(at("studies", study.study, "notice", "seen")));
+      queries.setQueryData(
+        keys.study(study.study),
+        await api.post<Study>(at("studies", study.study, "notice", "seen")),
+      );
     } catch (error) {
       toastError(error);
     }

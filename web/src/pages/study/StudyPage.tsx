@@ -23,7 +23,9 @@ import { isOpened, useOpened } from "./useOpened";
 /** The draft that the reader works on: the model's newest one; `applied` first. */
 export function draftOf(study: Study) {
   const own = study.drafts.filter((each) => each.origin === "model");
-  return own.find((each) => each.number === study.text?.draft) ?? own.findLast((each) => each.applied) ?? own.at(-1) ?? null;
+  return (
+    own.find((each) => each.number === study.text?.draft) ?? own.findLast((each) => each.applied) ?? own.at(-1) ?? null
+  );
 }
 
 /** Images at the left, the report at the right. The viewer stays when the next study comes. */

@@ -1,5 +1,5 @@
-import { CATALOGUE } from "../../actions/registry";
-import { usePerformable } from "../../actions/usePerformable";
+import { CATALOGUE, chordsOf, perform, useOffered } from "../../actions/registry";
+import { usePreferences } from "../../api/queries";
 import type { Study } from "../../api/types";
 import { ActionButton, Button } from "../../shell/Button";
 import { clock } from "../../shell/format";
@@ -91,8 +91,15 @@ const ACTS = [
 
 /** All that can be done here, with its keys. */
 function Acts() {
-  const offered = new Map(ACTS.map((id) => [id, useEntry(id)]));
-  const entries = ACTS.map((id) => offered.get(id) ?? null).filter((each): each is MenuEntry | "-" => each !== null);
+  const offered = useOffered();
+  const [preferences] = usePreferences();
+  const entries = ACTS.flatMap((id): (MenuEntry | "-")[] => {
+    if (id === "-") return ["-"];
+    const action = CATALOGUE.get(id);
+    if (action === undefined || !offered.includes(id)) return [];
+    const [chord] = chordsOf(action, preferences.keys);
+    return [{ id, label: action.title, chord, run: () => void perform(id) }];
+  });
   return (
     <Menu
       label="Acts"
@@ -104,10 +111,4 @@ function Acts() {
       entries={entries}
     />
   );
-}
-
-function useEntry(id: string): MenuEntry | "-" | null {
-  const { can, run, chord } = usePerformable(id === "-" ? "palette" : id);
-  if (id === "-") return "-";
-  return can ? { id, label: CATALOGUE.get(id)?.title ?? id, chord, run } : null;
 }

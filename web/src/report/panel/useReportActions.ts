@@ -24,7 +24,7 @@ export interface Doable {
   reveal(): void;
   step(backwards: boolean): void;
   judgeSentence(verdict: "accepted" | "rejected"): void;
-  useTemplate(template: Template): void;
+  applyTemplate(template: Template): void;
   correct(): void;
   next(): void;
 }
@@ -43,7 +43,7 @@ export function useReportActions(what: Doable): void {
       return;
     }
     if (hidden) what.reveal();
-    what.useTemplate(best);
+    what.applyTemplate(best);
     what.open({ kind: "sign", andNext: true });
   };
   const save = async () => {

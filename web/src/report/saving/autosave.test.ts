@@ -1,3 +1,4 @@
+// @vitest-environment node
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Saved, Sections } from "../../api/types";
 import { emptySections } from "../text/sections";

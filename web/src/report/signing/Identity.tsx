@@ -56,7 +56,11 @@ export function Identity({ action, busy, blocked, children, onProved, onCancel }
               : `Sign in again at ${session?.oidc?.name ?? "your provider"} to sign as ${name}.`}
           </p>
           {!proved && (
-            <Button onPress={() => window.open(withQuery("/api/session/oidc", { prove: 1, next: PROOF_PAGE }), "aris-proof", "popup")}>
+            <Button
+              onPress={() =>
+                window.open(withQuery("/api/session/oidc", { prove: 1, next: PROOF_PAGE }), "aris-proof", "popup")
+              }
+            >
               Sign in again
             </Button>
           )}

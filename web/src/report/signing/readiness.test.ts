@@ -1,3 +1,4 @@
+// @vitest-environment node
 import { describe, expect, it } from "vitest";
 import type { DraftVersion } from "../../api/types";
 import { emptySections } from "../text/sections";
