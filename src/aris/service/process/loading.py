@@ -37,11 +37,16 @@ class LoadingModel:
         self.backend: NativeBackend | None = None
         self.problem = ""
         self._ready: list[Callable[[NativeBackend], None]] = []
+        self._not_ready: list[Callable[[str], None]] = []
         self._ended = threading.Event()
 
     def when_ready(self, do: Callable[[NativeBackend], None]) -> None:
         """Have something done with the model, in its thread, in the order of these calls; before `start`."""
         self._ready.append(do)
+
+    def when_failed(self, do: Callable[[str], None]) -> None:
+        """Have the reason told where it cannot be loaded; before `start`."""
+        self._not_ready.append(do)
 
     def start(self) -> None:
         """Begin to load it."""
@@ -69,4 +74,6 @@ class LoadingModel:
 
     def _failed(self, why: str) -> None:
         self.backend, self.problem, self.state = None, why, "failed"
+        for do in self._not_ready:
+            do(why)
         log.error("the model cannot be loaded: %s; the workspace goes on without it", why)

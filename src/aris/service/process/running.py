@@ -42,6 +42,7 @@ log = logging.getLogger("aris.serve")
 # After a signal: service managers kill after ten seconds. Answers and drafts have so long to end by themselves.
 _END_S, _DRAIN_S, _DRAFT_S = 9.0, 3, 4.0
 INTERRUPTED = 130
+MODEL_API = "Model API"
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Process:
             scheme = "http" if self._settings.tls is None else "https"
             url = url_of(self._settings.host, listening).replace("http", scheme, 1)
             workspace.services = services = self._services(url)
-            self._when_ready(workspace)
+            self._follow(workspace)
             server = self._server(Gateway(pages, self._model, self._settings, self._received))
             working = self._start_worker()
             started(Started(url, workspace.setup_code, services))
@@ -151,11 +152,12 @@ class Process:
         if self._worker is not None:
             made.append({"name": "Worker", "address": "", "state": "running"})
         if self._model.state != "none":
-            made.append({"name": "Model API", "address": f"{url}/v1", "state": self._model.state})
+            made.append({"name": MODEL_API, "address": f"{url}/v1", "state": self._model.state})
         return made
 
-    def _when_ready(self, workspace: Workspace) -> None:
-        """Give the loaded model to all that use it."""
+    def _follow(self, workspace: Workspace) -> None:
+        """Give the loaded model to all that use it, and tell the workspace where it stands."""
+        workspace.loading = "loading" if self._model.state == "loading" else ""
 
         def ready(backend: NativeBackend) -> None:
             from aris.backends.memory import share_arenas
@@ -170,12 +172,15 @@ class Process:
 
                 self._resident = ResidentServer(backend, self._terms)
                 self._resident.start()
-            for each in workspace.services:
-                if each["name"] == "Model API":
-                    each["state"] = "running"
+            _put_state(workspace, "running")
             log.info("the model is loaded: %s", backend.name)
 
+        def failed(_: str) -> None:
+            workspace.loading = "failed"
+            _put_state(workspace, "failed")
+
         self._model.when_ready(ready)
+        self._model.when_failed(failed)
 
     def _server(self, gateway: Gateway) -> Server:
         connections = Connections(self._settings.connections)
@@ -236,6 +241,12 @@ class Process:
             giving.start()
             giving.join(0.5)
         os._exit(INTERRUPTED if number == signal.SIGINT else 0)
+
+
+def _put_state(workspace: Workspace, state: str) -> None:
+    for each in workspace.services:
+        if each["name"] == MODEL_API:
+            each["state"] = state
 
 
 @dataclass(frozen=True)

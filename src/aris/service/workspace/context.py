@@ -40,6 +40,7 @@ class Workspace:
         access: limits of sign-ins, and the code of the first set-up.
         provider: the OpenID provider, if the site has one; pending: sign-ins that are under way there.
         model: that drafts; None: the workspace still reads and signs.
+        loading: of a model that is not there yet: "loading", or "failed"; "" where none is expected.
         drafts: live drafts of this process; None where there are none.
         demo_available: whether sample studies can be had.
         services: what else runs, as /api/site tells it: name, address, state.
@@ -52,6 +53,7 @@ class Workspace:
     provider: Provider | None = None
     pending: PendingSignIns = field(default_factory=PendingSignIns)
     model: NativeBackend | None = None
+    loading: str = ""
     drafts: Any = None
     demo_available: bool = False
     services: list[dict[str, str]] = field(default_factory=list)

@@ -158,6 +158,7 @@ def described(workspace: Workspace, caller: Caller | None) -> Session:
         expires_at=None if held is None else held.ends_at,
         version=__version__,
         model=_model(workspace),
+        model_state="ready" if workspace.model is not None else workspace.loading or "none",
         oidc=None if workspace.provider is None else SessionOidc(name=workspace.provider.settings.name),
         site=SessionSite(
             second_signature=site.second_signature, destinations=[each.name for each in site.destinations],
