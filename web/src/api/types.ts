@@ -199,8 +199,9 @@ export interface DraftVersion {
   findings: ScoredFinding[];
   warnings: DraftWarning[];
   regions: Region[];
-  /** Of each sentence: how sure the model was of its words (not whether they are right); none where nobody knows. */
-  confidence?: { section: string; text: string; mean_probability: number; marked: boolean }[];
+  /** Of a draft from outside: another program's structured report, read-only. */
+  outside: { title: string; maker: string; verified: boolean; complete: boolean; lines: [string, string][] } | null;
+  confidence: { section: string; text: string; mean_probability: number; marked: boolean }[];
 }
 /** `sentence`: the sentence that it is about, "" if it is about the whole. */
 export interface DraftWarning {

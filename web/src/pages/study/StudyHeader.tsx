@@ -2,7 +2,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { perform } from "../../actions/registry";
 import { api, at } from "../../api/client";
-import { keys } from "../../api/queries";
+import { keys, useSession } from "../../api/queries";
 import type { Prior, Study } from "../../api/types";
 import { Badge, PriorityBadge, StateBadge } from "../../shell/Badge";
 import { ActionButton, Button, IconButton } from "../../shell/Button";
@@ -24,6 +24,7 @@ export interface StudyHeaderProps {
 /** Who it is, what was asked, where it stands, and what else there is of this patient. */
 export function StudyHeader({ study, hidden, beside, loading, onPrior }: StudyHeaderProps) {
   const { patient, about, order } = study;
+  const login = useSession().data?.user?.login;
   const open = study.critical.filter((each) => each.open).length;
   const person = [
     { M: "male", F: "female", O: "other" }[patient.sex] ?? patient.sex,
@@ -65,7 +66,7 @@ export function StudyHeader({ study, hidden, beside, loading, onPrior }: StudyHe
           </span>
         )}
         <StateBadge state={study.state} />
-        {study.opened_by && (
+        {study.opened_by && study.opened_by !== login && (
           <Badge tone="urgent" title="Both may write; neither loses text">
             also open by {study.opened_by}
           </Badge>

@@ -23,7 +23,7 @@ const look = EditorView.theme({
   },
   ".aris-heading.aris-here": { color: "var(--accent)" },
   ".aris-empty": { color: "var(--quiet)" },
-  ".aris-empty::after": { content: "'—'", opacity: "0.55", pointerEvents: "none" },
+  ".aris-empty::before": { content: "'—'", opacity: "0.55", pointerEvents: "none" },
   ".aris-link": { borderRadius: "3px", cursor: "text" },
   ".aris-link:hover": { background: "color-mix(in srgb, var(--accent) 14%, transparent)" },
   ".aris-link-active": {

@@ -26,7 +26,8 @@ export function Findings(props: FindingsProps) {
   const [here, setHere] = useState(0);
   const list = useRef<HTMLUListElement>(null);
   const title = useId();
-  const rows = all ? [...first, ...rest] : first;
+  const assessed = findings.some((each) => each.probability !== null);
+  const rows = all || !assessed ? [...first, ...rest] : first;
   const focus = (index: number) => {
     const next = Math.max(0, Math.min(rows.length - 1, index));
     setHere(next);
@@ -60,7 +61,7 @@ export function Findings(props: FindingsProps) {
           Findings
         </h2>
         {running && findings.length === 0 && <span className={styles.quiet}>being scored…</span>}
-        {rest.length > 0 && (
+        {rest.length > 0 && assessed && (
           <button type="button" className={styles.more} aria-expanded={all} onClick={() => setAll(!all)}>
             {words.filter(Boolean).join(", ")}
             <span className={all ? styles.open : styles.closed}>

@@ -20,7 +20,8 @@ export interface FooterProps {
 
 /** Whether it is saved, and what comes next. */
 export function Footer({ study, status, stream, mayWrite, signed, correcting }: FooterProps) {
-  const maySign = study.may.sign && mayWrite;
+  // Where there is no text yet the dialog says so.
+  const maySign = mayWrite && (study.may.sign || study.text === null);
   return (
     <footer className={styles.footer}>
       <div className={styles.state}>

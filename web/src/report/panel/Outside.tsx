@@ -20,13 +20,10 @@ export function Outside({ study }: { study: Study }) {
   );
 }
 
-interface Told {
-  outside?: { title: string; maker: string; lines: [string, string][] } | null;
-}
-
-function outsideText(draft: DraftVersion & Told): string {
+function outsideText(draft: DraftVersion): string {
   const { outside } = draft;
   if (!outside) return asText(draft.sections) || "No text.";
   const lines = outside.lines.map(([name, text]) => (name ? `${name}: ${text}` : text));
-  return [outside.title, outside.maker, ...lines].filter(Boolean).join("\n");
+  const marks = [outside.verified ? "verified" : "not verified", outside.complete ? "" : "not complete"];
+  return [outside.title, [outside.maker, ...marks].filter(Boolean).join(", "), ...lines].filter(Boolean).join("\n");
 }

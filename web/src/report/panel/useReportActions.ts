@@ -55,7 +55,8 @@ export function useReportActions(what: Doable): void {
   const run = (command: typeof undo) => () => {
     if (view) command(view);
   };
-  const maySign = study.may.sign && mayWrite;
+  // Where there is no text yet the dialog says so.
+  const maySign = mayWrite && (study.may.sign || study.text === null);
   useActions({
     "study.sign": maySign && (() => what.open({ kind: "sign", andNext: false })),
     "study.signnext": maySign && (() => what.open({ kind: "sign", andNext: true })),
