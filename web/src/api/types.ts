@@ -35,9 +35,6 @@ export interface Session {
   /** Where the model stands: "loading" just after the start (then ask again in some seconds), "failed" (the log says why), "none", "ready". */
   model_state?: "none" | "loading" | "ready" | "failed";
   oidc: { name: string } | null;
-  /** How this session was begun, and until when a sign-in at the OpenID provider counts as the proof for a signature. */
-  method?: "" | "password" | "oidc";
-  proved_until?: string | null;
   site: { second_signature: boolean; destinations: string[]; demo_available: boolean };
   /** How the user signed in; "" for a program or nobody. */
   method?: "password" | "oidc" | "";
