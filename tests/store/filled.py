@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aris.imaging.dicom.patients import Patient
@@ -20,6 +20,7 @@ from aris.store.reading import (
     users,
     verdicts,
 )
+from aris.store.reading.access import identities, preferences, tokens, web_sessions
 from aris.store.store import Store
 from dicom_objects import ROOT, as_bytes, image
 
@@ -63,6 +64,10 @@ def fill(store: Store, key: Path) -> audit.Trail:
         deliveries.put(session, report, "pacs", NOW)
         found = critical.raise_one(session, reading, "pneumothorax", "(rules)", NOW)
         critical.attempt(session, found, whom="Dr. Roe", how="telephone", outcome="not reached", login="ana", now=NOW)
+        web_sessions.begin(session, "ana", "password", NOW, timedelta(hours=12))
+        tokens.add(session, "ana", "viewer", ["read"], NOW, 30)
+        identities.link(session, "ana", "https://login.example", "subject-1", NOW)
+        preferences.put(session, "ana", {"theme": "dark", "macros": [{"name": "n", "text": "Ü\u0000"}]}, NOW)
         for action in ("open", "edit", "sign"):
             trail.add(session, "ana", action, STUDY, now=NOW, number=1)
     return trail

@@ -72,7 +72,7 @@ class Guard:
 
 def _require_local(headers: Headers, origins: frozenset[str]) -> None:
     host = headers.get("host", "")
-    if not is_loopback(_name(host)):
+    if not is_loopback(host_name(host)):
         raise _forbidden("the Host header names another machine")
     origin = headers.get("origin")
     if origin is not None and origin.lower() in origins:
@@ -92,7 +92,7 @@ def _forbidden(why: str) -> ApiError:
     )
 
 
-def _name(host: str) -> str:
+def host_name(host: str) -> str:
     """The host of a Host header, without its port; "" if it is malformed."""
     found = _HOST.fullmatch(host)
     return "" if found is None else found["six"] or found["name"]

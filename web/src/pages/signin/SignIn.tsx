@@ -1,0 +1,55 @@
+import { type FormEvent, useState } from "react";
+import { Navigate, useSearchParams } from "react-router";
+import { useSession } from "../../api/queries";
+import { Button } from "../../shell/Button";
+import { Field } from "../../shell/Field";
+import { ErrorState, Loading } from "../../shell/states";
+import { useTitle } from "../../shell/useTitle";
+import { Front } from "./Front";
+import styles from "./SignIn.module.css";
+import { safeNext, useSignIn } from "./useSignIn";
+
+export default function SignIn() {
+  useTitle("Sign in");
+  const [search] = useSearchParams();
+  const next = safeNext(search.get("next"));
+  const { data: session, error: unreachable, refetch } = useSession();
+  const [login, setLogin] = useState("");
+  const [password, setPassword] = useState("");
+  const { signIn, error, busy } = useSignIn();
+  if (!session) return unreachable ? <ErrorState error={unreachable} retry={() => void refetch()} /> : <Loading />;
+  if (session.setup_needed) return <Navigate to="/setup" replace />;
+  if (session.user) return <Navigate to={next} replace />;
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    void signIn({ login: login.trim(), password }).then((done) => !done && setPassword(""));
+  };
+  return (
+    <Front version={session.version} caution={session.model?.caution ?? ""}>
+      <h1 className={styles.title}>Sign in</h1>
+      <form onSubmit={submit} className={styles.form}>
+        <Field label="User name" value={login} onChange={setLogin} autoComplete="username" autoFocus isRequired />
+        <Field
+          label="Password"
+          type="password"
+          value={password}
+          onChange={setPassword}
+          autoComplete="current-password"
+          isRequired
+          error={error}
+        />
+        <Button type="submit" kind="primary" isDisabled={busy || !login.trim() || !password}>
+          {busy ? "Signing in" : "Sign in"}
+        </Button>
+      </form>
+      {session.oidc && (
+        <>
+          <p className={styles.or}>or</p>
+          <Button onPress={() => window.location.assign(`/api/session/oidc?next=${encodeURIComponent(next)}`)}>
+            Sign in with {session.oidc.name}
+          </Button>
+        </>
+      )}
+    </Front>
+  );
+}
