@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import func, select
@@ -60,22 +60,52 @@ class Progressed:
 Event = Happened | Progressed
 
 
-@dataclass(eq=False)
-class _Listener:
-    queue: asyncio.Queue[Event | None] = field(default_factory=lambda: asyncio.Queue(_BEHIND))
-    ended: bool = False
+class Listener:
+    """Somebody who is told what happens, until `end` or the journal's end. Used in one event loop."""
 
-    def put(self, event: Event | None) -> None:
-        if self.ended:
-            return
-        if event is None or self.queue.full():
-            self.ended = True
-            while event is not None and not self.queue.empty():
-                self.queue.get_nowait()
-            event = None
-            if self.queue.full():
-                self.queue.get_nowait()
-        self.queue.put_nowait(event)
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._queue: asyncio.Queue[Event | None] = asyncio.Queue(_BEHIND)
+        self._ended = False
+
+    def end(self) -> None:
+        """Tell nothing more, not even what waits."""
+        self._ended = True
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(None)
+
+    def put(self, event: Event) -> None:
+        """Have an event told; a listener that is too far behind is ended."""
+        if self._queue.full():
+            self.end()
+        elif not self._ended:
+            self._queue.put_nowait(event)
+
+    async def events(self, after: int | None = None) -> AsyncGenerator[int | Event]:
+        """Tell what happens from now on, or after an event.
+
+        Args:
+            after: the number of the last event that is known; None to begin with the next one.
+
+        Yields:
+            first the number from which on it tells, then events in their order, none twice and none left out.
+        """
+        head = await self._journal.add(self)
+        try:
+            known = head if after is None or after > head else max(after, 0)
+            if not self._ended:
+                yield known
+            while known < head and not self._ended:
+                rows = await asyncio.to_thread(self._journal.rows, known, head)
+                for row in rows:
+                    if (event := _happened(row)) is not None and not self._ended:
+                        yield event
+                known = rows[-1].number if rows else head
+            while (told := await self._queue.get()) is not None:
+                yield told
+        finally:
+            self._journal.remove(self)
 
 
 class Journal:
@@ -83,7 +113,7 @@ class Journal:
 
     Args:
         poll_s: seconds between two looks, while there is a listener.
-        looked: is called in the loop after each look with the actions that it found, all of them.
+        looked: is called in the loop after each look with all that it found of the audit trail.
     """
 
     def __init__(
@@ -92,53 +122,30 @@ class Journal:
         self._house = house
         self._poll_s = poll_s
         self._looked = looked
-        self._listeners: set[_Listener] = set()
+        self._listeners: set[Listener] = set()
         self._task: asyncio.Task[None] | None = None
         self._head = 0
         self._running: frozenset[str] = frozenset()
         self._closed = False
         self._starting = asyncio.Lock()
 
-    @property
-    def listeners(self) -> int:
-        """How many there are."""
-        return len(self._listeners)
-
-    async def listen(self, after: int | None = None) -> AsyncIterator[int | Event]:
-        """Tell what happens from now on, or after an event, until `close`.
-
-        Args:
-            after: the number of the last event that is known; None to begin with the next one.
-
-        Yields:
-            first the number from which on it tells, then events in their order, none twice and none left out.
-        """
-        listener = _Listener()
+    async def add(self, listener: Listener) -> int:
+        """Tell a listener what comes after an event, whose number is returned."""
         async with self._starting:
-            if self._closed:
-                return
             if self._task is None:
                 self._head, self._running = await asyncio.to_thread(self._position)
                 self._task = asyncio.create_task(self._watch())
-            # From here on what is after `_head` comes into the queue.
+            if self._closed:
+                listener.end()
             self._listeners.add(listener)
-            head = self._head
-        try:
-            known = head if after is None or after > head else max(after, 0)
-            yield known
-            while known < head:
-                rows = await asyncio.to_thread(self._rows, known, head)
-                for row in rows:
-                    if (event := _happened(row)) is not None:
-                        yield event
-                known = rows[-1].number if rows else head
-            while (told := await listener.queue.get()) is not None:
-                yield told
-        finally:
-            self._listeners.discard(listener)
-            if not self._listeners and self._task is not None:
-                self._task.cancel()
-                self._task = None
+            return self._head
+
+    def remove(self, listener: Listener) -> None:
+        """Tell a listener nothing more; without any there are no looks."""
+        self._listeners.discard(listener)
+        if not self._listeners and self._task is not None:
+            self._task.cancel()
+            self._task = None
 
     def tell(self, progress: Progressed) -> None:
         """Tell all listeners of a draft's progress. Call it in the event loop."""
@@ -149,7 +156,7 @@ class Journal:
         """End all listeners; new ones are ended at once. Call it in the event loop."""
         self._closed = True
         for each in list(self._listeners):
-            each.put(None)
+            each.end()
 
     async def _watch(self) -> None:
         while True:
@@ -183,7 +190,8 @@ class Journal:
         with self._house.store.sessions.reading() as session:
             return _after(session, self._head), _running(session)
 
-    def _rows(self, after: int, up_to: int) -> list[AuditRow]:
+    def rows(self, after: int, up_to: int) -> list[AuditRow]:
+        """Events of the audit trail after one and up to another, some hundreds at most; in a thread."""
         with self._house.store.sessions.reading() as session:
             return [each for each in _after(session, after) if each.number <= up_to]
 

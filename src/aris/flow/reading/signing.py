@@ -32,6 +32,9 @@ from aris.store.reading.lasting_tables import ReportRow
 from aris.store.reading.tables import DraftRow, EditRow, ReadingRow
 from aris.store.reading.users import AuthenticationError, User
 
+# Tells in the signature's transaction that the user has just shown who he is, and takes that back: it is for one
+# signature alone.
+Proof = Callable[[Session], bool]
 _DENIED = "the password is not right, or the user is not active or for now locked; nothing was signed"
 
 
@@ -70,13 +73,13 @@ class Desk:
         self._clock = clock
 
     def sign(
-        self, login: str, password: str, study: str, number: int, *, correction: bool = False,
+        self, login: str, proof: str | Proof, study: str, number: int, *, correction: bool = False,
         seen: dict[str, Any] | None = None,
     ) -> Signed:  # fmt: skip
         """Sign a text. With two signatures by the site's settings the first makes a preliminary report of it.
 
         Args:
-            password: of the user, asked for now.
+            proof: the user's password, asked for now; or what tells that he has just shown elsewhere who he is.
             number: of the text that the reader has before him.
             correction: the study has a signed report, and this text takes its place.
             seen: what was on the screen: `images`, how many of the study's; kept with the signature.
@@ -114,9 +117,9 @@ class Desk:
             state: readings.State = "preliminary" if two else "amended" if signed else "final"
             return self._ended(session, reading, made, state, user, seen, moment, deliver=not two)
 
-        return self._as_signer(login, password, study, "sign", work)
+        return self._as_signer(login, proof, study, "sign", work)
 
-    def addend(self, login: str, password: str, study: str, text: str) -> Signed:
+    def addend(self, login: str, proof: str | Proof, study: str, text: str) -> Signed:
         """Add a text to a signed report, and sign it.
 
         Raises:
@@ -138,20 +141,26 @@ class Desk:
             made = self._keep(session, reading, "addendum", report, user, "author", last, draft, None, moment)
             return self._ended(session, reading, made, "addendum", user, None, moment, deliver=True)
 
-        return self._as_signer(login, password, study, "addendum", work)
+        return self._as_signer(login, proof, study, "addendum", work)
 
-    def _as_signer(self, login: str, password: str, study: str, action: str, work: Callable[..., Signed]) -> Signed:
-        """Check the password, then do the work in one transaction; what is denied or refused is audited too."""
+    def _as_signer(
+        self, login: str, proof: str | Proof, study: str, action: str, work: Callable[..., Signed]
+    ) -> Signed:  # fmt: skip
+        """Check the proof, then do the work in one transaction; what is denied or refused is audited too."""
         house, sessions = self._house, self._house.store.sessions
-        user = users.authenticate(sessions, login, password, self._clock())
+        # A password is checked outside any transaction: nobody waits for it.
+        known = users.authenticate(sessions, login, proof, self._clock()) if isinstance(proof, str) else None
         try:
-            if user is None:
+            if isinstance(proof, str) and known is None:
                 raise AuthenticationError(f"{action}: {_DENIED}")
-            user.require("reader")
-            signer = user
 
             def attempt(session: Session) -> Signed:
-                return work(session, signer)
+                # In the signature's own transaction: what it does not come to leaves the proof as it was.
+                if not isinstance(proof, str) and not proof(session):
+                    raise AuthenticationError(f"{action}: {_DENIED}")
+                user = known or users.require(session, login)
+                user.require("reader")
+                return work(session, user)
 
             return sessions.write(attempt)
         except ArisError as error:

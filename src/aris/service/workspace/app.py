@@ -19,6 +19,7 @@ from aris.service.workspace.headers import SecurityHeaders
 from aris.service.workspace.pages import pages_router
 from aris.service.workspace.schemas.common import Problem
 from aris.service.workspace.settings import WorkspaceSettings
+from aris.service.workspace.studies import routes as studies
 from aris.workspace import pages
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def create_workspace(
     app.state.workspace = Workspace(house, settings, Attempts(settings), model=model, drafts=drafts)
     # One line each; the pages last, which take every other path.
     app.include_router(session.router)
+    app.include_router(studies.router)
     app.include_router(pages_router(folder or pages()))
     add_handlers(app)
     # The last one added is the outermost.

@@ -36,6 +36,7 @@ class Workspace:
         model: that drafts; None: the workspace still reads and signs.
         drafts: live drafts of this process; None where there are none.
         demo_available: whether sample studies can be had.
+        live: live events (`studies.events.Live`), once somebody has asked for them.
         services: what else runs, as /api/site tells it: name, address, state.
     """
 
@@ -45,6 +46,7 @@ class Workspace:
     model: NativeBackend | None = None
     drafts: Any = None
     demo_available: bool = False
+    live: Any = None
     services: list[dict[str, str]] = field(default_factory=list)
 
     def now(self) -> datetime:

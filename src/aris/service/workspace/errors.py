@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from aris.errors import ArisError, StoreError
+from aris.errors import ArisError, ConflictError, NotFoundError, StoreError, UnavailableError
 from aris.flow.reading.signing import StaleTextError
 from aris.service.errors import ApiError, from_validation
 from aris.service.failures import failure
@@ -57,8 +57,12 @@ def refusal(error: Exception) -> ApiError:
         return RefusedError(507, "disk_full", str(error))
     if isinstance(error, StoreError) and isinstance(error.__cause__ or error.__context__, SQLAlchemyError):
         return RefusedError(503, "database", str(error), {"Retry-After": "1"})
-    if isinstance(error, StoreError) and "no such study" in str(error):
-        return not_found("there is no such study")
+    if isinstance(error, UnavailableError):
+        return RefusedError(503, "database", str(error), {"Retry-After": "1"})
+    if isinstance(error, NotFoundError):
+        return not_found(str(error))
+    if isinstance(error, ConflictError):
+        return RefusedError(409, "conflict", str(error))
     if isinstance(error, ArisError):
         return RefusedError(400, "refused", str(error))
     return refusal(failure(error))

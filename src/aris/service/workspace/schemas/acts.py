@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from aris.exchange.documents.report import clean
+from aris.service.workspace.schemas.common import Sent, Taken
 from aris.service.workspace.schemas.worklist import State
 
 LONGEST_SECTION = 100_000
@@ -28,18 +29,15 @@ def _finite(value: float) -> float:
 
 
 Uid = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)+$", max_length=64)]
-Line = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_line)]
+Line = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_line)]
 Note = Annotated[str, StringConstraints(max_length=4000), AfterValidator(clean)]
 Section = Annotated[str, StringConstraints(max_length=LONGEST_SECTION)]
 Number = Annotated[float, AfterValidator(_finite)]
 Password = Annotated[str, StringConstraints(max_length=1024)]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
-
-class NewSections(_Body):
+class NewSections(Taken):
     """Sections that were changed; one that is left out stays as it was in the base."""
 
     examination: Section | None = None
@@ -50,14 +48,14 @@ class NewSections(_Body):
     impression: Section | None = None
 
 
-class NewText(_Body):
+class NewText(Taken):
     """A text, and the number of the one that it changes (0: there was none)."""
 
     sections: NewSections
     base: Annotated[int, Field(ge=0, lt=1 << 31)]
 
 
-class Saved(BaseModel):
+class Saved(Sent):
     """The outcome of a text: `number` is None where another reader's came first, and this one is kept beside."""
 
     number: int | None
@@ -65,14 +63,14 @@ class Saved(BaseModel):
     author: str
 
 
-class Seen(_Body):
+class Seen(Taken):
     """How many of a study's images were on the screen."""
 
     images: Annotated[int, Field(ge=0, lt=1 << 31)]
     of: Annotated[int, Field(ge=0, lt=1 << 31)]
 
 
-class SignRequest(_Body):
+class SignRequest(Taken):
     """A signature under a text; `correction`: of a study whose report is signed."""
 
     password: Password
@@ -81,14 +79,14 @@ class SignRequest(_Body):
     seen: Seen | None = None
 
 
-class AddendumRequest(_Body):
+class AddendumRequest(Taken):
     """An addendum to a signed report."""
 
     password: Password
     text: Annotated[str, StringConstraints(max_length=LONGEST_SECTION)]
 
 
-class Signed(BaseModel):
+class Signed(Sent):
     """The outcome of a signature."""
 
     number: int
@@ -98,7 +96,7 @@ class Signed(BaseModel):
     warnings: list[str]
 
 
-class NewVerdict(_Body):
+class NewVerdict(Taken):
     """A verdict on a finding or a sentence of the newest draft."""
 
     kind: Literal["finding", "sentence"]
@@ -107,7 +105,7 @@ class NewVerdict(_Body):
     said: Note = ""
 
 
-class NewMeasurement(_Body):
+class NewMeasurement(Taken):
     """A measurement; `points` are columns and rows in pixels of the stored image, `unit` a UCUM code."""
 
     image: Uid
@@ -119,13 +117,13 @@ class NewMeasurement(_Body):
     points: Annotated[list[tuple[Number, Number]], Field(max_length=1000)]
 
 
-class NewCritical(_Body):
+class NewCritical(Taken):
     """A critical result, in words."""
 
     finding: Line
 
 
-class NewAttempt(_Body):
+class NewAttempt(Taken):
     """An attempt to tell somebody; "reached" is "told". Only "read back" ends it, or "withdrawn" with a note."""
 
     whom: Annotated[str, StringConstraints(max_length=256), AfterValidator(clean)] = ""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel
-
+from aris.service.workspace.schemas.common import Sent
 from aris.service.workspace.schemas.worklist import State, Urgency, Work
 
 
-class Sections(BaseModel):
+class Sections(Sent):
     """The sections of a report, in its order."""
 
     examination: str = ""
@@ -20,7 +19,7 @@ class Sections(BaseModel):
     impression: str = ""
 
 
-class Patient(BaseModel):
+class Patient(Sent):
     """Patient of a study as its headers name him."""
 
     identifier: str
@@ -31,7 +30,7 @@ class Patient(BaseModel):
     age: str
 
 
-class About(BaseModel):
+class About(Sent):
     """The examination."""
 
     accession: str
@@ -42,7 +41,7 @@ class About(BaseModel):
     identifier: str
 
 
-class Order(BaseModel):
+class Order(Sent):
     """The order that a study answers."""
 
     procedure: str
@@ -52,7 +51,7 @@ class Order(BaseModel):
     placer: str
 
 
-class Text(BaseModel):
+class Text(Sent):
     """A version of the text. `number` is None for one that came second and is kept beside."""
 
     number: int | None
@@ -63,14 +62,14 @@ class Text(BaseModel):
     at: str
 
 
-class DraftWarning(BaseModel):
+class DraftWarning(Sent):
     """Warning of a draft. `sentence`: which it is about, "" if it is about the whole."""
 
     text: str
     sentence: str
 
 
-class ScoredFinding(BaseModel):
+class ScoredFinding(Sent):
     """A scored finding. `operating_point`: the probability from which on it counts as present, where it is known."""
 
     name: str
@@ -80,7 +79,7 @@ class ScoredFinding(BaseModel):
     operating_point: float | None
 
 
-class Region(BaseModel):
+class Region(Sent):
     """A box: left, top, right, bottom in pixels of the stored image."""
 
     label: str
@@ -91,7 +90,7 @@ class Region(BaseModel):
     note: str
 
 
-class Outside(BaseModel):
+class Outside(Sent):
     """Another program's structured report, as lines of a name and a text."""
 
     title: str
@@ -101,7 +100,7 @@ class Outside(BaseModel):
     lines: list[tuple[str, str]]
 
 
-class DraftVersion(BaseModel):
+class DraftVersion(Sent):
     """A draft. Of one from outside `outside` has the content."""
 
     number: int
@@ -119,7 +118,7 @@ class DraftVersion(BaseModel):
     outside: Outside | None = None
 
 
-class Signature(BaseModel):
+class Signature(Sent):
     """A signature under a version."""
 
     login: str
@@ -128,7 +127,7 @@ class Signature(BaseModel):
     at: str
 
 
-class ReportDelivery(BaseModel):
+class ReportDelivery(Sent):
     """A version's way to a destination. `at`: when it was acknowledged, or when it is tried next."""
 
     destination: str
@@ -138,7 +137,7 @@ class ReportDelivery(BaseModel):
     at: str | None
 
 
-class SignedReport(BaseModel):
+class SignedReport(Sent):
     """A signed version. `status` is "preliminary" while the second signature is missing."""
 
     number: int
@@ -153,7 +152,7 @@ class SignedReport(BaseModel):
     deliveries: list[ReportDelivery]
 
 
-class Attempt(BaseModel):
+class Attempt(Sent):
     """An attempt to tell somebody of a critical result."""
 
     whom: str
@@ -164,7 +163,7 @@ class Attempt(BaseModel):
     at: str
 
 
-class CriticalResult(BaseModel):
+class CriticalResult(Sent):
     """A critical result with the attempts to tell of it."""
 
     id: int
@@ -175,7 +174,7 @@ class CriticalResult(BaseModel):
     attempts: list[Attempt]
 
 
-class Measured(BaseModel):
+class Measured(Sent):
     """A measurement that stands."""
 
     id: int
@@ -190,7 +189,7 @@ class Measured(BaseModel):
     at: str
 
 
-class Verdict(BaseModel):
+class Verdict(Sent):
     """The verdict that holds on a finding or a sentence."""
 
     draft: int
@@ -201,7 +200,7 @@ class Verdict(BaseModel):
     login: str
 
 
-class SeriesInfo(BaseModel):
+class SeriesInfo(Sent):
     """A series: how many images it has, how many frames they have, and how many objects in all."""
 
     uid: str
@@ -214,7 +213,7 @@ class SeriesInfo(BaseModel):
     objects: int
 
 
-class Prior(BaseModel):
+class Prior(Sent):
     """Another study that is, or may be, of the same patient; `why` not surely."""
 
     study: str
@@ -227,7 +226,7 @@ class Prior(BaseModel):
     impression: str
 
 
-class May(BaseModel):
+class May(Sent):
     """Acts that the signed-in user may do now."""
 
     edit: bool
@@ -236,7 +235,7 @@ class May(BaseModel):
     correct: bool
 
 
-class Study(BaseModel):
+class Study(Sent):
     """All that stands of a study."""
 
     study: str

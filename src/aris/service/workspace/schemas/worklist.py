@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel
+from aris.service.workspace.schemas.common import Sent
 
 State = Literal["arrived", "settled", "drafted", "opened", "preliminary", "final", "amended", "addendum"]
 Urgency = Literal["routine", "urgent", "stat"]
 Work = Literal["waiting", "running", "done", "failed"]
 
 
-class Entry(BaseModel):
+class Entry(Sent):
     """A line of the worklist; `age` as DICOM's AS (057Y), "" where it is not known."""
 
     study: str
@@ -36,7 +36,7 @@ class Entry(BaseModel):
     notice: str
 
 
-class WorklistPage(BaseModel):
+class WorklistPage(Sent):
     """A page of the worklist; `counts` and `modalities` are of all studies."""
 
     total: int
@@ -46,14 +46,14 @@ class WorklistPage(BaseModel):
     now: str
 
 
-class Refused(BaseModel):
+class Refused(Sent):
     """A file that was not taken, and why."""
 
     name: str
     reason: str
 
 
-class Uploaded(BaseModel):
+class Uploaded(Sent):
     """The outcome of an upload."""
 
     studies: list[str]
@@ -62,7 +62,7 @@ class Uploaded(BaseModel):
     refused: list[Refused]
 
 
-class StudyEvent(BaseModel):
+class StudyEvent(Sent):
     """What somebody did with a study; its id in the stream is the audit trail's number."""
 
     study: str
@@ -71,7 +71,7 @@ class StudyEvent(BaseModel):
     at: str
 
 
-class Drafting(BaseModel):
+class Drafting(Sent):
     """How far the draft of a study is."""
 
     study: str
@@ -79,7 +79,7 @@ class Drafting(BaseModel):
     text: str | None = None
 
 
-class Delivery(BaseModel):
+class Delivery(Sent):
     """A signed version on its way. `at`: when it was acknowledged, or when it is tried next."""
 
     study: str
@@ -91,7 +91,7 @@ class Delivery(BaseModel):
     at: str | None
 
 
-class Agreement(BaseModel):
+class Agreement(Sent):
     """Readers' verdicts on a model's drafts in a month."""
 
     model: str
@@ -105,7 +105,7 @@ class Agreement(BaseModel):
     agreed: float | None
 
 
-class FailingDelivery(BaseModel):
+class FailingDelivery(Sent):
     """A delivery whose last attempt failed."""
 
     destination: str
@@ -114,7 +114,7 @@ class FailingDelivery(BaseModel):
     next_at: str
 
 
-class FlowStatus(BaseModel):
+class FlowStatus(Sent):
     """How much there is to do, and what fails."""
 
     at: str

@@ -22,34 +22,10 @@ from aris.tasks.text.report import sentences
 _QUOTED = re.compile(r'"([^"]+)"|\(([^()]+)\)|speaks of ([^,]+),|puts ([^,]+?) on ')
 
 
-def age_of(birth_date: str, day: str) -> str:
-    """Age on a day as DICOM's AS: days to four weeks, weeks to three months, months to two years, then years.
-
-    Args:
-        birth_date, day: YYYYMMDD.
-
-    Returns:
-        "" where one is missing or wrong, or the day is before the birth.
-    """
-    try:
-        born, then = (datetime.strptime(each, "%Y%m%d").date() for each in (birth_date, day))
-    except ValueError:
-        return ""
-    days = (then - born).days
-    months = (then.year - born.year) * 12 + then.month - born.month - (then.day < born.day)
-    if days < 0 or months >= 12 * 150:
-        return ""
-    if days < 28:
-        return f"{days:03}D"
-    if months < 3:
-        return f"{days // 7:03}W"
-    return f"{months:03}M" if months < 24 else f"{months // 12:03}Y"
-
-
 def study_of(
     opened: Opened, *, login: str, reads: bool, series: list[shown.SeriesInfo], priors: list[shown.Prior],
     deliveries: Mapping[int, list[DeliveryRow]], drafting: str | None, thresholds: Mapping[str, Mapping[str, float]],
-    now: datetime, age: str = "",
+    now: datetime, age: str,
 ) -> shown.Study:  # fmt: skip
     """The study as its page shows it.
 
@@ -58,7 +34,7 @@ def study_of(
         deliveries: by the version's key in the database.
         drafting: how far its newest job is.
         thresholds: operating points of findings by model, as far as they are known here.
-        age: as the images state it, where it cannot be computed.
+        age: as DICOM's AS.
     """
     reading, row, order = opened.reading, opened.study, opened.order
     return shown.Study(
@@ -73,7 +49,7 @@ def study_of(
         opened_by=reading.opened_by,
         patient=shown.Patient(
             identifier=row.patient_id, issuer=row.issuer, name=row.patient_name, birth_date=row.birth_date,
-            sex=row.sex, age=age_of(row.birth_date, row.date) or age,
+            sex=row.sex, age=age,
         ),
         about=shown.About(
             accession=row.accession, date=row.date, time=row.time, description=row.description,
