@@ -338,6 +338,11 @@ class Store:
             )
             return list(dict.fromkeys(source for source in rows if source))
 
+    @property
+    def database(self) -> str:
+        """The database's address, without its password."""
+        return self._engine.url.render_as_string(hide_password=True)
+
     def counts(self) -> dict[str, int]:
         """Count the studies, series, instances and copies."""
         tables = {"studies": StudyRow, "series": SeriesRow, "instances": InstanceRow, "copies": CopyRow}

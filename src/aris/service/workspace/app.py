@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
+from starlette.types import Lifespan
 
 from aris import __version__
 from aris.flow.house import House
 from aris.service.http.access_log import AccessLog
-from aris.service.workspace.access import session
+from aris.service.workspace.access import accounts, keys, session
 from aris.service.workspace.attempts import Attempts
+from aris.service.workspace.audit import routes as audit
 from aris.service.workspace.context import Workspace
 from aris.service.workspace.errors import add_handlers
 from aris.service.workspace.guarding import WebGuard
@@ -45,6 +47,7 @@ def create_workspace(
     settings: WorkspaceSettings | None = None,
     drafts: Any = None,
     folder: Path | None = None,
+    lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """The workspace as an ASGI application; its `Workspace` is at `app.state.workspace`.
 
@@ -54,15 +57,20 @@ def create_workspace(
         settings: of the server; on loopback by default.
         drafts: live drafts of this process.
         folder: of the built pages; those of this package by default.
+        lifespan: what runs beside the application from its start to its end.
     """
     settings = settings or WorkspaceSettings()
     app = FastAPI(
         title="Aris workspace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None,
         description="What the workspace's pages ask, and programs with an API token.", responses=_ERRORS,
+        lifespan=lifespan,
     )  # fmt: skip
     app.state.workspace = Workspace(house, settings, Attempts(settings), model=model, drafts=drafts)
     # One line each; the pages last, which take every other path.
     app.include_router(session.router)
+    app.include_router(accounts.router)
+    app.include_router(keys.router)
+    app.include_router(audit.router)
     app.include_router(studies.router)
     app.include_router(pages_router(folder or pages()))
     add_handlers(app)

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from aris.errors import ArisError, ConflictError, NotFoundError, StoreError, UnavailableError
+from aris.errors import ArisError, ConflictError, NotFoundError, UnavailableError
 from aris.flow.reading.signing import StaleTextError
 from aris.service.errors import ApiError, from_validation
 from aris.service.failures import failure
@@ -55,16 +54,14 @@ def refusal(error: Exception) -> ApiError:
         return RefusedError(409, "stale_text", str(error))
     if isinstance(error, StoreFullError):
         return RefusedError(507, "disk_full", str(error))
-    if isinstance(error, StoreError) and isinstance(error.__cause__ or error.__context__, SQLAlchemyError):
-        return RefusedError(503, "database", str(error), {"Retry-After": "1"})
-    if isinstance(error, UnavailableError):
-        return RefusedError(503, "database", str(error), {"Retry-After": "1"})
     if isinstance(error, NotFoundError):
-        return not_found(str(error))
+        return RefusedError(404, "not_found", str(error))
     if isinstance(error, ConflictError):
         return RefusedError(409, "conflict", str(error))
+    if isinstance(error, UnavailableError):
+        return RefusedError(503, "unavailable", str(error), {"Retry-After": "1"})
     if isinstance(error, ArisError):
-        return RefusedError(400, "refused", str(error))
+        return RefusedError(422, "refused", str(error))
     return refusal(failure(error))
 
 

@@ -71,5 +71,5 @@ def require_safe_binding(host: str, *, tls: bool, plain: bool) -> None:
         raise ArisError(
             f"serve: {host} can be reached from other machines, and passwords and images would go over the network "
             "unencrypted; give --tls-cert and --tls-key, or put a reverse proxy with TLS before 127.0.0.1, or say "
-            "--plain-http if nobody else is on that network"
+            "--insecure-plain-http if nobody else is on that network"
         )

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session as Transaction
 
 from aris import __version__
 from aris.exchange.documents.formats import model_identity
+from aris.flow.reading.leaving import leave_all
 from aris.service.workspace.context import (
     Caller,
     Workspace,
@@ -88,11 +89,15 @@ def sign_out(caller: Person, response: Response, workspace: Here) -> None:
     assert caller.session is not None
     number = caller.session.number
 
-    def work(transaction: Transaction) -> None:
-        web_sessions.end(transaction, number)
-        workspace.house.trail.add(transaction, caller.login, "sign out", caller.login, now=workspace.now())
+    now = workspace.now()
 
-    workspace.house.store.sessions.write(work)
+    def work(transaction: Transaction) -> bool:
+        web_sessions.end(transaction, number)
+        workspace.house.trail.add(transaction, caller.login, "sign out", caller.login, now=now)
+        return caller.login in web_sessions.present(transaction, now, workspace.settings.idle)
+
+    if not workspace.house.store.sessions.write(work):
+        leave_all(workspace.house, caller.login, now)
     response.delete_cookie(
         cookie_name(workspace.settings), path="/", secure=workspace.settings.secure, httponly=True, samesite="strict"
     )

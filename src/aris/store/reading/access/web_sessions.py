@@ -90,6 +90,17 @@ def end_all(session: Session, login: str) -> int:
     return session.execute(delete(WebSessionRow).where(WebSessionRow.user_pk == whose)).rowcount  # type: ignore[attr-defined]
 
 
+def present(session: Session, now: datetime, idle: timedelta) -> set[str]:
+    """The logins of users who are signed in somewhere."""
+    query = (
+        select(UserRow.login)
+        .join(WebSessionRow, WebSessionRow.user_pk == UserRow.id)
+        .where(WebSessionRow.expires_at > now, WebSessionRow.seen_at > now - idle, UserRow.active.is_(True),
+               WebSessionRow.user_stamp == UserRow.changed_at)
+    )  # fmt: skip
+    return set(session.scalars(query))
+
+
 def prove(session: Session, number: int, now: datetime) -> None:
     """Note that the user has just signed in anew at the provider."""
     session.execute(update(WebSessionRow).where(WebSessionRow.id == number).values(proved_at=now))
