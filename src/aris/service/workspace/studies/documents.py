@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Response
 
@@ -16,7 +16,9 @@ _MEDIA: dict[str, str] = {
     "pdf": "application/pdf", "sr": "application/dicom", "fhir": "application/fhir+json",
     "text": "text/plain; charset=utf-8", "json": "application/json",
 }  # fmt: skip
-_FILE = {200: {"content": {kind.partition(";")[0]: {} for kind in _MEDIA.values()}, "description": "the document"}}
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {kind.partition(";")[0]: {} for kind in _MEDIA.values()}, "description": "the document"}
+}
 
 
 @router.get("/reports/{number}/document", response_class=Response, responses=_FILE)
