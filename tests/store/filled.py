@@ -13,10 +13,13 @@ from aris.store.reading import (
     drafts,
     edits,
     jobs,
+    macros,
     measurements,
     orders,
     readings,
+    remote,
     reports,
+    templates,
     users,
     verdicts,
 )
@@ -57,6 +60,10 @@ def fill(store: Store, key: Path) -> audit.Trail:
                      login="ana", now=NOW)  # fmt: skip
         measurements.add(session, reading, image=f"{ROOT}.1.1.1", name="width", value=12.5, unit="mm",
                          calibration="at detector", points=[(1, 2), (3, 4)], login="ana", now=NOW)  # fmt: skip
+        patient = Patient("P1", name="Müller^Ana1")
+        elsewhere = remote.RemoteStudy("1.2.3.4", "pacs", patient, "20250101", "Thorax", ("DX",))
+        remote.put_all(session, STUDY, "pacs", [elsewhere], NOW)
+        remote.ask(session, "1.2.3.4", "pacs", "PACS", "ana", NOW)
         report = reports.add(session, reading, kind="report", content=SIGNED, report={"status": "signed"},
                              document={"uid": "1.2.3"}, edit_number=1, draft_number=1, now=NOW)  # fmt: skip
         reports.sign(session, report, user, "author", {"images": 1}, NOW)
@@ -68,6 +75,9 @@ def fill(store: Store, key: Path) -> audit.Trail:
         tokens.add(session, "ana", "viewer", ["read"], NOW, 30)
         identities.link(session, "ana", "https://login.example", "subject-1", NOW)
         preferences.put(session, "ana", {"theme": "dark", "macros": [{"name": "n", "text": "Ü\u0000"}]}, NOW)
+        templates.add(session, name="Thorax – Ü", modality="DX", sections={"findings": "Frei."}, normal=True,
+                      login="ana", now=NOW)  # fmt: skip
+        macros.put(session, "nbl", "Nebenbefundlich:", "ana", NOW)
         for action in ("open", "edit", "sign"):
             trail.add(session, "ana", action, STUDY, now=NOW, number=1)
     return trail

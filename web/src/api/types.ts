@@ -32,6 +32,8 @@ export interface Session {
   version: string;
   /** The model that drafts; null: the workspace still reads and signs. `caution` is the banner, "" for one that may serve patients. */
   model: { name: string; revision: string; caution: string } | null;
+  /** Where the model stands: "loading" just after the start (then ask again in some seconds), "failed" (the log says why), "none", "ready". */
+  model_state?: "none" | "loading" | "ready" | "failed";
   oidc: { name: string } | null;
   site: { second_signature: boolean; destinations: string[]; demo_available: boolean };
 }
@@ -381,7 +383,8 @@ export interface Graphic {
 // ---- drafts, evidence, questions -------------------------------------------------------------------------------------
 /** GET /api/studies/{uid}/draft (server-sent): drafts it now if nobody has, ahead of all others. Events, in this order:
  *  "findings" {findings: ScoredFinding[], warnings: string[]}, "section" {section}, "piece" {section, text},
- *  "done" {draft, text} (numbers), "failed" {message}. A reader that comes late gets what was written so far first. */
+ *  "done" {draft, text} (numbers), "failed" {message}. A reader that comes late gets what was written so far first. "findings" may come again, and "section" for
+ *  one that was begun: the later one holds. ?again=1 tries a study that was given up after failures. A viewer only listens. */
 export interface Piece {
   section: SectionName;
   text: string;

@@ -18,6 +18,7 @@ _CHANGED = ("110137", "User Security Attributes Changed")
 # Action -> type, subtype, and what was done: create, read, update, delete, execute.
 _KINDS: dict[str, tuple[tuple[str, str], tuple[str, str] | None, str]] = {
     "sign in": (("110114", "User Authentication"), ("110122", "Login"), "E"),
+    "sign in anew": (("110114", "User Authentication"), ("110122", "Login"), "E"),
     "sign out": (("110114", "User Authentication"), ("110123", "Logout"), "E"),
     "view": (("110103", "DICOM Instances Accessed"), None, "R"),
     "open": (("110103", "DICOM Instances Accessed"), None, "R"),
@@ -42,6 +43,7 @@ _KINDS: dict[str, tuple[tuple[str, str], tuple[str, str] | None, str]] = {
     "set up": (_SECURITY, _CHANGED, "C"),
     "add user": (_SECURITY, _CHANGED, "C"),
     "change user": (_SECURITY, _CHANGED, "U"),
+    "link identity": (_SECURITY, _CHANGED, "U"),
     "add token": (_SECURITY, _CHANGED, "C"),
     "revoke token": (_SECURITY, _CHANGED, "D"),
 }

@@ -8,8 +8,9 @@ whom it follows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -32,10 +33,26 @@ from aris.store.reading.lasting_tables import ReportRow
 from aris.store.reading.tables import DraftRow, EditRow, ReadingRow
 from aris.store.reading.users import AuthenticationError, User
 
-# Tells in the signature's transaction that the user has just shown who he is, and takes that back: it is for one
-# signature alone.
-Proof = Callable[[Session], bool]
 _DENIED = "the password is not right, or the user is not active or for now locked; nothing was signed"
+
+
+@dataclass(frozen=True)
+class FreshSignIn:
+    """Proof of who signs, in place of a password: the user has just signed in anew at the site's OpenID provider.
+
+    Only the server makes one, after it has checked the provider's ID token and its `auth_time`.
+
+    Attributes:
+        at: when; lasts: for how long it is a proof.
+    """
+
+    login: str
+    at: datetime
+    lasts: timedelta
+
+    def holds(self, login: str, now: datetime) -> bool:
+        """Return whether it proves that this user signs now."""
+        return login == self.login and timedelta(0) <= now - self.at <= self.lasts
 
 
 class StaleTextError(ConflictError):
@@ -73,13 +90,13 @@ class Desk:
         self._clock = clock
 
     def sign(
-        self, login: str, proof: str | Proof, study: str, number: int, *, correction: bool = False,
+        self, login: str, password: str | FreshSignIn, study: str, number: int, *, correction: bool = False,
         seen: dict[str, Any] | None = None,
     ) -> Signed:  # fmt: skip
         """Sign a text. With two signatures by the site's settings the first makes a preliminary report of it.
 
         Args:
-            proof: the user's password, asked for now; or what tells that he has just shown elsewhere who he is.
+            password: of the user, asked for now, or the proof that he has just signed in anew.
             number: of the text that the reader has before him.
             correction: the study has a signed report, and this text takes its place.
             seen: what was on the screen: `images`, how many of the study's; kept with the signature.
@@ -117,9 +134,9 @@ class Desk:
             state: readings.State = "preliminary" if two else "amended" if signed else "final"
             return self._ended(session, reading, made, state, user, seen, moment, deliver=not two)
 
-        return self._as_signer(login, proof, study, "sign", work)
+        return self._as_signer(login, password, study, "sign", work)
 
-    def addend(self, login: str, proof: str | Proof, study: str, text: str) -> Signed:
+    def addend(self, login: str, password: str | FreshSignIn, study: str, text: str) -> Signed:
         """Add a text to a signed report, and sign it.
 
         Raises:
@@ -141,26 +158,22 @@ class Desk:
             made = self._keep(session, reading, "addendum", report, user, "author", last, draft, None, moment)
             return self._ended(session, reading, made, "addendum", user, None, moment, deliver=True)
 
-        return self._as_signer(login, proof, study, "addendum", work)
+        return self._as_signer(login, password, study, "addendum", work)
 
     def _as_signer(
-        self, login: str, proof: str | Proof, study: str, action: str, work: Callable[..., Signed]
-    ) -> Signed:  # fmt: skip
-        """Check the proof, then do the work in one transaction; what is denied or refused is audited too."""
+        self, login: str, password: str | FreshSignIn, study: str, action: str, work: Callable[..., Signed]
+    ) -> Signed:
+        """Check the password, then do the work in one transaction; what is denied or refused is audited too."""
         house, sessions = self._house, self._house.store.sessions
-        # A password is checked outside any transaction: nobody waits for it.
-        known = users.authenticate(sessions, login, proof, self._clock()) if isinstance(proof, str) else None
+        user = self._proved(login, password)
         try:
-            if isinstance(proof, str) and known is None:
+            if user is None:
                 raise AuthenticationError(f"{action}: {_DENIED}")
+            user.require("reader")
+            signer = user
 
             def attempt(session: Session) -> Signed:
-                # In the signature's own transaction: what it does not come to leaves the proof as it was.
-                if not isinstance(proof, str) and not proof(session):
-                    raise AuthenticationError(f"{action}: {_DENIED}")
-                user = known or users.require(session, login)
-                user.require("reader")
-                return work(session, user)
+                return work(session, signer)
 
             return sessions.write(attempt)
         except ArisError as error:
@@ -169,6 +182,17 @@ class Desk:
                 lambda session: house.trail.add(session, login, action, study, outcome=outcome, now=self._clock())
             )
             raise
+
+    def _proved(self, login: str, password: str | FreshSignIn) -> User | None:
+        """The user, if it is his password or his proof."""
+        sessions, now = self._house.store.sessions, self._clock()
+        if isinstance(password, str):
+            return users.authenticate(sessions, login, password, now)
+        if not password.holds(login, now):
+            return None
+        with sessions.reading() as session, suppress(AuthenticationError):
+            return users.require(session, login)
+        return None
 
     def _report(
         self, session: Session, reading: ReadingRow, text: EditRow, draft: DraftRow | None, signer: Signer,

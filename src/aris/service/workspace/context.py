@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
+from aris.service.oidc.pending import PendingSignIns
 from aris.service.workspace.errors import RefusedError
 from aris.service.workspace.settings import WorkspaceSettings
 from aris.store.reading.access import tokens, web_sessions
@@ -19,8 +21,11 @@ from aris.store.reading.users import User
 if TYPE_CHECKING:
     from aris.backends import NativeBackend
     from aris.flow.house import House
+    from aris.service.oidc.provider import Provider
     from aris.service.workspace.attempts import Attempts
 
+# What answers for all paths under /api that are none.
+NO_ROUTE = ("/api", "/api/{rest:path}")
 SINGLE_ROLES = ("admin", "reader", "viewer")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -32,26 +37,33 @@ class Workspace:
     Attributes:
         house: the store, its trail and the site's settings.
         settings: of the server.
-        access: limits of sign-ins, the code of the first set-up, sign-ins under way at a provider.
+        access: limits of sign-ins, and the code of the first set-up.
+        provider: the OpenID provider, if the site has one; pending: sign-ins that are under way there.
         model: that drafts; None: the workspace still reads and signs.
+        loading: of a model that is not there yet: "loading", or "failed"; "" where none is expected.
         drafts: live drafts of this process; None where there are none.
         demo_available: whether sample studies can be had.
         live: live events (`studies.events.Live`), once somebody has asked for them.
         services: what else runs, as /api/site tells it: name, address, state.
+        clock: tells the time.
     """
 
     house: House
     settings: WorkspaceSettings
     access: Attempts
+    provider: Provider | None = None
+    pending: PendingSignIns = field(default_factory=PendingSignIns)
     model: NativeBackend | None = None
+    loading: str = ""
     drafts: Any = None
     demo_available: bool = False
     live: Any = None
     services: list[dict[str, str]] = field(default_factory=list)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def now(self) -> datetime:
         """The time."""
-        return datetime.now(UTC)
+        return self.clock()
 
     @property
     def setup_code(self) -> str | None:
@@ -161,11 +173,26 @@ here = Depends(workspace_of)
 
 
 def rules(app: FastAPI) -> Iterator[tuple[APIRoute, list[Rule]]]:
-    """Every route under /api with its rules; a route that has not exactly one is a defect."""
-    for route in app.routes:
-        if isinstance(route, APIRoute) and route.path.startswith("/api"):
+    """Every route under /api with its rules."""
+    for route in _routes(app.routes):
+        if route.path.startswith("/api") and route.path not in NO_ROUTE:
             calls = [each.call for each in route.dependant.dependencies]
             yield route, [each for each in calls if isinstance(each, Rule)]
+
+
+def require_rules(app: FastAPI) -> None:
+    """Raise `RuntimeError` where a route under /api has not exactly one rule: a server without it does not start."""
+    wrong = [f"{'/'.join(sorted(route.methods or ()))} {route.path}" for route, held in rules(app) if len(held) != 1]
+    if wrong:
+        raise RuntimeError(f"routes without exactly one rule (see context.allow): {', '.join(wrong)}")
+
+
+def _routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route
+        elif (inner := getattr(route, "original_router", None)) is not None:  # FastAPI keeps included routers whole
+            yield from _routes(inner.routes)
 
 
 def cookie_name(settings: WorkspaceSettings) -> str:

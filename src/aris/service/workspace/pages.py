@@ -9,6 +9,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
+from aris.service.workspace.context import NO_ROUTE
 from aris.service.workspace.errors import not_found
 from aris.workspace import MISSING
 
@@ -31,8 +32,8 @@ def pages_router(folder: Path | None) -> APIRouter:
     """
     router = APIRouter(include_in_schema=False)
 
-    @router.api_route("/api", methods=_METHODS)
-    @router.api_route("/api/{rest:path}", methods=_METHODS)
+    @router.api_route(NO_ROUTE[0], methods=_METHODS)
+    @router.api_route(NO_ROUTE[1], methods=_METHODS)
     def no_such_route(rest: str = "") -> Response:
         raise not_found("there is no such path")
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from aris.errors import ArisError
+from aris.flow.settings import SiteSettings
 from aris.service.settings import is_loopback
 
 
@@ -47,6 +49,20 @@ class WorkspaceSettings:
             if not plain or found.path not in ("", "/") or found.query or found.fragment:
                 raise ArisError(f"workspace: {self.public_url!r:.200} is no address; write https://aris.example")
         require_safe_binding(self.host, tls=self.tls, plain=self.plain)
+
+    @classmethod
+    def of_site(cls, site: SiteSettings, **more: Any) -> WorkspaceSettings:
+        """The settings of a server by the site's file.
+
+        Args:
+            more: what the command line says; it goes before the file.
+        """
+        web = site.workspace
+        values: dict[str, Any] = {
+            "public_url": web.public_url, "hosts": web.hosts, "idle": timedelta(minutes=web.idle_minutes),
+            "lasts": timedelta(hours=web.session_hours), "proof": timedelta(seconds=web.proof_seconds),
+        }  # fmt: skip
+        return cls(**(values | more))
 
     @property
     def secure(self) -> bool:

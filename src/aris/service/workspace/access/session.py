@@ -26,6 +26,7 @@ from aris.service.workspace.schemas.access import (
     PasswordChange,
     Session,
     SessionModel,
+    SessionOidc,
     SessionSite,
     SetUp,
     SignIn,
@@ -157,7 +158,8 @@ def described(workspace: Workspace, caller: Caller | None) -> Session:
         expires_at=None if held is None else held.ends_at,
         version=__version__,
         model=_model(workspace),
-        oidc=None,
+        model_state="ready" if workspace.model is not None else workspace.loading or "none",
+        oidc=None if workspace.provider is None else SessionOidc(name=workspace.provider.settings.name),
         site=SessionSite(
             second_signature=site.second_signature, destinations=[each.name for each in site.destinations],
             demo_available=workspace.demo_available,

@@ -68,6 +68,7 @@ class Session(Sent):
     site: SessionSite
     method: str = ""
     proved_until: datetime | None = None
+    model_state: str = "none"
 
 
 class SetUp(Taken):

@@ -101,9 +101,18 @@ def present(session: Session, now: datetime, idle: timedelta) -> set[str]:
     return set(session.scalars(query))
 
 
-def prove(session: Session, number: int, now: datetime) -> None:
-    """Note that the user has just signed in anew at the provider."""
-    session.execute(update(WebSessionRow).where(WebSessionRow.id == number).values(proved_at=now))
+def prove(session: Session, number: int, login: str, now: datetime) -> bool:
+    """Note that the user has just signed in anew at the provider; return whether the session is still there."""
+    row = session.scalar(
+        select(WebSessionRow)
+        .join(UserRow, UserRow.id == WebSessionRow.user_pk)
+        .where(WebSessionRow.id == number, WebSessionRow.expires_at > now, UserRow.login == login)
+    )
+    if row is None:
+        return False
+    row.proved_at = now
+    session.flush()
+    return True
 
 
 def take_proof(session: Session, number: int) -> datetime | None:
@@ -127,3 +136,12 @@ def users_of(session: Session, now: datetime, idle: timedelta) -> dict[int, User
         )
     )  # fmt: skip
     return {number: User.of(user) for number, user in rows}
+
+
+def give_proof_back(session: Session, number: int, at: datetime) -> None:
+    """Put a proof back that no signature came of; its time goes on."""
+    session.execute(
+        update(WebSessionRow)
+        .where(WebSessionRow.id == number, WebSessionRow.proved_at.is_(None))
+        .values(proved_at=at)
+    )
