@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from aris.service.workspace.app import create_workspace
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "flow"))
-from clinic import PASSWORD, Clinic  # noqa: E402
+from clinic import PASSWORD, Clinic
 
 ADDRESS = "http://127.0.0.1"
 

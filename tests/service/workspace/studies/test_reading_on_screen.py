@@ -106,7 +106,8 @@ def test_what_is_not_allowed_is_refused_with_its_status(office: Office) -> None:
     signed(ana, uid)
     again = ana.study(uid, "/sign", "POST", 409, json={"password": PASSWORD, "text": text})
     assert again["error"]["code"] == "conflict"
-    point = {"image": f"{ROOT}.1.1.1", "name": "w", "value": 1, "unit": "mm", "calibration": "pixels only", "points": []}
+    point = {"image": f"{ROOT}.1.1.1", "name": "w", "value": 1, "unit": "mm", "calibration": "pixels only",
+             "points": []}  # fmt: skip
     for bad in ({"value": "x"}, {"unit": "m m"}, {"name": " "}, {"image": "1.2.3"}, {"frame": 0}, {"extra": 1}):
         ana.study(uid, "/measurements", "POST", 422, json=point | bad)
 

@@ -100,6 +100,15 @@ class Outside(Sent):
     lines: list[tuple[str, str]]
 
 
+class SentenceConfidence(Sent):
+    """How sure the model was of the words of a sentence; `marked` where it was not."""
+
+    section: str
+    text: str
+    mean_probability: float
+    marked: bool
+
+
 class DraftVersion(Sent):
     """A draft. Of one from outside `outside` has the content."""
 
@@ -115,7 +124,8 @@ class DraftVersion(Sent):
     findings: list[ScoredFinding]
     warnings: list[DraftWarning]
     regions: list[Region]
-    outside: Outside | None = None
+    outside: Outside | None
+    confidence: list[SentenceConfidence]
 
 
 class Signature(Sent):
@@ -214,7 +224,10 @@ class SeriesInfo(Sent):
 
 
 class Prior(Sent):
-    """Another study that is, or may be, of the same patient; `why` not surely."""
+    """Another study that is, or may be, of the same patient; `why` not surely.
+
+    `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", or "failed" with `error`.
+    """
 
     study: str
     date: str
@@ -224,6 +237,9 @@ class Prior(Sent):
     why: str
     state: State
     impression: str
+    archive: str
+    fetching: str
+    error: str
 
 
 class May(Sent):

@@ -10,14 +10,14 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
-from typing import Annotated
+from contextlib import aclosing, suppress
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from aris.errors import ArisError
-from aris.flow.reading.journal import ACTIONS, Happened, Journal, Listener
+from aris.flow.reading.journal import ACTIONS, Happened, Journal, Listener, Progressed
 from aris.flow.reading.leaving import leave_forgotten
 from aris.service.workspace.context import Caller, Workspace, allow
 from aris.service.workspace.errors import RefusedError
@@ -48,10 +48,12 @@ class Live:
         self._streams: dict[Listener, tuple[int, str]] = {}
         self._checked_at = time.monotonic()
         self._checking: asyncio.Task[None] | None = None
+        self._watched: Any = None
 
     async def stream(self, caller: Caller, after: int | None) -> AsyncGenerator[ServerSentEvent]:
         """The events for a caller, after the last one that he knows."""
         assert caller.session is not None
+        self._watch_drafts()
         listener = Listener(self.journal)
         self._streams[listener] = (caller.session.number, caller.login)
         try:
@@ -70,6 +72,19 @@ class Live:
     def end(self) -> None:
         """End all streams, as before the server ends. Call it in the event loop."""
         self.journal.end()
+
+    def _watch_drafts(self) -> None:
+        """Be told of drafts that this process writes, at once; the model may be loaded later than the start."""
+        drafts, loop = self._workspace.drafts, asyncio.get_running_loop()
+        if drafts is None or drafts is self._watched:
+            return
+        self._watched = drafts
+
+        def told(study: str, state: str) -> None:  # in any thread
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self.journal.tell, Progressed(study, state))  # type: ignore[arg-type]
+
+        drafts.watch(told)
 
     def _looked(self, rows: Sequence[AuditRow]) -> None:
         # Whatever is not done to a study may be a sign-out, a changed user, a new password.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from aris.exchange.documents.report import Report, checked
+from aris.exchange.documents.report import checked
+from aris.flow.draft_details import confidence_of, operating_points, warnings_of
 from aris.flow.priority import reason_in_words
 from aris.flow.reading.priors import Prior as EarlierStudy
 from aris.flow.reading.reading_room import Opened
@@ -17,14 +17,11 @@ from aris.service.workspace.schemas import studies as shown
 from aris.store.reading import critical, drafts, readings
 from aris.store.reading.lasting_tables import DeliveryRow, ReportRow, SignatureRow
 from aris.store.reading.tables import DraftRow, EditRow
-from aris.tasks.text.report import sentences
-
-_QUOTED = re.compile(r'"([^"]+)"|\(([^()]+)\)|speaks of ([^,]+),|puts ([^,]+?) on ')
 
 
 def study_of(
     opened: Opened, *, login: str, reads: bool, series: list[shown.SeriesInfo], priors: list[shown.Prior],
-    deliveries: Mapping[int, list[DeliveryRow]], drafting: str | None, thresholds: Mapping[str, Mapping[str, float]],
+    deliveries: Mapping[int, list[DeliveryRow]], drafting: str | None,
     now: datetime, age: str,
 ) -> shown.Study:  # fmt: skip
     """The study as its page shows it.
@@ -33,7 +30,6 @@ def study_of(
         login, reads: the user, and whether he is a reader.
         deliveries: by the version's key in the database.
         drafting: how far its newest job is.
-        thresholds: operating points of findings by model, as far as they are known here.
         age: as DICOM's AS.
     """
     reading, row, order = opened.reading, opened.study, opened.order
@@ -61,7 +57,7 @@ def study_of(
         ),
         text=None if opened.text is None else text_of(opened.text),
         beside=[text_of(each) for each in opened.beside],
-        drafts=[draft_of(each, thresholds.get(each.model, {})) for each in opened.drafts],
+        drafts=[draft_of(each) for each in opened.drafts],
         reports=[_report(each, signed, deliveries.get(each.id, [])) for each, signed in opened.reports],
         critical=[
             shown.CriticalResult(
@@ -107,7 +103,7 @@ def measured_of(row: Any) -> shown.Measured:
     )  # fmt: skip
 
 
-def draft_of(row: DraftRow, thresholds: Mapping[str, float]) -> shown.DraftVersion:
+def draft_of(row: DraftRow) -> shown.DraftVersion:
     """A draft: a model's, or another program's report."""
     common: dict[str, Any] = {
         "number": row.number, "origin": row.origin, "model": row.model, "revision": row.revision,
@@ -119,43 +115,28 @@ def draft_of(row: DraftRow, thresholds: Mapping[str, float]) -> shown.DraftVersi
         flat = "\n".join(f"{name}: {text}" if name else text for name, text in lines)
         return shown.DraftVersion(
             **common, caution="", sections=shown.Sections(findings=flat), findings=[], warnings=[], regions=[],
-            outside=shown.Outside(title=said["title"], maker=said["maker"], verified=said["verified"],
+            confidence=[], outside=shown.Outside(title=said["title"], maker=said["maker"], verified=said["verified"],
                                   complete=said["complete"], lines=lines),
         )  # fmt: skip
     report = checked(**row.report)
+    points = operating_points(row.details)
     return shown.DraftVersion(
         **common, caution=report.caution, sections=shown.Sections(**report.sections.model_dump()),
         findings=[
             shown.ScoredFinding(name=each.name, probability=each.probability, present=each.present, note=each.note,
-                                operating_point=thresholds.get(each.name))
+                                operating_point=points.get(each.name))
             for each in report.findings
         ],
-        warnings=_warnings(report),
+        warnings=[
+            shown.DraftWarning(text=each.text, sentence=each.sentence) for each in warnings_of(report, row.details)
+        ],
         regions=[
             shown.Region(label=each.label, box=each.box, image=each.image, frame=each.frame,
                          probability=each.probability, note=each.note)
             for each in report.regions
         ],
+        outside=None, confidence=[shown.SentenceConfidence(**each) for each in confidence_of(row.details)],
     )  # fmt: skip
-
-
-def _warnings(report: Report) -> list[shown.DraftWarning]:
-    told = [each for text in (report.sections.findings, report.sections.impression) for each in sentences(text)]
-    return [shown.DraftWarning(text=each, sentence=_about(each, told)) for each in report.warnings]
-
-
-def _about(warning: str, told: Iterable[str]) -> str:
-    """The sentence that a warning quotes, whole or by some of its words; "" where it quotes none."""
-    told = list(told)
-    for sentence in told:
-        if len(sentence) > 8 and sentence.lower() in warning.lower():
-            return sentence
-    for words in _QUOTED.findall(warning):
-        quoted = next(each for each in words if each).strip().lower().rstrip(".…")
-        found = [each for each in told if quoted and re.search(rf"(?<!\w){re.escape(quoted)}(?!\w)", each.lower())]
-        if found:
-            return found[0]
-    return ""
 
 
 def _report(row: ReportRow, signed: list[SignatureRow], sent: list[DeliveryRow]) -> shown.SignedReport:
@@ -184,7 +165,7 @@ def prior_of(found: EarlierStudy, impression: str) -> shown.Prior:
     return shown.Prior(
         study=found.study, date=found.date, description=found.description, modalities=list(found.modalities),
         certain=certain, why=found.reason, state=found.state or "arrived",  # type: ignore[arg-type]
-        impression=impression if certain else "",
+        impression=impression if certain else "", archive=found.archive, fetching=found.fetching, error=found.error,
     )  # fmt: skip
 
 
