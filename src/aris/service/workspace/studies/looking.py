@@ -20,8 +20,6 @@ from aris.service.workspace.studies.shown import prior_of, study_of, text_of
 router = APIRouter(prefix="/api/studies/{study}", tags=["study"])
 Looker = Annotated[Caller, allow("reader", "viewer", scope="read")]
 Reader = Annotated[Caller, allow("reader", scope="write")]
-# What a viewer may ask for too, though it changes something here.
-Looking = Annotated[Caller, allow("reader", "viewer", scope="write")]
 Here = Annotated[Workspace, here]
 StudyUid = Annotated[str, Path(pattern=r"^[0-9]+(\.[0-9]+)+$", max_length=64)]
 
@@ -54,14 +52,14 @@ def series(study: StudyUid, caller: Looker, workspace: Here) -> list[SeriesInfo]
 
 
 @router.post("/priors/look")
-def look_for_priors(study: StudyUid, caller: Looking, workspace: Here) -> Study:
+def look_for_priors(study: StudyUid, caller: Reader, workspace: Here) -> Study:
     """Ask the site's archives for earlier studies of the patient, now."""
     look_in_archives(workspace.house, study)
     return shown(workspace, caller, room(workspace).look(caller.login, study))
 
 
 @router.post("/priors/{prior}/fetch")
-def fetch(study: StudyUid, prior: StudyUid, caller: Looking, workspace: Here) -> Study:
+def fetch(study: StudyUid, prior: StudyUid, caller: Reader, workspace: Here) -> Study:
     """Have an earlier study fetched from its archive; it comes in the background."""
     ask_for(workspace.house, caller.login, study, prior)
     return shown(workspace, caller, room(workspace).look(caller.login, study))
