@@ -17,6 +17,7 @@ from aris.store.reading import (
     measurements,
     orders,
     readings,
+    remote,
     reports,
     templates,
     users,
@@ -59,6 +60,10 @@ def fill(store: Store, key: Path) -> audit.Trail:
                      login="ana", now=NOW)  # fmt: skip
         measurements.add(session, reading, image=f"{ROOT}.1.1.1", name="width", value=12.5, unit="mm",
                          calibration="at detector", points=[(1, 2), (3, 4)], login="ana", now=NOW)  # fmt: skip
+        patient = Patient("P1", name="Müller^Ana1")
+        elsewhere = remote.RemoteStudy("1.2.3.4", "pacs", patient, "20250101", "Thorax", ("DX",))
+        remote.put_all(session, STUDY, "pacs", [elsewhere], NOW)
+        remote.ask(session, "1.2.3.4", "pacs", "PACS", "ana", NOW)
         report = reports.add(session, reading, kind="report", content=SIGNED, report={"status": "signed"},
                              document={"uid": "1.2.3"}, edit_number=1, draft_number=1, now=NOW)  # fmt: skip
         reports.sign(session, report, user, "author", {"images": 1}, NOW)

@@ -17,13 +17,13 @@ from aris.flow.house import House
 from aris.flow.outside import take_outside
 from aris.flow.priority import URGENCY
 from aris.flow.subjects import study_row
-from aris.store.reading import edits, jobs, orders, readings, reports
+from aris.store.reading import edits, jobs, orders, readings, remote, reports
 from aris.store.reading import house as values
 from aris.store.reading.audit import SYSTEM
 from aris.store.reading.tables import OrderRow, ReadingRow
 from aris.store.schema import CopyRow
 
-DRAFT = "draft"
+DRAFT, PRIORS = "draft", "priors"
 LATE_IMAGES = "images came after the signature"
 LATE_FOR_TEXT = "images came after the text was written"
 _RANGE = 2000
@@ -50,6 +50,8 @@ def _collect(session: Session, house: House) -> tuple[set[str], bool]:
     touched = set()
     for uid, first, newest in readings.arrivals(session, max(mark - margin, 0), _RANGE + margin):
         first, newest = _utc(first), _utc(newest)
+        if _only_fetched(session, uid, newest):
+            continue
         known = readings.find(session, uid)
         images = len(readings.image_uids(session, uid))
         if known is not None and known.images == images and known.last_object_at >= newest:
@@ -61,10 +63,32 @@ def _collect(session: Session, house: House) -> tuple[set[str], bool]:
     # A report may come before the images or after them.
     for uid in touched | readings.with_reports(session, max(mark - margin, 0), _RANGE + margin):
         take_outside(session, house, uid)
+    for row in remote.released(session):
+        if readings.find(session, row.study_uid) is None:
+            span = readings.span(session, row.study_uid)
+            if span is not None:
+                first, newest = map(_utc, span)
+                images = len(readings.image_uids(session, row.study_uid))
+                readings.put_arrival(session, row.study_uid, first, newest, first + house.settings.first_come, images)
+                touched.add(row.study_uid)
+        session.delete(row)
     mark = min(mark + _RANGE, last)
     if str(mark) != values.get(session, values.ARRIVALS, "0"):
         values.put(session, values.ARRIVALS, str(mark))
     return touched, mark < last
+
+
+def _only_fetched(session: Session, study: str, newest: datetime) -> bool:
+    """Return whether a study came to be compared with, and by no other way: nobody has to read it.
+
+    Whatever comes once the fetching is over came by another way. In doubt a study is to be read.
+    """
+    row = remote.fetched(session, study)
+    if row is None:
+        return False
+    if row.state in (remote.FETCHED, remote.FAILED) and newest > row.changed_at:
+        row.state = remote.RELEASED
+    return row.state != remote.RELEASED
 
 
 def settle(house: House, now: datetime | None = None) -> int:
@@ -115,6 +139,8 @@ def _settle(session: Session, house: House, reading: ReadingRow, now: datetime) 
     study = study_row(session, reading.study_uid)
     if study is not None:
         put_order(reading, orders.for_study(session, study))
+    if house.settings.archives:
+        jobs.put(session, PRIORS, f"priors:{reading.study_uid}:{digest[:32]}", reading.study_uid, reading.urgency, now)
     new = jobs.put(session, DRAFT, f"draft:{reading.study_uid}:{digest[:32]}", reading.study_uid, reading.urgency, now)
     house.trail.add(session, SYSTEM, "settle", reading.study_uid, now=now, images=len(images))
     return new

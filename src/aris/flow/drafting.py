@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import secrets
 import socket
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from aris.exchange.documents.report import Report, report_of
 from aris.flow.arrival import DRAFT, digest_of, settle_now
 from aris.flow.draft_details import details_of
 from aris.flow.house import House
+from aris.flow.leases import Heartbeat
 from aris.flow.listening import Hearing, Listener
 from aris.flow.priority import NOT_DRAFTED, Concern, concern_of
 from aris.flow.subjects import study_row, subject
@@ -151,7 +151,7 @@ def _draft(
         images = readings.image_uids(session, job.study_uid)
     wanted = set(images)
     files = [each.path for each in house.store.instances(study=job.study_uid) if each.uid in wanted]
-    beating = _Heartbeat(house, job.id, owner)
+    beating = Heartbeat(house, job.id, owner)
     try:
         with beating:
             draft = drafter(files) if hearing is None else drafter(files, hearing)
@@ -289,31 +289,3 @@ def _failed(house: House, job: JobRow, owner: str, reason: str, now: datetime | 
         return "lost", ""
     log.error("a study could not be drafted (attempt %d, %s)", job.attempts, state)
     return "failed", reason
-
-
-class _Heartbeat:
-    """Renews a lease in a thread, until the block ends."""
-
-    def __init__(self, house: House, job_id: int, owner: str) -> None:
-        self._house, self._job_id, self._owner = house, job_id, owner
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(30)
-
-    def _beat(self) -> None:
-        lease = self._house.settings.lease
-        while not self._ended.wait(lease.total_seconds() / 3):
-            try:
-                self._house.store.sessions.write(
-                    lambda session: jobs.renew(session, self._job_id, self._owner, lease, datetime.now(UTC))
-                )
-            except jobs.LeaseLostError:
-                return
-            except ArisError as error:  # the database is away for a moment; the next beat may reach it
-                log.warning("a lease could not be renewed: %s", error)

@@ -97,6 +97,41 @@ Destination = Annotated[
 ]
 
 
+class DicomArchive(_Part):
+    """An archive as a DICOM node, written AETITLE@HOST:PORT, that is asked for earlier studies of a patient.
+
+    `retrieve` is "get" (C-GET: objects come on our own connection) or "move" (C-MOVE to `ae_title`, our own node, whose
+    address the archive must know).
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    kind: Literal["dicom"]
+    at: str
+    ae_title: str = "ARIS"
+    retrieve: Literal["get", "move"] = "get"
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_ca: Path | None = None
+
+    @field_validator("at")
+    @classmethod
+    def _is_peer(cls, value: str) -> str:
+        return _peer(value)
+
+
+class DicomwebArchive(_Part):
+    """An archive as a DICOMweb service (QIDO-RS, WADO-RS) that is asked for earlier studies of a patient."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    kind: Literal["dicomweb"]
+    url: str = Field(pattern=r"^https?://[^\s]+$")
+    token_file: Path | None = None
+    tls_ca: Path | None = None
+
+
+Archive = Annotated[DicomArchive | DicomwebArchive, Field(discriminator="kind")]
+
+
 class OidcSettings(_Part):
     """An OpenID provider at which users sign in; each must be a user of the house already.
 
@@ -150,6 +185,9 @@ class SiteSettings(_Part):
         watch: folders whose DICOM files are taken in.
         audit_heads: a file to which the audit trail's newest seal is added, regularly: on another disk if you can.
         destinations: where signed reports go.
+        archives: where earlier studies of a patient are looked for.
+        fetch_priors: so many of a patient's latest earlier studies are fetched from there unasked; only those that are
+            surely his.
         workspace: the server of the pages.
     """
 
@@ -160,6 +198,8 @@ class SiteSettings(_Part):
     watch: tuple[Path, ...] = ()
     audit_heads: Path | None = None
     destinations: tuple[Destination, ...] = ()
+    archives: tuple[Archive, ...] = ()
+    fetch_priors: int = Field(default=0, ge=0, le=20)
     workspace: WebSettings = Field(default_factory=WebSettings)
 
     @model_validator(mode="after")
@@ -167,6 +207,9 @@ class SiteSettings(_Part):
         names = [each.name for each in self.destinations]
         if len(set(names)) < len(names):
             raise ValueError("two destinations have the same name")
+        places = [each.name for each in self.archives]
+        if len(set(places)) < len(places):
+            raise ValueError("two archives have the same name")
         return self
 
     @property

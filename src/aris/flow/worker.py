@@ -16,6 +16,7 @@ from aris.flow.house import House
 from aris.flow.intake import watch
 from aris.flow.listening import Listener
 from aris.flow.outgoing.delivery import deliver_next
+from aris.flow.reading import archives
 from aris.store.reading import deliveries, jobs
 
 log = logging.getLogger("aris.flow")
@@ -74,7 +75,7 @@ class Worker:
         """
         done: Counter[str] = Counter()
         while True:
-            steps = [*self._looked(), self._draft(), self._deliver()]
+            steps = [*self._looked(), self._draft(), self._deliver(), self._ask_archives()]
             found = [each for each in steps if each is not None]
             done.update(found)
             if not found or self._stopped.is_set():
@@ -82,8 +83,10 @@ class Worker:
                 return done
 
     def run(self) -> None:
-        """Work until `stop`: looking, drafting and delivering each in a thread of its own, so that none waits."""
+        """Work until `stop`: looking, drafting, delivering and asking archives each in a thread, so that none waits."""
         works: list[Callable[[], object]] = [self._looked, self._deliver, self._draft]
+        if self._house.settings.archives:
+            works.append(self._ask_archives)
         threads = [threading.Thread(target=self._loop, args=(work,), daemon=True) for work in works]
         for thread in threads:
             thread.start()
@@ -125,6 +128,10 @@ class Worker:
     def _deliver(self) -> str | None:
         done = deliver_next(self._house, self._name)
         return self._say({"acknowledged": "delivered", "failed": "not delivered"}.get(done or "", done))
+
+    def _ask_archives(self) -> str | None:
+        done = archives.look_next(self._house, self._name) or archives.fetch_next(self._house, self._name)
+        return self._say({"failed": "earlier studies not found", "lost": None}.get(done or "", done))
 
     def _say(self, done: str | None) -> str | None:
         if done is not None:

@@ -32,6 +32,7 @@ from aris.store.moments import plain_day
 from aris.store.objects import Identity, MismatchError, identity, number, parse, parse_file, text
 from aris.store.private import claim, tighten
 from aris.store.reading.readings import begin_anew
+from aris.store.reading.remote import release_if_sent
 from aris.store.resolving import Resolved, give_study
 from aris.store.schema import ApartRow, CopyRow, InstanceRow, SeriesRow, StudyRow
 from aris.store.search import Query
@@ -401,6 +402,7 @@ def _index(
     outcome: Outcome = "stored" if instance is None else "kept beside"
     if instance is not None:
         if any(copy.digest == digest for copy in instance.copies):
+            release_if_sent(session, found.study, source)
             return "known"
         study: StudyRow | None = instance.series.study
     else:

@@ -85,6 +85,19 @@ def arrivals(session: Session, after_copy: int, limit: int = 5000) -> list[tuple
     return [(uid, first, last) for uid, first, last in session.execute(query)]
 
 
+def span(session: Session, study_uid: str) -> tuple[datetime, datetime] | None:
+    """The first and the last arrival of a study's images; None where it has none."""
+    query = (
+        select(func.min(CopyRow.received_at), func.max(CopyRow.received_at))
+        .join(CopyRow.instance)
+        .join(InstanceRow.series)
+        .join(SeriesRow.study)
+        .where(StudyRow.uid == study_uid, InstanceRow.rows.is_not(None))
+    )
+    first, last = session.execute(query).one()
+    return None if first is None else (first, last)
+
+
 def with_reports(session: Session, after_copy: int, limit: int) -> set[str]:
     """Studies of which structured reports came after one copy."""
     query = (

@@ -1,4 +1,4 @@
-"""The tables of work in progress: orders, readings, drafts, edits, verdicts, measurements, jobs.
+"""The tables of work in progress: orders, readings, drafts, edits, verdicts, measurements, jobs, archives' studies.
 
 Rows of drafts, edits and verdicts are never changed or removed: triggers see to it (migration 0003).
 """
@@ -173,6 +173,46 @@ class JobRow(Base):
     error: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment)
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class RemoteStudyRow(Base):
+    """A study that an archive elsewhere has of the patient of one of ours, as the archive describes it."""
+
+    __tablename__ = "remote_studies"
+    __table_args__ = (UniqueConstraint("of_study", "study_uid", "archive"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    of_study: Mapped[str] = mapped_column(String(64), index=True)
+    study_uid: Mapped[str] = mapped_column(String(64))
+    archive: Mapped[str] = mapped_column(String(64))
+    patient_id: Mapped[str] = mapped_column(String(256))
+    issuer: Mapped[str] = mapped_column(String(256))
+    patient_name: Mapped[str] = mapped_column(String(512))
+    birth_date: Mapped[str] = mapped_column(String(8))
+    sex: Mapped[str] = mapped_column(String(16))
+    date: Mapped[str] = mapped_column(String(8))
+    description: Mapped[str] = mapped_column(String(256))
+    modalities: Mapped[Any] = mapped_column(Json)
+    instances: Mapped[int | None] = mapped_column(Integer)
+    found_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class FetchedStudyRow(Base):
+    """A study that was fetched from an archive to compare with: nobody has to read it, so it begins no reading.
+
+    `state`: "asked" (it is on its way), "fetched", "failed", or "released": it came by another way too, so it is to be
+    read like all others. `source` is who sends it when it was asked for.
+    """
+
+    __tablename__ = "fetched_studies"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    archive: Mapped[str] = mapped_column(String(64))
+    source: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    error: Mapped[str] = mapped_column(Text)
+    login: Mapped[str] = mapped_column(String(64))
+    asked_at: Mapped[datetime] = mapped_column(Moment)
+    changed_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class TemplateRow(Base):
