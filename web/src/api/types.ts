@@ -383,7 +383,8 @@ export interface Graphic {
 // ---- drafts, evidence, questions -------------------------------------------------------------------------------------
 /** GET /api/studies/{uid}/draft (server-sent): drafts it now if nobody has, ahead of all others. Events, in this order:
  *  "findings" {findings: ScoredFinding[], warnings: string[]}, "section" {section}, "piece" {section, text},
- *  "done" {draft, text} (numbers), "failed" {message}. A reader that comes late gets what was written so far first. */
+ *  "done" {draft, text} (numbers), "failed" {message}. A reader that comes late gets what was written so far first. "findings" may come again, and "section" for
+ *  one that was begun: the later one holds. ?again=1 tries a study that was given up after failures. A viewer only listens. */
 export interface Piece {
   section: SectionName;
   text: string;
