@@ -34,7 +34,7 @@ export function App() {
               <Route path="/setup" element={<SetUp />} />
               <Route element={<SignedIn />}>
                 <Route element={<Frame />}>
-                  <Route path="/" element={<Navigate to="/worklist" replace />} />
+                  <Route path="/" element={<Home />} />
                   <Route path="/worklist" element={<Worklist />} />
                   <Route path="/study/:uid" element={<Study />} />
                   <Route path="/study/:uid/report" element={<Report />} />
@@ -51,6 +51,12 @@ export function App() {
       </BrowserRouter>
     </QueryClientProvider>
   );
+}
+
+/** An administrator who does not read has no worklist. */
+function Home() {
+  const admin = useSession().data?.user?.role === "admin";
+  return <Navigate to={admin ? "/settings/users" : "/worklist"} replace />;
 }
 
 /** Links inside menus and lists go through the router. */

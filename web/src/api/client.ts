@@ -31,6 +31,10 @@ export function setCsrf(token: string): void {
   csrf = token;
 }
 
+export function csrfToken(): string {
+  return csrf;
+}
+
 /** Call `listener` whenever the server says that nobody is signed in any more; returns the way to stop. */
 export function onSignedOut(listener: () => void): () => void {
   listeners.add(listener);
@@ -148,5 +152,6 @@ export const api = {
 
 /** Return words for a person about anything that was thrown. */
 export function words(error: unknown): string {
+  if (typeof error === "string" && error) return error;
   return error instanceof Error && error.message ? error.message : "Something went wrong.";
 }

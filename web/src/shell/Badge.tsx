@@ -26,11 +26,15 @@ const STATES: Record<State, { tone: Tone; title: string }> = {
 };
 export const STATE_ORDER = Object.keys(STATES) as State[];
 
+export function stateWord(state: State): string {
+  return state.charAt(0).toUpperCase() + state.slice(1);
+}
+
 export function StateBadge({ state }: { state: State }) {
   const known = STATES[state];
   return (
     <Badge tone={known?.tone ?? "quiet"} title={known?.title}>
-      {state}
+      {stateWord(state)}
     </Badge>
   );
 }

@@ -85,7 +85,7 @@ export function Select<T extends string>({
     >
       {!hideLabel && <Label className={styles.label ?? ""}>{label}</Label>}
       <Button className={styles.select ?? ""}>
-        <SelectValue className={styles.value ?? ""} />
+        <SelectValue className={styles.value ?? ""}>{({ selectedText }) => selectedText}</SelectValue>
         <Chevron />
       </Button>
       <Popover className={styles.popover ?? ""}>

@@ -3,6 +3,7 @@ import { NavLink, Outlet, useLocation } from "react-router";
 import { usePerformable } from "../actions/usePerformable";
 import { useLiveConnection, useLiveState } from "../api/live";
 import { useSession } from "../api/queries";
+import { worklistAddress } from "../pages/worklist/memory";
 import { Caution } from "./Banner";
 import { Button, IconButton } from "./Button";
 import { ErrorBoundary } from "./ErrorBoundary";
@@ -16,12 +17,13 @@ import { Loading } from "./states";
 import { Toasts } from "./toast";
 import { useShellActions } from "./useShellActions";
 
+// An administrator who does not read sees no patients.
 const PAGES = [
-  { to: "/worklist", title: "Worklist", admin: false },
-  { to: "/agreement", title: "Agreement", admin: false },
-  { to: "/models", title: "Models", admin: false },
-  { to: "/audit", title: "Audit", admin: true },
-  { to: "/settings", title: "Settings", admin: false },
+  { to: "/worklist", title: "Worklist", roles: ["reader", "viewer"] },
+  { to: "/agreement", title: "Agreement", roles: ["reader", "viewer", "admin"] },
+  { to: "/models", title: "Models", roles: ["reader", "viewer", "admin"] },
+  { to: "/audit", title: "Audit", roles: ["admin"] },
+  { to: "/settings", title: "Settings", roles: ["reader", "viewer", "admin"] },
 ];
 
 /** The frame of every page after signing in: bar, banner, page, messages, palette and help. */
@@ -33,7 +35,7 @@ export function Frame() {
   useLiveConnection();
   const location = useLocation();
   const user = session?.user;
-  const admin = user?.role.includes("admin") ?? false;
+  const roles = user?.role.split("+") ?? [];
   return (
     <div className={styles.frame}>
       <a className={styles.skip} href="#page">
@@ -42,8 +44,8 @@ export function Frame() {
       <header className={styles.bar}>
         <span className={styles.brand}>Aris</span>
         <nav className={styles.nav} aria-label="Pages">
-          {PAGES.filter((page) => admin || !page.admin).map((page) => (
-            <NavLink key={page.to} to={page.to} className={styles.link}>
+          {PAGES.filter((page) => page.roles.some((role) => roles.includes(role))).map((page) => (
+            <NavLink key={page.to} to={page.to === "/worklist" ? worklistAddress() : page.to} className={styles.link}>
               {page.title}
             </NavLink>
           ))}

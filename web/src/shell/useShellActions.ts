@@ -6,6 +6,7 @@ import { useActions } from "../actions/registry";
 import { api } from "../api/client";
 import { keys, usePreferences, useSession } from "../api/queries";
 import type { Preferences } from "../api/types";
+import { worklistAddress } from "../pages/worklist/memory";
 import { showTheme, type Theme } from "./theme";
 import { toastError } from "./toast";
 import { useSecondWindow } from "./windows";
@@ -42,7 +43,7 @@ export function useShellActions({ openPalette, openHelp }: { openPalette: () => 
     help: openHelp,
     theme: changeTheme,
     signout: signOut,
-    "go.worklist": go("/worklist"),
+    "go.worklist": session?.user?.role !== "admin" && (() => void navigate(worklistAddress())),
     "go.models": go("/models"),
     "go.agreement": go("/agreement"),
     "go.audit": admin && go("/audit"),

@@ -31,6 +31,6 @@ export function useSignIn() {
 /** Return where to go after signing in: an address of this workspace, never another one's. */
 export function safeNext(next: string | null): string {
   if (!next?.startsWith("/") || next.startsWith("//") || next.includes("\\") || /^\/(signin|setup|api)\b/.test(next))
-    return "/worklist";
+    return "/";
   return next;
 }
