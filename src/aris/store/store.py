@@ -358,8 +358,8 @@ class Store:
 
     @property
     def database(self) -> str:
-        """The database's address, without its password."""
-        return self._engine.url.render_as_string(hide_password=True)
+        """The database's address, without its password and its options, which may hold one."""
+        return self._engine.url.set(query={}).render_as_string(hide_password=True)
 
     def counts(self) -> dict[str, int]:
         """Count the studies, series, instances and copies."""
