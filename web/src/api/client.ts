@@ -82,9 +82,9 @@ export async function problem(response: Response): Promise<ApiError> {
   return new ApiError(response.status, "failed", words[response.status] ?? `The server answered ${response.status}.`);
 }
 
-/** Return whether a failed call means that the session has ended (and not that a password was mistyped). */
+/** Return whether a failed call means that the session has ended (and not that a password was mistyped, or a proof is due). */
 export function endsSession(error: ApiError): boolean {
-  return error.status === 401 && error.code !== "wrong_password";
+  return error.status === 401 && !/^(wrong_password|proof_needed|oidc_)/.test(error.code);
 }
 
 async function once(method: string, path: string, call: Call): Promise<Response> {

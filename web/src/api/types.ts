@@ -335,7 +335,8 @@ export interface SeriesImages {
   other: { uid: string; sop_class: string; kind: "sr" | "gsps" | "document" | "other"; label: string }[];
 }
 /** One frame. Pixels: GET /api/images/{uid}/frames/{frame} -> raw little-endian values, rows x columns, rescaled already.
- *  dtype uint8, int16, uint16 or float32; samples 3: RGB interleaved, uint8. GET /api/images/{uid}/thumbnail: JPEG, 256 px at most. */
+ *  dtype uint8, int16, uint16 or float32; samples 3: RGB interleaved, uint8. `frame` is from 1. GET /api/images/{uid}/thumbnail and
+ *  /api/studies/{uid}/series/{series}/thumbnail: JPEG, 256 px at most. GET /api/images/{uid}/document -> OutsideDocument (SR, GSPS). */
 export interface ImageInfo {
   uid: string;
   frame: number;
@@ -347,21 +348,34 @@ export interface ImageInfo {
   unit: string;
   /** MONOCHROME1: high values are dark. */
   inverted: boolean;
-  /** Of display, by the header or else by the values. */
-  window: { center: number; width: number; name: string }[];
+  /** Of display, by the header or else by the values. `function`: VOI LUT Function, LINEAR where it is not given. */
+  window: { center: number; width: number; name: string; function?: "LINEAR" | "LINEAR_EXACT" | "SIGMOID" }[];
   least: number | null;
   greatest: number | null;
   /** Row spacing, column spacing in mm; null: pixels only. */
   spacing: [number, number] | null;
   calibration: Measured["calibration"];
+  /** Why it is that, in a line; "" where nothing needs to be said. */
+  calibration_note: string;
+  /** Boxes (left, top, right, bottom) inside which alone the spacing holds, as of ultrasound regions; none: everywhere. */
+  calibrated_within: [number, number, number, number][];
   /** Direction cosines of rows and columns, position of the first pixel; null where there is none. */
   orientation: [number, number, number, number, number, number] | null;
   position: [number, number, number] | null;
+  /** Patient Orientation of films, as ["L", "F"]: where rows and columns of the stored pixels point. */
+  patient_orientation: [string, string] | null;
+  /** To the view that readers are used to (a film stored mirrored, a slice stored turned): rows become columns, then their
+   *  orders are reversed. null: it is stored so. Points and boxes are of the stored pixels always. */
+  turn: { transpose: boolean; flip_rows: boolean; flip_columns: boolean } | null;
   frame_of_reference: string;
   number: string;
   laterality: string;
   view: string;
   cine_rate: number | null;
+  /** Its pixels were compressed with a loss. */
+  lossy: boolean;
+  /** What a reader must know of its values, as that a VOI LUT was applied. */
+  notes: string[];
   /** Why the pixels cannot be shown, "" if they can. */
   problem: string;
 }
@@ -378,6 +392,19 @@ export interface Graphic {
   closed: boolean;
   /** A measurement's words, a text of a presentation state, "" if there is none. */
   text: string;
+}
+
+/** A structured report or presentation state of another system, to be read beside the images. Never a text of ours by itself. */
+export interface OutsideDocument {
+  uid: string;
+  title: string;
+  kind: "sr" | "gsps" | "document" | "other";
+  maker: string;
+  verified: boolean;
+  complete: boolean;
+  lines: { depth: number; name: string; text: string }[];
+  measurements: { name: string; value: number; unit: string; of: string }[];
+  graphics: Graphic[];
 }
 
 // ---- drafts, evidence, questions -------------------------------------------------------------------------------------

@@ -65,3 +65,6 @@ export interface ViewerAction {
   group: string;
   key: string;
 }
+
+/** Values of one image as the server sends them. */
+export type Pixels = Uint8Array | Int16Array | Uint16Array | Float32Array;

@@ -20,6 +20,7 @@ from aris.service.workspace.drafts import stream
 from aris.service.workspace.errors import add_handlers
 from aris.service.workspace.guarding import WebGuard
 from aris.service.workspace.headers import SecurityHeaders
+from aris.service.workspace.images import routes as images
 from aris.service.workspace.pages import pages_router
 from aris.service.workspace.schemas.common import Problem
 from aris.service.workspace.settings import WorkspaceSettings
@@ -79,6 +80,7 @@ def create_workspace(
     app.include_router(accounts.router)
     app.include_router(keys.router)
     app.include_router(audit.router)
+    app.include_router(images.router)
     app.include_router(stream.router)
     app.include_router(pages_router(folder or pages()))
     require_rules(app)
