@@ -101,4 +101,5 @@ def test_a_study_comes_from_orthanc_and_its_report_goes_back_once(tmp_path: Path
         content = orthanc._call("GET", f"/instances/{number}/file").content
         report = pydicom.dcmread(io.BytesIO(content))
         assert (report.StudyInstanceUID, report.PatientID) == (STUDY, "P1")
-        assert report.VerificationFlag == "VERIFIED" and "Größe" in str(report)
+        texts = [str(each.value) for each in report.iterall() if each.keyword == "TextValue"]
+        assert report.VerificationFlag == "VERIFIED" and "The lungs are clear. Größe normal." in texts
