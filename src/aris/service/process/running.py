@@ -166,7 +166,6 @@ class Process:
             from aris.service.workspace.drafts.live import LiveDrafts
 
             share_arenas()
-            backend.tokenizer.prepare()
             workspace.model = backend
             self._live = live = LiveDrafts(self._house, self._drafter(backend))
             workspace.drafts = live
