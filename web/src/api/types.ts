@@ -36,7 +36,15 @@ export interface Session {
   model_state?: "none" | "loading" | "ready" | "failed";
   oidc: { name: string } | null;
   site: { second_signature: boolean; destinations: string[]; demo_available: boolean };
+  /** How the user signed in; "" for a program or nobody. */
+  method?: "password" | "oidc" | "";
+  /** Until when a signature needs no password: the user has just signed in anew at the OpenID provider. */
+  proved_until?: string | null;
 }
+/** GET /api/session/oidc?next=PATH: a full navigation; the browser comes back to `next`, or to /signin?problem=CODE&next= with
+ *  oidc_unavailable, oidc_failed, oidc_denied, oidc_expired or oidc_unknown_user. With &prove=1 (signed in already) the user signs in
+ *  anew at the provider and comes back to `next`, with ?problem=CODE (also oidc_stale, oidc_other_user) if that is no proof; then
+ *  POST .../sign and .../addendum take password "" once, until `proved_until`. 403 proof_needed otherwise. */
 /** POST /api/setup, once: `code` is printed by `aris serve` (and in the link it opens, /setup#CODE). Makes an admin+reader and signs in: Session. */
 export interface SetUp {
   code: string;
@@ -65,7 +73,7 @@ export interface UserChange {
   role?: Role;
   active?: boolean;
 }
-/** PUT /api/session/password {current, password}. */
+/** PUT /api/session/password {current, password} -> Session, with another `csrf`; signs out everywhere else. */
 export interface PasswordChange {
   current: string;
   password: string;
@@ -125,8 +133,10 @@ export interface Entry {
   opened_by: string;
   notice: string;
 }
-/** POST /api/uploads: one file a request as the body (DICOM, zip, JPEG, PNG), `?name=` its name; for pictures also
- *  ?patient_name=&patient_id=&age=&sex=&view=&modality= . -> Uploaded. */
+/** POST /api/uploads: one file a request as the body (DICOM, zip, JPEG, PNG, TIFF), `?name=` its name; for pictures also
+ *  ?patient_name=&patient_id=&birth_date=&age=&sex=&view=&modality=&body_part=&date=&study= . -> Uploaded.
+ *  &more=true for all files of a batch but the last: the studies settle, and are drafted, with the last one.
+ *  `refused` also says what was kept apart (another patient under the study's UID) or beside. */
 export interface Uploaded {
   studies: string[];
   added: number;
@@ -196,6 +206,9 @@ export interface DraftVersion {
   findings: ScoredFinding[];
   warnings: DraftWarning[];
   regions: Region[];
+  /** Of a draft from outside: another program's structured report, read-only. */
+  outside: { title: string; maker: string; verified: boolean; complete: boolean; lines: [string, string][] } | null;
+  confidence: { section: string; text: string; mean_probability: number; marked: boolean }[];
 }
 /** `sentence`: the sentence that it is about, "" if it is about the whole. */
 export interface DraftWarning {
@@ -279,6 +292,12 @@ export interface Prior {
   why: string;
   state: State;
   impression: string;
+  /** Where it must be fetched from, "" for one that is here: POST /api/studies/{uid}/priors/{prior}/fetch -> Study.
+   *  POST /api/studies/{uid}/priors/look -> Study asks the archives now. GET /api/studies/{uid}/series -> SeriesInfo[] of
+   *  any study in the store, also of a fetched prior that was never read here. */
+  archive: string;
+  fetching: "" | "asked" | "failed";
+  error: string;
 }
 
 /** PUT /api/studies/{uid}/text {sections, base} -> Saved. number null: another reader's text came first, and this one is kept beside. */
@@ -302,7 +321,8 @@ export interface Signed {
   destinations: string[];
   warnings: string[];
 }
-/** POST /api/studies/{uid}/verdicts; /measurements (DELETE .../measurements/{id}); /critical {finding}; /critical/{id}/attempts. */
+/** POST /api/studies/{uid}/verdicts -> 204; /measurements -> Measured (DELETE .../measurements/{id} -> 204);
+ *  /critical {finding} -> Study; /critical/{id}/attempts -> Study; /notice/seen -> Study (of a signed study). */
 export interface NewVerdict {
   kind: "finding" | "sentence";
   about: string;
@@ -321,7 +341,8 @@ export interface NewMeasurement {
 export interface NewAttempt {
   whom: string;
   how: string;
-  outcome: "reached" | "read back" | "not reached";
+  /** "reached" is kept as "told". Only "read back" ends it, or "withdrawn" with a note. */
+  outcome: "reached" | "told" | "read back" | "message left" | "not reached" | "withdrawn";
   note: string;
 }
 
@@ -454,7 +475,8 @@ export interface Template {
   own: boolean;
   normal: boolean;
 }
-/** GET /api/macros -> Macro[]: the site's; a user's own are in Preferences. */
+/** POST /api/templates takes ?modality=CT&normal=true too. GET /api/macros -> Macro[]: the site's and ours; a user's own are in Preferences.
+ *  POST /api/macros {name, text} (admin) -> Macro; DELETE /api/macros/{name}. */
 export interface Macro {
   name: string;
   text: string;
@@ -493,6 +515,8 @@ export interface Verified {
   ok: boolean;
   events: number;
   problems: string[];
+  /** Exported seals that the trail was held against; with none a cut at its end is not found. */
+  heads?: number;
 }
 /** GET /api/agreement -> Agreement[] (over time, per model). */
 export interface Agreement {
