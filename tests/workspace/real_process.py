@@ -75,9 +75,10 @@ def serving(home: Path, *arguments: str, site: str = "") -> Iterator[Served]:
         (store / "site.yaml").write_text(site)
     environment = os.environ | {"ARIS_HOME": str(home), "OMP_NUM_THREADS": "2"}
     command = [sys.executable, "-m", "aris.cli", "serve", "--port", "0", "--dicom-port", "0", "--no-browser"]
-    log = (home / "log.txt").open("w+") if home.is_dir() else None
-    assert log is not None
-    process = subprocess.Popen([*command, *arguments], env=environment, stderr=log, stdout=subprocess.DEVNULL, text=True)
+    log = (home / "log.txt").open("w")
+    process = subprocess.Popen(
+        [*command, *arguments], env=environment, stderr=log, stdout=subprocess.DEVNULL, text=True
+    )
     try:
         until = time.monotonic() + 120
         while "stop with Ctrl" not in (told := (home / "log.txt").read_text()):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from aris.errors import ArisError, ExchangeError
+from aris.flow import demo
 from aris.flow.house import House
 from aris.flow.worker import Worker
 from aris.service.http.connections import Connections
@@ -110,6 +111,7 @@ class Process:
             scheme = "http" if self._settings.tls is None else "https"
             url = url_of(self._settings.host, listening).replace("http", scheme, 1)
             workspace.services = services = self._services(url)
+            workspace.demo_available = demo.available()
             self._follow(workspace)
             server = self._server(Gateway(pages, self._model, self._settings, self._received))
             working = self._start_worker()
