@@ -10,6 +10,11 @@ from aris.store.reading import users
 
 @pytest.fixture
 def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_cheap(monkeypatch)
+
+
+def make_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the patch ends."""
     hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(users, "_hasher", lambda: hasher)
     users._nobody.cache_clear()

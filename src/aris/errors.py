@@ -54,6 +54,18 @@ class StoreError(ArisError):
     """The store of studies cannot be opened, read or written."""
 
 
+class NotFoundError(StoreError):
+    """What was asked for by its name or number is not in the store."""
+
+
+class ConflictError(StoreError):
+    """An act that does not fit where a study stands now, as the signature under what is signed already."""
+
+
+class UnavailableError(StoreError):
+    """The database cannot be read or written now."""
+
+
 class ExchangeError(ArisError):
     """A document cannot be written or read, an object cannot be de-identified, or a peer cannot be reached."""
 

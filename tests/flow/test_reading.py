@@ -73,7 +73,7 @@ def test_from_arrival_to_delivery(any_clinic: Clinic, tmp_path: Path) -> None:
     with clinic.store.sessions.reading() as session:
         events = audit.events(session, subject=STUDY)
         assert [each.action for each in events][::-1] == [
-            "settle", "draft", "open", "edit", "measure", "unmeasure", "measure", "view", "sign", "deliver"
+            "arrive", "settle", "draft", "open", "edit", "measure", "unmeasure", "measure", "view", "sign", "deliver"
         ]  # fmt: skip
         assert clinic.house.trail.verify(session) == []
         said = json.dumps([each.detail for each in events])

@@ -217,5 +217,5 @@ def test_what_a_killed_worker_left_of_a_study_is_removed(tmp_path: Path) -> None
         each.mkdir()
         (each / "000000.dcm").write_bytes(b"x")
     os.utime(old, (0, 0))
-    ModelDrafter(SimpleNamespace(name="aris-nano"), tmp_path)  # type: ignore[arg-type]
+    ModelDrafter(SimpleNamespace(name="aris-nano", calibration={}), tmp_path)  # type: ignore[arg-type]
     assert not old.exists() and new.exists()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aris.imaging.dicom.patients import Patient
@@ -13,13 +13,17 @@ from aris.store.reading import (
     drafts,
     edits,
     jobs,
+    macros,
     measurements,
     orders,
     readings,
+    remote,
     reports,
+    templates,
     users,
     verdicts,
 )
+from aris.store.reading.access import identities, preferences, tokens, web_sessions
 from aris.store.store import Store
 from dicom_objects import ROOT, as_bytes, image
 
@@ -56,6 +60,10 @@ def fill(store: Store, key: Path) -> audit.Trail:
                      login="ana", now=NOW)  # fmt: skip
         measurements.add(session, reading, image=f"{ROOT}.1.1.1", name="width", value=12.5, unit="mm",
                          calibration="at detector", points=[(1, 2), (3, 4)], login="ana", now=NOW)  # fmt: skip
+        patient = Patient("P1", name="Müller^Ana1")
+        elsewhere = remote.RemoteStudy("1.2.3.4", "pacs", patient, "20250101", "Thorax", ("DX",))
+        remote.put_all(session, STUDY, "pacs", [elsewhere], NOW)
+        remote.ask(session, "1.2.3.4", "pacs", "PACS", "ana", NOW)
         report = reports.add(session, reading, kind="report", content=SIGNED, report={"status": "signed"},
                              document={"uid": "1.2.3"}, edit_number=1, draft_number=1, now=NOW)  # fmt: skip
         reports.sign(session, report, user, "author", {"images": 1}, NOW)
@@ -63,6 +71,13 @@ def fill(store: Store, key: Path) -> audit.Trail:
         deliveries.put(session, report, "pacs", NOW)
         found = critical.raise_one(session, reading, "pneumothorax", "(rules)", NOW)
         critical.attempt(session, found, whom="Dr. Roe", how="telephone", outcome="not reached", login="ana", now=NOW)
+        web_sessions.begin(session, "ana", "password", NOW, timedelta(hours=12))
+        tokens.add(session, "ana", "viewer", ["read"], NOW, 30)
+        identities.link(session, "ana", "https://login.example", "subject-1", NOW)
+        preferences.put(session, "ana", {"theme": "dark", "macros": [{"name": "n", "text": "Ü\u0000"}]}, NOW)
+        templates.add(session, name="Thorax – Ü", modality="DX", sections={"findings": "Frei."}, normal=True,
+                      login="ana", now=NOW)  # fmt: skip
+        macros.put(session, "nbl", "Nebenbefundlich:", "ana", NOW)
         for action in ("open", "edit", "sign"):
             trail.add(session, "ana", action, STUDY, now=NOW, number=1)
     return trail

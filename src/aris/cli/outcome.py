@@ -152,11 +152,11 @@ def run(app: typer.Typer) -> None:
     # that torchrun started, a thread of gloo may still let go of its last tensors then, for which it wants Python's
     # lock: that ends the process with SIGABRT after all its work was done (pytorch issue 190489).
     if code == INTERRUPTED or os.environ.get("WORLD_SIZE", "1") != "1":
-        _leave_at_once(code)
+        leave_at_once(code)
     raise SystemExit(code)
 
 
-def _leave_at_once(code: object) -> None:
+def leave_at_once(code: object) -> None:
     """End the process without the interpreter's shutdown; `code` as `SystemExit` takes it."""
     if isinstance(code, str):
         note(code)

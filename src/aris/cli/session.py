@@ -89,6 +89,16 @@ class Session:
                 self._backend = self._served() or self._load()
         return self._backend
 
+    def load(self) -> Backend:
+        """Load the model here, in a thread that nobody watches.
+
+        Raises:
+            CheckpointError, ModelError: it cannot be loaded.
+        """
+        if self._backend is None:
+            self._backend = self._load()
+        return self._backend
+
     @property
     def wanted(self) -> Wanted:
         """The model with its settings, as a resident server compares them."""

@@ -7,7 +7,7 @@ however it came (node, STOW-RS, upload, watched folder), and no crash between tw
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import func, select
@@ -17,13 +17,13 @@ from aris.flow.house import House
 from aris.flow.outside import take_outside
 from aris.flow.priority import URGENCY
 from aris.flow.subjects import study_row
-from aris.store.reading import edits, jobs, orders, readings, reports
+from aris.store.reading import edits, jobs, orders, readings, remote, reports
 from aris.store.reading import house as values
 from aris.store.reading.audit import SYSTEM
 from aris.store.reading.tables import OrderRow, ReadingRow
 from aris.store.schema import CopyRow
 
-DRAFT = "draft"
+DRAFT, PRIORS = "draft", "priors"
 LATE_IMAGES = "images came after the signature"
 LATE_FOR_TEXT = "images came after the text was written"
 _RANGE = 2000
@@ -50,19 +50,45 @@ def _collect(session: Session, house: House) -> tuple[set[str], bool]:
     touched = set()
     for uid, first, newest in readings.arrivals(session, max(mark - margin, 0), _RANGE + margin):
         first, newest = _utc(first), _utc(newest)
+        if _only_fetched(session, uid, newest):
+            continue
         known = readings.find(session, uid)
         images = len(readings.image_uids(session, uid))
         if known is not None and known.images == images and known.last_object_at >= newest:
             continue
         readings.put_arrival(session, uid, first, newest, first + house.settings.first_come, images)
+        if known is None:
+            house.trail.add(session, SYSTEM, "arrive", uid, images=images)
         touched.add(uid)
     # A report may come before the images or after them.
     for uid in touched | readings.with_reports(session, max(mark - margin, 0), _RANGE + margin):
         take_outside(session, house, uid)
+    for row in remote.released(session):
+        if readings.find(session, row.study_uid) is None:
+            span = readings.span(session, row.study_uid)
+            if span is not None:
+                first, newest = map(_utc, span)
+                images = len(readings.image_uids(session, row.study_uid))
+                readings.put_arrival(session, row.study_uid, first, newest, first + house.settings.first_come, images)
+                touched.add(row.study_uid)
+        session.delete(row)
     mark = min(mark + _RANGE, last)
     if str(mark) != values.get(session, values.ARRIVALS, "0"):
         values.put(session, values.ARRIVALS, str(mark))
     return touched, mark < last
+
+
+def _only_fetched(session: Session, study: str, newest: datetime) -> bool:
+    """Return whether a study came to be compared with, and by no other way: nobody has to read it.
+
+    Whatever comes once the fetching is over came by another way. In doubt a study is to be read.
+    """
+    row = remote.fetched(session, study)
+    if row is None:
+        return False
+    if row.state in (remote.FETCHED, remote.FAILED) and newest > row.changed_at:
+        row.state = remote.RELEASED
+    return row.state != remote.RELEASED
 
 
 def settle(house: House, now: datetime | None = None) -> int:
@@ -73,6 +99,22 @@ def settle(house: House, now: datetime | None = None) -> int:
         made = 0
         for reading in readings.quiet(session, now - house.settings.quiet):
             made += _settle(session, house, reading, now)
+        return made
+
+    return house.store.sessions.write(work)
+
+
+def settle_now(house: House, studies: Collection[str], now: datetime | None = None) -> int:
+    """Settle studies of which somebody says that they are whole, without a wait. How many new jobs there are."""
+    collect(house)
+    now = now or datetime.now(UTC)
+
+    def work(session: Session) -> int:
+        made = 0
+        for uid in sorted(studies):
+            reading = readings.find(session, uid, lock=True)
+            if reading is not None and reading.settled_at is None:
+                made += _settle(session, house, reading, now)
         return made
 
     return house.store.sessions.write(work)
@@ -97,6 +139,8 @@ def _settle(session: Session, house: House, reading: ReadingRow, now: datetime) 
     study = study_row(session, reading.study_uid)
     if study is not None:
         put_order(reading, orders.for_study(session, study))
+    if house.settings.archives:
+        jobs.put(session, PRIORS, f"priors:{reading.study_uid}:{digest[:32]}", reading.study_uid, reading.urgency, now)
     new = jobs.put(session, DRAFT, f"draft:{reading.study_uid}:{digest[:32]}", reading.study_uid, reading.urgency, now)
     house.trail.add(session, SYSTEM, "settle", reading.study_uid, now=now, images=len(images))
     return new

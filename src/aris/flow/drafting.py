@@ -8,8 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 import socket
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,14 +19,17 @@ from sqlalchemy.orm import Session
 from aris.errors import ArisError
 from aris.exchange.documents.formats import model_identity
 from aris.exchange.documents.report import Report, report_of
-from aris.flow.arrival import DRAFT, digest_of
+from aris.flow.arrival import DRAFT, digest_of, settle_now
+from aris.flow.draft_details import details_of
 from aris.flow.house import House
+from aris.flow.leases import Heartbeat
+from aris.flow.listening import Hearing, Listener
 from aris.flow.priority import NOT_DRAFTED, Concern, concern_of
 from aris.flow.subjects import study_row, subject
 from aris.store.reading import critical, drafts, edits, jobs, readings
 from aris.store.reading.audit import SYSTEM
 from aris.store.reading.tables import JobRow, OrderRow, ReadingRow
-from aris.tasks import Draft
+from aris.tasks import Draft, ScoredFinding, Sections
 from aris.tasks.draft import NOT_STATED
 
 log = logging.getLogger("aris.flow")
@@ -44,13 +46,17 @@ class Drafter(Protocol):
 
     Attributes:
         name, revision: of the model.
+        operating_points: optional: of findings by name, the probability from which on each counts as present.
     """
 
     name: str
     revision: str
 
-    def __call__(self, files: Sequence[Path]) -> Draft:
+    def __call__(self, files: Sequence[Path], hearing: Hearing | None = None) -> Draft:
         """Draft the report of a study's files.
+
+        Args:
+            hearing: is told while it is written; not given where nobody listens.
 
         Raises:
             ArisError: it cannot be done.
@@ -59,6 +65,7 @@ class Drafter(Protocol):
 
 
 Done = Literal["drafted", "known", "failed", "lost"]
+Busy = Literal["elsewhere", "done", "given up"]
 
 
 def worker_name() -> str:
@@ -66,8 +73,13 @@ def worker_name() -> str:
     return f"{socket.gethostname()[:40]}:{secrets.token_hex(8)}"
 
 
-def draft_next(house: House, drafter: Drafter, owner: str, now: datetime | None = None) -> Done | None:
+def draft_next(
+    house: House, drafter: Drafter, owner: str, now: datetime | None = None, listener: Listener | None = None
+) -> Done | None:
     """Do the next job of drafting; None if there is none.
+
+    Args:
+        listener: hears of it while it is written.
 
     Returns:
         what became of it: "drafted"; "known" (the same was there); "failed" (it is tried again later, or given up and
@@ -75,18 +87,74 @@ def draft_next(house: House, drafter: Drafter, owner: str, now: datetime | None 
     """
     sessions, lease = house.store.sessions, house.settings.lease
     job = sessions.write(lambda session: jobs.claim(session, DRAFT, owner, lease, now or datetime.now(UTC)))
-    if job is None:
-        return None
+    return None if job is None else _do(house, drafter, job, owner, now, listener)
+
+
+def draft_now(
+    house: House, drafter: Drafter, study: str, owner: str, listener: Listener | None = None, *, again: bool = False,
+    now: datetime | None = None,
+) -> Done | Busy:  # fmt: skip
+    """Draft one study ahead of all others, with the images that are there: a reader waits for it.
+
+    Args:
+        listener: hears of it while it is written.
+        again: also where it was given up after too many failures.
+
+    Returns:
+        as `draft_next`; or, with nothing done, "elsewhere" (another worker is at it), "done" or "given up".
+
+    Raises:
+        StoreError: no such study in the worklist.
+    """
+    moment = now or datetime.now(UTC)
+    settle_now(house, {study}, moment)
+
+    def claim(session: Session) -> tuple[JobRow | None, Busy]:
+        readings.require(session, study, lock=True)
+        job = jobs.of_study(session, DRAFT, study, lock=True)
+        if job is None:
+            return None, "done"  # it settled with images that it was drafted with
+        if again:
+            jobs.renew_failed(job, moment)
+        if jobs.take(job, owner, house.settings.lease, moment):
+            return job, "elsewhere"
+        ended: dict[str, Busy] = {"done": "done", "failed": "given up"}
+        return None, ended.get(job.state, "elsewhere")
+
+    job, busy = house.store.sessions.write(claim)
+    return busy if job is None else _do(house, drafter, job, owner, now, listener)
+
+
+def _do(
+    house: House, drafter: Drafter, job: JobRow, owner: str, now: datetime | None, listener: Listener | None
+) -> Done:
+    hearing = None
+    outcome: Done | Literal["given back"] = "given back"
+    reason = ""
+    try:
+        if listener is not None:
+            hearing = _Telling(listener.begun(job.study_uid), house, job.study_uid)
+        outcome, reason = _draft(house, drafter, job, owner, now, hearing)
+        return outcome
+    finally:
+        if listener is not None:
+            listener.ended(job.study_uid, outcome, reason)
+
+
+def _draft(
+    house: House, drafter: Drafter, job: JobRow, owner: str, now: datetime | None, hearing: Hearing | None
+) -> tuple[Done, str]:
+    sessions = house.store.sessions
     if job.attempts > _CLAIMS:
         return _failed(house, job, owner, "its worker ended each time", now)
     with sessions.reading() as session:
         images = readings.image_uids(session, job.study_uid)
     wanted = set(images)
     files = [each.path for each in house.store.instances(study=job.study_uid) if each.uid in wanted]
-    beating = _Heartbeat(house, job.id, owner)
+    beating = Heartbeat(house, job.id, owner)
     try:
         with beating:
-            draft = drafter(files)
+            draft = drafter(files) if hearing is None else drafter(files, hearing)
     except ArisError as error:
         return _failed(house, job, owner, str(error), now)
     except Exception as error:
@@ -100,12 +168,32 @@ def draft_next(house: House, drafter: Drafter, owner: str, now: datetime | None 
         kept = sessions.write(lambda session: _keep(session, house, drafter, draft, job, owner, images, now))
     except jobs.LeaseLostError:
         log.warning("a draft was made twice and kept once: its lease had run out")
-        return "lost"
+        return "lost", ""
     except ArisError as error:
         return _failed(house, job, owner, str(error), now)
     except Exception as error:
         return _failed(house, job, owner, f"a defect ({type(error).__name__})", now)
-    return "drafted" if kept else "known"
+    return ("drafted" if kept else "known"), ""
+
+
+class _Telling:
+    """Tells a hearing of a draft in the words in which it is kept; a listener's fault ends no draft."""
+
+    def __init__(self, hearing: Hearing, house: House, study: str) -> None:
+        self._hearing, self._house, self._study = hearing, house, study
+
+    def found(self, findings: Sequence[ScoredFinding], warnings: Sequence[str]) -> None:
+        with suppress(Exception):
+            self._hearing.found(findings, warnings)
+
+    def wrote(self, section: str, text: str, anew: bool) -> None:
+        with suppress(Exception):
+            if section in ("indication", "examination") and text in ("", NOT_STATED):
+                with self._house.store.sessions.reading() as session:
+                    reading = readings.require(session, self._study)
+                    said = _from_order(session, reading, Sections(**{section: text}))
+                    text = getattr(said, section)
+            self._hearing.wrote(section, text, anew)
 
 
 def _keep(
@@ -120,7 +208,8 @@ def _keep(
     free = reading.state not in (*readings.SIGNED, "preliminary") and not edits.touched(session, reading)
     row = drafts.add(
         session, reading, report.model_dump(mode="json"), model=drafter.name, revision=drafter.revision,
-        images_digest=digest_of(images), priority=draft.priority, applied=free, now=moment,
+        images_digest=digest_of(images), priority=draft.priority, applied=free,
+        details=details_of(draft, _operating_points(drafter)), now=moment,
     )  # fmt: skip
     if row is None:
         return False
@@ -159,21 +248,30 @@ def _critical_words(draft: Draft) -> str:
 def _report(session: Session, drafter: Drafter, draft: Draft, reading: ReadingRow) -> Report:
     study = study_row(session, reading.study_uid)
     assert study is not None
-    order = None if reading.order_pk is None else session.get(OrderRow, reading.order_pk)
-    said = {}
-    if order is not None:
-        if order.reason and draft.sections.indication in ("", NOT_STATED):
-            said["indication"] = order.reason
-        if order.procedure and draft.sections.examination in ("", NOT_STATED):
-            said["examination"] = order.procedure
-    draft = draft.model_copy(update={"sections": draft.sections.model_copy(update=said)})
+    draft = draft.model_copy(update={"sections": _from_order(session, reading, draft.sections)})
     patient, about, images = subject(session, study)
     return report_of(
         draft, model=model_identity(drafter.name, drafter.revision or None), patient=patient, study=about, images=images
     )
 
 
-def _failed(house: House, job: JobRow, owner: str, reason: str, now: datetime | None) -> Done:
+def _operating_points(drafter: Drafter) -> Mapping[str, float]:
+    return getattr(drafter, "operating_points", None) or {}
+
+
+def _from_order(session: Session, reading: ReadingRow, sections: Sections) -> Sections:
+    """The sections, with what the order says where the images say nothing."""
+    order = None if reading.order_pk is None else session.get(OrderRow, reading.order_pk)
+    said = {}
+    if order is not None:
+        if order.reason and sections.indication in ("", NOT_STATED):
+            said["indication"] = order.reason
+        if order.procedure and sections.examination in ("", NOT_STATED):
+            said["examination"] = order.procedure
+    return sections.model_copy(update=said)
+
+
+def _failed(house: House, job: JobRow, owner: str, reason: str, now: datetime | None) -> tuple[Done, str]:
     moment = now or datetime.now(UTC)
 
     def work(session: Session) -> str:
@@ -188,34 +286,6 @@ def _failed(house: House, job: JobRow, owner: str, reason: str, now: datetime | 
     try:
         state = house.store.sessions.write(work)
     except jobs.LeaseLostError:
-        return "lost"
+        return "lost", ""
     log.error("a study could not be drafted (attempt %d, %s)", job.attempts, state)
-    return "failed"
-
-
-class _Heartbeat:
-    """Renews a lease in a thread, until the block ends."""
-
-    def __init__(self, house: House, job_id: int, owner: str) -> None:
-        self._house, self._job_id, self._owner = house, job_id, owner
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(30)
-
-    def _beat(self) -> None:
-        lease = self._house.settings.lease
-        while not self._ended.wait(lease.total_seconds() / 3):
-            try:
-                self._house.store.sessions.write(
-                    lambda session: jobs.renew(session, self._job_id, self._owner, lease, datetime.now(UTC))
-                )
-            except jobs.LeaseLostError:
-                return
-            except ArisError as error:  # the database is away for a moment; the next beat may reach it
-                log.warning("a lease could not be renewed: %s", error)
+    return "failed", reason

@@ -97,6 +97,83 @@ Destination = Annotated[
 ]
 
 
+class DicomArchive(_Part):
+    """An archive as a DICOM node, written AETITLE@HOST:PORT, that is asked for earlier studies of a patient.
+
+    `retrieve` is "get" (C-GET: objects come on our own connection) or "move" (C-MOVE to `ae_title`, our own node, whose
+    address the archive must know).
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    kind: Literal["dicom"]
+    at: str
+    ae_title: str = "ARIS"
+    retrieve: Literal["get", "move"] = "get"
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_ca: Path | None = None
+
+    @field_validator("at")
+    @classmethod
+    def _is_peer(cls, value: str) -> str:
+        return _peer(value)
+
+
+class DicomwebArchive(_Part):
+    """An archive as a DICOMweb service (QIDO-RS, WADO-RS) that is asked for earlier studies of a patient."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    kind: Literal["dicomweb"]
+    url: str = Field(pattern=r"^https?://[^\s]+$")
+    token_file: Path | None = None
+    tls_ca: Path | None = None
+
+
+Archive = Annotated[DicomArchive | DicomwebArchive, Field(discriminator="kind")]
+
+
+class OidcSettings(_Part):
+    """An OpenID provider at which users sign in; each must be a user of the house already.
+
+    Attributes:
+        name: on the button.
+        issuer: its address, as its tokens name it: https, or http on this machine.
+        client_id: of this house there; client_secret_file: none for a public client.
+        login_claim: the claim that names the login at the first sign-in; later the subject alone counts.
+        role_claim: the claim whose values `roles` maps to roles, at each sign-in; without `roles` they stay.
+        tls_ca: of the provider's certificate, in place of the system's.
+    """
+
+    name: str = Field(default="single sign-on", min_length=1, max_length=64)
+    issuer: str = Field(pattern=r"^(https://[^\s?#]+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?(/[^\s?#]*)?)$")
+    client_id: str = Field(min_length=1, max_length=256)
+    client_secret_file: Path | None = None
+    scopes: tuple[str, ...] = ("openid", "profile")
+    login_claim: str = "preferred_username"
+    role_claim: str = "groups"
+    roles: dict[str, Literal["admin", "reader", "viewer", "admin+reader"]] = Field(default_factory=dict)
+    tls_ca: Path | None = None
+
+
+class WebSettings(_Part):
+    """The workspace's server.
+
+    Attributes:
+        public_url: its address in the browser, as https://aris.example; needed behind a reverse proxy and for OIDC.
+        hosts: further names that browsers may call it by.
+        idle_minutes: after which a session that is not used ends; session_hours: used or not.
+        proof_seconds: for which a new sign-in at the OpenID provider counts as proof for a signature.
+        oidc: the provider; passwords alone without one.
+    """
+
+    public_url: str = ""
+    hosts: tuple[str, ...] = ()
+    idle_minutes: float = Field(default=30.0, ge=1, le=24 * 60)
+    session_hours: float = Field(default=12.0, gt=0, le=7 * 24)
+    proof_seconds: float = Field(default=60.0, ge=10, le=600)
+    oidc: OidcSettings | None = None
+
+
 class SiteSettings(_Part):
     """A site's settings.
 
@@ -108,6 +185,10 @@ class SiteSettings(_Part):
         watch: folders whose DICOM files are taken in.
         audit_heads: a file to which the audit trail's newest seal is added, regularly: on another disk if you can.
         destinations: where signed reports go.
+        archives: where earlier studies of a patient are looked for.
+        fetch_priors: so many of a patient's latest earlier studies are fetched from there unasked; only those that are
+            surely his.
+        workspace: the server of the pages.
     """
 
     quiet_s: float = Field(default=30.0, ge=0)
@@ -117,12 +198,18 @@ class SiteSettings(_Part):
     watch: tuple[Path, ...] = ()
     audit_heads: Path | None = None
     destinations: tuple[Destination, ...] = ()
+    archives: tuple[Archive, ...] = ()
+    fetch_priors: int = Field(default=0, ge=0, le=20)
+    workspace: WebSettings = Field(default_factory=WebSettings)
 
     @model_validator(mode="after")
     def _names_differ(self) -> SiteSettings:
         names = [each.name for each in self.destinations]
         if len(set(names)) < len(names):
             raise ValueError("two destinations have the same name")
+        places = [each.name for each in self.archives]
+        if len(set(places)) < len(places):
+            raise ValueError("two archives have the same name")
         return self
 
     @property

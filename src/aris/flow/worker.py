@@ -14,7 +14,10 @@ from aris.flow.arrival import collect, settle
 from aris.flow.drafting import Drafter, draft_next, worker_name
 from aris.flow.house import House
 from aris.flow.intake import watch
+from aris.flow.listening import Listener
 from aris.flow.outgoing.delivery import deliver_next
+from aris.flow.reading import archives
+from aris.store.reading import deliveries, jobs
 
 log = logging.getLogger("aris.flow")
 POLL_S = 1.0
@@ -28,19 +31,41 @@ class Worker:
     """Does a house's work.
 
     Args:
-        drafter: None where studies are not drafted here.
+        drafter: None where studies are not drafted here, or not yet (see `use`).
         told: is called with what was done, as "drafted", in the thread that did it.
+        listener: hears of each draft while it is written.
     """
 
-    def __init__(self, house: House, drafter: Drafter | None, told: Callable[[str], None] = lambda _: None) -> None:
-        self._house, self._drafter, self._told = house, drafter, told
+    def __init__(
+        self, house: House, drafter: Drafter | None, told: Callable[[str], None] = lambda _: None,
+        listener: Listener | None = None,
+    ) -> None:  # fmt: skip
+        self._house, self._drafter, self._told, self._listener = house, drafter, told, listener
         self._name = worker_name()
         self._stopped = threading.Event()
         self._head_at = 0.0
 
+    def use(self, drafter: Drafter, listener: Listener | None = None) -> None:
+        """Draft from now on, as a model that was loading is there."""
+        self._listener, self._drafter = listener, drafter
+
     def stop(self) -> None:
         """Let `run` end: a draft that is being written is written, and kept."""
         self._stopped.set()
+
+    def give_back(self) -> int:
+        """Let others do at once what this worker is at, as it will not end it. How many pieces of work that were.
+
+        What it still makes of them is not kept.
+
+        Raises:
+            ArisError: the store cannot be written.
+        """
+        now = datetime.now(UTC)
+        return self._house.store.sessions.write(
+            lambda session: jobs.give_back_all(session, self._name, now)
+            + deliveries.give_back_all(session, self._name, now)
+        )
 
     def once(self) -> Counter[str]:
         """Do all that is due now. How often each thing was done.
@@ -50,7 +75,7 @@ class Worker:
         """
         done: Counter[str] = Counter()
         while True:
-            steps = [*self._looked(), self._draft(), self._deliver()]
+            steps = [*self._looked(), self._draft(), self._deliver(), self._ask_archives()]
             found = [each for each in steps if each is not None]
             done.update(found)
             if not found or self._stopped.is_set():
@@ -58,10 +83,10 @@ class Worker:
                 return done
 
     def run(self) -> None:
-        """Work until `stop`: looking, drafting and delivering each in a thread of its own, so that none waits."""
-        works: list[Callable[[], object]] = [self._looked, self._deliver]
-        if self._drafter is not None:
-            works.append(self._draft)
+        """Work until `stop`: looking, drafting, delivering and asking archives each in a thread, so that none waits."""
+        works: list[Callable[[], object]] = [self._looked, self._deliver, self._draft]
+        if self._house.settings.archives:
+            works.append(self._ask_archives)
         threads = [threading.Thread(target=self._loop, args=(work,), daemon=True) for work in works]
         for thread in threads:
             thread.start()
@@ -98,11 +123,15 @@ class Worker:
     def _draft(self) -> str | None:
         if self._drafter is None:
             return None
-        return self._say(draft_next(self._house, self._drafter, self._name))
+        return self._say(draft_next(self._house, self._drafter, self._name, listener=self._listener))
 
     def _deliver(self) -> str | None:
         done = deliver_next(self._house, self._name)
         return self._say({"acknowledged": "delivered", "failed": "not delivered"}.get(done or "", done))
+
+    def _ask_archives(self) -> str | None:
+        done = archives.look_next(self._house, self._name) or archives.fetch_next(self._house, self._name)
+        return self._say({"failed": "earlier studies not found", "lost": None}.get(done or "", done))
 
     def _say(self, done: str | None) -> str | None:
         if done is not None:
@@ -122,7 +151,7 @@ def status(house: House) -> dict[str, object]:
     """Return how much there is to do, and what is wrong."""
     from sqlalchemy import func, select
 
-    from aris.store.reading import critical, deliveries
+    from aris.store.reading import critical
     from aris.store.reading.tables import JobRow, ReadingRow
 
     with house.store.sessions.reading() as session:

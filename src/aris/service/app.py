@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from aris import __version__
 from aris.backends import NativeBackend
@@ -56,14 +58,19 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 _STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
 
 
-def create_app(backend: NativeBackend, settings: Settings | None = None) -> FastAPI:
+def create_app(
+    backend: NativeBackend, settings: Settings | None = None, admission: Callable[..., ASGIApp] | None = None
+) -> FastAPI:
     """The API of a model, as an ASGI application.
 
     Args:
         backend: the model. The application uses it alone, and closes nothing of it.
         settings: limits and key; the application listens nowhere by itself.
+        admission: the middleware that keeps others out, made with the application, `origins` and `open_under`; the
+            key's `Guard` by default.
     """
     settings = settings or Settings()
+    admission = admission or partial(Guard, api_key=settings.api_key)
     api = Api(backend, settings)
     hooks = None if settings.cds_hooks is None else CdsHooks(settings.cds_hooks)
 
@@ -93,9 +100,9 @@ def create_app(backend: NativeBackend, settings: Settings | None = None) -> Fast
     _error_handlers(app)
     # The last one added is the outermost.
     if hooks is None:
-        app.add_middleware(Guard, api_key=settings.api_key)
+        app.add_middleware(admission)
     else:
-        guard(app, hooks, settings.api_key)
+        guard(app, hooks, admission)
     app.add_middleware(AccessLog, metrics=api.metrics)
     return app
 

@@ -1,12 +1,8 @@
-"""Serving an application: sockets, signals, and an end that lets answers in progress end."""
+"""Serving a model: sockets, signals, and an end that lets answers in progress end."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -15,42 +11,13 @@ from aris.backends import NativeBackend
 from aris.backends.memory import share_arenas
 from aris.service.app import create_app
 from aris.service.http.connections import Connections
-from aris.service.http.listening import ListeningServer, protect
+from aris.service.http.listening import protect
 from aris.service.http.logs import configure_logs
+from aris.service.http.signals import Server
 from aris.service.http.sockets import listen, url_of
 from aris.service.openai.api import served_name
 from aris.service.resident import ResidentServer
 from aris.service.settings import Settings
-
-
-class Server(ListeningServer):
-    """The listening server with our ending: a first signal lets answers end, a second one does not wait.
-
-    Attributes:
-        stopped_by: the signal that ended it; None if none did.
-    """
-
-    stopped_by: int | None = None
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # uvicorn raises the signals again after its end, which would make a clean stop look like a killed process.
-        handled = (signal.SIGINT, signal.SIGTERM)
-        if threading.current_thread() is not threading.main_thread():
-            yield  # signals go to the main thread alone
-            return
-        before = {number: signal.signal(number, self._stop) for number in handled}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _stop(self, number: int, _frame: FrameType | None) -> None:
-        if self.should_exit:
-            self.force_exit = True
-        self.stopped_by = number
-        self.should_exit = True
 
 
 def serve(

@@ -53,7 +53,7 @@ def give_study(session: Session, uid: str, patient_id: str, patient_name: str | 
     theirs = [row for row in rows if not chosen.conflicts(patient_of(row))]
     study = session.scalar(select(StudyRow).where(StudyRow.uid == uid))
     former = None if study is None else patient_of(study)
-    moved = [] if study is None else _taken_out(session, study)
+    moved = [] if study is None else taken_out(session, study)
     given = [(row.digest, row.size, row.source, row.received_at) for row in theirs]
     for row in theirs:
         session.delete(row)
@@ -80,7 +80,7 @@ def _chosen(patients: list[Patient], uid: str, patient_id: str, patient_name: st
     return found[0]
 
 
-def _taken_out(session: Session, study: StudyRow) -> list[tuple[str, int, str, datetime]]:
+def taken_out(session: Session, study: StudyRow) -> list[tuple[str, int, str, datetime]]:
     """Take a study out of the index; what of its objects must be known to index them again, in order of arrival."""
     copies = list(
         session.scalars(

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from aris.errors import StoreError
+from aris.errors import StoreError, UnavailableError
 from aris.store.files import StoreFullError
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ class Sessions:
             return StoreFullError(f"{self._name}: the disk is full; make room, then try again")
         if _LASTING in said:
             return StoreError(f"{self._name}: what is signed, drafted or audited is never changed or removed")
-        return StoreError(f"{self._name}: the database cannot be {done} ({type(error).__name__})")
+        return UnavailableError(f"{self._name}: the database cannot be {done} ({type(error).__name__})")
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

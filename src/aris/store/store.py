@@ -10,7 +10,7 @@ retrieval of the study gives it out, and a person is told (`Store.apart`). Asked
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,13 +25,14 @@ from aris.errors import StoreError
 from aris.imaging.dicom.patients import Patient
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.private import make_file
-from aris.store import search
+from aris.store import removal, search
 from aris.store.database import is_sound, open_database
 from aris.store.files import RESERVE_BYTES, FileStore, StoreFullError
 from aris.store.moments import plain_day
 from aris.store.objects import Identity, MismatchError, identity, number, parse, parse_file, text
 from aris.store.private import claim, tighten
 from aris.store.reading.readings import begin_anew
+from aris.store.reading.remote import release_if_sent
 from aris.store.resolving import Resolved, give_study
 from aris.store.schema import ApartRow, CopyRow, InstanceRow, SeriesRow, StudyRow
 from aris.store.search import Query
@@ -305,6 +306,23 @@ class Store:
         except SQLAlchemyError as error:
             raise self._database_error("written", error) from None
 
+    def remove(self, studies: Collection[str]) -> list[str]:
+        """Remove samples with their files; see `removal`. The UIDs of those that were there.
+
+        Raises:
+            StoreError: the database cannot be written.
+        """
+        try:
+            with self._writing, Session(self._engine) as session:
+                removed, digests = removal.remove(session, studies, datetime.now(UTC))
+                session.commit()
+        except SQLAlchemyError as error:
+            raise self._database_error("written", error) from None
+        for digest in digests:
+            with suppress(OSError):
+                self.files.path(digest).unlink()
+        return removed
+
     def search(self, level: str, query: Query) -> list[dict[str, Any]]:
         """Search a level by DICOM keywords and values; studies and series come with their counts.
 
@@ -337,6 +355,11 @@ class Store:
                 .order_by(CopyRow.id)
             )
             return list(dict.fromkeys(source for source in rows if source))
+
+    @property
+    def database(self) -> str:
+        """The database's address, without its password and its options, which may hold one."""
+        return self._engine.url.set(query={}).render_as_string(hide_password=True)
 
     def counts(self) -> dict[str, int]:
         """Count the studies, series, instances and copies."""
@@ -379,6 +402,7 @@ def _index(
     outcome: Outcome = "stored" if instance is None else "kept beside"
     if instance is not None:
         if any(copy.digest == digest for copy in instance.copies):
+            release_if_sent(session, found.study, source)
             return "known"
         study: StudyRow | None = instance.series.study
     else:

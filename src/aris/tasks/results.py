@@ -206,10 +206,12 @@ class FailedCheck(Result):
     Attributes:
         check: its name, as "laterality".
         message: one line, which stands among the draft's warnings too.
+        sentence: of the text, that it is about; "" where it is about several. Not in JSON.
     """
 
     check: str
     message: str
+    sentence: str = Field(default="", exclude=True)
 
 
 class SentenceConfidence(Result):

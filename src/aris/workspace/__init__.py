@@ -1,4 +1,7 @@
-"""The web workspace that a clinician uses: the pages that `web/` is built into. Their data comes from `service.workspace`."""
+"""The web workspace that a clinician uses: the pages that `web/` is built into.
+
+Their data comes from `service.workspace`.
+"""
 
 from __future__ import annotations
 

@@ -1,30 +1,54 @@
-"""`aris serve`: a model behind OpenAI's API."""
+"""`aris serve`: the workspace and all that belongs to it in one process, or a model behind OpenAI's API alone."""
 
 from __future__ import annotations
 
 import signal
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aris.cli.groups import with_groups
+from aris.cli.models.browser import open_workspace
+from aris.cli.models.serve_options import (
+    CdsOptions,
+    LimitOptions,
+    NodeOptions,
+    PartOptions,
+    SecurityOptions,
+    require_workspace,
+)
 from aris.cli.options import shared as o
-from aris.cli.outcome import INTERRUPTED
+from aris.cli.outcome import INTERRUPTED, leave_at_once
+from aris.cli.reading.house import HouseOptions
 from aris.cli.session import Session
 from aris.cli.terminal import note
 
+if TYPE_CHECKING:
+    from aris.backends import NativeBackend
+    from aris.flow.drafting import Drafter
+    from aris.service import Settings
+    from aris.service.process.running import Started
+
 _SERVER = "Server"
-_LIMITS = "Limits"
-_CDS = "CDS Hooks"
 
 
+@with_groups
 def serve(
+    parts: PartOptions,
+    where: HouseOptions,
+    security: SecurityOptions,
+    node: NodeOptions,
+    limits: LimitOptions,
+    cds: CdsOptions,
     api_only: Annotated[
-        bool, typer.Option("--api-only", help="Serve the API without the workspace's pages.", rich_help_panel=_SERVER)
+        bool, typer.Option("--api-only", help="Serve OpenAI's API alone: no workspace, no store.")
     ] = False,
     host: Annotated[
         str,
-        typer.Option(help="Address to listen at; one that others can reach needs a key.", rich_help_panel=_SERVER),
+        typer.Option(
+            help="Address to listen at. One that others can reach needs TLS; with --api-only, a key.",
+            rich_help_panel=_SERVER,
+        ),
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.", rich_help_panel=_SERVER)
@@ -36,58 +60,10 @@ def serve(
     ] = None,
     drain_seconds: Annotated[
         float,
-        typer.Option(min=0, help="Time that answers get to end when the server is stopped.", rich_help_panel=_SERVER),
+        typer.Option(
+            min=0, help="With --api-only: time that answers get to end when it is stopped.", rich_help_panel=_SERVER
+        ),
     ] = 10.0,
-    max_sequences: Annotated[
-        int,
-        typer.Option(min=1, help="Answers in progress or waiting; more get status 429.", rich_help_panel=_LIMITS),
-    ] = 256,
-    max_output_tokens: Annotated[
-        int, typer.Option(min=1, help="Tokens of one answer.", rich_help_panel=_LIMITS)
-    ] = 4096,
-    max_choices: Annotated[int, typer.Option(min=1, help="Answers of one request.", rich_help_panel=_LIMITS)] = 16,
-    max_images: Annotated[int, typer.Option(min=1, help="Images of one request.", rich_help_panel=_LIMITS)] = 100,
-    max_image_megapixels: Annotated[
-        int, typer.Option(min=1, help="Pixels of all images of one request, in millions.", rich_help_panel=_LIMITS)
-    ] = 100,
-    max_body_mb: Annotated[
-        int, typer.Option(min=1, help="Size of a request's body, in MiB.", rich_help_panel=_LIMITS)
-    ] = 64,
-    cds_hooks: Annotated[
-        bool, typer.Option("--cds-hooks", help="Serve CDS Hooks 2.0 at /cds-services too.", rich_help_panel=_CDS)
-    ] = False,
-    cds_fhir_server: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="URL",
-            help="Base address of a FHIR server that missing data may be read from; may be repeated.",
-            rich_help_panel=_CDS,
-        ),
-    ] = None,
-    cds_client: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ISSUER=FILE",
-            help="A client that signs its calls, and the file of its public keys (JWKS); may be repeated. With any, "
-            "all must sign.",
-            rich_help_panel=_CDS,
-        ),
-    ] = None,
-    cds_base_url: Annotated[
-        str, typer.Option(metavar="URL", help="Address that clients call, for their JWTs.", rich_help_panel=_CDS)
-    ] = "",
-    cds_rules: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A site's own rules.", rich_help_panel=_CDS)
-    ] = None,
-    cds_feedback: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Append what became of cards here.", rich_help_panel=_CDS)
-    ] = None,
-    cds_origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ORIGIN", help="A web page's origin that may call; may be repeated.", rich_help_panel=_CDS
-        ),
-    ] = None,
     model: o.ModelOption = "aris-nano",
     mmproj: o.MmprojOption = None,
     adapter: o.AdaptersOption = None,
@@ -95,15 +71,22 @@ def serve(
     dtype: o.DtypeOption = "auto",
     device: o.DeviceOption = "auto",
 ) -> None:
-    """Serve a model behind OpenAI's API: /v1/chat/completions, /v1/completions, /v1/models, /healthz, /metrics.
+    """Serve the workspace in the browser, with all that belongs to it, in one process.
 
-    On this machine alone, as by default, no key is needed.
+    That is: the pages; a DICOM node and DICOMweb, which take studies in; a worker that drafts what arrives and delivers
+    what is signed; and OpenAI's API at /v1. Each can be left out, or run apart. The pages are there at once, the model
+    when it is loaded. On the first run the first account is made with a code that is printed here.
 
-    Ctrl-C or SIGTERM stops it when the answers in progress have ended; a second one stops it at once.
+    With --api-only: a model behind OpenAI's API alone (/v1/chat/completions, /v1/completions, /v1/models, /healthz,
+    /metrics). On this machine alone, as by default, no key is needed.
+
+    Ctrl-C or SIGTERM stops it, within ten seconds; a second one stops it at once.
 
     Examples:
 
-        aris serve --api-only
+        aris serve
+
+        aris serve --host 0.0.0.0 --tls-cert aris.pem --tls-key aris.key
 
         ARIS_API_KEY=... aris serve --api-only --host 0.0.0.0 \\
             --model medgemma-1.5-4b-it
@@ -111,42 +94,36 @@ def serve(
         aris serve --api-only --adapter tiles=runs/tiles/adapter \\
             --adapter records=runs/records/adapter
     """
-    if not api_only:
-        raise typer.BadParameter("this version has no workspace yet; serve the API alone", param_hint="--api-only")
-    from aris.backends import NativeBackend
-    from aris.service import CdsHooksSettings, Limits, Settings
-    from aris.service import serve as run
+    from aris.service import Settings
 
+    if api_only and parts.no_model:
+        raise typer.BadParameter("there is nothing to serve then", param_hint="--no-model")
+    if not api_only:
+        require_workspace()
     # Before the model is loaded: a wrong setting costs no waiting.
     settings = Settings(
-        host=host,
+        host=host if api_only else "127.0.0.1",
         port=port,
         api_key=api_key,
         model_name=served_model_name,
-        limits=Limits(
-            body_bytes=max_body_mb << 20,
-            images=max_images,
-            image_pixels=max_image_megapixels * 1_000_000,
-            output_tokens=max_output_tokens,
-            choices=max_choices,
-            sequences=max_sequences,
-        ),
+        limits=limits.limits(),
         drain_s=drain_seconds,
-        cds_hooks=None
-        if not cds_hooks
-        else CdsHooksSettings(
-            fhir_servers=tuple(cds_fhir_server or ()),
-            clients=_clients(cds_client),
-            base_url=cds_base_url,
-            rules=cds_rules,
-            feedback=cds_feedback,
-            origins=tuple(cds_origin or ()),
-        ),
+        cds_hooks=cds.settings(),
     )
     folder, named = o.named_adapters(adapter)
     session = Session(
         model, dtype=dtype, device=device, adapter=folder, adapters=named, quantize=quantize, mmproj=mmproj, here=True
     )
+    if api_only:
+        _serve_api(session, settings)
+    else:
+        _serve_all(session, settings, parts, where, security, node, host, port)
+
+
+def _serve_api(session: Session, settings: Settings) -> None:
+    from aris.backends import NativeBackend
+    from aris.service import serve as run
+
     terms = session.wanted.terms()  # before the files are read: what changes meanwhile is another model
     backend = session.backend
     assert isinstance(backend, NativeBackend)  # a session without a backend's URL loads one
@@ -165,11 +142,68 @@ def serve(
         raise typer.Exit(INTERRUPTED)
 
 
-def _clients(values: list[str] | None) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for value in values or ():
-        issuer, _, file = value.rpartition("=")
-        if not issuer or not file or issuer in found:
-            raise typer.BadParameter(f"{value!r}: give ISSUER=FILE, each issuer once", param_hint="--cds-client")
-        found[issuer] = Path(file)
-    return found
+def _serve_all(
+    session: Session, api: Settings, parts: PartOptions, where: HouseOptions, security: SecurityOptions,
+    node: NodeOptions, host: str, port: int,
+) -> None:  # fmt: skip
+    from aris.exchange.node.tls import server_context
+    from aris.service.process.loading import LoadingModel
+    from aris.service.process.running import Process
+    from aris.service.process.settings import ProcessSettings
+
+    settings = ProcessSettings(
+        workspace=security.workspace(host),
+        port=port,
+        tls=server_context(security.tls_cert, security.tls_key, None),
+        api=api,
+        node=None if parts.no_node else node.settings(security.tls_cert, security.tls_key),
+        dicomweb=not parts.no_dicomweb,
+        origins=tuple(security.web_origin or ()),
+        worker=not parts.no_worker,
+    )
+    with where.house() as house:
+        if opened := house.store.tighten(every=True):
+            note(f"! {opened} files of the store were open to other users of this machine, and are no more")
+
+        def load() -> NativeBackend:
+            from aris.backends import NativeBackend
+
+            backend = session.load()
+            assert isinstance(backend, NativeBackend)  # a session without a backend's URL loads one
+            if session.caution:
+                note(f"! {session.caution}")
+            return backend
+
+        def drafter(backend: NativeBackend) -> Drafter:
+            from aris.flow.drafter import ModelDrafter
+
+            return ModelDrafter(backend, house.store.folder, session.calibration(parts.calibration))
+
+        loading = LoadingModel(str(session.name), None if parts.no_model else load)
+        process = Process(house, loading, settings, drafter, None if parts.no_model else session.wanted.terms())
+        by = process.run(lambda started: _tell(started, loading.name, parts, house.store.folder))
+    # A draft that was given back may still be computed in its thread; nobody waits for it.
+    leave_at_once(INTERRUPTED if by == signal.SIGINT else 0)
+
+
+def _tell(started: Started, model: str, parts: PartOptions, store: object) -> None:
+    from aris.workspace import MISSING, pages
+
+    if started.setup_code is None:
+        note(f"the workspace is at {started.url}")
+    else:
+        note(f"the workspace is at {started.url}/setup#{started.setup_code}")
+        note("nobody has an account yet: make the first one there; the code in the address works once")
+    if pages() is None:
+        note(f"! {MISSING}")
+    for each in started.services[1:]:
+        if each["address"]:
+            note(f"{each['name']}: {each['address']}")
+    note(f"studies are kept in {store}")
+    if parts.no_model:
+        note("no model: the workspace reads and signs, and drafts nothing")
+    else:
+        note(f"{model} is loading; the pages are there already")
+    note("stop with Ctrl+C")
+    if not parts.no_browser and pages() is not None:
+        open_workspace(started.url, started.setup_code)

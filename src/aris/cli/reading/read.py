@@ -85,6 +85,48 @@ def open_study(
 
 @app.command()
 @with_groups
+def priors(
+    study: Study,
+    user: place.UserOption,
+    where: place.HouseOptions,
+    look: Annotated[bool, typer.Option("--look", help="Ask the site's archives now.")] = False,
+    fetch: Annotated[
+        str | None, typer.Option(metavar="UID", help="Have this study of the list fetched from its archive.")
+    ] = None,
+    json: place.JsonOption = False,
+) -> None:
+    """List the patient's other studies, here and in the site's archives; have one fetched to compare with.
+
+    Examples:
+
+        aris read priors A123 --user ana --look
+
+        aris read priors A123 --user ana --fetch 1.2.840.99.7
+    """
+    with where.house() as found:
+        from aris.flow.reading import archives
+
+        uid = place.study_of(found, study)
+        _room(found).look(user, uid)
+        if look:
+            if not found.settings.archives:
+                raise ArisError("priors: the site has no archives; name them in site.yaml (docs/reading.md)")
+            archives.look(found, uid)
+        if fetch is not None:
+            archives.ask_for(found, user, uid, fetch)
+        earlier = _priors(found, uid)
+    if json:
+        write_json({"study": uid, "priors": [each.__dict__ for each in earlier]})
+        return
+    show_priors(earlier)
+    if fetch is not None:
+        note("asked for; it comes while `aris flow run` or `aris serve` runs")
+    elif not earlier:
+        note("no other study of this patient is known")
+
+
+@app.command()
+@with_groups
 def close(
     study: Study,
     user: place.UserOption,

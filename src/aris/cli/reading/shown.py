@@ -123,8 +123,10 @@ def show_priors(earlier: list[Prior]) -> None:
     """Write other studies of the patient; those that may be another's say why."""
     for each in earlier:
         sure = "prior" if each.identity == "same" else f"POSSIBLE PRIOR ({each.reason})"
+        coming = {"asked": ", on its way", "failed": f", did not come: {one_line(each.error)}"}.get(each.fetching, "")
+        where = f"  in {one_line(each.archive)}{coming}" if each.archive else ""
         write(f"{sure}: {one_line(each.date) or '--------'}  {one_line('/'.join(each.modalities))}  "
-              f"{one_line(each.description)}  {one_line(each.study)}\n")  # fmt: skip
+              f"{one_line(each.description)}  {one_line(each.study)}{where}\n")  # fmt: skip
 
 
 def _state(opened: Opened) -> str:

@@ -92,14 +92,26 @@ def parcel(house: House, row: ReportRow, study: str, destination: Destination) -
     report = checked(**row.report)
     files: dict[str, bytes] = {}
     for form in formats_of(destination):
-        with house.store.sessions.reading() as session:
-            kept = reports.documents(session, row.id, form)
-        files |= {each.name: each.data for each in kept} or _make(house, row, report, form)
+        files |= documents_of(house, row, form)
     with house.store.sessions.reading() as session:
         reading = readings.require(session, study)
         order = None if reading.order_pk is None else session.get(OrderRow, reading.order_pk)
     numbers = ("", "") if order is None else (order.placer, order.filler)
     return Parcel(report, study, row.number, files, tuple(house.store.senders(study)), *numbers)
+
+
+def documents_of(house: House, row: ReportRow, form: Format) -> dict[str, bytes]:
+    """A version's documents of a format: those that were made first, or made now and kept.
+
+    Returns:
+        file name endings, without a leading dot, and contents.
+
+    Raises:
+        ArisError: one cannot be made.
+    """
+    with house.store.sessions.reading() as session:
+        kept = reports.documents(session, row.id, form)
+    return {each.name: each.data for each in kept} or _make(house, row, checked(**row.report), form)
 
 
 def _make(house: House, row: ReportRow, report: Report, form: Format) -> dict[str, bytes]:

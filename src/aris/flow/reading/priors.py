@@ -12,11 +12,11 @@ from typing import Literal
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from aris.errors import StoreError
+from aris.errors import NotFoundError
 from aris.flow.house import House
 from aris.flow.subjects import study_row
 from aris.imaging.dicom.patients import Patient
-from aris.store.reading import readings
+from aris.store.reading import readings, remote
 from aris.store.reading.orders import patient_of
 from aris.store.schema import StudyRow
 
@@ -31,6 +31,9 @@ class Prior:
     Attributes:
         identity: "same", or "possible" with the reason.
         date: of the study, YYYYMMDD.
+        state: of its reading; "" where it was not read here.
+        archive: where it must be fetched from; "" where it is in the store.
+        fetching: "asked" while it is on its way, "failed" with `error` where it did not come; else "".
     """
 
     study: str
@@ -40,19 +43,23 @@ class Prior:
     description: str
     modalities: tuple[str, ...]
     state: str
+    archive: str = ""
+    fetching: str = ""
+    error: str = ""
 
 
 def priors(house: House, study: str) -> list[Prior]:
-    """Other studies of a study's patient in the store: the sure ones first, the latest first.
+    """Other studies of a study's patient, here and in archives: the sure ones first, the latest first.
 
     Raises:
-        StoreError: there is no such study.
+        NotFoundError: there is no such study.
     """
     with house.store.sessions.reading() as session:
         row = study_row(session, study)
         if row is None:
-            raise StoreError("no such study in the store")
+            raise NotFoundError("no such study in the store")
         made = [_prior(session, row, other) for other in _candidates(session, row)]
+        made += [_elsewhere(session, row, each) for each in remote.of(session, study)]
     found = [each for each in made if each is not None]
     found.sort(key=lambda each: each.date, reverse=True)
     return sorted(found, key=lambda each: each.identity != "same")
@@ -75,12 +82,25 @@ def _candidates(session: Session, row: StudyRow) -> list[StudyRow]:
 
 def _prior(session: Session, row: StudyRow, other: StudyRow) -> Prior | None:
     identity, reason = same_patient(patient_of(row), patient_of(other))
-    if identity is None:
-        return None
+    asked = remote.fetched(session, other.uid)
+    if identity is None or (asked is not None and asked.state in (remote.ASKED, remote.FAILED)):
+        return None  # what has come of it so far is listed as on its way
     reading = readings.find(session, other.uid)
     kinds = readings.modalities(session, [other.id]).get(other.id, [])
     return Prior(other.uid, identity, reason, other.date, other.description, tuple(kinds),
                  "" if reading is None else reading.state)  # fmt: skip
+
+
+def _elsewhere(session: Session, row: StudyRow, other: remote.RemoteStudy) -> Prior | None:
+    identity, reason = same_patient(patient_of(row), other.patient)
+    asked = remote.fetched(session, other.uid)
+    on_its_way = asked is not None and asked.state in (remote.ASKED, remote.FAILED)
+    if identity is None or (study_row(session, other.uid) is not None and not on_its_way):
+        return None
+    return Prior(
+        other.uid, identity, reason, other.date, other.description, other.modalities, "", archive=other.archive,
+        fetching=asked.state if asked is not None and on_its_way else "", error="" if asked is None else asked.error,
+    )  # fmt: skip
 
 
 def same_patient(one: Patient, other: Patient) -> tuple[Identity | None, str]:

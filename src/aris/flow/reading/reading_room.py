@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from aris.errors import StoreError
+from aris.errors import ConflictError, NotFoundError, StoreError
 from aris.exchange.documents.report import Report, checked, clean
 from aris.flow.house import House
 from aris.flow.subjects import of_another, study_row
@@ -123,12 +123,42 @@ class ReadingRoom:
         def work(session: Session, user: User) -> None:
             user.require("reader")
             reading = readings.require(session, study, lock=True)
-            if reading.opened_by == login:
-                reading.opened_by, reading.opened_at = "", None
-            if reading.state == "opened" and not reading.opened_by and not edits.touched(session, reading):
-                reading.state = "drafted" if drafts.newest(session, reading) is not None else "settled"
+            if reading.opened_by in (login, ""):
+                readings.put_back(session, reading)
 
         self._do(login, "close", study, work)
+
+    def texts(self, login: str, study: str) -> list[EditRow]:
+        """Return every text of a study, the newest first; those that were kept beside have no number.
+
+        Raises:
+            StoreError: no such study or user.
+        """
+
+        def work(session: Session, _: User) -> list[EditRow]:
+            return edits.all_of(session, readings.require(session, study))[::-1]
+
+        return self._do(login, "view", study, work, lambda _: {"what": "texts"})
+
+    def acknowledge(self, login: str, study: str) -> None:
+        """Note that a reader has seen the notice on a signed study, which then leaves the list.
+
+        Raises:
+            PermissionDeniedError: the user is no reader.
+            ConflictError: there is none, or the study is not signed: its notice goes with the signature.
+            StoreError: no such study or user.
+        """
+
+        def work(session: Session, user: User) -> str:
+            user.require("reader")
+            reading = readings.require(session, study, lock=True)
+            notice = reading.notice
+            if not notice or reading.state not in readings.SIGNED:
+                raise ConflictError("notice: there is none on a signed report of this study")
+            reading.notice, reading.changed_at = "", self._clock()
+            return notice
+
+        self._do(login, "acknowledge", study, work, lambda notice: {"notice": notice})
 
     def edit(self, login: str, study: str, sections: Sections | Mapping[str, str], base: int) -> Saved:
         """Keep a text. Where another one was kept since `base`, both are kept, and this one is told to be second.
@@ -158,7 +188,7 @@ class ReadingRoom:
             row = edits.add(session, reading, whole, base=base, author=login, draft_number=number, now=now)
             if reading.state in ("arrived", "settled", "drafted"):
                 reading.state = "opened"
-            if not reading.opened_by and reading.state == "opened":
+            if reading.opened_by == login or (not reading.opened_by and reading.state == "opened"):
                 reading.opened_by, reading.opened_at = login, now
             reading.changed_at = now
             newest = edits.current(session, reading)
@@ -206,7 +236,7 @@ class ReadingRoom:
             reading = readings.require(session, study, lock=True)
             draft = drafts.newest(session, reading)
             if draft is None:
-                raise StoreError("verdict: there is no draft of this study")
+                raise ConflictError("verdict: there is no draft of this study")
             names = {each["name"] for each in draft.report["findings"]}
             if kind == "finding" and verdict != "added" and about not in names:
                 raise StoreError(f"verdict: the draft has no such finding; it has {', '.join(sorted(names)) or 'none'}")
@@ -245,7 +275,7 @@ class ReadingRoom:
             reading = readings.require(session, study, lock=True)
             row = session.get(CriticalRow, number)
             if row is None or row.reading_pk != reading.id:
-                raise StoreError("critical result: there is none of this number in this study")
+                raise NotFoundError("critical result: there is none of this number in this study")
             critical.attempt(session, row, whom=clean(whom), how=clean(how), outcome=outcome,
                              note=clean(note), login=login, now=self._clock())  # fmt: skip
             return critical.is_open(critical.attempts(session, row))

@@ -8,43 +8,54 @@ whom it follows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from aris.errors import ArisError, StoreError
-from aris.exchange.documents.formats import SOFTWARE
+from aris.errors import ArisError, ConflictError, StoreError
 from aris.exchange.documents.report import (
     DocumentReference,
-    ModelIdentity,
     Report,
     Signer,
     addend,
     checked,
     clean,
-    correct,
-    fields_of,
-    local_now,
     sign,
 )
 from aris.exchange.documents.sr import BASIC_TEXT_SR, COMPREHENSIVE_SR, instance_of, needs_tid1500
 from aris.flow.house import House
-from aris.flow.subjects import of_another, study_row, subject
-from aris.store.reading import deliveries, drafts, edits, measurements, readings, reports, users, verdicts
+from aris.flow.reading.contents import corrected, unsigned
+from aris.store.reading import deliveries, drafts, edits, readings, reports, users
 from aris.store.reading.lasting_tables import ReportRow
 from aris.store.reading.tables import DraftRow, EditRow, ReadingRow
 from aris.store.reading.users import AuthenticationError, User
-from aris.store.schema import StudyRow
-from aris.tasks import Measurement, Sections
 
-NO_MODEL = ModelIdentity(name="no model", software=SOFTWARE)
 _DENIED = "the password is not right, or the user is not active or for now locked; nothing was signed"
-_LIMITS = {"at detector": "at the detector plane, uncalibrated", "pixels only": "in pixels, uncalibrated"}
 
 
-class StaleTextError(StoreError):
+@dataclass(frozen=True)
+class FreshSignIn:
+    """Proof of who signs, in place of a password: the user has just signed in anew at the site's OpenID provider.
+
+    Only the server makes one, after it has checked the provider's ID token and its `auth_time`.
+
+    Attributes:
+        at: when; lasts: for how long it is a proof.
+    """
+
+    login: str
+    at: datetime
+    lasts: timedelta
+
+    def holds(self, login: str, now: datetime) -> bool:
+        """Return whether it proves that this user signs now."""
+        return login == self.login and timedelta(0) <= now - self.at <= self.lasts
+
+
+class StaleTextError(ConflictError):
     """The text that was to be signed is no longer the newest."""
 
 
@@ -79,13 +90,13 @@ class Desk:
         self._clock = clock
 
     def sign(
-        self, login: str, password: str, study: str, number: int, *, correction: bool = False,
+        self, login: str, password: str | FreshSignIn, study: str, number: int, *, correction: bool = False,
         seen: dict[str, Any] | None = None,
     ) -> Signed:  # fmt: skip
         """Sign a text. With two signatures by the site's settings the first makes a preliminary report of it.
 
         Args:
-            password: of the user, asked for now.
+            password: of the user, asked for now, or the proof that he has just signed in anew.
             number: of the text that the reader has before him.
             correction: the study has a signed report, and this text takes its place.
             seen: what was on the screen: `images`, how many of the study's; kept with the signature.
@@ -103,21 +114,21 @@ class Desk:
             before = reports.newest(session, reading)
             signed = reading.state in readings.SIGNED
             if signed and not correction:
-                raise StoreError("sign: the report is signed already; add an addendum, or sign a correction")
+                raise ConflictError("sign: the report is signed already; add an addendum, or sign a correction")
             if correction and not signed:
-                raise StoreError("sign: there is no signed report to be corrected")
+                raise ConflictError("sign: there is no signed report to be corrected")
             if signed and before is not None and before.edit_number == number:
-                raise StoreError("sign: this text is signed already")
+                raise ConflictError("sign: this text is signed already")
             two = self._house.settings.second_signature and not signed
             if reading.state == "preliminary" and before is not None:
                 if reports.signatures(session, before)[0].login == user.login:
-                    raise StoreError("sign: you gave the first signature; the second must be another reader's")
+                    raise ConflictError("sign: you gave the first signature; the second must be another reader's")
                 two = False
             second = reading.state == "preliminary"
             meaning: reports.Meaning = "preliminary" if two else "verifier" if second else "author"
             moment = self._clock()
             draft = drafts.numbered(session, reading, text.draft_number)
-            report = self._report(session, reading, text, draft, user, moment, before if signed else None)
+            report = self._report(session, reading, text, draft, _signer(user, moment), before if signed else None)
             kind: reports.Kind = "correction" if signed else "report"
             made = self._keep(session, reading, kind, report, user, meaning, text, draft, seen, moment)
             state: readings.State = "preliminary" if two else "amended" if signed else "final"
@@ -125,7 +136,7 @@ class Desk:
 
         return self._as_signer(login, password, study, "sign", work)
 
-    def addend(self, login: str, password: str, study: str, text: str) -> Signed:
+    def addend(self, login: str, password: str | FreshSignIn, study: str, text: str) -> Signed:
         """Add a text to a signed report, and sign it.
 
         Raises:
@@ -136,7 +147,7 @@ class Desk:
             reading = readings.require(session, study, lock=True)
             before = reports.newest(session, reading)
             if before is None or reading.state not in readings.SIGNED:
-                raise StoreError("addendum: the report is not signed; edit it and sign it")
+                raise ConflictError("addendum: the report is not signed; edit it and sign it")
             if not clean(text):
                 raise StoreError("addendum: the text is empty; write what is to be added")
             moment = self._clock()
@@ -149,10 +160,12 @@ class Desk:
 
         return self._as_signer(login, password, study, "addendum", work)
 
-    def _as_signer(self, login: str, password: str, study: str, action: str, work: Callable[..., Signed]) -> Signed:
+    def _as_signer(
+        self, login: str, password: str | FreshSignIn, study: str, action: str, work: Callable[..., Signed]
+    ) -> Signed:
         """Check the password, then do the work in one transaction; what is denied or refused is audited too."""
         house, sessions = self._house, self._house.store.sessions
-        user = users.authenticate(sessions, login, password, self._clock())
+        user = self._proved(login, password)
         try:
             if user is None:
                 raise AuthenticationError(f"{action}: {_DENIED}")
@@ -170,50 +183,25 @@ class Desk:
             )
             raise
 
+    def _proved(self, login: str, password: str | FreshSignIn) -> User | None:
+        """The user, if it is his password or his proof."""
+        sessions, now = self._house.store.sessions, self._clock()
+        if isinstance(password, str):
+            return users.authenticate(sessions, login, password, now)
+        if not password.holds(login, now):
+            return None
+        with sessions.reading() as session, suppress(AuthenticationError):
+            return users.require(session, login)
+        return None
+
     def _report(
-        self, session: Session, reading: ReadingRow, text: EditRow, draft: DraftRow | None, user: User,
-        moment: datetime, before: ReportRow | None,
+        self, session: Session, reading: ReadingRow, text: EditRow, draft: DraftRow | None, signer: Signer,
+        before: ReportRow | None,
     ) -> Report:  # fmt: skip
-        """The report that leaves: the reader's text and measurements, the draft's findings that he did not reject."""
-        sections = Sections(**text.sections)
-        signer = _signer(user, moment)
-        row = study_row(session, reading.study_uid)
-        if row is None:
-            raise StoreError("sign: the study is not in the index; `aris node rebuild` makes it anew")
-        patient, study, images = subject(session, row)
-        # Of whichever draft it was said: a finding that the reader rejected leaves with none of them.
-        last = sorted(verdicts.holding(session, reading), key=lambda each: each.id)
-        said = {each.about: each.verdict for each in last if each.kind == "finding"}
-        rejected = {name for name, verdict in said.items() if verdict == "rejected"}
-        shown = {each.uid for each in images}
-        measured = tuple(
-            Measurement(name=each.name, value=each.value, unit=each.unit, note=_LIMITS.get(each.calibration, ""))
-            for each in measurements.standing(session, reading) if each.image in shown
-        )  # fmt: skip
-        if before is not None:
-            earlier = checked(**before.report)
-            _require_same(earlier, row, "signed report")
-            values = fields_of(correct(earlier, sections, signer, _reference(before)))
-            return checked(**values | {
-                "images": images, "measurements": measured,
-                "findings": tuple(each for each in earlier.findings if each.name not in rejected),
-                "regions": tuple(each for each in earlier.regions if each.label not in rejected),
-            })  # fmt: skip
-        values = {"model": NO_MODEL, "created": local_now()}
-        if draft is not None:
-            of_draft = checked(**draft.report)
-            _require_same(of_draft, row, "draft under this text")
-            values = {
-                "model": of_draft.model, "caution": of_draft.caution, "created": of_draft.created,
-                "forced": of_draft.forced,
-                "findings": tuple(each for each in of_draft.findings if each.name not in rejected),
-                "regions": tuple(each for each in of_draft.regions if each.label not in rejected),
-            }  # fmt: skip
-        # The draft's warnings were for the reader, who now answers for the text.
-        return sign(
-            checked(**values, sections=sections, measurements=measured, patient=patient, study=study, images=images),
-            signer,
-        )
+        """The report that leaves; see `contents`. A correction takes up the version before it."""
+        if before is None:
+            return sign(unsigned(session, reading, text, draft), signer)
+        return corrected(session, reading, text, checked(**before.report), signer, _reference(before))
 
     def _keep(
         self, session: Session, reading: ReadingRow, kind: reports.Kind, report: Report, user: User,
@@ -280,12 +268,6 @@ def _text(session: Session, reading: ReadingRow, number: int) -> EditRow:
     if text is None or not (text.sections["findings"].strip() or text.sections["impression"].strip()):
         raise StoreError("sign: there is no text; write findings or an impression")
     return text
-
-
-def _require_same(earlier: Report, row: StudyRow, what: str) -> None:
-    """A study may have been given to another patient meanwhile (`Store.resolve`)."""
-    if of_another(earlier, row):
-        raise StoreError(f"sign: the {what} is of another patient than the study is now; nothing was signed")
 
 
 def _signer(user: User, moment: datetime) -> Signer:

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from aris import __version__
 from aris.errors import ArisError
@@ -152,18 +153,21 @@ def create_cds_app(
     async def http_error(_: Request, error: HTTPException) -> Response:
         return HookError(error.status_code, str(error.detail)).response()
 
-    guard(app, hooks, api_key)
+    guard(app, hooks, partial(Guard, api_key=api_key))
     app.add_middleware(AccessLog)
     return app
 
 
-def guard(app: FastAPI, hooks: CdsHooks, api_key: str | None) -> None:
+def guard(app: FastAPI, hooks: CdsHooks, admission: Callable[..., ASGIApp]) -> None:
     """Put before an application that serves CDS Hooks what keeps others out.
 
     Where clients sign, their paths need no key: each call is checked by its JWT.
+
+    Args:
+        admission: the middleware, made with `origins` and `open_under`.
     """
     signed = (PREFIX,) if hooks.clients.configured else ()
-    app.add_middleware(Guard, api_key=api_key, origins=hooks.settings.origins, open_under=signed)
+    app.add_middleware(admission, origins=hooks.settings.origins, open_under=signed)
     if hooks.settings.origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=hooks.settings.origins, allow_methods=["GET", "POST"],

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request
@@ -23,7 +24,7 @@ from aris.exchange.dicomweb.opened import Opened, opened
 from aris.exchange.dicomweb.problems import WebError, not_acceptable, not_found
 from aris.exchange.dicomweb.storing import Storing
 from aris.imaging.memory_budget import DECODING, MemoryBusyError
-from aris.service.dicomweb.settings import PREFIX, DicomwebSettings
+from aris.service.dicomweb.settings import DicomwebSettings
 from aris.service.dicomweb.uploads import Uploads
 from aris.service.errors import ApiError
 from aris.service.http.access_log import AccessLog
@@ -42,7 +43,10 @@ _INSTANCE = _IN_SERIES + "/instances/{instance}"
 
 
 def create_app(
-    store: Store, settings: DicomwebSettings | None = None, received: Callable[[Added, str], None] = lambda *_: None
+    store: Store,
+    settings: DicomwebSettings | None = None,
+    received: Callable[[Added, str], None] = lambda *_: None,
+    admission: Callable[..., ASGIApp] | None = None,
 ) -> FastAPI:
     """STOW-RS, QIDO-RS and WADO-RS over a store.
 
@@ -50,13 +54,16 @@ def create_app(
         store: threads use it; it is not closed.
         settings: limits, key and origins; the application listens nowhere by itself.
         received: is called after each object that was kept, with what became of it and "", in a thread.
+        admission: the middleware that keeps others out, made with the application and `origins`; the key's `Guard` by
+            default.
     """
     settings = settings or DicomwebSettings()
     app = FastAPI(
         title="Aris DICOMweb", version=__version__, docs_url=None, redoc_url=None,
         description="Studies, series and instances (DICOM PS3.18).",
     )  # fmt: skip
-    app.include_router(_router(store, Uploads(settings.limits, received)), prefix=PREFIX)
+    app.include_router(_router(store, Uploads(settings.limits, received)), prefix=settings.prefix)
+    app.state.prefix = settings.prefix
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -67,7 +74,7 @@ def create_app(
     # The last one added is the outermost.
     app.add_middleware(Unread, silence_s=settings.limits.silence_s)
     app.add_middleware(AtOnce, most=settings.limits.requests)
-    app.add_middleware(Guard, api_key=settings.api_key, origins=settings.origins)
+    app.add_middleware(admission or partial(Guard, api_key=settings.api_key), origins=settings.origins)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.origins, allow_methods=["GET", "POST"],
@@ -311,7 +318,7 @@ def _base(request: Request) -> str:
     # Some clients leave the port out of their Host header; on this machine it can only be ours.
     if url.port is None and is_loopback(url.hostname or ""):
         url = url.replace(port=request.scope["server"][1])
-    return f"{str(url).rstrip('/')}{PREFIX}"
+    return f"{str(url).rstrip('/')}{request.app.state.prefix}"
 
 
 def _accepted(request: Request) -> list[MediaRange]:

@@ -11,7 +11,7 @@ import uvicorn
 
 from aris.errors import ArisError
 from aris.service.dicomweb.app import create_app
-from aris.service.dicomweb.settings import PREFIX, DicomwebSettings
+from aris.service.dicomweb.settings import DicomwebSettings
 from aris.service.http.connections import Connections
 from aris.service.http.listening import ListeningServer, protect
 from aris.service.http.sockets import listen, url_of
@@ -63,7 +63,7 @@ class DicomwebServer:
         self._config.load()
         self._config.ssl = self.settings.tls
         scheme = "http" if self.settings.tls is None else "https"
-        self.url = url_of(self.settings.host, listening).replace("http", scheme, 1) + PREFIX
+        self.url = url_of(self.settings.host, listening).replace("http", scheme, 1) + self.settings.prefix
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
         self._thread.start()
         end = time.monotonic() + _START_S

@@ -53,6 +53,7 @@ class DicomwebSettings:
         tls: the server's side; None for none.
         limits: of requests.
         connections: bounds on connections.
+        prefix: of the addresses, as "/dicomweb".
 
     Raises:
         ArisError: an address that others can reach has no key, the key cannot be sent in a header, or an origin is
@@ -66,6 +67,7 @@ class DicomwebSettings:
     tls: ssl.SSLContext | None = None
     limits: DicomwebLimits = field(default_factory=DicomwebLimits)
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
+    prefix: str = PREFIX
 
     def __post_init__(self) -> None:
         require_key("DICOMweb", self.host, self.api_key)

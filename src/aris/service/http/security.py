@@ -44,7 +44,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                self._check(scope)
+                await self.admit(scope)
             except ApiError as error:
                 await error.response()(scope, receive, send)
                 return
@@ -52,27 +52,59 @@ class Guard:
             return
         await self._app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
-        headers = Headers(scope=scope)
-        if any(scope["path"] == each or scope["path"].startswith(f"{each}/") for each in self._open_under):
+    async def admit(self, scope: Scope) -> None:
+        """Let a request pass.
+
+        Raises:
+            ApiError: it may not.
+        """
+        if self.is_open(scope):
             return
         if self._digest is None:
-            _require_local(headers, self._origins)
-        elif scope["path"] not in OPEN_PATHS or scope["method"] not in ("GET", "HEAD"):
-            scheme, _, key = headers.get("authorization", "").partition(" ")
-            sent = key.strip() if scheme.lower() == "bearer" else ""
-            if not hmac.compare_digest(_digest(sent.encode("latin-1", "replace")), self._digest):
-                raise ApiError(
-                    401,
-                    "the key is missing or wrong; send it as 'Authorization: Bearer KEY'",
-                    code="invalid_api_key",
-                    headers={"WWW-Authenticate": "Bearer"},
-                )
+            self.require_local(scope)
+        elif not self.has_key(bearer(scope)):
+            raise no_key()
+
+    def is_open(self, scope: Scope) -> bool:
+        """Return whether a request needs no key."""
+        if any(scope["path"] == each or scope["path"].startswith(f"{each}/") for each in self._open_under):
+            return True
+        return self._digest is not None and scope["path"] in OPEN_PATHS and scope["method"] in ("GET", "HEAD")
+
+    def has_key(self, sent: str) -> bool:
+        """Return whether there is a key, and this is it."""
+        return self._digest is not None and hmac.compare_digest(
+            _digest(sent.encode("latin-1", "replace")), self._digest
+        )
+
+    def require_local(self, scope: Scope) -> None:
+        """Refuse web pages of other origins.
+
+        Raises:
+            ApiError: one sent this, or the Host header names another machine.
+        """
+        _require_local(Headers(scope=scope), self._origins)
+
+
+def bearer(scope: Scope) -> str:
+    """Return the key that a request was sent with; "" for none."""
+    scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+def no_key() -> ApiError:
+    """Return the refusal of a request without a key."""
+    return ApiError(
+        401,
+        "the key is missing or wrong; send it as 'Authorization: Bearer KEY'",
+        code="invalid_api_key",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
 
 
 def _require_local(headers: Headers, origins: frozenset[str]) -> None:
     host = headers.get("host", "")
-    if not is_loopback(_name(host)):
+    if not is_loopback(host_name(host)):
         raise _forbidden("the Host header names another machine")
     origin = headers.get("origin")
     if origin is not None and origin.lower() in origins:
@@ -92,7 +124,7 @@ def _forbidden(why: str) -> ApiError:
     )
 
 
-def _name(host: str) -> str:
+def host_name(host: str) -> str:
     """The host of a Host header, without its port; "" if it is malformed."""
     found = _HOST.fullmatch(host)
     return "" if found is None else found["six"] or found["name"]

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from aris.errors import StoreError
@@ -152,14 +152,33 @@ def read_heads(path: Path) -> list[Head]:
 
 
 def events(
-    session: Session, *, subject: str = "", actor: str = "", action: str = "", limit: int = 100
-) -> list[AuditRow]:
-    """Events, the newest first."""
-    query = select(AuditRow).order_by(AuditRow.number.desc()).limit(limit)
+    session: Session, *, subject: str = "", actor: str = "", action: str = "", limit: int = 100,
+    before: int | None = None, after: int | None = None, oldest_first: bool = False,
+) -> list[AuditRow]:  # fmt: skip
+    """Events, the newest first unless the oldest are asked for.
+
+    Args:
+        before, after: numbers that the events' own are smaller and greater than.
+    """
+    order = AuditRow.number if oldest_first else AuditRow.number.desc()
+    query = select(AuditRow).order_by(order).limit(limit)
     for column, value in ((AuditRow.subject, subject), (AuditRow.actor, actor), (AuditRow.action, action)):
         if value:
             query = query.where(column == value)
+    if before is not None:
+        query = query.where(AuditRow.number < before)
+    if after is not None:
+        query = query.where(AuditRow.number > after)
     return list(session.scalars(query))
+
+
+def actions(session: Session) -> list[str]:
+    """The actions that events are of, by name."""
+    found: list[str] = []
+    # From one to the next along the index: a trail has millions of events and a few dozen actions.
+    while (more := session.scalar(select(func.min(AuditRow.action)).where(AuditRow.action > (found or [""])[-1]))):
+        found.append(more)
+    return found
 
 
 def _rows(session: Session) -> Iterator[AuditRow]:

@@ -86,6 +86,15 @@ def retry(session: Session, delivery_id: int, owner: str, reason: str, now: date
     return row.not_before
 
 
+def give_back_all(session: Session, owner: str, now: datetime) -> int:
+    """Let others try at once whatever one is trying. How many deliveries that were."""
+    query = select(DeliveryRow).where(DeliveryRow.state == "running", DeliveryRow.owner == owner).with_for_update()
+    held = list(session.scalars(query))
+    for row in held:
+        row.state, row.owner, row.lease_until, row.not_before = "waiting", "", None, now
+    return len(held)
+
+
 def hasten(session: Session, now: datetime) -> int:
     """Make all that wait due now, as after a destination was mended. How many there are."""
     query = select(DeliveryRow).where(DeliveryRow.state == "waiting", DeliveryRow.not_before > now)

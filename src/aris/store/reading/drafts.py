@@ -26,12 +26,14 @@ def add(
     priority: str = "routine",
     applied: bool,
     now: datetime,
+    details: dict[str, Any] | None = None,
 ) -> DraftRow | None:
     """Keep a draft; None where the very same was there: of the same images and weights, or the same document.
 
     Args:
         report: as `exchange.documents.report.Report` dumps itself.
         applied: whether it becomes the text to be edited.
+        details: what is known of it besides, as `flow.draft_details` has it.
     """
     known = select(DraftRow.id).where(
         DraftRow.reading_pk == reading.id, DraftRow.origin == origin, DraftRow.model == model[:256],
@@ -43,6 +45,7 @@ def add(
     row = DraftRow(
         reading_pk=reading.id, number=number, origin=origin, model=model[:256], revision=revision[:128],
         images_digest=images_digest, source=source, priority=priority, applied=applied, report=report, created_at=now,
+        details=details or {},
     )  # fmt: skip
     session.add(row)
     session.flush()

@@ -60,6 +60,36 @@ def claim(session: Session, kind: str, owner: str, lease: timedelta, now: dateti
     return job
 
 
+def of_study(session: Session, kind: str, study_uid: str, *, lock: bool = False) -> JobRow | None:
+    """The newest job of a kind for a study; None if there was none.
+
+    Args:
+        lock: keep others from changing it until the transaction ends.
+    """
+    query = select(JobRow).where(JobRow.kind == kind, JobRow.study_uid == study_uid).order_by(JobRow.id.desc()).limit(1)
+    return session.scalar(query.with_for_update() if lock else query)
+
+
+def take(job: JobRow, owner: str, lease: timedelta, now: datetime) -> bool:
+    """Take one job out of its turn, as a person who waits for it asks. Whether it was free.
+
+    Args:
+        job: locked. One that waits for its next attempt is free too; one that has ended is not.
+    """
+    over = job.lease_until is not None and job.lease_until < now
+    if not (job.state == "waiting" or (job.state == "running" and over)):
+        return False
+    job.state, job.owner, job.lease_until = "running", owner, now + lease
+    job.attempts += 1
+    return True
+
+
+def renew_failed(job: JobRow, now: datetime) -> None:
+    """Let a job that was given up be tried again, as a person asks. Its attempts are counted anew."""
+    if job.state == "failed":
+        job.state, job.attempts, job.not_before, job.ended_at, job.error = "waiting", 0, now, None, ""
+
+
 def _held(session: Session, job_id: int, owner: str) -> JobRow:
     job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update())
     if job is None or job.state != "running" or job.owner != owner:
@@ -106,3 +136,12 @@ def give_back(session: Session, job_id: int, owner: str, now: datetime) -> None:
     job = _held(session, job_id, owner)
     job.state, job.owner, job.lease_until, job.not_before = "waiting", "", None, now
     job.attempts -= 1
+
+
+def give_back_all(session: Session, owner: str, now: datetime) -> int:
+    """Let others do at once whatever one holds. How many jobs that were."""
+    query = select(JobRow).where(JobRow.state == "running", JobRow.owner == owner).with_for_update()
+    held = list(session.scalars(query))
+    for job in held:
+        give_back(session, job.id, owner, now)
+    return len(held)

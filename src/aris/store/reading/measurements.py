@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from aris.errors import StoreError
+from aris.errors import NotFoundError, StoreError
 from aris.store.reading.tables import MeasurementRow, ReadingRow
 
 Calibration = Literal["calibrated", "at detector", "pixels only"]
@@ -52,9 +52,9 @@ def remove(session: Session, reading: ReadingRow, number: int, now: datetime) ->
     """Take a measurement out.
 
     Raises:
-        StoreError: there is none.
+        NotFoundError: there is none.
     """
     row = session.get(MeasurementRow, number)
     if row is None or row.reading_pk != reading.id or row.removed_at is not None:
-        raise StoreError("measurement: there is none of this number in this study")
+        raise NotFoundError("measurement: there is none of this number in this study")
     row.removed_at = now

@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from aris.errors import StoreError
-from aris.store.reading import edits
+from aris.errors import NotFoundError, StoreError
+from aris.store.reading import drafts, edits
 from aris.store.reading.tables import OrderRow, ReadingRow
 from aris.store.schema import CopyRow, InstanceRow, SeriesRow, StudyRow
 
@@ -42,11 +42,11 @@ def require(session: Session, study_uid: str, *, lock: bool = False) -> ReadingR
     """Return the reading of a study; see `find`.
 
     Raises:
-        StoreError: there is none.
+        NotFoundError: there is none.
     """
     found = find(session, study_uid, lock=lock)
     if found is None:
-        raise StoreError("no such study in the worklist; check its UID with `aris worklist`")
+        raise NotFoundError("no such study in the worklist; check its UID with `aris worklist`")
     return found
 
 
@@ -83,6 +83,19 @@ def arrivals(session: Session, after_copy: int, limit: int = 5000) -> list[tuple
         .group_by(StudyRow.uid)
     )
     return [(uid, first, last) for uid, first, last in session.execute(query)]
+
+
+def span(session: Session, study_uid: str) -> tuple[datetime, datetime] | None:
+    """The first and the last arrival of a study's images; None where it has none."""
+    query = (
+        select(func.min(CopyRow.received_at), func.max(CopyRow.received_at))
+        .join(CopyRow.instance)
+        .join(InstanceRow.series)
+        .join(SeriesRow.study)
+        .where(StudyRow.uid == study_uid, InstanceRow.rows.is_not(None))
+    )
+    first, last = session.execute(query).one()
+    return None if first is None else (first, last)
 
 
 def with_reports(session: Session, after_copy: int, limit: int) -> set[str]:
@@ -136,6 +149,39 @@ def begin_anew(session: Session, study_uid: str, now: datetime) -> None:
                   draft_number=0, now=now)  # fmt: skip
     if row.state not in SIGNED:
         row.state = "arrived"
+
+
+def put_back(session: Session, reading: ReadingRow) -> None:
+    """Make a reading nobody's; it stands where it stood before it was opened if no person has written.
+
+    Args:
+        reading: locked.
+    """
+    reading.opened_by, reading.opened_at = "", None
+    if reading.state == "opened" and not edits.touched(session, reading):
+        if drafts.newest(session, reading) is not None:
+            reading.state = "drafted"
+        else:
+            reading.state = "settled" if reading.images_digest else "arrived"
+
+
+def open_ones(session: Session, login: str = "") -> list[ReadingRow]:
+    """Return the readings that somebody, or a user, has open; locked."""
+    whose = ReadingRow.opened_by == login if login else ReadingRow.opened_by != ""
+    return list(session.scalars(select(ReadingRow).where(whose).order_by(ReadingRow.id).with_for_update()))
+
+
+def counts(session: Session) -> dict[State, int]:
+    """Count the studies in each state."""
+    found = {state: count for state, count in session.execute(
+        select(ReadingRow.state, func.count()).group_by(ReadingRow.state)
+    )}  # fmt: skip
+    return {state: found.get(state, 0) for state in STATES}
+
+
+def kinds(session: Session) -> list[str]:
+    """Return all modalities that the store has, sorted."""
+    return sorted(each for each in session.scalars(select(SeriesRow.modality).distinct()) if each)
 
 
 def quiet(session: Session, before: datetime, limit: int = 100) -> list[ReadingRow]:

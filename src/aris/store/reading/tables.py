@@ -1,4 +1,4 @@
-"""The tables of work in progress: orders, readings, drafts, edits, verdicts, measurements, jobs.
+"""The tables of work in progress: orders, readings, drafts, edits, verdicts, measurements, jobs, archives' studies.
 
 Rows of drafts, edits and verdicts are never changed or removed: triggers see to it (migration 0003).
 """
@@ -78,7 +78,8 @@ class ReadingRow(Base):
 class DraftRow(Base):
     """A draft: of the model, or a report from outside. All are kept.
 
-    `applied`: whether it became the text to be edited; one that came after a person's text did not.
+    `applied`: whether it became the text to be edited; one that came after a person's text did not. `details`: what a
+    report does not hold, as how sure the model was of each sentence; {} in drafts of before migration 0005.
     """
 
     __tablename__ = "drafts"
@@ -101,6 +102,7 @@ class DraftRow(Base):
     applied: Mapped[bool] = mapped_column(Boolean)
     report: Mapped[Any] = mapped_column(Json)
     created_at: Mapped[datetime] = mapped_column(Moment)
+    details: Mapped[Any] = mapped_column(Json, default=dict, server_default="{}")
 
 
 class EditRow(Base):
@@ -171,3 +173,70 @@ class JobRow(Base):
     error: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment)
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class RemoteStudyRow(Base):
+    """A study that an archive elsewhere has of the patient of one of ours, as the archive describes it."""
+
+    __tablename__ = "remote_studies"
+    __table_args__ = (UniqueConstraint("of_study", "study_uid", "archive"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    of_study: Mapped[str] = mapped_column(String(64), index=True)
+    study_uid: Mapped[str] = mapped_column(String(64))
+    archive: Mapped[str] = mapped_column(String(64))
+    patient_id: Mapped[str] = mapped_column(String(256))
+    issuer: Mapped[str] = mapped_column(String(256))
+    patient_name: Mapped[str] = mapped_column(String(512))
+    birth_date: Mapped[str] = mapped_column(String(8))
+    sex: Mapped[str] = mapped_column(String(16))
+    date: Mapped[str] = mapped_column(String(8))
+    description: Mapped[str] = mapped_column(String(256))
+    modalities: Mapped[Any] = mapped_column(Json)
+    instances: Mapped[int | None] = mapped_column(Integer)
+    found_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class FetchedStudyRow(Base):
+    """A study that was fetched from an archive to compare with: nobody has to read it, so it begins no reading.
+
+    `state`: "asked" (it is on its way), "fetched", "failed", or "released": it came by another way too, so it is to be
+    read like all others. `source` is who sends it when it was asked for.
+    """
+
+    __tablename__ = "fetched_studies"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    archive: Mapped[str] = mapped_column(String(64))
+    source: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    error: Mapped[str] = mapped_column(Text)
+    login: Mapped[str] = mapped_column(String(64))
+    asked_at: Mapped[datetime] = mapped_column(Moment)
+    changed_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class TemplateRow(Base):
+    """A site's own report template: text by section. `normal`: of the one-key path for an examination without findings.
+
+    `modality` is DICOM's code, "" for all.
+    """
+
+    __tablename__ = "report_templates"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(128))
+    modality: Mapped[str] = mapped_column(String(16))
+    normal: Mapped[bool] = mapped_column(Boolean)
+    sections: Mapped[Any] = mapped_column(Json)
+    login: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class MacroRow(Base):
+    """A site's macro: a name that stands for a text."""
+
+    __tablename__ = "macros"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    text: Mapped[str] = mapped_column(Text)
+    login: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(Moment)

@@ -19,8 +19,10 @@ from aris.store.sessions import Sessions
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-Role = Literal["admin", "reader", "viewer"]
+# "admin+reader" is both: who sets up a house alone needs both.
+Role = Literal["admin", "reader", "viewer", "admin+reader"]
 ROLES: tuple[Role, ...] = get_args(Role)
+_ADMINS = tuple(each for each in ROLES if "admin" in each.split("+"))
 # NIST SP 800-63B-4 3.1.1.2: at least 15 characters where the password is all there is; no rule of composition.
 SHORTEST, LONGEST = 15, 256
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
@@ -52,9 +54,14 @@ class User:
         """The user of a row."""
         return cls(row.login, row.name, row.role, row.organization, row.identifier, row.active)
 
+    @property
+    def roles(self) -> frozenset[str]:
+        """The single roles of the user's role."""
+        return frozenset(self.role.split("+"))
+
     def require(self, *roles: Role) -> None:
         """Raise `PermissionDeniedError` unless the user has one of the roles."""
-        if self.role not in roles:
+        if not self.roles.intersection(roles):
             raise PermissionDeniedError(f"only a {' or '.join(roles)} may do this; {self.login} is a {self.role}")
 
 
@@ -83,7 +90,7 @@ def add(
     if find(session, login) is not None:
         raise StoreError(f"user: {login} is taken; choose another login")
     _require_role(role)
-    if role == "reader" and not (name.strip() and organization.strip()):
+    if _signs(role) and not (name.strip() and organization.strip()):
         raise StoreError("user: a reader signs: give a name (Family^Given) and an organization")
     row = UserRow(
         login=login, name=" ".join(name.split())[:256] or login, identifier=identifier[:64],
@@ -130,10 +137,10 @@ def change(
     row = find(session, login, lock=True)
     if row is None:
         raise StoreError(f"user: nobody is {login}; see `aris users list`")
-    was_admin = row.role == "admin" and row.active
+    was_admin = "admin" in row.role.split("+") and row.active
     if role is not None:
         _require_role(role)
-        if role == "reader" and not (row.name.strip() and row.organization.strip()):
+        if _signs(role) and not (row.name.strip() and row.organization.strip()):
             raise StoreError("user: a reader signs with a name and an organization; make a new login with both")
         row.role = role
     if password is not None:
@@ -142,7 +149,7 @@ def change(
         row.active = active
     row.changed_at = now
     session.flush()
-    admins = select(UserRow.id).where(UserRow.role == "admin", UserRow.active.is_(True)).limit(1)
+    admins = select(UserRow.id).where(UserRow.role.in_(_ADMINS), UserRow.active.is_(True)).limit(1)
     if was_admin and session.scalar(admins) is None:
         raise StoreError("user: this is the last admin; make another one first")
     return User.of(row)
@@ -195,6 +202,10 @@ def _hashed(password: str) -> str:
             f"user: a password has {SHORTEST} to {LONGEST} characters; a sentence of several words is good"
         )
     return _hasher().hash(password)
+
+
+def _signs(role: str) -> bool:
+    return "reader" in role.split("+")
 
 
 def _require_role(role: str) -> None:

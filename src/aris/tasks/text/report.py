@@ -13,6 +13,7 @@ _NAMES = {"finding": "findings", "findings": "findings", "impression": "impressi
 _FROM_HEADER = {"examination": "examination", "exam": "examination", "procedure": "examination",
                 "indication": "indication", "clinical history": "indication", "history": "indication",
                 "technique": "technique", "comparison": "comparison"}  # fmt: skip
+HEADINGS = (*_NAMES, *_FROM_HEADER)
 # A heading opens a line, bare or in markdown ("## Findings", "**IMPRESSION:**", "1. Findings:"), and ends in a colon or
 # with its line. In running text it is upper case with a colon.
 _HEADING = re.compile(

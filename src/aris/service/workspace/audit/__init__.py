@@ -1,0 +1,1 @@
+"""The audit trail and the site, for those who look after the house."""

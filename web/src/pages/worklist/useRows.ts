@@ -1,0 +1,30 @@
+import { useEffect, useMemo, useRef, useSyncExternalStore } from "react";
+import { api } from "../../api/client";
+import { useLive } from "../../api/live";
+import type { WorklistPage } from "../../api/types";
+import { RowStore, type Rows } from "./rows";
+import { query, type WorklistSearch, write } from "./search";
+
+/** The rows of a search, live. While a new search is on its way the rows of the last one are shown, as stale. */
+export function useRows(search: WorklistSearch): { rows: Rows; stale: boolean; store: RowStore } {
+  const address = write(search).toString();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the address says all of the search
+  const store = useMemo(
+    () => new RowStore((offset, limit) => api.get<WorklistPage>("/api/worklist", query(search, offset, limit))),
+    [address],
+  );
+  useEffect(() => {
+    store.ensure(0, 1);
+    return () => store.stop();
+  }, [store]);
+  const now = useSyncExternalStore(store.subscribe, store.snapshot);
+  const before = useRef<Rows>(now);
+  useEffect(() => {
+    if (now.total !== null) before.current = now;
+  }, [now]);
+  useLive((event) => {
+    if (event.event === "study" || event.state === "done" || event.state === "failed") store.touch(event.study);
+  });
+  const stale = now.total === null && now.error === null && before.current.total !== null;
+  return { rows: stale ? before.current : now, stale, store };
+}

@@ -1,0 +1,55 @@
+import type { ReactNode } from "react";
+import { Dialog as AriaDialog, Heading, Modal, ModalOverlay } from "react-aria-components";
+import { IconButton } from "./Button";
+import styles from "./Dialog.module.css";
+import { Close } from "./icons";
+
+export interface DialogProps {
+  title: string;
+  isOpen: boolean;
+  onClose: () => void;
+  children: ReactNode;
+  /** Buttons at the bottom, the main one last. */
+  actions?: ReactNode;
+  size?: "small" | "medium" | "large";
+  /** False: only the buttons close it, as where a password was typed. */
+  dismissable?: boolean;
+  role?: "dialog" | "alertdialog";
+}
+
+/** A dialog over the page. While one is open the keys of the page are off. */
+export function Dialog({
+  title,
+  isOpen,
+  onClose,
+  children,
+  actions,
+  size = "medium",
+  dismissable = true,
+  role,
+}: DialogProps) {
+  return (
+    <ModalOverlay
+      isOpen={isOpen}
+      onOpenChange={(open) => !open && onClose()}
+      isDismissable={dismissable}
+      className={styles.overlay ?? ""}
+      data-aris-modal=""
+    >
+      <Modal className={`${styles.modal} ${styles[size]}`}>
+        <AriaDialog role={role ?? "dialog"} className={styles.dialog ?? ""}>
+          <header className={styles.header}>
+            <Heading slot="title" className={styles.title ?? ""}>
+              {title}
+            </Heading>
+            <IconButton label="Close" size="small" onPress={onClose}>
+              <Close />
+            </IconButton>
+          </header>
+          <div className={styles.body}>{children}</div>
+          {actions && <footer className={styles.actions}>{actions}</footer>}
+        </AriaDialog>
+      </Modal>
+    </ModalOverlay>
+  );
+}
