@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +60,16 @@ def postgres() -> Iterator[PostgresServer | None]:
         yield server
 
 
+@pytest.fixture(scope="session", autouse=True)
+def commands_once() -> Iterator[None]:
+    """Let Typer's runner, which makes all commands of `aris` anew for each call, make them once."""
+    import typer.testing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", cache(typer.testing._get_command))
+        yield
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
     """What `Store` takes as its database: None for SQLite in its folder, or the URL of an empty one in PostgreSQL."""
@@ -72,6 +86,23 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
 
 def pytest_configure() -> None:
     gc.disable()  # until all is imported: there is nothing yet to free
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Let each worker begin at another file: what one of them has compiled the others only read."""
+    worker = getattr(session.config, "workerinput", None)
+    here = Path(__file__).parent
+    if worker is None or here not in [Path(each).resolve() for each in session.config.args]:
+        return
+    files = sorted(here.rglob("test_*.py"))
+    share = -(-len(files) // worker["workercount"])
+    at = share * int(worker["workerid"].removeprefix("gw"))
+    for path in files[at : at + share] if at else ():
+        for folder in (path.parent, *path.parent.parents):
+            if folder.is_relative_to(here) and str(folder) not in sys.path:
+                sys.path.insert(0, str(folder))
+        with suppress(Exception, pytest.skip.Exception):  # said where pytest imports it
+            importlib.import_module(path.stem)
 
 
 def pytest_collection_finish() -> None:
@@ -112,7 +143,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            path, _, rest = nodeid.partition("::")
+            path = nodeid.partition("::")[0]
             folder, _, name = path.rpartition("/")
             if name in APART:
                 return nodeid

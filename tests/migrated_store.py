@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let `open_database` write the newest tables at once into a SQLite file that has none; the rest it does as ever."""
+    """Let `open_database` write the newest tables at once into a SQLite file without any; the rest it does as ever."""
     database = pytest.importorskip("aris.store.database")
     from sqlalchemy import create_engine
     from sqlalchemy.exc import SQLAlchemyError
