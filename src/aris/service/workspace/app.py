@@ -24,6 +24,7 @@ from aris.service.workspace.images import routes as images
 from aris.service.workspace.pages import pages_router
 from aris.service.workspace.schemas.common import Problem
 from aris.service.workspace.settings import WorkspaceSettings
+from aris.service.workspace.studies import routes as studies
 from aris.workspace import pages
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def create_workspace(
     Args:
         house: the store, its trail and the site's settings. The application closes nothing of it.
         model: that drafts; None: the workspace still reads and signs.
-        settings: of the server; the site's, on loopback, by default.
+        settings: of the server, on loopback by default; the site's file fills up what they leave as it is.
         drafts: live drafts of this process.
         folder: of the built pages; those of this package by default.
         lifespan: what runs beside the application from its start to its end.
@@ -64,7 +65,7 @@ def create_workspace(
     Raises:
         ArisError: the site's settings ask for what cannot be, as an OpenID client without its secret.
     """
-    settings = settings or WorkspaceSettings.of_site(house.settings)
+    settings = (settings or WorkspaceSettings()).with_site(house.settings)
     oidc = house.settings.workspace.oidc
     app = FastAPI(
         title="Aris workspace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None,
@@ -80,6 +81,7 @@ def create_workspace(
     app.include_router(accounts.router)
     app.include_router(keys.router)
     app.include_router(audit.router)
+    app.include_router(studies.router)
     app.include_router(images.router)
     app.include_router(stream.router)
     app.include_router(evidence.router)
