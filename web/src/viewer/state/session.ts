@@ -103,7 +103,11 @@ export class Session extends Observable {
   take(study: string, series: SeriesInfo[]): void {
     this.series = series;
     if (study === this.study) {
-      if (!this.panes.some((pane) => pane.study === study)) this.hang();
+      // The list may come after the study, and series arrive while it is open.
+      const known = new Set(series.map(({ uid }) => uid));
+      const mine = this.panes.filter((pane) => pane.study === study);
+      for (const pane of mine) if (!known.has(pane.series)) pane.close();
+      if (!mine.some((pane) => known.has(pane.series))) this.hang();
       this.changed();
       return;
     }
