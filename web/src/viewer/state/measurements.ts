@@ -5,7 +5,8 @@ import { Observable } from "./observable";
 export interface Pending {
   local: number;
   body: NewMeasurement;
-  state: "saving" | "saved" | "failed";
+  /** "local": on an earlier study's image, which this study's report does not keep. */
+  state: "saving" | "saved" | "failed" | "local";
   problem: string;
   /** Its number, once the server has given one. */
   id: number | null;
@@ -101,6 +102,13 @@ export class Measurements extends Observable {
     const came = this.fresh(body);
     this.remember({ came, gone: null });
     return came.id;
+  }
+
+  /** Only on the screen: a measurement on an image of an earlier study. */
+  sketch(body: NewMeasurement): void {
+    this.pending.push({ local: ++this.count, body, state: "local", problem: "", id: null });
+    this.chosen = `p${this.count}`;
+    this.flush();
   }
 
   private fresh(body: NewMeasurement): Side {

@@ -239,7 +239,10 @@ export class Session extends Observable {
   linkWith(pane: Pane): Link | null {
     if (!this.linking || pane === this.pane || !pane.image || !this.pane.image) return null;
     if (pane.images.length < 2 || this.pane.images.length < 2) return null;
-    return linkOf(this.pane.images, pane.images, this.anchor(this.pane, pane));
+    const anchor = this.anchor(this.pane, pane);
+    const how = linkOf(this.pane.images, pane.images, anchor);
+    // Within one study only positions say which images belong together.
+    return how === "fraction" && pane.study === this.pane.study && !anchor ? null : how;
   }
 
   /** Linking by hand takes the stacks as they stand now. */
@@ -304,7 +307,9 @@ export class Session extends Observable {
       const { kind } = this.draft;
       const body = measurement(kind, visible(this.draft), image, pane.pixels);
       this.draft = null;
-      void this.measurements.add(body);
+      // The server keeps measurements of this study's images only.
+      if (pane.study === this.study) void this.measurements.add(body);
+      else this.measurements.sketch(body);
     }
     this.flush();
   }
