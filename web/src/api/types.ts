@@ -36,7 +36,15 @@ export interface Session {
   model_state?: "none" | "loading" | "ready" | "failed";
   oidc: { name: string } | null;
   site: { second_signature: boolean; destinations: string[]; demo_available: boolean };
+  /** How the user signed in; "" for a program or nobody. */
+  method?: "password" | "oidc" | "";
+  /** Until when a signature needs no password: the user has just signed in anew at the OpenID provider. */
+  proved_until?: string | null;
 }
+/** GET /api/session/oidc?next=PATH: a full navigation; the browser comes back to `next`, or to /signin?problem=CODE&next= with
+ *  oidc_unavailable, oidc_failed, oidc_denied, oidc_expired or oidc_unknown_user. With &prove=1 (signed in already) the user signs in
+ *  anew at the provider and comes back to `next`, with ?problem=CODE (also oidc_stale, oidc_other_user) if that is no proof; then
+ *  POST .../sign and .../addendum take password "" once, until `proved_until`. 403 proof_needed otherwise. */
 /** POST /api/setup, once: `code` is printed by `aris serve` (and in the link it opens, /setup#CODE). Makes an admin+reader and signs in: Session. */
 export interface SetUp {
   code: string;
@@ -65,7 +73,7 @@ export interface UserChange {
   role?: Role;
   active?: boolean;
 }
-/** PUT /api/session/password {current, password}. */
+/** PUT /api/session/password {current, password} -> Session, with another `csrf`; signs out everywhere else. */
 export interface PasswordChange {
   current: string;
   password: string;
@@ -125,8 +133,10 @@ export interface Entry {
   opened_by: string;
   notice: string;
 }
-/** POST /api/uploads: one file a request as the body (DICOM, zip, JPEG, PNG), `?name=` its name; for pictures also
- *  ?patient_name=&patient_id=&age=&sex=&view=&modality= . -> Uploaded. */
+/** POST /api/uploads: one file a request as the body (DICOM, zip, JPEG, PNG, TIFF), `?name=` its name; for pictures also
+ *  ?patient_name=&patient_id=&birth_date=&age=&sex=&view=&modality=&body_part=&date=&study= . -> Uploaded.
+ *  &more=true for all files of a batch but the last: the studies settle, and are drafted, with the last one.
+ *  `refused` also says what was kept apart (another patient under the study's UID) or beside. */
 export interface Uploaded {
   studies: string[];
   added: number;
@@ -196,6 +206,9 @@ export interface DraftVersion {
   findings: ScoredFinding[];
   warnings: DraftWarning[];
   regions: Region[];
+  /** Of a draft from outside: another program's structured report, read-only. */
+  outside: { title: string; maker: string; verified: boolean; complete: boolean; lines: [string, string][] } | null;
+  confidence: { section: string; text: string; mean_probability: number; marked: boolean }[];
 }
 /** `sentence`: the sentence that it is about, "" if it is about the whole. */
 export interface DraftWarning {
@@ -279,6 +292,12 @@ export interface Prior {
   why: string;
   state: State;
   impression: string;
+  /** Where it must be fetched from, "" for one that is here: POST /api/studies/{uid}/priors/{prior}/fetch -> Study.
+   *  POST /api/studies/{uid}/priors/look -> Study asks the archives now. GET /api/studies/{uid}/series -> SeriesInfo[] of
+   *  any study in the store, also of a fetched prior that was never read here. */
+  archive: string;
+  fetching: "" | "asked" | "failed";
+  error: string;
 }
 
 /** PUT /api/studies/{uid}/text {sections, base} -> Saved. number null: another reader's text came first, and this one is kept beside. */
@@ -302,7 +321,8 @@ export interface Signed {
   destinations: string[];
   warnings: string[];
 }
-/** POST /api/studies/{uid}/verdicts; /measurements (DELETE .../measurements/{id}); /critical {finding}; /critical/{id}/attempts. */
+/** POST /api/studies/{uid}/verdicts -> 204; /measurements -> Measured (DELETE .../measurements/{id} -> 204);
+ *  /critical {finding} -> Study; /critical/{id}/attempts -> Study; /notice/seen -> Study (of a signed study). */
 export interface NewVerdict {
   kind: "finding" | "sentence";
   about: string;
@@ -321,7 +341,8 @@ export interface NewMeasurement {
 export interface NewAttempt {
   whom: string;
   how: string;
-  outcome: "reached" | "read back" | "not reached";
+  /** "reached" is kept as "told". Only "read back" ends it, or "withdrawn" with a note. */
+  outcome: "reached" | "told" | "read back" | "message left" | "not reached" | "withdrawn";
   note: string;
 }
 
@@ -335,7 +356,8 @@ export interface SeriesImages {
   other: { uid: string; sop_class: string; kind: "sr" | "gsps" | "document" | "other"; label: string }[];
 }
 /** One frame. Pixels: GET /api/images/{uid}/frames/{frame} -> raw little-endian values, rows x columns, rescaled already.
- *  dtype uint8, int16, uint16 or float32; samples 3: RGB interleaved, uint8. GET /api/images/{uid}/thumbnail: JPEG, 256 px at most. */
+ *  dtype uint8, int16, uint16 or float32; samples 3: RGB interleaved, uint8. `frame` is from 1. GET /api/images/{uid}/thumbnail and
+ *  /api/studies/{uid}/series/{series}/thumbnail: JPEG, 256 px at most. GET /api/images/{uid}/document -> OutsideDocument (SR, GSPS). */
 export interface ImageInfo {
   uid: string;
   frame: number;
@@ -347,21 +369,34 @@ export interface ImageInfo {
   unit: string;
   /** MONOCHROME1: high values are dark. */
   inverted: boolean;
-  /** Of display, by the header or else by the values. */
-  window: { center: number; width: number; name: string }[];
+  /** Of display, by the header or else by the values. `function`: VOI LUT Function, LINEAR where it is not given. */
+  window: { center: number; width: number; name: string; function?: "LINEAR" | "LINEAR_EXACT" | "SIGMOID" }[];
   least: number | null;
   greatest: number | null;
   /** Row spacing, column spacing in mm; null: pixels only. */
   spacing: [number, number] | null;
   calibration: Measured["calibration"];
+  /** Why it is that, in a line; "" where nothing needs to be said. */
+  calibration_note: string;
+  /** Boxes (left, top, right, bottom) inside which alone the spacing holds, as of ultrasound regions; none: everywhere. */
+  calibrated_within: [number, number, number, number][];
   /** Direction cosines of rows and columns, position of the first pixel; null where there is none. */
   orientation: [number, number, number, number, number, number] | null;
   position: [number, number, number] | null;
+  /** Patient Orientation of films, as ["L", "F"]: where rows and columns of the stored pixels point. */
+  patient_orientation: [string, string] | null;
+  /** To the view that readers are used to (a film stored mirrored, a slice stored turned): rows become columns, then their
+   *  orders are reversed. null: it is stored so. Points and boxes are of the stored pixels always. */
+  turn: { transpose: boolean; flip_rows: boolean; flip_columns: boolean } | null;
   frame_of_reference: string;
   number: string;
   laterality: string;
   view: string;
   cine_rate: number | null;
+  /** Its pixels were compressed with a loss. */
+  lossy: boolean;
+  /** What a reader must know of its values, as that a VOI LUT was applied. */
+  notes: string[];
   /** Why the pixels cannot be shown, "" if they can. */
   problem: string;
 }
@@ -378,6 +413,19 @@ export interface Graphic {
   closed: boolean;
   /** A measurement's words, a text of a presentation state, "" if there is none. */
   text: string;
+}
+
+/** A structured report or presentation state of another system, to be read beside the images. Never a text of ours by itself. */
+export interface OutsideDocument {
+  uid: string;
+  title: string;
+  kind: "sr" | "gsps" | "document" | "other";
+  maker: string;
+  verified: boolean;
+  complete: boolean;
+  lines: { depth: number; name: string; text: string }[];
+  measurements: { name: string; value: number; unit: string; of: string }[];
+  graphics: Graphic[];
 }
 
 // ---- drafts, evidence, questions -------------------------------------------------------------------------------------
@@ -427,7 +475,8 @@ export interface Template {
   own: boolean;
   normal: boolean;
 }
-/** GET /api/macros -> Macro[]: the site's; a user's own are in Preferences. */
+/** POST /api/templates takes ?modality=CT&normal=true too. GET /api/macros -> Macro[]: the site's and ours; a user's own are in Preferences.
+ *  POST /api/macros {name, text} (admin) -> Macro; DELETE /api/macros/{name}. */
 export interface Macro {
   name: string;
   text: string;
@@ -466,6 +515,8 @@ export interface Verified {
   ok: boolean;
   events: number;
   problems: string[];
+  /** Exported seals that the trail was held against; with none a cut at its end is not found. */
+  heads?: number;
 }
 /** GET /api/agreement -> Agreement[] (over time, per model). */
 export interface Agreement {

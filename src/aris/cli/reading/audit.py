@@ -11,7 +11,9 @@ from aris.cli.groups import with_groups
 from aris.cli.outcome import FAILED, Group
 from aris.cli.reading import house as place
 from aris.cli.terminal import note, one_line, write, write_json
+from aris.errors import StoreError
 
+_TERMINAL = "(terminal)"
 app = typer.Typer(
     name="audit",
     cls=Group,
@@ -83,6 +85,48 @@ def head(
         write_json({"number": newest.number, "mac": newest.mac, "file": str(out)})
     else:
         write(f"event {newest.number}\n")
+
+
+@app.command()
+@with_groups
+def export(
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="Of FHIR R4, a Bundle of AuditEvent; - for stdout.")],
+    where: place.TrailOptions,
+    after: Annotated[int, typer.Option(min=0, help="Only events after this number.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, help="Events at most.")] = 100_000,
+) -> None:
+    """Export events as FHIR R4, the oldest first, for a site's own audit repository. This is an event itself.
+
+    Example:
+
+        aris audit export --after 12000 audit.json
+    """
+    with where.house() as found:
+        import json as json_text
+        from datetime import UTC, datetime
+
+        from aris.exchange.documents.fhir_audit import audit_bundle
+        from aris.private import write_private
+        from aris.store.reading import house
+        from aris.store.reading.audit import events
+
+        now = datetime.now(UTC)
+        with found.store.sessions.reading() as session:
+            rows = events(session, after=after, limit=limit, oldest_first=True)
+            made = audit_bundle(rows, house.identity(session), now)
+        text = json_text.dumps(made, ensure_ascii=False) + "\n"
+        if str(out) == "-":
+            write(text)
+        else:
+            try:
+                write_private(out, text.encode())
+            except OSError as error:
+                raise StoreError(f"{out}: cannot be written ({error.strerror})") from None
+        found.store.sessions.write(
+            lambda session: found.trail.add(session, _TERMINAL, "export audit", now=now, events=len(rows), after=after)
+        )
+    last = rows[-1].number if rows else after
+    note(f"{len(rows)} events, the last is {last}")
 
 
 @app.command(name="list")

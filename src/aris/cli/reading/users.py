@@ -29,7 +29,7 @@ _TERMINAL = "(terminal)"
 @with_groups
 def add(
     login: Annotated[str, typer.Argument(help="Small letters, digits and . _ @ -.")],
-    role: Annotated[str, typer.Option(help="reader (reads and signs), viewer (looks) or admin (looks after it).")],
+    role: Annotated[str, typer.Option(help="reader (signs), viewer (looks), admin (looks after it), admin+reader.")],
     where: place.TrailOptions,
     name: Annotated[str, typer.Option(help="A DICOM person name, as it signs: Family^Given^Middle^Prefix.")] = "",
     organization: Annotated[str, typer.Option(help="On whose behalf a reader signs.")] = "",
@@ -84,13 +84,18 @@ def list_users(
 def change(
     login: Annotated[str, typer.Argument(help="Whose.")],
     where: place.TrailOptions,
-    role: Annotated[str | None, typer.Option(help="reader, viewer or admin.")] = None,
+    role: Annotated[str | None, typer.Option(help="reader, viewer, admin or admin+reader.")] = None,
     active: Annotated[bool | None, typer.Option("--active/--inactive", help="Whether the user may act.")] = None,
     password: Annotated[bool, typer.Option("--password", help="Ask for a new password.")] = False,
     password_stdin: place.PasswordOption = False,
+    forget_oidc: Annotated[
+        bool, typer.Option("--forget-oidc", help="Let the next sign-in at the OpenID provider name the account anew.")
+    ] = False,
     json: place.JsonOption = False,
 ) -> None:
     """Change a user's role or password, or whether he may still act. A user who signed is never removed.
+
+    Whoever is changed is signed out of the workspace everywhere. Who is made inactive loses his API tokens too.
 
     Example:
 
@@ -98,6 +103,7 @@ def change(
     """
     with where.house() as found:
         from aris.store.reading import users
+        from aris.store.reading.access import identities, tokens
 
         word = place.password(stdin=password_stdin, twice=True) if password or password_stdin else None
 
@@ -105,9 +111,13 @@ def change(
             from sqlalchemy.orm import Session
 
             assert isinstance(session, Session)
-            made = users.change(session, login, datetime.now(UTC), password=word, role=role, active=active)
+            now = datetime.now(UTC)
+            made = users.change(session, login, now, password=word, role=role, active=active)
+            if active is False:
+                tokens.revoke_all(session, login, now)
+            forgotten = identities.loosen(session, login) if forget_oidc else None
             found.trail.add(session, _TERMINAL, "change user", login, role=role, active=active,
-                            password=word is not None)  # fmt: skip
+                            password=word is not None, identities=forgotten)  # fmt: skip
             return made
 
         _show(found.store.sessions.write(work), json=json)
@@ -118,4 +128,4 @@ def _show(user: User, *, json: bool) -> None:
         write_json(user.__dict__)
         return
     state = "" if user.active else "  inactive"
-    write(f"{one_line(user.login):16}  {user.role:6}  {one_line(user.name)}  {one_line(user.organization)}{state}\n")
+    write(f"{one_line(user.login):16}  {user.role:12}  {one_line(user.name)}  {one_line(user.organization)}{state}\n")

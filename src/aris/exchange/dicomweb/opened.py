@@ -171,7 +171,7 @@ def opened(store: Store, each: Stored) -> Opened:
     if end is None or byte_order(dataset) == ">":
         with DECODING.holding(4 * path.stat().st_size):
             return Opened(parse(path.read_bytes(), "object"), path, None, each.digest)
-    return Opened(dataset, path, _position(path, end, implicit=bool(dataset.original_encoding[0])), each.digest)
+    return Opened(dataset, path, position_of(path, end, implicit=bool(dataset.original_encoding[0])), each.digest)
 
 
 def header_memory(path: Path) -> int:
@@ -218,7 +218,13 @@ def deferred(dataset: Any, tag: int) -> Any | None:
     return raw if is_deferred(raw) else None
 
 
-def _position(path: Path, end: int, *, implicit: bool) -> Position | None:
+def position_of(path: Path, end: int, *, implicit: bool) -> Position | None:
+    """Position of a file's pixels; None where it has none there.
+
+    Args:
+        end: where its header ends.
+        implicit: its VRs are not written.
+    """
     with path.open("rb") as file:
         file.seek(end)
         head = file.read(12)

@@ -19,14 +19,15 @@ _KEPT = (
     "BluePaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData",
     "SegmentedGreenPaletteColorLookupTableData", "SegmentedBluePaletteColorLookupTableData", "ICCProfile",
     "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter", "WindowWidth",
-    "VOILUTFunction", "VOILUTSequence", "PresentationLUTShape", "PresentationIntentType", "SOPClassUID", "Modality",
+    "VOILUTFunction", "WindowCenterWidthExplanation", "VOILUTSequence", "PresentationLUTShape",
+    "PresentationIntentType", "SOPClassUID", "Modality",
 )  # fmt: skip
 # A stream of empty fragments, eight bytes each, is walked item by item.
 _ITEM, _MAX_FRAGMENTS = b"\xfe\xff\x00\xe0", 4_000_000
 _SHARED, _PER_FRAME = 0x52009229, 0x52009230
 _OF_GROUPS = {
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
-    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
+    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction", "WindowCenterWidthExplanation"),
 }
 
 
@@ -79,9 +80,19 @@ def split(dataset: Any, indices: Sequence[int] | None = None) -> Iterator[Any]:
 
 
 def _frame(dataset: Any, index: int, data: bytes, encapsulated: bool) -> Any:
+    frame = header(dataset, index)
+    # Bytes in words, as old files have them, are read by words: in big endian they lie the other way round.
+    words = int(dataset.BitsAllocated) > 8 or dataset["PixelData"].VR == "OW"
+    frame.add_new("PixelData", "OW" if words and not encapsulated else "OB", data)
+    frame["PixelData"].is_undefined_length = encapsulated
+    return frame
+
+
+def header(dataset: Any, index: int) -> Any:
+    """A frame's image pixel, modality and VOI modules, without its pixels."""
     from pydicom.dataset import Dataset
 
-    frame = Dataset()
+    frame: Any = Dataset()
     _take(frame, dataset, _KEPT)
     for name, keywords in _OF_GROUPS.items():
         item = group(dataset, index, name)
@@ -93,10 +104,6 @@ def _frame(dataset: Any, index: int, data: bytes, encapsulated: bool) -> Any:
                 del frame[keyword]
         _take(frame, item, keywords)
     frame.file_meta = dataset.file_meta
-    # Bytes in words, as old files have them, are read by words: in big endian they lie the other way round.
-    words = int(dataset.BitsAllocated) > 8 or dataset["PixelData"].VR == "OW"
-    frame.add_new("PixelData", "OW" if words and not encapsulated else "OB", data)
-    frame["PixelData"].is_undefined_length = encapsulated
     return frame
 
 

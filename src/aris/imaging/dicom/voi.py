@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aris.imaging.dicom.rescale import Rescale, Values, byte_order, first_item, is_signed, table_of
-from aris.imaging.dicom.values import numbers
+from aris.imaging.dicom.rescale import Rescale, Table, Values, byte_order, first_item, is_signed, table_of
+from aris.imaging.dicom.values import numbers, text
 
 Span = tuple[float, float]
 FULL_RANGE = "no usable window is stored: the full range of values was used"
@@ -71,6 +71,28 @@ def window_pairs(dataset: Any) -> list[tuple[float | None, float | None]]:
     """Window Center and Window Width of each stored window; None for what is no number, or has no partner."""
     centres, widths = (numbers(dataset, f"Window{name}", thousands=True) for name in ("Center", "Width"))
     return list(zip_longest(centres, widths))
+
+
+def usable_windows(dataset: Any) -> tuple[tuple[float, float, str, str], ...]:
+    """Every stored window that can be used: centre, width, function, and its explanation ("" for none)."""
+    function = _function(dataset)[0]
+    words = explanations(dataset)
+    return tuple(
+        (c, w, function, words[at] if at < len(words) else "")
+        for at, (c, w) in enumerate(window_pairs(dataset))
+        if c is not None and w is not None and _usable(c, w, function)
+    )
+
+
+def explanations(dataset: Any) -> list[str]:
+    """Window Center & Width Explanation, one text a window."""
+    return [" ".join(each.split())[:64] for each in text(dataset, "WindowCenterWidthExplanation").split("\\")]
+
+
+def table(dataset: Any, rescale: Rescale) -> Table | None:
+    """The first table of the VOI LUT Sequence; None where there is none that can be read."""
+    item = first_item(dataset, "VOILUTSequence")
+    return None if item is None or not rescale.known else _table(item, dataset, rescale)
 
 
 def windows(dataset: Any) -> tuple[tuple[float, float], ...]:

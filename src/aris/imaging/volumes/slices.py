@@ -197,7 +197,7 @@ def _slice(dataset: Any, frame: Any, index: int, source: str) -> Slice:
     stored = decoded(frame, source)
     modality = code(dataset, "Modality")
     rescale = rescale_of(frame)
-    unit = _unit(dataset, frame, modality, rescale)
+    unit = unit_of(dataset, frame, modality, rescale)
     values = _real(stored, rescale)
     valid = valid_pixels(stored, frame) if "PixelPaddingValue" in frame else None
     if valid is None or valid.all():
@@ -236,7 +236,7 @@ def _slice(dataset: Any, frame: Any, index: int, source: str) -> Slice:
         number=int(number) if number is not None else None,
         frame=index + 1,
         uid=str(dataset.get("SOPInstanceUID") or ""),
-        acquisition=tuple(_acquisition(dataset, index, *names) for names in _ACQUISITION),
+        acquisition=acquisition_of(dataset, index),
         localizer="LOCALIZER" in _words(dataset.get("ImageType")),
         unit=unit,
         known=rescale.known,
@@ -274,6 +274,11 @@ def _holder(dataset: Any, index: int, name: str) -> Any:
     return dataset if found is None else found
 
 
+def acquisition_of(dataset: Any, index: int) -> tuple[str | None, ...]:
+    """Values of `ACQUISITION_NAMES` for a frame (from 0); None where one is absent."""
+    return tuple(_acquisition(dataset, index, *names) for names in _ACQUISITION)
+
+
 def _acquisition(dataset: Any, index: int, keyword: str, group: str, inner: str) -> str | None:
     from pydicom.datadict import dictionary_VR
 
@@ -293,8 +298,8 @@ def _words(value: Any) -> tuple[str, ...]:
     return tuple(str(part).upper() for part in ([value] if isinstance(value, str) else value or ()))
 
 
-def _unit(dataset: Any, frame: Any, modality: str | None, rescale: Rescale) -> str | None:
-    """The unit of the values.
+def unit_of(dataset: Any, frame: Any, modality: str | None, rescale: Rescale) -> str | None:
+    """The unit of the values; None where they have none, or none that is known.
 
     Of CT it is Hounsfield where the file has a rescale and Rescale Type does not say else (PS3.3 C.8.2.1.1.2); of PET
     what Units (0054,1001) says.

@@ -16,13 +16,15 @@ from aris.service.workspace.access import accounts, keys, openid, session
 from aris.service.workspace.attempts import Attempts
 from aris.service.workspace.audit import routes as audit
 from aris.service.workspace.context import Workspace, require_rules
-from aris.service.workspace.drafts import stream
+from aris.service.workspace.drafts import asking, evidence, models, stream, templates
 from aris.service.workspace.errors import add_handlers
 from aris.service.workspace.guarding import WebGuard
 from aris.service.workspace.headers import SecurityHeaders
+from aris.service.workspace.images import routes as images
 from aris.service.workspace.pages import pages_router
 from aris.service.workspace.schemas.common import Problem
 from aris.service.workspace.settings import WorkspaceSettings
+from aris.service.workspace.studies import routes as studies
 from aris.workspace import pages
 
 if TYPE_CHECKING:
@@ -79,7 +81,13 @@ def create_workspace(
     app.include_router(accounts.router)
     app.include_router(keys.router)
     app.include_router(audit.router)
+    app.include_router(studies.router)
+    app.include_router(images.router)
     app.include_router(stream.router)
+    app.include_router(evidence.router)
+    app.include_router(asking.router)
+    app.include_router(templates.router)
+    app.include_router(models.router)
     app.include_router(pages_router(folder or pages()))
     require_rules(app)
     add_handlers(app)

@@ -48,7 +48,7 @@ class Attempts:
         """Check the code of the first set-up.
 
         Raises:
-            RefusedError: 401, it is wrong; 403, it was guessed at too often: the server must be started anew.
+            RefusedError: 403, it is wrong, or was guessed at too often: the server must be started anew.
         """
         with self._lock:
             if self._wrong >= _WRONG_CODES:
@@ -56,4 +56,4 @@ class Attempts:
             sent = "".join(code.upper().split()).replace("-", "").encode("utf-8", "replace")
             if not hmac.compare_digest(sent, self._code.replace("-", "").encode()):
                 self._wrong += 1
-                raise RefusedError(401, "wrong_code", "this is not the code that the server printed")
+                raise RefusedError(403, "wrong_code", "this is not the code that the server printed")

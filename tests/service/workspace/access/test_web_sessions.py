@@ -27,7 +27,7 @@ def test_the_first_user_is_made_once_with_the_printed_code(
     code = room.workspace.setup_code
     assert code is not None
     wrong = client.post("/api/setup", json={**SET_UP, "code": "2222-2222-2222"})
-    assert (wrong.status_code, code_of(wrong)) == (401, "wrong_code")
+    assert (wrong.status_code, code_of(wrong)) == (403, "wrong_code")
     short = client.post("/api/setup", json={**SET_UP, "code": code, "password": "short"})
     assert short.status_code == 422 and room.workspace.setup_code == code
     made = client.post("/api/setup", json={**SET_UP, "code": code.lower().replace("-", " ")})
@@ -45,7 +45,7 @@ def test_a_code_that_is_guessed_at_is_spent(tmp_path: Path, cheap_passwords: Non
     room = WorkspaceHouse(tmp_path, people=False)
     client, code = room.client(), room.workspace.setup_code
     for _ in range(20):
-        assert client.post("/api/setup", json={**SET_UP, "code": "9999-9999-9999"}).status_code == 401
+        assert client.post("/api/setup", json={**SET_UP, "code": "9999-9999-9999"}).status_code == 403
     spent = client.post("/api/setup", json={**SET_UP, "code": code})
     assert (spent.status_code, code_of(spent)) == (403, "code_spent")
     assert room.workspace.setup_code is None and client.get("/api/session").json()["setup_needed"]

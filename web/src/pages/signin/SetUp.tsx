@@ -41,7 +41,12 @@ export default function SetUp() {
   if (!session.setup_needed) return <Navigate to={session.user ? "/" : "/signin"} replace />;
 
   const ready = Boolean(
-    code.trim() && family.trim() && login.trim() && acceptable(password, login) && password === again,
+    code.trim() &&
+      family.trim() &&
+      organization.trim() &&
+      login.trim() &&
+      acceptable(password, login) &&
+      password === again,
   );
   const submit = async (event: FormEvent) => {
     event.preventDefault();
@@ -98,7 +103,13 @@ export default function SetUp() {
           />
           <Field label="Given name" value={given} onChange={setGiven} autoComplete="given-name" />
         </div>
-        <Field label="Organization" value={organization} onChange={setOrganization} hint="Stands on reports." />
+        <Field
+          label="Organization"
+          value={organization}
+          onChange={setOrganization}
+          isRequired
+          hint="Stands on reports."
+        />
         <Field label="User name" value={login} onChange={setLogin} isRequired autoComplete="username" maxLength={64} />
         <NewPassword login={login} value={password} again={again} onChange={setPassword} onAgain={setAgain} />
         <ErrorLine error={error} />

@@ -13,13 +13,13 @@ from aris.store.reading.access import web_sessions
 
 @contextmanager
 def proof_of(workspace: Workspace, caller: Caller, password: str) -> Iterator[str | FreshSignIn]:
-    """What `Desk` takes for proof; one of the provider is used up by one signature, and kept where none came of it.
+    """Give the proof that `Desk` takes; the provider's is used up by one signature, and kept where none came of it.
 
     Args:
         password: as it was typed; "" where the user has signed in anew at the provider.
 
     Raises:
-        RefusedError: 401 proof_needed, there is neither, or the sign-in is too long ago.
+        RefusedError: 403 proof_needed, there is neither, or the sign-in is too long ago.
     """
     if password:
         yield password
@@ -29,7 +29,7 @@ def proof_of(workspace: Workspace, caller: Caller, password: str) -> Iterator[st
     at = None if number is None else sessions.write(lambda session: web_sessions.take_proof(session, number))
     if at is None or workspace.now() - at > workspace.settings.proof:
         how = "" if workspace.provider is None else f", or sign in anew at {workspace.provider.settings.name}"
-        raise RefusedError(401, "proof_needed", f"show who you are: give your password{how}")
+        raise RefusedError(403, "proof_needed", f"show who you are: give your password{how}")
     assert number is not None
     try:
         yield FreshSignIn(caller.login, at, workspace.settings.proof)

@@ -23,7 +23,10 @@ export function AddUser({ onClose, onDone }: { onClose: () => void; onDone: () =
   const [password, setPassword] = useState("");
   const [again, setAgain] = useState("");
   const [error, setError] = useState<unknown>(null);
-  const ready = login.trim() !== "" && family.trim() !== "" && acceptable(password, login) && password === again;
+  // A reader's organization stands on what he signs.
+  const placed = !role.includes("reader") || organization.trim() !== "";
+  const ready =
+    placed && login.trim() !== "" && family.trim() !== "" && acceptable(password, login) && password === again;
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     if (!ready) return;
@@ -59,7 +62,12 @@ export function AddUser({ onClose, onDone }: { onClose: () => void; onDone: () =
           <Select label="Role" options={ROLES} value={role} onChange={setRole} />
         </div>
         <div className={styles.pair}>
-          <Field label="Organization" value={organization} onChange={setOrganization} />
+          <Field
+            label="Organization"
+            value={organization}
+            onChange={setOrganization}
+            isRequired={role.includes("reader")}
+          />
           <Field
             label="Identifier"
             value={identifier}

@@ -1,0 +1,27 @@
+// @vitest-environment node
+import { expect, test } from "vitest";
+import { age, bytes, clock, day, personName, since } from "./format";
+
+test("names, dates, ages and sizes are read as people write them", () => {
+  expect(["Doe^Jane", "Doe^Jane^Q^Dr", "Doe", "", "^Jane", "Yamada^Tarou=山田^太郎"].map(personName)).toEqual([
+    "Doe, Jane",
+    "Doe, Dr Jane Q",
+    "Doe",
+    "",
+    "Jane",
+    "Yamada, Tarou",
+  ]);
+  expect(["20260131", "2026-01-31T10:00:00Z", ""].map(day)).toEqual(["2026-01-31", "2026-01-31", ""]);
+  expect(["142530.123", "14:25", "", "x"].map(clock)).toEqual(["14:25", "14:25", "", ""]);
+  expect(["045Y", "003M", "000D", "unknown"].map(age)).toEqual(["45 y", "3 m", "0 d", "unknown"]);
+  expect([0, 999, 812_345_678, 40_200_000_000].map(bytes)).toEqual(["0 B", "999 B", "812 MB", "40.2 GB"]);
+});
+
+test("waiting is said in the largest fitting unit", () => {
+  const now = Date.parse("2026-11-30T12:00:00Z");
+  expect(
+    ["2026-11-30T11:59:40Z", "2026-11-30T11:18:00Z", "2026-11-30T08:55:00Z", "2026-11-20T12:00:00Z", "x"].map((at) =>
+      since(at, now),
+    ),
+  ).toEqual(["just now", "42 min", "3 h 05", "10 d", ""]);
+});
