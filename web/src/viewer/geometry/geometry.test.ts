@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ImageInfo } from "../../api/types";
-import { affineOf, FITTED, flippedAcross, turned, zoomed } from "../surface/view";
+import { affineOf, decomposed, FITTED, flippedAcross, quarterOf, turned, zoomed } from "../surface/view";
 import { apply, fromCorners, invert, type Point, scales } from "./affine";
 import { calibrationOf, scaleBar, unitOf, words } from "./calibration";
 import { linked, linkOf } from "./linking";
@@ -29,6 +29,12 @@ const image = (over: Partial<ImageInfo> = {}): ImageInfo => ({
   view: "",
   cine_rate: null,
   problem: "",
+  calibration_note: "",
+  calibrated_within: [],
+  patient_orientation: null,
+  turn: null,
+  lossy: false,
+  notes: [],
   ...over,
 });
 const axial = (z: number, frame_of_reference = "f") =>
@@ -71,6 +77,30 @@ describe("the view", () => {
   });
 });
 
+describe("an image that is stored turned", () => {
+  const turn = { transpose: true, flip_rows: false, flip_columns: true };
+  it("is shown in the usual view, and turns and flips act on what is seen", () => {
+    const slanted = image({ turn });
+    const shown = affineOf(slanted, FITTED, 300, 300);
+    // 200 columns become rows; the first row becomes the last column.
+    close(apply(shown, [0, 0]), [225, 0]);
+    close(apply(shown, [200, 0]), [225, 300]);
+    close(apply(shown, [0, 100]), [75, 0]);
+    close(apply(affineOf(slanted, flippedAcross(FITTED), 300, 300), [0, 0]), [75, 0]);
+  });
+  it("is the same to the engine as a turn and a flip", () => {
+    for (const transpose of [false, true])
+      for (const flip_rows of [false, true])
+        for (const flip_columns of [false, true])
+          for (const view of [FITTED, turned(FITTED), flippedAcross(turned(FITTED))]) {
+            const one = image({ turn: { transpose, flip_rows, flip_columns } });
+            const quarter = quarterOf(one, view);
+            const { rotation, flip } = decomposed(quarter);
+            expect(quarterOf(image(), { ...FITTED, rotation, flipHorizontal: flip })).toEqual(quarter);
+          }
+  });
+});
+
 describe("windows", () => {
   it("gives CT its five windows, in the order of the keys", () => {
     expect(presets("CT", image({ unit: "HU" })).map(({ name }) => name)).toEqual([
@@ -92,7 +122,7 @@ describe("windows", () => {
     expect(found[1]).toMatchObject({ center: 500, width: 1000 });
   });
   it("opens with the header's window, colours with the full range", () => {
-    expect(initialWindow("CR", image({ window: [{ center: 10, width: 20, name: "" }] }))).toEqual({
+    expect(initialWindow("CR", image({ window: [{ center: 10, width: 20, name: "" }] }))).toMatchObject({
       center: 10,
       width: 20,
     });
@@ -118,6 +148,11 @@ describe("orientation", () => {
     expect(flipped).toMatchObject({ left: "L", right: "R", top: "A" });
     const quarter = letters(one, affineOf(one, turned(FITTED), 100, 100));
     expect(quarter).toEqual({ left: "P", right: "A", top: "R", bottom: "L" });
+  });
+  it("reads a film's letters from its patient orientation, and follows turns", () => {
+    const film = image({ patient_orientation: ["L", "F"] });
+    expect(letters(film, affineOf(film, FITTED, 100, 100))).toEqual({ left: "R", right: "L", top: "H", bottom: "F" });
+    expect(letters(film, affineOf(film, turned(FITTED), 100, 100))).toMatchObject({ right: "H", bottom: "L" });
   });
   it("says two letters where it is oblique, none where the header has no orientation", () => {
     expect(side([0.7, 0.7, 0.1])).toBe("LP");
@@ -156,6 +191,21 @@ describe("calibration", () => {
     expect(unitOf("length", "pixels only")).toBe("{pixels}");
     expect(words("length", 12.34, "pixels only")).toBe("12.3 px");
     expect(words("area", 12.34, "pixels only")).toBe("12 px²");
+  });
+  it("trusts ultrasound only inside its regions", () => {
+    const scan = image({ spacing: [0.1, 0.1], calibration: "calibrated", calibrated_within: [[10, 10, 90, 90]] });
+    expect(
+      calibrationOf(scan, [
+        [20, 20],
+        [80, 80],
+      ]),
+    ).toBe("calibrated");
+    expect(
+      calibrationOf(scan, [
+        [20, 20],
+        [95, 80],
+      ]),
+    ).toBe("pixels only");
   });
   it("writes lengths, areas and angles", () => {
     expect(words("length", 12.34, "calibrated")).toBe("12.3 mm");
