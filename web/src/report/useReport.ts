@@ -130,10 +130,18 @@ export function useReport(options: ReportOptions): ReportHandle {
     };
     const again = () => autosave.again();
     window.addEventListener("beforeunload", warnOfLoss);
+    // The window is closed: nothing of React runs any more.
+    const gone = () => {
+      if (!latest.current.study.may.edit) return;
+      void autosave.flush(true);
+      void api.post(at("studies", uid, "close"), undefined, { keepalive: true }).catch(() => undefined);
+    };
     window.addEventListener("online", again);
+    window.addEventListener("pagehide", gone);
     return () => {
       window.removeEventListener("beforeunload", warnOfLoss);
       window.removeEventListener("online", again);
+      window.removeEventListener("pagehide", gone);
       saver.current = null;
       if (isStreaming(made.state)) {
         for (const each of endStream(made.state, emptySections())) made.dispatch(each);

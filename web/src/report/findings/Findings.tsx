@@ -123,7 +123,7 @@ function Row({ finding, verdicts, shown, pinned, mayJudge, point, pin, judge, ta
         <span className={styles.number}>{finding.probability === null ? "" : finding.probability.toFixed(2)}</span>
         <span className={styles.word}>{verdict === "rejected" ? "rejected" : standing}</span>
       </button>
-      {mayJudge && (
+      {mayJudge && standing !== "not assessed" && (
         <span className={styles.judge}>
           <IconButton
             label={`Accept ${titleOf(finding.name)} (A)`}

@@ -6,6 +6,7 @@ import { clock } from "../../shell/format";
 import { Dots } from "../../shell/icons";
 import { Menu, type MenuEntry } from "../../shell/Menu";
 import type { SaveStatus } from "../saving/autosave";
+import { isBlank } from "../text/sections";
 import type { Streaming } from "../useReport";
 import styles from "./Panel.module.css";
 
@@ -21,7 +22,7 @@ export interface FooterProps {
 /** Whether it is saved, and what comes next. */
 export function Footer({ study, status, stream, mayWrite, signed, correcting }: FooterProps) {
   // Where there is no text yet the dialog says so.
-  const maySign = mayWrite && (study.may.sign || study.text === null);
+  const maySign = mayWrite && (study.may.sign || study.text === null || isBlank(study.text.sections));
   return (
     <footer className={styles.footer}>
       <div className={styles.state}>
