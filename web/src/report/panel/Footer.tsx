@@ -4,6 +4,7 @@ import type { Study } from "../../api/types";
 import { ActionButton, Button } from "../../shell/Button";
 import { clock } from "../../shell/format";
 import { Dots } from "../../shell/icons";
+import { KeysContext } from "../../shell/Keys";
 import { Menu, type MenuEntry } from "../../shell/Menu";
 import type { SaveStatus } from "../saving/autosave";
 import { isBlank } from "../text/sections";
@@ -37,14 +38,14 @@ export function Footer({ study, status, stream, mayWrite, signed, correcting }: 
             <ActionButton action="study.out">What left</ActionButton>
           </>
         )}
-        <ActionButton action="study.next">Next</ActionButton>
+        <KeysContext value={true}>
+          <ActionButton action="study.next">Next</ActionButton>
+          {maySign && <ActionButton action="study.signnext">Sign and next</ActionButton>}
+        </KeysContext>
         {maySign && (
-          <>
-            <ActionButton action="study.signnext">Sign and next</ActionButton>
-            <ActionButton action="study.sign" kind="primary">
-              Sign…
-            </ActionButton>
-          </>
+          <ActionButton action="study.sign" kind="primary">
+            Sign…
+          </ActionButton>
         )}
       </div>
     </footer>
