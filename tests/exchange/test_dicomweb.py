@@ -161,7 +161,7 @@ def test_the_node_and_dicomweb_keep_the_same_object_once(tmp_path: Path) -> None
         (b"--B\r\nno header\r\n\r\nx\r\n--B--", RELATED, 400),
         (b"--B\r\n" + b"A: b\r\n" * 10_000 + b"\r\n\r\nx\r\n--B--", RELATED, 400),
         (body(b""), 'multipart/related; type="application/dicom"', 400),
-        (body(b""), 'multipart/related; type="application/dicom"; boundary=' + "x" * 71, 400),
+        (body(b""), 'multipart/related; type="application/dicom"; boundary=' + "x" * 129, 400),
         (body(b""), 'multipart/related; type="application/dicom+json"; boundary=B', 415),
         (b"{}", "application/json", 415),
         (b"", "", 415),
