@@ -104,7 +104,7 @@ def measure(engine: Engine, *, prompt_tokens: int = 512, new_tokens: int = 64, s
         first_token_s=statistics.median(first_tokens),
         image_s=image_s,
         image_first_token_s=image_first,
-        memory_bytes=_memory(engine),
+        memory_bytes=memory_of(engine),
     )
 
 
@@ -216,7 +216,8 @@ def _device_name(device: torch.device) -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "CPU")
 
 
-def _memory(engine: Engine) -> int:
+def memory_of(engine: Engine) -> int:
+    """Bytes of an engine's weights and cache; on a GPU the most that was allocated."""
     device = engine.model.device
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

@@ -44,6 +44,8 @@ class ModelDrafter:
         identity = model_identity(model.name)
         self.name, self.revision = identity.name, identity.revision
         known = {**read_calibration(model.calibration).findings, **(calibration.findings if calibration else {})}
+        # Of the last text, in tokens a second.
+        self.tokens_per_s: float | None = None
         self.operating_points = {name: each.threshold for name, each in known.items()}
 
     def __call__(self, files: Sequence[Path], hearing: Hearing | None = None) -> Draft:
@@ -56,20 +58,8 @@ class ModelDrafter:
             ImageError: nothing in it can be read.
             ArisError: the model failed.
         """
-        with self.laid_out(files) as location:
+        with laid_out(self._folder, files) as location:
             return self._draft(location, hearing)
-
-    @contextlib.contextmanager
-    def laid_out(self, files: Sequence[Path]) -> Iterator[Path]:
-        """Within this the files lie in a folder of their own, in order and under names that say nothing."""
-        location = self._folder / f"drafting-{secrets.token_hex(8)}"
-        make_folder(location)
-        try:
-            for number, path in enumerate(files):
-                _link(path, location / f"{number:06}.dcm")
-            yield location
-        finally:
-            shutil.rmtree(location, ignore_errors=True)
 
     def _draft(self, location: Path, hearing: Hearing | None) -> Draft:
         made: list[Draft] = []
@@ -102,7 +92,7 @@ class ModelDrafter:
         if hearing is None:
             for _ in stream:
                 pass
-            return _of_image(stream.draft, case, location)
+            return self._ended(stream, case, location)
         begun = stream.draft
         if begun.complete:  # outside the scope: there will be no text
             return _of_image(begun, case, location)
@@ -113,10 +103,32 @@ class ModelDrafter:
         for piece in stream:
             for more in written.push(piece):
                 hearing.wrote(*more)
-        made = _of_image(stream.draft, case, location)
+        made = self._ended(stream, case, location)
         for more in written.finish(made.sections):
             hearing.wrote(*more)
         return made
+
+    def _ended(self, stream: DraftStream, case: Case, location: Path) -> Draft:
+        made = stream.draft
+        self.tokens_per_s = made.timings.get("decode_tokens_per_s") or self.tokens_per_s
+        return _of_image(made, case, location)
+
+
+@contextlib.contextmanager
+def laid_out(folder: Path, files: Sequence[Path]) -> Iterator[Path]:
+    """Within this the files lie in a folder of their own, in order and under names that say nothing.
+
+    Args:
+        folder: in which that folder is made.
+    """
+    location = folder / f"drafting-{secrets.token_hex(8)}"
+    make_folder(location)
+    try:
+        for number, path in enumerate(files):
+            _link(path, location / f"{number:06}.dcm")
+        yield location
+    finally:
+        shutil.rmtree(location, ignore_errors=True)
 
 
 def _tell_found(hearing: Hearing, draft: Draft, warnings: Sequence[str]) -> None:

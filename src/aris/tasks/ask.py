@@ -102,6 +102,10 @@ class AnswerStream(Iterator[str]):
     def __next__(self) -> str:
         return next(self._reply)
 
+    def close(self) -> None:
+        """Stop writing and free what that took."""
+        self._reply.close()
+
     @property
     def answer(self) -> Answer:
         """The answer so far; whole once the iteration has ended."""

@@ -18,7 +18,7 @@ from aris.prompting import Message
 from aris.tasks.calibration.answers import Calibration
 from aris.tasks.cases import Case, as_case, film_case
 from aris.tasks.checks import Facts, check_draft, priority
-from aris.tasks.draft_prompts import draft_messages
+from aris.tasks.draft_prompts import draft_messages, with_note
 from aris.tasks.evidence_maps.maps import draft_evidence, may_show, require_one_image, require_white_box
 from aris.tasks.findings import Assessment, assess, require_images
 from aris.tasks.results import Confidence, Draft, Evidence, FailedCheck, FilmFindings, ScoredFinding, Sections
@@ -52,6 +52,7 @@ class DraftStream(Iterator[str]):
         max_tokens: int | None = None,
         calibration: Calibration | None = None,
         evidence: bool = False,
+        note: str = "",
     ) -> None:
         """Begin a draft.
 
@@ -64,8 +65,11 @@ class DraftStream(Iterator[str]):
             max_tokens: of the text; by default 256 for a model with scored findings, else 2,000.
             calibration: a site's own, of a chest film's findings.
             evidence: make maps of where findings came from, when the text has ended (see `tasks.evidence`).
+            note: of a reader, for the model to know; one line of at most 300 characters, given as data. A model that
+                was trained on its own prompts alone gets none, with a warning.
 
         Raises:
+            PromptError: the note is no such line.
             ImageError: the file cannot be read, or holds several examinations; or evidence of several images.
             ModelError: the model reads no images; or evidence of one at an endpoint.
         """
@@ -90,6 +94,9 @@ class DraftStream(Iterator[str]):
             limit = max_tokens or (MAX_TOKENS_SCORED if assessed.words else MAX_TOKENS)
             options = replace(options or GenerationOptions(), max_tokens=limit)
             self._messages = draft_messages(model, self.case, assessed.words)
+            if note:
+                self._messages, said = with_note(model, self._messages, note)
+                self._said += said
             # A model on this machine is asked when the text has ended, which is cheaper; an endpoint as it goes.
             self._options = options
             self._asks = options.top_logprobs is None and not isinstance(model, WhiteBox)
@@ -134,6 +141,11 @@ class DraftStream(Iterator[str]):
             raise
         finally:
             self._total_s = time.perf_counter() - self._started
+
+    def close(self) -> None:
+        """Stop writing and free what that took."""
+        if self._reply is not None:
+            self._reply.close()
 
     def _next(self, reply: ReplyStream) -> str:
         try:

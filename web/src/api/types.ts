@@ -462,7 +462,8 @@ export interface Template {
   own: boolean;
   normal: boolean;
 }
-/** GET /api/macros -> Macro[]: the site's; a user's own are in Preferences. */
+/** POST /api/templates takes ?modality=CT&normal=true too. GET /api/macros -> Macro[]: the site's and ours; a user's own are in Preferences.
+ *  POST /api/macros {name, text} (admin) -> Macro; DELETE /api/macros/{name}. */
 export interface Macro {
   name: string;
   text: string;

@@ -90,10 +90,12 @@ def show(name: NameArgument, json: JsonOption = False) -> None:
 
         aris models show aris-nano
     """
+    from aris.checkpoints.cards import card_of
+
     spec = _named(name)
     with working("looking for the model"):
         facts = _facts(spec)
-        card = _card(spec)
+        card = card_of(spec)
     if json:
         write_json(facts | {"card": card})
         return
@@ -281,23 +283,6 @@ def _facts(spec: ModelSpec) -> dict[str, Any]:
         "local": is_local(spec),
         "scope": asdict(spec.scope),
     }
-
-
-def _card(spec: ModelSpec) -> str | None:
-    """The model's card, where it is on this machine."""
-    from aris.checkpoints import embedded, pull
-
-    if spec.repo:
-        try:
-            path = pull.local_folder(spec.name, spec) / "README.md"
-        except CheckpointError:
-            return None
-    else:
-        path = embedded.files() / "MODEL_CARD.md"
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
 
 
 def _ages(years: Any) -> str:

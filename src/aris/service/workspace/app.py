@@ -16,7 +16,7 @@ from aris.service.workspace.access import accounts, keys, openid, session
 from aris.service.workspace.attempts import Attempts
 from aris.service.workspace.audit import routes as audit
 from aris.service.workspace.context import Workspace, require_rules
-from aris.service.workspace.drafts import stream
+from aris.service.workspace.drafts import asking, evidence, models, stream, templates
 from aris.service.workspace.errors import add_handlers
 from aris.service.workspace.guarding import WebGuard
 from aris.service.workspace.headers import SecurityHeaders
@@ -82,6 +82,10 @@ def create_workspace(
     app.include_router(audit.router)
     app.include_router(images.router)
     app.include_router(stream.router)
+    app.include_router(evidence.router)
+    app.include_router(asking.router)
+    app.include_router(templates.router)
+    app.include_router(models.router)
     app.include_router(pages_router(folder or pages()))
     require_rules(app)
     add_handlers(app)
