@@ -44,8 +44,18 @@ def add_file(store: Store, path: Path, source: str) -> Added:
         data = read_regular(path)
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
-    known = identity(parse(data, str(path), pixels=False), str(path))
-    return store.add(canonical(data, known), source=source, name=str(path))
+    return add_bytes(store, data, source, str(path))[1]
+
+
+def add_bytes(store: Store, data: bytes, source: str, name: str) -> tuple[str, Added]:
+    """Keep the contents of a DICOM file. Its Study Instance UID, and what became of it.
+
+    Raises:
+        StoreFullError: no room.
+        StoreError: it is no DICOM object.
+    """
+    known = identity(parse(data, name, pixels=False), name)
+    return known.study, store.add(canonical(data, known), source=source, name=name)
 
 
 def upload(store: Store, paths: Sequence[Path], source: str = "UPLOAD") -> Iterator[Upload]:

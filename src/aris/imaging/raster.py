@@ -53,6 +53,40 @@ def read(
         raise ImageError(f"{source}: the {kind.upper()} is truncated or damaged; copy or export it again") from None
 
 
+def read_deep(
+    data: bytes, kind: Literal["png", "tiff"], source: str
+) -> tuple[npt.NDArray[np.uint16], bool] | None:
+    """Decode a grey image of 9 to 16 bits, upright, with its own values.
+
+    Returns:
+        uint16 (H, W), and whether high values are dark (TIFF's WhiteIsZero); None for any other image.
+
+    Raises:
+        ImageError: as `read`.
+    """
+    try:
+        with warnings.catch_warnings(), quiet_stderr() if kind == "tiff" else nullcontext():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
+                check_size(image.width, image.height, source)
+                if image.mode not in _WIDE or image.mode == "F" or getattr(image, "n_frames", 1) > 1:
+                    return None
+                turned = image.getexif().get(0x0112) in range(2, 9)
+                values = np.asarray(ImageOps.exif_transpose(image) if turned else image)
+                if values.min() < 0 or values.max() > 0xFFFF:
+                    return None
+                inverted = isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(262) == 0
+                return values.astype(np.uint16), inverted
+    except ImageError:
+        raise
+    except Image.DecompressionBombError:
+        raise ImageError(f"{source}: its pixels are too many (100 million at most); export it smaller") from None
+    except MemoryError:
+        raise ImageError(f"{source}: out of memory while decoding; close other programs") from None
+    except Exception:  # Pillow's decoders raise many kinds on damaged files
+        raise ImageError(f"{source}: the {kind.upper()} is truncated or damaged; copy or export it again") from None
+
+
 def check_size(width: int, height: int, source: str) -> None:
     """Raise `ImageError` where an image has more pixels than are decoded, from its header alone."""
     if width * height > MAX_PIXELS:

@@ -133,8 +133,10 @@ export interface Entry {
   opened_by: string;
   notice: string;
 }
-/** POST /api/uploads: one file a request as the body (DICOM, zip, JPEG, PNG), `?name=` its name; for pictures also
- *  ?patient_name=&patient_id=&age=&sex=&view=&modality= . -> Uploaded. */
+/** POST /api/uploads: one file a request as the body (DICOM, zip, JPEG, PNG, TIFF), `?name=` its name; for pictures also
+ *  ?patient_name=&patient_id=&birth_date=&age=&sex=&view=&modality=&body_part=&date=&study= . -> Uploaded.
+ *  &more=true for all files of a batch but the last: the studies settle, and are drafted, with the last one.
+ *  `refused` also says what was kept apart (another patient under the study's UID) or beside. */
 export interface Uploaded {
   studies: string[];
   added: number;
@@ -204,6 +206,9 @@ export interface DraftVersion {
   findings: ScoredFinding[];
   warnings: DraftWarning[];
   regions: Region[];
+  /** Of a draft from outside: another program's structured report, read-only. */
+  outside: { title: string; maker: string; verified: boolean; complete: boolean; lines: [string, string][] } | null;
+  confidence: { section: string; text: string; mean_probability: number; marked: boolean }[];
 }
 /** `sentence`: the sentence that it is about, "" if it is about the whole. */
 export interface DraftWarning {
@@ -287,6 +292,12 @@ export interface Prior {
   why: string;
   state: State;
   impression: string;
+  /** Where it must be fetched from, "" for one that is here: POST /api/studies/{uid}/priors/{prior}/fetch -> Study.
+   *  POST /api/studies/{uid}/priors/look -> Study asks the archives now. GET /api/studies/{uid}/series -> SeriesInfo[] of
+   *  any study in the store, also of a fetched prior that was never read here. */
+  archive: string;
+  fetching: "" | "asked" | "failed";
+  error: string;
 }
 
 /** PUT /api/studies/{uid}/text {sections, base} -> Saved. number null: another reader's text came first, and this one is kept beside. */
@@ -310,7 +321,8 @@ export interface Signed {
   destinations: string[];
   warnings: string[];
 }
-/** POST /api/studies/{uid}/verdicts; /measurements (DELETE .../measurements/{id}); /critical {finding}; /critical/{id}/attempts. */
+/** POST /api/studies/{uid}/verdicts -> 204; /measurements -> Measured (DELETE .../measurements/{id} -> 204);
+ *  /critical {finding} -> Study; /critical/{id}/attempts -> Study; /notice/seen -> Study (of a signed study). */
 export interface NewVerdict {
   kind: "finding" | "sentence";
   about: string;
@@ -329,7 +341,8 @@ export interface NewMeasurement {
 export interface NewAttempt {
   whom: string;
   how: string;
-  outcome: "reached" | "read back" | "not reached";
+  /** "reached" is kept as "told". Only "read back" ends it, or "withdrawn" with a note. */
+  outcome: "reached" | "told" | "read back" | "message left" | "not reached" | "withdrawn";
   note: string;
 }
 

@@ -13,7 +13,7 @@ from typing import Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from aris.errors import ArisError, StoreError
+from aris.errors import ArisError, ConflictError, NotFoundError, StoreError
 from aris.exchange.archives import dicomweb, dimse
 from aris.exchange.archives.found import FoundStudy
 from aris.exchange.node.peers import Peer
@@ -70,7 +70,7 @@ def look(house: House, study: str) -> list[RemoteStudy]:
     with house.store.sessions.reading() as session:
         row = study_row(session, study)
         if row is None:
-            raise StoreError("no such study in the store")
+            raise NotFoundError("no such study in the store")
         patient = patient_of(row)
     made: list[RemoteStudy] = []
     wrong: ArisError | None = None
@@ -112,9 +112,9 @@ def ask_for(house: House, login: str, study: str, prior: str) -> None:
         users.require(session, login)
         found = next((each for each in remote.of(session, study) if each.uid == prior), None)
         if found is None:
-            raise StoreError("prior: no archive has such a study of this patient; look again")
+            raise NotFoundError("prior: no archive has such a study of this patient; look again")
         if study_row(session, prior) is not None and remote.fetched(session, prior) is None:
-            raise StoreError("prior: the study is here already")
+            raise ConflictError("prior: the study is here already")
         _ask(session, house, login, found, now)
         house.trail.add(session, login, "fetch", study, now=now, prior=prior, archive=found.archive)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from aris.flow.house import House
 from aris.flow.priority import reason_in_words
+from aris.flow.reading.ages import ages
 from aris.store.reading import readings
 from aris.store.reading.readings import OPEN, ListQuery
 
@@ -24,6 +25,7 @@ class Entry:
         urgency: of its order; concern: 0 to 3, of its draft's findings; assessed: whether there were any to look for.
         reason: why it stands where it does, in words.
         opened_by: who has it open; "" if nobody.
+        age: as DICOM's AS (057Y); "" where it is not known.
         notice: what a reader must know, as images after the signature.
     """
 
@@ -37,6 +39,7 @@ class Entry:
     patient_name: str
     birth_date: str
     sex: str
+    age: str
     accession: str
     date: str
     time: str
@@ -70,6 +73,7 @@ def worklist(house: House, query: ListQuery | None = None, now: datetime | None 
     with house.store.sessions.reading() as session:
         rows, total = readings.listed(session, query or ListQuery(), now)
         kinds = readings.modalities(session, [study.id for _, study, _ in rows])
+        old = ages(house, session, [study for _, study, _ in rows])
         entries = [
             Entry(
                 study=study.uid, state=reading.state, urgency=URGENCIES[reading.urgency], concern=reading.concern,
@@ -77,7 +81,7 @@ def worklist(house: House, query: ListQuery | None = None, now: datetime | None 
                 reason=reason_in_words(reading.urgency, reading.reason, reading.arrived_at, reading.due_at, now,
                                        waits=reading.state in OPEN),
                 patient_id=study.patient_id, patient_name=study.patient_name, birth_date=study.birth_date,
-                sex=study.sex, accession=study.accession, date=study.date, time=study.time,
+                sex=study.sex, age=old[study.id], accession=study.accession, date=study.date, time=study.time,
                 description=study.description, modalities=tuple(kinds.get(study.id, ())), images=reading.images,
                 arrived_at=reading.arrived_at, opened_by=reading.opened_by, notice=reading.notice,
             )

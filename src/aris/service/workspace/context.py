@@ -1,4 +1,4 @@
-"""What every route of the workspace works with: the workspace, the caller, and the rule of who may call."""
+"""The context of every route: the workspace, the caller, and the rule of who may call."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class Workspace:
         loading: of a model that is not there yet: "loading", or "failed"; "" where none is expected.
         drafts: live drafts of this process; None where there are none.
         demo_available: whether sample studies can be had.
+        live: live events (`studies.events.Live`), once somebody has asked for them.
         services: what else runs, as /api/site tells it: name, address, state.
         clock: tells the time.
     """
@@ -56,6 +57,7 @@ class Workspace:
     loading: str = ""
     drafts: Any = None
     demo_available: bool = False
+    live: Any = None
     services: list[dict[str, str]] = field(default_factory=list)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -118,7 +120,7 @@ class Rule:
 
     @property
     def open(self) -> bool:
-        """Whether everybody may call."""
+        """Return whether everybody may call."""
         return not self.roles
 
     def __call__(self, request: Request) -> Caller | None:

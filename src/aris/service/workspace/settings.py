@@ -25,7 +25,7 @@ class WorkspaceSettings:
         idle: after which a session that is not used ends.
         lasts: after which a session ends, used or not.
         proof: for which a new sign-in at the OpenID provider counts as proof for a signature.
-        sign_ins: attempts a minute that one address may make; sign_ins_in_all: all together.
+        sign_ins: attempts a minute that one address may make, which many may share; sign_ins_in_all: all together.
 
     Raises:
         ArisError: an address is none, or others could read what is sent (see `require_safe_binding`).
@@ -39,8 +39,8 @@ class WorkspaceSettings:
     idle: timedelta = timedelta(minutes=30)
     lasts: timedelta = timedelta(hours=12)
     proof: timedelta = timedelta(seconds=60)
-    sign_ins: int = 10
-    sign_ins_in_all: int = 60
+    sign_ins: int = 60
+    sign_ins_in_all: int = 300
 
     def __post_init__(self) -> None:
         if self.public_url:
@@ -66,7 +66,7 @@ class WorkspaceSettings:
 
     @property
     def secure(self) -> bool:
-        """Whether browsers reach it by TLS, its own or a reverse proxy's."""
+        """Return whether browsers reach it by TLS, its own or a reverse proxy's."""
         return self.tls or self.public_url.lower().startswith("https://")
 
     @property

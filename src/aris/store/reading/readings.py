@@ -171,10 +171,12 @@ def open_ones(session: Session, login: str = "") -> list[ReadingRow]:
     return list(session.scalars(select(ReadingRow).where(whose).order_by(ReadingRow.id).with_for_update()))
 
 
-def counts(session: Session) -> dict[str, int]:
+def counts(session: Session) -> dict[State, int]:
     """Count the studies in each state."""
-    rows = session.execute(select(ReadingRow.state, func.count()).group_by(ReadingRow.state))
-    return dict.fromkeys(STATES, 0) | {state: count for state, count in rows}
+    found = {state: count for state, count in session.execute(
+        select(ReadingRow.state, func.count()).group_by(ReadingRow.state)
+    )}  # fmt: skip
+    return {state: found.get(state, 0) for state in STATES}
 
 
 def kinds(session: Session) -> list[str]:

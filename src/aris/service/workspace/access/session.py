@@ -1,4 +1,4 @@
-"""Sessions: who is here, the first set-up, sign in, sign out, one's own password."""
+"""Sessions: the user who is here, the first set-up, sign in, sign out, one's own password."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _WRONG = "the login or the password is wrong, or the user is not active or for n
 
 @router.get("/session")
 def session(caller: Anyone, workspace: Here) -> Session:
-    """Who is here; answered without a session too."""
+    """Return the user who is here; answered without a session too."""
     return described(workspace, caller)
 
 

@@ -125,6 +125,19 @@ def take_proof(session: Session, number: int) -> datetime | None:
     return at
 
 
+def users_of(session: Session, now: datetime, idle: timedelta) -> dict[int, User]:
+    """Return the users of all sessions that hold, by the session's number."""
+    rows = session.execute(
+        select(WebSessionRow.id, UserRow)
+        .join(UserRow, UserRow.id == WebSessionRow.user_pk)
+        .where(
+            WebSessionRow.expires_at > now, WebSessionRow.seen_at > now - idle, UserRow.active.is_(True),
+            WebSessionRow.user_stamp == UserRow.changed_at,
+        )
+    )  # fmt: skip
+    return {number: User.of(user) for number, user in rows}
+
+
 def give_proof_back(session: Session, number: int, at: datetime) -> None:
     """Put a proof back that no signature came of; its time goes on."""
     session.execute(

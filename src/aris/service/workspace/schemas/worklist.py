@@ -1,0 +1,125 @@
+"""The worklist, uploads, live events and deliveries as the pages get them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from aris.service.workspace.schemas.common import Sent
+
+State = Literal["arrived", "settled", "drafted", "opened", "preliminary", "final", "amended", "addendum"]
+Urgency = Literal["routine", "urgent", "stat"]
+Work = Literal["waiting", "running", "done", "failed"]
+
+
+class Entry(Sent):
+    """A line of the worklist; `age` as DICOM's AS (057Y), "" where it is not known."""
+
+    study: str
+    state: State
+    urgency: Urgency
+    concern: int
+    assessed: bool
+    reason: str
+    patient_id: str
+    patient_name: str
+    birth_date: str
+    sex: str
+    age: str
+    accession: str
+    date: str
+    time: str
+    description: str
+    modalities: list[str]
+    images: int
+    arrived_at: str
+    opened_by: str
+    notice: str
+
+
+class WorklistPage(Sent):
+    """A page of the worklist; `counts` and `modalities` are of all studies."""
+
+    total: int
+    entries: list[Entry]
+    counts: dict[State, int]
+    modalities: list[str]
+    now: str
+
+
+class Refused(Sent):
+    """A file that was not taken, and why."""
+
+    name: str
+    reason: str
+
+
+class Uploaded(Sent):
+    """The outcome of an upload."""
+
+    studies: list[str]
+    added: int
+    known: int
+    refused: list[Refused]
+
+
+class StudyEvent(Sent):
+    """What somebody did with a study; its id in the stream is the audit trail's number."""
+
+    study: str
+    action: str
+    user: str
+    at: str
+
+
+class Drafting(Sent):
+    """How far the draft of a study is."""
+
+    study: str
+    state: Work
+    text: str | None = None
+
+
+class Delivery(Sent):
+    """A signed version on its way. `at`: when it was acknowledged, or when it is tried next."""
+
+    study: str
+    version: int
+    destination: str
+    state: str
+    attempts: int
+    error: str
+    at: str | None
+
+
+class Agreement(Sent):
+    """Readers' verdicts on a model's drafts in a month."""
+
+    model: str
+    revision: str
+    month: str
+    kind: str
+    accepted: int
+    edited: int
+    rejected: int
+    added: int
+    agreed: float | None
+
+
+class FailingDelivery(Sent):
+    """A delivery whose last attempt failed."""
+
+    destination: str
+    attempts: int
+    error: str
+    next_at: str
+
+
+class FlowStatus(Sent):
+    """How much there is to do, and what fails."""
+
+    at: str
+    studies: dict[str, int]
+    jobs: dict[str, int]
+    deliveries: dict[str, int]
+    failing: list[FailingDelivery]
+    critical_open: int

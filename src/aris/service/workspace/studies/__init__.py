@@ -1,0 +1,1 @@
+"""Studies: the worklist, looking, reading, signing, documents, uploads, deliveries, live events."""

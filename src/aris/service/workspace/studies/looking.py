@@ -1,0 +1,110 @@
+"""A study: looked at, opened, closed. Every look is audited by the reading room."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from sqlalchemy.orm import Session
+
+from aris.errors import NotFoundError
+from aris.flow.reading.archives import ask_for
+from aris.flow.reading.archives import look as look_in_archives
+from aris.flow.reading.details import details, series_of
+from aris.flow.reading.reading_room import Opened, ReadingRoom
+from aris.flow.subjects import study_row
+from aris.service.workspace.context import Caller, Workspace, allow, here
+from aris.service.workspace.schemas.studies import SeriesInfo, Study, Text
+from aris.service.workspace.studies.shown import prior_of, study_of, text_of
+
+router = APIRouter(prefix="/api/studies/{study}", tags=["study"])
+Looker = Annotated[Caller, allow("reader", "viewer", scope="read")]
+Reader = Annotated[Caller, allow("reader", scope="write")]
+Here = Annotated[Workspace, here]
+StudyUid = Annotated[str, Path(pattern=r"^[0-9]+(\.[0-9]+)+$", max_length=64)]
+
+
+@router.get("")
+def look(study: StudyUid, caller: Looker, workspace: Here) -> Study:
+    """Show a study without opening it."""
+    return shown(workspace, caller, room(workspace).look(caller.login, study))
+
+
+@router.get("/texts")
+def texts(study: StudyUid, caller: Looker, workspace: Here) -> list[Text]:
+    """Every text of a study, the newest first."""
+    return [text_of(each) for each in room(workspace).texts(caller.login, study)]
+
+
+@router.get("/series")
+def series(study: StudyUid, caller: Looker, workspace: Here) -> list[SeriesInfo]:
+    """The series of any study in the store, as of an earlier one that was fetched and not read here. Audited."""
+    house = workspace.house
+
+    def work(session: Session) -> list[SeriesInfo]:
+        row = study_row(session, study)
+        if row is None:
+            raise NotFoundError("no such study in the store")
+        house.trail.add(session, caller.login, "view", study, now=workspace.now(), what="series")
+        return [SeriesInfo(**each.__dict__) for each in series_of(session, row.id)]
+
+    return house.store.sessions.write(work)
+
+
+@router.post("/priors/look")
+def look_for_priors(study: StudyUid, caller: Reader, workspace: Here) -> Study:
+    """Ask the site's archives for earlier studies of the patient, now."""
+    look_in_archives(workspace.house, study)
+    return shown(workspace, caller, room(workspace).look(caller.login, study))
+
+
+@router.post("/priors/{prior}/fetch")
+def fetch(study: StudyUid, prior: StudyUid, caller: Reader, workspace: Here) -> Study:
+    """Have an earlier study fetched from its archive; it comes in the background."""
+    ask_for(workspace.house, caller.login, study, prior)
+    return shown(workspace, caller, room(workspace).look(caller.login, study))
+
+
+@router.post("/open")
+def open_study(study: StudyUid, caller: Reader, workspace: Here) -> Study:
+    """Open a study to read it; who else has it open is told in `opened_by`."""
+    return shown(workspace, caller, room(workspace).open(caller.login, study))
+
+
+@router.post("/close", status_code=204)
+def close(study: StudyUid, caller: Reader, workspace: Here) -> None:
+    """Put a study back."""
+    room(workspace).close(caller.login, study)
+
+
+@router.post("/notice/seen")
+def acknowledge(study: StudyUid, caller: Reader, workspace: Here) -> Study:
+    """Take the notice off a signed study, which then leaves the list."""
+    room(workspace).acknowledge(caller.login, study)
+    return shown(workspace, caller, room(workspace).look(caller.login, study))
+
+
+def room(workspace: Workspace) -> ReadingRoom:
+    """The reading room of a workspace."""
+    return ReadingRoom(workspace.house, workspace.now)
+
+
+def shown(workspace: Workspace, caller: Caller, opened: Opened) -> Study:
+    """A study as the caller's page shows it."""
+    study, found = opened.study.uid, details(workspace.house, opened)
+    return study_of(
+        opened,
+        login=caller.login,
+        reads="reader" in caller.roles,
+        series=[SeriesInfo(**each.__dict__) for each in found.series],
+        priors=[prior_of(each, impression) for each, impression in found.priors],
+        deliveries=found.deliveries,
+        drafting=_live(workspace, study) or found.drafting,
+        now=workspace.now(),
+        age=found.age,
+    )
+
+
+def _live(workspace: Workspace, study: str) -> str | None:
+    """How far a draft is that is written in this process; None where none is."""
+    return None if workspace.drafts is None else workspace.drafts.state(study)

@@ -1,0 +1,45 @@
+"""The worklist: a page of studies, by priority or as a reader sorts them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+
+from aris.exchange.documents.report import clean
+from aris.flow.reading.worklist import worklist as list_studies
+from aris.service.workspace.context import Caller, Workspace, allow, here
+from aris.service.workspace.schemas.worklist import Entry, State, WorklistPage
+from aris.store.reading import readings
+from aris.store.reading.readings import OPEN, ListQuery
+
+router = APIRouter(prefix="/api", tags=["worklist"])
+Looker = Annotated[Caller, allow("reader", "viewer", scope="read")]
+Here = Annotated[Workspace, here]
+Sort = Literal["priority", "arrived", "patient", "date", "modality", "state"]
+
+
+@router.get("/worklist")
+def worklist(
+    caller: Looker,
+    workspace: Here,
+    state: Annotated[list[State] | None, Query(max_length=len(readings.STATES))] = None,
+    text: Annotated[str, Query(max_length=200)] = "",
+    modality: Annotated[str, Query(max_length=16)] = "",
+    sort: Sort = "priority",
+    reverse: bool = False,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    offset: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
+) -> WorklistPage:
+    """List studies. Without a state all that somebody still has to read. The list is no view of a study: no audit."""
+    # In the order of `OPEN` they are those that bring signed studies with a notice too.
+    states = OPEN if not state or set(state) == set(OPEN) else tuple(dict.fromkeys(state))
+    query = ListQuery(states, clean(text), clean(modality), sort, reverse, limit, offset)
+    now = workspace.now()
+    page = list_studies(workspace.house, query, now)
+    with workspace.house.store.sessions.reading() as session:
+        counts, kinds = readings.counts(session), readings.kinds(session)
+    return WorklistPage(
+        total=page.total, entries=[Entry(**each.as_json()) for each in page.entries], counts=counts, modalities=kinds,
+        now=now.isoformat(),
+    )  # fmt: skip
