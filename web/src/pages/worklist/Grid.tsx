@@ -32,6 +32,7 @@ export function Grid({ rows, stale, now, active, onActive, onOpen, onView, sort,
     getScrollElement: () => scroller.current,
     estimateSize: () => HEIGHT,
     overscan: 10,
+    useFlushSync: false,
     scrollPaddingStart: HEIGHT,
     initialOffset: memory.scroll,
     // The marked row stays in the page, so that a screen reader keeps its place.
