@@ -12,8 +12,7 @@ try {
   execFileSync(process.env.PYTHON ?? "python", ["-m", "aris.service.workspace.openapi", file], { stdio: "inherit" });
   const text = readFileSync(file, "utf8");
   const digest = createHash("sha256").update(text).digest("hex");
-  // The bodies alone: paths are long, and the pages' client asks by address.
-  const types = astToString(await openapiTS(JSON.stringify({ ...JSON.parse(text), paths: {} })));
+  const types = astToString(await openapiTS(text));
   writeFileSync(
     "src/api/schema.d.ts",
     `// Made from the server's schema by \`npm run api\`: not written by hand.\n// openapi sha256: ${digest}\n${types}`,

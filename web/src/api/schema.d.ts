@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: 6c967af7dc50f3fb455db3a07208ef448394e0711931cdd015c511fe1f9466f1
+// openapi sha256: 6c87a1deab359c2a90b4e3ab9b382db5fa4861f05ab88ec6f856c7ed2e57f406
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
