@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 AXE = Path(__file__).parents[1] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-_RUN = """() => axe.run(document, {resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa",
-"wcag22aa", "best-practice"]}).then(found => found.violations.filter(one => ["serious", "critical"].includes(one.impact))
-.flatMap(one => one.nodes.map(node => `${one.id} (${one.impact}): ${node.target.join(" ")}: ${node.failureSummary}`)))"""
+_RUN = """() => axe.run(document, {resultTypes: ["violations"],
+runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
+.then(found => found.violations.filter(one => ["serious", "critical"].includes(one.impact))
+.flatMap(one => one.nodes.map(node =>
+`${one.id} (${one.impact}): ${node.target.join(" ")}: ${node.failureSummary}`)))"""
 
 
 def violations(page: Any) -> list[str]:

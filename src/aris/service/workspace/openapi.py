@@ -1,4 +1,4 @@
-"""The workspace's schema as a file, from which the pages' types are made: `python -m aris.service.workspace.openapi FILE`."""
+"""The workspace's schema as a file, whence the pages' types are made: `python -m aris.service.workspace.openapi F`."""
 
 from __future__ import annotations
 
