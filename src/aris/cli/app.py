@@ -24,7 +24,7 @@ from aris.cli.clinical import (
 from aris.cli.exchange import apart, deidentify, export, node
 from aris.cli.models import bench, models, serve, tune
 from aris.cli.outcome import Group, run
-from aris.cli.reading import audit, flow, orders, read, users, worklist
+from aris.cli.reading import audit, demo, flow, orders, read, users, worklist
 from aris.cli.reading import store as store_commands
 from aris.cli.terminal import write
 
@@ -90,6 +90,7 @@ node.app.command()(apart.apart)
 node.app.command()(apart.resolve)
 app.add_typer(node.app, name="node")
 app.command()(worklist.worklist)
+app.command()(demo.demo)
 app.add_typer(read.app, name="read")
 app.add_typer(flow.app, name="flow")
 app.add_typer(orders.app, name="orders")

@@ -63,7 +63,7 @@ def test_pages_and_list_answer_while_the_model_loads(house: House, backend: Nati
     model = LoadingModel("tiny", load)
     with client(application(house, model)) as browser:
         sign_in(browser, "ana")
-        assert browser.get("/api/preferences").status_code == 200
+        assert browser.get("/api/worklist").status_code == 200
         assert browser.get("/healthz").json() == {"status": "ok", "model": "loading"}
         refused = browser.get("/v1/models")
         assert refused.status_code == 503 and refused.json()["error"]["code"] == "model_loading"

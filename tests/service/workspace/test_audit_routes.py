@@ -20,7 +20,8 @@ def test_an_admin_makes_users_and_changes_them(any_room: WorkspaceHouse) -> None
     made = admin.post("/api/users", json=NEW)
     assert made.status_code == 201 and made.json()["login"] == "bob" and "password" not in made.text
     for wrong in ({"login": "bob"}, {"login": "B OB"}, {"login": "kim", "password": "short"},
-                  {"login": "kim", "role": "reader"}, {"login": "kim", "role": "root"}):  # fmt: skip
+                  {"login": "kim", "role": "reader"}, {"login": "kim", "role": "root"},
+                  {"login": "kim", "name": "a\u0000b"}, {"login": "k\u0000"}):  # fmt: skip
         assert admin.post("/api/users", json=NEW | wrong).status_code == 422, wrong
     both = {"login": "kim", "role": "admin+reader", "organization": "X"}
     assert admin.post("/api/users", json=NEW | both).json()["role"] == "admin+reader"
@@ -95,6 +96,9 @@ def test_the_trail_is_paged_filtered_and_checked(any_room: WorkspaceHouse) -> No
     }  # fmt: skip
     assert len(admin.get("/api/audit?study=bob3").json()["events"]) == 1
     assert admin.get("/api/audit?user=ana").json()["events"] == []
+    for path in ("/api/audit?user=%00", "/api/users/%00"):
+        assert admin.get(path).status_code == 400
+    assert admin.post("/api/session", json={"login": "a\u0000", "password": "x"}).status_code == 422
     assert admin.get("/api/audit?limit=0").status_code == 422 and admin.get("/api/audit?before=x").status_code == 422
     assert admin.post("/api/audit/verify").json() == {"ok": True, "events": 6, "problems": [], "heads": 0}
     with room.store.sessions.writing() as session:  # as somebody with the database in his hands

@@ -21,6 +21,8 @@ export interface Call {
   type?: string;
   headers?: Record<string, string>;
   signal?: AbortSignal;
+  /** Outlives the page: what is sent while it is left. */
+  keepalive?: boolean;
 }
 
 let csrf = "";
@@ -105,6 +107,7 @@ async function once(method: string, path: string, call: Call): Promise<Response>
       headers,
       body,
       signal: call.signal,
+      keepalive: call.keepalive,
       credentials: "same-origin",
     });
   } catch (error) {

@@ -151,17 +151,19 @@ def _serve_all(
     from aris.service.process.running import Process
     from aris.service.process.settings import ProcessSettings
 
-    settings = ProcessSettings(
-        workspace=security.workspace(host),
-        port=port,
-        tls=server_context(security.tls_cert, security.tls_key, None),
-        api=api,
-        node=None if parts.no_node else node.settings(security.tls_cert, security.tls_key),
-        dicomweb=not parts.no_dicomweb,
-        origins=tuple(security.web_origin or ()),
-        worker=not parts.no_worker,
-    )
+    tls = server_context(security.tls_cert, security.tls_key, None)
+    dicom = None if parts.no_node else node.settings(security.tls_cert, security.tls_key)
     with where.house() as house:
+        settings = ProcessSettings(
+            workspace=security.workspace(host, house.settings),
+            port=port,
+            tls=tls,
+            api=api,
+            node=dicom,
+            dicomweb=not parts.no_dicomweb,
+            origins=tuple(security.web_origin or ()),
+            worker=not parts.no_worker,
+        )
         if opened := house.store.tighten(every=True):
             note(f"! {opened} files of the store were open to other users of this machine, and are no more")
 

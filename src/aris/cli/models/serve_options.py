@@ -12,6 +12,7 @@ from aris.errors import ArisError, ExchangeError
 
 if TYPE_CHECKING:
     from aris.exchange.node.server import NodeSettings
+    from aris.flow.settings import SiteSettings
     from aris.service import CdsHooksSettings, Limits
     from aris.service.workspace.settings import WorkspaceSettings
 
@@ -90,17 +91,18 @@ class SecurityOptions:
         ),
     ] = None
 
-    def workspace(self, host: str) -> WorkspaceSettings:
-        """Return the workspace's settings.
+    def workspace(self, host: str, site: SiteSettings) -> WorkspaceSettings:
+        """Return the workspace's settings: the site's, and before them what the options say.
 
         Raises:
             ArisError: an address that others can reach has no TLS.
         """
         from aris.service.workspace.settings import WorkspaceSettings
 
-        return WorkspaceSettings(
-            host=host, tls=self.tls_cert is not None, plain=self.insecure_plain_http, public_url=self.public_url,
-            hosts=tuple(self.allow_host or ()),
+        said: dict[str, object] = {"public_url": self.public_url} if self.public_url else {}
+        return WorkspaceSettings.of_site(
+            site, host=host, tls=self.tls_cert is not None, plain=self.insecure_plain_http,
+            hosts=(*site.workspace.hosts, *(self.allow_host or ())), **said,
         )  # fmt: skip
 
 

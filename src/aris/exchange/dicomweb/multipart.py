@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from aris.exchange.dicomweb.problems import WebError
 
 HEADER_BYTES = 16 << 10
-# RFC 2046 5.1.1: 1 to 70 of these, no space at the end.
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
+# RFC 2046 5.1.1: 1 to 70 of these, no space at the end. Orthanc sends 73.
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,127}[0-9A-Za-z'()+_,\-./:=?]")
 # Spaces that a transport may have put behind a boundary.
 _PADDING = 64
 

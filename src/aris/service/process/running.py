@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from aris.errors import ArisError, ExchangeError
+from aris.flow import demo
 from aris.flow.house import House
 from aris.flow.worker import Worker
 from aris.service.http.connections import Connections
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from aris.exchange.node.server import Node
     from aris.flow.drafting import Drafter
     from aris.service.resident import ResidentServer
+    from aris.service.workspace.drafts.live import LiveDrafts
     from aris.store.store import Added
 
 log = logging.getLogger("aris.serve")
@@ -82,6 +84,7 @@ class Process:
         self._drafter, self._terms = drafter, terms
         self._worker = Worker(house, None) if settings.worker else None
         self._node: Node | None = None
+        self._live: LiveDrafts | None = None
         self._resident: ResidentServer | None = None
         self._ended = threading.Event()
 
@@ -108,6 +111,7 @@ class Process:
             scheme = "http" if self._settings.tls is None else "https"
             url = url_of(self._settings.host, listening).replace("http", scheme, 1)
             workspace.services = services = self._services(url)
+            workspace.demo_available = demo.available()
             self._follow(workspace)
             server = self._server(Gateway(pages, self._model, self._settings, self._received))
             working = self._start_worker()
@@ -161,12 +165,14 @@ class Process:
 
         def ready(backend: NativeBackend) -> None:
             from aris.backends.memory import share_arenas
+            from aris.service.workspace.drafts.live import LiveDrafts
 
             share_arenas()
-            backend.tokenizer.prepare()
             workspace.model = backend
+            self._live = live = LiveDrafts(self._house, self._drafter(backend))
+            workspace.drafts = live
             if self._worker is not None:
-                self._worker.use(self._drafter(backend))
+                self._worker.use(live.drafter, live)
             if self._terms is not None:
                 from aris.service.resident import ResidentServer
 
@@ -212,21 +218,25 @@ class Process:
         """The first signal: nothing new is begun, and the end is due."""
         if self._worker is not None:
             self._worker.stop()
+        if self._live is not None:
+            self._live.close()
         threading.Thread(target=self._stop_node, daemon=True).start()
         threading.Thread(target=self._end_in_time, args=(number,), daemon=True).start()
 
     def _finish(self, working: threading.Thread | None) -> None:
-        if self._worker is None or working is None:
-            return
-        self._worker.stop()
-        working.join(_DRAFT_S)
-        if working.is_alive():
-            self._give_back()
+        if self._live is not None:
+            self._live.close()
+        if self._worker is not None and working is not None:
+            self._worker.stop()
+            working.join(_DRAFT_S)
+        self._give_back()
 
     def _give_back(self) -> None:
-        assert self._worker is not None
+        """What is still being drafted or delivered is done by whoever comes next."""
         try:
-            if count := self._worker.give_back():
+            count = 0 if self._worker is None else self._worker.give_back()
+            count += 0 if self._live is None else self._live.give_back()
+            if count:
                 log.info("%d pieces of work went back to the queue", count)
         except ArisError as error:
             log.error("what was being done waits until its lease has run out: %s", error)
@@ -236,10 +246,9 @@ class Process:
         if self._ended.wait(_END_S):
             return
         log.warning("stopped: not all had ended in time; what was acknowledged is stored")
-        if self._worker is not None:
-            giving = threading.Thread(target=self._give_back, daemon=True)
-            giving.start()
-            giving.join(0.5)
+        giving = threading.Thread(target=self._give_back, daemon=True)
+        giving.start()
+        giving.join(0.5)
         os._exit(INTERRUPTED if number == signal.SIGINT else 0)
 
 

@@ -1,4 +1,4 @@
-"""What every route of the workspace works with: the workspace, the caller, and the rule of who may call."""
+"""The context of every route: the workspace, the caller, and the rule of who may call."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Rule:
 
     @property
     def open(self) -> bool:
-        """Whether everybody may call."""
+        """Return whether everybody may call."""
         return not self.roles
 
     def __call__(self, request: Request) -> Caller | None:

@@ -62,6 +62,8 @@ class WebGuard:
             raise RefusedError(
                 403, "forbidden_host", "this server is not called by this name; see docs/workspace_security.md"
             )
+        if "\0" in scope["path"] or b"%00" in scope.get("query_string", b""):
+            raise RefusedError(400, "bad_request", "a NUL is in no address")  # and in no text of PostgreSQL
         if not scope["path"].startswith("/api"):
             return
         unsafe = scope["method"] not in _SAFE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ class WorkspaceSettings:
         idle: after which a session that is not used ends.
         lasts: after which a session ends, used or not.
         proof: for which a new sign-in at the OpenID provider counts as proof for a signature.
-        sign_ins: attempts a minute that one address may make; sign_ins_in_all: all together.
+        sign_ins: attempts a minute that one address may make, which many may share; sign_ins_in_all: all together.
 
     Raises:
         ArisError: an address is none, or others could read what is sent (see `require_safe_binding`).
@@ -39,8 +39,8 @@ class WorkspaceSettings:
     idle: timedelta = timedelta(minutes=30)
     lasts: timedelta = timedelta(hours=12)
     proof: timedelta = timedelta(seconds=60)
-    sign_ins: int = 10
-    sign_ins_in_all: int = 60
+    sign_ins: int = 60
+    sign_ins_in_all: int = 300
 
     def __post_init__(self) -> None:
         if self.public_url:
@@ -52,21 +52,23 @@ class WorkspaceSettings:
 
     @classmethod
     def of_site(cls, site: SiteSettings, **more: Any) -> WorkspaceSettings:
-        """The settings of a server by the site's file.
+        """The settings of a server by the site's file, with what the command line says before it; see `with_site`."""
+        return cls(**more).with_site(site)
 
-        Args:
-            more: what the command line says; it goes before the file.
-        """
+    def with_site(self, site: SiteSettings) -> WorkspaceSettings:
+        """Return these settings, filled up from the site's file: what was given here goes before it."""
         web = site.workspace
         values: dict[str, Any] = {
             "public_url": web.public_url, "hosts": web.hosts, "idle": timedelta(minutes=web.idle_minutes),
             "lasts": timedelta(hours=web.session_hours), "proof": timedelta(seconds=web.proof_seconds),
         }  # fmt: skip
-        return cls(**(values | more))
+        left = {each.name: values[each.name] for each in fields(self)
+                if each.name in values and getattr(self, each.name) == each.default}  # fmt: skip
+        return replace(self, **left)
 
     @property
     def secure(self) -> bool:
-        """Whether browsers reach it by TLS, its own or a reverse proxy's."""
+        """Return whether browsers reach it by TLS, its own or a reverse proxy's."""
         return self.tls or self.public_url.lower().startswith("https://")
 
     @property

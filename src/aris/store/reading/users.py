@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 _ADMINS = tuple(each for each in ROLES if "admin" in each.split("+"))
 # NIST SP 800-63B-4 3.1.1.2: at least 15 characters where the password is all there is; no rule of composition.
 SHORTEST, LONGEST = 15, 256
+# Each takes 64 MiB for a moment: many attempts at once must not take the memory.
+_hashing = threading.BoundedSemaphore(4)
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 # After so many wrong passwords in a row the next is not looked at for a while: twice as long each time.
 _FREE_FAILURES, _FIRST_WAIT, _LONGEST_WAIT = 5, timedelta(seconds=30), timedelta(minutes=15)
@@ -87,6 +90,8 @@ def add(
     """
     if not _LOGIN.fullmatch(login):
         raise StoreError("user: a login has small letters, digits and . _ @ -, 64 at most")
+    if not all(each.isprintable() for each in (*name.split(), *organization.split(), identifier)):
+        raise StoreError("user: name, organization and identifier have letters that can be printed")
     if find(session, login) is not None:
         raise StoreError(f"user: {login} is taken; choose another login")
     _require_role(role)
@@ -166,7 +171,7 @@ def authenticate(sessions: Sessions, login: str, password: str, now: datetime) -
     with sessions.reading() as session:
         seen = find(session, login)
     right = False
-    with suppress(VerificationError, InvalidHashError):
+    with _hashing, suppress(VerificationError, InvalidHashError):
         # Of a password that is too long nothing is computed.
         right = hasher.verify(seen.password if seen is not None else _nobody(), password[: LONGEST + 1])
     if seen is None or not seen.active or (seen.locked_until is not None and seen.locked_until > now):

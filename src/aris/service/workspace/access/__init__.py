@@ -1,1 +1,1 @@
-"""Who may come in: set-up, sign-in, users, passwords, API tokens, preferences, sign-in at an OpenID provider."""
+"""Ways in: set-up, sign-in, users, passwords, API tokens, preferences, sign-in at an OpenID provider."""

@@ -21,7 +21,7 @@ Here = Annotated[Workspace, here]
 
 @router.get("/tokens")
 def list_tokens(caller: Person, workspace: Here) -> list[ApiToken]:
-    """One's own tokens, the newest first; none of them says what it is."""
+    """Return one's own tokens, the newest first; none of them says what it is."""
     with workspace.house.store.sessions.reading() as transaction:
         return [_shown(row) for row in tokens.of(transaction, caller.login)]
 
@@ -57,7 +57,7 @@ def revoke_token(number: Annotated[int, Path(ge=1, lt=1 << 31)], caller: Person,
 
 @router.get("/preferences")
 def get_preferences(caller: Person, workspace: Here) -> dict[str, Any]:
-    """One's own preferences."""
+    """Return one's own preferences."""
     with workspace.house.store.sessions.reading() as transaction:
         return preferences.get(transaction, caller.login)
 

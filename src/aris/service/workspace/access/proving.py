@@ -13,7 +13,7 @@ from aris.store.reading.access import web_sessions
 
 @contextmanager
 def proof_of(workspace: Workspace, caller: Caller, password: str) -> Iterator[str | FreshSignIn]:
-    """What `Desk` takes for proof; one of the provider is used up by one signature, and kept where none came of it.
+    """Give the proof that `Desk` takes; the provider's is used up by one signature, and kept where none came of it.
 
     Args:
         password: as it was typed; "" where the user has signed in anew at the provider.

@@ -208,6 +208,15 @@ class LiveDrafts:
         """Begin nothing more; what is being written is written, and kept."""
         self._closed.set()
 
+    def give_back(self) -> int:
+        """Let others draft at once what is being drafted for readers here, as it will not end. How many studies.
+
+        Raises:
+            ArisError: the store cannot be written.
+        """
+        now = datetime.now(UTC)
+        return self.house.store.sessions.write(lambda session: jobs.give_back_all(session, self._owner, now))
+
     def _run(self, written: Written, again: bool) -> None:
         study = written.study
         try:

@@ -1,1 +1,1 @@
-"""What the workspace's server says and takes: models of the names and fields of web/src/api/types.ts."""
+"""Schemas of the workspace's answers and bodies: models of the names and fields of web/src/api/types.ts."""

@@ -7,14 +7,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from aris.service.workspace.schemas.common import Sent, Taken
+from aris.service.workspace.schemas.common import Line, Sent, Taken
 from aris.store.reading.access.tokens import Scope
 from aris.store.reading.users import LONGEST, Role
 from aris.store.reading.users import User as Kept
 
 # What is longer than any password is not even looked at.
 Password = Annotated[str, Field(max_length=4 * LONGEST)]
-Login = Annotated[str, Field(max_length=64)]
+Login = Annotated[Line, Field(max_length=64)]
 
 
 class User(Sent):
@@ -48,7 +48,7 @@ class SessionOidc(Sent):
 
 
 class SessionSite(Sent):
-    """What of the site's settings the pages need."""
+    """The part of the site's settings that the pages need."""
 
     second_signature: bool
     destinations: list[str]
@@ -56,7 +56,7 @@ class SessionSite(Sent):
 
 
 class Session(Sent):
-    """Who is here, and where. `csrf` goes back as header X-CSRF-Token."""
+    """The user who is here, and the house. `csrf` goes back as header X-CSRF-Token."""
 
     setup_needed: bool
     user: User | None
@@ -77,9 +77,9 @@ class SetUp(Taken):
     code: Annotated[str, Field(max_length=64)]
     login: Login
     password: Password
-    name: Annotated[str, Field(max_length=256)]
-    organization: Annotated[str, Field(max_length=256)]
-    identifier: Annotated[str, Field(max_length=64)] = ""
+    name: Annotated[Line, Field(max_length=256)]
+    organization: Annotated[Line, Field(max_length=256)]
+    identifier: Annotated[Line, Field(max_length=64)] = ""
 
 
 class SignIn(Taken):
@@ -94,14 +94,14 @@ class NewUser(Taken):
 
     login: Login
     password: Password
-    name: Annotated[str, Field(max_length=256)] = ""
+    name: Annotated[Line, Field(max_length=256)] = ""
     role: Role
-    organization: Annotated[str, Field(max_length=256)] = ""
-    identifier: Annotated[str, Field(max_length=64)] = ""
+    organization: Annotated[Line, Field(max_length=256)] = ""
+    identifier: Annotated[Line, Field(max_length=64)] = ""
 
 
 class UserChange(Taken):
-    """What of a user changes; what is left out stays."""
+    """A change of a user; a field that is left out stays as it is."""
 
     password: Password | None = None
     role: Role | None = None
@@ -118,7 +118,7 @@ class PasswordChange(Taken):
 class NewApiToken(Taken):
     """A token to be made; `days` null: until it is revoked."""
 
-    name: Annotated[str, Field(min_length=1, max_length=64)]
+    name: Annotated[Line, Field(min_length=1, max_length=64)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=5)]
     days: Annotated[int, Field(ge=1, le=3660)] | None = None
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# A string without control characters: PostgreSQL keeps no NUL, and names have one line.
+Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 class Sent(BaseModel):
-    """What the server says."""
+    """A part of an answer."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class Taken(BaseModel):
-    """What the server takes; a field that it does not know is refused."""
+    """A part of a body that the server takes; a field that it does not know is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -10,11 +10,12 @@ from aris.service.workspace.studies import (
     events,
     following,
     looking,
+    sampling,
     signing,
     uploading,
     worklist,
 )
 
 router = APIRouter()
-for part in (worklist, looking, acting, signing, documents, uploading, following, events):
+for part in (worklist, looking, acting, signing, documents, uploading, sampling, following, events):
     router.include_router(part.router)

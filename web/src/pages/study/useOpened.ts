@@ -1,0 +1,34 @@
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useEffect } from "react";
+import { api, at } from "../../api/client";
+import { keys, useSession } from "../../api/queries";
+import type { Study } from "../../api/types";
+
+// Studies that this window has open; the first request for one opens it, later ones only look.
+const opened = new Set<string>();
+
+/** A study, opened by whoever may read it: a reader acquires it, a viewer looks. */
+export function useOpened(uid: string) {
+  const queries = useQueryClient();
+  const { data: session } = useSession();
+  const reader = session?.user?.role.includes("reader") ?? false;
+  useEffect(() => () => void opened.delete(uid), [uid]);
+  return useQuery<Study>({
+    queryKey: keys.study(uid),
+    queryFn: async ({ signal }) => {
+      if (!reader || opened.has(uid)) return api.get<Study>(at("studies", uid), undefined, signal);
+      const study = await api.post<Study>(at("studies", uid, "open"));
+      opened.add(uid);
+      void queries.invalidateQueries({ queryKey: ["/api/worklist"] });
+      return study;
+    },
+    // What the list or a prefetch has looked at is not opened yet.
+    refetchOnMount: "always",
+    enabled: session !== undefined,
+  });
+}
+
+/** Whether the study that is cached was opened by this window. */
+export function isOpened(uid: string): boolean {
+  return opened.has(uid);
+}

@@ -1,0 +1,245 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { api, at } from "../api/client";
+import { keys, useGet, usePreferences, useSession } from "../api/queries";
+import type { DraftVersion, Macro, NewVerdict, SectionName, Study, Template } from "../api/types";
+import { toastError } from "../shell/toast";
+import { Ask } from "./ask/Ask";
+import { Proposal } from "./ask/Proposal";
+import { insertAtCursor, toSection, without } from "./editor/commands";
+import { change, sectionAt, sectionsOf } from "./editor/document";
+import { activate, linkAt, linkById, neighbour } from "./editor/links";
+import type { Evidence } from "./evidence/useEvidence";
+import { Findings } from "./findings/Findings";
+import { filled } from "./insert/templates";
+import { Footer } from "./panel/Footer";
+import { Notes } from "./panel/Notes";
+import { Outside } from "./panel/Outside";
+import styles from "./panel/Panel.module.css";
+import { type ReportDialog, ReportDialogs } from "./panel/ReportDialogs";
+import { Shown } from "./panel/Shown";
+import { useReportActions } from "./panel/useReportActions";
+import { allMacros } from "./text/macros";
+import { useReport } from "./useReport";
+
+export interface ReportPanelProps {
+  study: Study;
+  evidence: Evidence;
+  /** The model's draft that the text is of; null: none. */
+  draft: DraftVersion | null;
+  /** The draft is not shown until the reader has looked himself. */
+  hidden: boolean;
+  onReveal(): void;
+  seen: { images: number; of: number } | null;
+  /** On the screen now. */
+  image: string | null;
+  onNext(): void;
+  /** Back to the images. */
+  onLeave(): void;
+}
+
+/** The report of a study: findings, text, what the model is asked, and the way to the signature. */
+export function ReportPanel(props: ReportPanelProps) {
+  const { study, evidence, draft, hidden, onReveal, seen, image, onNext, onLeave } = props;
+  const uid = study.study;
+  const queries = useQueryClient();
+  const { data: session } = useSession();
+  const [preferences] = usePreferences();
+  const siteMacros = useGet<Macro[]>("/api/macros", {}, { staleTime: 300_000 });
+  const macros = useMemo(
+    () => allMacros(siteMacros.data ?? [], preferences.macros ?? []),
+    [siteMacros.data, preferences.macros],
+  );
+  const [dialog, setDialog] = useState<ReportDialog | null>(null);
+  const [drawer, setDrawer] = useState<"ask" | "anew" | null>(null);
+  const [correcting, setCorrecting] = useState(false);
+  const signed = study.reports.length > 0 && study.state !== "preliminary";
+  const mayWrite = study.may.edit && (!signed || correcting);
+  const written = useRef(false);
+
+  const report = useReport({
+    study: useMemo(() => ({ ...study, may: { ...study.may, edit: mayWrite } }), [study, mayWrite]),
+    draft,
+    hidden,
+    wanted: study.text === null && study.may.edit && !signed && draft === null && Boolean(session?.model),
+    macros,
+    pointed: (found) => evidence.point(found ? { kind: "sentence", about: found.sentence } : null),
+    chosen: (found) => evidence.pin({ kind: "sentence", about: found.sentence }),
+    blurred: () => {
+      // Whoever has written his own impression has looked.
+      if (hidden && written.current) reveal();
+    },
+    left: onLeave,
+  });
+  const { view, sections, status, stream } = report;
+  written.current = sections.impression.trim() !== "";
+  const conflict = status.conflict ?? null;
+
+  const reveal = () => {
+    onReveal();
+    if (!report.reveal()) setDialog({ kind: "draft" });
+  };
+
+  // The sentence whose evidence is on the image is lit.
+  const about = evidence.about?.kind === "sentence" ? evidence.about.about : null;
+  useEffect(() => {
+    if (view === null) return;
+    const found = about === null ? null : findLink(view.state, about);
+    view.dispatch({ effects: activate(found) });
+  }, [view, about]);
+
+  const judge = useCallback(
+    async (verdict: NewVerdict) => {
+      try {
+        await api.post(at("studies", uid, "verdicts"), verdict);
+        await queries.invalidateQueries({ queryKey: keys.study(uid) });
+      } catch (error) {
+        toastError(error);
+      }
+    },
+    [uid, queries],
+  );
+  const step = (backwards: boolean) => {
+    if (view === null) return;
+    const next = neighbour(view.state, view.state.selection.main.head, backwards);
+    if (next === null) return;
+    view.dispatch({ selection: { anchor: next.from }, scrollIntoView: true });
+    view.focus();
+    evidence.pin(null);
+    evidence.pin({ kind: "sentence", about: next.sentence });
+  };
+  const judgeSentence = (verdict: "accepted" | "rejected") => {
+    if (view === null || !mayWrite) return;
+    const found = linkAt(view.state, view.state.selection.main.head);
+    if (found === null) return;
+    void judge({ kind: "sentence", about: found.sentence, verdict, said: "" });
+    if (verdict === "rejected") view.dispatch(without(view.state, found.from, found.to));
+    else step(false);
+  };
+  const applyTemplate = (template: Template) => {
+    if (view === null) return;
+    view.dispatch(change(view.state, filled(template), { undoable: true, event: "input.template" }));
+    view.focus();
+  };
+  const insert = (text: string) => {
+    if (view === null) return;
+    view.dispatch(insertAtCursor(view.state, text));
+    view.focus();
+  };
+  const { save } = report;
+
+  useReportActions({
+    view,
+    study,
+    mayWrite,
+    signed,
+    hidden,
+    conflict: conflict !== null,
+    hasModel: Boolean(session?.model),
+    open: setDialog,
+    drawer: (which) => setDrawer((before) => (before === which ? null : which)),
+    save,
+    reveal,
+    step,
+    judgeSentence,
+    applyTemplate,
+    correct: () => setCorrecting(true),
+    next: onNext,
+  });
+
+  const findingVerdicts = useMemo(
+    () => new Map(study.verdicts.filter((each) => each.kind === "finding").map((each) => [each.about, each.verdict])),
+    [study.verdicts],
+  );
+  const here: SectionName = view ? sectionAt(view.state, view.state.selection.main.head).name : "findings";
+  return (
+    <div className={styles.panel} data-context="editor">
+      {hidden ? (
+        <div className={styles.hidden}>
+          <span>The draft is hidden until you have looked yourself.</span>
+          <button type="button" className={styles.link} onClick={reveal}>
+            Show the draft
+          </button>
+        </div>
+      ) : (
+        <Findings
+          findings={draft?.findings ?? stream.findings}
+          verdicts={findingVerdicts}
+          shown={evidence.about}
+          pinned={evidence.pinned}
+          mayJudge={study.may.edit && draft !== null}
+          running={stream.state === "running"}
+          point={evidence.point}
+          pin={evidence.pin}
+          judge={(name, verdict) => void judge({ kind: "finding", about: name, verdict, said: "" })}
+        />
+      )}
+      <Notes
+        study={study}
+        draft={hidden ? null : draft}
+        stream={stream}
+        hidden={hidden}
+        signed={signed}
+        correcting={correcting}
+        conflict={conflict}
+        hasModel={Boolean(session?.model)}
+        onCompare={() => setDialog({ kind: "compare" })}
+        onTryAgain={report.tryDraftAgain}
+      />
+      <div className={styles.text}>
+        <div className={styles.editor} ref={report.host} />
+        <Shown evidence={evidence} />
+      </div>
+      <Outside study={study} />
+      {drawer === "ask" && (
+        <Ask study={uid} image={image} mayInsert={mayWrite} onInsert={insert} onClose={() => setDrawer(null)} />
+      )}
+      {drawer === "anew" && mayWrite && (
+        <Proposal
+          study={uid}
+          section={here}
+          text={(section) => (view ? sectionsOf(view.state)[section] : "")}
+          onAccept={(section, text) => {
+            setDrawer(null);
+            if (view === null) return;
+            view.dispatch(change(view.state, { [section]: text }, { undoable: true, event: "input.proposal" }));
+            view.dispatch(toSection(view.state, section));
+            view.focus();
+          }}
+          onClose={() => setDrawer(null)}
+        />
+      )}
+      <Footer
+        study={study}
+        status={status}
+        stream={stream}
+        mayWrite={mayWrite}
+        signed={signed}
+        correcting={correcting}
+      />
+      <ReportDialogs
+        dialog={dialog}
+        study={study}
+        draft={draft}
+        hidden={hidden}
+        report={report}
+        seen={seen}
+        correction={correcting}
+        mayWrite={mayWrite}
+        onClose={() => setDialog(null)}
+        onTemplate={applyTemplate}
+        onMacro={(macro) => insert(macro.text)}
+        onSigned={(andNext) => {
+          setDialog(null);
+          setCorrecting(false);
+          if (andNext) onNext();
+        }}
+      />
+    </div>
+  );
+}
+
+function findLink(state: Parameters<typeof linkById>[0], sentence: string): number | null {
+  for (let id = 0; id < 200; id += 1) if (linkById(state, id)?.sentence === sentence) return id;
+  return null;
+}

@@ -1,0 +1,130 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { api, at } from "../../api/client";
+import { keys } from "../../api/queries";
+import type { CriticalResult, NewAttempt, Study } from "../../api/types";
+import { Badge } from "../../shell/Badge";
+import { Button } from "../../shell/Button";
+import { Dialog } from "../../shell/Dialog";
+import { Field, Select } from "../../shell/Field";
+import { moment } from "../../shell/format";
+import { ErrorLine } from "../../shell/states";
+import styles from "./Critical.module.css";
+
+type Outcome = NewAttempt["outcome"];
+const OUTCOMES: { id: Outcome; label: string }[] = [
+  { id: "read back", label: "Told, and read back" },
+  { id: "reached", label: "Told, not read back" },
+  { id: "not reached", label: "Not reached" },
+];
+const WAYS = ["telephone", "in person", "secure message", "pager"].map((each) => ({ id: each, label: each }));
+
+/** Critical results: raise one, note each attempt to tell somebody; open until somebody has read it back. */
+export function CriticalDialog(props: { study: Study; mayAct: boolean; onClose(): void }) {
+  const { study, mayAct, onClose } = props;
+  const queries = useQueryClient();
+  const [finding, setFinding] = useState("");
+  const [error, setError] = useState<unknown>(null);
+  const refresh = () => queries.invalidateQueries({ queryKey: keys.study(study.study) });
+  const raise = async (event: FormEvent) => {
+    event.preventDefault();
+    if (finding.trim() === "") return;
+    setError(null);
+    try {
+      await api.post(at("studies", study.study, "critical"), { finding });
+      setFinding("");
+      await refresh();
+    } catch (thrown) {
+      setError(thrown);
+    }
+  };
+  return (
+    <Dialog title="Critical results" isOpen onClose={onClose} size="large">
+      <div className={styles.all}>
+        {study.critical.length === 0 && <p className={styles.quiet}>None was raised for this study.</p>}
+        {study.critical.map((each) => (
+          <Result key={each.id} study={study.study} result={each} mayAct={mayAct} refresh={refresh} />
+        ))}
+        {mayAct && (
+          <form className={styles.raise} onSubmit={raise}>
+            <Field label="Raise another critical result" value={finding} onChange={setFinding} />
+            <Button type="submit" kind="danger" isDisabled={finding.trim() === ""}>
+              Raise
+            </Button>
+          </form>
+        )}
+        <ErrorLine error={error} />
+      </div>
+    </Dialog>
+  );
+}
+
+function Result(props: { study: string; result: CriticalResult; mayAct: boolean; refresh(): Promise<unknown> }) {
+  const { study, result, mayAct, refresh } = props;
+  return (
+    <section className={styles.result} aria-label={result.finding}>
+      <header className={styles.head}>
+        <strong>{result.finding}</strong>
+        <Badge tone={result.open ? "critical" : "good"}>{result.open ? "open" : "done"}</Badge>
+        <span className={styles.quiet}>
+          raised {moment(result.at)} by {result.raised_by}
+        </span>
+      </header>
+      {result.attempts.length > 0 && (
+        <ol className={styles.attempts}>
+          {result.attempts.map((each) => (
+            <li key={`${each.at} ${each.whom} ${each.outcome}`}>
+              <span className={styles.when}>{moment(each.at)}</span>
+              <span>
+                <strong>{each.outcome}</strong>: {each.whom}, by {each.how}
+                {each.note && ` (${each.note})`} <span className={styles.quiet}>— {each.login}</span>
+              </span>
+            </li>
+          ))}
+        </ol>
+      )}
+      {mayAct && result.open && <Attempt study={study} id={result.id} refresh={refresh} />}
+    </section>
+  );
+}
+
+function Attempt({ study, id, refresh }: { study: string; id: number; refresh(): Promise<unknown> }) {
+  const [whom, setWhom] = useState("");
+  const [how, setHow] = useState("telephone");
+  const [outcome, setOutcome] = useState<Outcome>("read back");
+  const [note, setNote] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<unknown>(null);
+  const tell = async (event: FormEvent) => {
+    event.preventDefault();
+    if (whom.trim() === "" || busy) return;
+    setBusy(true);
+    setError(null);
+    try {
+      await api.post(at("studies", study, "critical", id, "attempts"), {
+        whom,
+        how,
+        outcome,
+        note,
+      } satisfies NewAttempt);
+      await refresh();
+      setWhom("");
+      setNote("");
+    } catch (thrown) {
+      setError(thrown);
+    }
+    setBusy(false);
+  };
+  return (
+    <form className={styles.attempt} onSubmit={tell}>
+      <Field label="Whom" value={whom} onChange={setWhom} placeholder="Name and function" />
+      <Select label="How" options={WAYS} value={how} onChange={setHow} />
+      <Select label="Outcome" options={OUTCOMES} value={outcome} onChange={setOutcome} />
+      <Field label="Note" value={note} onChange={setNote} />
+      <Button type="submit" kind="primary" isDisabled={busy || whom.trim() === ""}>
+        Note the attempt
+      </Button>
+      <ErrorLine error={error} />
+    </form>
+  );
+}

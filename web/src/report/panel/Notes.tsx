@@ -1,0 +1,112 @@
+import { useState } from "react";
+import type { DraftVersion, Study } from "../../api/types";
+import { Button } from "../../shell/Button";
+import { moment } from "../../shell/format";
+import { Alert, Chevron } from "../../shell/icons";
+import type { SaveStatus } from "../saving/autosave";
+import type { Streaming } from "../useReport";
+import styles from "./Panel.module.css";
+
+export interface NotesProps {
+  study: Study;
+  draft: DraftVersion | null;
+  stream: Streaming;
+  hidden: boolean;
+  signed: boolean;
+  correcting: boolean;
+  conflict: SaveStatus["conflict"];
+  hasModel: boolean;
+  onCompare(): void;
+  onTryAgain(): void;
+}
+
+/** What must be known of the text above it: that it is a draft, whose, and what is wrong with it. */
+export function Notes(props: NotesProps) {
+  const { study, draft, stream, hidden, signed, correcting, conflict, hasModel } = props;
+  const warnings = draft ? draft.warnings.filter((each) => each.sentence.trim() === "") : stream.warnings;
+  return (
+    <div className={styles.notes}>
+      <Mark study={study} draft={draft} signed={signed} correcting={correcting} hidden={hidden} hasModel={hasModel} />
+      {conflict && (
+        <div className={styles.alert} role="alert">
+          <Alert />
+          <span>
+            {conflict.author === "(model)" ? "The model" : conflict.author} saved a newer text. Yours is kept beside it.
+          </span>
+          <Button size="small" onPress={props.onCompare}>
+            Compare
+          </Button>
+        </div>
+      )}
+      {stream.state === "failed" && draft === null && !signed && (
+        <div className={styles.alert} role="alert">
+          <Alert />
+          <span>There is no draft: {stream.problem}</span>
+          <Button size="small" onPress={props.onTryAgain}>
+            Try again
+          </Button>
+        </div>
+      )}
+      {warnings.length > 0 && !hidden && <Warnings texts={warnings.map((each) => each.text)} />}
+    </div>
+  );
+}
+
+function Mark(props: {
+  study: Study;
+  draft: DraftVersion | null;
+  signed: boolean;
+  correcting: boolean;
+  hidden: boolean;
+  hasModel: boolean;
+}) {
+  const { study, draft, signed, correcting, hidden, hasModel } = props;
+  const last = study.reports.at(-1);
+  if (signed && last && !correcting) {
+    const mark = last.signatures.at(-1);
+    return (
+      <p className={styles.signed}>
+        Signed{mark ? ` by ${mark.name.replace(/\^+/g, " ").trim()}, ${moment(mark.at)}` : ""}: {last.kind}
+        {study.reports.length > 1 ? ` (version ${last.number})` : ""}
+        {last.addenda.map((text) => (
+          <span key={text} className={styles.addendum}>
+            Addendum: {text}
+          </span>
+        ))}
+      </p>
+    );
+  }
+  if (correcting)
+    return <p className={styles.mark}>CORRECTION of the signed report. Nothing leaves before it is signed.</p>;
+  const by = draft && !hidden ? `, by ${draft.model}` : "";
+  const state = study.state === "preliminary" ? "PRELIMINARY: one signature of two" : `DRAFT: not signed${by}`;
+  return (
+    <p className={styles.mark}>
+      {state}
+      {draft?.caution ? <span className={styles.caution}>{draft.caution}</span> : null}
+      {!draft && !hidden && !hasModel && <span className={styles.caution}>No model is loaded: write it yourself.</span>}
+    </p>
+  );
+}
+
+function Warnings({ texts }: { texts: string[] }) {
+  const [open, setOpen] = useState(texts.length === 1);
+  const first = texts.length === 1 ? "1 warning about the draft" : `${texts.length} warnings about the draft`;
+  return (
+    <div className={styles.warnings}>
+      <button type="button" className={styles.fold} aria-expanded={open} onClick={() => setOpen(!open)}>
+        <Alert /> {first}
+        <span className={open ? styles.up : undefined}>
+          <Chevron />
+        </span>
+      </button>
+      {open && (
+        <ul>
+          {texts.map((each) => (
+            <li key={each}>{each}</li>
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}
