@@ -297,3 +297,5 @@ def test_the_sites_file_fills_up_what_the_command_line_leaves(tmp_path: Path, ch
     client = room.client("ana", base="https://a.example")
     room.later(minutes=6)
     assert client.get("/api/session").json()["user"] is None
+    said = WorkspaceSettings.of_site(room.site, hosts=("b.example",), public_url="")
+    assert said.hosts == ("b.example",) and said.public_url == "https://aris.example"
