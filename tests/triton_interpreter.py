@@ -66,6 +66,19 @@ def _describe_shapes_once() -> None:
         return dtypes[dtype.name]
 
     interpreter._get_np_dtype = find_dtype
+    # A function that a kernel calls patched the language again, which the kernel's start has patched: once is enough.
+    patched: set[int] = set()
+
+    def call(self: interpreter.InterpretedFunction, *args: object, **kwargs: object) -> object:
+        if id(self.fn.__globals__) not in patched:
+            patched.add(id(self.fn.__globals__))
+            interpreter._patch_lang(self.fn)
+        try:
+            return self.rewrite()(*args, **kwargs)
+        except Exception as error:
+            raise interpreter.InterpreterError(repr(error)) from error
+
+    interpreter.InterpretedFunction.__call__ = call
     # Sums of integers were made in 64 bits too and compared, and the finding dropped, as `debug` is off.
     builder = interpreter.interpreter_builder
     if not builder.options.debug:

@@ -50,6 +50,11 @@ class WorkspaceSettings:
                 raise ArisError(f"workspace: {self.public_url!r:.200} is no address; write https://aris.example")
         require_safe_binding(self.host, tls=self.tls, plain=self.plain)
 
+    @classmethod
+    def of_site(cls, site: SiteSettings, **more: Any) -> WorkspaceSettings:
+        """The settings of a server by the site's file, with what the command line says before it; see `with_site`."""
+        return cls(**more).with_site(site)
+
     def with_site(self, site: SiteSettings) -> WorkspaceSettings:
         """Return these settings, filled up from the site's file: what was given here goes before it."""
         web = site.workspace
