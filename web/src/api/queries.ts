@@ -44,6 +44,7 @@ export function useSession() {
       return session;
     },
     staleTime: 60_000,
+    refetchInterval: (query) => (query.state.data?.model_state === "loading" ? 5_000 : false),
   });
 }
 

@@ -168,9 +168,10 @@ class Process:
             from aris.service.workspace.drafts.live import LiveDrafts
 
             share_arenas()
-            workspace.model = backend
             self._live = live = LiveDrafts(self._house, self._drafter(backend))
+            # Pages ask for drafts as soon as they see a model.
             workspace.drafts = live
+            workspace.model, workspace.loading = backend, ""
             if self._worker is not None:
                 self._worker.use(live.drafter, live)
             if self._terms is not None:

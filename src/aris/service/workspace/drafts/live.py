@@ -173,8 +173,12 @@ class LiveDrafts:
     def ended(self, study: str, outcome: str, reason: str = "") -> None:
         """Hear how it ended; see `flow.listening`."""
         written = self._of(study)
-        if outcome in ("drafted", "known", "lost"):
-            self._finish(written, "done", _numbers(self.house, study))
+        numbers = _numbers(self.house, study)
+        if outcome == "lost" and numbers["draft"] is None:
+            # Whoever took it over drafts it: it is waited for, and done here if that ends too.
+            threading.Thread(target=self._run, args=(written, False), daemon=True).start()
+        elif outcome in ("drafted", "known", "lost"):
+            self._finish(written, "done", numbers)
         else:
             said = _STOPPED if outcome == "given back" else f"the study could not be drafted: {_shown(reason)}"
             self._finish(written, "failed", {"message": said})
@@ -249,10 +253,8 @@ class LiveDrafts:
         while not self._closed.wait(_LOOK_S):
             if written.over:
                 return True
-            with self.house.store.sessions.reading() as session:
-                job = jobs.of_study(session, DRAFT, written.study)
-                if job is None or job.state != "running" or _lapsed(job):
-                    return False
+            if not drafted_elsewhere(self.house, written.study):
+                return False
         return False
 
     def _of(self, study: str) -> Written:
@@ -281,6 +283,13 @@ class LiveDrafts:
                 told(study, state)
             except Exception as error:  # a screen's fault ends no draft
                 log.error("a listener to drafts failed (%s)", type(error).__name__)
+
+
+def drafted_elsewhere(house: House, study: str) -> bool:
+    """Return whether a worker holds the study's job of drafting now."""
+    with house.store.sessions.reading() as session:
+        job = jobs.of_study(session, DRAFT, study)
+        return job is not None and job.state == "running" and not _lapsed(job)
 
 
 def what_there_is(house: House, study: str) -> Written:
