@@ -38,9 +38,9 @@ class WorkspaceHouse:
         self.house: House = open_house(self.store, key=folder / "keys" / "audit.key", settings=self.site)
         self.now = datetime.now(UTC)
         many = {"sign_ins": 10_000, "sign_ins_in_all": 10_000}
-        self.settings = WorkspaceSettings.of_site(self.site, **(many | settings))
-        self.app = create_workspace(self.house, settings=self.settings, folder=pages)
+        self.app = create_workspace(self.house, settings=WorkspaceSettings(**(many | settings)), folder=pages)
         self.workspace: Workspace = self.app.state.workspace
+        self.settings = self.workspace.settings
         self.workspace.clock = lambda: self.now
         if people:
             with self.store.sessions.writing() as session:

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from aris.model import MedGemma, MedGemmaConfig, TextConfig
+from imported_late import bitsandbytes
 
 
 def network(layers: int = 2) -> MedGemma:
@@ -37,7 +38,7 @@ def save(model: MedGemma, folder: Path) -> Path:
 
 def save_nf4(model: MedGemma, folder: Path, kind: str = "nf4", nested: bool = True) -> Path:
     """As transformers saves it after bitsandbytes quantised its linear layers."""
-    import bitsandbytes.functional as functional
+    functional = bitsandbytes()
 
     save(model, folder)
     tensors = {}

@@ -14,15 +14,14 @@ from aris.checkpoints import load_model, open_checkpoint
 from aris.checkpoints.quantized import bnb
 from aris.checkpoints.safetensors_file import SafetensorsFile
 from aris.errors import CheckpointError
-
-functional = pytest.importorskip("bitsandbytes.functional")
+from imported_late import bitsandbytes
 
 
 def quantised(folder: Path, kind: str, nested: bool, drop: str = "") -> tuple[torch.Tensor, dict[str, SafetensorsFile]]:
     # Rows are whole blocks: bitsandbytes' CPU kernel misplaces scales where a block crosses into the next row.
     weight = torch.randn(48, 128, generator=torch.Generator().manual_seed(3)).to(torch.bfloat16)
-    packed, state = functional.quantize_4bit(weight, blocksize=64, quant_type=kind, compress_statistics=nested)
-    reference = functional.dequantize_4bit(packed, state)
+    packed, state = bitsandbytes().quantize_4bit(weight, blocksize=64, quant_type=kind, compress_statistics=nested)
+    reference = bitsandbytes().dequantize_4bit(packed, state)
     tensors = {"x.weight": packed} | {f"x.weight.{name}": value for name, value in state.as_dict(packed=True).items()}
     tensors = {name: value.contiguous() for name, value in tensors.items() if not (drop and drop in name)}
     save_file(tensors, folder / "model.safetensors")
@@ -44,7 +43,7 @@ def test_values_equal_bitsandbytes(kind: str, nested: bool, tmp_path: Path) -> N
 @pytest.mark.parametrize("kind", ["nf4", "fp4"])
 def test_blocks_that_cross_rows_are_read_right(kind: str, tmp_path: Path) -> None:
     weight = torch.randn(10, 96, generator=torch.Generator().manual_seed(4))
-    packed, state = functional.quantize_4bit(weight, blocksize=64, quant_type=kind, compress_statistics=False)
+    packed, state = bitsandbytes().quantize_4bit(weight, blocksize=64, quant_type=kind, compress_statistics=False)
     tensors = {"x.weight": packed} | {f"x.weight.{name}": value for name, value in state.as_dict(packed=True).items()}
     save_file({name: value.contiguous() for name, value in tensors.items()}, tmp_path / "model.safetensors")
     file = SafetensorsFile(tmp_path / "model.safetensors")
@@ -67,7 +66,7 @@ def test_missing_statistics_are_named(tmp_path: Path) -> None:
 
 
 def packed(weight: torch.Tensor, name: str, kind: str, nested: bool) -> dict[str, torch.Tensor]:
-    codes, state = functional.quantize_4bit(weight, blocksize=64, quant_type=kind, compress_statistics=nested)
+    codes, state = bitsandbytes().quantize_4bit(weight, blocksize=64, quant_type=kind, compress_statistics=nested)
     parts = {name: codes} | {f"{name}.{part}": value for part, value in state.as_dict(packed=True).items()}
     return {key: value.contiguous() for key, value in parts.items()}
 

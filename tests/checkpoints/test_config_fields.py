@@ -15,8 +15,9 @@ from aris.checkpoints import load_model, open_checkpoint
 from aris.checkpoints.checkpoint import Checkpoint
 from aris.errors import CheckpointError, PromptError
 from aris.prompting import ImageProcessor
+from imported_late import late
 
-transformers = pytest.importorskip("transformers")
+transformers = late("transformers")
 IDS = torch.arange(3, 60)[None]
 
 

@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from aris.checkpoints import load_model, open_checkpoint
 from aris.errors import CheckpointError, ModelError
+from imported_late import late
 
-transformers = pytest.importorskip("transformers")
+transformers = late("transformers")
 
 TEXT = {
     "vocab_size": 128, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 6, "num_attention_heads": 2,

@@ -20,6 +20,7 @@ from aris.model import (
     QuantizedLinear,
     attach_lora,
 )
+from imported_late import bitsandbytes
 from quantized_models import quantize_model
 
 IDS = torch.randint(0, 300, (1, 24), generator=torch.Generator().manual_seed(1))
@@ -41,7 +42,7 @@ def nbytes(model: MedGemma) -> int:
 
 @pytest.mark.parametrize("nested", [True, False])
 def test_nf4_stays_in_four_bits_and_means_what_bitsandbytes_says(nested: bool, tmp_path: Path) -> None:
-    pytest.importorskip("bitsandbytes")
+    bitsandbytes()
     folder = packed_models.save_nf4(packed_models.network(), tmp_path / "nf4", nested=nested)
     checkpoint = open_checkpoint(str(folder))
     packed = load_model(checkpoint, dtype=torch.float32, packed=True)
@@ -61,7 +62,7 @@ def test_nf4_stays_in_four_bits_and_means_what_bitsandbytes_says(nested: bool, t
 
 
 def test_fp4_has_no_packed_form_here_and_is_made_dense(tmp_path: Path) -> None:
-    pytest.importorskip("bitsandbytes")
+    bitsandbytes()
     folder = packed_models.save_nf4(packed_models.network(), tmp_path / "fp4", kind="fp4", nested=False)
     model = load_model(open_checkpoint(str(folder)), packed=True)
     assert not any(isinstance(module, QuantizedLinear) for module in model.modules())
@@ -95,7 +96,7 @@ def adapter(folder: Path) -> Path:
 def test_an_adapter_on_codes_scores_as_on_the_dense_matrices(kind: str, tmp_path: Path) -> None:
     lora = adapter(tmp_path / "lora")
     if kind == "nf4":
-        pytest.importorskip("bitsandbytes")
+        bitsandbytes()
         folder = packed_models.save_nf4(packed_models.network(), tmp_path / "nf4")
         model = load_model(open_checkpoint(str(folder)), dtype=torch.float32, packed=True)
     else:

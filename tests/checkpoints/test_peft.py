@@ -13,8 +13,9 @@ from test_hf_folders import save
 
 from aris.checkpoints import load_adapter, load_model, open_checkpoint, save_adapter
 from aris.errors import CheckpointError
+from imported_late import late
 
-peft = pytest.importorskip("peft")
+peft = late("peft")
 
 IDS = torch.arange(3, 60)[None]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,32 @@ def test_a_later_draft_is_shown_though_it_is_not_the_text(aris: Aris, house: Pat
         assert draft_next(of_model, Late(), "w") == "drafted"
     shown = aris("read", "show", "A1").stdout
     assert "draft 1 came later and is not in the text" in shown and "Pneumothorax on the left." in shown
+
+
+def test_users_who_do_both_lose_their_ways_in_and_the_trail_leaves_as_fhir(aris: Aris, house: Path) -> None:
+    from fhir.resources.R4B.bundle import Bundle
+
+    from aris.store.reading.access import identities, tokens
+
+    made = aris("users", "add", "sol", "--role", "admin+reader", "--name", "Roe^Sol", "--organization", "St. Élan",
+                "--password-stdin", input=PASSWORD + "\n")  # fmt: skip
+    assert made.exit_code == 0 and "admin+reader" in made.stdout
+    users(aris)
+    last = aris("users", "change", "sol", "--role", "reader")
+    assert last.exit_code == 1 and "last admin" in last.stderr
+    with Store(house / "home" / "store") as store:
+        now = datetime.now(UTC)
+        with store.sessions.writing() as session:
+            _, token = tokens.add(session, "ana", "x", ["read"], now, None)
+            identities.link(session, "ana", "https://login.example", "subject", now)
+        assert aris("users", "change", "ana", "--inactive", "--forget-oidc").exit_code == 0
+        assert aris("users", "change", "ana", "--active").exit_code == 0
+        with store.sessions.reading() as session:
+            assert tokens.find(session, token, now) is None
+            assert identities.find(session, "https://login.example", "subject") is None
+    out = house / "audit.json"
+    assert aris("audit", "export", out, "--after", "1").exit_code == 0
+    bundle = Bundle.model_validate_json(out.read_text())
+    assert len(bundle.entry) == 4 and out.stat().st_mode & 0o077 == 0
+    assert "cannot be written" in aris("audit", "export", house / "none" / "x.json").stderr
+    assert json.loads(aris("audit", "export", "-").stdout)["resourceType"] == "Bundle"

@@ -28,7 +28,7 @@ def plain_kept(logits: list[float], top_k: int, top_p: float, min_p: float) -> s
     return kept | {order[0]}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     logits=st.lists(st.integers(-40, 40), min_size=1, max_size=30, unique=True),
     top_k=st.integers(0, 31),

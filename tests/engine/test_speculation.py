@@ -18,7 +18,7 @@ from aris.engine.scheduler import Proposer
 from aris.engine.speculation import Gate, PromptLookup, StepTimes
 from aris.model import MedGemma
 
-QUICK = settings(max_examples=100, deadline=None)
+QUICK = settings(max_examples=50, deadline=None)
 
 
 @pytest.fixture(scope="module")

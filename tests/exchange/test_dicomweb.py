@@ -666,7 +666,7 @@ def test_more_requests_than_may_be_are_told_to_come_again(store: Store) -> None:
 # The HTTP below
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=60, deadline=None)
 @given(
     contents=st.lists(
         st.binary(max_size=60) | st.sampled_from([b"\r\n--B", b"--B--", b"\r\n", b"\r\n--BB\r\n\r\nx"]), max_size=5

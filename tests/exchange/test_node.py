@@ -242,7 +242,14 @@ def told(output: str, files: list[Path]) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize("sender", SENDERS)
+def send_with_pynetdicom(files: list[Path], port: int) -> list[int]:
+    association = associate(port)
+    found = [int(association.send_c_store(pydicom.dcmread(path)).Status) for path in files]
+    association.release()
+    return found
+
+
+@pytest.mark.parametrize("sender", ["aris", "pynetdicom", *SENDERS[2:]])
 def test_many_objects_in_eight_associations_are_all_stored_once(store: Store, tmp_path: Path, sender: str) -> None:
     files = save(tmp_path / "in", OBJECTS)
     shares = [files[i::8] for i in range(8)]
@@ -251,6 +258,10 @@ def test_many_objects_in_eight_associations_are_all_stored_once(store: Store, tm
             with ThreadPoolExecutor(8) as pool:
                 results = list(pool.map(lambda share: send(share, peer(node)), shares))
             assert not [each.error for share in results for each in share if each.error]
+        elif sender == "pynetdicom":
+            with ThreadPoolExecutor(8) as pool:
+                statuses = list(pool.map(lambda share: send_with_pynetdicom(share, node.port), shares))
+            assert statuses == [[0] * len(share) for share in shares]
         else:
             running = [
                 subprocess.Popen(sending(sender, node.port, share), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

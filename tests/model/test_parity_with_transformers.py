@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from aris.model import MedGemma, MedGemmaConfig
+from imported_late import late
 
-transformers = pytest.importorskip("transformers")
+transformers = late("transformers")
 
 WINDOW = 16
 TOLERANCE = 1e-4

@@ -97,7 +97,7 @@ def plain(messages: list[Message]) -> bool:
     return not any(token in joined for token in CONTROL)
 
 
-@settings(GENERATED, max_examples=300)
+@settings(GENERATED, max_examples=100)
 @given(CONVERSATIONS.filter(plain), st.booleans())
 def test_render_equals_the_template(hf_tokenizer: Any, messages: list[Message], prompt: bool) -> None:
     assert render(messages, prompt) == oracle(hf_tokenizer, messages, prompt)
@@ -160,7 +160,7 @@ def test_every_control_token_of_the_vocabulary_is_neutralised(tokenizer: Tokeniz
     assert {tokenizer.token_to_id(token) for token in control} - {5} == tokenizer.control_ids
 
 
-@settings(GENERATED, max_examples=300)
+@settings(GENERATED, max_examples=100)
 @given(HOSTILE, st.lists(HOSTILE, max_size=3), HOSTILE)
 def test_content_never_becomes_markup(tokenizer: Tokenizer, opening: str, texts: list[str], reply: str) -> None:
     messages = [system(opening), user(*texts), assistant(reply), user(*texts)]

@@ -38,7 +38,7 @@ def test_merges_are_transformers(tokenizer: Tokenizer, hf_tokenizer: Any) -> Non
     assert ours["model"]["merges"][0] == ["\n" * 30, "\n"]
 
 
-@settings(GENERATED, max_examples=400)
+@settings(GENERATED, max_examples=100)
 @given(TEXTS | st.lists(st.sampled_from(CONTROL) | TEXTS, max_size=6).map("".join))
 @example("")
 @example(" " * 64 + "x")
@@ -47,7 +47,7 @@ def test_encode_equals_transformers(tokenizer: Tokenizer, hf_tokenizer: Any, tex
     assert tokenizer.encode(text) == hf_tokenizer.encode(text, add_special_tokens=False)
 
 
-@settings(GENERATED, max_examples=400)
+@settings(GENERATED, max_examples=100)
 @given(TEXTS.filter(lambda text: "▁▁" not in text))
 @example(" " * 31 + "a" + " " * 33 + "\t" * 40 + "\n" * 40)
 def test_encode_equals_sentencepiece(tokenizer: Tokenizer, sentencepiece_model: Any, text: str) -> None:
@@ -56,14 +56,14 @@ def test_encode_equals_sentencepiece(tokenizer: Tokenizer, sentencepiece_model: 
     assert tokenizer.encode(text) == sentencepiece_model.encode(text)
 
 
-@settings(GENERATED, max_examples=150)
+@settings(GENERATED, max_examples=60)
 @given(TEXTS.filter(lambda text: "▁" not in text))
 @example("<eos>")  # a text may spell a control token
 def test_decode_gives_the_text_back(tokenizer: Tokenizer, text: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text), skip_special_tokens=False) == text
 
 
-@settings(GENERATED, max_examples=150)
+@settings(GENERATED, max_examples=60)
 @given(st.lists(st.integers(0, 262_144) | st.integers(0, 500), max_size=20), st.booleans())
 def test_decode_equals_transformers(tokenizer: Tokenizer, hf_tokenizer: Any, ids: list[int], skip: bool) -> None:
     assert tokenizer.decode(ids, skip) == hf_tokenizer.decode(ids, skip_special_tokens=skip)
@@ -86,7 +86,7 @@ def test_lone_surrogate_is_refused(tokenizer: Tokenizer) -> None:
         tokenizer.encode("x\ud83e")
 
 
-@settings(GENERATED, max_examples=300)
+@settings(GENERATED, max_examples=100)
 @given(TEXTS, st.booleans())
 def test_stream_equals_decode(tokenizer: Tokenizer, text: str, skip: bool) -> None:
     ids = [*tokenizer.encode(text), tokenizer.end_of_turn_id]

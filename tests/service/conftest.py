@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import openai
 import pytest
 from serving import Served, serving
 
@@ -13,6 +12,9 @@ import aris
 import tiny_checkpoint
 from aris.backends import NativeBackend
 from aris.service import Limits
+from imported_late import late
+
+openai = late("openai")
 
 
 @pytest.fixture(scope="session")

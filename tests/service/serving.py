@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx2
 import numpy as np
-import openai
 import PIL.Image
 
 from aris.backends import NativeBackend
@@ -23,6 +22,9 @@ from aris.service.http.connections import Connections
 from aris.service.http.sockets import listen
 from aris.service.openai.api import Api
 from aris.service.server import make_server
+from imported_late import late
+
+openai = late("openai")
 
 
 @dataclass

@@ -6,9 +6,12 @@ import json
 from typing import Any
 
 import jsonschema_rs
-import openai
 import pytest
 from serving import Served
+
+from imported_late import late
+
+openai = late("openai")
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -6,11 +6,13 @@ import json
 import re
 from typing import Any
 
-import openai
 import pytest
 from serving import Served, picture, user
 
 from aris.backends import NativeBackend
+from imported_late import late
+
+openai = late("openai")
 
 
 def answer(served: Served, path: str = "/v1/chat/completions", **changes: Any) -> tuple[int, dict[str, Any]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import openai
 import pytest
 from serving import Served
 
 from aris.backends import NativeBackend, TokenLogprob
 from aris.service.openai.logprobs import LegacyLogprobs
+from imported_late import late
+
+openai = late("openai")
 
 
 def greedy(**changes: Any) -> dict[str, Any]:

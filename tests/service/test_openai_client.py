@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import openai
 import pytest
 from serving import Served, picture, user
 
@@ -13,6 +12,9 @@ import aris
 from aris.backends import GenerationOptions, NativeBackend
 from aris.service import Limits
 from aris.service.openai.images import ImageReader
+from imported_late import late
+
+openai = late("openai")
 
 
 def greedy(**changes: Any) -> dict[str, Any]:

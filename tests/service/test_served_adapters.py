@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openai
 import pytest
 import torch
 import typer
@@ -23,6 +22,9 @@ from aris.cli.options.shared import named_adapters
 from aris.errors import ArisError, CheckpointError, ModelError
 from aris.model import attach_lora, merge_lora
 from aris.prompting import ImageProcessor, Tokenizer
+from imported_late import late
+
+openai = late("openai")
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (40, 40), dtype=np.uint8)
 OPTIONS = GenerationOptions(max_tokens=12)

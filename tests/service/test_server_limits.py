@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 from serving import Served, picture, serving, user, wait_for
 
@@ -20,6 +19,9 @@ from aris.backends import NativeBackend
 from aris.engine import EngineLimits
 from aris.errors import ArisError
 from aris.service import Limits, Settings
+from imported_late import late
+
+openai = late("openai")
 
 TIGHT = Limits(
     body_bytes=20_000, body_s=3.0, images=2, image_pixels=5_000, output_tokens=2000, choices=3, sequences=4,

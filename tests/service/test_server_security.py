@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import openai
 import pytest
 from serving import Served, serving, user
 
 from aris.backends import NativeBackend
+from imported_late import late
+
+openai = late("openai")
 
 KEY = "a-key-of-the-tests"
 PATHS = (("GET", "/v1/models"), ("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/nowhere"),

@@ -125,7 +125,7 @@ PIECES = st.lists(
 
 
 @settings(
-    max_examples=25, deadline=None, database=None, derandomize=True,
+    max_examples=12, deadline=None, database=None, derandomize=True,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 @given(

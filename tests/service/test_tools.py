@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import openai
 import pytest
 from serving import Served, user
 from test_stream_is_whole import added_up, as_one, events, whole
@@ -14,6 +13,9 @@ from aris.backends import NativeBackend
 from aris.backends.constraints.masks import GrammarCompiler
 from aris.service.openai.tools import Arguments, Called, CallReader, call_grammar
 from aris.service.schemas import Tool
+from imported_late import late
+
+openai = late("openai")
 
 FIND = {
     "type": "function",

@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from sklearn.isotonic import IsotonicRegression
-from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from aris.errors import CheckpointError, DataError
 from aris.tasks import findings, load_calibration
@@ -21,8 +19,10 @@ from aris.tasks.calibration.site import Method, apply, fit, fit_finding, operati
 from aris.tasks.label_files import read_labels
 from aris.tasks.text.prompts import FINDING_QUESTION
 from films import child
+from imported_late import late
 from scripted_backend import nano
 
+isotonic, metrics = late("sklearn.isotonic"), late("sklearn.metrics")
 RANDOM = np.random.default_rng(7)
 LOGITS = RANDOM.normal(0, 2, 1500)
 P = 1 / (1 + np.exp(-(0.5 * LOGITS - 1.0)))
@@ -40,15 +40,15 @@ def test_platt_recovers_the_line_and_temperature_the_slope() -> None:
 
 def test_isotonic_is_what_scikit_learn_fits() -> None:
     ours = apply(fit(LOGITS, TRUTH, "isotonic"), LOGITS)
-    theirs = IsotonicRegression().fit(LOGITS, TRUTH).predict(LOGITS)
+    theirs = isotonic.IsotonicRegression().fit(LOGITS, TRUTH).predict(LOGITS)
     assert np.abs(ours - np.clip(theirs, 0.5 / 1500, 1 - 0.5 / 1500)).max() < 1e-9
 
 
 def test_figures_are_the_usual_ones() -> None:
-    assert auc(P, TRUTH) == pytest.approx(roc_auc_score(TRUTH, P))
+    assert auc(P, TRUTH) == pytest.approx(metrics.roc_auc_score(TRUTH, P))
     ties = np.round(P, 1)
-    assert auc(ties, TRUTH) == pytest.approx(roc_auc_score(TRUTH, ties))
-    assert brier(P, TRUTH) == pytest.approx(brier_score_loss(TRUTH, P))
+    assert auc(ties, TRUTH) == pytest.approx(metrics.roc_auc_score(TRUTH, ties))
+    assert brier(P, TRUTH) == pytest.approx(metrics.brier_score_loss(TRUTH, P))
     assert ece(np.full(10, 0.3), np.arange(10) < 8) == pytest.approx(0.5, abs=0.3)
     assert ece(P, TRUTH) < 0.05 < ece(np.clip(P + 0.3, 0, 1), TRUTH)
     assert sum(n for _, _, n in bins(P, TRUTH)) == 1500

@@ -14,9 +14,10 @@ from aris.tuning.data.examples import TokenizedExample
 from aris.tuning.layers.adapters import TunedLinear, adapters_off, attach
 from aris.tuning.layers.nf4 import NF4Linear, quantize_for_training
 from aris.tuning.trainable import answer_losses
+from imported_late import late
 
-transformers = pytest.importorskip("transformers")
-peft = pytest.importorskip("peft")
+transformers = late("transformers")
+peft = late("peft")
 
 IMAGE = 300
 TEXT = {

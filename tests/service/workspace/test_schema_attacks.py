@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from workspace_house import PASSWORD, WorkspaceHouse
 
-EXAMPLES = int(os.environ.get("ARIS_SCHEMA_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("ARIS_SCHEMA_EXAMPLES", "3"))
 SECRETS = ("argon2", PASSWORD, "Secret^Patient", "1.2.276.77", "Traceback", "sqlalchemy", "site-packages")
 
 
@@ -51,7 +51,7 @@ def attack(client: TestClient, operation: Any, *, signed_in: bool) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("login", ["", "vic"])
 def test_no_request_is_a_defect_or_tells_what_it_must_not(planted: WorkspaceHouse, login: str) -> None:
     client = planted.client(login)

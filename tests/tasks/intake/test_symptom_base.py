@@ -13,7 +13,6 @@ from aris.tasks.intake.rules import DERIVED
 
 BASE = base()
 COMPLAINTS = list(BASE.complaints.values())
-FINDINGS = lexicon().findings
 
 
 def test_there_are_many_complaints_and_one_for_what_is_none_of_them() -> None:
@@ -44,10 +43,10 @@ def test_a_complaint_is_complete(complaint: Complaint) -> None:
         assert len(names) >= (3 if item == "history" else 4), item
         assert len(set(names)) == len(names), item
         for name in names:
-            assert FINDINGS[name].ask, f"{name} is asked for and has no words for it"
+            assert lexicon().findings[name].ask, f"{name} is asked for and has no words for it"
     # A symptom may be both asked beside the complaint and be an alarm; it is never asked twice in a conversation.
     assert set(complaint.systems) <= set(BASE.systems) and complaint.systems
-    assert set(complaint.starts) <= set(FINDINGS)
+    assert set(complaint.starts) <= set(lexicon().findings)
     assert complaint.kind != "pain" or len(complaint.quality) >= 2
     assert complaint.source.url.startswith("https://") and complaint.source.name
 
@@ -62,7 +61,7 @@ def test_each_finding_of_a_complaints_red_flags_raises_a_level() -> None:
 def test_each_complaint_can_be_reached_by_words_or_by_its_area() -> None:
     by_area = set(BASE.questions["area"].options)
     for complaint in COMPLAINTS:
-        reached = [name for name in complaint.starts if FINDINGS[name].phrases]
+        reached = [name for name in complaint.starts if lexicon().findings[name].phrases]
         assert reached or complaint.name in by_area, complaint.name
 
 
@@ -72,9 +71,9 @@ def test_rules_are_sourced_and_ask_for_what_can_be_found() -> None:
     for rule in rules:
         assert rule.source in sources
         for group in rule.groups:
-            assert group <= set(FINDINGS) | DERIVED
+            assert group <= set(lexicon().findings) | DERIVED
             for name in group - DERIVED:
-                assert FINDINGS[name].phrases or FINDINGS[name].ask, name
+                assert lexicon().findings[name].phrases or lexicon().findings[name].ask, name
     used = {rule.source for rule in rules}
     assert "who_emcare" in used and sources["who_emcare"].read
     assert any(sources[name].read is None for name in used), "what could not be read is marked"
@@ -103,7 +102,7 @@ def test_questions_and_texts_read_at_about_grade_six() -> None:
     all_questions = " ".join(asked.text for asked in BASE.questions.values())
     assert grade(all_questions) <= 6
     assert grade(re.sub(r"\{.*?\}", "112", " ".join(BASE.texts.values()))) <= 6
-    asked_for = [finding.ask for finding in FINDINGS.values() if finding.ask]
+    asked_for = [finding.ask for finding in lexicon().findings.values() if finding.ask]
     assert grade(". ".join(asked_for) + ".") <= 7
     assert max(len(words.split()) for words in asked_for) <= 22
 

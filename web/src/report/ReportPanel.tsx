@@ -17,6 +17,7 @@ import { Notes } from "./panel/Notes";
 import { Outside } from "./panel/Outside";
 import styles from "./panel/Panel.module.css";
 import { type ReportDialog, ReportDialogs } from "./panel/ReportDialogs";
+import { Shown } from "./panel/Shown";
 import { useReportActions } from "./panel/useReportActions";
 import { allMacros } from "./text/macros";
 import { useReport } from "./useReport";
@@ -180,13 +181,15 @@ export function ReportPanel(props: ReportPanelProps) {
         hidden={hidden}
         signed={signed}
         correcting={correcting}
-        evidence={evidence}
         conflict={conflict}
         hasModel={Boolean(session?.model)}
         onCompare={() => setDialog({ kind: "compare" })}
         onTryAgain={report.tryDraftAgain}
       />
-      <div className={styles.editor} ref={report.host} />
+      <div className={styles.text}>
+        <div className={styles.editor} ref={report.host} />
+        <Shown evidence={evidence} />
+      </div>
       <Outside study={study} />
       {drawer === "ask" && (
         <Ask study={uid} image={image} mayInsert={mayWrite} onInsert={insert} onClose={() => setDrawer(null)} />

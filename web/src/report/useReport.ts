@@ -130,10 +130,18 @@ export function useReport(options: ReportOptions): ReportHandle {
     };
     const again = () => autosave.again();
     window.addEventListener("beforeunload", warnOfLoss);
+    // The window is closed: nothing of React runs any more.
+    const gone = () => {
+      if (!latest.current.study.may.edit) return;
+      void autosave.flush(true);
+      void api.post(at("studies", uid, "close"), undefined, { keepalive: true }).catch(() => undefined);
+    };
     window.addEventListener("online", again);
+    window.addEventListener("pagehide", gone);
     return () => {
       window.removeEventListener("beforeunload", warnOfLoss);
       window.removeEventListener("online", again);
+      window.removeEventListener("pagehide", gone);
       saver.current = null;
       if (isStreaming(made.state)) {
         for (const each of endStream(made.state, emptySections())) made.dispatch(each);
@@ -163,32 +171,37 @@ export function useReport(options: ReportOptions): ReportHandle {
       for (const each of endStream(view.state, final)) view.dispatch(each);
       autosave.release(kept);
     };
-    void followDraft(uid, abort.signal, {
-      findings: (findings, warnings) => setStream((before) => ({ ...before, findings, warnings })),
-      piece: (section, text) => {
-        if (!latest.current.hidden) view.dispatch(streamPiece(view.state, section, text));
+    void followDraft(
+      uid,
+      abort.signal,
+      {
+        findings: (findings, warnings) => setStream((before) => ({ ...before, findings, warnings })),
+        piece: (section, text) => {
+          if (!latest.current.hidden) view.dispatch(streamPiece(view.state, section, text));
+        },
+        done: async () => {
+          const fresh = await queries
+            .fetchQuery({ queryKey: keys.study(uid), queryFn: () => api.get<Study>(at("studies", uid)), staleTime: 0 })
+            .catch(() => null);
+          if (abort.signal.aborted) return;
+          const text = fresh?.text;
+          if (text && text.number !== null && text.author === MODEL) {
+            const shown = latest.current.hidden ? withoutModel(text.sections) : text.sections;
+            end(shown, { sections: shown, base: text.number });
+          } else {
+            end(null, null);
+            if (text?.number) autosave.overtaken(text.number, text.author);
+          }
+          setStream((before) => ({ ...before, state: "none" }));
+        },
+        failed: (problem) => {
+          // Half a draft is no text: only what the reader wrote stays.
+          end(emptySections(), null);
+          setStream((before) => ({ ...before, state: "failed", problem }));
+        },
       },
-      done: async () => {
-        const fresh = await queries
-          .fetchQuery({ queryKey: keys.study(uid), queryFn: () => api.get<Study>(at("studies", uid)), staleTime: 0 })
-          .catch(() => null);
-        if (abort.signal.aborted) return;
-        const text = fresh?.text;
-        if (text && text.number !== null && text.author === MODEL) {
-          const shown = latest.current.hidden ? withoutModel(text.sections) : text.sections;
-          end(shown, { sections: shown, base: text.number });
-        } else {
-          end(null, null);
-          if (text?.number) autosave.overtaken(text.number, text.author);
-        }
-        setStream((before) => ({ ...before, state: "none" }));
-      },
-      failed: (problem) => {
-        // Half a draft is no text: only what the reader wrote stays.
-        end(emptySections(), null);
-        setStream((before) => ({ ...before, state: "failed", problem }));
-      },
-    });
+      attempt > 0,
+    );
     return () => abort.abort();
   }, [view, uid, attempt, wanted]);
 

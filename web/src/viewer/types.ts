@@ -19,6 +19,8 @@ export interface PriorImages {
   date: string;
   description: string;
   series: SeriesInfo[];
+  /** false: it is not sure that it is the same patient's; said on every image of it. */
+  certain?: boolean;
 }
 
 /** What was looked at: the current study's images that have been on the screen, of all. */

@@ -129,6 +129,11 @@ class Journal:
         self._closed = False
         self._starting = asyncio.Lock()
 
+    @property
+    def listeners(self) -> int:
+        """How many there are."""
+        return len(self._listeners)
+
     async def add(self, listener: Listener) -> int:
         """Tell a listener what comes after an event, whose number is returned."""
         async with self._starting:

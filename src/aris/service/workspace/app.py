@@ -57,7 +57,7 @@ def create_workspace(
     Args:
         house: the store, its trail and the site's settings. The application closes nothing of it.
         model: that drafts; None: the workspace still reads and signs.
-        settings: of the server; the site's, on loopback, by default.
+        settings: of the server, on loopback by default; the site's file fills up what they leave as it is.
         drafts: live drafts of this process.
         folder: of the built pages; those of this package by default.
         lifespan: what runs beside the application from its start to its end.
@@ -65,7 +65,7 @@ def create_workspace(
     Raises:
         ArisError: the site's settings ask for what cannot be, as an OpenID client without its secret.
     """
-    settings = settings or WorkspaceSettings.of_site(house.settings)
+    settings = (settings or WorkspaceSettings()).with_site(house.settings)
     oidc = house.settings.workspace.oidc
     app = FastAPI(
         title="Aris workspace", version=__version__, docs_url=None, redoc_url=None, openapi_url=None,

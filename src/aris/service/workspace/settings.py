@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,17 +52,19 @@ class WorkspaceSettings:
 
     @classmethod
     def of_site(cls, site: SiteSettings, **more: Any) -> WorkspaceSettings:
-        """The settings of a server by the site's file.
+        """The settings of a server by the site's file, with what the command line says before it; see `with_site`."""
+        return cls(**more).with_site(site)
 
-        Args:
-            more: what the command line says; it goes before the file.
-        """
+    def with_site(self, site: SiteSettings) -> WorkspaceSettings:
+        """Return these settings, filled up from the site's file: what was given here goes before it."""
         web = site.workspace
         values: dict[str, Any] = {
             "public_url": web.public_url, "hosts": web.hosts, "idle": timedelta(minutes=web.idle_minutes),
             "lasts": timedelta(hours=web.session_hours), "proof": timedelta(seconds=web.proof_seconds),
         }  # fmt: skip
-        return cls(**(values | more))
+        left = {each.name: values[each.name] for each in fields(self)
+                if each.name in values and getattr(self, each.name) == each.default}  # fmt: skip
+        return replace(self, **left)
 
     @property
     def secure(self) -> bool:

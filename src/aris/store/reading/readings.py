@@ -236,7 +236,11 @@ def listed(
         .outerjoin(OrderRow, OrderRow.id == ReadingRow.order_pk)
         .where(*_conditions(query))
     )
-    total = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+    counted = (
+        select(func.count()).select_from(ReadingRow).join(StudyRow, StudyRow.uid == ReadingRow.study_uid)
+        .where(*_conditions(query))
+    )  # fmt: skip
+    total = session.scalar(counted) or 0
     order = [each.desc() if query.reverse else each for each in _order(query.sort, now)]
     rows = session.execute(chosen.order_by(*order, ReadingRow.id).limit(query.limit).offset(query.offset)).all()
     return [(reading, study, asked) for reading, study, asked in rows], total

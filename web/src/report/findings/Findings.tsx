@@ -27,7 +27,9 @@ export function Findings(props: FindingsProps) {
   const list = useRef<HTMLUListElement>(null);
   const title = useId();
   const assessed = findings.some((each) => each.probability !== null);
-  const rows = all || !assessed ? [...first, ...rest] : first;
+  // A few rows are no burden: then nothing is folded away.
+  const few = first.length === 0 && rest.length <= 4;
+  const rows = all || few || !assessed ? [...first, ...rest] : first;
   const focus = (index: number) => {
     const next = Math.max(0, Math.min(rows.length - 1, index));
     setHere(next);
@@ -61,7 +63,7 @@ export function Findings(props: FindingsProps) {
           Findings
         </h2>
         {running && findings.length === 0 && <span className={styles.quiet}>being scored…</span>}
-        {rest.length > 0 && assessed && (
+        {rest.length > 0 && assessed && !few && (
           <button type="button" className={styles.more} aria-expanded={all} onClick={() => setAll(!all)}>
             {words.filter(Boolean).join(", ")}
             <span className={all ? styles.open : styles.closed}>
@@ -123,7 +125,7 @@ function Row({ finding, verdicts, shown, pinned, mayJudge, point, pin, judge, ta
         <span className={styles.number}>{finding.probability === null ? "" : finding.probability.toFixed(2)}</span>
         <span className={styles.word}>{verdict === "rejected" ? "rejected" : standing}</span>
       </button>
-      {mayJudge && (
+      {mayJudge && standing !== "not assessed" && (
         <span className={styles.judge}>
           <IconButton
             label={`Accept ${titleOf(finding.name)} (A)`}

@@ -4,8 +4,10 @@ import type { Study } from "../../api/types";
 import { ActionButton, Button } from "../../shell/Button";
 import { clock } from "../../shell/format";
 import { Dots } from "../../shell/icons";
+import { KeysContext } from "../../shell/Keys";
 import { Menu, type MenuEntry } from "../../shell/Menu";
 import type { SaveStatus } from "../saving/autosave";
+import { isBlank } from "../text/sections";
 import type { Streaming } from "../useReport";
 import styles from "./Panel.module.css";
 
@@ -21,7 +23,7 @@ export interface FooterProps {
 /** Whether it is saved, and what comes next. */
 export function Footer({ study, status, stream, mayWrite, signed, correcting }: FooterProps) {
   // Where there is no text yet the dialog says so.
-  const maySign = mayWrite && (study.may.sign || study.text === null);
+  const maySign = mayWrite && (study.may.sign || study.text === null || isBlank(study.text.sections));
   return (
     <footer className={styles.footer}>
       <div className={styles.state}>
@@ -36,14 +38,14 @@ export function Footer({ study, status, stream, mayWrite, signed, correcting }: 
             <ActionButton action="study.out">What left</ActionButton>
           </>
         )}
-        <ActionButton action="study.next">Next</ActionButton>
+        <KeysContext value={true}>
+          <ActionButton action="study.next">Next</ActionButton>
+          {maySign && <ActionButton action="study.signnext">Sign and next</ActionButton>}
+        </KeysContext>
         {maySign && (
-          <>
-            <ActionButton action="study.signnext">Sign and next</ActionButton>
-            <ActionButton action="study.sign" kind="primary">
-              Sign…
-            </ActionButton>
-          </>
+          <ActionButton action="study.sign" kind="primary">
+            Sign…
+          </ActionButton>
         )}
       </div>
     </footer>

@@ -3,8 +3,6 @@ import type { DraftVersion, Study } from "../../api/types";
 import { Button } from "../../shell/Button";
 import { moment } from "../../shell/format";
 import { Alert, Chevron } from "../../shell/icons";
-import type { Evidence } from "../evidence/useEvidence";
-import { titleOf } from "../findings/words";
 import type { SaveStatus } from "../saving/autosave";
 import type { Streaming } from "../useReport";
 import styles from "./Panel.module.css";
@@ -16,7 +14,6 @@ export interface NotesProps {
   hidden: boolean;
   signed: boolean;
   correcting: boolean;
-  evidence: Evidence;
   conflict: SaveStatus["conflict"];
   hasModel: boolean;
   onCompare(): void;
@@ -25,7 +22,7 @@ export interface NotesProps {
 
 /** What must be known of the text above it: that it is a draft, whose, and what is wrong with it. */
 export function Notes(props: NotesProps) {
-  const { study, draft, stream, hidden, signed, correcting, evidence, conflict, hasModel } = props;
+  const { study, draft, stream, hidden, signed, correcting, conflict, hasModel } = props;
   const warnings = draft ? draft.warnings.filter((each) => each.sentence.trim() === "") : stream.warnings;
   return (
     <div className={styles.notes}>
@@ -41,7 +38,7 @@ export function Notes(props: NotesProps) {
           </Button>
         </div>
       )}
-      {stream.state === "failed" && (
+      {stream.state === "failed" && draft === null && !signed && (
         <div className={styles.alert} role="alert">
           <Alert />
           <span>There is no draft: {stream.problem}</span>
@@ -51,7 +48,6 @@ export function Notes(props: NotesProps) {
         </div>
       )}
       {warnings.length > 0 && !hidden && <Warnings texts={warnings.map((each) => each.text)} />}
-      {evidence.about && <Shown evidence={evidence} />}
     </div>
   );
 }
@@ -110,38 +106,6 @@ function Warnings({ texts }: { texts: string[] }) {
             <li key={each}>{each}</li>
           ))}
         </ul>
-      )}
-    </div>
-  );
-}
-
-/** What is shown on the image, in words. */
-function Shown({ evidence }: { evidence: Evidence }) {
-  const { about, found, problem, pinned } = evidence;
-  if (about === null) return null;
-  const name = about.kind === "finding" ? titleOf(about.about) : `“${about.about}”`;
-  const where = found?.sides.length ? ` ${found.sides.join(", ")}` : "";
-  const none = found && found.map === null && found.regions.length === 0;
-  const said = problem
-    ? problem
-    : found === null
-      ? "looking…"
-      : none
-        ? found.note || "no evidence on the image"
-        : `shown on the image${where}${found.note ? `; ${found.note}` : ""}`;
-  return (
-    <div className={styles.evidence} role="status">
-      <span className={styles.about}>Evidence for {name}</span>
-      <span>{said}</span>
-      {found?.warnings.map((each) => (
-        <span key={each} className={styles.warn}>
-          {each}
-        </span>
-      ))}
-      {pinned && (
-        <button type="button" className={styles.link} onClick={() => evidence.pin(pinned)}>
-          Hide
-        </button>
       )}
     </div>
   );

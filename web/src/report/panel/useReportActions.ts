@@ -8,6 +8,7 @@ import type { Study, Template } from "../../api/types";
 import { toast } from "../../shell/toast";
 import { stepSection } from "../editor/commands";
 import { normals } from "../insert/templates";
+import { isBlank } from "../text/sections";
 import type { ReportDialog } from "./ReportDialogs";
 
 export interface Doable {
@@ -56,7 +57,7 @@ export function useReportActions(what: Doable): void {
     if (view) command(view);
   };
   // Where there is no text yet the dialog says so.
-  const maySign = mayWrite && (study.may.sign || study.text === null);
+  const maySign = mayWrite && (study.may.sign || study.text === null || isBlank(study.text.sections));
   useActions({
     "study.sign": maySign && (() => what.open({ kind: "sign", andNext: false })),
     "study.signnext": maySign && (() => what.open({ kind: "sign", andNext: true })),

@@ -1,3 +1,4 @@
+import { at, withQuery } from "../../api/client";
 import type { DraftWarning, ScoredFinding, SectionName } from "../../api/types";
 import { SECTIONS } from "../text/sections";
 import { readEvents } from "./events";
@@ -11,10 +12,16 @@ export interface DraftListener {
 }
 
 /** Follow a draft as it is written; the server begins it if nobody has. Resolves when it has ended or was aborted. */
-export async function followDraft(study: string, signal: AbortSignal, listener: DraftListener): Promise<void> {
+export async function followDraft(
+  study: string,
+  signal: AbortSignal,
+  listener: DraftListener,
+  again = false,
+): Promise<void> {
   let ended = false;
   try {
-    await readEvents(`/api/studies/${encodeURIComponent(study)}/draft`, signal, ({ event, data }) => {
+    const path = withQuery(at("studies", study, "draft"), again ? { again: 1 } : {});
+    await readEvents(path, signal, ({ event, data }) => {
       if (ended || signal.aborted || typeof data !== "object" || data === null) return;
       const values = data as Record<string, unknown>;
       if (event === "findings") {

@@ -1,16 +1,23 @@
 import type { ImageInfo, Measured } from "../../api/types";
+import type { Point } from "./affine";
 
 export type Calibration = Measured["calibration"];
 
-/** How far a length on this image may be trusted: never more than "pixels only" without a spacing. */
-export function calibrationOf({ spacing, calibration }: Pick<ImageInfo, "spacing" | "calibration">): Calibration {
+type Scaled = Pick<ImageInfo, "spacing" | "calibration"> & Partial<Pick<ImageInfo, "calibrated_within">>;
+
+/** How far a length between these points may be trusted: "pixels only" without a spacing, or where the points leave the part of
+ *  the image in which alone it holds (regions of ultrasound). */
+export function calibrationOf({ spacing, calibration, calibrated_within }: Scaled, points: Point[] = []): Calibration {
   if (!spacing || !(spacing[0] > 0) || !(spacing[1] > 0)) return "pixels only";
-  return calibration;
+  const boxes = calibrated_within ?? [];
+  const inside = ([left, top, right, bottom]: (typeof boxes)[number]) =>
+    points.every(([x, y]) => x >= left && x <= right && y >= top && y <= bottom);
+  return boxes.length > 0 && !boxes.some(inside) ? "pixels only" : calibration;
 }
 
 /** Millimetres of a row and a column step (y, x), or 1 and 1 where only pixels are known. */
-export function steps(image: Pick<ImageInfo, "spacing" | "calibration">): [number, number] {
-  return calibrationOf(image) === "pixels only" || !image.spacing ? [1, 1] : image.spacing;
+export function steps(image: Scaled, points: Point[] = []): [number, number] {
+  return calibrationOf(image, points) === "pixels only" || !image.spacing ? [1, 1] : image.spacing;
 }
 
 export type Quantity = "length" | "area" | "angle";

@@ -48,10 +48,10 @@ export function side(direction: Vector): string {
 
 /** What lies at the edges of the screen, after every turn and flip; null where the image has no orientation. */
 export function letters(image: ImageInfo, [a, b, c, d]: Affine): Letters | null {
-  if (!image.orientation) return null;
+  if (a * d - b * c === 0) return null;
+  if (!image.orientation) return ofFilm(image.patient_orientation, [a, b, c, d]);
   const [x, y] = [image.orientation.slice(0, 3) as Vector, image.orientation.slice(3) as Vector];
   const det = a * d - b * c;
-  if (det === 0) return null;
   const [rowSpacing, columnSpacing] = image.spacing ?? [1, 1];
   // Screen right and down in columns and rows of the image, then in the patient.
   const patient = (sx: number, sy: number): Vector => {
@@ -64,4 +64,23 @@ export function letters(image: ImageInfo, [a, b, c, d]: Affine): Letters | null 
     bottom: side(patient(0, 1)),
     top: side(patient(0, -1)),
   };
+}
+
+const OPPOSITE: Record<string, string> = { L: "R", R: "L", A: "P", P: "A", H: "F", F: "H" };
+
+/** The letters of a film, whose header says only where its rows and columns point. */
+function ofFilm(
+  points: ImageInfo["patient_orientation"],
+  [a, b, c, d]: [number, number, number, number],
+): Letters | null {
+  if (!points?.[0] || !points[1]) return null;
+  const [rows, columns] = points;
+  const det = a * d - b * c;
+  const turnedRound = (text: string) => [...text].map((sign) => OPPOSITE[sign] ?? sign).join("");
+  const at = (sx: number, sy: number): string => {
+    const [i, j] = [(d * sx - c * sy) / det, (-b * sx + a * sy) / det];
+    if (Math.abs(i) >= Math.abs(j)) return i > 0 ? rows : turnedRound(rows);
+    return j > 0 ? columns : turnedRound(columns);
+  };
+  return { right: at(1, 0), left: at(-1, 0), bottom: at(0, 1), top: at(0, -1) };
 }

@@ -4,6 +4,8 @@ import type { Pixels } from "../types";
 export interface Window {
   center: number;
   width: number;
+  /** VOI LUT Function of the header; linear where it is left out. */
+  shape?: "LINEAR_EXACT" | "SIGMOID";
 }
 export interface Preset extends Window {
   name: string;
@@ -60,10 +62,14 @@ export function presets(modality: string, image: ImageInfo | undefined, values?:
     if (found.length < 5 && !found.some((each) => each.center === preset.center && each.width === preset.width))
       found.push(preset);
   };
-  const header = image.window.map((each, i) => ({
-    ...each,
-    name: each.name || (i === 0 ? "Default" : `Header ${i + 1}`),
-  }));
+  const header = image.window.map(
+    (each, i): Preset => ({
+      center: each.center,
+      width: each.width,
+      shape: shapeOf(each),
+      name: each.name || (i === 0 ? "Default" : `Header ${i + 1}`),
+    }),
+  );
   if (header[0]) add(header[0]);
   const range =
     image.least !== null && image.greatest !== null ? [image.least, image.greatest] : values && extremes(values);
@@ -73,19 +79,22 @@ export function presets(modality: string, image: ImageInfo | undefined, values?:
   return found;
 }
 
+const shapeOf = (own: ImageInfo["window"][number]): Window["shape"] =>
+  own.function === "SIGMOID" || own.function === "LINEAR_EXACT" ? own.function : undefined;
+
 /** The window that an image opens with: its header's, else its modality's first. */
 export function initialWindow(modality: string, image: ImageInfo, values?: Pixels): Window {
   if (image.samples === 3) return { center: 127.5, width: 255 };
   const own = image.window[0];
-  if (own && own.width > 0) return { center: own.center, width: own.width };
+  if (own && own.width > 0) return { center: own.center, width: own.width, shape: shapeOf(own) };
   if (modality !== "CT" && values && image.samples === 1 && image.dtype !== "uint8") return automatic(values);
   const { center, width } = presets(modality, image, values)[0] ?? fullRange(0, 255);
   return { center, width };
 }
 
 /** The values that become black and white: DICOM's LINEAR function (PS3.3 C.11.2.1.2), with float values its exact one. */
-export function bounds({ center, width }: Window, exact = false): [number, number] {
-  if (exact || width <= 1) return [center - width / 2, center + width / 2];
+export function bounds({ center, width, shape }: Window, exact = false): [number, number] {
+  if (exact || width <= 1 || shape) return [center - width / 2, center + width / 2];
   return [center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2];
 }
 
@@ -93,7 +102,7 @@ export function bounds({ center, width }: Window, exact = false): [number, numbe
 export function dragged(start: Window, dx: number, dy: number, range: number): Window {
   const step = Math.max(range, start.width) / 1200;
   const least = range > 0 && range <= 4 ? range / 1000 : 1;
-  return { center: start.center + dy * step, width: Math.max(least, start.width + dx * step) };
+  return { ...start, center: start.center + dy * step, width: Math.max(least, start.width + dx * step) };
 }
 
 /** For display: whole numbers, or as many digits as a small range needs. */

@@ -1,5 +1,6 @@
 import { type PointerEvent, useState } from "react";
 import { type Affine, apply, invert, type Point } from "../geometry/affine";
+import type { Pending } from "../state/measurements";
 import { useObserved } from "../state/observable";
 import type { Pane } from "../state/pane";
 import type { Session } from "../state/session";
@@ -30,8 +31,7 @@ export function MeasureLayer({ session, pane }: Props) {
   const { image } = pane;
   if (!image) return null;
   const here = measurements.shown.filter(
-    ({ body }) =>
-      body.image === image.uid && (body.frame === null || body.frame === image.frame) && pane.study === session.study,
+    ({ body }) => body.image === image.uid && (body.frame === null || body.frame === image.frame),
   );
   const { affine } = pane;
   const place = (event: PointerEvent<SVGElement>): Point | null => {
@@ -122,7 +122,7 @@ export function MeasureLayer({ session, pane }: Props) {
               <Saving
                 at={labelAt(points, affine, pane.width, pane.height, lines.length)}
                 below={lines.length}
-                words={pending.state === "failed" ? `not saved: ${pending.problem} Try again` : "saving…"}
+                words={wordsOf(pending)}
                 again={pending.state === "failed" ? () => void measurements.again(pending.local) : null}
               />
             )}
@@ -142,6 +142,11 @@ export function MeasureLayer({ session, pane }: Props) {
       )}
     </>
   );
+}
+
+function wordsOf({ state, problem }: Pending): string {
+  if (state === "failed") return `not saved: ${problem} Try again`;
+  return state === "local" ? "on the prior: not kept" : "saving…";
 }
 
 function Figure({ kind, points, affine }: { kind: Kind; points: Point[]; affine: Affine }) {

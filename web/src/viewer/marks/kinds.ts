@@ -73,8 +73,8 @@ function between([ax, ay]: Point, [bx, by]: Point): number {
 }
 
 /** The value in the unit of `unitOf`. */
-export function measured(kind: Kind, points: Point[], image: Pick<ImageInfo, "spacing" | "calibration">): number {
-  const [down, across] = steps(image);
+export function measured(kind: Kind, points: Point[], image: Parameters<typeof calibrationOf>[0]): number {
+  const [down, across] = steps(image, points);
   // An angle is right as soon as the pixels' shape is known, whatever their size.
   const real: Point[] = points.map(([x, y]) => [x * across, y * down]);
   const from = (p: Point, q: Point): Point => [q[0] - p[0], q[1] - p[1]];
@@ -90,7 +90,7 @@ export function measured(kind: Kind, points: Point[], image: Pick<ImageInfo, "sp
 
 /** What is written beside a measurement: its value, how far it is calibrated, and the values inside. */
 export function linesOf(kind: Kind, points: Point[], image: ImageInfo, pixels?: Pixels): string[] {
-  const calibration = calibrationOf(image);
+  const calibration = calibrationOf(image, points);
   const { quantity } = KINDS[kind];
   const lines = [`${words(quantity, measured(kind, points, image), calibration)} · ${calibration}`];
   if ((kind === "rectangle" || kind === "ellipse") && pixels) {
@@ -105,7 +105,7 @@ export function linesOf(kind: Kind, points: Point[], image: ImageInfo, pixels?: 
 }
 
 export function measurement(kind: Kind, points: Point[], image: ImageInfo, pixels?: Pixels): NewMeasurement {
-  const calibration = calibrationOf(image);
+  const calibration = calibrationOf(image, points);
   const { name, quantity } = KINDS[kind];
   const inside =
     image.unit && pixels && (kind === "rectangle" || kind === "ellipse")

@@ -29,7 +29,11 @@ export function Corners({ session, pane, patient }: Props) {
   const inverted = pane.inverted !== image.inverted;
   return (
     <div className={styles.corners} aria-hidden="true">
-      {prior && <div className={styles.prior}>Prior {prior.date}</div>}
+      {prior && (
+        <div className={styles.prior}>
+          {prior.certain === false ? "Possible prior" : "Prior"} {prior.date}
+        </div>
+      )}
       {session.texts && (
         <>
           <div className={`${styles.corner} ${styles.topLeft}`}>
@@ -53,24 +57,31 @@ export function Corners({ session, pane, patient }: Props) {
               <span>{[image.view, image.laterality].filter(Boolean).join(" · ")}</span>
             )}
           </div>
-          <div className={`${styles.corner} ${styles.bottomLeft}`}>
-            <span>
-              W {digits(pane.window.width, pane.window.width)} · L {digits(pane.window.center, pane.window.width)}
-              {preset && ` · ${preset.name}`}
-              {inverted !== image.inverted && " · inverted"}
-            </span>
-            <span>
-              {Math.round(pane.scale * 100)} %{pane.view.rotation !== 0 && ` · turned ${pane.view.rotation}°`}
-              {(pane.view.flipHorizontal || pane.view.flipVertical) && " · flipped"}
-            </span>
-          </div>
+          {pane.scene && (
+            <div className={`${styles.corner} ${styles.bottomLeft}`}>
+              <span>
+                W {digits(pane.window.width, pane.window.width)} · L {digits(pane.window.center, pane.window.width)}
+                {preset && ` · ${preset.name}`}
+                {inverted !== image.inverted && " · inverted"}
+              </span>
+              <span>
+                {Math.round(pane.scale * 100)} %{pane.view.rotation !== 0 && ` · turned ${pane.view.rotation}°`}
+                {(pane.view.flipHorizontal || pane.view.flipVertical) && " · flipped"}
+              </span>
+            </div>
+          )}
           <div className={`${styles.corner} ${styles.bottomRight}`}>
+            {image.lossy && <span>lossy compression</span>}
+            {image.notes.map((note) => (
+              <span key={note}>{note}</span>
+            ))}
+            {image.calibration_note && <span title={image.calibration_note}>{image.calibration_note}</span>}
             {pane.playing && <span>{pane.rate} images/s</span>}
             {link && <span>{LINK_WORDS[link]}</span>}
           </div>
         </>
       )}
-      {sides && (
+      {sides && pane.scene && (
         <>
           <span className={`${styles.letter} ${styles.left}`}>{sides.left}</span>
           <span className={`${styles.letter} ${styles.right}`}>{sides.right}</span>
@@ -85,7 +96,8 @@ export function Corners({ session, pane, patient }: Props) {
 
 function ScaleBar({ pane }: { pane: Pane }) {
   const { image } = pane;
-  if (!image?.spacing || image.calibration === "pixels only") return null;
+  if (!pane.scene || !image?.spacing || image.calibration === "pixels only" || image.calibrated_within.length > 0)
+    return null;
   const perMm = pane.scale / Math.min(image.spacing[0], image.spacing[1]);
   const bar = scaleBar(perMm, Math.min(240, pane.width * 0.35));
   if (!bar) return null;

@@ -5,7 +5,8 @@ import { Observable } from "./observable";
 export interface Pending {
   local: number;
   body: NewMeasurement;
-  state: "saving" | "saved" | "failed";
+  /** "local": on an earlier study's image, which this study's report does not keep. */
+  state: "saving" | "saved" | "failed" | "local";
   problem: string;
   /** Its number, once the server has given one. */
   id: number | null;
@@ -44,6 +45,7 @@ export class Measurements extends Observable {
   private hidden = new Set<number>();
   private done: Step[] = [];
   private undone: Step[] = [];
+  private sides = new Map<number, Side>();
   private count = 0;
   private keeper: Keeper = {};
   /** Local number ("p3") or the server's ("12") of the chosen one. */
@@ -66,6 +68,8 @@ export class Measurements extends Observable {
     if (server === this.server) return;
     this.server = server;
     const ids = new Set(server.map(({ id }) => id));
+    for (const { local, id } of this.pending)
+      if (id !== null && ids.has(id) && this.chosen === `p${local}`) this.chosen = String(id);
     this.pending = this.pending.filter(({ id }) => id === null || !ids.has(id));
     for (const id of this.hidden) if (!ids.has(id)) this.hidden.delete(id);
     this.flush();
@@ -75,6 +79,7 @@ export class Measurements extends Observable {
   clear(): void {
     Object.assign(this, { server: [], pending: [], done: [], undone: [], chosen: null, trouble: "" });
     this.hidden.clear();
+    this.sides.clear();
     this.flush();
   }
 
@@ -94,9 +99,35 @@ export class Measurements extends Observable {
   }
 
   add(body: NewMeasurement): Promise<number | null> {
-    const id = this.bring(body);
-    this.remember({ came: { body, id }, gone: null });
-    return id;
+    const came = this.fresh(body);
+    this.remember({ came, gone: null });
+    return came.id;
+  }
+
+  /** Only on the screen: a measurement on an image of an earlier study. */
+  sketch(body: NewMeasurement): void {
+    this.pending.push({ local: ++this.count, body, state: "local", problem: "", id: null });
+    this.chosen = `p${this.count}`;
+    this.flush();
+  }
+
+  private fresh(body: NewMeasurement): Side {
+    const side: Side = { body, id: Promise.resolve(null) };
+    this.bringBack(side);
+    return side;
+  }
+
+  /** Saves it (again): it gets a new number, by which all steps that speak of it know it from now on. */
+  private bringBack(side: Side): void {
+    side.id = this.bring(side.body);
+    void side.id.then((id) => id !== null && this.sides.set(id, side));
+  }
+
+  /** The measurement of this number, the same for all steps. */
+  private sideOf(id: number, body: NewMeasurement): Side {
+    const side = this.sides.get(id) ?? { body, id: Promise.resolve(id) };
+    this.sides.set(id, side);
+    return side;
   }
 
   private remember(step: Step): void {
@@ -142,7 +173,7 @@ export class Measurements extends Observable {
     const found = this.shown.find((each) => each.key === key);
     if (!found || !this.keeper.onRemoveMeasurement) return;
     const id = found.pending ? found.pending.id : Number(key);
-    if (id !== null) this.remember({ came: null, gone: { body: found.body, id: Promise.resolve(id) } });
+    if (id !== null) this.remember({ came: null, gone: this.sideOf(id, found.body) });
     await this.takeAway(key);
   }
 
@@ -179,10 +210,12 @@ export class Measurements extends Observable {
       return;
     }
     const old = before.pending ? before.pending.id : Number(key);
-    const came = this.bring(body);
-    this.remember({ came: { body, id: came }, gone: { body: before.body, id: Promise.resolve(old) } });
+    if (old === null) return;
+    const gone = this.sideOf(old, before.body);
+    const came = this.fresh(body);
+    this.remember({ came, gone });
     // The old one goes only when the new one is safe.
-    if ((await came) !== null) await this.takeAway(key);
+    if ((await came.id) !== null) await this.takeAway(key);
   }
 
   undo(): void {
@@ -198,7 +231,7 @@ export class Measurements extends Observable {
     this.turn(step.gone, step.came);
   }
   private turn(leaves: Side | null, returns: Side | null): void {
-    if (returns) returns.id = this.bring(returns.body);
+    if (returns) this.bringBack(returns);
     if (leaves)
       void leaves.id.then((id) => {
         const found = this.shown.find(({ key, pending }) => (pending ? pending.id === id : Number(key) === id));

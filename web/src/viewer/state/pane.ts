@@ -77,7 +77,7 @@ export class Pane extends Observable {
   }
   /** Screen pixels per image pixel. */
   get scale(): number {
-    return this.image ? fitScale(this.image, this.width, this.height, this.view.rotation) * this.view.zoom : 1;
+    return this.image ? fitScale(this.image, this.view, this.width, this.height) * this.view.zoom : 1;
   }
 
   attach(element: HTMLDivElement, choice: Choice): void {
@@ -187,7 +187,7 @@ export class Pane extends Observable {
   /** One image pixel to one pixel of the screen (its own, not CSS's). */
   actual(): void {
     if (!this.image) return;
-    const fit = fitScale(this.image, this.width, this.height, this.view.rotation);
+    const fit = fitScale(this.image, this.view, this.width, this.height);
     this.setView({ ...this.view, zoom: 1 / (globalThis.devicePixelRatio || 1) / fit, pan: [0, 0] });
   }
   invert(): void {

@@ -13,7 +13,7 @@ export function run(session: Session, id: string): boolean {
   const window = within("window.");
   if (window) {
     const preset = pane.presets[Number(window) - 1];
-    if (preset) pane.setWindow({ center: preset.center, width: preset.width });
+    if (preset) pane.setWindow({ center: preset.center, width: preset.width, shape: preset.shape });
     return preset !== undefined;
   }
   const layout = within("layout.");

@@ -103,7 +103,11 @@ export class Session extends Observable {
   take(study: string, series: SeriesInfo[]): void {
     this.series = series;
     if (study === this.study) {
-      if (!this.panes.some((pane) => pane.study === study)) this.hang();
+      // The list may come after the study, and series arrive while it is open.
+      const known = new Set(series.map(({ uid }) => uid));
+      const mine = this.panes.filter((pane) => pane.study === study);
+      for (const pane of mine) if (!known.has(pane.series)) pane.close();
+      if (!mine.some((pane) => known.has(pane.series))) this.hang();
       this.changed();
       return;
     }
@@ -235,7 +239,10 @@ export class Session extends Observable {
   linkWith(pane: Pane): Link | null {
     if (!this.linking || pane === this.pane || !pane.image || !this.pane.image) return null;
     if (pane.images.length < 2 || this.pane.images.length < 2) return null;
-    return linkOf(this.pane.images, pane.images, this.anchor(this.pane, pane));
+    const anchor = this.anchor(this.pane, pane);
+    const how = linkOf(this.pane.images, pane.images, anchor);
+    // Within one study only positions say which images belong together.
+    return how === "fraction" && pane.study === this.pane.study && !anchor ? null : how;
   }
 
   /** Linking by hand takes the stacks as they stand now. */
@@ -300,7 +307,9 @@ export class Session extends Observable {
       const { kind } = this.draft;
       const body = measurement(kind, visible(this.draft), image, pane.pixels);
       this.draft = null;
-      void this.measurements.add(body);
+      // The server keeps measurements of this study's images only.
+      if (pane.study === this.study) void this.measurements.add(body);
+      else this.measurements.sketch(body);
     }
     this.flush();
   }

@@ -15,7 +15,7 @@ import { bounds } from "../geometry/window";
 import { frames } from "../pixels/frames";
 import { bytesOf, keyOf } from "../pixels/images";
 import type { Scene, Surface } from "./surface";
-import { affineOf, fitScale, pixelShape } from "./view";
+import { affineOf, decomposed, fitScale, pixelShape, quarterOf } from "./view";
 
 /* Cornerstone3D 5.14, core only, with PLANAR_NEXT viewports (the lasting API; the legacy stack viewport is on its way out).
    - Its tools package is not used: the contract keeps measurements in pixels of the stored image and says how far each is
@@ -217,32 +217,33 @@ export class GpuSurface implements Surface {
 
   private apply({ image, pixels, view, window, invert }: Scene): void {
     const [lower, upper] = bounds(window, pixels instanceof Float32Array);
+    const sigmoid = window.shape === "SIGMOID";
     this.viewport.setDisplaySetPresentation(this.mounted, {
       visible: true,
       voiRange: { lower, upper },
+      voiLUTFunction: sigmoid ? Enums.VOILUTFunctionType.SAMPLED_SIGMOID : Enums.VOILUTFunctionType.LINEAR,
       invert,
-      interpolationType: this.pixelated(image, view.zoom, view.rotation)
-        ? Enums.InterpolationType.NEAREST
-        : Enums.InterpolationType.LINEAR,
+      interpolationType:
+        fitScale(image, view, this.width, this.height) * view.zoom >= 6
+          ? Enums.InterpolationType.NEAREST
+          : Enums.InterpolationType.LINEAR,
     });
+    const [px, py] = pixelShape(image);
     // Cornerstone's own "fit" leaves turns out.
-    const fit = fitScale(image, this.width, this.height, view.rotation) / fitScale(image, this.width, this.height, 0);
-    const scale = view.zoom * fit;
+    const upright = Math.min(this.width / (image.columns * px), this.height / (image.rows * py));
+    const scale = (view.zoom * fitScale(image, view, this.width, this.height)) / upright;
+    const { rotation, flip } = decomposed(quarterOf(image, view));
     this.viewport.setViewState({
       slice: { kind: "stackIndex", imageIdIndex: this.places.get(idOf(image)) ?? 0 },
       anchorWorld: undefined,
       anchorCanvas: [0.5 + view.pan[0] / this.width, 0.5 + view.pan[1] / this.height],
       scale: [scale, scale],
       scaleMode: "fit",
-      rotation: view.rotation,
-      flipHorizontal: view.flipHorizontal,
-      flipVertical: view.flipVertical,
+      rotation,
+      flipHorizontal: flip,
+      flipVertical: false,
     });
     this.viewport.render();
-  }
-
-  private pixelated(image: ImageInfo, zoom: number, rotation: number): boolean {
-    return fitScale(image, this.width, this.height, rotation) * zoom >= 6;
   }
 
   clear(): void {

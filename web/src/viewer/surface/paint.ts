@@ -13,8 +13,11 @@ function lookup(window: Window, invert: boolean, least: number, count: number): 
   if (table.length < count) table = new Uint32Array(count);
   const [low, high] = bounds(window);
   const slope = 255 / Math.max(high - low, 1e-9);
+  const sigmoid = window.shape === "SIGMOID";
   for (let i = 0; i < count; i++) {
-    const value = Math.min(255, Math.max(0, (least + i - low) * slope));
+    const value = sigmoid
+      ? 255 / (1 + Math.exp((-4 * (least + i - window.center)) / window.width))
+      : Math.min(255, Math.max(0, (least + i - low) * slope));
     table[i] = grey(Math.round(invert ? 255 - value : value));
   }
   return table;

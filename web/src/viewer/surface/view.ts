@@ -19,21 +19,63 @@ export function pixelShape({ spacing }: Pick<ImageInfo, "spacing">): [number, nu
   return [spacing[1] / least, spacing[0] / least];
 }
 
+/** A right-angled turn or mirroring as a matrix: x' = a x + c y, y' = b x + d y. */
+export type Quarter = [a: number, b: number, c: number, d: number];
+
+const QUARTERS: Record<View["rotation"], Quarter> = {
+  0: [1, 0, 0, 1],
+  90: [0, 1, -1, 0],
+  180: [-1, 0, 0, -1],
+  270: [0, -1, 1, 0],
+};
+/** One after the other: `second` is done to what `first` gives. */
+const after = ([a, b, c, d]: Quarter, [e, f, g, h]: Quarter): Quarter => [
+  // Adding 0 keeps -0 out.
+  a * e + c * f + 0,
+  b * e + d * f + 0,
+  a * g + c * h + 0,
+  b * g + d * h + 0,
+];
+
+/** From the stored pixels to the view that readers are used to, as the server says it. */
+function stored({ turn }: Pick<ImageInfo, "turn">): Quarter {
+  if (!turn) return QUARTERS[0];
+  const flips: Quarter = [turn.flip_columns ? -1 : 1, 0, 0, turn.flip_rows ? -1 : 1];
+  return turn.transpose ? after(flips, [0, 1, 1, 0]) : flips;
+}
+
+/** From the stored pixels to the screen: the image's own turn, then the reader's. */
+export function quarterOf(image: Pick<ImageInfo, "turn">, view: View): Quarter {
+  const flips: Quarter = [view.flipHorizontal ? -1 : 1, 0, 0, view.flipVertical ? -1 : 1];
+  return after(after(flips, QUARTERS[view.rotation]), stored(image));
+}
+
+/** The same as a turn and a flip from left to right after it. */
+export function decomposed(quarter: Quarter): { rotation: View["rotation"]; flip: boolean } {
+  const flip = quarter[0] * quarter[3] - quarter[1] * quarter[2] < 0;
+  const [a, b] = flip ? after([-1, 0, 0, 1], quarter) : quarter;
+  return { rotation: a > 0.5 ? 0 : a < -0.5 ? 180 : b > 0.5 ? 90 : 270, flip };
+}
+
 /** Screen pixels per image pixel (of its narrow side) when the image just fits. */
-export function fitScale(image: ImageInfo, width: number, height: number, rotation: number): number {
+export function fitScale(image: ImageInfo, view: Pick<View, "rotation">, width: number, height: number): number {
   const [px, py] = pixelShape(image);
   const [w, h] = [image.columns * px, image.rows * py];
-  const turned = rotation % 180 !== 0;
-  return Math.max(1e-6, Math.min(width / (turned ? h : w), height / (turned ? w : h)));
+  const lies = (view.rotation % 180 !== 0) !== (image.turn?.transpose ?? false);
+  return Math.max(1e-6, Math.min(width / (lies ? h : w), height / (lies ? w : h)));
 }
 
 /** Image to screen. */
 export function affineOf(image: ImageInfo, view: View, width: number, height: number): Affine {
-  const scale = fitScale(image, width, height, view.rotation) * view.zoom;
+  const scale = fitScale(image, view, width, height) * view.zoom;
   const [px, py] = pixelShape(image);
-  const [cos, sin] = { 0: [1, 0], 90: [0, 1], 180: [-1, 0], 270: [0, -1] }[view.rotation];
-  const [fx, fy] = [view.flipHorizontal ? -1 : 1, view.flipVertical ? -1 : 1];
-  const [a, b, c, d] = [fx * cos * scale * px, fy * sin * scale * px, fx * -sin * scale * py, fy * cos * scale * py];
+  const quarter = quarterOf(image, view);
+  const [a, b, c, d] = [
+    quarter[0] * scale * px,
+    quarter[1] * scale * px,
+    quarter[2] * scale * py,
+    quarter[3] * scale * py,
+  ];
   const [mx, my] = [image.columns / 2, image.rows / 2];
   return [a, b, c, d, width / 2 + view.pan[0] - a * mx - c * my, height / 2 + view.pan[1] - b * mx - d * my];
 }

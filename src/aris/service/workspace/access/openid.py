@@ -93,7 +93,7 @@ def callback(
     except ArisError as error:
         # Of a sign-in that nobody is known of nothing is written: anybody can ask for this address.
         if pending is not None and not (isinstance(error, ProviderError) and error.code == "oidc_expired"):
-            failed(workspace, login or "(unknown)", "oidc")
+            failed(workspace, login, "oidc")
         known = isinstance(error, ProviderError)
         code_of = error.code if known else "oidc_unknown_user"  # type: ignore[attr-defined]
         response = _problem(code_of, pending)

@@ -42,6 +42,7 @@ router = APIRouter(prefix="/api", tags=["session"])
 Anyone = Annotated[Caller | None, allow_everybody()]
 Person = Annotated[Caller, allow("admin", "reader", "viewer", scope=None)]
 Here = Annotated[Workspace, here]
+UNKNOWN = "(unknown)"
 _WRONG = "the login or the password is wrong, or the user is not active or for now locked"
 
 
@@ -170,13 +171,14 @@ def described(workspace: Workspace, caller: Caller | None) -> Session:
 
 
 def failed(workspace: Workspace, login: str, method: str) -> None:
-    """Write down that somebody failed to sign in."""
+    """Write down that somebody failed to sign in. A login that nobody has may be a password in the wrong field."""
     house = workspace.house
-    house.store.sessions.write(
-        lambda transaction: house.trail.add(
-            transaction, login, "sign in", login, outcome="denied", now=workspace.now(), method=method
-        )
-    )
+
+    def work(transaction: Transaction) -> None:
+        known = login if users.find(transaction, login) is not None else UNKNOWN
+        house.trail.add(transaction, known, "sign in", known, outcome="denied", now=workspace.now(), method=method)
+
+    house.store.sessions.write(work)
 
 
 def address(request: Request) -> str:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,7 @@ from aris.store.store import Store, Stored
 # Objects of many frames that are kept open.
 _KEPT = 6
 # Decoded at once: more threads than cores only wait for one another.
-_AT_ONCE = 4
+_AT_ONCE = 2
 DAMAGED = "its pixels are damaged, or in an encoding that is not read"
 
 
@@ -59,7 +61,6 @@ class FrameDecoder:
         self._store = store
         self._lock = threading.Lock()
         self._open: OrderedDict[str, tuple[Opened, threading.Lock]] = OrderedDict()
-        self._room = threading.Semaphore(_AT_ONCE)
 
     def frame(self, found: Stored, number: int) -> Decoded:
         """A frame of an object.
@@ -73,11 +74,14 @@ class FrameDecoder:
             MemoryBusyError: no memory became free in time.
             StoreError: the file is gone or damaged.
         """
+        return _threads().submit(self._frame, found, number).result()
+
+    def _frame(self, found: Stored, number: int) -> Decoded:
         with self._opened(found) as one, quiet_pydicom():
             try:
                 if not one.has_pixels or not 1 <= number <= one.total:
                     raise NoFrameError
-                with self._room, DECODING.holding(memory(one.dataset)):
+                with DECODING.holding(memory(one.dataset)):
                     dataset, frame = _cut(one, number - 1)
                     form = form_of(dataset, frame)
                     return Decoded(values_of(dataset, frame, form), form)
@@ -108,6 +112,20 @@ class FrameDecoder:
         one, lock = kept
         with lock:
             yield one
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """The threads that decode. Each keeps the process that some JPEG needs (see `codecs.kept_child`) for the next."""
+
+    def begin() -> None:
+        _CHILDREN.append(kept := codecs.kept_child())
+        kept.__enter__()
+
+    return ThreadPoolExecutor(_AT_ONCE, "decoding", begin)
+
+
+_CHILDREN: list[AbstractContextManager[None]] = []
 
 
 def _cut(one: Opened, index: int) -> tuple[Any, Any]:

@@ -47,7 +47,7 @@ def describe(dataset: Any, uid: str, transfer_syntax: str, arrival: int) -> Iter
     try:
         total = min(frames.count(dataset), MOST_FRAMES)
         functional = "PerFrameFunctionalGroupsSequence" in dataset or "SharedFunctionalGroupsSequence" in dataset
-        same = None if functional else form_of(dataset, frames.header(dataset, 0))
+        same = None if functional else form_of(dataset, dataset)
     except codecs.DecodeError:
         yield Described(broken(uid, "its number of frames is wrong"), _nowhere(arrival), False)
         return
@@ -94,7 +94,7 @@ def _about(dataset: Any, uid: str, transfer_syntax: str) -> dict[str, Any]:
 
 
 def _frame(dataset: Any, index: int, about: dict[str, Any], same: Form | None, arrival: int) -> Described:
-    header = frames.header(dataset, index)
+    header = dataset if same is not None else frames.header(dataset, index)
     form = same or form_of(dataset, header)
     placed = _plane(dataset, index)
     windows = _windows(header, form)

@@ -14,6 +14,7 @@ from aris.errors import ArisError
 from aris.exchange.documents.report import clean
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.imaging.dicom.values import one_number, text
+from aris.service.workspace.images.finding import find_objects
 from aris.service.workspace.images.series import header_of, kind_of
 from aris.service.workspace.schemas.images import (
     DocumentLine,
@@ -52,7 +53,7 @@ def outside_document(store: Store, found: Stored) -> OutsideDocument | None:
 def graphics_of_study(store: Store, study: str) -> list[Graphic]:
     """Every mark on a study's images, of all of its documents."""
     made: list[Graphic] = []
-    for each in store.instances(study=study):
+    for each in find_objects(store, study=study):
         if kind_of(each.sop_class) in ("sr", "gsps") and len(made) < _MOST_GRAPHICS:
             found = outside_document(store, each)
             made += [] if found is None else found.graphics

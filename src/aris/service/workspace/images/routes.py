@@ -14,6 +14,7 @@ from aris.imaging.memory_budget import MemoryBusyError
 from aris.service.workspace.context import Caller, Workspace, allow, here
 from aris.service.workspace.errors import RefusedError, not_found
 from aris.service.workspace.images.decoding import FrameDecoder, NoFrameError
+from aris.service.workspace.images.finding import find_objects
 from aris.service.workspace.images.outside import graphics_of_study, outside_document
 from aris.service.workspace.images.series import SeriesLister
 from aris.service.workspace.images.thumbnails import Thumbnails
@@ -65,7 +66,7 @@ def series_images(study: Uid, series: Uid, caller: Looking, workspace: Here) -> 
 @router.get("/studies/{study}/series/{series}/thumbnail", response_class=Response)
 def series_thumbnail(study: Uid, series: Uid, caller: Looking, workspace: Here, request: Request) -> Response:
     """The image in the middle of a series, small."""
-    found = [each for each in workspace.house.store.instances(study=study, series=series)]
+    found = find_objects(workspace.house.store, study=study, series=series)
     if not found:
         raise not_found("there is no such series")
     return _thumbnail(found[len(found) // 2], caller, workspace, request)
@@ -118,8 +119,8 @@ def graphics(study: Uid, caller: Looking, workspace: Here) -> list[Graphic]:
 
 
 def _image(workspace: Workspace, uid: str) -> Stored:
-    # Not `find`: that gives objects of other patients too, which are kept apart.
-    found = workspace.house.store.instances(uid=uid)
+    # Not the store's `find`: that gives objects of other patients too, which are kept apart.
+    found = find_objects(workspace.house.store, uid=uid)
     if not found:
         raise not_found("there is no such image")
     return found[0]

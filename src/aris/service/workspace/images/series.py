@@ -16,6 +16,7 @@ from aris.imaging.dicom.values import text
 from aris.imaging.memory_budget import MemoryBusyError
 from aris.service.workspace.images.decoding import FrameDecoder, NoFrameError
 from aris.service.workspace.images.describing import UNREADABLE, Described, broken, describe
+from aris.service.workspace.images.finding import find_objects
 from aris.service.workspace.images.ordering import Place, order
 from aris.service.workspace.schemas.images import OtherObject, SeriesImages, Window
 from aris.store.objects import byte_order, read_located
@@ -45,7 +46,7 @@ class SeriesLister:
 
     def listed(self, study: str, series: str) -> SeriesImages | None:
         """A series of a study; None if there is none."""
-        found = self._store.instances(study=study, series=series)
+        found = find_objects(self._store, study=study, series=series)
         if not found:
             return None
         key = (f"{study}/{series}", tuple(each.digest for each in found))
