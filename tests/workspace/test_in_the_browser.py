@@ -108,7 +108,7 @@ def test_from_a_fresh_store_to_the_signed_documents(served: Served, screen: Scre
     screen.picture("signing")
     signing.get_by_label("Password of").fill("not the right password")
     signing.get_by_role("button", name="Sign", exact=True).click()
-    signing.get_by_text("password is wrong").first.wait_for()  # refused, the text stays
+    signing.get_by_text("sign: ").first.wait_for()  # refused, the text stays
     signing.get_by_label("Password of").fill(PASSWORD)
     signing.get_by_role("button", name="Sign", exact=True).click()
     signing.wait_for(state="detached")
