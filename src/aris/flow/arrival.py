@@ -81,14 +81,15 @@ def _collect(session: Session, house: House) -> tuple[set[str], bool]:
 def _only_fetched(session: Session, study: str, newest: datetime) -> bool:
     """Return whether a study came to be compared with, and by no other way: nobody has to read it.
 
-    Whatever comes once the fetching is over came by another way. In doubt a study is to be read.
+    Whatever comes once the fetching is over came by another way, as does what others send meanwhile, whatever becomes
+    of the fetching. In doubt a study is to be read.
     """
     row = remote.fetched(session, study)
     if row is None:
         return False
     if row.state in (remote.FETCHED, remote.FAILED) and newest > row.changed_at:
         row.state = remote.RELEASED
-    return row.state != remote.RELEASED
+    return row.state != remote.RELEASED and not remote.senders(session, study) - {row.source}
 
 
 def settle(house: House, now: datetime | None = None) -> int:
