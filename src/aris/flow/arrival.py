@@ -128,6 +128,10 @@ def _settle(session: Session, house: House, reading: ReadingRow, now: datetime) 
     if digest == reading.images_digest:
         return False
     signed = reports.newest(session, reading)
+    key = f"{reading.study_uid}:{digest[:32]}"
+    if reading.notice == readings.GIVEN_AWAY:
+        # The same images may be another patient's now, and were drafted as the first one's.
+        key += f":{reading.last_object_at.isoformat()}"
     if reading.notice == readings.GIVEN_AWAY:
         pass  # says more
     elif signed is not None and signed.content["images"] != images:
@@ -141,8 +145,8 @@ def _settle(session: Session, house: House, reading: ReadingRow, now: datetime) 
     if study is not None:
         put_order(reading, orders.for_study(session, study))
     if house.settings.archives:
-        jobs.put(session, PRIORS, f"priors:{reading.study_uid}:{digest[:32]}", reading.study_uid, reading.urgency, now)
-    new = jobs.put(session, DRAFT, f"draft:{reading.study_uid}:{digest[:32]}", reading.study_uid, reading.urgency, now)
+        jobs.put(session, PRIORS, f"priors:{key}", reading.study_uid, reading.urgency, now)
+    new = jobs.put(session, DRAFT, f"draft:{key}", reading.study_uid, reading.urgency, now)
     house.trail.add(session, SYSTEM, "settle", reading.study_uid, now=now, images=len(images))
     return new
 
