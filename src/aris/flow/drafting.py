@@ -113,7 +113,9 @@ def draft_now(
     settle_now(house, {study}, moment)
 
     def claim(session: Session) -> tuple[JobRow | None, Busy]:
-        readings.require(session, study, lock=True)
+        reading = readings.require(session, study, lock=True)
+        if reading.state in readings.SIGNED:
+            return None, "done"  # nobody waits for a draft any longer
         job = jobs.of_study(session, DRAFT, study, lock=True)
         if job is None:
             return None, "done"  # it settled with images that it was drafted with

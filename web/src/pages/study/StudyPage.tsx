@@ -165,7 +165,7 @@ function Opened({ study, covered, problem, loading, retry }: OpenedProps) {
             draft={draft}
             hidden={hidden}
             onReveal={() => setRevealed(uid)}
-            seen={seen?.study === uid ? seen : null}
+            seen={seen?.study === uid ? { images: seen.images, of: seen.of } : null}
             image={image}
             onNext={() => void next()}
             onLeave={toImages}

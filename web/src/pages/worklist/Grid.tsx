@@ -1,6 +1,6 @@
-import { useTable } from "@tanstack/react-table";
+import { FlexRender, type Row as TableRow, useTable } from "@tanstack/react-table";
 import { defaultRangeExtractor, useVirtualizer } from "@tanstack/react-virtual";
-import { type KeyboardEvent, useEffect, useLayoutEffect, useMemo, useRef } from "react";
+import { type KeyboardEvent, memo, useEffect, useLayoutEffect, useMemo, useRef } from "react";
 import { Down, Up } from "../../shell/icons";
 import { type ColumnMeta, columns, features, type Row } from "./columns";
 import styles from "./Grid.module.css";
@@ -32,12 +32,13 @@ export function Grid({ rows, stale, now, active, onActive, onOpen, onView, sort,
     getScrollElement: () => scroller.current,
     estimateSize: () => HEIGHT,
     overscan: 10,
+    useFlushSync: false,
     scrollPaddingStart: HEIGHT,
     initialOffset: memory.scroll,
     // The marked row stays in the page, so that a screen reader keeps its place.
     rangeExtractor: (range) => {
-      const shown = defaultRangeExtractor(range);
-      return active >= 0 && active < total && !shown.includes(active) ? [...shown, active] : shown;
+      const near = defaultRangeExtractor(range);
+      return active >= 0 && active < total && !near.includes(active) ? [...near, active] : near;
     },
   });
   const items = virtual.getVirtualItems();
@@ -52,10 +53,20 @@ export function Grid({ rows, stale, now, active, onActive, onOpen, onView, sort,
     [virtual],
   );
 
-  const data = items.map((item): Row => {
-    const entry = rows.at(item.index);
-    return { index: item.index, entry, now, gone: entry ? rows.gone.has(entry.study) : false };
-  });
+  // The table is made anew when other rows come into view, not when the mark moves.
+  const shown = items.map((item) => item.index).join();
+  const data = useMemo(
+    () =>
+      shown
+        .split(",")
+        .filter(Boolean)
+        .map((text): Row => {
+          const index = Number(text);
+          const entry = rows.at(index);
+          return { index, entry, now, gone: entry ? rows.gone.has(entry.study) : false };
+        }),
+    [shown, rows, now],
+  );
   const sorting = useMemo(() => [{ id: sort, desc: reverse }], [sort, reverse]);
   const table = useTable({
     features,
@@ -126,32 +137,52 @@ export function Grid({ rows, stale, now, active, onActive, onOpen, onView, sort,
         ))}
       </div>
       <div role="rowgroup" className={styles.body} style={{ height: virtual.getTotalSize() }}>
-        {table.getRowModel().rows.map((row) => {
-          const { index, gone } = row.original;
-          return (
-            <div
-              key={row.id}
-              id={`row-${index}`}
-              role="row"
-              aria-rowindex={index + 2}
-              aria-selected={index === active}
-              className={`${styles.row} ${styles.item} ${gone ? styles.gone : ""}`}
-              style={{ transform: `translateY(${index * HEIGHT}px)` }}
-              onClick={() => onActive(index)}
-              onDoubleClick={() => onOpen(index)}
-            >
-              {row.getAllCells().map((cell, at) => (
-                <div key={cell.id} role="gridcell" aria-colindex={at + 1} className={styles.cell}>
-                  <table.FlexRender cell={cell} />
-                </div>
-              ))}
-            </div>
-          );
-        })}
+        {table.getRowModel().rows.map((row) => (
+          <GridRow key={row.id} row={row} active={row.original.index === active} onActive={onActive} onOpen={onOpen} />
+        ))}
       </div>
     </div>
   );
 }
+
+interface GridRowProps {
+  row: TableRow<typeof features, Row>;
+  active: boolean;
+  onActive: (index: number) => void;
+  onOpen: (index: number) => void;
+}
+
+/** A row; it is drawn again only if what it shows has changed. */
+const GridRow = memo(
+  function GridRow({ row, active, onActive, onOpen }: GridRowProps) {
+    const { index, gone } = row.original;
+    return (
+      <div
+        id={`row-${index}`}
+        role="row"
+        aria-rowindex={index + 2}
+        aria-selected={active}
+        className={`${styles.row} ${styles.item} ${gone ? styles.gone : ""}`}
+        style={{ transform: `translateY(${index * HEIGHT}px)` }}
+        onClick={() => onActive(index)}
+        onDoubleClick={() => onOpen(index)}
+      >
+        {row.getAllCells().map((cell, at) => (
+          <div key={cell.id} role="gridcell" aria-colindex={at + 1} className={styles.cell}>
+            <FlexRender cell={cell} />
+          </div>
+        ))}
+      </div>
+    );
+  },
+  (before, after) =>
+    before.active === after.active &&
+    before.onActive === after.onActive &&
+    before.onOpen === after.onOpen &&
+    before.row.original.entry === after.row.original.entry &&
+    before.row.original.now === after.row.original.now &&
+    before.row.original.gone === after.row.original.gone,
+);
 
 interface HeadingProps {
   column: number;

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { memo, useEffect, useRef, useState } from "react";
 import { ToggleButton } from "react-aria-components";
 import { usePreferences } from "../../api/queries";
 import type { State } from "../../api/types";
@@ -25,7 +25,7 @@ interface ToolbarProps {
   onPreview: () => void;
 }
 
-export function Toolbar(props: ToolbarProps) {
+export const Toolbar = memo(function Toolbar(props: ToolbarProps) {
   const { search, rows, onChange, onAddress, onRefresh, saving, onSaving, preview, onPreview } = props;
   const modalities = [...new Set([...rows.modalities, search.modality].filter(Boolean))].sort();
   const toggle = (state: State) =>
@@ -90,7 +90,7 @@ export function Toolbar(props: ToolbarProps) {
       <SaveSearch isOpen={saving} onClose={() => onSaving(false)} search={write(search).toString()} />
     </div>
   );
-}
+});
 
 /** The search as typed; the list follows a moment after the last key. */
 function SearchText({ value, onChange }: { value: string; onChange: (value: string) => void }) {

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 import { useNavigate, useSearchParams } from "react-router";
 import { useActions } from "../../actions/registry";
 import { useSession } from "../../api/queries";
@@ -11,7 +11,7 @@ import { Grid } from "./Grid";
 import { memory } from "./memory";
 import { nextStudy } from "./next";
 import { Preview } from "./Preview";
-import { narrowed, parse, type WorklistSearch, write } from "./search";
+import { narrowed, parse, type Sort, type WorklistSearch, write } from "./search";
 import { Toolbar } from "./Toolbar";
 import { Uploads } from "./upload/Uploads";
 import { useRows } from "./useRows";
@@ -40,8 +40,8 @@ function Studies() {
   useTitle("Worklist");
   const [params, setParams] = useSearchParams();
   const navigate = useNavigate();
-  const search = parse(params);
   const address = params.toString();
+  const search = useMemo(() => parse(new URLSearchParams(address)), [address]);
   const { rows, stale, store } = useRows(search);
   const now = useNow();
   const { data: session } = useSession();
@@ -64,14 +64,28 @@ function Studies() {
 
   const active = study ? rows.indexOf(study) : -1;
   const chosen = active >= 0 ? rows.at(active) : undefined;
-  const open = (uid: string) => void navigate(`/study/${encodeURIComponent(uid)}`);
-  const change = (some: Partial<WorklistSearch>) => {
-    memory.scroll = 0;
-    document.querySelector("[data-grid]")?.scrollTo({ top: 0 });
-    setParams(write({ ...search, ...some }), { replace: true });
-  };
+  const open = useCallback((uid: string) => void navigate(`/study/${encodeURIComponent(uid)}`), [navigate]);
+  const change = useCallback(
+    (some: Partial<WorklistSearch>) => {
+      memory.scroll = 0;
+      document.querySelector("[data-grid]")?.scrollTo({ top: 0 });
+      setParams(write({ ...search, ...some }), { replace: true });
+    },
+    [search, setParams],
+  );
   const view = useCallback((first: number, last: number) => store.ensure(first, last), [store]);
-  const refresh = () => void store.refresh();
+  const refresh = useCallback(() => void store.refresh(), [store]);
+  const mark = useCallback((index: number) => setStudy(rows.at(index)?.study ?? ""), [rows]);
+  const openRow = useCallback(
+    (index: number) => {
+      const entry = rows.at(index);
+      if (entry) open(entry.study);
+    },
+    [rows, open],
+  );
+  const sortBy = useCallback((sort: Sort, reverse: boolean) => change({ sort, reverse }), [change]);
+  const goTo = useCallback((to: string) => setParams(new URLSearchParams(to)), [setParams]);
+  const turnPreview = useCallback(() => setPreview((shown) => !shown), []);
 
   useActions({
     "worklist.next": async () => {
@@ -85,7 +99,7 @@ function Studies() {
     },
     "worklist.search": () => document.querySelector<HTMLInputElement>("[data-search] input")?.focus(),
     "worklist.refresh": refresh,
-    "worklist.preview": () => setPreview(!preview),
+    "worklist.preview": turnPreview,
     "worklist.upload": reads && (() => setChoosing(choosing + 1)),
     "worklist.beside": chosen && (() => showInSecondWindow(`/study/${encodeURIComponent(chosen.study)}`)),
     "worklist.clear":
@@ -111,12 +125,12 @@ function Studies() {
         search={search}
         rows={rows}
         onChange={change}
-        onAddress={(to) => setParams(new URLSearchParams(to))}
+        onAddress={goTo}
         onRefresh={refresh}
         saving={saving}
         onSaving={setSaving}
         preview={preview}
-        onPreview={() => setPreview(!preview)}
+        onPreview={turnPreview}
       />
       <div className={styles.split}>
         <div className={styles.list}>
@@ -135,21 +149,18 @@ function Studies() {
               stale={stale}
               now={now + rows.ahead}
               active={active}
-              onActive={(index) => setStudy(rows.at(index)?.study ?? "")}
-              onOpen={(index) => {
-                const entry = rows.at(index);
-                if (entry) open(entry.study);
-              }}
+              onActive={mark}
+              onOpen={openRow}
               onView={view}
               sort={search.sort}
               reverse={search.reverse}
-              onSort={(sort, reverse) => change({ sort, reverse })}
+              onSort={sortBy}
             />
           )}
         </div>
         {preview && <Preview entry={chosen} now={now + rows.ahead} onOpen={open} />}
       </div>
-      <Uploads choosing={choosing} allowed={reads} onDone={refresh} />
+      <Uploads choosing={choosing} allowed={reads} onDone={refresh} onOpen={open} />
     </div>
   );
 }

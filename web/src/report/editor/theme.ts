@@ -7,7 +7,7 @@ const look = EditorView.theme({
   "&": { height: "100%", backgroundColor: "var(--panel)", color: "var(--text)", fontSize: "15px" },
   "&.cm-focused": { outline: "none" },
   ".cm-scroller": { fontFamily: "var(--font)", lineHeight: "1.55", overflow: "auto" },
-  ".cm-content": { padding: "4px 0 40px", caretColor: "var(--text)" },
+  ".cm-content": { padding: "4px 0 96px", caretColor: "var(--text)" },
   ".cm-line": { padding: "0 16px" },
   ".cm-cursor": { borderLeftColor: "var(--accent)", borderLeftWidth: "2px" },
   "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": {
@@ -97,5 +97,6 @@ const atomic = EditorView.atomicRanges.of((view) => {
 });
 
 export function reportTheme(): Extension {
-  return [look, lines, atomic];
+  // The line of the evidence stands over the foot of the text.
+  return [look, lines, atomic, EditorView.scrollMargins.of(() => ({ bottom: 72 }))];
 }

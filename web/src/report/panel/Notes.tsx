@@ -31,7 +31,7 @@ export function Notes(props: NotesProps) {
         <div className={styles.alert} role="alert">
           <Alert />
           <span>
-            {conflict.author === "(model)" ? "The model" : conflict.author} saved a newer text. Yours is kept beside it.
+            {conflict.author === "(model)" ? "The model" : conflict.author} saved a newer text. Both are kept.
           </span>
           <Button size="small" onPress={props.onCompare}>
             Compare

@@ -72,7 +72,7 @@ export function KeyRow({ action, own, others, onChange }: KeyRowProps) {
           size="small"
           kind="ghost"
           isDisabled={chords.length === 0}
-          aria-label={`No keys for: ${action.title}`}
+          aria-label={`None, no keys for: ${action.title}`}
           onPress={() => onChange("")}
         >
           None

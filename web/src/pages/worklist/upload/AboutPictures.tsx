@@ -23,6 +23,15 @@ const MODALITIES = [
   { id: "XC", label: "Photograph (XC)" },
   { id: "OP", label: "Eye photograph (OP)" },
 ] as const;
+/** Return a name as it is typed ("Doe, Jane") as a DICOM person name. */
+export function dicomName(typed: string): string {
+  const parts = typed.includes("^") ? [typed] : typed.split(",");
+  return parts
+    .map((part) => part.trim())
+    .filter(Boolean)
+    .join("^");
+}
+
 const said = (value: string) => (value === "unknown" ? "" : value);
 
 interface AboutPicturesProps {
@@ -45,7 +54,7 @@ export function AboutPictures({ pictures, others, onClose, onSend }: AboutPictur
     event.preventDefault();
     if (wrongAge) return;
     onSend({
-      patient_name: name.trim(),
+      patient_name: dicomName(name),
       patient_id: id.trim(),
       age: years,
       sex: said(sex),
@@ -62,7 +71,8 @@ export function AboutPictures({ pictures, others, onClose, onSend }: AboutPictur
       <form onSubmit={send} className={styles.form}>
         <p className={styles.wide}>
           A picture says nothing of its patient. {pictures > 1 && "All pictures go to one study of one patient. "}
-          {others > 0 && `The other ${others === 1 ? "file says" : `${others} files say`} it themselves.`}
+          {others === 1 && "The other file says it itself."}
+          {others > 1 && `The other ${others} files say it themselves.`}
         </p>
         <Field label="Name" value={name} onChange={setName} placeholder="Family, Given" autoFocus maxLength={128} />
         <Field label="Patient ID" value={id} onChange={setId} maxLength={64} />

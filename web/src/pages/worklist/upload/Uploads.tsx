@@ -14,10 +14,11 @@ interface UploadsProps {
   choosing: number;
   allowed: boolean;
   onDone: () => void;
+  onOpen: (study: string) => void;
 }
 
 /** Takes files that are dropped anywhere on the page or chosen, asks whose pictures they are, sends them and says what came of it. */
-export function Uploads({ choosing, allowed, onDone }: UploadsProps) {
+export function Uploads({ choosing, allowed, onDone, onOpen }: UploadsProps) {
   const input = useRef<HTMLInputElement>(null);
   const [over, setOver] = useState(false);
   const [files, setFiles] = useState<File[]>([]);
@@ -41,6 +42,10 @@ export function Uploads({ choosing, allowed, onDone }: UploadsProps) {
       control.signal,
     );
     onDone();
+  };
+  const close = () => {
+    stop.current?.abort();
+    setOutcome(NOTHING);
   };
   const take = (list: File[]) => {
     if (list.length === 0) return;
@@ -108,21 +113,17 @@ export function Uploads({ choosing, allowed, onDone }: UploadsProps) {
       <Dialog
         title="Upload"
         isOpen={outcome.total > 0}
-        onClose={() => {
-          stop.current?.abort();
-          setOutcome(NOTHING);
-        }}
+        onClose={close}
         dismissable={!outcome.running}
         actions={
-          <Button
-            kind={outcome.running ? "plain" : "primary"}
-            onPress={() => {
-              stop.current?.abort();
-              setOutcome(NOTHING);
-            }}
-          >
-            {outcome.running ? "Stop" : "Close"}
-          </Button>
+          <>
+            {!outcome.running && outcome.studies[0] && outcome.studies.length === 1 && (
+              <Button kind="primary" onPress={() => onOpen(outcome.studies[0] ?? "")}>
+                Open the study
+              </Button>
+            )}
+            <Button onPress={close}>{outcome.running ? "Stop" : "Close"}</Button>
+          </>
         }
       >
         <Progress outcome={outcome} />

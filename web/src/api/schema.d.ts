@@ -1,0 +1,1567 @@
+// Made from the server's schema by `npm run api`: not written by hand.
+// openapi sha256: 6c87a1deab359c2a90b4e3ab9b382db5fa4861f05ab88ec6f856c7ed2e57f406
+export type paths = Record<string, never>;
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /**
+         * About
+         * @description The examination.
+         */
+        About: {
+            /** Accession */
+            accession: string;
+            /** Date */
+            date: string;
+            /** Description */
+            description: string;
+            /** Identifier */
+            identifier: string;
+            /** Referrer */
+            referrer: string;
+            /** Time */
+            time: string;
+        };
+        /**
+         * AddendumRequest
+         * @description An addendum to a signed report.
+         */
+        AddendumRequest: {
+            /** Password */
+            password: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * Agreement
+         * @description Readers' verdicts on a model's drafts in a month.
+         */
+        Agreement: {
+            /** Accepted */
+            accepted: number;
+            /** Added */
+            added: number;
+            /** Agreed */
+            agreed: number | null;
+            /** Edited */
+            edited: number;
+            /** Kind */
+            kind: string;
+            /** Model */
+            model: string;
+            /** Month */
+            month: string;
+            /** Rejected */
+            rejected: number;
+            /** Revision */
+            revision: string;
+        };
+        /**
+         * Answered
+         * @description An answer; `answered` is False where it only says why there is none.
+         */
+        Answered: {
+            /** Answer */
+            answer: string;
+            /** Answered */
+            answered: boolean;
+            /** Caution */
+            caution: string;
+            /** Model */
+            model: string;
+            /** Question */
+            question: string;
+            /** Warnings */
+            warnings: string[];
+        };
+        /**
+         * ApiToken
+         * @description A token; `token` itself is shown once, when it is made.
+         */
+        ApiToken: {
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Expires At */
+            expires_at: string | null;
+            /** Id */
+            id: number;
+            /** Last Used At */
+            last_used_at: string | null;
+            /** Name */
+            name: string;
+            /** Scopes */
+            scopes: ("model" | "read" | "write" | "dicomweb" | "audit")[];
+            /** Token */
+            token?: string | null;
+        };
+        /**
+         * Ask
+         * @description A question about images of a study; about those of its draft where none is named.
+         */
+        Ask: {
+            /**
+             * Images
+             * @default []
+             */
+            images: string[];
+            /** Question */
+            question: string;
+        };
+        /**
+         * Attempt
+         * @description An attempt to tell somebody of a critical result.
+         */
+        Attempt: {
+            /** At */
+            at: string;
+            /** How */
+            how: string;
+            /** Login */
+            login: string;
+            /** Note */
+            note: string;
+            /** Outcome */
+            outcome: string;
+            /** Whom */
+            whom: string;
+        };
+        /**
+         * AuditEvent
+         * @description An event of the trail. `study` is a Study Instance UID, or the login that the event is about.
+         */
+        AuditEvent: {
+            /** Action */
+            action: string;
+            /** At */
+            at: string;
+            /** Detail */
+            detail: {
+                [key: string]: unknown;
+            };
+            /** Number */
+            number: number;
+            /** Outcome */
+            outcome: string;
+            /** Study */
+            study: string;
+            /** User */
+            user: string;
+        };
+        /**
+         * AuditPage
+         * @description Events, the newest first; `next` is the `before` of the next page.
+         */
+        AuditPage: {
+            /** Actions */
+            actions: string[];
+            /** Events */
+            events: components["schemas"]["AuditEvent"][];
+            /** Next */
+            next: number | null;
+        };
+        /**
+         * CriticalResult
+         * @description A critical result with the attempts to tell of it.
+         */
+        CriticalResult: {
+            /** At */
+            at: string;
+            /** Attempts */
+            attempts: components["schemas"]["Attempt"][];
+            /** Finding */
+            finding: string;
+            /** Id */
+            id: number;
+            /** Open */
+            open: boolean;
+            /** Raised By */
+            raised_by: string;
+        };
+        /**
+         * Delivery
+         * @description A signed version on its way. `at`: when it was acknowledged, or when it is tried next.
+         */
+        Delivery: {
+            /** At */
+            at: string | null;
+            /** Attempts */
+            attempts: number;
+            /** Destination */
+            destination: string;
+            /** Error */
+            error: string;
+            /** State */
+            state: string;
+            /** Study */
+            study: string;
+            /** Version */
+            version: number;
+        };
+        /**
+         * DocumentLine
+         * @description A line of a structured report: how deep it lies, its name and its text.
+         */
+        DocumentLine: {
+            /** Depth */
+            depth: number;
+            /** Name */
+            name: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * DocumentMeasurement
+         * @description A measurement of a structured report.
+         */
+        DocumentMeasurement: {
+            /** Name */
+            name: string;
+            /** Of */
+            of: string;
+            /** Unit */
+            unit: string;
+            /** Value */
+            value: number;
+        };
+        /**
+         * DraftVersion
+         * @description A draft. Of one from outside `outside` has the content.
+         */
+        DraftVersion: {
+            /** Applied */
+            applied: boolean;
+            /** At */
+            at: string;
+            /** Caution */
+            caution: string;
+            /** Confidence */
+            confidence: components["schemas"]["SentenceConfidence"][];
+            /** Findings */
+            findings: components["schemas"]["ScoredFinding"][];
+            /** Model */
+            model: string;
+            /** Number */
+            number: number;
+            /**
+             * Origin
+             * @enum {string}
+             */
+            origin: "model" | "outside";
+            outside: components["schemas"]["Outside"] | null;
+            /**
+             * Priority
+             * @enum {string}
+             */
+            priority: "routine" | "urgent" | "critical";
+            /** Regions */
+            regions: components["schemas"]["Region"][];
+            /** Revision */
+            revision: string;
+            sections: components["schemas"]["Sections"];
+            /** Warnings */
+            warnings: components["schemas"]["DraftWarning"][];
+        };
+        /**
+         * DraftWarning
+         * @description Warning of a draft. `sentence`: which it is about, "" if it is about the whole.
+         */
+        DraftWarning: {
+            /** Sentence */
+            sentence: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * Entry
+         * @description A line of the worklist; `age` as DICOM's AS (057Y), "" where it is not known.
+         */
+        Entry: {
+            /** Accession */
+            accession: string;
+            /** Age */
+            age: string;
+            /** Arrived At */
+            arrived_at: string;
+            /** Assessed */
+            assessed: boolean;
+            /** Birth Date */
+            birth_date: string;
+            /** Concern */
+            concern: number;
+            /** Date */
+            date: string;
+            /** Description */
+            description: string;
+            /** Images */
+            images: number;
+            /** Modalities */
+            modalities: string[];
+            /** Notice */
+            notice: string;
+            /** Opened By */
+            opened_by: string;
+            /** Patient Id */
+            patient_id: string;
+            /** Patient Name */
+            patient_name: string;
+            /** Reason */
+            reason: string;
+            /** Sex */
+            sex: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "arrived" | "settled" | "drafted" | "opened" | "preliminary" | "final" | "amended" | "addendum";
+            /** Study */
+            study: string;
+            /** Time */
+            time: string;
+            /**
+             * Urgency
+             * @enum {string}
+             */
+            urgency: "routine" | "urgent" | "stat";
+        };
+        /**
+         * EvidenceOnImage
+         * @description Where on one image a statement came from. `map` is the address of a PNG of the stored image's shape.
+         */
+        EvidenceOnImage: {
+            /** About */
+            about: string;
+            /** Assessed */
+            assessed: boolean;
+            /** Frame */
+            frame: number | null;
+            /** Image */
+            image: string;
+            /** Map */
+            map: string | null;
+            /** Note */
+            note: string;
+            /** Regions */
+            regions: components["schemas"]["EvidenceRegion"][];
+            /** Shares */
+            shares: number[];
+            /** Sides */
+            sides: string[];
+            /** Warnings */
+            warnings: string[];
+        };
+        /**
+         * EvidenceRegion
+         * @description A box in pixels of the stored image.
+         */
+        EvidenceRegion: {
+            /** Box */
+            box: [
+                number,
+                number,
+                number,
+                number
+            ];
+            /** Frame */
+            frame: number | null;
+            /** Image */
+            image: string;
+            /** Label */
+            label: string;
+            /** Note */
+            note: string;
+            /** Probability */
+            probability: number | null;
+        };
+        /**
+         * FailingDelivery
+         * @description A delivery whose last attempt failed.
+         */
+        FailingDelivery: {
+            /** Attempts */
+            attempts: number;
+            /** Destination */
+            destination: string;
+            /** Error */
+            error: string;
+            /** Next At */
+            next_at: string;
+        };
+        /**
+         * FlowStatus
+         * @description How much there is to do, and what fails.
+         */
+        FlowStatus: {
+            /** At */
+            at: string;
+            /** Critical Open */
+            critical_open: number;
+            /** Deliveries */
+            deliveries: {
+                [key: string]: number;
+            };
+            /** Failing */
+            failing: components["schemas"]["FailingDelivery"][];
+            /** Jobs */
+            jobs: {
+                [key: string]: number;
+            };
+            /** Studies */
+            studies: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * Graphic
+         * @description A mark that another system drew, in pixels of the stored image.
+         */
+        Graphic: {
+            /** Closed */
+            closed: boolean;
+            /** Frame */
+            frame: number | null;
+            /** Image */
+            image: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "point" | "polyline" | "circle" | "ellipse" | "text";
+            /** Points */
+            points: [
+                number,
+                number
+            ][];
+            /** Source */
+            source: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * ImageInfo
+         * @description One frame of one image. `frame` is from 1. `notes` say what a reader must know of its grey values.
+         */
+        ImageInfo: {
+            /** Calibrated Within */
+            calibrated_within: [
+                number,
+                number,
+                number,
+                number
+            ][];
+            /**
+             * Calibration
+             * @enum {string}
+             */
+            calibration: "calibrated" | "at detector" | "pixels only";
+            /** Calibration Note */
+            calibration_note: string;
+            /** Cine Rate */
+            cine_rate: number | null;
+            /** Columns */
+            columns: number;
+            /**
+             * Dtype
+             * @enum {string}
+             */
+            dtype: "uint8" | "int16" | "uint16" | "float32";
+            /** Frame */
+            frame: number;
+            /** Frame Of Reference */
+            frame_of_reference: string;
+            /** Greatest */
+            greatest: number | null;
+            /** Inverted */
+            inverted: boolean;
+            /** Laterality */
+            laterality: string;
+            /** Least */
+            least: number | null;
+            /** Lossy */
+            lossy: boolean;
+            /** Notes */
+            notes: string[];
+            /** Number */
+            number: string;
+            /** Orientation */
+            orientation: [
+                number,
+                number,
+                number,
+                number,
+                number,
+                number
+            ] | null;
+            /** Patient Orientation */
+            patient_orientation: [
+                string,
+                string
+            ] | null;
+            /** Position */
+            position: [
+                number,
+                number,
+                number
+            ] | null;
+            /** Problem */
+            problem: string;
+            /** Rows */
+            rows: number;
+            /**
+             * Samples
+             * @enum {integer}
+             */
+            samples: 1 | 3;
+            /** Spacing */
+            spacing: [
+                number,
+                number
+            ] | null;
+            turn: components["schemas"]["ImageTurn"] | null;
+            /** Uid */
+            uid: string;
+            /** Unit */
+            unit: string;
+            /** View */
+            view: string;
+            /** Window */
+            window: components["schemas"]["Window"][];
+        };
+        /**
+         * ImageTurn
+         * @description The turn to the view that readers are used to: rows become columns, then their orders are reversed.
+         */
+        ImageTurn: {
+            /** Flip Columns */
+            flip_columns: boolean;
+            /** Flip Rows */
+            flip_rows: boolean;
+            /** Transpose */
+            transpose: boolean;
+        };
+        JsonValue: unknown;
+        /**
+         * Macro
+         * @description A name that stands for a text.
+         */
+        Macro: {
+            /** Name */
+            name: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * May
+         * @description Acts that the signed-in user may do now.
+         */
+        May: {
+            /** Addend */
+            addend: boolean;
+            /** Correct */
+            correct: boolean;
+            /** Edit */
+            edit: boolean;
+            /** Sign */
+            sign: boolean;
+        };
+        /**
+         * Measured
+         * @description A measurement that stands.
+         */
+        Measured: {
+            /** At */
+            at: string;
+            /**
+             * Calibration
+             * @enum {string}
+             */
+            calibration: "calibrated" | "at detector" | "pixels only";
+            /** Frame */
+            frame: number | null;
+            /** Id */
+            id: number;
+            /** Image */
+            image: string;
+            /** Login */
+            login: string;
+            /** Name */
+            name: string;
+            /** Points */
+            points: [
+                number,
+                number
+            ][];
+            /** Unit */
+            unit: string;
+            /** Value */
+            value: number;
+        };
+        /**
+         * ModelInfo
+         * @description A model. Memory in bytes; speed in tokens a second.
+         */
+        ModelInfo: {
+            /** Card */
+            card: string;
+            /** Caution */
+            caution: string;
+            /** Device */
+            device: string;
+            /** Loaded */
+            loaded: boolean;
+            /** Memory */
+            memory: number | null;
+            /** Name */
+            name: string;
+            /** Quantization */
+            quantization: string;
+            /** Revision */
+            revision: string;
+            /** Scope */
+            scope: string[];
+            /** Tokens Per S */
+            tokens_per_s: number | null;
+        };
+        /**
+         * NewApiToken
+         * @description A token to be made; `days` null: until it is revoked.
+         */
+        NewApiToken: {
+            /** Days */
+            days?: number | null;
+            /** Name */
+            name: string;
+            /** Scopes */
+            scopes: ("model" | "read" | "write" | "dicomweb" | "audit")[];
+        };
+        /**
+         * NewAttempt
+         * @description An attempt to tell somebody; "reached" is "told". Only "read back" ends it, or "withdrawn" with a note.
+         */
+        NewAttempt: {
+            /**
+             * How
+             * @default
+             */
+            how: string;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "reached" | "told" | "read back" | "message left" | "not reached" | "withdrawn";
+            /**
+             * Whom
+             * @default
+             */
+            whom: string;
+        };
+        /**
+         * NewCritical
+         * @description A critical result, in words.
+         */
+        NewCritical: {
+            /** Finding */
+            finding: string;
+        };
+        /**
+         * NewMacro
+         * @description A macro of the site.
+         */
+        NewMacro: {
+            /** Name */
+            name: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * NewMeasurement
+         * @description A measurement; `points` are columns and rows in pixels of the stored image, `unit` a UCUM code.
+         */
+        NewMeasurement: {
+            /**
+             * Calibration
+             * @enum {string}
+             */
+            calibration: "calibrated" | "at detector" | "pixels only";
+            /** Frame */
+            frame?: number | null;
+            /** Image */
+            image: string;
+            /** Name */
+            name: string;
+            /** Points */
+            points: [
+                number,
+                number
+            ][];
+            /** Unit */
+            unit: string;
+            /** Value */
+            value: number;
+        };
+        /**
+         * NewSections
+         * @description Sections that were changed; one that is left out stays as it was in the base.
+         */
+        NewSections: {
+            /** Comparison */
+            comparison?: string | null;
+            /** Examination */
+            examination?: string | null;
+            /** Findings */
+            findings?: string | null;
+            /** Impression */
+            impression?: string | null;
+            /** Indication */
+            indication?: string | null;
+            /** Technique */
+            technique?: string | null;
+        };
+        /**
+         * NewText
+         * @description A text, and the number of the one that it changes (0: there was none).
+         */
+        NewText: {
+            /** Base */
+            base: number;
+            sections: components["schemas"]["NewSections"];
+        };
+        /**
+         * NewUser
+         * @description A user to be made.
+         */
+        NewUser: {
+            /**
+             * Identifier
+             * @default
+             */
+            identifier: string;
+            /** Login */
+            login: string;
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+            /**
+             * Organization
+             * @default
+             */
+            organization: string;
+            /** Password */
+            password: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "admin" | "reader" | "viewer" | "admin+reader";
+        };
+        /**
+         * NewVerdict
+         * @description A verdict on a finding or a sentence of the newest draft.
+         */
+        NewVerdict: {
+            /** About */
+            about: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "finding" | "sentence";
+            /**
+             * Said
+             * @default
+             */
+            said: string;
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "accepted" | "edited" | "rejected" | "added";
+        };
+        /**
+         * Order
+         * @description The order that a study answers.
+         */
+        Order: {
+            /** Placer */
+            placer: string;
+            /** Procedure */
+            procedure: string;
+            /** Reason */
+            reason: string;
+            /** Referrer */
+            referrer: string;
+            /**
+             * Urgency
+             * @enum {string}
+             */
+            urgency: "routine" | "urgent" | "stat";
+        };
+        /**
+         * OtherObject
+         * @description An object of a series that is no image.
+         */
+        OtherObject: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "sr" | "gsps" | "document" | "other";
+            /** Label */
+            label: string;
+            /** Sop Class */
+            sop_class: string;
+            /** Uid */
+            uid: string;
+        };
+        /**
+         * Outside
+         * @description Another program's structured report, as lines of a name and a text.
+         */
+        Outside: {
+            /** Complete */
+            complete: boolean;
+            /** Lines */
+            lines: [
+                string,
+                string
+            ][];
+            /** Maker */
+            maker: string;
+            /** Title */
+            title: string;
+            /** Verified */
+            verified: boolean;
+        };
+        /**
+         * OutsideDocument
+         * @description A document that another system made, as text.
+         */
+        OutsideDocument: {
+            /** Complete */
+            complete: boolean;
+            /** Graphics */
+            graphics: components["schemas"]["Graphic"][];
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "sr" | "gsps" | "document" | "other";
+            /** Lines */
+            lines: components["schemas"]["DocumentLine"][];
+            /** Maker */
+            maker: string;
+            /** Measurements */
+            measurements: components["schemas"]["DocumentMeasurement"][];
+            /** Title */
+            title: string;
+            /** Uid */
+            uid: string;
+            /** Verified */
+            verified: boolean;
+        };
+        /**
+         * PasswordChange
+         * @description A user's own new password, with the one that he has.
+         */
+        PasswordChange: {
+            /** Current */
+            current: string;
+            /** Password */
+            password: string;
+        };
+        /**
+         * Patient
+         * @description Patient of a study as its headers name him.
+         */
+        Patient: {
+            /** Age */
+            age: string;
+            /** Birth Date */
+            birth_date: string;
+            /** Identifier */
+            identifier: string;
+            /** Issuer */
+            issuer: string;
+            /** Name */
+            name: string;
+            /** Sex */
+            sex: string;
+        };
+        /**
+         * Prior
+         * @description Another study that is, or may be, of the same patient; `why` not surely.
+         *
+         *     `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", or "failed" with `error`.
+         */
+        Prior: {
+            /** Archive */
+            archive: string;
+            /** Certain */
+            certain: boolean;
+            /** Date */
+            date: string;
+            /** Description */
+            description: string;
+            /** Error */
+            error: string;
+            /** Fetching */
+            fetching: string;
+            /** Impression */
+            impression: string;
+            /** Modalities */
+            modalities: string[];
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "arrived" | "settled" | "drafted" | "opened" | "preliminary" | "final" | "amended" | "addendum";
+            /** Study */
+            study: string;
+            /** Why */
+            why: string;
+        };
+        /**
+         * Problem
+         * @description The body of every answer with a status from 400 on.
+         */
+        Problem: {
+            error: components["schemas"]["ProblemError"];
+        };
+        /**
+         * ProblemError
+         * @description An error: `code` for programs, `message` for people.
+         */
+        ProblemError: {
+            /** Code */
+            code: string;
+            /** Message */
+            message: string;
+        };
+        /**
+         * Refused
+         * @description A file that was not taken, and why.
+         */
+        Refused: {
+            /** Name */
+            name: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * Regenerate
+         * @description What a reader adds for the model to know: data, never an instruction.
+         */
+        Regenerate: {
+            /**
+             * Hint
+             * @default
+             */
+            hint: string;
+        };
+        /**
+         * Regenerated
+         * @description A section written anew; it is not kept.
+         */
+        Regenerated: {
+            /** Section */
+            section: string;
+            /** Text */
+            text: string;
+            /** Warnings */
+            warnings: string[];
+        };
+        /**
+         * Region
+         * @description A box: left, top, right, bottom in pixels of the stored image.
+         */
+        Region: {
+            /** Box */
+            box: [
+                number,
+                number,
+                number,
+                number
+            ];
+            /** Frame */
+            frame: number | null;
+            /** Image */
+            image: string;
+            /** Label */
+            label: string;
+            /** Note */
+            note: string;
+            /** Probability */
+            probability: number | null;
+        };
+        /**
+         * ReportDelivery
+         * @description A version's way to a destination. `at`: when it was acknowledged, or when it is tried next.
+         */
+        ReportDelivery: {
+            /** At */
+            at: string | null;
+            /** Attempts */
+            attempts: number;
+            /** Destination */
+            destination: string;
+            /** Error */
+            error: string;
+            /** State */
+            state: string;
+        };
+        /**
+         * Saved
+         * @description The outcome of a text: `number` is None where another reader's came first, and this one is kept beside.
+         */
+        Saved: {
+            /** Author */
+            author: string;
+            /** Newest */
+            newest: number;
+            /** Number */
+            number: number | null;
+        };
+        /**
+         * ScoredFinding
+         * @description A scored finding. `operating_point`: the probability from which on it counts as present, where it is known.
+         */
+        ScoredFinding: {
+            /** Name */
+            name: string;
+            /** Note */
+            note: string;
+            /** Operating Point */
+            operating_point: number | null;
+            /** Present */
+            present: boolean | null;
+            /** Probability */
+            probability: number | null;
+        };
+        /**
+         * Sections
+         * @description The sections of a report, in its order.
+         */
+        Sections: {
+            /**
+             * Comparison
+             * @default
+             */
+            comparison: string;
+            /**
+             * Examination
+             * @default
+             */
+            examination: string;
+            /**
+             * Findings
+             * @default
+             */
+            findings: string;
+            /**
+             * Impression
+             * @default
+             */
+            impression: string;
+            /**
+             * Indication
+             * @default
+             */
+            indication: string;
+            /**
+             * Technique
+             * @default
+             */
+            technique: string;
+        };
+        /**
+         * Seen
+         * @description How many of a study's images were on the screen.
+         */
+        Seen: {
+            /** Images */
+            images: number;
+            /** Of */
+            of: number;
+        };
+        /**
+         * SentenceConfidence
+         * @description How sure the model was of the words of a sentence; `marked` where it was not.
+         */
+        SentenceConfidence: {
+            /** Marked */
+            marked: boolean;
+            /** Mean Probability */
+            mean_probability: number;
+            /** Section */
+            section: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * SeriesImages
+         * @description A series, in the order of display.
+         */
+        SeriesImages: {
+            /** Description */
+            description: string;
+            /** Images */
+            images: components["schemas"]["ImageInfo"][];
+            /** Modality */
+            modality: string;
+            /** Other */
+            other: components["schemas"]["OtherObject"][];
+            /** Uid */
+            uid: string;
+        };
+        /**
+         * SeriesInfo
+         * @description A series: how many images it has, how many frames they have, and how many objects in all.
+         */
+        SeriesInfo: {
+            /** Body Part */
+            body_part: string;
+            /** Description */
+            description: string;
+            /** Frames */
+            frames: number;
+            /** Images */
+            images: number;
+            /** Modality */
+            modality: string;
+            /** Number */
+            number: string;
+            /** Objects */
+            objects: number;
+            /** Uid */
+            uid: string;
+        };
+        /**
+         * Service
+         * @description A part of this process, or beside it, as it stands.
+         */
+        Service: {
+            /** Address */
+            address: string;
+            /** Name */
+            name: string;
+            /** State */
+            state: string;
+        };
+        /**
+         * Session
+         * @description The user who is here, and the house. `csrf` goes back as header X-CSRF-Token.
+         */
+        Session: {
+            /** Csrf */
+            csrf: string;
+            /** Expires At */
+            expires_at: string | null;
+            /**
+             * Method
+             * @default
+             */
+            method: string;
+            model: components["schemas"]["SessionModel"] | null;
+            /**
+             * Model State
+             * @default none
+             */
+            model_state: string;
+            oidc: components["schemas"]["SessionOidc"] | null;
+            /** Proved Until */
+            proved_until?: string | null;
+            /** Setup Needed */
+            setup_needed: boolean;
+            site: components["schemas"]["SessionSite"];
+            user: components["schemas"]["User"] | null;
+            /** Version */
+            version: string;
+        };
+        /**
+         * SessionModel
+         * @description The model that drafts; `caution` is the banner, "" for one that may serve patients.
+         */
+        SessionModel: {
+            /** Caution */
+            caution: string;
+            /** Name */
+            name: string;
+            /** Revision */
+            revision: string;
+        };
+        /**
+         * SessionOidc
+         * @description The OpenID provider that users may sign in with.
+         */
+        SessionOidc: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * SessionSite
+         * @description The part of the site's settings that the pages need.
+         */
+        SessionSite: {
+            /** Demo Available */
+            demo_available: boolean;
+            /** Destinations */
+            destinations: string[];
+            /** Second Signature */
+            second_signature: boolean;
+        };
+        /**
+         * SetUp
+         * @description The first user, an admin+reader; `code` was printed by the server.
+         */
+        SetUp: {
+            /** Code */
+            code: string;
+            /**
+             * Identifier
+             * @default
+             */
+            identifier: string;
+            /** Login */
+            login: string;
+            /** Name */
+            name: string;
+            /** Organization */
+            organization: string;
+            /** Password */
+            password: string;
+        };
+        /**
+         * SignIn
+         * @description A login and its password.
+         */
+        SignIn: {
+            /** Login */
+            login: string;
+            /** Password */
+            password: string;
+        };
+        /**
+         * SignRequest
+         * @description A signature under a text; `correction`: of a study whose report is signed.
+         */
+        SignRequest: {
+            /**
+             * Correction
+             * @default false
+             */
+            correction: boolean;
+            /** Password */
+            password: string;
+            seen?: components["schemas"]["Seen"] | null;
+            /** Text */
+            text: number;
+        };
+        /**
+         * Signature
+         * @description A signature under a version.
+         */
+        Signature: {
+            /** At */
+            at: string;
+            /** Login */
+            login: string;
+            /** Meaning */
+            meaning: string;
+            /** Name */
+            name: string;
+        };
+        /**
+         * Signed
+         * @description The outcome of a signature.
+         */
+        Signed: {
+            /** Destinations */
+            destinations: string[];
+            /** Digest */
+            digest: string;
+            /** Number */
+            number: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "arrived" | "settled" | "drafted" | "opened" | "preliminary" | "final" | "amended" | "addendum";
+            /** Warnings */
+            warnings: string[];
+        };
+        /**
+         * SignedReport
+         * @description A signed version. `status` is "preliminary" while the second signature is missing.
+         */
+        SignedReport: {
+            /** Addenda */
+            addenda: string[];
+            /** At */
+            at: string;
+            /** Deliveries */
+            deliveries: components["schemas"]["ReportDelivery"][];
+            /** Digest */
+            digest: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "report" | "correction" | "addendum";
+            /** Mark */
+            mark: string;
+            /** Number */
+            number: number;
+            sections: components["schemas"]["Sections"];
+            /** Signatures */
+            signatures: components["schemas"]["Signature"][];
+            /** Status */
+            status: string;
+        };
+        /**
+         * Site
+         * @description The site's settings as they hold, and where they come from.
+         */
+        Site: {
+            /** Database */
+            database: string;
+            /** File */
+            file: string;
+            /** Services */
+            services: components["schemas"]["Service"][];
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
+            /** Store */
+            store: string;
+        };
+        /**
+         * Study
+         * @description All that stands of a study.
+         */
+        Study: {
+            about: components["schemas"]["About"];
+            /** Assessed */
+            assessed: boolean;
+            /** Beside */
+            beside: components["schemas"]["Text"][];
+            /** Concern */
+            concern: number;
+            /** Critical */
+            critical: components["schemas"]["CriticalResult"][];
+            /** Drafting */
+            drafting: ("waiting" | "running" | "done" | "failed") | null;
+            /** Drafts */
+            drafts: components["schemas"]["DraftVersion"][];
+            may: components["schemas"]["May"];
+            /** Measurements */
+            measurements: components["schemas"]["Measured"][];
+            /** Notice */
+            notice: string;
+            /** Opened By */
+            opened_by: string;
+            order: components["schemas"]["Order"] | null;
+            patient: components["schemas"]["Patient"];
+            /** Priors */
+            priors: components["schemas"]["Prior"][];
+            /** Reason */
+            reason: string;
+            /** Reports */
+            reports: components["schemas"]["SignedReport"][];
+            /** Series */
+            series: components["schemas"]["SeriesInfo"][];
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "arrived" | "settled" | "drafted" | "opened" | "preliminary" | "final" | "amended" | "addendum";
+            /** Study */
+            study: string;
+            text: components["schemas"]["Text"] | null;
+            /**
+             * Urgency
+             * @enum {string}
+             */
+            urgency: "routine" | "urgent" | "stat";
+            /** Verdicts */
+            verdicts: components["schemas"]["Verdict"][];
+        };
+        /**
+         * Template
+         * @description A report template. `own`: the site's, not ours. `normal`: of the one-key path.
+         */
+        Template: {
+            /** Id */
+            id: string;
+            /** Modality */
+            modality: string;
+            /** Name */
+            name: string;
+            /** Normal */
+            normal: boolean;
+            /** Own */
+            own: boolean;
+            /** Sections */
+            sections: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Text
+         * @description A version of the text. `number` is None for one that came second and is kept beside.
+         */
+        Text: {
+            /** At */
+            at: string;
+            /** Author */
+            author: string;
+            /** Base */
+            base: number;
+            /** Draft */
+            draft: number;
+            /** Number */
+            number: number | null;
+            sections: components["schemas"]["Sections"];
+        };
+        /**
+         * Uploaded
+         * @description The outcome of an upload.
+         */
+        Uploaded: {
+            /** Added */
+            added: number;
+            /** Known */
+            known: number;
+            /** Refused */
+            refused: components["schemas"]["Refused"][];
+            /** Studies */
+            studies: string[];
+        };
+        /**
+         * User
+         * @description A user. `name` is a DICOM person name (Family^Given).
+         */
+        User: {
+            /** Active */
+            active: boolean;
+            /** Identifier */
+            identifier: string;
+            /** Login */
+            login: string;
+            /** Name */
+            name: string;
+            /** Organization */
+            organization: string;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "admin" | "reader" | "viewer" | "admin+reader";
+        };
+        /**
+         * UserChange
+         * @description A change of a user; a field that is left out stays as it is.
+         */
+        UserChange: {
+            /** Active */
+            active?: boolean | null;
+            /** Password */
+            password?: string | null;
+            /** Role */
+            role?: ("admin" | "reader" | "viewer" | "admin+reader") | null;
+        };
+        /**
+         * Verdict
+         * @description The verdict that holds on a finding or a sentence.
+         */
+        Verdict: {
+            /** About */
+            about: string;
+            /** Draft */
+            draft: number;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "finding" | "sentence";
+            /** Login */
+            login: string;
+            /** Said */
+            said: string;
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "accepted" | "edited" | "rejected" | "added";
+        };
+        /**
+         * Verified
+         * @description The outcome of a check of the whole trail; `heads`: exported seals that it was held against.
+         */
+        Verified: {
+            /** Events */
+            events: number;
+            /**
+             * Heads
+             * @default 0
+             */
+            heads: number;
+            /** Ok */
+            ok: boolean;
+            /** Problems */
+            problems: string[];
+        };
+        /**
+         * Window
+         * @description A window of display. `function` is that of VOI LUT Function (PS3.3 C.11.2.1.3).
+         */
+        Window: {
+            /** Center */
+            center: number;
+            /**
+             * Function
+             * @default LINEAR
+             * @enum {string}
+             */
+            function: "LINEAR" | "LINEAR_EXACT" | "SIGMOID";
+            /** Name */
+            name: string;
+            /** Width */
+            width: number;
+        };
+        /**
+         * WorklistPage
+         * @description A page of the worklist; `counts` and `modalities` are of all studies.
+         */
+        WorklistPage: {
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
+            /** Entries */
+            entries: components["schemas"]["Entry"][];
+            /** Modalities */
+            modalities: string[];
+            /** Now */
+            now: string;
+            /** Total */
+            total: number;
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export type operations = Record<string, never>;
