@@ -51,7 +51,7 @@ MODEL_API = "Model API"
 
 @dataclass(frozen=True)
 class Started:
-    """What runs, for whoever started it.
+    """The running parts, for whoever started them.
 
     Attributes:
         url: of the workspace.
@@ -240,7 +240,7 @@ class Process:
         self._give_back()
 
     def _give_back(self) -> None:
-        """What is still being drafted or delivered is done by whoever comes next."""
+        """Leave to whoever comes next what is still being drafted or delivered."""
         try:
             count = 0 if self._worker is None else self._worker.give_back()
             count += 0 if self._live is None else self._live.give_back()
