@@ -44,7 +44,8 @@ export function useSession() {
       return session;
     },
     staleTime: 60_000,
-    refetchInterval: (query) => (query.state.data?.model_state === "loading" ? 5_000 : false),
+    // What the model is, and whom it must not serve, is known only when it has loaded.
+    refetchInterval: ({ state }) => (state.data?.user && state.data.model_state === "loading" ? 3_000 : false),
   });
 }
 

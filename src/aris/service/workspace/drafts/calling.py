@@ -44,7 +44,9 @@ class Calls:
                 raise RefusedError(429, "busy", "the model is busy; try again in a moment", {"Retry-After": "2"})
             self._count += 1
         left = threading.Event()
+        # What nobody waits for any longer may end as it likes.
         task = asyncio.create_task(asyncio.to_thread(self._in_turn, work, left))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             while True:
                 done, _ = await asyncio.wait({task}, timeout=_LOOK_S)
