@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from aris.exchange.node.server import NodeSettings
 from aris.service.settings import ConnectionLimits, Settings, is_loopback
@@ -45,5 +46,6 @@ class ProcessSettings:
 
     @property
     def local(self) -> bool:
-        """Whether only this machine can reach it."""
-        return is_loopback(self.host)
+        """Whether only this machine can reach it. Not behind a reverse proxy, whose callers all come from here."""
+        public = urlsplit(self.workspace.public_url).hostname
+        return is_loopback(self.host) and (public is None or is_loopback(public))
