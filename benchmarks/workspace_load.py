@@ -103,7 +103,9 @@ def serve(folder: Path, url: str | None, port: int) -> None:
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
 
 
-async def reader(number: int, url: str, until: float, think: float, took: dict[str, list[float]]) -> int:
+async def reader(
+    number: int, url: str, ready: asyncio.Barrier, seconds: float, think: float, took: dict[str, list[float]]
+) -> int:
     draw, wrong = random.Random(number), 0
 
     async with httpx2.AsyncClient(base_url=url, timeout=60) as client:
@@ -122,6 +124,10 @@ async def reader(number: int, url: str, until: float, think: float, took: dict[s
         signed_in = await act("sign in", "POST", "/api/session",
                               json={"login": f"reader{number}", "password": PASSWORD})  # fmt: skip
         client.headers["X-CSRF-Token"] = signed_in.get("csrf", "")
+        # Passwords cost on purpose: all are in before the measured time begins.
+        await ready.wait()
+        until = time.monotonic() + seconds
+        await asyncio.sleep(draw.random() * think)
         while time.monotonic() < until:
             query = draw.choice([
                 {}, {"offset": draw.randrange(0, 7000, 100)}, {"sort": draw.choice(["patient", "arrived", "modality"])},
@@ -145,8 +151,8 @@ async def reader(number: int, url: str, until: float, think: float, took: dict[s
 
 async def load(url: str, readers: int, seconds: float, think: float) -> tuple[dict[str, list[float]], int]:
     took: dict[str, list[float]] = {}
-    until = time.monotonic() + seconds
-    wrong = await asyncio.gather(*(reader(each, url, until, think, took) for each in range(readers)))
+    ready = asyncio.Barrier(readers)
+    wrong = await asyncio.gather(*(reader(each, url, ready, seconds, think, took) for each in range(readers)))
     return took, sum(wrong)
 
 

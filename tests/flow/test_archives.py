@@ -96,6 +96,27 @@ def test_a_fetched_study_that_comes_by_another_way_too_is_to_be_read(
     assert {each.study for each in worklist(clinic.house).entries} == {study, OLD}
 
 
+def test_a_study_that_a_device_sends_is_to_be_read_whatever_becomes_of_its_fetching(
+    tmp_path: Path, cheap_passwords: None
+) -> None:
+    archive = ArchiveNode(held())
+    with archive.running() as where:
+        clinic = Clinic(tmp_path, **at(where))
+        study = clinic.receive(1)
+        clinic.settle()
+        archives.look_next(clinic.house, "w", clinic.now)
+        archives.ask_for(clinic.house, "ana", study, OLD)
+    clinic.store.add(as_bytes(held()[0]), source="CT1")
+    clinic.settle()
+    # It waits for no archive that does not answer.
+    assert {each.study for each in worklist(clinic.house).entries} == {study, OLD}
+    for _ in range(5):
+        clinic.later(hours=2)
+        assert archives.fetch_next(clinic.house, "w", clinic.now) == "failed"
+    clinic.settle()
+    assert {each.study for each in worklist(clinic.house).entries} == {study, OLD}
+
+
 def test_the_latest_sure_ones_are_fetched_unasked_where_the_site_says_so(tmp_path: Path, cheap_passwords: None) -> None:
     ana = {"PatientName": "Müller^Ana1", "PatientID": "P1", "PatientBirthDate": "19800101"}
     later = [image(1, study=80 + n, StudyDate=f"2025110{n}", **ana) for n in (1, 2, 3)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from clinic import PASSWORD, STUDY, Clinic, recorded
+from clinic import PASSWORD, STUDY, Clinic, RecordedDrafter, recorded
 from sqlalchemy import text
 
 from aris.errors import StoreError
@@ -21,7 +22,7 @@ from aris.store.checking import problems
 from aris.store.reading import audit, critical, drafts, edits, readings, reports
 from aris.store.reading.readings import GIVEN_AWAY
 from aris.store.reading.users import AuthenticationError, PermissionDeniedError
-from aris.tasks import Sections
+from aris.tasks import Draft, Sections
 from dicom_objects import ROOT, as_bytes, image
 
 
@@ -416,6 +417,45 @@ def test_what_was_written_of_one_patient_is_not_signed_for_another(any_clinic: C
     clinic.room.edit("ana", STUDY, {"impression": "Of the first again."}, base=5)
     with pytest.raises(StoreError, match="another patient"):
         clinic.sign(STUDY, correction=True)
+
+
+def test_images_that_are_another_patients_now_are_drafted_anew(clinic: Clinic) -> None:
+    clinic.drafted()
+    concern = clinic.room.look("ana", STUDY).reading.concern
+    # The same film, sent again under the right name.
+    again = image(1, PatientID="P2", PatientName="Roe^Eva", PatientBirthDate="19500101")
+    assert clinic.store.add(as_bytes(again)).outcome == "kept apart"
+    clinic.store.resolve(STUDY, "P2")
+    assert clinic.settle() == 1 and clinic.draft() == "drafted"
+    found = clinic.room.look("ana", STUDY)
+    assert found.draft is not None and found.draft.patient.name == "Roe^Eva"
+    assert found.reading.concern == concern > 0 and found.sections.impression == "Pneumonia is likely."
+    clinic.store.resolve(STUDY, "P1")
+    assert clinic.settle() == 1 and clinic.draft() == "drafted"
+    assert clinic.room.look("ana", STUDY).reading.concern == concern
+
+
+def test_a_draft_that_was_begun_of_one_patient_is_not_kept_for_another(clinic: Clinic) -> None:
+    clinic.receive()
+    clinic.settle()
+    assert clinic.store.add(
+        as_bytes(image(5, PatientID="P2", PatientName="Roe^Eva", PatientBirthDate="19500101"))
+    ).outcome == "kept apart"
+
+    class GivenAway(RecordedDrafter):
+        def __call__(self, files: Sequence[Path]) -> Draft:
+            clinic.store.resolve(STUDY, "P2")
+            return super().__call__(files)
+
+    plain, clinic.drafter = clinic.drafter, GivenAway()
+    assert clinic.draft() == "failed"
+    found = clinic.room.look("ana", STUDY)
+    assert found.drafts == [] and found.text is None
+    clinic.drafter = plain
+    clinic.settle()
+    assert clinic.draft() == "drafted" and clinic.draft() == "known"
+    (draft,) = clinic.room.look("ana", STUDY).drafts
+    assert draft.report["patient"]["name"] == "Roe^Eva" and len(draft.report["images"]) == 1
 
 
 def test_what_leaves_is_checked_against_the_signature(clinic: Clinic) -> None:

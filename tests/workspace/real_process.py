@@ -124,7 +124,7 @@ class Screen:
             viewport={"width": 1440, "height": 900}, color_scheme=theme, base_url=url, accept_downloads=True,
         )  # type: ignore[arg-type]  # fmt: skip
         self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(30_000)
         self.faults: list[str] = []
         self.page.on("console", lambda said: self._console(said.type, said.text))
         self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))

@@ -8,12 +8,14 @@ facts is the same object.
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
+import PIL.Image
 
 from aris.errors import ExchangeError
 from aris.exchange.documents.codes import uid_of
@@ -26,6 +28,7 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 _VIEWS = re.compile(r"(AP|PA|LL|RL|RLD|LLD|RLO|LLO|LATERAL|LAT|RAO|LAO|RPO|LPO)\b")
+_DAY = re.compile(r"[0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _AGE = re.compile(r"([0-9]{1,3})\s*([DWMY]?)")
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
@@ -138,16 +141,31 @@ def picture_file(data: bytes, facts: PictureFacts, name: str = "picture") -> byt
     made.StudyID, made.SeriesNumber, made.InstanceNumber = "", 1, 1
     made.PatientOrientation = None
     _put_pixels(made, pixels, inverted=deep is not None and deep[1])
-    lossy = kind == "jpeg" or (kind == "webp" and b"VP8 " in data[:64])
-    if lossy:
+    if lossy := _lossy(data, kind):
         made.LossyImageCompression = "01"
         made.LossyImageCompressionRatio = f"{pixels.nbytes / max(len(data), 1):.2f}"
-        if kind == "jpeg":
+        if lossy == "jpeg":
             made.LossyImageCompressionMethod = "ISO_10918_1"
     out = DicomBytesIO()
     out.is_little_endian, out.is_implicit_VR = True, False
     write_dataset(out, made)
     return file_bytes(out.getvalue(), SECONDARY_CAPTURE, str(made.SOPInstanceUID), _LITTLE_ENDIAN)
+
+
+def _lossy(data: bytes, kind: str) -> str:
+    """By which compression a picture has lost something: "jpeg", "webp"; "" where by none that is known."""
+    if kind == "jpeg":
+        return kind
+    if kind == "webp":  # its chunks: profile, alpha and more may stand before the pixels
+        at = 12
+        while at + 8 <= len(data) and (name := data[at : at + 4]) not in (b"VP8 ", b"VP8L"):
+            size = int.from_bytes(data[at + 4 : at + 8], "little")
+            at += 8 + size + size % 2
+        return kind if at + 8 <= len(data) and name == b"VP8 " else ""
+    if kind == "tiff":
+        with PIL.Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
+            return "jpeg" if image.info.get("compression") in ("jpeg", "tiff_jpeg") else ""
+    return ""
 
 
 def _put_pixels(made: Any, pixels: np.ndarray[Any, Any], *, inverted: bool) -> None:
@@ -171,8 +189,14 @@ def _put_pixels(made: Any, pixels: np.ndarray[Any, Any], *, inverted: bool) -> N
 
 
 def _day(name: str, value: str) -> str:
-    plain = value.replace("-", "")
+    if not value:
+        return ""
+    # In full: "1980-1-11" without its hyphens would be the 1st of November.
     try:
-        return datetime.strptime(plain, "%Y%m%d").strftime("%Y%m%d") if plain else ""
+        if not _DAY.fullmatch(value):
+            raise ValueError
+        plain = value.replace("-", "")
+        datetime.strptime(plain, "%Y%m%d")
     except ValueError:
         raise ExchangeError(f"{name}: a day, as 1980-01-31 or 19800131") from None
+    return plain

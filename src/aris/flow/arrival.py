@@ -81,14 +81,15 @@ def _collect(session: Session, house: House) -> tuple[set[str], bool]:
 def _only_fetched(session: Session, study: str, newest: datetime) -> bool:
     """Return whether a study came to be compared with, and by no other way: nobody has to read it.
 
-    Whatever comes once the fetching is over came by another way. In doubt a study is to be read.
+    Whatever comes once the fetching is over came by another way, as does what others send meanwhile, whatever becomes
+    of the fetching. In doubt a study is to be read.
     """
     row = remote.fetched(session, study)
     if row is None:
         return False
     if row.state in (remote.FETCHED, remote.FAILED) and newest > row.changed_at:
         row.state = remote.RELEASED
-    return row.state != remote.RELEASED
+    return row.state != remote.RELEASED and not remote.senders(session, study) - {row.source}
 
 
 def settle(house: House, now: datetime | None = None) -> int:
@@ -127,6 +128,10 @@ def _settle(session: Session, house: House, reading: ReadingRow, now: datetime) 
     if digest == reading.images_digest:
         return False
     signed = reports.newest(session, reading)
+    key = f"{reading.study_uid}:{digest[:32]}"
+    if reading.notice == readings.GIVEN_AWAY:
+        # The same images may be another patient's now, and were drafted as the first one's.
+        key += f":{reading.last_object_at.isoformat()}"
     if reading.notice == readings.GIVEN_AWAY:
         pass  # says more
     elif signed is not None and signed.content["images"] != images:
@@ -140,8 +145,8 @@ def _settle(session: Session, house: House, reading: ReadingRow, now: datetime) 
     if study is not None:
         put_order(reading, orders.for_study(session, study))
     if house.settings.archives:
-        jobs.put(session, PRIORS, f"priors:{reading.study_uid}:{digest[:32]}", reading.study_uid, reading.urgency, now)
-    new = jobs.put(session, DRAFT, f"draft:{reading.study_uid}:{digest[:32]}", reading.study_uid, reading.urgency, now)
+        jobs.put(session, PRIORS, f"priors:{key}", reading.study_uid, reading.urgency, now)
+    new = jobs.put(session, DRAFT, f"draft:{key}", reading.study_uid, reading.urgency, now)
     house.trail.add(session, SYSTEM, "settle", reading.study_uid, now=now, images=len(images))
     return new
 

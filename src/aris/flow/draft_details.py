@@ -50,7 +50,7 @@ def operating_points(details: Mapping[str, Any] | None) -> dict[str, float]:
 
 
 def confidence_of(details: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """How sure the model was of each sentence: `section`, `text`, `mean_probability`, `marked`; [] where unknown."""
+    """Confidence of the model in each sentence: `section`, `text`, `mean_probability`, `marked`; [] where unknown."""
     told = ((details or {}).get("confidence") or {}).get("sentences") or ()
     return [{name: each[name] for name in ("section", "text", "mean_probability", "marked")} for each in told]
 

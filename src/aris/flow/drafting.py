@@ -16,19 +16,22 @@ from typing import Literal, Protocol
 
 from sqlalchemy.orm import Session
 
-from aris.errors import ArisError
+from aris.errors import ArisError, ConflictError
 from aris.exchange.documents.formats import model_identity
-from aris.exchange.documents.report import Report, report_of
+from aris.exchange.documents.report import Report, checked, report_of
 from aris.flow.arrival import DRAFT, digest_of, settle_now
 from aris.flow.draft_details import details_of
 from aris.flow.house import House
 from aris.flow.leases import Heartbeat
 from aris.flow.listening import Hearing, Listener
 from aris.flow.priority import NOT_DRAFTED, Concern, concern_of
-from aris.flow.subjects import study_row, subject
+from aris.flow.subjects import of_another, study_row, subject
+from aris.imaging.dicom.patients import Patient as HeaderPatient
 from aris.store.reading import critical, drafts, edits, jobs, readings
 from aris.store.reading.audit import SYSTEM
+from aris.store.reading.orders import patient_of
 from aris.store.reading.tables import JobRow, OrderRow, ReadingRow
+from aris.store.schema import StudyRow
 from aris.tasks import Draft, ScoredFinding, Sections
 from aris.tasks.draft import NOT_STATED
 
@@ -110,7 +113,9 @@ def draft_now(
     settle_now(house, {study}, moment)
 
     def claim(session: Session) -> tuple[JobRow | None, Busy]:
-        readings.require(session, study, lock=True)
+        reading = readings.require(session, study, lock=True)
+        if reading.state in readings.SIGNED:
+            return None, "done"  # nobody waits for a draft any longer
         job = jobs.of_study(session, DRAFT, study, lock=True)
         if job is None:
             return None, "done"  # it settled with images that it was drafted with
@@ -148,6 +153,8 @@ def _draft(
     if job.attempts > _CLAIMS:
         return _failed(house, job, owner, "its worker ended each time", now)
     with sessions.reading() as session:
+        row = study_row(session, job.study_uid)
+        whose = HeaderPatient() if row is None else patient_of(row)
         images = readings.image_uids(session, job.study_uid)
     wanted = set(images)
     files = [each.path for each in house.store.instances(study=job.study_uid) if each.uid in wanted]
@@ -165,7 +172,7 @@ def _draft(
             sessions.write(lambda session: jobs.give_back(session, job.id, owner, datetime.now(UTC)))
         raise
     try:
-        kept = sessions.write(lambda session: _keep(session, house, drafter, draft, job, owner, images, now))
+        kept = sessions.write(lambda session: _keep(session, house, drafter, draft, job, owner, images, whose, now))
     except jobs.LeaseLostError:
         log.warning("a draft was made twice and kept once: its lease had run out")
         return "lost", ""
@@ -198,17 +205,21 @@ class _Telling:
 
 def _keep(
     session: Session, house: House, drafter: Drafter, draft: Draft, job: JobRow, owner: str, images: list[str],
-    now: datetime | None,
+    whose: HeaderPatient, now: datetime | None,
 ) -> bool:  # fmt: skip
+    """Keep a draft of images; `whose` they were when it was begun."""
     moment = now or datetime.now(UTC)
     jobs.finish(session, job.id, owner, moment)
     reading = readings.require(session, job.study_uid, lock=True)
+    study = study_row(session, job.study_uid)
+    if study is None or patient_of(study).conflicts(whose):
+        raise ConflictError("draft: the study was given to another patient meanwhile")
     report = _report(session, drafter, draft, reading)
     # Nobody's text is replaced, and no signed report: a draft that comes late is kept, no more.
     free = reading.state not in (*readings.SIGNED, "preliminary") and not edits.touched(session, reading)
     row = drafts.add(
         session, reading, report.model_dump(mode="json"), model=drafter.name, revision=drafter.revision,
-        images_digest=digest_of(images), priority=draft.priority, applied=free,
+        images_digest=_digest(session, reading, study, images), priority=draft.priority, applied=free,
         details=details_of(draft, _operating_points(drafter)), now=moment,
     )  # fmt: skip
     if row is None:
@@ -230,6 +241,15 @@ def _keep(
         revision=drafter.revision, applied=free,
     )  # fmt: skip
     return True
+
+
+def _digest(session: Session, reading: ReadingRow, study: StudyRow, images: list[str]) -> str:
+    """The digest of what was drafted: another one than that of the same images when they were another patient's."""
+    others = [
+        each.number for each in drafts.all_of(session, reading)
+        if each.origin == drafts.MODEL and of_another(checked(**each.report), study)
+    ]  # fmt: skip
+    return digest_of([*images, f"after draft {others[-1]}, of another patient"] if others else images)
 
 
 def _weigh(reading: ReadingRow, concern: Concern, now: datetime) -> None:

@@ -31,6 +31,8 @@ def age_of(birth_date: str, day: str) -> str:
     Returns:
         "" where one is missing or wrong, or the day is before the birth.
     """
+    if len(birth_date) != 8 or len(day) != 8:
+        return ""
     try:
         born, then = (datetime.strptime(each, "%Y%m%d").date() for each in (birth_date, day))
     except ValueError:

@@ -10,7 +10,6 @@ import logging
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from aris.errors import ArisError, ConflictError, NotFoundError, StoreError
@@ -31,7 +30,6 @@ from aris.store.reading.audit import SYSTEM
 from aris.store.reading.orders import patient_of
 from aris.store.reading.remote import RemoteStudy
 from aris.store.reading.tables import FetchedStudyRow, JobRow
-from aris.store.schema import CopyRow, InstanceRow, SeriesRow, StudyRow
 
 log = logging.getLogger("aris.flow")
 FETCH = "fetch"
@@ -143,7 +141,7 @@ def fetch_next(house: House, owner: str, now: datetime | None = None) -> Done | 
         jobs.finish(session, job.id, owner, moment)
         mine = remote.fetched(session, job.study_uid, lock=True)
         if mine is not None and mine.state == remote.ASKED:
-            others = set(_sources(session, job.study_uid)) - {mine.source}
+            others = remote.senders(session, job.study_uid) - {mine.source}
             # The clock of what came, not of this machine alone: what comes later came by another way.
             mine.state, mine.changed_at = remote.RELEASED if others else remote.FETCHED, _now_or_later(session, mine)
         house.trail.add(session, SYSTEM, "fetched", job.study_uid, now=moment, archive=name, objects=count)
@@ -155,15 +153,6 @@ def _now_or_later(session: Session, row: FetchedStudyRow) -> datetime:
     span = readings.span(session, row.study_uid)
     last = datetime.now(UTC) if span is None else span[1]
     return max(datetime.now(UTC), last if last.tzinfo is not None else last.replace(tzinfo=UTC))
-
-
-def _sources(session: Session, study: str) -> list[str]:
-    query = (
-        select(func.distinct(CopyRow.source))
-        .join(CopyRow.instance).join(InstanceRow.series).join(SeriesRow.study)
-        .where(StudyRow.uid == study)
-    )  # fmt: skip
-    return list(session.scalars(query))
 
 
 def _wanted(session: Session, house: House, study: str, found: list[RemoteStudy]) -> list[RemoteStudy]:

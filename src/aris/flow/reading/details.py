@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from sqlalchemy import Integer, case, func, select
 from sqlalchemy.orm import Session
 
+from aris.exchange.documents.report import checked
 from aris.flow.arrival import DRAFT
 from aris.flow.house import House
 from aris.flow.reading.ages import ages
 from aris.flow.reading.priors import Prior, priors
 from aris.flow.reading.reading_room import Opened
+from aris.flow.subjects import of_another, study_row
 from aris.store.reading import deliveries, readings, reports
 from aris.store.reading.lasting_tables import DeliveryRow
 from aris.store.reading.tables import JobRow
 from aris.store.schema import InstanceRow, SeriesRow
+
+_NUMBER = re.compile("-?[0-9]{1,12}")
 
 
 @dataclass(frozen=True)
@@ -89,13 +94,19 @@ def series_of(session: Session, study_pk: int) -> list[SeriesOf]:
         SeriesOf(row.uid, row.modality, row.number, row.description, row.body_part, images, count, objects)
         for row, images, count, objects in session.execute(query)
     ]
-    return sorted(found, key=lambda each: int(each.number) if each.number.lstrip("-").isdecimal() else 1 << 31)
+    # A number is as the sender wrote it: "--1" is none.
+    return sorted(found, key=lambda each: int(each.number) if _NUMBER.fullmatch(each.number) else 1 << 31)
 
 
 def _impression(session: Session, prior: Prior) -> str:
-    """The impression of the newest signed report of an earlier study that is surely the patient's."""
+    """The impression of the newest signed report of an earlier study that is surely the patient's, and was when signed.
+
+    A study may have been given to another patient since: what was signed before is of the other one.
+    """
     reading = readings.find(session, prior.study) if prior.identity == "same" else None
     if reading is None or reading.state not in readings.SIGNED:
         return ""
-    signed = reports.newest(session, reading)
-    return "" if signed is None else str(signed.report["sections"]["impression"])
+    signed, row = reports.newest(session, reading), study_row(session, prior.study)
+    if signed is None or row is None or of_another(checked(**signed.report), row):
+        return ""
+    return str(signed.report["sections"]["impression"])

@@ -6,6 +6,7 @@ that were not answered are sent again by whoever sends, and drafts that are not 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -31,6 +32,7 @@ from aris.service.process.loading import LoadingModel
 from aris.service.process.settings import DICOMWEB, ProcessSettings
 from aris.service.workspace.app import create_workspace
 from aris.service.workspace.context import Workspace
+from aris.service.workspace.studies.events import end_live
 
 if TYPE_CHECKING:
     from aris.backends import NativeBackend
@@ -49,7 +51,7 @@ MODEL_API = "Model API"
 
 @dataclass(frozen=True)
 class Started:
-    """What runs, for whoever started it.
+    """The running parts, for whoever started them.
 
     Attributes:
         url: of the workspace.
@@ -88,6 +90,7 @@ class Process:
         self._resident: ResidentServer | None = None
         self._working: threading.Thread | None = None
         self._finished = False
+        self._workspace: Workspace | None = None
         self._ended = threading.Event()
 
     def run(self, started: Callable[[Started], None] = lambda _: None) -> int | None:
@@ -110,6 +113,7 @@ class Process:
             parts.callback(self._stop_node)
             pages = create_workspace(self._house, settings=self._settings.workspace)
             workspace: Workspace = pages.state.workspace
+            self._workspace = workspace
             scheme = "http" if self._settings.tls is None else "https"
             url = url_of(self._settings.host, listening).replace("http", scheme, 1)
             workspace.services = services = self._services(url)
@@ -223,6 +227,10 @@ class Process:
             self._worker.stop()
         if self._live is not None:
             self._live.close()
+        if self._workspace is not None:
+            # Pages that listen would hold the end up until the drain's time is over. In the loop, which runs here.
+            with contextlib.suppress(RuntimeError):
+                asyncio.get_running_loop().call_soon_threadsafe(end_live, self._workspace)
         threading.Thread(target=self._stop_node, daemon=True).start()
         threading.Thread(target=self._end_in_time, args=(number,), daemon=True).start()
 
@@ -239,7 +247,7 @@ class Process:
         self._give_back()
 
     def _give_back(self) -> None:
-        """What is still being drafted or delivered is done by whoever comes next."""
+        """Leave to whoever comes next what is still being drafted or delivered."""
         try:
             count = 0 if self._worker is None else self._worker.give_back()
             count += 0 if self._live is None else self._live.give_back()

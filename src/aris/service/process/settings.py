@@ -46,6 +46,6 @@ class ProcessSettings:
 
     @property
     def local(self) -> bool:
-        """Whether only this machine can reach it. Not behind a reverse proxy, whose callers all come from here."""
+        """Return whether only this machine can reach it; a reverse proxy passes on what comes from others."""
         public = urlsplit(self.workspace.public_url).hostname
         return is_loopback(self.host) and (public is None or is_loopback(public))

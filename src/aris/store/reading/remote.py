@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from aris.imaging.dicom.patients import Patient
 from aris.store.reading.tables import FetchedStudyRow, RemoteStudyRow
+from aris.store.schema import CopyRow, InstanceRow, SeriesRow, StudyRow
 
 ASKED, FETCHED, FAILED, RELEASED = "asked", "fetched", "failed", "released"
 
@@ -87,6 +88,16 @@ def release_if_sent(session: Session, study_uid: str, source: str) -> None:
         return
     if row.state != ASKED or source != row.source:
         row.state = RELEASED
+
+
+def senders(session: Session, study_uid: str) -> set[str]:
+    """All who sent an object of a study."""
+    query = (
+        select(func.distinct(CopyRow.source))
+        .join(CopyRow.instance).join(InstanceRow.series).join(SeriesRow.study)
+        .where(StudyRow.uid == study_uid)
+    )  # fmt: skip
+    return set(session.scalars(query))
 
 
 def released(session: Session) -> list[FetchedStudyRow]:

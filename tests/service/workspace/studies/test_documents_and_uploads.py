@@ -148,6 +148,19 @@ def test_a_bomb_garbage_and_too_much_are_refused(office: Office, monkeypatch: py
     assert office.vic("POST", "/uploads", 403, content=b"x")["error"]["code"] == "forbidden"
 
 
+def test_a_full_disk_is_said_before_the_store_has_no_room(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(office.clinic.store.folder)
+    monkeypatch.setattr(uploading.shutil, "disk_usage", lambda _: usage._replace(free=100 << 20))
+    assert uploaded(office, b"no image, so that the store itself is not asked", 507)["error"]["code"] == "disk_full"
+    assert not list((office.clinic.store.folder / uploading.FOLDER).iterdir())
+
+
+def test_an_upload_that_ends_meanwhile_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "iterdir", lambda self: iter([self / "ended"]))
+    uploading._prepare(tmp_path, tmp_path / "new")
+    assert (tmp_path / "new").is_dir()
+
+
 def test_script_in_every_text_field_stays_text_and_reaches_no_log(
     office: Office, caplog: pytest.LogCaptureFixture
 ) -> None:

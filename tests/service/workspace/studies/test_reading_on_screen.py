@@ -7,7 +7,7 @@ from typing import Any
 from office import PASSWORD, Office
 
 from aris.store.reading import readings
-from dicom_objects import ROOT
+from dicom_objects import ROOT, as_bytes, image
 
 
 def seen(images: int = 1) -> dict[str, int]:
@@ -198,3 +198,24 @@ def test_priors_are_certain_or_only_possible_and_then_without_text(office: Offic
     first, second = ana.study(now)["priors"]
     assert (first["study"], first["certain"], first["impression"]) == (earlier, True, "Pneumonia is likely.")
     assert (second["study"], second["certain"], second["impression"]) == (other, False, "") and second["why"]
+
+
+def test_a_prior_that_was_given_to_another_patient_shows_no_text_of_before(office: Office) -> None:
+    clinic, ana = office.clinic, office.ana
+    now = clinic.drafted(study=5, PatientID="P7", PatientName="Roe^Jane")
+    earlier = clinic.drafted(study=2)
+    signed(ana, earlier)
+    # It was filed under the wrong patient.
+    clinic.receive(2, study=2, PatientID="P7", PatientName="Roe^Jane")
+    clinic.store.resolve(earlier, "P7")
+    (prior,) = ana.study(now)["priors"]
+    assert (prior["study"], prior["certain"], prior["impression"]) == (earlier, True, "")
+
+
+def test_a_series_number_that_is_none_hides_no_study(office: Office) -> None:
+    data = as_bytes(image(1))
+    number = data.index(b"\x20\x00\x11\x00IS")
+    odd = data[: number + 6] + b"\x04\x00--12" + data[number + 10 :]
+    office.clinic.store.add(odd, source="CT1")
+    office.clinic.settle()
+    assert [each["number"] for each in office.ana.study(f"{ROOT}.1")["series"]] == ["--12"]

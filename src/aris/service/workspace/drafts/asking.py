@@ -1,4 +1,4 @@
-"""What a reader asks of the model beside the draft: a section written anew, and questions about the images."""
+"""Questions of a reader to the model beside the draft: a section written anew, and questions about the images."""
 
 from __future__ import annotations
 

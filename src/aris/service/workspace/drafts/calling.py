@@ -50,6 +50,8 @@ class Calls:
             self._count += 1
         left = threading.Event()
         task = asyncio.get_running_loop().run_in_executor(self._threads, self._in_turn, work, left)
+        # What nobody waits for any longer may end as it likes.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             while True:
                 done, _ = await asyncio.wait({task}, timeout=_LOOK_S)

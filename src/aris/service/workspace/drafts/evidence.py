@@ -93,7 +93,7 @@ async def evidence(
     finding: Annotated[str | None, Query(max_length=300)] = None,
     sentence: Annotated[str | None, Query(max_length=4000)] = None,
 ) -> EvidenceOnImage:
-    """Where on the image a finding's score, or a sentence of the draft, came from. No outline, and no proof."""
+    """Tell where on the image a finding's score, or a sentence of the draft, came from. No outline, and no proof."""
     if (finding is None) == (sentence is None):
         raise RefusedError(422, "malformed", "give a finding or a sentence")
     about = (finding or sentence or "").strip()
@@ -110,7 +110,7 @@ def evidence_map(
     study: StudyUid, key: Annotated[str, Path(pattern="^[0-9a-f]{64}$")], caller: Looking, workspace: Here
 ) -> Response:
     """A map of evidence, over the pixels as they are stored. It is kept for a while only."""
-    found = _KEPT.get(_place(workspace.house, study, key))
+    found = _KEPT.get(_key_in(workspace.house, study, key))
     if found is None or not found.png:
         raise not_found("the map is no longer kept; ask for the evidence again")
     audit_view(workspace, caller, study, "evidence")
@@ -134,8 +134,8 @@ def _evidence(
     key = hashlib.sha256(
         "\0".join([row.images_digest, str(row.number), row.model, row.revision, model.name, kind, about]).encode()
     ).hexdigest()
-    place = _place(workspace.house, study, key)
-    if (known := _KEPT.get(place)) is not None:
+    kept_as = _key_in(workspace.house, study, key)
+    if (known := _KEPT.get(kept_as)) is not None:
         return known.told
     if left.is_set():
         raise CallerLeftError
@@ -146,7 +146,7 @@ def _evidence(
             made = _made(model, row, report, cases, image, kind, about, url, calibration)
     except ArisError as error:
         return _stored(report, about, image) or _none(about, _without_path(str(error)), image)
-    _KEPT.put(place, made)
+    _KEPT.put(kept_as, made)
     return made.told
 
 
@@ -221,7 +221,7 @@ def _none(about: str, note: str, image: str = "") -> EvidenceOnImage:
     )  # fmt: skip
 
 
-def _place(house: House, study: str, key: str) -> str:
+def _key_in(house: House, study: str, key: str) -> str:
     return f"{house.store.folder.absolute()}\0{study}\0{key}"
 
 

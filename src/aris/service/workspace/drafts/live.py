@@ -57,7 +57,7 @@ class Written:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more comes."""
+        """Return whether nothing more comes."""
         return self.state in ("done", "failed")
 
     def add(self, name: str, data: dict[str, Any], state: str = "running") -> None:

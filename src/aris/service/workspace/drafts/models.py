@@ -57,7 +57,7 @@ def _at_hand(spec: ModelSpec) -> ModelInfo:
 
 
 def _scope(spec: ModelSpec) -> list[str]:
-    """What a model may be asked, one line each."""
+    """List what a model may be asked, one line each."""
     scope = spec.scope
     lines = [
         f"{use.task}: {KIND_NAMES.get(use.kind, use.kind) or 'text'}" + (f" ({use.evidence})" if use.evidence else "")

@@ -15,7 +15,7 @@ from aris.imaging.orientation import STORED, Turn, turn_of_film, turn_of_plane, 
 from aris.imaging.radiograph import code, floats, patient_orientation
 from aris.imaging.volumes.slices import acquisition_of
 from aris.service.workspace.images.calibration import scale_of
-from aris.service.workspace.images.ordering import Place
+from aris.service.workspace.images.ordering import Position
 from aris.service.workspace.images.values import Form, form_of
 from aris.service.workspace.schemas.images import ImageInfo, ImageTurn, Window
 
@@ -28,10 +28,10 @@ UNREADABLE = "the object cannot be read"
 
 @dataclass(frozen=True, eq=False)
 class Described:
-    """A frame with its place; `needs_window` where the header has none that can be used."""
+    """A frame with its position in the series; `needs_window` where the header has none that can be used."""
 
     info: ImageInfo
-    place: Place
+    position: Position
     needs_window: bool
 
 
@@ -72,12 +72,12 @@ def broken(uid: str, problem: str, frame: int = 1) -> ImageInfo:
     )  # fmt: skip
 
 
-def _nowhere(arrival: int, frame: int = 1) -> Place:
-    return Place("", None, None, 0, frame, (), arrival)
+def _nowhere(arrival: int, frame: int = 1) -> Position:
+    return Position("", None, None, 0, frame, (), arrival)
 
 
 def _about(dataset: Any, uid: str, transfer_syntax: str) -> dict[str, Any]:
-    """What all frames of an object have alike."""
+    """Return what all frames of an object have alike."""
     lying = patient_orientation(dataset)
     return {
         "uid": uid,
@@ -122,12 +122,12 @@ def _frame(dataset: Any, index: int, about: dict[str, Any], same: Form | None, a
         notes=list(form.notes),
         problem=form.problem,
     )
-    place = Place(
+    position = Position(
         code(dataset, "Modality") or "", placed, None if number is None else int(number),
         0 if part is None else part.number or part.offset or 0, index + 1,
         () if placed is None else acquisition_of(dataset, index), arrival,
     )  # fmt: skip
-    return Described(info, place, not info.window and form.samples == 1 and not form.problem)
+    return Described(info, position, not info.window and form.samples == 1 and not form.problem)
 
 
 def _plane(dataset: Any, index: int) -> Plane | None:

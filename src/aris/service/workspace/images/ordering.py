@@ -16,8 +16,8 @@ _NO_NUMBER = 1 << 40
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
-    """Place of a frame in its series.
+class Position:
+    """Position of a frame in its series.
 
     Attributes:
         modality: of the object.
@@ -43,34 +43,34 @@ class Place:
         return (_NO_NUMBER if self.number is None else self.number, self.part, self.frame, self.arrival)
 
 
-def order(places: Sequence[Place]) -> list[int]:
+def order(positions: Sequence[Position]) -> list[int]:
     """Indices of the frames in the order of display.
 
     Slices of one orientation go along their normal, in the direction in which the scanner numbered them, or from the
     head down, from the front back, from the right to the left where it numbered them in neither. Time points, echoes
     and other acquisitions at the same positions follow one another. All else goes by Instance Number and frame.
     """
-    left = sorted(range(len(places)), key=lambda at: places[at].by_number)
+    left = sorted(range(len(positions)), key=lambda at: positions[at].by_number)
     found: list[int] = []
-    for group in _groups(places, left):
-        found += _along(places, group) if places[group[0]].plane is not None else group
+    for group in _groups(positions, left):
+        found += _along(positions, group) if positions[group[0]].plane is not None else group
     return found
 
 
-def _groups(places: Sequence[Place], left: Sequence[int]) -> list[list[int]]:
+def _groups(positions: Sequence[Position], left: Sequence[int]) -> list[list[int]]:
     """Frames of one orientation each, in the order of the first of them."""
     groups: list[list[int]] = []
     unplaced: list[int] | None = None
     for at in left:
-        plane = places[at].plane
-        if plane is None or places[at].modality not in _VOLUMES:
+        plane = positions[at].plane
+        if plane is None or positions[at].modality not in _VOLUMES:
             if unplaced is None:
                 unplaced = []
                 groups.append(unplaced)
             unplaced.append(at)
             continue
         for group in groups:
-            first = places[group[0]].plane
+            first = positions[group[0]].plane
             if group is not unplaced and first is not None and same_orientation(first, plane):
                 group.append(at)
                 break
@@ -79,30 +79,30 @@ def _groups(places: Sequence[Place], left: Sequence[int]) -> list[list[int]]:
     return groups
 
 
-def _along(places: Sequence[Place], group: list[int]) -> list[int]:
-    first = places[group[0]].plane
-    if first is None or places[group[0]].modality not in _VOLUMES or len(group) < 2:
+def _along(positions: Sequence[Position], group: list[int]) -> list[int]:
+    first = positions[group[0]].plane
+    if first is None or positions[group[0]].modality not in _VOLUMES or len(group) < 2:
         return group
     normal = first.normal
-    depths = {at: float(np.dot(plane.position, normal)) for at in group if (plane := places[at].plane) is not None}
-    parts = _told_apart(places, group, depths)
+    depths = {at: float(np.dot(plane.position, normal)) for at in group if (plane := positions[at].plane) is not None}
+    parts = _told_apart(positions, group, depths)
     if parts is None:
         return group
-    sign = _direction(places, max(parts, key=len), depths, normal)
-    return [at for part in parts for at in sorted(part, key=lambda at: (sign * depths[at], places[at].by_number))]
+    sign = _direction(positions, max(parts, key=len), depths, normal)
+    return [at for part in parts for at in sorted(part, key=lambda at: (sign * depths[at], positions[at].by_number))]
 
 
-def _told_apart(places: Sequence[Place], group: list[int], depths: dict[int, float]) -> list[list[int]] | None:
+def _told_apart(positions: Sequence[Position], group: list[int], depths: dict[int, float]) -> list[list[int]] | None:
     """Parts of which each has one frame at a position; None where nothing tells them apart."""
     if _is_one_stack(group, depths):
         return [group]
-    count = len(places[group[0]].acquisition)
+    count = len(positions[group[0]].acquisition)
     for at in range(count):
-        parts = _parts(group, lambda each, at=at: places[each].acquisition[at])  # type: ignore[misc]
+        parts = _parts(group, lambda each, at=at: positions[each].acquisition[at])  # type: ignore[misc]
         if len(parts) > 1 and all(_is_one_stack(part, depths) for part in parts):
             return parts
     # Together they may tell what none of them tells alone, as echoes of several time points.
-    parts = _parts(group, lambda each: places[each].acquisition)
+    parts = _parts(group, lambda each: positions[each].acquisition)
     return parts if len(parts) > 1 and all(_is_one_stack(part, depths) for part in parts) else None
 
 
@@ -118,10 +118,10 @@ def _is_one_stack(group: Sequence[int], depths: dict[int, float]) -> bool:
     return bool((steps > SAME_POSITION_MM).all())
 
 
-def _direction(places: Sequence[Place], part: Sequence[int], depths: dict[int, float], normal: Any) -> float:
+def _direction(positions: Sequence[Position], part: Sequence[int], depths: dict[int, float], normal: Any) -> float:
     """1 to go along the normal, -1 against it."""
-    numbers = [(places[at].by_number[:3], depths[at]) for at in part]
-    if all(places[at].number is not None for at in part):
+    numbers = [(positions[at].by_number[:3], depths[at]) for at in part]
+    if all(positions[at].number is not None for at in part):
         ordered = np.array([depth for _, depth in sorted(numbers)])
         rising = float(np.sign(np.diff(ordered)).mean()) if len(ordered) > 1 else 0.0
         if abs(rising) > 0.5:

@@ -97,7 +97,7 @@ def _items(dataset: Any) -> Iterator[tuple[int, Any, str]]:
 
 
 def _words(item: Any, below: list[Any]) -> str:
-    """What a group or a measurement is about: its tracking identifier, finding or site, or what it measures."""
+    """Say what a group or a measurement is about: its tracking identifier, finding or site, or what it measures."""
     if item.get("ValueType") == "NUM":
         value = _value(item)
         return "" if value is None else f"{_meaning(item)} {value:g} {_unit(item)}".strip()

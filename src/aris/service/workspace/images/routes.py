@@ -1,4 +1,4 @@
-"""What the viewer asks: series, frames, thumbnails, and what others drew and wrote of a study."""
+"""The viewer's questions: series, frames, thumbnails, and what others drew and wrote of a study."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _VERSION = "1"
 
 @dataclass(frozen=True)
 class ImageRoom:
-    """What is kept of a store's images while the server runs."""
+    """Readers of a store's images, with what they keep while the server runs."""
 
     decoder: FrameDecoder
     lister: SeriesLister
@@ -112,7 +112,7 @@ def document(uid: Uid, caller: Looking, workspace: Here) -> OutsideDocument:
 
 @router.get("/studies/{study}/graphics")
 def graphics(study: Uid, caller: Looking, workspace: Here) -> list[Graphic]:
-    """What others drew on a study's images: presentation states, and the regions of structured reports."""
+    """List what others drew on a study's images: presentation states, and the regions of structured reports."""
     require_study(workspace, study)
     audit_view(workspace, caller, study, "graphics")
     return graphics_of_study(workspace.house.store, study)

@@ -17,7 +17,7 @@ from aris.imaging.memory_budget import MemoryBusyError
 from aris.service.workspace.images.decoding import FrameDecoder, NoFrameError
 from aris.service.workspace.images.describing import UNREADABLE, Described, broken, describe
 from aris.service.workspace.images.finding import find_objects
-from aris.service.workspace.images.ordering import Place, order
+from aris.service.workspace.images.ordering import Position, order
 from aris.service.workspace.schemas.images import OtherObject, SeriesImages, Window
 from aris.store.objects import byte_order, read_located
 from aris.store.store import Store, Stored
@@ -84,7 +84,7 @@ class SeriesLister:
                 else:
                     other.append(OtherObject(uid=each.uid, sop_class=each.sop_class, kind=kind,
                                              label=_label(dataset, kind)))  # fmt: skip
-        ordered = [described[at] for at in order([each.place for each in described])]
+        ordered = [described[at] for at in order([each.position for each in described])]
         return SeriesImages(
             uid=series,
             modality=first.get("Modality", ""),
@@ -98,7 +98,7 @@ class SeriesLister:
         without = [at for at, each in enumerate(ordered) if each.needs_window]
         if not without:
             return ordered
-        own = len(without) <= _OWN and not any(ordered[at].place.plane for at in without)
+        own = len(without) <= _OWN and not any(ordered[at].position.plane for at in without)
         made = list(ordered)
         sampled = without if own else [without[round(at)] for at in np.linspace(0, len(without) - 1, _SAMPLE)]
         spans = {at: span for at in dict.fromkeys(sampled) if (span := self._span(ordered[at], stored)) is not None}
@@ -108,7 +108,7 @@ class SeriesLister:
         for at in without:
             ends = spans.get(at, (low, high)) if own else (low, high)
             info = ordered[at].info.model_copy(update={"window": [_window(*ends)]})
-            made[at] = Described(info, ordered[at].place, False)
+            made[at] = Described(info, ordered[at].position, False)
         return made
 
     def _span(self, one: Described, stored: dict[str, Stored]) -> tuple[float, float] | None:
@@ -117,7 +117,7 @@ class SeriesLister:
             values = self._decoder.frame(stored[one.info.uid], one.info.frame).values
         except (ArisError, NoFrameError, MemoryBusyError):
             return None
-        if one.place.plane is not None:
+        if one.position.plane is not None:
             low, high = np.percentile(values, (0.5, 99.5))
             return float(low), float(high)
         return float(values.min()), float(values.max())
@@ -139,7 +139,7 @@ def header_of(store: Store, each: Stored) -> Any:
 
 
 def _has_pixels(store: Store, each: Stored, dataset: Any) -> bool:
-    """Whether pixels follow the header; True where that cannot be seen without reading the whole file."""
+    """Return whether pixels follow the header; True where that cannot be seen without reading the whole file."""
     end = getattr(dataset, "header_end", None)
     if end is None or byte_order(dataset) == ">":
         return True
@@ -163,5 +163,5 @@ def _label(dataset: Any, kind: str) -> str:
     return told or _KINDS[kind]
 
 
-def _last(arrival: int) -> Place:
-    return Place("", None, None, 0, 1, (), arrival)
+def _last(arrival: int) -> Position:
+    return Position("", None, None, 0, 1, (), arrival)

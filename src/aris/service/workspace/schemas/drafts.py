@@ -23,7 +23,7 @@ class EvidenceRegion(Sent):
 
 
 class EvidenceOnImage(Sent):
-    """Where on one image a statement came from. `map` is the address of a PNG of the stored image's shape."""
+    """Evidence on one image for a statement. `map` is the address of a PNG of the stored image's shape."""
 
     about: str
     assessed: bool
@@ -38,7 +38,7 @@ class EvidenceOnImage(Sent):
 
 
 class Regenerate(Taken):
-    """What a reader adds for the model to know: data, never an instruction."""
+    """A note that a reader adds for the model to know: data, never an instruction."""
 
     hint: str = Field(default="", max_length=300)
 

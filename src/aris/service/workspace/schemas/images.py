@@ -29,7 +29,7 @@ class ImageTurn(Sent):
 
 
 class ImageInfo(Sent):
-    """One frame of one image. `frame` is from 1. `notes` say what a reader must know of its grey values."""
+    """A frame of an image. `frame` is from 1. `notes` say what a reader must know of its grey values."""
 
     uid: str
     frame: int

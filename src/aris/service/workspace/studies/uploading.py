@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import secrets
 import shutil
 import threading
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from aris.errors import ExchangeError
+from aris.errors import ExchangeError, is_full_disk
 from aris.exchange.documents.report import clean
 from aris.exchange.pictures import PictureFacts, checked_facts
 from aris.flow.arrival import settle_now
@@ -24,6 +27,7 @@ from aris.private import make_folder
 from aris.service.workspace.context import Caller, Workspace, allow, here
 from aris.service.workspace.errors import RefusedError
 from aris.service.workspace.schemas.worklist import Refused, Uploaded
+from aris.store.files import RESERVE_BYTES, StoreFullError
 
 router = APIRouter(prefix="/api", tags=["uploads"])
 Reader = Annotated[Caller, allow("reader", scope="write")]
@@ -132,8 +136,9 @@ def _take(workspace: Workspace, login: str, path: Path, name: str, facts: Pictur
 def _prepare(folder: Path, location: Path) -> None:
     make_folder(folder)
     for each in folder.iterdir():  # what a killed server left
-        if time.time() - each.lstat().st_mtime > _LEFT_S:
-            shutil.rmtree(each, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another upload has just ended
+            if time.time() - each.lstat().st_mtime > _LEFT_S:
+                shutil.rmtree(each, ignore_errors=True)
     make_folder(location)
 
 
@@ -142,13 +147,27 @@ async def _stream(request: Request, path: Path) -> int:
 
     Raises:
         RefusedError: 408 too slow, 413 too large, 400 the caller has left.
+        StoreFullError: no room.
     """
     size = 0
     with path.open("xb") as file:
         async for piece in _pieces(request):
             size += len(piece)
-            await run_in_threadpool(file.write, piece)
+            await run_in_threadpool(_write, file, piece, path.parent)
     return size
+
+
+def _write(file: BinaryIO, piece: bytes, folder: Path) -> None:
+    """Write a piece. Room stays for the store, whose database cannot do without."""
+    try:
+        if shutil.disk_usage(folder).free < len(piece) + RESERVE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        file.write(piece)
+        file.flush()
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        raise StoreFullError("the disk is full; make room, then send the file again") from None
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
