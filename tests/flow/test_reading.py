@@ -422,14 +422,23 @@ def test_what_was_written_of_one_patient_is_not_signed_for_another(any_clinic: C
 def test_images_that_are_another_patients_now_are_drafted_anew(clinic: Clinic) -> None:
     clinic.drafted()
     concern = clinic.room.look("ana", STUDY).reading.concern
+    clinic.room.judge("ana", STUDY, kind="finding", about="pneumonia", verdict="rejected")
     # The same film, sent again under the right name.
     again = image(1, PatientID="P2", PatientName="Roe^Eva", PatientBirthDate="19500101")
     assert clinic.store.add(as_bytes(again)).outcome == "kept apart"
     clinic.store.resolve(STUDY, "P2")
+    with pytest.raises(StoreError, match="no draft"):
+        clinic.room.judge("ana", STUDY, kind="finding", about="pneumonia", verdict="accepted")
     assert clinic.settle() == 1 and clinic.draft() == "drafted"
     found = clinic.room.look("ana", STUDY)
     assert found.draft is not None and found.draft.patient.name == "Roe^Eva"
     assert found.reading.concern == concern > 0 and found.sections.impression == "Pneumonia is likely."
+    # What was said of the first patient's draft takes nothing from the other's report.
+    assert found.verdicts == []
+    clinic.sign(STUDY)
+    with clinic.store.sessions.reading() as session:
+        (report,) = reports.all_of(session, readings.require(session, STUDY))
+    assert [each["name"] for each in report.content["findings"]] == ["pneumonia"]
     clinic.store.resolve(STUDY, "P1")
     assert clinic.settle() == 1 and clinic.draft() == "drafted"
     assert clinic.room.look("ana", STUDY).reading.concern == concern

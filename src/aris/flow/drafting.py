@@ -18,14 +18,14 @@ from sqlalchemy.orm import Session
 
 from aris.errors import ArisError, ConflictError
 from aris.exchange.documents.formats import model_identity
-from aris.exchange.documents.report import Report, checked, report_of
+from aris.exchange.documents.report import Report, report_of
 from aris.flow.arrival import DRAFT, digest_of, settle_now
 from aris.flow.draft_details import details_of
 from aris.flow.house import House
 from aris.flow.leases import Heartbeat
 from aris.flow.listening import Hearing, Listener
 from aris.flow.priority import NOT_DRAFTED, Concern, concern_of
-from aris.flow.subjects import of_another, study_row, subject
+from aris.flow.subjects import drafts_of_others, study_row, subject
 from aris.imaging.dicom.patients import Patient as HeaderPatient
 from aris.store.reading import critical, drafts, edits, jobs, readings
 from aris.store.reading.audit import SYSTEM
@@ -245,10 +245,7 @@ def _keep(
 
 def _digest(session: Session, reading: ReadingRow, study: StudyRow, images: list[str]) -> str:
     """The digest of what was drafted: another one than that of the same images when they were another patient's."""
-    others = [
-        each.number for each in drafts.all_of(session, reading)
-        if each.origin == drafts.MODEL and of_another(checked(**each.report), study)
-    ]  # fmt: skip
+    others = drafts_of_others(session, reading, study)
     return digest_of([*images, f"after draft {others[-1]}, of another patient"] if others else images)
 
 

@@ -9,9 +9,11 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from aris.exchange.documents.report import ImageReference, Patient, Report, Study
+from aris.exchange.documents.report import ImageReference, Patient, Report, Study, checked
 from aris.imaging.dicom.patients import Patient as HeaderPatient
+from aris.store.reading import drafts
 from aris.store.reading.orders import patient_of
+from aris.store.reading.tables import ReadingRow
 from aris.store.schema import InstanceRow, SeriesRow, StudyRow
 
 _SEXES: dict[str, Literal["M", "F", "O"]] = {"M": "M", "F": "F", "O": "O"}
@@ -49,6 +51,14 @@ def of_another(report: Report, row: StudyRow) -> bool:
     """Return whether a report names another patient than its study does now (`Store.resolve` gives studies away)."""
     who = report.patient
     return patient_of(row).conflicts(HeaderPatient(who.identifier, who.issuer, who.name, who.birth_date, who.sex))
+
+
+def drafts_of_others(session: Session, reading: ReadingRow, row: StudyRow) -> list[int]:
+    """Return the numbers of models' drafts that name another patient than their study does now, in their order."""
+    return [
+        each.number for each in drafts.all_of(session, reading)
+        if each.origin == drafts.MODEL and of_another(checked(**each.report), row)
+    ]  # fmt: skip
 
 
 def _day(value: str) -> str:

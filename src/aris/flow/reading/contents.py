@@ -17,7 +17,7 @@ from aris.exchange.documents.report import (
     fields_of,
     local_now,
 )
-from aris.flow.subjects import of_another, study_row, subject
+from aris.flow.subjects import drafts_of_others, of_another, study_row, subject
 from aris.store.reading import measurements, verdicts
 from aris.store.reading.tables import DraftRow, EditRow, ReadingRow
 from aris.store.schema import StudyRow
@@ -40,7 +40,7 @@ def unsigned(session: Session, reading: ReadingRow, text: EditRow, draft: DraftR
     if draft is not None:
         of_draft = checked(**draft.report)
         _require_same(of_draft, row, "draft under this text")
-        rejected = _rejected(session, reading)
+        rejected = _rejected(session, reading, row)
         values = {
             "model": of_draft.model, "caution": of_draft.caution, "created": of_draft.created,
             "forced": of_draft.forced,
@@ -66,7 +66,7 @@ def corrected(
     row = _row(session, reading)
     _require_same(earlier, row, "signed report")
     _, _, images = subject(session, row)
-    rejected = _rejected(session, reading)
+    rejected = _rejected(session, reading, row)
     values = fields_of(correct(earlier, Sections(**text.sections), signer, reference))
     return checked(**values | {
         "images": images, "measurements": _measured(session, reading, images),
@@ -82,10 +82,11 @@ def _row(session: Session, reading: ReadingRow) -> StudyRow:
     return row
 
 
-def _rejected(session: Session, reading: ReadingRow) -> set[str]:
-    """Findings that the reader rejected, of whichever draft it was said: they leave with none of them."""
+def _rejected(session: Session, reading: ReadingRow, row: StudyRow) -> set[str]:
+    """Findings that the reader rejected, of whichever draft of this patient it was: they leave with none of them."""
+    others = drafts_of_others(session, reading, row)
     last = sorted(verdicts.holding(session, reading), key=lambda each: each.id)
-    said = {each.about: each.verdict for each in last if each.kind == "finding"}
+    said = {each.about: each.verdict for each in last if each.kind == "finding" and each.draft_number not in others}
     return {name for name, verdict in said.items() if verdict == "rejected"}
 
 

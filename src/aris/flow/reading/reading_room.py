@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from aris.errors import ConflictError, NotFoundError, StoreError
 from aris.exchange.documents.report import Report, checked, clean
 from aris.flow.house import House
-from aris.flow.subjects import of_another, study_row
+from aris.flow.subjects import drafts_of_others, of_another, study_row
 from aris.store.reading import critical, drafts, edits, measurements, readings, reports, users, verdicts
 from aris.store.reading.lasting_tables import AttemptRow, CriticalRow, ReportRow, SignatureRow
 from aris.store.reading.tables import DraftRow, EditRow, MeasurementRow, OrderRow, ReadingRow, VerdictRow
@@ -234,8 +234,8 @@ class ReadingRoom:
         def work(session: Session, user: User) -> VerdictRow:
             user.require("reader")
             reading = readings.require(session, study, lock=True)
-            draft = drafts.newest(session, reading)
-            if draft is None:
+            draft, row = drafts.newest(session, reading), study_row(session, study)
+            if draft is None or row is None or draft.number in drafts_of_others(session, reading, row):
                 raise ConflictError("verdict: there is no draft of this study")
             names = {each["name"] for each in draft.report["findings"]}
             if kind == "finding" and verdict != "added" and about not in names:
@@ -307,6 +307,7 @@ class ReadingRoom:
         row = study_row(session, study)
         if row is None:
             raise StoreError("the study is not in the index; `aris node rebuild` makes it anew")
+        others = drafts_of_others(session, reading, row)
         return Opened(
             reading=reading,
             study=row,
@@ -317,7 +318,7 @@ class ReadingRoom:
             reports=[(each, reports.signatures(session, each)) for each in reports.all_of(session, reading)],
             critical=critical.of(session, reading),
             measurements=measurements.standing(session, reading),
-            verdicts=verdicts.holding(session, reading),
+            verdicts=[each for each in verdicts.holding(session, reading) if each.draft_number not in others],
             opened_by=reading.opened_by if reading.opened_by != login else "",
         )
 
