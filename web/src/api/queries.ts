@@ -44,6 +44,8 @@ export function useSession() {
       return session;
     },
     staleTime: 60_000,
+    // What the model is, and whom it must not serve, is known only when it has loaded.
+    refetchInterval: ({ state }) => (state.data?.user && state.data.model_state === "loading" ? 3_000 : false),
   });
 }
 

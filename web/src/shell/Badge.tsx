@@ -50,6 +50,13 @@ export function priorityOf(entry: Pick<Entry, "urgency" | "concern" | "assessed"
   return { word: CONCERNS[entry.concern] ?? "Routine", tone: "quiet" };
 }
 
+/** Return the reason of a priority as it stands beside its badge: without the word that the badge says already. */
+export function reasonBeside(entry: Pick<Entry, "urgency" | "concern" | "assessed" | "reason">): string {
+  const { word } = priorityOf(entry);
+  const start = `${word.toLowerCase()}: `;
+  return entry.reason.toLowerCase().startsWith(start) ? entry.reason.slice(start.length) : entry.reason;
+}
+
 /** The priority in words, with a sign besides its colour. */
 export function PriorityBadge({ entry }: { entry: Pick<Entry, "urgency" | "concern" | "assessed" | "reason"> }) {
   const { word, tone } = priorityOf(entry);

@@ -35,6 +35,8 @@ export function Field({ label, hint, error, placeholder, lines = 1, hideLabel = 
       {...rest}
       {...(hideLabel ? { "aria-label": label } : {})}
       isInvalid={Boolean(error) || rest.isInvalid}
+      // An error said by the server must not hold back the next try, as the browser's own validation does.
+      validationBehavior="aria"
       className={styles.field ?? ""}
     >
       {!hideLabel && <Label className={styles.label ?? ""}>{label}</Label>}

@@ -1,6 +1,6 @@
 // @vitest-environment node
 import { expect, test } from "vitest";
-import { age, bytes, clock, day, personName, since } from "./format";
+import { age, bytes, clock, day, moment, personName, since } from "./format";
 
 test("names, dates, ages and sizes are read as people write them", () => {
   expect(["Doe^Jane", "Doe^Jane^Q^Dr", "Doe", "", "^Jane", "Yamada^Tarou=山田^太郎"].map(personName)).toEqual([
@@ -15,6 +15,16 @@ test("names, dates, ages and sizes are read as people write them", () => {
   expect(["142530.123", "14:25", "", "x"].map(clock)).toEqual(["14:25", "14:25", "", ""]);
   expect(["045Y", "003M", "000D", "unknown"].map(age)).toEqual(["45 y", "3 m", "0 d", "unknown"]);
   expect([0, 999, 812_345_678, 40_200_000_000].map(bytes)).toEqual(["0 B", "999 B", "812 MB", "40.2 GB"]);
+});
+
+test("a moment has its seconds where the order of events counts", () => {
+  const at = new Date(2026, 0, 31, 14, 5, 9).toISOString();
+  expect([moment(at), moment(at, true), moment(null), moment("x")]).toEqual([
+    "2026-01-31 14:05",
+    "2026-01-31 14:05:09",
+    "",
+    "x",
+  ]);
 });
 
 test("waiting is said in the largest fitting unit", () => {

@@ -19,13 +19,13 @@ export function clock(time: string): string {
   return digits ? `${digits[1]}:${digits[2]}` : "";
 }
 
-/** Return a moment of the server (ISO) as local date and time. */
-export function moment(iso: string | null): string {
+/** Return a moment of the server (ISO) as local date and time, with `seconds` where the order of events counts. */
+export function moment(iso: string | null, seconds = false): string {
   if (!iso) return "";
   const date = new Date(iso);
   if (Number.isNaN(date.getTime())) return iso;
   const two = (value: number) => String(value).padStart(2, "0");
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}`;
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}${seconds ? `:${two(date.getSeconds())}` : ""}`;
 }
 
 /** Return how long ago `iso` was at `now`: "just now", "12 min", "3 h 05", "2 d". */

@@ -142,7 +142,7 @@ class Rule:
         elif request.method not in _SAFE:
             require_csrf(request, caller)
         if not caller.roles.intersection(self.roles):
-            raise RefusedError(403, "forbidden", f"only a {' or '.join(self.roles)} may do this")
+            raise RefusedError(403, "forbidden", f"only the role {' or '.join(self.roles)} may do this")
         return caller
 
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ from aris.flow.worker import Worker
 from aris.service.workspace.drafts.live import LiveDrafts, Written
 from aris.store.reading import drafts, jobs, readings
 from aris.store.reading.tables import JobRow
-from aris.tasks import Draft, Sections
+from aris.tasks import Draft, ScoredFinding, Sections
 from cheap_passwords import make_cheap
 from dicom_objects import ROOT, as_bytes, image
 from workspace_house import WorkspaceHouse
@@ -36,7 +36,7 @@ Events = list[tuple[str, dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def nano() -> Any:
-    return aris.load("aris-nano", dtype="float32")
+    return aris.load("aris-nano")
 
 
 @pytest.fixture(scope="module")
@@ -146,32 +146,6 @@ def test_two_listeners_hear_the_same_and_one_that_leaves_ends_nothing(room: Work
     assert states == ["waiting", "running", "done"] and live.state(study) is None
 
 
-def test_what_the_worker_drafts_is_heard_too(room: WorkspaceHouse) -> None:
-    live: LiveDrafts = room.workspace.drafts
-    study = received(room, 4)
-    settle_now(room.house, {study})
-    begun, go_on = threading.Event(), threading.Event()
-
-    class Held(ModelDrafter):
-        def __call__(self, files: Sequence[Path], hearing: Hearing | None = None) -> Draft:
-            begun.set()
-            assert go_on.wait(60)
-            return super().__call__(files, hearing)
-
-    held = Held(room.workspace.model, room.store.folder)
-    worker = Worker(room.house, held, listener=live)
-    working = threading.Thread(target=worker._draft)
-    working.start()
-    assert begun.wait(60)
-    written = live.ask(study)  # the worker holds it: it is not drafted again
-    go_on.set()
-    events = heard(written)
-    working.join(60)
-    assert events[0][0] == "findings" and events[-1] == ("done", {"draft": 1, "text": 1})
-    with room.store.sessions.reading() as session:
-        assert len(drafts.all_of(session, readings.require(session, study))) == 1
-
-
 class Failing:
     name, revision = "aris-nano", "failing"
 
@@ -182,6 +156,39 @@ class Failing:
         if not self.well:
             raise ModelError("/store/drafting-0123456789abcdef/000000.dcm: out of memory")
         return Draft(model=self.name, file="", sections=Sections(impression="Clear."), findings=())
+
+
+def test_what_the_worker_drafts_is_heard_too(room: WorkspaceHouse) -> None:
+    study = received(room, 4)
+    settle_now(room.house, {study})
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Held(Failing):
+        operating_points: ClassVar = {"pneumonia": 0.4}
+
+        def __call__(self, files: Sequence[Path], hearing: Hearing | None = None) -> Draft:
+            begun.set()
+            assert go_on.wait(60) and hearing is not None
+            hearing.found([ScoredFinding(name="pneumonia", probability=0.9, present=True)], ["a warning"])
+            hearing.wrote("indication", "Not stated.", True)
+            hearing.wrote("impression", "Clear", True)
+            hearing.wrote("impression", "ing.", False)
+            return Draft(model=self.name, file="", sections=Sections(impression="Clearing."), findings=())
+
+    held = Held()
+    live = LiveDrafts(room.house, held)
+    worker = Worker(room.house, held, listener=live)
+    working = threading.Thread(target=worker._draft)
+    working.start()
+    assert begun.wait(60)
+    written = live.ask(study)  # the worker holds it: it is not drafted again
+    go_on.set()
+    events = heard(written)
+    working.join(60)
+    assert events[0][0] == "findings" and events[-1] == ("done", {"draft": 1, "text": 1})
+    assert events[0][1]["findings"][0]["operating_point"] == 0.4 and text_of(events)["impression"] == "Clearing."
+    with room.store.sessions.reading() as session:
+        assert len(drafts.all_of(session, readings.require(session, study))) == 1
 
 
 def test_a_failed_draft_is_said_and_tried_again_when_a_reader_asks(room: WorkspaceHouse) -> None:
@@ -198,7 +205,9 @@ def test_a_failed_draft_is_said_and_tried_again_when_a_reader_asks(room: Workspa
 
 
 def test_what_a_killed_worker_held_is_drafted_when_its_lease_has_run_out(room: WorkspaceHouse) -> None:
-    live: LiveDrafts = room.workspace.drafts
+    well = Failing()
+    well.well = True
+    live = LiveDrafts(room.house, well)
     study = received(room, 6)
     settle_now(room.house, {study})
     long_ago = datetime.now(UTC) - timedelta(hours=1)

@@ -16,8 +16,8 @@ export function Row({ event, onStudy }: { event: AuditEvent; onStudy: (study: st
   return (
     <tr>
       <td>{event.number}</td>
-      <td className={styles.when}>{moment(event.at)}</td>
-      <td>{event.user}</td>
+      <td className={styles.when}>{moment(event.at, true)}</td>
+      <td className={styles.user}>{event.user}</td>
       <td>{event.action}</td>
       <td>
         {event.study && (

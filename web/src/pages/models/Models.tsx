@@ -1,8 +1,8 @@
 import DOMPurify from "dompurify";
 import { Marked } from "marked";
-import { useMemo } from "react";
-import { useGet } from "../../api/queries";
-import type { ModelInfo } from "../../api/types";
+import { useEffect, useMemo } from "react";
+import { useGet, useSession } from "../../api/queries";
+import type { ModelInfo, Session } from "../../api/types";
 import { Badge } from "../../shell/Badge";
 import { Caution } from "../../shell/Banner";
 import { bytes } from "../../shell/format";
@@ -14,7 +14,12 @@ import styles from "./Models.module.css";
 const markdown = new Marked({ renderer: { html: () => "" } });
 
 export default function Models() {
+  const state = useSession().data?.model_state ?? "none";
   const { data, error, refetch } = useGet<ModelInfo[]>("/api/models", {}, { staleTime: 0 });
+  // What was asked for while the model was loading does not know it yet.
+  useEffect(() => {
+    if (state !== "loading") void refetch();
+  }, [state, refetch]);
   return (
     <Page title="Models" lead="Models draft; people sign. What is loaded here writes the drafts of this workspace.">
       {!data ? (
@@ -25,11 +30,7 @@ export default function Models() {
         )
       ) : (
         <>
-          {!data.some((model) => model.loaded) && (
-            <EmptyState title="No model: the workspace still reads and signs">
-              Start `aris serve` with `--model` to have drafts written.
-            </EmptyState>
-          )}
+          {!data.some((model) => model.loaded) && <Missing state={state} />}
           {[...data]
             .sort((a, b) => Number(b.loaded) - Number(a.loaded))
             .map((model) => (
@@ -38,6 +39,27 @@ export default function Models() {
         </>
       )}
     </Page>
+  );
+}
+
+/** Why nothing is loaded. */
+function Missing({ state }: { state: Session["model_state"] }) {
+  if (state === "loading")
+    return (
+      <EmptyState title="The model is loading">
+        Studies can be read meanwhile; their drafts are written then.
+      </EmptyState>
+    );
+  if (state === "failed")
+    return (
+      <EmptyState title="The model could not be loaded: the workspace still reads and signs">
+        The log of the server says why.
+      </EmptyState>
+    );
+  return (
+    <EmptyState title="No model: the workspace still reads and signs">
+      Start <code>aris serve</code> with <code>--model</code> to have drafts written.
+    </EmptyState>
   );
 }
 
@@ -57,9 +79,18 @@ function Model({ model }: { model: ModelInfo }) {
             ["Memory", model.memory === null ? "Not measured" : bytes(model.memory)],
             ["Speed", model.tokens_per_s === null ? "No answer yet" : `${model.tokens_per_s.toFixed(1)} tokens/s`],
             ["Quantisation", model.quantization || "None"],
-            ["Assesses", model.scope.join(", ") || "Nothing by itself"],
           ]}
         />
+        <h3 className={styles.subtitle}>Assesses</h3>
+        {model.scope.length === 0 ? (
+          <p>Nothing by itself</p>
+        ) : (
+          <ul className={styles.scope}>
+            {model.scope.map((line) => (
+              <li key={line}>{line}</li>
+            ))}
+          </ul>
+        )}
         {model.card && (
           <details className={styles.card}>
             <summary>Model card</summary>

@@ -90,7 +90,7 @@ export default function SetUp() {
           isRequired
           autoComplete="off"
           spellCheck="false"
-          hint="Printed by `aris serve` where it was started."
+          hint="Printed where the server was started."
         />
         <div className={styles.pair}>
           <Field

@@ -1,6 +1,6 @@
 import { createColumnHelper, rowSortingFeature, tableFeatures } from "@tanstack/react-table";
 import type { Entry } from "../../api/types";
-import { PriorityBadge, StateBadge } from "../../shell/Badge";
+import { PriorityBadge, reasonBeside, StateBadge } from "../../shell/Badge";
 import { age, clock, day, personName, since } from "../../shell/format";
 import { Alert } from "../../shell/icons";
 import styles from "./Grid.module.css";
@@ -49,7 +49,7 @@ export const columns = [
         <span className={styles.priority}>
           <PriorityBadge entry={entry} />
           <span className={styles.reason} title={entry.reason}>
-            {entry.reason}
+            {reasonBeside(entry)}
           </span>
         </span>
       );
