@@ -30,7 +30,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkspaceHouse]:
     with pytest.MonkeyPatch.context() as patch:
         make_cheap(patch)
         made = WorkspaceHouse(tmp_path_factory.mktemp("asking"))
-    nano = aris.load("aris-nano", dtype="float32")
+    nano = aris.load("aris-nano")
     live = LiveDrafts(made.house, ModelDrafter(nano, made.store.folder))
     made.workspace.drafts, made.workspace.model = live, nano
     pixels = np.asarray(Image.open(SAMPLE).convert("L"))
@@ -61,6 +61,7 @@ def test_evidence_of_a_finding_has_boxes_and_a_map_that_is_guarded(room: Workspa
     assert ana.get(other).status_code == 404
 
 
+@pytest.mark.slow
 def test_evidence_of_a_sentence_needs_the_models_own_words(room: WorkspaceHouse) -> None:
     ana = room.client("ana")
     with room.store.sessions.reading() as session:

@@ -8,24 +8,27 @@ import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import aris
-from aris.errors import ModelError
+from aris.errors import ModelError, StoreError
 from aris.flow.arrival import DRAFT, settle_now
 from aris.flow.draft_details import confidence_of, operating_points, warnings_of
 from aris.flow.drafter import ModelDrafter
 from aris.flow.drafting import draft_next, draft_now
 from aris.flow.listening import Hearing
 from aris.flow.worker import Worker
+from aris.service.workspace.drafts.calling import Calls
+from aris.service.workspace.drafts.evidence import OTHER_MODEL
 from aris.service.workspace.drafts.live import LiveDrafts, Written
 from aris.store.reading import drafts, jobs, readings
 from aris.store.reading.tables import JobRow
-from aris.tasks import Draft, Sections
+from aris.tasks import Draft, ScoredFinding, Sections
+from aris.tasks.calibration.answers import Calibration
 from cheap_passwords import make_cheap
 from dicom_objects import ROOT, as_bytes, image
 from workspace_house import WorkspaceHouse
@@ -36,7 +39,7 @@ Events = list[tuple[str, dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def nano() -> Any:
-    return aris.load("aris-nano", dtype="float32")
+    return aris.load("aris-nano")
 
 
 @pytest.fixture(scope="module")
@@ -146,32 +149,6 @@ def test_two_listeners_hear_the_same_and_one_that_leaves_ends_nothing(room: Work
     assert states == ["waiting", "running", "done"] and live.state(study) is None
 
 
-def test_what_the_worker_drafts_is_heard_too(room: WorkspaceHouse) -> None:
-    live: LiveDrafts = room.workspace.drafts
-    study = received(room, 4)
-    settle_now(room.house, {study})
-    begun, go_on = threading.Event(), threading.Event()
-
-    class Held(ModelDrafter):
-        def __call__(self, files: Sequence[Path], hearing: Hearing | None = None) -> Draft:
-            begun.set()
-            assert go_on.wait(60)
-            return super().__call__(files, hearing)
-
-    held = Held(room.workspace.model, room.store.folder)
-    worker = Worker(room.house, held, listener=live)
-    working = threading.Thread(target=worker._draft)
-    working.start()
-    assert begun.wait(60)
-    written = live.ask(study)  # the worker holds it: it is not drafted again
-    go_on.set()
-    events = heard(written)
-    working.join(60)
-    assert events[0][0] == "findings" and events[-1] == ("done", {"draft": 1, "text": 1})
-    with room.store.sessions.reading() as session:
-        assert len(drafts.all_of(session, readings.require(session, study))) == 1
-
-
 class Failing:
     name, revision = "aris-nano", "failing"
 
@@ -182,6 +159,39 @@ class Failing:
         if not self.well:
             raise ModelError("/store/drafting-0123456789abcdef/000000.dcm: out of memory")
         return Draft(model=self.name, file="", sections=Sections(impression="Clear."), findings=())
+
+
+def test_what_the_worker_drafts_is_heard_too(room: WorkspaceHouse) -> None:
+    study = received(room, 4)
+    settle_now(room.house, {study})
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Held(Failing):
+        operating_points: ClassVar = {"pneumonia": 0.4}
+
+        def __call__(self, files: Sequence[Path], hearing: Hearing | None = None) -> Draft:
+            begun.set()
+            assert go_on.wait(60) and hearing is not None
+            hearing.found([ScoredFinding(name="pneumonia", probability=0.9, present=True)], ["a warning"])
+            hearing.wrote("indication", "Not stated.", True)
+            hearing.wrote("impression", "Clear", True)
+            hearing.wrote("impression", "ing.", False)
+            return Draft(model=self.name, file="", sections=Sections(impression="Clearing."), findings=())
+
+    held = Held()
+    live = LiveDrafts(room.house, held)
+    worker = Worker(room.house, held, listener=live)
+    working = threading.Thread(target=worker._draft)
+    working.start()
+    assert begun.wait(60)
+    written = live.ask(study)  # the worker holds it: it is not drafted again
+    go_on.set()
+    events = heard(written)
+    working.join(60)
+    assert events[0][0] == "findings" and events[-1] == ("done", {"draft": 1, "text": 1})
+    assert events[0][1]["findings"][0]["operating_point"] == 0.4 and text_of(events)["impression"] == "Clearing."
+    with room.store.sessions.reading() as session:
+        assert len(drafts.all_of(session, readings.require(session, study))) == 1
 
 
 def test_a_failed_draft_is_said_and_tried_again_when_a_reader_asks(room: WorkspaceHouse) -> None:
@@ -198,7 +208,9 @@ def test_a_failed_draft_is_said_and_tried_again_when_a_reader_asks(room: Workspa
 
 
 def test_what_a_killed_worker_held_is_drafted_when_its_lease_has_run_out(room: WorkspaceHouse) -> None:
-    live: LiveDrafts = room.workspace.drafts
+    well = Failing()
+    well.well = True
+    live = LiveDrafts(room.house, well)
     study = received(room, 6)
     settle_now(room.house, {study})
     long_ago = datetime.now(UTC) - timedelta(hours=1)
@@ -258,3 +270,82 @@ def test_warnings_stand_beside_their_sentences(room: WorkspaceHouse) -> None:
     told = {each.sentence for each in warnings_of(report, details_of(made, {}))}
     assert {"The opacity is 5 mm wide.", "Unchanged from the prior study."} <= told
     assert {each.sentence for each in warnings_of(report, {})} == {""}  # a draft of before
+
+
+def test_a_draft_whose_end_cannot_be_read_does_not_stay_open(
+    room: WorkspaceHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> Any:
+        raise StoreError("database: locked")
+
+    live = LiveDrafts(room.house, Failing())
+    live.begun("1.2.3")
+    written = live.ask("1.2.3")
+    with monkeypatch.context() as patch:
+        patch.setattr("aris.service.workspace.drafts.live._numbers", away)
+        live.ended("1.2.3", "drafted")
+    assert heard(written)[-1][0] == "failed" and live.state("1.2.3") is None
+
+
+def test_a_draft_that_another_worker_took_over_is_not_told_as_done(room: WorkspaceHouse) -> None:
+    study = received(room, 9)
+    settle_now(room.house, {study})
+    live = LiveDrafts(room.house, Failing())
+    with room.store.sessions.writing() as session:
+        job = jobs.of_study(session, DRAFT, study, lock=True)
+        assert job is not None and jobs.take(job, "another", timedelta(minutes=1), datetime.now(UTC))
+    live.begun(study)
+    written = live.ask(study)
+    live.ended(study, "lost")
+    assert heard(written)[-1][0] == "failed"
+
+
+def test_evidence_is_of_the_model_that_drafted(room: WorkspaceHouse) -> None:
+    class Other(Failing):
+        name, revision = "medgemma-4b-it", "1"
+
+        def __call__(self, files: Sequence[Path], hearing: Hearing | None = None) -> Draft:
+            return Draft(model=self.name, file="", sections=Sections(impression="Clear."), text="Clear.", findings=())
+
+    ana, study = room.client("ana"), received(room, 10)
+    assert draft_now(room.house, Other(), study, "us") == "drafted"
+    for asked in ({"finding": "pneumonia"}, {"sentence": "Clear."}):
+        told = ana.get(f"/api/studies/{study}/evidence", params=asked).json()
+        assert (told["assessed"], told["note"], told["map"]) == (False, OTHER_MODEL, None)
+
+
+def test_a_section_is_written_anew_by_the_site_s_calibration(
+    room: WorkspaceHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[Any] = []
+
+    def stream(*_: Any, **given: Any) -> Any:
+        used.append(given["calibration"])
+        raise ModelError("enough")
+
+    live: LiveDrafts = room.workspace.drafts
+    calibration = Calibration({}, None)
+    monkeypatch.setattr(live.drafter, "calibration", calibration)
+    monkeypatch.setattr("aris.service.workspace.drafts.asking.DraftStream", stream)
+    ana = room.client("ana")
+    assert ana.post(f"/api/studies/{received(room, 11)}/sections/findings/regenerate", json={}).status_code >= 400
+    assert used == [calibration]
+
+
+def test_many_questions_leave_the_threads_of_the_event_loop_free() -> None:
+    calls, go_on = Calls(at_once=1, waiting=40), threading.Event()
+
+    class Here:
+        async def is_disconnected(self) -> bool:
+            return False
+
+    async def ask() -> None:
+        waiting = [asyncio.create_task(calls.run(Here(), lambda _: go_on.wait(60))) for _ in range(40)]  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        try:
+            await asyncio.wait_for(asyncio.to_thread(lambda: None), 20)
+        finally:
+            go_on.set()
+        assert all(await asyncio.gather(*waiting))
+
+    asyncio.run(ask())
