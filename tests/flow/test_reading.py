@@ -423,6 +423,8 @@ def test_images_that_are_another_patients_now_are_drafted_anew(clinic: Clinic) -
     clinic.drafted()
     concern = clinic.room.look("ana", STUDY).reading.concern
     clinic.room.judge("ana", STUDY, kind="finding", about="pneumonia", verdict="rejected")
+    clinic.room.measure("ana", STUDY, image=f"{ROOT}.1.1.1", name="nodule", value=7.0, unit="mm",
+                        calibration="calibrated")  # fmt: skip
     # The same film, sent again under the right name.
     again = image(1, PatientID="P2", PatientName="Roe^Eva", PatientBirthDate="19500101")
     assert clinic.store.add(as_bytes(again)).outcome == "kept apart"
@@ -434,7 +436,7 @@ def test_images_that_are_another_patients_now_are_drafted_anew(clinic: Clinic) -
     assert found.draft is not None and found.draft.patient.name == "Roe^Eva"
     assert found.reading.concern == concern > 0 and found.sections.impression == "Pneumonia is likely."
     # What was said of the first patient's draft takes nothing from the other's report.
-    assert found.verdicts == []
+    assert found.verdicts == [] and found.measurements == []
     clinic.sign(STUDY)
     with clinic.store.sessions.reading() as session:
         (report,) = reports.all_of(session, readings.require(session, STUDY))

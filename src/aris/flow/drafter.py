@@ -39,7 +39,7 @@ class ModelDrafter:
     """
 
     def __init__(self, model: Backend, folder: Path, calibration: Calibration | None = None) -> None:
-        self._model, self._folder, self._calibration = model, folder, calibration
+        self._model, self._folder, self.calibration = model, folder, calibration
         _clear(folder)
         identity = model_identity(model.name)
         self.name, self.revision = identity.name, identity.revision
@@ -88,7 +88,7 @@ class ModelDrafter:
         return chosen.model_copy(update={"warnings": tuple(warnings), "priority": urgent})
 
     def _describe(self, case: Case, location: Path, hearing: Hearing | None) -> Draft:
-        stream = DraftStream(self._model, case, calibration=self._calibration)
+        stream = DraftStream(self._model, case, calibration=self.calibration)
         if hearing is None:
             for _ in stream:
                 pass

@@ -6,21 +6,29 @@ its study does is kept apart, and said too.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal
 
 from aris.errors import ArisError, ImageError
 from aris.exchange.pictures import PictureFacts, is_picture, picture_file
 from aris.flow.house import House
 from aris.flow.intake import add_bytes
+from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.imaging.sources import MAX_FILE_BYTES, Skipped, in_zip
 from aris.regular import read_regular
 from aris.store.files import StoreFullError
 from aris.store.store import Added
 
+if TYPE_CHECKING:
+    from pydicom.uid import UID
+
 SOURCE = "UPLOAD"
+# The group of pixel data, and the length of an element that ends by a delimiter (PS3.5 7.1).
+_PIXELS, _UNDEFINED = 0x7FE0, 0xFFFFFFFF
 _ZIP = b"PK\x03\x04"
 # Of more files only so many are named.
 _MOST_NAMED = 200
@@ -111,6 +119,9 @@ def _take(
     try:
         if is_picture(data):
             data = picture_file(data, facts, name)
+        elif _cut_off(data):
+            made.refuse(name, "its end is missing; copy or export it again")
+            return
         study, added = add_bytes(house.store, data, SOURCE, name)
     except StoreFullError:
         raise
@@ -121,6 +132,32 @@ def _take(
         made.studies.append(study)
     counts[study] = counts.get(study, 0) + 1
     _count(added, name, made)
+
+
+def _cut_off(data: bytes) -> bool:
+    """Return whether a file ends before the pixels that it announces.
+
+    Kept, half an image would stand in the way of the whole one, which has the same UID.
+    """
+    from pydicom import dcmread
+
+    file = io.BytesIO(data)
+    try:
+        with quiet_pydicom():
+            header = dcmread(file, stop_before_pixels=True)
+            syntax = header.file_meta.TransferSyntaxUID
+    except Exception:  # pydicom raises many kinds on damaged files; these are refused where they are added
+        return False
+    start = file.tell()
+    if syntax.is_deflated or int.from_bytes(data[start : start + 2], _order(syntax)) != _PIXELS:
+        return False
+    at = start + (4 if syntax.is_implicit_VR else 8)
+    length = int.from_bytes(data[at : at + 4], _order(syntax))
+    return length != _UNDEFINED and at + 4 + length > len(data)
+
+
+def _order(syntax: UID) -> Literal["little", "big"]:
+    return "little" if syntax.is_little_endian else "big"
 
 
 def _count(added: Added, name: str, made: Outcome) -> None:

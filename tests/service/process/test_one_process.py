@@ -29,6 +29,7 @@ from aris.service import Settings
 from aris.service.process.loading import LoadingModel
 from aris.service.process.running import Process
 from aris.service.process.settings import ProcessSettings
+from aris.service.workspace.app import create_workspace
 from aris.service.workspace.settings import WorkspaceSettings
 from aris.store.reading.tables import JobRow
 from aris.tasks import Draft
@@ -97,6 +98,7 @@ def test_a_model_that_cannot_be_loaded_leaves_the_workspace(house: House) -> Non
     [
         ((), None, "127.0.0.1", 200),  # a program on this machine
         ((), None, "0.0.0.0", 401),
+        ((), None, "https://aris.example", 401),  # all of a reverse proxy's callers come from this machine
         (("model",), None, "0.0.0.0", 200),
         (("read", "write", "dicomweb", "audit"), None, "0.0.0.0", 403),
         ((), "a-key", "127.0.0.1", 401),
@@ -107,7 +109,8 @@ def test_the_model_s_callers(
     house: House, backend: NativeBackend, scopes: tuple[str, ...], key: str | None, host: str, status: int
 ) -> None:
     model = LoadingModel("tiny", lambda: backend)
-    workspace = WorkspaceSettings(host=host, plain=True)
+    at = {"public_url": host} if "//" in host else {"host": host}
+    workspace = WorkspaceSettings(plain=True, **at)  # type: ignore[arg-type]
     app = application(house, model, workspace=workspace, api=Settings(api_key=key))
     with client(app, **(token(house, "ana", *scopes) if scopes else {})) as browser:
         assert model.wait(60)
@@ -148,7 +151,7 @@ def test_dicomweb_wants_a_session_or_a_token(house: House) -> None:
         assert browser.post("/dicom-web/studies", content=film, headers=STOW).status_code == 403
         browser.headers.update(token(house, "adm", "dicomweb"))
         assert browser.get("/dicom-web/studies").status_code == 403
-    assert [each for each in actions(house) if each[1] in ("view", "store")] == [("ana", "view")]
+    assert [each for each in actions(house) if each[1] in ("view", "store")] == [("ana", "view"), ("ana", "store")]
 
 
 def test_dicomweb_can_be_left_out(house: House) -> None:
@@ -169,6 +172,31 @@ def test_addresses_that_are_taken_say_what_to_do(house: House) -> None:
             with pytest.raises(ArisError, match="already in use") as refused:
                 process.run()
             assert said in str(refused.value)
+
+
+def test_what_is_being_drafted_is_handed_back_before_the_engine_ends(house: House, backend: NativeBackend) -> None:
+    """An engine that ends fails its drafts; a study is not to be given up for three restarts."""
+    engine_ran: list[bool] = []
+    app = application(house, LoadingModel("tiny", lambda: backend))
+    app._before_end = lambda: engine_ran.append(backend.engine._thread is not None)
+    with client(app) as browser:
+        while browser.get("/v1/models").status_code == 503:
+            time.sleep(0.01)
+    assert engine_ran == [True] and backend.engine._thread is None
+
+
+def test_a_model_without_its_drafts_is_given_to_nobody(house: House, backend: NativeBackend) -> None:
+    def drafter(_: NativeBackend) -> Any:
+        raise ArisError("calibration.json: damaged")
+
+    settings = ProcessSettings(node=None, worker=False)
+    model = LoadingModel("tiny", lambda: backend)
+    process = Process(house, model, settings, drafter)
+    workspace = create_workspace(house, settings=settings.workspace).state.workspace
+    process._follow(workspace)
+    model.start()
+    assert model.wait(60) and model.state == "failed"
+    assert workspace.model is None and workspace.drafts is None and workspace.loading == "failed"
 
 
 class SlowDrafter:

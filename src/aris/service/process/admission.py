@@ -89,9 +89,10 @@ class DicomwebAdmission(Guard):
     async def _audit(self, scope: Scope, caller: Caller, safe: bool) -> None:
         """Note who was given what of a study, before it is."""
         parts = str(scope["path"]).removeprefix(DICOMWEB).strip("/").split("/")
-        if len(parts) < 2 or parts[0] != "studies":
+        # Objects may be sent to /studies alone, whatever studies they are of.
+        if parts[0] != "studies" or (len(parts) < 2 and safe):
             return
-        action, study = ("view" if safe else "store"), parts[1][:64]
+        action, study = ("view" if safe else "store"), "".join(parts[1:2])[:64]
         now = time.monotonic()
         if now - self._noted.get((caller.login, f"{action} {study}"), -_NOTED_S) < _NOTED_S:
             return

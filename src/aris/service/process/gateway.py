@@ -42,6 +42,7 @@ class Gateway:
         model: of the API.
         settings: of the process.
         received: is called after each object that came by DICOMweb.
+        ending: is called in a thread before the parts end, while the model still answers.
     """
 
     def __init__(
@@ -50,9 +51,11 @@ class Gateway:
         model: LoadingModel,
         settings: ProcessSettings,
         received: Callable[[Added, str], None] = lambda *_: None,
+        ending: Callable[[], None] = lambda: None,
     ) -> None:
         self._pages, self._model, self._settings = workspace, model, settings
         self._workspace: Workspace = workspace.state.workspace
+        self._before_end = ending
         self._waiting: ASGIApp = AccessLog(self._not_there)
         self._api: ASGIApp = self._waiting
         self._dicomweb: ASGIApp = AccessLog(_not_found)
@@ -91,6 +94,10 @@ class Gateway:
                 return
             await send({"type": "lifespan.startup.complete"})
             await receive()
+            try:
+                await asyncio.to_thread(self._before_end)
+            except Exception as error:  # the parts end all the same
+                log.error("what was being done is not handed back: %s", described(error))
             self._ending.set()
             if not self._ready.is_set():
                 serving.cancel()

@@ -88,6 +88,8 @@ class Process:
         self._node: Node | None = None
         self._live: LiveDrafts | None = None
         self._resident: ResidentServer | None = None
+        self._working: threading.Thread | None = None
+        self._finished = False
         self._workspace: Workspace | None = None
         self._ended = threading.Event()
 
@@ -117,13 +119,16 @@ class Process:
             workspace.services = services = self._services(url)
             workspace.demo_available = demo.available()
             self._follow(workspace)
-            server = self._server(Gateway(pages, self._model, self._settings, self._received))
-            working = self._start_worker()
+            gateway = Gateway(pages, self._model, self._settings, self._received, self._finish)
+            server = self._server(gateway)
+            self._start_worker()
             started(Started(url, workspace.setup_code, services))
             try:
                 server.run(sockets=[listening])
             finally:
-                self._finish(working)
+                self._finish()
+            if not server.started and server.stopped_by is None:
+                raise ArisError("serve: the server could not start; its log says why")
         if self._resident is not None:
             self._resident.close()
         self._ended.set()
@@ -172,8 +177,9 @@ class Process:
             from aris.service.workspace.drafts.live import LiveDrafts
 
             share_arenas()
+            # First what may fail: a model without its drafts is given to nobody. Pages ask for drafts as soon as they see
+            # one.
             self._live = live = LiveDrafts(self._house, self._drafter(backend))
-            # Pages ask for drafts as soon as they see a model.
             workspace.drafts = live
             workspace.model, workspace.loading = backend, ""
             if self._worker is not None:
@@ -212,12 +218,10 @@ class Process:
         server.on_stop = self._stop
         return server
 
-    def _start_worker(self) -> threading.Thread | None:
-        if self._worker is None:
-            return None
-        thread = threading.Thread(target=self._worker.run, name="aris-worker", daemon=True)
-        thread.start()
-        return thread
+    def _start_worker(self) -> None:
+        if self._worker is not None:
+            self._working = threading.Thread(target=self._worker.run, name="aris-worker", daemon=True)
+            self._working.start()
 
     def _stop(self, number: int) -> None:
         """The first signal: nothing new is begun, and the end is due."""
@@ -232,12 +236,16 @@ class Process:
         threading.Thread(target=self._stop_node, daemon=True).start()
         threading.Thread(target=self._end_in_time, args=(number,), daemon=True).start()
 
-    def _finish(self, working: threading.Thread | None) -> None:
+    def _finish(self) -> None:
+        """Before the model's engine ends, which would make failures of drafts that only need to be begun again."""
+        if self._finished:
+            return
+        self._finished = True
         if self._live is not None:
             self._live.close()
-        if self._worker is not None and working is not None:
+        if self._worker is not None and self._working is not None:
             self._worker.stop()
-            working.join(_DRAFT_S)
+            self._working.join(_DRAFT_S)
         self._give_back()
 
     def _give_back(self) -> None:

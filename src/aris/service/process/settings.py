@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from aris.exchange.node.server import NodeSettings
 from aris.service.settings import ConnectionLimits, Settings, is_loopback
@@ -45,5 +46,6 @@ class ProcessSettings:
 
     @property
     def local(self) -> bool:
-        """Return whether only this machine can reach it."""
-        return is_loopback(self.host)
+        """Return whether only this machine can reach it; a reverse proxy passes on what comes from others."""
+        public = urlsplit(self.workspace.public_url).hostname
+        return is_loopback(self.host) and (public is None or is_loopback(public))

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from aris.errors import NotFoundError, StoreError
-from aris.store.reading import drafts, edits
+from aris.store.reading import drafts, edits, measurements
 from aris.store.reading.tables import OrderRow, ReadingRow
 from aris.store.schema import CopyRow, InstanceRow, SeriesRow, StudyRow
 
@@ -135,7 +135,10 @@ def image_uids(session: Session, study_uid: str) -> list[str]:
 
 
 def begin_anew(session: Session, study_uid: str, now: datetime) -> None:
-    """Begin a study's reading anew, as it was given to another patient. Texts are kept, and none of them stands."""
+    """Begin a study's reading anew, as it was given to another patient.
+
+    Texts and measurements are kept, and none of them stands: an image's UID may be that of another image now.
+    """
     row = find(session, study_uid, lock=True)
     if row is None:
         return
@@ -147,6 +150,8 @@ def begin_anew(session: Session, study_uid: str, now: datetime) -> None:
     if (text := edits.current(session, row)) is not None:
         edits.add(session, row, dict.fromkeys(text.sections, ""), base=row.text_number, author=edits.MODEL,
                   draft_number=0, now=now)  # fmt: skip
+    for measured in measurements.standing(session, row):
+        measured.removed_at = now
     if row.state not in SIGNED:
         row.state = "arrived"
 

@@ -16,17 +16,20 @@ import pytest
 from PIL import Image
 
 import aris
-from aris.errors import ModelError
+from aris.errors import ModelError, StoreError
 from aris.flow.arrival import DRAFT, settle_now
 from aris.flow.draft_details import confidence_of, operating_points, warnings_of
 from aris.flow.drafter import ModelDrafter
 from aris.flow.drafting import draft_next, draft_now
 from aris.flow.listening import Hearing
 from aris.flow.worker import Worker
+from aris.service.workspace.drafts.calling import Calls
+from aris.service.workspace.drafts.evidence import OTHER_MODEL
 from aris.service.workspace.drafts.live import LiveDrafts, Written
 from aris.store.reading import drafts, jobs, readings
 from aris.store.reading.tables import JobRow
 from aris.tasks import Draft, ScoredFinding, Sections
+from aris.tasks.calibration.answers import Calibration
 from cheap_passwords import make_cheap
 from dicom_objects import ROOT, as_bytes, image
 from workspace_house import WorkspaceHouse
@@ -300,27 +303,6 @@ def test_without_a_model_here_a_worker_elsewhere_is_waited_for(
     assert got == [[("done", {"draft": 1, "text": 1})]]
 
 
-def test_a_draft_that_another_worker_took_over_is_waited_for(room: WorkspaceHouse) -> None:
-    study = received(room, 12)
-    settle_now(room.house, {study})
-
-    class Overtaken(Failing):
-        times = 0
-
-        def __call__(self, files: Sequence[Path], hearing: Hearing | None = None) -> Draft:
-            self.times += 1
-            if self.times == 1:  # its lease ran out, somebody took the job, and gave it back
-                with room.store.sessions.writing() as session:
-                    job = jobs.of_study(session, DRAFT, study, lock=True)
-                    assert job is not None
-                    job.state, job.owner, job.lease_until = "waiting", "", None
-            return Draft(model=self.name, file="", sections=Sections(impression="Clear."), findings=())
-
-    drafter = Overtaken()
-    live = LiveDrafts(room.house, drafter)
-    assert heard(live.ask(study)) == [("done", {"draft": 1, "text": 1})] and drafter.times == 2
-
-
 def test_a_viewer_begins_no_draft(room: WorkspaceHouse) -> None:
     study = received(room, 8)
     (event,) = followed(room.client("vic"), study)
@@ -341,3 +323,82 @@ def test_warnings_stand_beside_their_sentences(room: WorkspaceHouse) -> None:
     told = {each.sentence for each in warnings_of(report, details_of(made, {}))}
     assert {"The opacity is 5 mm wide.", "Unchanged from the prior study."} <= told
     assert {each.sentence for each in warnings_of(report, {})} == {""}  # a draft of before
+
+
+def test_a_draft_whose_end_cannot_be_read_does_not_stay_open(
+    room: WorkspaceHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> Any:
+        raise StoreError("database: locked")
+
+    live = LiveDrafts(room.house, Failing())
+    live.begun("1.2.3")
+    written = live.ask("1.2.3")
+    with monkeypatch.context() as patch:
+        patch.setattr("aris.service.workspace.drafts.live._numbers", away)
+        live.ended("1.2.3", "drafted")
+    assert heard(written)[-1][0] == "failed" and live.state("1.2.3") is None
+
+
+def test_a_draft_that_another_worker_took_over_is_not_told_as_done(room: WorkspaceHouse) -> None:
+    study = received(room, 9)
+    settle_now(room.house, {study})
+    live = LiveDrafts(room.house, Failing())
+    with room.store.sessions.writing() as session:
+        job = jobs.of_study(session, DRAFT, study, lock=True)
+        assert job is not None and jobs.take(job, "another", timedelta(minutes=1), datetime.now(UTC))
+    live.begun(study)
+    written = live.ask(study)
+    live.ended(study, "lost")
+    assert heard(written)[-1][0] == "failed"
+
+
+def test_evidence_is_of_the_model_that_drafted(room: WorkspaceHouse) -> None:
+    class Other(Failing):
+        name, revision = "medgemma-4b-it", "1"
+
+        def __call__(self, files: Sequence[Path], hearing: Hearing | None = None) -> Draft:
+            return Draft(model=self.name, file="", sections=Sections(impression="Clear."), text="Clear.", findings=())
+
+    ana, study = room.client("ana"), received(room, 10)
+    assert draft_now(room.house, Other(), study, "us") == "drafted"
+    for asked in ({"finding": "pneumonia"}, {"sentence": "Clear."}):
+        told = ana.get(f"/api/studies/{study}/evidence", params=asked).json()
+        assert (told["assessed"], told["note"], told["map"]) == (False, OTHER_MODEL, None)
+
+
+def test_a_section_is_written_anew_by_the_site_s_calibration(
+    room: WorkspaceHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[Any] = []
+
+    def stream(*_: Any, **given: Any) -> Any:
+        used.append(given["calibration"])
+        raise ModelError("enough")
+
+    live: LiveDrafts = room.workspace.drafts
+    calibration = Calibration({}, None)
+    monkeypatch.setattr(live.drafter, "calibration", calibration)
+    monkeypatch.setattr("aris.service.workspace.drafts.asking.DraftStream", stream)
+    ana = room.client("ana")
+    assert ana.post(f"/api/studies/{received(room, 11)}/sections/findings/regenerate", json={}).status_code >= 400
+    assert used == [calibration]
+
+
+def test_many_questions_leave_the_threads_of_the_event_loop_free() -> None:
+    calls, go_on = Calls(at_once=1, waiting=40), threading.Event()
+
+    class Here:
+        async def is_disconnected(self) -> bool:
+            return False
+
+    async def ask() -> None:
+        waiting = [asyncio.create_task(calls.run(Here(), lambda _: go_on.wait(60))) for _ in range(40)]  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        try:
+            await asyncio.wait_for(asyncio.to_thread(lambda: None), 20)
+        finally:
+            go_on.set()
+        assert all(await asyncio.gather(*waiting))
+
+    asyncio.run(ask())

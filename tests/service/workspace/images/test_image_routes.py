@@ -19,6 +19,8 @@ from pydicom.pixels import apply_modality_lut
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from aris.errors import ArisError
+from aris.service.workspace.images.decoding import FrameDecoder
+from aris.service.workspace.images.series import SeriesLister
 from cheap_passwords import make_cheap
 from dicom_objects import CT, ROOT, as_bytes, image
 from workspace_house import WorkspaceHouse, code_of
@@ -284,3 +286,15 @@ def marked(source: pydicom.FileDataset) -> Dataset:
     annotation.GraphicObjectSequence, annotation.TextObjectSequence = [circle], [words]
     made.GraphicAnnotationSequence = [annotation]
     return made
+
+
+def test_series_that_were_listed_are_kept_up_to_so_many_frames(
+    room: WorkspaceHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aris.service.workspace.images.series._KEPT_FRAMES", 3)
+    lister = SeriesLister(room.store, FrameDecoder(room.store))
+    for study in (31, 32, 33):
+        for number in (1, 2):
+            room.store.add(as_bytes(image(number, study=study)))
+        assert lister.listed(f"{ROOT}.{study}", f"{ROOT}.{study}.1") is not None
+    assert [key[0] for key in lister._listed] == [f"{ROOT}.33/{ROOT}.33.1"]

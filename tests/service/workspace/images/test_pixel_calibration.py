@@ -36,6 +36,8 @@ DX = {"Modality": "DX"}
 
 @pytest.mark.parametrize(("facts", "spacing", "worth", "note"), [
     ({"Modality": "CT", "PixelSpacing": [0.5, 0.7]}, (0.5, 0.7), "calibrated", ""),
+    ({"Modality": "CT", "PixelSpacing": [0.5, 0.7], "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, (0.5, 0.7),
+     "at detector", "scout"),
     (DX, None, "pixels only", ""),
     (DX | {"ImagerPixelSpacing": [0.2, 0.2]}, (0.2, 0.2), "at detector", AT_DETECTOR),
     (DX | {"PixelSpacing": [0.2, 0.2]}, (0.2, 0.2), "at detector", UNSTATED),

@@ -136,6 +136,15 @@ def test_an_archive_gives_its_objects_and_says_what_it_refuses(office: Office) -
     assert ("ana", "upload") in actions(office)
 
 
+def test_a_file_without_its_end_is_refused_and_the_whole_one_taken(office: Office) -> None:
+    whole = as_bytes(image(1))
+    made = uploaded(office, whole[:-1], name="half.dcm", more=True)
+    assert made["added"] == 0 and made["studies"] == []
+    assert made["refused"] == [{"name": "half.dcm", "reason": "its end is missing; copy or export it again"}]
+    made = uploaded(office, whole, name="whole.dcm")
+    assert made["added"] == 1 and made["refused"] == []
+
+
 def test_a_bomb_garbage_and_too_much_are_refused(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:

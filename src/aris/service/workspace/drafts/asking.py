@@ -12,11 +12,12 @@ from aris.backends import GenerationOptions
 from aris.exchange.documents.report import clean
 from aris.flow.examining import cases_of, drafted_images, newest_draft
 from aris.service.workspace.context import Caller, Workspace, allow, here
-from aris.service.workspace.drafts.calling import CALLS, CallerLeftError
+from aris.service.workspace.drafts.calling import CALLS, CallerLeftError, site_calibration
 from aris.service.workspace.errors import RefusedError
 from aris.service.workspace.schemas.drafts import Answered, Ask, Regenerate, Regenerated
 from aris.service.workspace.viewing import require_study
 from aris.tasks import AnswerStream, Case, Draft, DraftStream
+from aris.tasks.calibration.answers import Calibration
 
 if TYPE_CHECKING:
     from aris.backends import NativeBackend
@@ -46,7 +47,7 @@ async def regenerate(
         require_study(workspace, study)
         row = newest_draft(workspace.house, study)
         with cases_of(workspace.house, study, drafted_images(workspace.house, study, row), model.spec) as cases:
-            made = _written(model, cases, body.hint.strip(), left)
+            made = _written(model, cases, body.hint.strip(), left, site_calibration(workspace))
         _audit(workspace, caller, study, "regenerate", section=section, hint=bool(body.hint.strip()))
         warnings = list(made.warnings)
         if not (text := getattr(made.sections, section)):
@@ -82,14 +83,16 @@ async def ask(request: Request, study: StudyUid, body: Ask, caller: Reader, work
     return await CALLS.run(request, work)
 
 
-def _written(model: NativeBackend, cases: list[Case], note: str, left: threading.Event) -> Draft:
+def _written(
+    model: NativeBackend, cases: list[Case], note: str, left: threading.Event, calibration: Calibration | None
+) -> Draft:
     """A draft of the first examination that the model may describe, in other words than before."""
     made: Draft | None = None
     options = GenerationOptions(temperature=_TEMPERATURE, top_p=0.95, seed=secrets.randbelow(1 << 31))
     for case in cases:
         if left.is_set():
             raise CallerLeftError
-        stream = DraftStream(model, case, options=options, note=note)
+        stream = DraftStream(model, case, options=options, note=note, calibration=calibration)
         for _ in stream:
             if left.is_set():
                 stream.close()

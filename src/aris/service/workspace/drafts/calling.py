@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from fastapi import Request
 
+from aris.service.workspace.context import Workspace
 from aris.service.workspace.errors import RefusedError
+from aris.tasks.calibration.answers import Calibration
 
 T = TypeVar("T")
 # Questions, sections and maps of readers that are computed at once, and that wait.
@@ -29,6 +32,8 @@ class Calls:
         self._most = at_once + waiting
         self._count = 0
         self._lock = threading.Lock()
+        # Not asyncio's own few: sign-ins and tokens are looked up in those, and would wait behind the model.
+        self._threads = ThreadPoolExecutor(self._most, "calls")
 
     async def run(self, request: Request, work: Callable[[threading.Event], T]) -> T:
         """Do work in a thread, in its turn.
@@ -44,8 +49,8 @@ class Calls:
                 raise RefusedError(429, "busy", "the model is busy; try again in a moment", {"Retry-After": "2"})
             self._count += 1
         left = threading.Event()
+        task = asyncio.get_running_loop().run_in_executor(self._threads, self._in_turn, work, left)
         # What nobody waits for any longer may end as it likes.
-        task = asyncio.create_task(asyncio.to_thread(self._in_turn, work, left))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             while True:
@@ -76,3 +81,9 @@ class Calls:
 
 
 CALLS = Calls()
+
+
+def site_calibration(workspace: Workspace) -> Calibration | None:
+    """The site's own calibration of findings, as its drafts are made with; None where there is none."""
+    found: Calibration | None = getattr(getattr(workspace.drafts, "drafter", None), "calibration", None)
+    return found

@@ -16,16 +16,18 @@ from fastapi.responses import Response
 from PIL import Image
 
 from aris.errors import ArisError
+from aris.exchange.documents.formats import model_identity
 from aris.exchange.documents.report import Report, checked
 from aris.flow.examining import cases_of, drafted_images, newest_draft
 from aris.flow.house import House
 from aris.service.workspace.context import Caller, Workspace, allow, here
-from aris.service.workspace.drafts.calling import CALLS, CallerLeftError
+from aris.service.workspace.drafts.calling import CALLS, CallerLeftError, site_calibration
 from aris.service.workspace.errors import RefusedError, not_found
 from aris.service.workspace.schemas.drafts import EvidenceOnImage, EvidenceRegion
 from aris.service.workspace.viewing import audit_view, require_study
 from aris.store.reading.tables import DraftRow
 from aris.tasks import Case, Draft, Evidence, FilmFindings, Finding
+from aris.tasks.calibration.answers import Calibration
 from aris.tasks.evidence import evidence as find_evidence
 
 if TYPE_CHECKING:
@@ -139,7 +141,9 @@ def _evidence(
         raise CallerLeftError
     try:
         with cases_of(workspace.house, study, images, model.spec) as cases:
-            made = _made(model, row, report, cases, image, kind, about, f"/api/studies/{study}/evidence/{key}.png")
+            calibration = site_calibration(workspace)
+            url = f"/api/studies/{study}/evidence/{key}.png"
+            made = _made(model, row, report, cases, image, kind, about, url, calibration)
     except ArisError as error:
         return _stored(report, about, image) or _none(about, _without_path(str(error)), image)
     _KEPT.put(kept_as, made)
@@ -147,16 +151,18 @@ def _evidence(
 
 
 def _made(
-    model: NativeBackend, row: DraftRow, report: Report, cases: list[Case], image: str, kind: str, about: str, url: str
-) -> _Made:
+    model: NativeBackend, row: DraftRow, report: Report, cases: list[Case], image: str, kind: str, about: str, url: str,
+    calibration: Calibration | None,
+) -> _Made:  # fmt: skip
     if len(cases) != 1 or not image:
         return _Made(_none(about, "the study holds several examinations: evidence is shown on one image"), b"")
+    loaded = model_identity(model.name)
+    if (row.model, row.revision) != (loaded.name, loaded.revision):
+        return _Made(_stored(report, about, image) or _none(about, OTHER_MODEL, image), b"")
     if kind == "finding":
-        found = find_evidence(model, cases[0], finding=about)
+        found = find_evidence(model, cases[0], finding=about, calibration=calibration)
     else:
         draft = _draft(model, row, report)
-        if row.model != model.name and row.model != report.model.name:
-            return _Made(_none(about, OTHER_MODEL, image), b"")
         if about not in draft.text:
             return _Made(_none(about, EDITED, image), b"")
         found = find_evidence(model, cases[0], phrase=about, draft=draft)

@@ -34,6 +34,8 @@ _LOOK_S = 1.0
 _BUSY = "as many drafts are waited for as there is room for; try again in a moment"
 _STOPPED = "the server was stopped while it drafted; the draft is made when it is up again"
 _NOT_YET = "the study has not been drafted yet"
+_TAKEN_OVER = "another worker drafts the study anew; open it again in a moment"
+_UNKNOWN = "the draft has ended, and the database cannot be read now; open the study again in a moment"
 # A folder of ours, which says nothing to a reader.
 _FOLDERS = re.compile(r"(?:\S*/)?drafting-[0-9a-f]+/?")
 
@@ -173,15 +175,24 @@ class LiveDrafts:
     def ended(self, study: str, outcome: str, reason: str = "") -> None:
         """Hear how it ended; see `flow.listening`."""
         written = self._of(study)
-        numbers = _numbers(self.house, study)
-        if outcome == "lost" and numbers["draft"] is None:
-            # Whoever took it over drafts it: it is waited for, and done here if that ends too.
-            threading.Thread(target=self._run, args=(written, False), daemon=True).start()
-        elif outcome in ("drafted", "known", "lost"):
-            self._finish(written, "done", numbers)
+        if outcome in ("drafted", "known", "lost"):
+            self._finish(written, *self._how_it_ended(study, outcome))
         else:
             said = _STOPPED if outcome == "given back" else f"the study could not be drafted: {_shown(reason)}"
             self._finish(written, "failed", {"message": said})
+
+    def _how_it_ended(self, study: str, outcome: str) -> tuple[str, dict[str, Any]]:
+        # Whatever the database does: a draft that stayed "running" here would never be told, nor drafted again.
+        try:
+            if outcome == "lost":
+                with self.house.store.sessions.reading() as session:
+                    job = jobs.of_study(session, DRAFT, study)
+                if job is None or job.state != "done":
+                    return "failed", {"message": _STOPPED if self._closed.is_set() else _TAKEN_OVER}
+            return "done", _numbers(self.house, study)
+        except Exception as error:
+            log.error("the end of a draft could not be read (%s)", type(error).__name__)
+            return "failed", {"message": _UNKNOWN}
 
     # ---- the readers' side
     def ask(self, study: str, *, again: bool = False, start: bool = True) -> Written:

@@ -23,6 +23,7 @@ _MOST_REGIONS = 32
 UNSTATED = "the file does not say how its spacing was calibrated"
 AT_DETECTOR = "in the plane of the detector: what lies in the patient is smaller than measured"
 SCANNED = "in the plane of the film that was scanned: what lies in the patient is smaller than measured"
+SCOUT = "a scout is a projection: lengths are right in the plane of the isocentre alone"
 REGIONS = "only inside the calibrated regions of the ultrasound image"
 SEVERAL_REGIONS = "the ultrasound image has regions of different scales: lengths are in pixels"
 
@@ -53,6 +54,9 @@ def scale_of(dataset: Any, index: int) -> Scale:
     if dataset.get("SequenceOfUltrasoundRegions"):
         return _of_regions(dataset)
     stated = _pair(dataset, "PixelSpacing")
+    scout = modality == "CT" and "LOCALIZER" in [str(each).upper() for each in dataset.get("ImageType") or ()]
+    if stated is not None and scout:
+        return Scale(stated, "at detector", SCOUT)
     placed = len(numbers(dataset, "ImageOrientationPatient")) == 6
     if stated is not None and (modality in _SLICES or (placed and modality not in _PROJECTIONS)):
         return Scale(stated, "calibrated")

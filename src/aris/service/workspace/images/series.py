@@ -22,7 +22,8 @@ from aris.service.workspace.schemas.images import OtherObject, SeriesImages, Win
 from aris.store.objects import byte_order, read_located
 from aris.store.store import Store, Stored
 
-_KEPT = 64
+# Series that are kept as they were listed, and their frames in all: each takes some kilobytes.
+_KEPT, _KEPT_FRAMES = 64, 30_000
 _LARGE = 64 << 10
 # Frames that are looked at for a window where no header has one, and up to how many images each gets its own.
 _SAMPLE, _OWN = 3, 4
@@ -57,8 +58,9 @@ class SeriesLister:
         made = self._made(series, found)
         with self._lock:
             self._listed[key] = made
-            while len(self._listed) > _KEPT:
-                self._listed.popitem(last=False)
+            frames = sum(len(each.images) for each in self._listed.values())
+            while len(self._listed) > _KEPT or (frames > _KEPT_FRAMES and len(self._listed) > 1):
+                frames -= len(self._listed.popitem(last=False)[1].images)
         return made
 
     def _made(self, series: str, found: Sequence[Stored]) -> SeriesImages:
