@@ -177,8 +177,8 @@ class Process:
             from aris.service.workspace.drafts.live import LiveDrafts
 
             share_arenas()
-            # First what may fail: a model without its drafts is given to nobody. Pages ask for drafts as soon as they see
-            # one.
+            # First what may fail: a model without its drafts is given to nobody. Pages ask for drafts as soon as they
+            # see one.
             self._live = live = LiveDrafts(self._house, self._drafter(backend))
             workspace.drafts = live
             workspace.model, workspace.loading = backend, ""
