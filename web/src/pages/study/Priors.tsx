@@ -1,23 +1,29 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Button as AriaButton, Dialog, DialogTrigger, Popover } from "react-aria-components";
-import type { Prior } from "../../api/types";
+import { api, at } from "../../api/client";
+import { keys } from "../../api/queries";
+import type { Prior, Study } from "../../api/types";
 import { Badge } from "../../shell/Badge";
 import { Button } from "../../shell/Button";
 import { day } from "../../shell/format";
 import { Chevron } from "../../shell/icons";
+import { toastError } from "../../shell/toast";
 import styles from "./Priors.module.css";
 
 export interface PriorsProps {
+  /** Whose priors they are. */
+  study: string;
   priors: readonly Prior[];
   beside: Prior | null;
   onPrior(prior: Prior | null): void;
 }
 
 /** Earlier studies. Sure ones stand beside with one click; possible ones are marked, and shown only when asked for. */
-export function Priors({ priors, beside, onPrior }: PriorsProps) {
+export function Priors({ study, priors, beside, onPrior }: PriorsProps) {
   const sure = priors.filter((each) => each.certain);
   const possible = priors.filter((each) => !each.certain);
   if (priors.length === 0) return <span className={styles.none}>No priors</span>;
-  const [latest] = sure;
+  const latest = sure.find((each) => each.archive === "");
   return (
     <div className={styles.priors}>
       {latest && (
@@ -41,6 +47,7 @@ export function Priors({ priors, beside, onPrior }: PriorsProps) {
                 {[...sure, ...possible].map((each) => (
                   <Row
                     key={each.study}
+                    study={study}
                     prior={each}
                     shown={beside?.study === each.study}
                     onPrior={(prior) => {
@@ -63,7 +70,14 @@ function words(sure: number, possible: number): string {
   return sure === 0 ? `${possible} possible` : `${sure} priors, ${possible} possible`;
 }
 
-function Row({ prior, shown, onPrior }: { prior: Prior; shown: boolean; onPrior(prior: Prior | null): void }) {
+interface RowProps {
+  study: string;
+  prior: Prior;
+  shown: boolean;
+  onPrior(prior: Prior | null): void;
+}
+
+function Row({ study, prior, shown, onPrior }: RowProps) {
   return (
     <li className={styles.row}>
       <div className={styles.head}>
@@ -74,9 +88,44 @@ function Row({ prior, shown, onPrior }: { prior: Prior; shown: boolean; onPrior(
       </div>
       {!prior.certain && <p className={styles.why}>Not surely the same patient: {prior.why}</p>}
       {prior.impression && <p className={styles.impression}>{prior.impression}</p>}
-      <Button size="small" onPress={() => onPrior(shown ? null : prior)}>
-        {shown ? "Close" : prior.certain ? "Show beside" : "Show it nevertheless"}
-      </Button>
+      {prior.archive === "" ? (
+        <Button size="small" onPress={() => onPrior(shown ? null : prior)}>
+          {shown ? "Close" : prior.certain ? "Show beside" : "Show it nevertheless"}
+        </Button>
+      ) : (
+        <Fetch study={study} prior={prior} />
+      )}
     </li>
+  );
+}
+
+/** A prior that is still in an archive: fetched when it is asked for. */
+function Fetch({ study, prior }: { study: string; prior: Prior }) {
+  const queries = useQueryClient();
+  const { mutate, isPending } = useMutation({
+    mutationFn: (path: string) => api.post<Study>(path),
+    onSuccess: () => queries.invalidateQueries({ queryKey: keys.study(study) }),
+    onError: toastError,
+  });
+  if (prior.fetching === "asked")
+    return (
+      <p className={styles.fetch}>
+        Being fetched from {prior.archive}…
+        <Button size="small" isDisabled={isPending} onPress={() => mutate(at("studies", study, "priors", "look"))}>
+          Look again
+        </Button>
+      </p>
+    );
+  return (
+    <p className={styles.fetch}>
+      {prior.fetching === "failed" ? `It could not be fetched: ${prior.error}` : `In ${prior.archive}`}
+      <Button
+        size="small"
+        isDisabled={isPending}
+        onPress={() => mutate(at("studies", study, "priors", prior.study, "fetch"))}
+      >
+        Fetch
+      </Button>
+    </p>
   );
 }

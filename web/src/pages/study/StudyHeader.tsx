@@ -78,7 +78,7 @@ export function StudyHeader({ study, hidden, beside, loading, onPrior }: StudyHe
         )}
       </div>
       <div className={styles.tools}>
-        <Priors priors={study.priors} beside={beside} onPrior={onPrior} />
+        <Priors study={study.study} priors={study.priors} beside={beside} onPrior={onPrior} />
         <ActionButton action="study.out" size="small" kind="ghost">
           What leaves
         </ActionButton>

@@ -99,7 +99,7 @@ function Opened({ study, covered, problem, loading, retry }: OpenedProps) {
   useEffect(() => tell({ type: "study", study: uid }), [tell, uid]);
   useEffect(() => tell({ type: "overlay", study: uid, overlay: evidence.overlay }), [tell, uid, evidence.overlay]);
 
-  const sure = study.priors.find((each) => each.certain);
+  const sure = study.priors.find((each) => each.certain && each.archive === "");
   const toImages = () => viewer.current?.focus();
   const toReport = () => document.querySelector<HTMLElement>("[data-context=editor] .cm-content")?.focus();
   useActions({

@@ -15,7 +15,9 @@ type Outcome = NewAttempt["outcome"];
 const OUTCOMES: { id: Outcome; label: string }[] = [
   { id: "read back", label: "Told, and read back" },
   { id: "reached", label: "Told, not read back" },
+  { id: "message left", label: "A message left" },
   { id: "not reached", label: "Not reached" },
+  { id: "withdrawn", label: "Withdrawn: it does not hold (say why)" },
 ];
 const WAYS = ["telephone", "in person", "secure message", "pager"].map((each) => ({ id: each, label: each }));
 
@@ -95,9 +97,11 @@ function Attempt({ study, id, refresh }: { study: string; id: number; refresh():
   const [note, setNote] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
+  // Whoever withdraws a result says why.
+  const incomplete = whom.trim() === "" || (outcome === "withdrawn" && note.trim() === "");
   const tell = async (event: FormEvent) => {
     event.preventDefault();
-    if (whom.trim() === "" || busy) return;
+    if (incomplete || busy) return;
     setBusy(true);
     setError(null);
     try {
@@ -121,7 +125,7 @@ function Attempt({ study, id, refresh }: { study: string; id: number; refresh():
       <Select label="How" options={WAYS} value={how} onChange={setHow} />
       <Select label="Outcome" options={OUTCOMES} value={outcome} onChange={setOutcome} />
       <Field label="Note" value={note} onChange={setNote} />
-      <Button type="submit" kind="primary" isDisabled={busy || whom.trim() === ""}>
+      <Button type="submit" kind="primary" isDisabled={busy || incomplete}>
         Note the attempt
       </Button>
       <ErrorLine error={error} />
