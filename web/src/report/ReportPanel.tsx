@@ -44,6 +44,8 @@ export function ReportPanel(props: ReportPanelProps) {
   const uid = study.study;
   const queries = useQueryClient();
   const { data: session } = useSession();
+  // One that is being loaded drafts as soon as it is there: the server lets the draft's stream wait for it.
+  const hasModel = Boolean(session?.model) || session?.model_state === "loading";
   const [preferences] = usePreferences();
   const siteMacros = useGet<Macro[]>("/api/macros", {}, { staleTime: 300_000 });
   const macros = useMemo(
@@ -61,7 +63,7 @@ export function ReportPanel(props: ReportPanelProps) {
     study: useMemo(() => ({ ...study, may: { ...study.may, edit: mayWrite } }), [study, mayWrite]),
     draft,
     hidden,
-    wanted: study.text === null && study.may.edit && !signed && draft === null && Boolean(session?.model),
+    wanted: study.text === null && study.may.edit && !signed && draft === null && hasModel,
     macros,
     pointed: (found) => evidence.point(found ? { kind: "sentence", about: found.sentence } : null),
     chosen: (found) => evidence.pin({ kind: "sentence", about: found.sentence }),
@@ -135,7 +137,7 @@ export function ReportPanel(props: ReportPanelProps) {
     signed,
     hidden,
     conflict: conflict !== null,
-    hasModel: Boolean(session?.model),
+    hasModel,
     open: setDialog,
     drawer: (which) => setDrawer((before) => (before === which ? null : which)),
     save,
@@ -182,7 +184,7 @@ export function ReportPanel(props: ReportPanelProps) {
         signed={signed}
         correcting={correcting}
         conflict={conflict}
-        hasModel={Boolean(session?.model)}
+        hasModel={hasModel}
         onCompare={() => setDialog({ kind: "compare" })}
         onTryAgain={report.tryDraftAgain}
       />

@@ -1,6 +1,6 @@
 // @vitest-environment node
 import { expect, test } from "vitest";
-import { age, bytes, clock, day, moment, personName, since } from "./format";
+import { age, bytes, clock, day, moment, personName, probability, since } from "./format";
 
 test("names, dates, ages and sizes are read as people write them", () => {
   expect(["Doe^Jane", "Doe^Jane^Q^Dr", "Doe", "", "^Jane", "Yamada^Tarou=山田^太郎"].map(personName)).toEqual([
@@ -34,4 +34,17 @@ test("waiting is said in the largest fitting unit", () => {
       since(at, now),
     ),
   ).toEqual(["just now", "42 min", "3 h 05", "10 d", ""]);
+});
+
+test("a probability is never said to be certain", () => {
+  expect([1, 0.996, 0.99, 0.5, 0.014, 0.01, 0.009, 0].map(probability)).toEqual([
+    ">0.99",
+    ">0.99",
+    "0.99",
+    "0.50",
+    "0.01",
+    "0.01",
+    "<0.01",
+    "<0.01",
+  ]);
 });

@@ -56,3 +56,9 @@ export function age(text: string): string {
   const known = /^0*(\d+)([YMWD])$/.exec(text);
   return known ? `${known[1]} ${(known[2] ?? "").toLowerCase()}` : text;
 }
+
+/** Return a probability in two digits, as the command line says it: never as certain. */
+export function probability(value: number): string {
+  if (value > 0.99) return ">0.99";
+  return value < 0.01 ? "<0.01" : value.toFixed(2);
+}

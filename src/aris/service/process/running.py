@@ -177,9 +177,11 @@ class Process:
             from aris.service.workspace.drafts.live import LiveDrafts
 
             share_arenas()
-            # First what may fail: a model without its drafts is given to nobody.
+            # First what may fail: a model without its drafts is given to nobody. Pages ask for drafts as soon as they
+            # see one.
             self._live = live = LiveDrafts(self._house, self._drafter(backend))
-            workspace.model, workspace.drafts = backend, live
+            workspace.drafts = live
+            workspace.model, workspace.loading = backend, ""
             if self._worker is not None:
                 self._worker.use(live.drafter, live)
             if self._terms is not None:

@@ -8,6 +8,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _DATA_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+# Of a PDF that is opened by itself: browsers show it by a plugin of their own, in a page with styles of its own.
+_PDF_POLICY = f"{_DATA_POLICY}; object-src 'self'; style-src 'unsafe-inline'"
 _PERMISSIONS = "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), " \
                "microphone=(), midi=(), payment=(), usb=(), browsing-topics=()"  # fmt: skip
 
@@ -43,7 +45,9 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["Content-Security-Policy"] = _DATA_POLICY if data else page_policy(nonce)
+                pdf = headers.get("content-type") == "application/pdf"
+                of_data = _PDF_POLICY if pdf else _DATA_POLICY
+                headers["Content-Security-Policy"] = of_data if data else page_policy(nonce)
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["X-Frame-Options"] = "DENY"
                 headers["Referrer-Policy"] = "no-referrer"

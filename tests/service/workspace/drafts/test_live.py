@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -248,6 +249,58 @@ def test_without_a_model_what_there_is_is_told(room: WorkspaceHouse, tmp_path: P
     study = received(bare, 1)
     (event,) = followed(bare.client("ana"), study)
     assert event[0] == "failed" and "not been drafted" in event[1]["message"]
+
+
+def test_a_study_opened_while_the_model_is_loaded_is_drafted_when_it_is_there(
+    room: WorkspaceHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafter = Failing()
+    drafter.well = True
+    live = LiveDrafts(room.house, drafter)
+    study = received(room, 10)  # nothing has settled or drafted it
+    looks = []
+
+    async def pause(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            room.workspace.drafts, room.workspace.loading = live, ""
+
+    monkeypatch.setattr(room.workspace, "drafts", None)
+    monkeypatch.setattr(room.workspace, "loading", "loading")
+    monkeypatch.setattr("aris.service.workspace.drafts.stream.asyncio", SimpleNamespace(
+        sleep=pause, to_thread=asyncio.to_thread
+    ))  # fmt: skip
+    events = followed(room.client("ana"), study)
+    assert len(looks) == 3 and events == [("done", {"draft": 1, "text": 1})]
+
+
+def test_without_a_model_here_a_worker_elsewhere_is_waited_for(
+    room: WorkspaceHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = received(room, 11)
+    settle_now(room.house, {study})
+    monkeypatch.setattr(room.workspace, "drafts", None)
+    got: list[Events] = []
+
+    class Elsewhere(Failing):
+        def __call__(self, files: Sequence[Path], hearing: Hearing | None = None) -> Draft:
+            listening.start()
+            assert waited.wait(60)
+            return Draft(model=self.name, file="", sections=Sections(impression="Clear."), findings=())
+
+    async def pause(seconds: float) -> None:
+        waited.set()
+        await asyncio.sleep(0.01)
+
+    waited = threading.Event()
+    client = room.client("ana")
+    listening = threading.Thread(target=lambda: got.append(followed(client, study)))
+    monkeypatch.setattr("aris.service.workspace.drafts.stream.asyncio", SimpleNamespace(
+        sleep=pause, to_thread=asyncio.to_thread
+    ))  # fmt: skip
+    assert draft_next(room.house, Elsewhere(), "another process") == "drafted"
+    listening.join(60)
+    assert got == [[("done", {"draft": 1, "text": 1})]]
 
 
 def test_a_viewer_begins_no_draft(room: WorkspaceHouse) -> None:

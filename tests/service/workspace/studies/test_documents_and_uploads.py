@@ -59,7 +59,10 @@ def test_documents_validate_and_a_draft_says_that_it_is_one(any_office: Office, 
     for form, kind in media.items():
         answer = ana.client.get(f"/api/studies/{uid}/reports/1/document", params={"format": form})
         assert answer.status_code == 200 and answer.headers["content-type"] == kind
-        assert answer.headers["cache-control"] == "no-store" and "attachment" in answer.headers["content-disposition"]
+        assert answer.headers["cache-control"] == "no-store"
+        # A PDF is shown by the browser: its viewer is a plugin with styles of its own.
+        assert answer.headers["content-disposition"].startswith("inline" if form == "pdf" else "attachment")
+        assert ("object-src 'self'" in answer.headers["content-security-policy"]) == (form == "pdf")
         assert "ller" not in answer.headers["content-disposition"] and "P1" not in answer.headers["content-disposition"]
         again = ana.client.get(f"/api/studies/{uid}/reports/1/document", params={"format": form})
         assert again.content == answer.content  # made once

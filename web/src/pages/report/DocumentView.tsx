@@ -1,10 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import { api } from "../../api/client";
+import { api, withQuery } from "../../api/client";
 import type { DocumentFormat } from "../../api/types";
 import { type SrNode, srTree } from "../../report/documents/srTree";
+import { Button } from "../../shell/Button";
 import { ErrorState, Loading } from "../../shell/states";
 import styles from "./Report.module.css";
+import { useDownload } from "./useDownload";
 
 export interface DocumentViewProps {
   path: string;
@@ -14,7 +16,12 @@ export interface DocumentViewProps {
 }
 
 /** One document as its receiver gets it. */
-export function DocumentView({ path, format, revision }: DocumentViewProps) {
+export function DocumentView(props: DocumentViewProps) {
+  if (props.format === "pdf") return <Pdf path={props.path} revision={props.revision} />;
+  return <Fetched {...props} />;
+}
+
+function Fetched({ path, format, revision }: DocumentViewProps) {
   const { data, error, refetch, isPending } = useQuery({
     queryKey: [path, format, revision],
     queryFn: ({ signal }) => api.blob(path, { format }, signal),
@@ -23,21 +30,27 @@ export function DocumentView({ path, format, revision }: DocumentViewProps) {
   });
   if (error) return <ErrorState error={error} retry={() => void refetch()} />;
   if (isPending) return <Loading>Making the document</Loading>;
-  if (format === "pdf") return <Pdf file={data} />;
   if (format === "sr") return <Tree file={data} />;
   return <Plain file={data} json={format !== "text"} />;
 }
 
-function Pdf({ file }: { file: Blob }) {
-  const [address, setAddress] = useState<string | null>(null);
-  useEffect(() => {
-    const made = URL.createObjectURL(new Blob([file], { type: "application/pdf" }));
-    setAddress(made);
-    return () => URL.revokeObjectURL(made);
-  }, [file]);
-  if (!navigator.pdfViewerEnabled)
-    return <p className={styles.none}>This browser shows no PDF. Download it, or look at the text beside.</p>;
-  return address ? <iframe className={styles.pdf} src={address} title="The report as PDF" /> : null;
+/** The PDF's words, with ways to the file itself: not every browser shows one inside a page. */
+function Pdf({ path, revision }: { path: string; revision: number }) {
+  const [download, saving] = useDownload();
+  return (
+    <div className={styles.pdf}>
+      <div className={styles.ways}>
+        <Button onPress={() => window.open(withQuery(path, { format: "pdf" }), "_blank", "noopener")}>
+          Open the PDF
+        </Button>
+        <Button isDisabled={saving !== null} onPress={() => void download(path, "pdf")}>
+          Download
+        </Button>
+        <span className={styles.quiet}>Its text, as it stands in the document:</span>
+      </div>
+      <DocumentView path={path} format="text" revision={revision} />
+    </div>
+  );
 }
 
 function Plain({ file, json }: { file: Blob; json: boolean }) {

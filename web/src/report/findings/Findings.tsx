@@ -1,6 +1,7 @@
 import { useId, useRef, useState } from "react";
 import type { ScoredFinding, Verdict } from "../../api/types";
 import { IconButton } from "../../shell/Button";
+import { probability } from "../../shell/format";
 import { Check, Chevron, Close } from "../../shell/icons";
 import type { About } from "../evidence/useEvidence";
 import styles from "./Findings.module.css";
@@ -122,7 +123,7 @@ function Row({ finding, verdicts, shown, pinned, mayJudge, point, pin, judge, ta
       >
         <span className={styles.name}>{titleOf(finding.name)}</span>
         <Bar finding={finding} />
-        <span className={styles.number}>{finding.probability === null ? "" : finding.probability.toFixed(2)}</span>
+        <span className={styles.number}>{finding.probability === null ? "" : probability(finding.probability)}</span>
         <span className={styles.word}>{verdict === "rejected" ? "rejected" : standing}</span>
       </button>
       {mayJudge && standing !== "not assessed" && (

@@ -1,4 +1,5 @@
 import type { ScoredFinding } from "../../api/types";
+import { probability } from "../../shell/format";
 
 export type Standing = "present" | "not seen" | "uncertain" | "not assessed" | "uncalibrated";
 
@@ -34,8 +35,8 @@ export function titleOf(name: string): string {
 /** The whole of it for whoever does not see the bar. */
 export function spoken(finding: ScoredFinding): string {
   const parts = [`${titleOf(finding.name)}: ${standingOf(finding)}`];
-  if (finding.probability !== null) parts.push(`probability ${finding.probability.toFixed(2)}`);
-  if (finding.operating_point !== null) parts.push(`counts as present from ${finding.operating_point.toFixed(2)}`);
+  if (finding.probability !== null) parts.push(`probability ${probability(finding.probability)}`);
+  if (finding.operating_point !== null) parts.push(`counts as present from ${probability(finding.operating_point)}`);
   if (finding.note) parts.push(finding.note);
   return parts.join(", ");
 }

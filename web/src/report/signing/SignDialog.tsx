@@ -76,7 +76,9 @@ export function SignDialog(props: SignProps) {
         password: proof.password,
         text: number,
         correction,
-        seen: seen ? { images: seen.images, of: seen.of } : { images: 0, of: study.series.reduce((sum, each) => sum + each.images, 0) },
+        seen: seen
+          ? { images: seen.images, of: seen.of }
+          : { images: 0, of: study.series.reduce((sum, each) => sum + each.images, 0) },
       };
       onSigned(await api.post<Signed>(at("studies", study.study, "sign"), request), andNext);
     } catch (thrown) {

@@ -30,7 +30,8 @@ export async function followDraft(
         listener.piece(values.section, values.text);
       } else if (event === "done") {
         ended = true;
-        listener.done({ draft: Number(values.draft), text: typeof values.text === "number" ? values.text : null });
+        if (typeof values.draft !== "number") listener.failed("the model has made no draft of it");
+        else listener.done({ draft: values.draft, text: typeof values.text === "number" ? values.text : null });
       } else if (event === "failed") {
         ended = true;
         listener.failed(typeof values.message === "string" ? values.message : "the draft failed");

@@ -46,6 +46,10 @@ describe("a draft's stream", () => {
     answer(['event: piece\ndata: {"section": "findings", "text": "x"}\n\n']);
     await followDraft("1", new AbortController().signal, cut.listener);
     expect(cut.heard.at(-1)).toEqual(["failed", "the connection ended before the draft did"]);
+    const none = listen();
+    answer(['event: done\ndata: {"draft": null, "text": null}\n\n']);
+    await followDraft("1", new AbortController().signal, none.listener);
+    expect(none.heard).toEqual([["failed", "the model has made no draft of it"]]);
     const refused = listen();
     answer(['{"error": {"code": "no_model", "message": "no model is loaded"}}'], 503);
     await followDraft("1", new AbortController().signal, refused.listener);

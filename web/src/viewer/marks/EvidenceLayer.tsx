@@ -1,4 +1,5 @@
 import type { Region } from "../../api/types";
+import { probability } from "../../shell/format";
 import { apply, type Point } from "../geometry/affine";
 import { useObserved } from "../state/observable";
 import type { Pane } from "../state/pane";
@@ -50,7 +51,7 @@ export function EvidenceLayer({ session, pane, onRegion }: Props) {
         const dim = overlay.lit !== null && !lit;
         const x = Math.min(...screen.map(([each]) => each));
         const y = Math.min(...screen.map(([, each]) => each));
-        const words = `${region.label}${region.probability === null ? "" : ` ${Math.round(region.probability * 100)} %`}`;
+        const words = `${region.label}${region.probability === null ? "" : ` ${probability(region.probability)}`}`;
         return (
           <g
             key={`${region.label} ${region.box.join()}`}

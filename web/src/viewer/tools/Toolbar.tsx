@@ -27,6 +27,17 @@ interface Props {
   onStrip(): void;
 }
 
+/** In the … menu too, and only there where the toolbar is narrow (unless it is the tool in hand). */
+const SELDOM = ["tool.scroll", "tool.probe", "tool.cobb", "delete", "rotate", "flip.horizontal"];
+/** Likewise where it is narrower still. */
+const RARE = ["tool.magnify", "tool.angle", "fit"];
+
+/** A button's classes. */
+function classOf(id: string, on = false): string {
+  const fold = on ? "" : SELDOM.includes(id) ? styles.seldom : RARE.includes(id) ? styles.rare : "";
+  return [styles.button, fold].filter(Boolean).join(" ");
+}
+
 const byId = new Map(viewerActions.map((action) => [action.id, action]));
 
 /** The viewer's tools and commands: each with its name, its key and its pressed state. */
@@ -44,7 +55,7 @@ export function Toolbar({ session, keys, strip, onStrip }: Props) {
   const toggle = (id: string, on: boolean, disabled = false) => (
     <Tipped key={id} name={name(`viewer.${id}`)} chord={chord(`viewer.${id}`)}>
       <ToggleButton
-        className={styles.button ?? ""}
+        className={classOf(id, on)}
         aria-label={name(`viewer.${id}`)}
         isSelected={on}
         isDisabled={disabled}
@@ -57,7 +68,7 @@ export function Toolbar({ session, keys, strip, onStrip }: Props) {
   const command = (id: string, disabled = false) => (
     <Tipped key={id} name={name(`viewer.${id}`)} chord={chord(`viewer.${id}`)}>
       <AriaButton
-        className={styles.button ?? ""}
+        className={classOf(id)}
         aria-label={name(`viewer.${id}`)}
         isDisabled={disabled}
         onPress={() => run(session, `viewer.${id}`)}
@@ -179,9 +190,10 @@ export function Toolbar({ session, keys, strip, onStrip }: Props) {
             </AriaButton>
           }
           entries={[
-            entry("actual"),
-            entry("flip.vertical"),
-            entry("redo"),
+            ...["tool.scroll", "tool.magnify", "tool.probe"].map((id) => entry(id)),
+            ...(measurements.writable ? ["tool.angle", "tool.cobb", "delete", "redo"] : []).map((id) => entry(id)),
+            "-",
+            ...["fit", "actual", "rotate", "flip.horizontal", "flip.vertical"].map((id) => entry(id)),
             "-",
             entry("text", session.texts ? "Hide the corner texts" : "Show the corner texts"),
             entry(

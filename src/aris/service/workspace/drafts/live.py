@@ -264,10 +264,8 @@ class LiveDrafts:
         while not self._closed.wait(_LOOK_S):
             if written.over:
                 return True
-            with self.house.store.sessions.reading() as session:
-                job = jobs.of_study(session, DRAFT, written.study)
-                if job is None or job.state != "running" or _lapsed(job):
-                    return False
+            if not drafted_elsewhere(self.house, written.study):
+                return False
         return False
 
     def _of(self, study: str) -> Written:
@@ -296,6 +294,13 @@ class LiveDrafts:
                 told(study, state)
             except Exception as error:  # a screen's fault ends no draft
                 log.error("a listener to drafts failed (%s)", type(error).__name__)
+
+
+def drafted_elsewhere(house: House, study: str) -> bool:
+    """Return whether a worker holds the study's job of drafting now."""
+    with house.store.sessions.reading() as session:
+        job = jobs.of_study(session, DRAFT, study)
+        return job is not None and job.state == "running" and not _lapsed(job)
 
 
 def what_there_is(house: House, study: str) -> Written:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from aris.service.workspace.context import Caller, Workspace, allow, here
-from aris.service.workspace.drafts.live import LiveDrafts, Written, what_there_is
+from aris.service.workspace.drafts.live import LiveDrafts, Written, drafted_elsewhere, what_there_is
 from aris.service.workspace.viewing import audit_view, require_study
 
 router = APIRouter(prefix="/api", tags=["drafts"])
@@ -18,16 +19,17 @@ Here = Annotated[Workspace, here]
 StudyUid = Annotated[str, Path(max_length=64, pattern=r"^[0-9.]+$")]
 
 
-def _written(
+_LOOK_S = 0.5
+
+
+def _asking(
     study: StudyUid, caller: Looking, workspace: Here, again: Annotated[bool, Query()] = False
-) -> Written:
+) -> Callable[[LiveDrafts], Written]:
     require_study(workspace, study)
     audit_view(workspace, caller, study, "draft")
-    drafts: LiveDrafts | None = workspace.drafts
-    if drafts is None:
-        return what_there_is(workspace.house, study)
     # Only a reader's wish costs the model's time.
-    return drafts.ask(study, again=again, start="reader" in caller.roles and _may_write(caller))
+    start = "reader" in caller.roles and _may_write(caller)
+    return lambda drafts: drafts.ask(study, again=again, start=start)
 
 
 def _may_write(caller: Caller) -> bool:
@@ -36,11 +38,28 @@ def _may_write(caller: Caller) -> bool:
 
 @router.get("/studies/{study}/draft", response_class=EventSourceResponse)
 async def draft(
-    study: StudyUid, caller: Looking, written: Annotated[Written, Depends(_written)]
+    study: StudyUid,
+    caller: Looking,
+    workspace: Here,
+    ask: Annotated[Callable[[LiveDrafts], Written], Depends(_asking)],
 ) -> AsyncIterator[ServerSentEvent]:
     """A study's draft, as it is written: "findings", "section", "piece", then "done" or "failed".
 
-    A reader's call drafts it now, if nobody has; `again=1` also where it was given up. A viewer only listens.
+    A reader's call drafts it now, if nobody has; `again=1` also where it was given up. A viewer only listens. While
+    the model is loaded, and while a worker elsewhere drafts, it waits.
     """
+    written = await _begun(workspace, study, ask)
     async for name, data in written.events():
         yield ServerSentEvent(event=name, data=data)
+
+
+async def _begun(workspace: Workspace, study: str, ask: Callable[[LiveDrafts], Written]) -> Written:
+    """A draft that is written or wanted; without a model here, what there is when nobody else writes any longer."""
+    house = workspace.house
+    while True:
+        drafts: LiveDrafts | None = workspace.drafts
+        if drafts is not None:
+            return await asyncio.to_thread(ask, drafts)
+        if workspace.loading != "loading" and not await asyncio.to_thread(drafted_elsewhere, house, study):
+            return await asyncio.to_thread(what_there_is, house, study)
+        await asyncio.sleep(_LOOK_S)

@@ -34,7 +34,9 @@ def document(
         suffix, data = signed_document(workspace.house, caller.login, study, number, format)
     except PreliminaryError as error:
         raise RefusedError(409, "preliminary", str(error)) from None
-    return _file(data, format, f"report-{number}-{study[-12:]}.{suffix}", "attachment")
+    # A browser shows a PDF itself; the others are files for programs.
+    how: Literal["attachment", "inline"] = "inline" if format == "pdf" else "attachment"
+    return _file(data, format, f"report-{number}-{study[-12:]}.{suffix}", how)
 
 
 @router.get("/preview", response_class=Response, responses=_FILE)
