@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from "react";
-import { words } from "../api/client";
+import { ApiError, endsSession, words } from "../api/client";
 import { Button, IconButton } from "./Button";
 import { Close } from "./icons";
 import styles from "./toast.module.css";
@@ -32,7 +32,9 @@ export function toast(text: string, options: { tone?: Said["tone"]; action?: Sai
 
 /** Say what went wrong: `catch(toastError)`. */
 export function toastError(error: unknown): void {
-  toast(words(error), { tone: "error" });
+  // Signing in again covers the page at once; what stays to be said is that the act was not done.
+  const ended = error instanceof ApiError && endsSession(error);
+  toast(ended ? "That was not done, because your session had ended. Do it again." : words(error), { tone: "error" });
 }
 
 /** The place of the messages; the frame shows it. */
