@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: 6c87a1deab359c2a90b4e3ab9b382db5fa4861f05ab88ec6f856c7ed2e57f406
+// openapi sha256: 271f01255880ae55dfd2781b229cda9b223dca639c5f1b414449a8e6d5ca2f17
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -328,7 +328,7 @@ export interface components {
         };
         /**
          * EvidenceOnImage
-         * @description Where on one image a statement came from. `map` is the address of a PNG of the stored image's shape.
+         * @description Evidence on one image for a statement. `map` is the address of a PNG of the stored image's shape.
          */
         EvidenceOnImage: {
             /** About */
@@ -441,7 +441,7 @@ export interface components {
         };
         /**
          * ImageInfo
-         * @description One frame of one image. `frame` is from 1. `notes` say what a reader must know of its grey values.
+         * @description A frame of an image. `frame` is from 1. `notes` say what a reader must know of its grey values.
          */
         ImageInfo: {
             /** Calibrated Within */
@@ -958,7 +958,7 @@ export interface components {
         };
         /**
          * Regenerate
-         * @description What a reader adds for the model to know: data, never an instruction.
+         * @description A note that a reader adds for the model to know: data, never an instruction.
          */
         Regenerate: {
             /**
