@@ -55,7 +55,7 @@ class StoreError(ArisError):
 
 
 class NotFoundError(StoreError):
-    """What was asked for by its name or number is not in the store."""
+    """Error: nothing of the name or number that was asked for is in the store."""
 
 
 class ConflictError(StoreError):

@@ -17,7 +17,7 @@ import numpy as np
 
 from aris.errors import ArisError
 from aris.exchange.documents.codes import uid_of
-from aris.exchange.pictures import checked_facts, picture_file
+from aris.exchange.raster_images import checked_facts, secondary_capture
 from aris.flow.arrival import collect, settle_now
 from aris.flow.house import House
 from aris.imaging.dicom.quiet import quiet_pydicom
@@ -147,7 +147,7 @@ def _objects(sample: Sample, folder: Path) -> Iterator[bytes]:
             patient_name=sample.patient, patient_id=sample.patient_id, birth_date=sample.birth_date, age=sample.age,
             sex=sample.sex, view="AP", modality="CR", body_part="CHEST", date=sample.date, study=sample.study,
         )  # fmt: skip
-        data = picture_file((folder / sample.film).read_bytes(), facts, sample.film)
+        data = secondary_capture((folder / sample.film).read_bytes(), facts, sample.film)
         with quiet_pydicom():
             yield _finished(sample, pydicom.dcmread(io.BytesIO(data)), 1)
         return

@@ -207,8 +207,8 @@ class SiteSettings(_Part):
         names = [each.name for each in self.destinations]
         if len(set(names)) < len(names):
             raise ValueError("two destinations have the same name")
-        places = [each.name for each in self.archives]
-        if len(set(places)) < len(places):
+        archives = [each.name for each in self.archives]
+        if len(set(archives)) < len(archives):
             raise ValueError("two archives have the same name")
         return self
 

@@ -1,4 +1,4 @@
-"""A file that somebody uploads: DICOM, a zip archive of it, or a picture, which becomes DICOM.
+"""A file that somebody uploads: DICOM, a zip archive of it, or a raster image, which becomes DICOM.
 
 What is refused is said by name and reason, and stops nothing but a full disk. An object that names another patient than
 its study does is kept apart, and said too.
@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from aris.errors import ArisError, ImageError
-from aris.exchange.pictures import PictureFacts, is_picture, picture_file
+from aris.exchange.raster_images import RasterFacts, is_raster, secondary_capture
 from aris.flow.house import House
 from aris.flow.intake import add_bytes
 from aris.imaging.dicom.quiet import quiet_pydicom
@@ -61,14 +61,14 @@ class Outcome:
             self.refused.append(("…", "more files were refused"))
 
 
-def take_upload(house: House, login: str, path: Path, name: str, facts: PictureFacts) -> Outcome:
+def take_upload(house: House, login: str, path: Path, name: str, facts: RasterFacts) -> Outcome:
     """Keep a file that was uploaded, and all that is in it. Audited for each study.
 
     Args:
         login: who uploads it.
         path: where it lies for now.
         name: as its owner called it.
-        facts: for pictures.
+        facts: for raster images.
 
     Raises:
         StoreFullError: no room; what was kept before stays.
@@ -114,11 +114,11 @@ def _contents(path: Path, name: str, made: Outcome) -> Iterator[tuple[str, bytes
 
 
 def _take(
-    house: House, data: bytes, name: str, facts: PictureFacts, made: Outcome, counts: dict[str, int]
+    house: House, data: bytes, name: str, facts: RasterFacts, made: Outcome, counts: dict[str, int]
 ) -> None:
     try:
-        if is_picture(data):
-            data = picture_file(data, facts, name)
+        if is_raster(data):
+            data = secondary_capture(data, facts, name)
         elif _cut_off(data):
             made.refuse(name, "its end is missing; copy or export it again")
             return

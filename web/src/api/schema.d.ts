@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: 271f01255880ae55dfd2781b229cda9b223dca639c5f1b414449a8e6d5ca2f17
+// openapi sha256: b0059b44fbb1f1a73183cef14fd88485dcb62bb44d9c7259ab8281f156858b30
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -391,7 +391,7 @@ export interface components {
         };
         /**
          * FlowStatus
-         * @description How much there is to do, and what fails.
+         * @description Count of what there is to do, and what fails.
          */
         FlowStatus: {
             /** At */
@@ -1084,7 +1084,7 @@ export interface components {
         };
         /**
          * Seen
-         * @description How many of a study's images were on the screen.
+         * @description Count of the study's images that were on the screen.
          */
         Seen: {
             /** Images */
@@ -1094,7 +1094,7 @@ export interface components {
         };
         /**
          * SentenceConfidence
-         * @description How sure the model was of the words of a sentence; `marked` where it was not.
+         * @description Confidence of the model in the words of a sentence; `marked` where it is low.
          */
         SentenceConfidence: {
             /** Marked */

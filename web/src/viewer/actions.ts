@@ -59,6 +59,6 @@ export const viewerActions: ViewerAction[] = [
   command("identity", "Hide or show the patient's name (for screenshots)", "Shift+T"),
   command("graphics", "Show or hide others' graphics", "G"),
   command("delete", "Delete the chosen measurement", "Delete"),
-  command("undo", "Undo the last measurement", "Ctrl+Z"),
-  command("redo", "Redo", "Ctrl+Shift+Z"),
+  command("undo", "Undo the last measurement", "Alt+Z"),
+  command("redo", "Redo the last measurement", "Alt+Shift+Z"),
 ];

@@ -1,4 +1,4 @@
-"""What stands of a study besides its reading: series, earlier studies with their impressions, deliveries, its job."""
+"""All of a study besides its reading: series, earlier studies with their impressions, deliveries, its job."""
 
 from __future__ import annotations
 

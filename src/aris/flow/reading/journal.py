@@ -38,7 +38,7 @@ Progress = Literal["waiting", "running", "done", "failed"]
 
 @dataclass(frozen=True)
 class Happened:
-    """What happened to a study; `number` is the audit trail's."""
+    """An event of a study; `number` is the audit trail's."""
 
     number: int
     study: str
@@ -50,7 +50,7 @@ class Happened:
 
 @dataclass(frozen=True)
 class Progressed:
-    """How far a study's draft is."""
+    """Progress of a study's draft."""
 
     study: str
     state: Progress
@@ -131,7 +131,7 @@ class Journal:
 
     @property
     def listeners(self) -> int:
-        """How many there are."""
+        """The number of listeners."""
         return len(self._listeners)
 
     async def add(self, listener: Listener) -> int:

@@ -15,7 +15,7 @@ LONGEST_SECTION = 100_000
 
 
 def _line(text: str) -> str:
-    """One line, of what every format and database can hold."""
+    """Return one line, of what every format and database can hold."""
     made = " ".join(clean(text).split())
     if not made:
         raise ValueError("must not be empty")
@@ -64,7 +64,7 @@ class Saved(Sent):
 
 
 class Seen(Taken):
-    """How many of a study's images were on the screen."""
+    """Count of the study's images that were on the screen."""
 
     images: Annotated[int, Field(ge=0, lt=1 << 31)]
     of: Annotated[int, Field(ge=0, lt=1 << 31)]

@@ -101,7 +101,7 @@ class Outside(Sent):
 
 
 class SentenceConfidence(Sent):
-    """How sure the model was of the words of a sentence; `marked` where it was not."""
+    """Confidence of the model in the words of a sentence; `marked` where it is low."""
 
     section: str
     text: str

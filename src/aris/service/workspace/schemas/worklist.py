@@ -63,7 +63,7 @@ class Uploaded(Sent):
 
 
 class StudyEvent(Sent):
-    """What somebody did with a study; its id in the stream is the audit trail's number."""
+    """An act of somebody on a study; its id in the stream is the audit trail's number."""
 
     study: str
     action: str
@@ -72,7 +72,7 @@ class StudyEvent(Sent):
 
 
 class Drafting(Sent):
-    """How far the draft of a study is."""
+    """Progress of the draft of a study."""
 
     study: str
     state: Work
@@ -115,7 +115,7 @@ class FailingDelivery(Sent):
 
 
 class FlowStatus(Sent):
-    """How much there is to do, and what fails."""
+    """Count of what there is to do, and what fails."""
 
     at: str
     studies: dict[str, int]

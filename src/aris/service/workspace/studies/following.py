@@ -1,4 +1,4 @@
-"""What follows from reading: deliveries that are open, readers' agreement with the models, and what the flow does."""
+"""Consequences of reading: deliveries that are open, readers' agreement with the models, and what the flow does."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ def agreement(caller: Anyone, workspace: Here) -> list[Agreement]:
 
 @router.get("/flow")
 def flow(caller: Anyone, workspace: Here) -> FlowStatus:
-    """How much there is to do, and what fails."""
+    """Return how much there is to do, and what fails."""
     return FlowStatus.model_validate(status(workspace.house))

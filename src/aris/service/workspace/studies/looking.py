@@ -106,5 +106,5 @@ def shown(workspace: Workspace, caller: Caller, opened: Opened) -> Study:
 
 
 def _live(workspace: Workspace, study: str) -> str | None:
-    """How far a draft is that is written in this process; None where none is."""
+    """Return how far a draft is that is written in this process; None where none is."""
     return None if workspace.drafts is None else workspace.drafts.state(study)

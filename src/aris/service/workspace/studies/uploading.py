@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 
 from aris.errors import ExchangeError, is_full_disk
 from aris.exchange.documents.report import clean
-from aris.exchange.pictures import PictureFacts, checked_facts
+from aris.exchange.raster_images import RasterFacts, checked_facts
 from aris.flow.arrival import settle_now
 from aris.flow.uploads import Outcome, take_upload
 from aris.private import make_folder
@@ -91,7 +91,7 @@ async def upload(
     date: Fact = "",
     study: Fact = "",
 ) -> Uploaded:
-    """Take a file: DICOM, a zip archive, or a picture, for which the facts are.
+    """Take a file: DICOM, a zip archive, or a raster image, for which the facts are.
 
     The studies settle at once, unless `more` says that further files of the batch follow.
     """
@@ -126,7 +126,7 @@ async def upload(
     )  # fmt: skip
 
 
-def _take(workspace: Workspace, login: str, path: Path, name: str, facts: PictureFacts, *, more: bool) -> Outcome:
+def _take(workspace: Workspace, login: str, path: Path, name: str, facts: RasterFacts, *, more: bool) -> Outcome:
     done = take_upload(workspace.house, login, path, name, facts)
     if whole := _arriving.whole(login, done.studies, more=more):
         settle_now(workspace.house, whole)

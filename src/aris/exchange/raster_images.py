@@ -1,7 +1,7 @@
-"""Pictures (JPEG, PNG, TIFF, WebP) as DICOM: a Secondary Capture with the facts that a person gave.
+"""Raster images (JPEG, PNG, TIFF, WebP) as DICOM: a Secondary Capture with the facts that a person gave.
 
-The pixels are decoded once and kept without a further loss; what a JPEG lost before is said. Nothing of the picture's
-own metadata is taken over but its rotation and colours. UIDs follow from the content: the same picture with the same
+The pixels are decoded once and kept without a further loss; what a JPEG lost before is said. Nothing of the image's
+own metadata is taken over but its rotation and colours. UIDs follow from the content: the same image with the same
 facts is the same object.
 """
 
@@ -34,8 +34,8 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
 @dataclass(frozen=True)
-class PictureFacts:
-    """Facts of a picture; "" for what is not known.
+class RasterFacts:
+    """Facts of a raster image; "" for what is not known.
 
     Attributes:
         patient_name: a DICOM person name, or a name as somebody typed it.
@@ -46,7 +46,7 @@ class PictureFacts:
         view: as "PA".
         modality: as "DX"; by the view where it is not given.
         body_part: as "CHEST".
-        study: Study Instance UID of a study that the picture is put to; its own by default.
+        study: Study Instance UID of a study that the image is put to; its own by default.
     """
 
     patient_name: str = ""
@@ -61,13 +61,13 @@ class PictureFacts:
     study: str = ""
 
 
-def checked_facts(**given: str) -> PictureFacts:
+def checked_facts(**given: str) -> RasterFacts:
     """Return facts as DICOM writes them.
 
     Raises:
         ExchangeError: one cannot be written so; the line says which.
     """
-    facts = PictureFacts(**{name: " ".join(clean(value).replace("\\", "/").split()) for name, value in given.items()})
+    facts = RasterFacts(**{name: " ".join(clean(value).replace("\\", "/").split()) for name, value in given.items()})
     number = _AGE.fullmatch(facts.age.upper())
     if facts.age and number is None:
         raise ExchangeError("age: a number of years, or as 6M, 3W, 12D")
@@ -82,7 +82,7 @@ def checked_facts(**given: str) -> PictureFacts:
         raise ExchangeError("study: not a Study Instance UID")
     if len(facts.patient_id) > 64 or any(len(part) > 64 for part in facts.patient_name.split("=")):
         raise ExchangeError("patient: name and ID have at most 64 letters")
-    return PictureFacts(
+    return RasterFacts(
         facts.patient_name, facts.patient_id, _day("birth date", facts.birth_date),
         "" if number is None else f"{int(number[1]):03}{number[2] or 'Y'}", sex, codes["view"],
         codes["modality"] or ("DX" if _VIEWS.fullmatch(codes["view"]) else "OT"), codes["body_part"],
@@ -90,20 +90,20 @@ def checked_facts(**given: str) -> PictureFacts:
     )  # fmt: skip
 
 
-def is_picture(data: bytes) -> bool:
-    """Return whether these are the first bytes of a picture that can become DICOM."""
+def is_raster(data: bytes) -> bool:
+    """Return whether these are the first bytes of a raster image that can become DICOM."""
     return sniff.kind_of(data) in ("png", "jpeg", "tiff", "webp")
 
 
-def picture_file(data: bytes, facts: PictureFacts, name: str = "picture") -> bytes:
-    """A picture as a DICOM file.
+def secondary_capture(data: bytes, facts: RasterFacts, name: str = "image") -> bytes:
+    """A raster image as a DICOM file.
 
     Args:
         facts: from `checked_facts`.
         name: for errors.
 
     Raises:
-        ExchangeError: no picture of these kinds.
+        ExchangeError: no image of these kinds.
         ImageError: damaged, too large, or of several pages.
     """
     from pydicom.dataset import Dataset
@@ -153,7 +153,7 @@ def picture_file(data: bytes, facts: PictureFacts, name: str = "picture") -> byt
 
 
 def _lossy(data: bytes, kind: str) -> str:
-    """By which compression a picture has lost something: "jpeg", "webp"; "" where by none that is known."""
+    """Return the compression by which an image has lost something: "jpeg", "webp"; "" where by none that is known."""
     if kind == "jpeg":
         return kind
     if kind == "webp":  # its chunks: profile, alpha and more may stand before the pixels

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aris.errors import ExchangeError
-from aris.exchange.pictures import checked_facts, picture_file
+from aris.exchange.raster_images import checked_facts, secondary_capture
 
 
 @pytest.mark.parametrize("day", ["1980-1-11", "1980111", "1980-0111", "1980-13-01", "19800230", "11.01.1980"])
@@ -36,5 +36,5 @@ def test_a_day_is_taken_as_it_is_written() -> None:
 def test_a_loss_is_said_whichever_file_it_came_in(form: str, more: dict[str, object], lossy: str | None) -> None:
     out = io.BytesIO()
     Image.effect_noise((64, 48), 80).convert("RGB").save(out, form, **more)
-    made = pydicom.dcmread(io.BytesIO(picture_file(out.getvalue(), checked_facts())))
+    made = pydicom.dcmread(io.BytesIO(secondary_capture(out.getvalue(), checked_facts())))
     assert made.get("LossyImageCompression") == lossy
