@@ -126,8 +126,8 @@ def test_a_port_in_use_is_one_line(endless_folder: Path) -> None:
 
 
 def test_misuse(endless_folder: Path) -> None:
-    for args in (("--model", endless_folder), ("--api-only", "--port", 70000), ("--api-only", "--max-images", 0)):
-        process = start(*args)
+    for args in (("--port", 70000), ("--max-images", 0)):
+        process = start("--api-only", "--model", endless_folder, *args)
         _, err = process.communicate(timeout=200)
         assert process.returncode == 2 and "Traceback" not in err
 

@@ -360,7 +360,7 @@ def test_evidence_is_of_the_model_that_drafted(room: WorkspaceHouse) -> None:
         def __call__(self, files: Sequence[Path], hearing: Hearing | None = None) -> Draft:
             return Draft(model=self.name, file="", sections=Sections(impression="Clear."), text="Clear.", findings=())
 
-    ana, study = room.client("ana"), received(room, 10)
+    ana, study = room.client("ana"), received(room, 20)
     assert draft_now(room.house, Other(), study, "us") == "drafted"
     for asked in ({"finding": "pneumonia"}, {"sentence": "Clear."}):
         told = ana.get(f"/api/studies/{study}/evidence", params=asked).json()
