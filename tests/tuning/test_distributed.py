@@ -151,7 +151,7 @@ def test_a_killed_run_of_two_goes_on_in_one_and_the_other_way_round(base: Path, 
     # The finished state of one process is taken up by two, which find nothing left to do.
     running = two(base, data, tmp_path / "killed", **changes)
     output, errors = running.communicate(timeout=280)
-    assert running.returncode == 0 and "going on from step 60 of 60" in output, output + errors[-3000:]
+    assert running.returncode == 0 and "going on from step 30 of 30" in output, output + errors[-3000:]
     assert (tmp_path / "killed" / BEST).is_file()
 
 
