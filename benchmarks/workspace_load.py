@@ -100,7 +100,8 @@ def serve(folder: Path, url: str | None, port: int) -> None:
     # Fifty sign in within a moment, from one address.
     settings = WorkspaceSettings(sign_ins=1000, sign_ins_in_all=1000)
     app = create_workspace(house_of(folder, url), settings=settings)
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False,
+                timeout_keep_alive=30)  # as of `aris serve`
 
 
 async def reader(
