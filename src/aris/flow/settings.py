@@ -25,13 +25,13 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _Destination(_Part):
-    """A place that signed reports go to. Deliveries are known by its `name`: keep it."""
+class _Named(_Part):
+    """Another system. What goes there or comes from there is known by its `name`: keep it."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
 
-class FolderDestination(_Destination):
+class FolderDestination(_Named):
     """Files in a folder: `PATH/STUDY-UID/NUMBER.ending`."""
 
     kind: Literal["folder"]
@@ -39,7 +39,7 @@ class FolderDestination(_Destination):
     formats: tuple[Format, ...] = ("sr", "fhir", "pdf")
 
 
-class DicomDestination(_Destination):
+class DicomDestination(_Named):
     """C-STORE of the DICOM SR to a node, written AETITLE@HOST:PORT; "sender" is the node that sent the study."""
 
     kind: Literal["dicom"]
@@ -62,7 +62,7 @@ class DicomDestination(_Destination):
         return tuple(map(_peer, values))
 
 
-class DicomwebDestination(_Destination):
+class DicomwebDestination(_Named):
     """STOW-RS of the DICOM SR to a DICOMweb service."""
 
     kind: Literal["dicomweb"]
@@ -72,7 +72,7 @@ class DicomwebDestination(_Destination):
     formats: tuple[Literal["sr", "gsps", "sc"], ...] = ("sr",)
 
 
-class FhirDestination(_Destination):
+class FhirDestination(_Named):
     """PUT of the report's FHIR resources to a FHIR R4 server."""
 
     kind: Literal["fhir"]
@@ -81,7 +81,7 @@ class FhirDestination(_Destination):
     tls_ca: Path | None = None
 
 
-class Hl7Destination(_Destination):
+class Hl7Destination(_Named):
     """ORU^R01 over MLLP, to HOST:PORT."""
 
     kind: Literal["hl7"]
@@ -97,14 +97,13 @@ Destination = Annotated[
 ]
 
 
-class DicomArchive(_Part):
+class DicomArchive(_Named):
     """An archive as a DICOM node, written AETITLE@HOST:PORT, that is asked for earlier studies of a patient.
 
     `retrieve` is "get" (C-GET: objects come on our own connection) or "move" (C-MOVE to `ae_title`, our own node, whose
     address the archive must know).
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     kind: Literal["dicom"]
     at: str
     ae_title: str = "ARIS"
@@ -119,10 +118,9 @@ class DicomArchive(_Part):
         return _peer(value)
 
 
-class DicomwebArchive(_Part):
+class DicomwebArchive(_Named):
     """An archive as a DICOMweb service (QIDO-RS, WADO-RS) that is asked for earlier studies of a patient."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     kind: Literal["dicomweb"]
     url: str = Field(pattern=r"^https?://[^\s]+$")
     token_file: Path | None = None

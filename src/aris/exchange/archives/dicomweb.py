@@ -78,10 +78,9 @@ def retrieve_study(
                 for part in reader.feed(piece):
                     if part.too_large or kept >= MOST_OBJECTS:
                         raise ExchangeError(f"{url}: gives more than a study can hold")
-                    known = identity(parse(part.data, "object", pixels=False), "object")
-                    if known.study != study:
+                    if identity(parse(part.data, "object", pixels=False), "object").study != study:
                         raise ExchangeError(f"{url}: gives objects of another study than was asked for")
-                    keep(part.data, known.uid, known.sop_class)
+                    keep(part.data)
                     kept += 1
             reader.finish()
         except WebError:

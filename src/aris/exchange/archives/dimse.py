@@ -9,7 +9,7 @@ from typing import Any
 
 from aris.errors import ExchangeError, StoreError
 from aris.exchange.archives.found import MOST_OBJECTS, MOST_STUDIES, RETURNED, FoundStudy, Keep, is_uid, questions
-from aris.exchange.node.peers import TRANSFER_SYNTAXES, Peer, is_ae_title, network
+from aris.exchange.node.peers import TRANSFER_SYNTAXES, Peer, network, new_entity
 from aris.imaging.dicom.patients import Patient
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.imaging.dicom.values import plain_day, text
@@ -75,7 +75,7 @@ def get_study(
             )
             if kept >= MOST_OBJECTS or identity(parse(data, "object", pixels=False), "object").study != study:
                 return 0xA900  # not what was asked for
-            keep(data, uid, sop_class)
+            keep(data)
         except StoreError:
             return 0xA700
         except Exception:  # pydicom raises many kinds on odd objects
@@ -123,10 +123,7 @@ def _retrieved(peer: Peer, answers: Iterator[tuple[Any, Any]]) -> int:
 
 
 def _entity(ae_title: str, timeout_s: float, context: str) -> Any:
-    if not is_ae_title(ae_title):
-        raise ExchangeError(f"{ae_title!r} is no AE title; 1 to 16 printable ASCII characters, no backslash")
-    entity = network().AE(ae_title=ae_title)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = timeout_s
+    entity = new_entity(ae_title, timeout_s)
     entity.connection_timeout = min(timeout_s, 30.0)
     entity.add_requested_context(context)
     return entity

@@ -18,8 +18,8 @@ RETURNED = (
     "NumberOfStudyRelatedInstances", "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex",
 )  # fmt: skip
 
-# Keeps an object that came: its file, its SOP Instance UID and its SOP Class UID.
-Keep = Callable[[bytes, str, str], object]
+# Keeps an object that came, as a file's bytes.
+Keep = Callable[[bytes], object]
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def echo(peer: Peer, *, ae_title: str = "ARIS", tls: ssl.SSLContext | None = Non
     Raises:
         ExchangeError: it is not, or refuses us.
     """
-    entity = _entity(ae_title, timeout_s)
+    entity = new_entity(ae_title, timeout_s)
     entity.add_requested_context(VERIFICATION)
     association = _associate(entity, peer, tls)
     try:
@@ -151,7 +151,7 @@ def send(
     kinds = list(dict.fromkeys((known.sop_class, known.transfer_syntax) for _, known in waiting))
     results: dict[Path, Sent] = {}
     for batch in _batches(kinds):
-        entity = _entity(ae_title, timeout_s)
+        entity = new_entity(ae_title, timeout_s)
         for sop_class, syntax in batch:
             entity.add_requested_context(sop_class, syntax)
         association = _associate(entity, peer, tls)
@@ -214,7 +214,12 @@ def _is_sendable(path: Path, known: Identity) -> bool:
     return said == (known.sop_class, known.uid, known.transfer_syntax)
 
 
-def _entity(ae_title: str, timeout_s: float) -> Any:
+def new_entity(ae_title: str, timeout_s: float) -> Any:
+    """An application entity of ours that calls others, waiting so long at each step.
+
+    Raises:
+        ExchangeError: it is no AE title, or pynetdicom is not installed.
+    """
     if not is_ae_title(ae_title):
         raise ExchangeError(f"{ae_title!r} is no AE title; 1 to 16 printable ASCII characters, no backslash")
     entity = network().AE(ae_title=ae_title)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aris.errors import ExchangeError
-from aris.exchange.node.peers import Peer, is_ae_title, network
+from aris.exchange.node.peers import Peer, new_entity
 from aris.imaging.dicom.patients import Patient
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.imaging.dicom.values import text
@@ -32,10 +32,7 @@ def query_worklist(
     Raises:
         ExchangeError: it cannot be reached, or refuses.
     """
-    if not is_ae_title(ae_title):
-        raise ExchangeError(f"{ae_title!r} is no AE title; 1 to 16 printable ASCII characters, no backslash")
-    entity = network().AE(ae_title=ae_title)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = timeout_s
+    entity = new_entity(ae_title, timeout_s)
     entity.add_requested_context(_WORKLIST)
     arguments = {"tls_args": (tls, peer.host)} if tls is not None else {}
     association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, **arguments)

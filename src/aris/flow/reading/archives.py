@@ -19,12 +19,12 @@ from aris.exchange.node.peers import Peer
 from aris.exchange.node.tls import client_context
 from aris.flow.arrival import PRIORS
 from aris.flow.house import House
+from aris.flow.intake import add_bytes
 from aris.flow.leases import Heartbeat
 from aris.flow.reading.priors import same_patient
 from aris.flow.settings import Archive, DicomArchive
 from aris.flow.subjects import study_row
 from aris.imaging.dicom.patients import Patient
-from aris.store.objects import canonical, identity, parse
 from aris.store.reading import jobs, readings, remote, users
 from aris.store.reading.audit import SYSTEM
 from aris.store.reading.orders import patient_of
@@ -191,9 +191,8 @@ def _find(archive: Archive, patient: Patient) -> list[FoundStudy]:
 def _fetch(house: House, archive: Archive, study: str) -> int:
     source = _source(archive)
 
-    def keep(data: bytes, *_: str) -> None:
-        known = identity(parse(data, "object", pixels=False), "object")
-        house.store.add(canonical(data, known), source=source)
+    def keep(data: bytes) -> None:
+        add_bytes(house.store, data, source, "object")
 
     if not isinstance(archive, DicomArchive):
         return dicomweb.retrieve_study(
