@@ -116,7 +116,7 @@ def _words(text: str) -> str:
 
 
 class NewAlarmAct(Taken):
-    """An act on an alarm. `seen`: the newest telling that was on the screen: what is newer is not acknowledged by it."""
+    """An act on an alarm. `seen`: the newest telling that was on the screen; what is newer is not acknowledged."""
 
     act: Act
     seen: Annotated[int, Field(ge=0, lt=1 << 31)]
