@@ -280,7 +280,7 @@ def test_agreement_counts_the_last_verdict_on_each_subject(store: Store, tmp_pat
     assert row == {"model": "aris-nano", "revision": "1", "month": "2026-11", "kind": "sentence", "accepted": 1,
                    "edited": 0, "rejected": 0, "added": 1, "unchanged": 2, "judged": 1, "agreed": 1.0}  # fmt: skip
     with store.sessions.writing() as session, pytest.raises(StoreError, match="only a sentence"):
-        verdicts.add(session, reading, draft, kind="finding", about="fracture", verdict="unchanged", login="ana", now=NOW)
+        verdicts.add(session, reading, draft, kind="finding", about="x", verdict="unchanged", login="ana", now=NOW)
 
 
 def test_rebuilding_the_index_takes_over_what_was_signed(tmp_path: Path) -> None:

@@ -55,9 +55,9 @@ def holding(session: Session, reading: ReadingRow) -> list[VerdictRow]:
 def agreement(session: Session) -> Sequence[dict[str, Any]]:
     """Count verdicts by model, revision, month and kind; of several on one subject the last counts.
 
-    `judged` counts those on what the model wrote that a reader accepted, edited or rejected, and `agreed` is the share of
-    accepted ones among them. `unchanged` sentences were signed as they were drafted without being judged: they count for
-    neither.
+    `judged` counts those on what the model wrote that a reader accepted, edited or rejected, and `agreed` is the share
+    of accepted ones among them. `unchanged` sentences were signed as they were drafted without being judged: they count
+    for neither.
     """
     newest = select(func.max(VerdictRow.id)).group_by(
         VerdictRow.reading_pk, VerdictRow.draft_number, VerdictRow.kind, VerdictRow.about

@@ -92,7 +92,7 @@ class Delivery(Sent):
 
 
 class Agreement(Sent):
-    """Readers' verdicts on a model's drafts in a month; `agreed` is the share of accepted ones among the judged ones."""
+    """Readers' verdicts on a model's drafts in a month; `agreed` is the share of accepted ones among the judged."""
 
     model: str
     revision: str
