@@ -327,7 +327,8 @@ def agreement(
             write_json(row)
         else:
             share = "-" if row["agreed"] is None else f"{row['agreed']:.0%}"
-            counts = ", ".join(f"{row[name]} {name}" for name in ("accepted", "edited", "rejected", "added", "unchanged"))
+            names = ("accepted", "edited", "rejected", "added", "unchanged")
+            counts = ", ".join(f"{row[name]} {name}" for name in names)
             write(f"{row['month']}  {one_line(row['model'])} {one_line(row['revision'])}  {row['kind']:8}  {counts}"
                   f"  agreed {share} of {row['judged']} judged\n")  # fmt: skip
     if not rows:
