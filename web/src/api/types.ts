@@ -268,7 +268,8 @@ export interface Verdict {
   draft: number;
   kind: "finding" | "sentence";
   about: string;
-  verdict: "accepted" | "edited" | "rejected" | "added";
+  /** unchanged: signed as it was drafted, and nobody judged it. */
+  verdict: "accepted" | "edited" | "rejected" | "added" | "unchanged";
   said: string;
   login: string;
 }
@@ -328,6 +329,8 @@ export interface NewVerdict {
   about: string;
   verdict: Verdict["verdict"];
   said: string;
+  /** The number of the draft that was read; left out: the newest. */
+  draft?: number;
 }
 export interface NewMeasurement {
   image: string;
@@ -528,6 +531,10 @@ export interface Agreement {
   edited: number;
   rejected: number;
   added: number;
+  /** Sentences that were signed as they were drafted, and that nobody judged. */
+  unchanged: number;
+  /** Accepted, edited or rejected; `agreed` is the share of accepted ones among them. */
+  judged: number;
   agreed: number | null;
 }
 /** GET /api/site (admin): settings as they hold, read-only. GET /api/deliveries -> open deliveries of all studies. */
