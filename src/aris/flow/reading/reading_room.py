@@ -184,7 +184,7 @@ class ReadingRoom:
                 raise StoreError("edit: there is no text of that number; open the study again")
             whole = _whole(before, sections)
             now = self._clock()
-            newest = edits.current(session, reading)
+            newest = before if base == reading.text_number else edits.current(session, reading)
             if newest is not None and newest.sections == whole:
                 return Saved(newest.number, reading.text_number, newest.author)
             # Of no draft, before there is one, though one may stand there by now.
@@ -195,8 +195,7 @@ class ReadingRoom:
             if reading.opened_by == login or (not reading.opened_by and reading.state == "opened"):
                 reading.opened_by, reading.opened_at = login, now
             reading.changed_at = now
-            newest = edits.current(session, reading)
-            author = login if newest is None else newest.author
+            author = login if row.number is not None or newest is None else newest.author
             return Saved(row.number, reading.text_number, author)
 
         return self._do(login, "edit", study, work, lambda saved: {"text": saved.number, "base": base})

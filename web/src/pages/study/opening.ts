@@ -8,11 +8,14 @@ import type { Study } from "../../api/types";
 export class Opening {
   private readonly opened = new Map<string, Promise<Study> | true>();
 
-  /** The study: opened by the first call, looked at by later ones. Calls while it is being opened share its answer. */
+  /** The study: opened by the first call, looked at by later ones. Calls while it is being opened wait for that. */
   async study(uid: string, signal?: AbortSignal): Promise<Study> {
     const known = this.opened.get(uid);
-    if (known === true) return api.get<Study>(at("studies", uid), undefined, signal);
-    if (known) return known;
+    if (known) {
+      // Whoever asks meanwhile asks because something happened: the answer that is on its way may not have it.
+      await known;
+      return api.get<Study>(at("studies", uid), undefined, signal);
+    }
     const asked = api.post<Study>(at("studies", uid, "open"));
     this.opened.set(uid, asked);
     try {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
 from aris.exchange.documents.report import clean
+from aris.flow.reading.worklist import Entry as Line
 from aris.flow.reading.worklist import worklist as list_studies
 from aris.service.workspace.context import Caller, Workspace, allow, here
 from aris.service.workspace.schemas.common import answered
@@ -19,6 +21,11 @@ router = APIRouter(prefix="/api", tags=["worklist"])
 Looker = Annotated[Caller, allow("reader", "viewer", scope="read")]
 Here = Annotated[Workspace, here]
 Sort = Literal["priority", "arrived", "patient", "date", "modality", "state"]
+
+
+def lines_of(workspace: Workspace, entries: Sequence[Line]) -> list[Entry]:
+    """Lines of the worklist as the pages get them, in the list's answer and in live events."""
+    return [Entry(**each.as_json()) for each in entries]
 
 
 @router.get("/worklist", response_model=WorklistPage)
@@ -42,6 +49,6 @@ def worklist(
     with workspace.house.store.sessions.reading() as session:
         kinds = readings.kinds(session)
     return answered(WorklistPage(
-        total=page.total, entries=[Entry(**each.as_json()) for each in page.entries], counts=page.counts,
+        total=page.total, entries=lines_of(workspace, page.entries), counts=page.counts,
         modalities=kinds, now=now.isoformat(),
     ))  # fmt: skip
