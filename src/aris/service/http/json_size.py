@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import re
 
-# A whole string, which is replaced by nothing, or one that goes on in the next piece: its quote and a backslash that
-# waits for its second character are left.
-_INSIDE = rb'(?:[^"\\]+|\\.)*+'
-_STRING = re.compile(rb'"' + _INSIDE + rb'"|(")' + _INSIDE + rb"(\\?)\Z", re.DOTALL)
+# A whole string: it is replaced by nothing (a template as replacement would be expanded in Python for each).
+_STRING = re.compile(rb'"(?:[^"\\]+|\\.)*+"', re.DOTALL)
 _BRACKETS = b"[]{}"
 _NOT_BRACKETS = bytes(sorted(set(range(256)) - set(_BRACKETS)))
 
@@ -54,10 +52,16 @@ class JsonSize:
                 if end < 0:
                     return
                 piece, self._open = piece[end + 1 :], b""
-        left, strings = _STRING.subn(rb"\1\2", self._open + piece)
+        left, strings = _STRING.subn(b"", self._open + piece)
         at = left.find(b'"')
-        self._open, left = (b"", left) if at < 0 else (left[at:], left[:at])
-        self._strings += strings
+        if at < 0:
+            self._open = b""
+        else:
+            # It goes on in the next piece: its quote is kept, and a backslash that waits for its second character.
+            inside = left[at:]
+            self._open = b'"\\' if (len(inside) - len(inside.rstrip(b"\\"))) % 2 else b'"'
+            left = left[:at]
+        self._strings += strings + (at >= 0)
         self._values += sum(map(left.count, (b"[", b"{", b",", b":")))
         if self._values > self._most_values or self._strings > 2 * self._most_values:
             raise JsonSizeError(f"it has more than {self._most_values:,} values")
