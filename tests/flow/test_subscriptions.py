@@ -188,7 +188,7 @@ def test_notifications_are_bounded_in_size_and_rate(tmp_path: Path) -> None:
             assert call("PUT", place, b"x" * (4 << 20), good) == 200
             assert call("PUT", place, b"x" * (5 << 20), good) in (413, 0)  # 0: its sender was cut off
             assert len(rung) == 2  # it asks for a reading all the same
-            listener.notifications._left = 0.5
+            listener.notifications._left = -600.0
             assert call("POST", place, b"", good) == 429
             assert len(rung) == 2
         finally:
