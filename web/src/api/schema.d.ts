@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: 2c3d0707b8bd7d95b33863708566bf9ae92f0c8d2486022dbd6d59e96928cbe4
+// openapi sha256: 9c897a3606985217ecec7f7bd627d1a32a40367070d89b69a3ffbb15c637e327
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -34,7 +34,7 @@ export interface components {
         };
         /**
          * Agreement
-         * @description Readers' verdicts on a model's drafts in a month; `agreed` is the share of accepted ones among the judged ones.
+         * @description Readers' verdicts on a model's drafts in a month; `agreed` is the share of accepted ones among the judged.
          */
         Agreement: {
             /** Accepted */
