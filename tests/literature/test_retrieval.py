@@ -107,7 +107,7 @@ def test_expressions_hold_telling_words(library: Library) -> None:
 
 def test_rare_words_find_and_all_words_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = random.Random(0)
-    words = "trial patients dose zinc honey aspirin stroke cough cold kidney liver bone".split()
+    words = ["trial", "patients", "dose", "zinc", "honey", "aspirin", "stroke", "cough", "cold", "kidney", "liver", "bone"]
     weights = [40, 40, 30, 2, 2, 2, 2, 1, 1, 1, 1, 1]
     papers = [
         Paper(f"{n}", (Section("", " ".join(draw.choices(words, weights, k=12)) + f" number{n}."),)) for n in range(400)
