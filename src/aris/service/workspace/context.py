@@ -46,6 +46,7 @@ class Workspace:
         live: live events (`studies.events.Live`), once somebody has asked for them.
         services: what else runs, as /api/site tells it: name, address, state.
         clock: tells the time.
+        asks: whether this process serves the patients' page of intake, at /intake.
     """
 
     house: House
@@ -60,6 +61,7 @@ class Workspace:
     live: Any = None
     services: list[dict[str, str]] = field(default_factory=list)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    asks: bool = False
 
     def now(self) -> datetime:
         """The time."""

@@ -7,8 +7,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 
 from aris.exchange.documents.report import clean
+from aris.flow.reading.worklist import Entry as Listed
 from aris.flow.reading.worklist import worklist as list_studies
+from aris.imaging.dicom.patients import Patient
 from aris.service.workspace.context import Caller, Workspace, allow, here
+from aris.service.workspace.intake.shown import badges
 from aris.service.workspace.schemas.worklist import Entry, State, WorklistPage
 from aris.store.reading import readings
 from aris.store.reading.readings import OPEN, ListQuery
@@ -39,7 +42,10 @@ def worklist(
     page = list_studies(workspace.house, query, now)
     with workspace.house.store.sessions.reading() as session:
         counts, kinds = readings.counts(session), readings.kinds(session)
-    return WorklistPage(
-        total=page.total, entries=[Entry(**each.as_json()) for each in page.entries], counts=counts, modalities=kinds,
-        now=now.isoformat(),
-    )  # fmt: skip
+        asked = badges(workspace, session, [_patient(each) for each in page.entries])
+    entries = [Entry(**each.as_json(), intake=own) for each, own in zip(page.entries, asked, strict=True)]
+    return WorklistPage(total=page.total, entries=entries, counts=counts, modalities=kinds, now=now.isoformat())
+
+
+def _patient(entry: Listed) -> Patient:
+    return Patient(entry.patient_id, "", entry.patient_name, entry.birth_date, entry.sex)
