@@ -178,7 +178,7 @@ class IntakeSettings(Site):
 
     Attributes:
         page: serve the patients' page at /intake.
-        link_hours: for which a link, and the patient's own way back, hold.
+        link_hours: for which a link holds, and the patient's phone can go on.
         model_chooses: let the loaded model choose the next question; else the fixed order, which needs no model.
     """
 

@@ -594,12 +594,12 @@ export interface IntakeLine {
 /** POST /api/intakes NewIntake -> IntakeLink, POST /api/intakes/{name}/link {hours} -> IntakeLink: `path` is told here alone.
  *  POST /api/intakes/{name}/revoke, /seen, /acknowledge {how, note} -> IntakeLine. */
 export interface NewIntake {
-  identifier?: string;
-  issuer?: string;
-  name?: string;
-  birth_date?: string;
-  sex?: "" | "F" | "M" | "O";
-  note?: string;
+  identifier: string;
+  issuer: string;
+  name: string;
+  birth_date: string;
+  sex: "" | "F" | "M" | "O";
+  note: string;
   hours?: number | null;
 }
 export interface IntakeLink {
@@ -609,7 +609,7 @@ export interface IntakeLink {
 }
 export interface AcknowledgeIntake {
   how: "patient called" | "ambulance called" | "patient is here" | "handed over" | "other";
-  note?: string;
+  note: string;
 }
 /** GET /api/intakes/{name} -> Intake; GET /api/intakes/{name}/fhir?part=all|questionnaire|response|resources: FHIR R4 JSON. */
 export interface Intake {
@@ -748,9 +748,9 @@ export interface AskLiterature {
   question: string;
   since?: number | null;
   until?: number | null;
-  types?: string[];
-  journal?: string;
-  written?: boolean;
+  types: string[];
+  journal: string;
+  written: boolean;
 }
 export interface CitedPassage {
   number: number;

@@ -50,7 +50,7 @@ def changed_page() -> str:
 
 
 def again_page(why: str) -> str:
-    """Return the page for an answer that was not taken; the way back is the question."""
+    """Return the page for an answer that was not taken; with a link to the question."""
     return _page(
         "Please try again",
         f"<h1>Please try again</h1><p>{escape(why[:1].upper() + why[1:])}.</p>"

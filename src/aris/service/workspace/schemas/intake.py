@@ -49,7 +49,7 @@ class IntakeMark(Sent):
 
 
 class IntakeLine(Sent):
-    """A line of the list. `expires_at` of the link and of the patient's way back; `asked` questions so far."""
+    """A line of the list. `expires_at` of the link and of the phone that used it; `asked` questions so far."""
 
     name: str
     patient: IntakePatient

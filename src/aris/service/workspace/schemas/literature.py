@@ -98,7 +98,7 @@ class FoundPassage(Sent):
 
 
 class Found(Sent):
-    """What a search found, best first."""
+    """Passages of a search, best first."""
 
     hits: list[FoundPassage]
     mode: Literal["hybrid", "lexical"]
@@ -147,7 +147,7 @@ class AskLiterature(Taken):
     question: Question
     since: Year | None = None
     until: Year | None = None
-    types: Annotated[list[Text], Field(max_length=20)] = []
+    types: Annotated[tuple[Text, ...], Field(max_length=20)] = ()
     journal: Text = ""
     written: bool = True
 
