@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: 314eba106843bc0a0d547f37ad7f2fa3e79631c6f93b8ae1479220db2000b7f3
+// openapi sha256: a17baa41f4f68f85b4d3ee05e6394618d0663ed7b411fafb502a878509a187c5
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -50,7 +50,7 @@ export interface components {
         };
         /**
          * Agreement
-         * @description Readers' verdicts on a model's drafts in a month.
+         * @description Readers' verdicts on a model's drafts in a month; `agreed` is the share of accepted ones among the judged.
          */
         Agreement: {
             /** Accepted */
@@ -61,6 +61,8 @@ export interface components {
             agreed: number | null;
             /** Edited */
             edited: number;
+            /** Judged */
+            judged: number;
             /** Kind */
             kind: string;
             /** Model */
@@ -71,6 +73,8 @@ export interface components {
             rejected: number;
             /** Revision */
             revision: string;
+            /** Unchanged */
+            unchanged: number;
         };
         /**
          * AnswerSentence
@@ -1285,11 +1289,15 @@ export interface components {
         };
         /**
          * NewVerdict
-         * @description A verdict on a finding or a sentence of the newest draft.
+         * @description A verdict on a finding or a sentence of the draft of a number; of the newest where none is named.
+         *
+         *     "unchanged": a sentence that was signed as it was drafted, and that nobody judged.
          */
         NewVerdict: {
             /** About */
             about: string;
+            /** Draft */
+            draft?: number | null;
             /**
              * Kind
              * @enum {string}
@@ -1304,7 +1312,7 @@ export interface components {
              * Verdict
              * @enum {string}
              */
-            verdict: "accepted" | "edited" | "rejected" | "added";
+            verdict: "accepted" | "edited" | "rejected" | "added" | "unchanged";
         };
         /**
          * Order
@@ -2211,7 +2219,7 @@ export interface components {
              * Verdict
              * @enum {string}
              */
-            verdict: "accepted" | "edited" | "rejected" | "added";
+            verdict: "accepted" | "edited" | "rejected" | "added" | "unchanged";
         };
         /**
          * Verified

@@ -104,7 +104,7 @@ class Delivery(Sent):
 
 
 class Agreement(Sent):
-    """Readers' verdicts on a model's drafts in a month."""
+    """Readers' verdicts on a model's drafts in a month; `agreed` is the share of accepted ones among the judged."""
 
     model: str
     revision: str
@@ -114,6 +114,8 @@ class Agreement(Sent):
     edited: int
     rejected: int
     added: int
+    unchanged: int
+    judged: int
     agreed: float | None
 
 
