@@ -3,9 +3,13 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 import { at } from "./client";
 import { follow } from "./events";
 import { keys } from "./queries";
-import type { Drafting, StudyEvent } from "./types";
+import type { Drafting, Study, StudyEvent } from "./types";
 
 export type LiveEvent = ({ event: "study" } & StudyEvent) | ({ event: "drafting" } & Drafting);
+
+/** Whether a study is listed among another one's earlier ones. */
+export const isPriorOf = (study: Study | undefined, prior: string): boolean =>
+  study?.priors?.some((each) => each.study === prior) ?? false;
 
 // One connection for the whole tab: browsers allow six a host.
 const listeners = new Set<(event: LiveEvent) => void>();
@@ -20,8 +24,14 @@ export function useLiveConnection(): void {
       onEvent: ({ event, data }) => {
         if (event !== "study" && event !== "drafting") return;
         const said = { event, ...(data as object) } as LiveEvent;
-        // A study's page is asked for again when somebody acts on it; its text is w6's to merge, never overwritten from here.
+        // A study's page is asked for again when somebody acts on it; its text is merged there, never overwritten from here.
         if (event === "study") void queries.invalidateQueries({ queryKey: keys.study(said.study) });
+        // What comes from an archive is waited for by the studies that it is a prior of.
+        if (said.event === "study" && said.action === "fetched")
+          void queries.invalidateQueries({
+            queryKey: [at("studies")],
+            predicate: ({ state: { data } }) => isPriorOf(data as Study | undefined, said.study),
+          });
         for (const listener of listeners) listener(said);
       },
       onState: (next) => {

@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: b0059b44fbb1f1a73183cef14fd88485dcb62bb44d9c7259ab8281f156858b30
+// openapi sha256: af1e4625c8a81e4a50fff5917922dde43d8aab5b7a56bcc1b7a54ceab41429a5
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -900,7 +900,8 @@ export interface components {
          * Prior
          * @description Another study that is, or may be, of the same patient; `why` not surely.
          *
-         *     `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", or "failed" with `error`.
+         *     `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", with the `error` of an attempt
+         *     that failed and is made again, or "failed" with the last `error`.
          */
         Prior: {
             /** Archive */
@@ -1350,6 +1351,8 @@ export interface components {
          */
         Study: {
             about: components["schemas"]["About"];
+            /** Archives */
+            archives: string[];
             /** Assessed */
             assessed: boolean;
             /** Beside */

@@ -181,6 +181,8 @@ export interface Study {
   verdicts: Verdict[];
   series: SeriesInfo[];
   priors: Prior[];
+  /** Names of the site's archives, where earlier studies can be looked for; [] if there is none. */
+  archives: string[];
   drafting: Drafting["state"] | null;
   /** What the signed-in user may do now. */
   may: { edit: boolean; sign: boolean; addend: boolean; correct: boolean };
@@ -297,6 +299,7 @@ export interface Prior {
    *  any study in the store, also of a fetched prior that was never read here. */
   archive: string;
   fetching: "" | "asked" | "failed";
+  /** Why it failed; with "asked": why the last attempt did, another one follows. */
   error: string;
 }
 
