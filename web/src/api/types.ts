@@ -356,7 +356,14 @@ export interface SeriesImages {
   modality: string;
   description: string;
   images: ImageInfo[];
-  other: { uid: string; sop_class: string; kind: "sr" | "gsps" | "document" | "other"; label: string }[];
+  other: OtherObject[];
+}
+/** An object of a series that is no image. A "document" that holds a PDF: GET /api/images/{uid}/pdf. */
+export interface OtherObject {
+  uid: string;
+  sop_class: string;
+  kind: "sr" | "gsps" | "document" | "other";
+  label: string;
 }
 /** One frame. Pixels: GET /api/images/{uid}/frames/{frame} -> raw little-endian values, rows x columns, rescaled already.
  *  dtype uint8, int16, uint16 or float32; samples 3: RGB interleaved, uint8. `frame` is from 1. GET /api/images/{uid}/thumbnail and
