@@ -27,6 +27,13 @@ class Orthanc:
     dicom: int
     http: int
     web: bool
+    process: subprocess.Popen[bytes] | None = None
+
+    def stop(self) -> None:
+        """End it before its time, as a peer that goes away."""
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(60)
 
     @property
     def peer(self) -> str:
@@ -86,6 +93,7 @@ def running(folder: Path) -> Iterator[Orthanc]:
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with (folder / "orthanc.log").open("w") as log:
         process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=log, stderr=log)
+        made.process = process
         try:
             until = time.monotonic() + 100
             while True:

@@ -91,7 +91,8 @@ export interface ApiToken {
 }
 /** GET/PUT /api/preferences: a user's own; any JSON of at most 64 KB. */
 export interface Preferences {
-  theme?: "dark" | "light";
+  /** "system": as the computer has it. */
+  theme?: "dark" | "light" | "system";
   /** Action id -> key chord, as "Ctrl+Enter". */
   keys?: Record<string, string>;
   /** Mouse button -> tool: primary, secondary, auxiliary, wheel. */

@@ -55,7 +55,7 @@ function Entries({ session, study, series, onRead }: EntriesProps) {
         aria-haspopup={documents ? "dialog" : undefined}
         title={
           documents
-            ? `Read: ${each.description}`
+            ? `Read: ${each.description || counted(each)}`
             : `${each.description}: click for the pane in hand, or drag to another`
         }
         draggable={!documents}
