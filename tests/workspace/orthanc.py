@@ -85,7 +85,8 @@ def running(folder: Path) -> Iterator[Orthanc]:
     settings = {
         "Name": "peer", "StorageDirectory": str(folder / "orthanc"), "IndexDirectory": str(folder / "orthanc"),
         "HttpPort": made.http, "DicomPort": made.dicom, "DicomAet": "ORTHANC", "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False, "DicomAlwaysAllowStore": True, "DicomCheckCalledAet": False,
+        "AuthenticationEnabled": False, "DicomAlwaysAllowStore": True, "DicomAlwaysAllowFind": True,
+        "DicomCheckCalledAet": False,
         "OverwriteInstances": False, "StableAge": 1, "HttpsVerifyPeers": False,
         "Plugins": [str(PLUGIN)] if made.web else [], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }  # fmt: skip

@@ -65,6 +65,17 @@ def priors(house: House, study: str) -> list[Prior]:
     return sorted(found, key=lambda each: each.identity != "same")
 
 
+def latest_sure(session: Session, row: StudyRow) -> Prior | None:
+    """Return the latest earlier study in the store that is surely of a study's patient; None if there is none."""
+    dated = [each for each in _candidates(session, row) if re.fullmatch(r"[0-9]{8}", each.date)]
+    earlier = [each for each in dated if (each.date, each.time) < (row.date, row.time)]
+    for other in sorted(earlier, key=lambda each: (each.date, each.time), reverse=True):
+        found = _prior(session, row, other)
+        if found is not None and found.identity == "same":
+            return found
+    return None
+
+
 def _candidates(session: Session, row: StudyRow) -> list[StudyRow]:
     ways = []
     if row.patient_id.strip():

@@ -223,27 +223,37 @@ class ReadingRoom:
 
         self._do(login, "unmeasure", study, work, lambda _: {"measurement": number})
 
-    def judge(self, login: str, study: str, *, kind: str, about: str, verdict: str, said: str = "") -> VerdictRow:
-        """Keep a verdict on a finding or a sentence of the newest draft; see `verdicts.add`.
+    def judge(
+        self, login: str, study: str, *, kind: str, about: str, verdict: str, said: str = "", draft: int | None = None
+    ) -> VerdictRow:  # fmt: skip
+        """Keep a verdict on a finding or a sentence of a model's draft; see `verdicts.add`.
+
+        Args:
+            draft: the number of the draft that was read; the newest by default.
 
         Raises:
             PermissionDeniedError: the user is no reader.
-            StoreError: no such study or finding, or no draft.
+            StoreError: no such study or finding, or no draft of this patient.
         """
 
         def work(session: Session, user: User) -> VerdictRow:
             user.require("reader")
             reading = readings.require(session, study, lock=True)
-            draft, row = drafts.newest(session, reading), study_row(session, study)
-            if draft is None or row is None or draft.number in drafts_of_others(session, reading, row):
-                raise ConflictError("verdict: there is no draft of this study")
-            names = {each["name"] for each in draft.report["findings"]}
+            read = drafts.newest(session, reading) if draft is None else drafts.numbered(session, reading, draft)
+            row = study_row(session, study)
+            if read is None or read.origin != drafts.MODEL or row is None:
+                raise ConflictError("verdict: there is no such draft of this study")
+            if read.number in drafts_of_others(session, reading, row):
+                raise ConflictError("verdict: the draft is of another patient; open the study again")
+            names = {each["name"] for each in read.report["findings"]}
             if kind == "finding" and verdict != "added" and about not in names:
                 raise StoreError(f"verdict: the draft has no such finding; it has {', '.join(sorted(names)) or 'none'}")
-            return verdicts.add(session, reading, draft, kind=kind, about=clean(about), verdict=verdict,
+            return verdicts.add(session, reading, read, kind=kind, about=clean(about), verdict=verdict,
                                 said=clean(said), login=login, now=self._clock())  # fmt: skip
 
-        return self._do(login, "judge", study, work, lambda row: {"kind": row.kind, "verdict": row.verdict})
+        return self._do(login, "judge", study, work, lambda row: {
+            "kind": row.kind, "verdict": row.verdict, "draft": row.draft_number
+        })  # fmt: skip
 
     def raise_critical(self, login: str, study: str, finding: str) -> CriticalRow:
         """Say that a study has a critical result.

@@ -92,7 +92,7 @@ class Delivery(Sent):
 
 
 class Agreement(Sent):
-    """Readers' verdicts on a model's drafts in a month."""
+    """Readers' verdicts on a model's drafts in a month; `agreed` is the share of accepted ones among the judged."""
 
     model: str
     revision: str
@@ -102,6 +102,8 @@ class Agreement(Sent):
     edited: int
     rejected: int
     added: int
+    unchanged: int
+    judged: int
     agreed: float | None
 
 
