@@ -102,20 +102,22 @@ def films() -> list[Dataset]:
     film = image(1, SOPClassUID=CR, Modality="CR", side=128, PhotometricInterpretation="MONOCHROME1",
                  ImagerPixelSpacing=[0.2, 0.2], PixelData=(4095 - picture).tobytes(), SeriesDescription="MONOCHROME1",
                  **about)  # fmt: skip
-    breast = image(1, series=2, side=128, SOPClassUID=MG, Modality="MG", ImagerPixelSpacing=[0.1, 0.1], ViewPosition="MLO",
-                   ImageLaterality="R", PatientOrientation=["P", "FR"], PixelData=picture.tobytes(),
+    breast = image(1, series=2, side=128, SOPClassUID=MG, Modality="MG", ImagerPixelSpacing=[0.1, 0.1],
+                   ViewPosition="MLO", ImageLaterality="R", PatientOrientation=["P", "FR"], PixelData=picture.tobytes(),
                    BodyPartExamined="BREAST", SeriesDescription="R MLO", **about)  # fmt: skip
     colour = np.zeros((64, 96, 3), np.uint8)
     colour[:, :48], colour[:, 48:] = (250, 200, 20), (20, 90, 200)
     capture = image(1, series=3, SOPClassUID=SC, Modality="OT", SamplesPerPixel=3, PhotometricInterpretation="RGB",
                     PlanarConfiguration=0, BitsAllocated=8, BitsStored=8, HighBit=7, Rows=64, Columns=96,
-                    PixelData=colour.tobytes(), PatientOrientation=None, SeriesDescription="Screen", **about)  # fmt: skip
+                    PixelData=colour.tobytes(), PatientOrientation=None, SeriesDescription="Screen",
+                    **about)  # fmt: skip
     return [film, breast, capture]
 
 
 def mixed() -> list[Dataset]:
     """A series that lacks slices in its middle and has one whose pixels are cut off, and a series of a PDF alone."""
-    stack = [each for each in slices(46, "20260113", 12, "1.2.46", "CT, damaged on its way") if each.InstanceNumber not in (5, 6)]
+    whole = slices(46, "20260113", 12, "1.2.46", "CT, damaged on its way")
+    stack = [each for each in whole if each.InstanceNumber not in (5, 6)]
     stack[2].PixelData = stack[2].PixelData[:700]
     return [*stack, pdf(46)]
 

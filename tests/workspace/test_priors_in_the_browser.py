@@ -69,28 +69,31 @@ def test_earlier_studies_of_an_archive_come_to_the_page_that_waits(tmp_path: Pat
 
 def test_an_archive_that_is_away_is_said_and_tried_again(tmp_path: Path) -> None:
     require_browser()
-    with running(tmp_path) as orthanc:
-        with serving(tmp_path, "--no-model", site=site(orthanc, "move")) as served, chromium() as browser:
-            for each in views.files(views.prior()[:4]):
-                orthanc.post("/instances", each)
-            # It does not know our node yet: C-MOVE is refused.
-            set_up(served)
-            send(served, views.files(views.current()[:4]))
-            screen = Screen(browser, served.url)
-            page = screen.page
-            sign_in(screen)
-            page.goto(f"/study/{views.CURRENT}")
-            page.get_by_role("button", name="1 other study").click()
-            listed = page.get_by_role("dialog", name="Priors")
-            listed.get_by_role("button", name="Fetch").click()
-            listed.get_by_text("it is tried again").wait_for()
-            assert "does not know the node" in listed.inner_text()
-            orthanc.put("/modalities/aris", {"AET": "ARIS", "Host": "127.0.0.1", "Port": served.node})
-            listed.get_by_role("button", name="Show beside").wait_for(timeout=60_000)
-            listed.get_by_role("button", name="Look again").click()
-            listed.get_by_text("Asked just now").wait_for()
-            orthanc.stop()
-            listed.get_by_role("button", name="Look again").click()
-            listed.get_by_text("cannot be reached").wait_for()
-            screen.settled()
-            screen.context.close()
+    with (
+        running(tmp_path) as orthanc,
+        serving(tmp_path, "--no-model", site=site(orthanc, "move")) as served,
+        chromium() as browser,
+    ):
+        for each in views.files(views.prior()[:4]):
+            orthanc.post("/instances", each)
+        # It does not know our node yet: C-MOVE is refused.
+        set_up(served)
+        send(served, views.files(views.current()[:4]))
+        screen = Screen(browser, served.url)
+        page = screen.page
+        sign_in(screen)
+        page.goto(f"/study/{views.CURRENT}")
+        page.get_by_role("button", name="1 other study").click()
+        listed = page.get_by_role("dialog", name="Priors")
+        listed.get_by_role("button", name="Fetch").click()
+        listed.get_by_text("it is tried again").wait_for()
+        assert "does not know the node" in listed.inner_text()
+        orthanc.put("/modalities/aris", {"AET": "ARIS", "Host": "127.0.0.1", "Port": served.node})
+        listed.get_by_role("button", name="Show beside").wait_for(timeout=60_000)
+        listed.get_by_role("button", name="Look again").click()
+        listed.get_by_text("Asked just now").wait_for()
+        orthanc.stop()
+        listed.get_by_role("button", name="Look again").click()
+        listed.get_by_text("cannot be reached").wait_for()
+        screen.settled()
+        screen.context.close()

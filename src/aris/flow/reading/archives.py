@@ -238,7 +238,9 @@ def _failed(house: House, job: JobRow, owner: str, reason: str, now: datetime | 
             # Until the last attempt it is on its way, with what held it up.
             row.state, row.error = (remote.FAILED if state == "failed" else remote.ASKED), reason[:500]
             row.changed_at = moment
-            house.trail.add(session, SYSTEM, "fetched", job.study_uid, outcome="failed", now=moment, archive=row.archive)
+            house.trail.add(
+                session, SYSTEM, "fetched", job.study_uid, outcome="failed", now=moment, archive=row.archive
+            )
 
     return _ended(house, work, "failed")
 

@@ -25,8 +25,8 @@ log = logging.getLogger("aris.flow")
 # Looking changes nothing, and telling of it would make pages look again.
 ACTIONS = frozenset([
     "arrive", "settle", "draft", "outside report", "open", "close", "edit", "measure", "unmeasure", "judge", "critical",
-    "tell", "sign", "addendum", "acknowledge", "deliver", "resolve", "upload", "regenerate", "order", "find priors", "fetch",
-    "fetched",
+    "tell", "sign", "addendum", "acknowledge", "deliver", "resolve", "upload", "regenerate", "order",
+    "find priors", "fetch", "fetched",
 ])  # fmt: skip
 POLL_S = 1.0
 # After an error of the database.

@@ -226,8 +226,8 @@ class SeriesInfo(Sent):
 class Prior(Sent):
     """Another study that is, or may be, of the same patient; `why` not surely.
 
-    `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", with the `error` of an attempt
-    that failed and is made again, or "failed" with the last `error`.
+    `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", with the `error` of an
+    attempt that failed and is made again, or "failed" with the last `error`.
     """
 
     study: str
