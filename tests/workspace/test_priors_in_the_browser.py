@@ -87,7 +87,7 @@ def test_an_archive_that_is_away_is_said_and_tried_again(tmp_path: Path) -> None
         listed = page.get_by_role("dialog", name="Priors")
         listed.get_by_role("button", name="Fetch").click()
         listed.get_by_text("it is tried again").wait_for()
-        assert "does not know the node" in listed.inner_text()
+        assert "the last attempt failed (ORTHANC@" in listed.inner_text()
         orthanc.put("/modalities/aris", {"AET": "ARIS", "Host": "127.0.0.1", "Port": served.node})
         listed.get_by_role("button", name="Show beside").wait_for(timeout=60_000)
         listed.get_by_role("button", name="Look again").click()

@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: 74bd52d256f0cb3185c20d87c1a1434a623c3171d27a1f0d8be54b4e29a1d1c5
+// openapi sha256: 1d04b27156421e3f6c9c756df0ba5d4eafac06e02d4c131abb6b1c99756173e6
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -908,8 +908,8 @@ export interface components {
          * Prior
          * @description Another study that is, or may be, of the same patient; `why` not surely.
          *
-         *     `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", with the `error` of an attempt
-         *     that failed and is made again, or "failed" with the last `error`.
+         *     `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", with the `error` of an
+         *     attempt that failed and is made again, or "failed" with the last `error`.
          */
         Prior: {
             /** Archive */

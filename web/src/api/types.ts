@@ -145,12 +145,20 @@ export interface Uploaded {
   refused: { name: string; reason: string }[];
 }
 /** POST /api/demo -> Uploaded: sample studies. */
-/** GET /api/events (server-sent, Last-Event-ID): event "study" with an id: StudyEvent; event "drafting" without one: Drafting. */
+/** GET /api/events (server-sent, Last-Event-ID): event "study" with an id: StudyEvent; without one "rows": RowsNews, and
+ *  "drafting": Drafting. */
 export interface StudyEvent {
   study: string;
   action: string;
   user: string;
   at: string;
+}
+/** Lines of the worklist after somebody's acts. `moved`: may stand at another place than before; `many`: ask for the list. */
+export interface RowsNews {
+  entries: Entry[];
+  moved: string[];
+  counts: WorklistPage["counts"];
+  many: boolean;
 }
 export interface Drafting {
   study: string;
