@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: 2c3d0707b8bd7d95b33863708566bf9ae92f0c8d2486022dbd6d59e96928cbe4
+// openapi sha256: 1d04b27156421e3f6c9c756df0ba5d4eafac06e02d4c131abb6b1c99756173e6
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -34,7 +34,7 @@ export interface components {
         };
         /**
          * Agreement
-         * @description Readers' verdicts on a model's drafts in a month; `agreed` is the share of accepted ones among the judged ones.
+         * @description Readers' verdicts on a model's drafts in a month; `agreed` is the share of accepted ones among the judged.
          */
         Agreement: {
             /** Accepted */
@@ -908,7 +908,8 @@ export interface components {
          * Prior
          * @description Another study that is, or may be, of the same patient; `why` not surely.
          *
-         *     `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", or "failed" with `error`.
+         *     `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", with the `error` of an
+         *     attempt that failed and is made again, or "failed" with the last `error`.
          */
         Prior: {
             /** Archive */
@@ -1358,6 +1359,8 @@ export interface components {
          */
         Study: {
             about: components["schemas"]["About"];
+            /** Archives */
+            archives: string[];
             /** Assessed */
             assessed: boolean;
             /** Beside */

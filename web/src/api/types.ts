@@ -91,7 +91,8 @@ export interface ApiToken {
 }
 /** GET/PUT /api/preferences: a user's own; any JSON of at most 64 KB. */
 export interface Preferences {
-  theme?: "dark" | "light";
+  /** "system": as the computer has it. */
+  theme?: "dark" | "light" | "system";
   /** Action id -> key chord, as "Ctrl+Enter". */
   keys?: Record<string, string>;
   /** Mouse button -> tool: primary, secondary, auxiliary, wheel. */
@@ -144,12 +145,20 @@ export interface Uploaded {
   refused: { name: string; reason: string }[];
 }
 /** POST /api/demo -> Uploaded: sample studies. */
-/** GET /api/events (server-sent, Last-Event-ID): event "study" with an id: StudyEvent; event "drafting" without one: Drafting. */
+/** GET /api/events (server-sent, Last-Event-ID): event "study" with an id: StudyEvent; without one "rows": RowsNews, and
+ *  "drafting": Drafting. */
 export interface StudyEvent {
   study: string;
   action: string;
   user: string;
   at: string;
+}
+/** Lines of the worklist after somebody's acts. `moved`: may stand at another place than before; `many`: ask for the list. */
+export interface RowsNews {
+  entries: Entry[];
+  moved: string[];
+  counts: WorklistPage["counts"];
+  many: boolean;
 }
 export interface Drafting {
   study: string;
@@ -181,6 +190,8 @@ export interface Study {
   verdicts: Verdict[];
   series: SeriesInfo[];
   priors: Prior[];
+  /** Names of the site's archives, where earlier studies can be looked for; [] if there is none. */
+  archives: string[];
   drafting: Drafting["state"] | null;
   /** What the signed-in user may do now. */
   may: { edit: boolean; sign: boolean; addend: boolean; correct: boolean };
@@ -298,6 +309,7 @@ export interface Prior {
    *  any study in the store, also of a fetched prior that was never read here. */
   archive: string;
   fetching: "" | "asked" | "failed";
+  /** Why it failed; with "asked": why the last attempt did, another one follows. */
   error: string;
 }
 
@@ -356,7 +368,14 @@ export interface SeriesImages {
   modality: string;
   description: string;
   images: ImageInfo[];
-  other: { uid: string; sop_class: string; kind: "sr" | "gsps" | "document" | "other"; label: string }[];
+  other: OtherObject[];
+}
+/** An object of a series that is no image. A "document" that holds a PDF: GET /api/images/{uid}/pdf. */
+export interface OtherObject {
+  uid: string;
+  sop_class: string;
+  kind: "sr" | "gsps" | "document" | "other";
+  label: string;
 }
 /** One frame. Pixels: GET /api/images/{uid}/frames/{frame} -> raw little-endian values, rows x columns, rescaled already.
  *  dtype uint8, int16, uint16 or float32; samples 3: RGB interleaved, uint8. `frame` is from 1. GET /api/images/{uid}/thumbnail and

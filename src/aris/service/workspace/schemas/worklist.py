@@ -71,6 +71,19 @@ class StudyEvent(Sent):
     at: str
 
 
+class Rows(Sent):
+    """Lines of the worklist as they are after somebody's acts, so that pages need not ask for the list again.
+
+    `entries` has no study that is in no list. `moved` are those that may stand at another place, or in another list,
+    than before: a page that has none of them must ask. `many`: too many at once to be told; pages ask for the list.
+    """
+
+    entries: list[Entry]
+    moved: list[str]
+    counts: dict[State, int]
+    many: bool = False
+
+
 class Drafting(Sent):
     """Progress of the draft of a study."""
 
