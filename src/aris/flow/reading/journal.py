@@ -27,6 +27,11 @@ ACTIONS = frozenset([
     "arrive", "settle", "draft", "outside report", "open", "close", "edit", "measure", "unmeasure", "judge", "critical",
     "tell", "sign", "addendum", "acknowledge", "deliver", "resolve", "upload", "regenerate", "order",
 ])  # fmt: skip
+# What happens to a record's alarms, told besides: its subject is "record N".
+ALARM_ACTIONS = frozenset([
+    "alarm", "alarm ended", "acknowledge alarm", "snooze alarm", "close alarm", "reopen alarm", "upload record",
+    "remove record",
+])  # fmt: skip
 POLL_S = 1.0
 # After an error of the database.
 _PAUSE_S = 5.0
@@ -49,6 +54,17 @@ class Happened:
 
 
 @dataclass(frozen=True)
+class Alarmed:
+    """An event of a record's alarms; `number` is the audit trail's, `record` the record's."""
+
+    number: int
+    record: int
+    action: str
+    user: str
+    at: str
+
+
+@dataclass(frozen=True)
 class Progressed:
     """Progress of a study's draft."""
 
@@ -57,7 +73,7 @@ class Progressed:
     text: str | None = None
 
 
-Event = Happened | Progressed
+Event = Happened | Alarmed | Progressed
 
 
 class Listener:
@@ -99,7 +115,7 @@ class Listener:
             while known < head and not self._ended:
                 rows = await asyncio.to_thread(self._journal.rows, known, head)
                 for row in rows:
-                    if (event := _happened(row)) is not None and not self._ended:
+                    if (event := _happened(row) or _alarmed(row)) is not None and not self._ended:
                         yield event
                 known = rows[-1].number if rows else head
             while (told := await self._queue.get()) is not None:
@@ -213,6 +229,13 @@ def _running(session: Session) -> frozenset[str]:
     return frozenset(session.scalars(query))
 
 
+def _alarmed(row: AuditRow) -> Alarmed | None:
+    number = row.subject.removeprefix("record ")
+    if row.action not in ALARM_ACTIONS or not number.isdigit() or row.outcome in ("denied", "refused"):
+        return None
+    return Alarmed(row.number, int(number), row.action, row.actor, row.at)
+
+
 def _happened(row: AuditRow) -> Happened | None:
     if row.action not in ACTIONS or not row.subject or row.outcome in ("denied", "refused"):
         return None
@@ -222,7 +245,7 @@ def _happened(row: AuditRow) -> Happened | None:
 def _events(row: AuditRow) -> list[Event]:
     made: list[Event] = []
     if (happened := _happened(row)) is None:
-        return made
+        return made if (alarmed := _alarmed(row)) is None else [alarmed]
     made.append(happened)
     states: dict[str, Progress] = {"settle": "waiting", "draft": "failed" if row.outcome == "failed" else "done"}
     if (state := states.get(row.action)) is not None:

@@ -17,10 +17,11 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from aris.errors import ArisError
-from aris.flow.reading.journal import ACTIONS, Happened, Journal, Listener, Progressed
+from aris.flow.reading.journal import ACTIONS, ALARM_ACTIONS, Alarmed, Happened, Journal, Listener, Progressed
 from aris.flow.reading.leaving import leave_forgotten
 from aris.service.workspace.context import Caller, Workspace, allow
 from aris.service.workspace.errors import RefusedError
+from aris.service.workspace.schemas.alarms import AlarmEvent
 from aris.service.workspace.schemas.worklist import Drafting, StudyEvent
 from aris.store.reading.access import web_sessions
 from aris.store.reading.lasting_tables import AuditRow
@@ -88,7 +89,7 @@ class Live:
 
     def _looked(self, rows: Sequence[AuditRow]) -> None:
         # Whatever is not done to a study may be a sign-out, a changed user, a new password.
-        asked = any(row.action not in ACTIONS and row.action not in ("view", "export", "preview") for row in rows)
+        asked = any(row.action not in (ACTIONS | ALARM_ACTIONS) and row.action not in ("view", "export", "preview") for row in rows)
         if (asked or time.monotonic() - self._checked_at >= CHECK_S) and self._checking is None:
             self._checked_at = time.monotonic()
             self._checking = asyncio.ensure_future(self._check())
@@ -133,7 +134,7 @@ async def events(
     live: Annotated[Live, Depends(_with_room)],
     last_event_id: Annotated[str | None, Header(max_length=20)] = None,
 ) -> AsyncIterator[ServerSentEvent]:
-    """Tell what happens to studies: "study" events with an id, and "drafting" ones without."""
+    """Tell what happens: "study" and "alarm" events with an id, and "drafting" ones without."""
     after = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else None
     async with aclosing(live.stream(caller, after)) as told:
         async for event in told:
@@ -153,4 +154,7 @@ def _written(event: object) -> ServerSentEvent:
     if isinstance(event, Happened):
         told = StudyEvent(study=event.study, action=event.action, user=event.user, at=event.at)
         return ServerSentEvent(event="study", id=str(event.number), data=told)
+    if isinstance(event, Alarmed):
+        changed = AlarmEvent(patient=event.record, action=event.action, user=event.user, at=event.at)
+        return ServerSentEvent(event="alarm", id=str(event.number), data=changed)
     return ServerSentEvent(event="drafting", data=Drafting.model_validate(event.__dict__))
