@@ -2,7 +2,16 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 import { spell } from "./chord";
 
 /** Where an action belongs: "anywhere", or the page or part of a page that offers it. */
-export type Context = "anywhere" | "worklist" | "study" | "viewer" | "editor" | "report";
+export type Context =
+  | "anywhere"
+  | "worklist"
+  | "study"
+  | "viewer"
+  | "editor"
+  | "report"
+  | "patients"
+  | "patient"
+  | "alarms";
 
 /** What an action is; what it does is bound by `useActions` where it can be done. */
 export interface Action {
@@ -20,12 +29,15 @@ export interface Action {
 }
 
 const PLACES: Record<Context, readonly string[]> = {
-  anywhere: ["worklist", "study", "report", "other"],
+  anywhere: ["worklist", "study", "report", "patients", "patient", "alarms", "other"],
   worklist: ["worklist"],
   study: ["study"],
   viewer: ["study"],
   editor: ["study"],
   report: ["report"],
+  patients: ["patients"],
+  patient: ["patient"],
+  alarms: ["alarms"],
 };
 
 // Each file of catalogue/ exports `actions`: all are known on every page, for the settings and the help.

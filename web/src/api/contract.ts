@@ -51,6 +51,20 @@ export type Answers = [
   Answer<Server["Verified"], pages.Verified>,
   Answer<Server["Agreement"], pages.Agreement>,
   Answer<Server["Site"], pages.Site>,
+  Answer<Server["PatientsPage"], pages.PatientsPage>,
+  Answer<Server["UploadedRecord"], pages.UploadedRecord>,
+  Answer<Server["PatientRecord"], pages.PatientRecord>,
+  Answer<Server["TimelinePage"], pages.TimelinePage>,
+  Answer<Server["Trends"], pages.Trends>,
+  Answer<Server["RecordFlags"], pages.RecordFlags>,
+  Answer<Server["RecordSummary"], pages.RecordSummary>,
+  Answer<Server["RecordAnswered"], pages.RecordAnswered>,
+  Answer<Server["SourceResource"], pages.SourceResource>,
+  Answer<Server["StudyRecord"], pages.StudyRecord>,
+  Answer<Server["AlarmsPage"], Omit<pages.AlarmsPage, "states">>,
+  Answer<Server["AlarmTotals"], pages.AlarmTotals>,
+  Answer<Server["Explained"], pages.Explained>,
+  Answer<Server["Rules"], pages.Rules>,
 ];
 export type Bodies = [
   Body<pages.SetUp, Server["SetUp"]>,
@@ -62,4 +76,6 @@ export type Bodies = [
   Body<pages.NewVerdict, Server["NewVerdict"]>,
   Body<pages.NewMeasurement, Server["NewMeasurement"]>,
   Body<pages.NewAttempt, Server["NewAttempt"]>,
+  Body<pages.NewAlarmAct, Server["NewAlarmAct"]>,
+  Body<pages.SwitchRule, Server["SwitchRule"]>,
 ];

@@ -3,9 +3,12 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 import { at } from "./client";
 import { follow } from "./events";
 import { keys } from "./queries";
-import type { Drafting, StudyEvent } from "./types";
+import type { AlarmEvent, Drafting, StudyEvent } from "./types";
 
-export type LiveEvent = ({ event: "study" } & StudyEvent) | ({ event: "drafting" } & Drafting);
+export type LiveEvent =
+  | ({ event: "study" } & StudyEvent)
+  | ({ event: "drafting" } & Drafting)
+  | ({ event: "alarm" } & AlarmEvent);
 
 // One connection for the whole tab: browsers allow six a host.
 const listeners = new Set<(event: LiveEvent) => void>();
@@ -18,10 +21,11 @@ export function useLiveConnection(): void {
   useEffect(() => {
     const stop = follow("/api/events", {
       onEvent: ({ event, data }) => {
-        if (event !== "study" && event !== "drafting") return;
-        const said = { event, ...(data as object) } as LiveEvent;
+        if (event !== "study" && event !== "drafting" && event !== "alarm") return;
+        const said = { event, ...(data as object) } as unknown as LiveEvent;
         // A study's page is asked for again when somebody acts on it; its text is w6's to merge, never overwritten from here.
-        if (event === "study") void queries.invalidateQueries({ queryKey: keys.study(said.study) });
+        if (event === "alarm") void queries.invalidateQueries({ queryKey: [at("patients")] });
+        if (event === "study") void queries.invalidateQueries({ queryKey: keys.study((said as StudyEvent).study) });
         for (const listener of listeners) listener(said);
       },
       onState: (next) => {

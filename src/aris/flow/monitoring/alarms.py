@@ -1,6 +1,7 @@
 """Alarms as people see them: how each stands, what was done about it, and acts on them.
 
-An act covers what was on the screen and nothing worse: a later telling, or a flag that is more severe than it was at the
+An act covers what was on the screen and nothing worse: a later telling, or a flag that is more severe than it was at
+the
 act, opens the alarm again.
 """
 
@@ -104,7 +105,9 @@ def standing(found: alarms.Episode, flags: dict[str, Flag], now: datetime) -> St
                     worse, worst)  # fmt: skip
 
 
-def all_standing(session: Session, now: datetime, *, record: int | None = None, episode: str | None = None) -> list[Standing]:
+def all_standing(
+    session: Session, now: datetime, *, record: int | None = None, episode: str | None = None
+) -> list[Standing]:
     """Every alarm: the open ones first, the most severe first, the newest first."""
     found = alarms.episodes(session, record_pk=record, episode=episode)
     flags: dict[int, dict[str, Flag]] = {
@@ -172,7 +175,15 @@ def find(house: House, episode: str, now: datetime) -> Standing:
 
 
 def act(
-    house: House, login: str, episode: str, what: str, *, seen: int, why: str = "", minutes: int | None = None, now: datetime
+    house: House,
+    login: str,
+    episode: str,
+    what: str,
+    *,
+    seen: int,
+    why: str = "",
+    minutes: int | None = None,
+    now: datetime,
 ) -> Standing:
     """Acknowledge, snooze, close or reopen an alarm. Nothing is removed: the act stands beside it.
 
@@ -216,7 +227,9 @@ def _until(alarm: Standing, what: str, why: str, minutes: int | None, now: datet
     if what == "snooze":
         most = MOST_SNOOZE_CRITICAL if alarm.flag.severity == "critical" else MOST_SNOOZE
         if minutes is None or timedelta(minutes=minutes) > most:
-            raise ArisError(f"an alarm that is {alarm.flag.severity} is snoozed for {most // timedelta(minutes=1)} minutes at most")
+            raise ArisError(
+                f"an alarm that is {alarm.flag.severity} is snoozed for {most // timedelta(minutes=1)} minutes at most"
+            )
         return now + timedelta(minutes=minutes)
     if what == "close" and alarm.holds and alarm.flag.severity == "critical" and not alarm.acts:
         raise ArisError("acknowledge a critical alarm that holds still before you close it")
@@ -233,6 +246,7 @@ def switch_rule(house: House, login: str, rule: str, on: bool, why: str, now: da
     def work(session: Session) -> None:
         require_user(session, login).require("admin")
         alarms.switch(session, rule, on, why, login, now)
+        alarms.all_due(session, now)
         house.trail.add(session, login, "switch rule", rule, now=now, on=on)
 
     house.store.sessions.write(work)

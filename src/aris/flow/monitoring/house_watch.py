@@ -96,7 +96,7 @@ class HouseWatch:
                    if self._broken.get(row.id) != row.print]  # fmt: skip
         if not due:
             return []
-        rules = self.rules()
+        rules = rules_in_use(self._house)
         self._note_rules(rules)
         done: list[str] = []
         for row in due[:_AT_ONCE]:
@@ -113,18 +113,6 @@ class HouseWatch:
             if raised is not None:
                 done += ["record judged"] + ["alarm"] * sum(each.event != "ended" for each in raised)
         return done
-
-    def rules(self) -> RuleSet:
-        """The rules in use: those that ship, the site's own, without those that are switched off.
-
-        Raises:
-            RuleError: the site's are wrong.
-        """
-        found = load_rules(self._house.settings.monitor.rules)
-        with self._house.store.sessions.reading() as session:
-            off = alarms.switched_off(session)
-        kept = {name: rule for name, rule in found.rules.items() if name not in off}
-        return RuleSet(kept, found.others, found.origins)
 
     def judge(self, row: RecordRow, rules: RuleSet) -> list[AlarmRow] | None:
         """Judge a record now; the events that were not told before, None where another process was first.
@@ -149,7 +137,8 @@ class HouseWatch:
             if fresh is None:
                 return None
             made = alarms.put_judged(
-                session, fresh, number, mark=row.print, state=result.state.model_dump(mode="json"), found=_found(result),
+                session, fresh, number, mark=row.print, state=result.state.model_dump(mode="json"),
+                found=_found(result),
                 alarms=_events(session, fresh, result), now=now, due_at=due,
             )  # fmt: skip
             if made:
@@ -183,7 +172,8 @@ class HouseWatch:
 def _found(result: Monitored) -> dict[str, object]:
     return {
         "at": result.now.isoformat(), "flags": [each.model_dump(mode="json") for each in result.flags],
-        "not_assessed": [each.model_dump(mode="json") for each in result.not_assessed], "problems": list(result.problems),
+        "not_assessed": [each.model_dump(mode="json") for each in result.not_assessed],
+        "problems": list(result.problems),
     }  # fmt: skip
 
 
@@ -196,10 +186,24 @@ def _events(session: Session, row: RecordRow, result: Monitored) -> list[alarms.
         key = f"{each.id}-{each.raised:%Y%m%dT%H%M%S}" if again else each.id
         made.append(alarms.NewAlarm(key, each.flag.id, each.reason, each.flag.rule, each.flag.severity,
                                     each.model_dump(mode="json"), each.raised))  # fmt: skip
-    for end in result.ended:
-        made.append(alarms.NewAlarm(f"{end.id}-{end.at:%Y%m%dT%H%M%S}", end.id, "ended", end.rule, "",
-                                    end.model_dump(mode="json"), end.at))  # fmt: skip
-    return made
+    return made + [
+        alarms.NewAlarm(f"{end.id}-{end.at:%Y%m%dT%H%M%S}", end.id, "ended", end.rule, "", end.model_dump(mode="json"),
+                        end.at)
+        for end in result.ended
+    ]  # fmt: skip
+
+
+def rules_in_use(house: House) -> RuleSet:
+    """The rules in use: those that ship, the site's own, without those that are switched off.
+
+    Raises:
+        RuleError: the site's are wrong.
+    """
+    found = load_rules(house.settings.monitor.rules)
+    with house.store.sessions.reading() as session:
+        off = alarms.switched_off(session)
+    kept = {name: rule for name, rule in found.rules.items() if name not in off}
+    return RuleSet(kept, found.others, found.origins)
 
 
 def watch_problem(house: House) -> str:

@@ -1,4 +1,4 @@
-"""Identity between records and studies, by the rule of earlier studies: number, issuer and birth date, or only possible.
+"""Identity between records and studies, by the rule of earlier studies: number, issuer, birth date; else possible.
 
 Nothing is ever merged: a record stands beside a study's patient, surely or possibly his.
 """

@@ -148,7 +148,9 @@ class Library:
                 self._work.pop(row.id, None)
             # The type alone: a message may quote what was read.
             work.future.set_exception(
-                error if isinstance(error, ArisError) else RecordError(f"the record cannot be read ({type(error).__name__})")
+                error
+                if isinstance(error, ArisError)
+                else RecordError(f"the record cannot be read ({type(error).__name__})")
             )
 
     def _timelines(self, row: RecordRow, files: list[RecordFileRow]) -> list[Timeline]:

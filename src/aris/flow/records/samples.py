@@ -43,7 +43,8 @@ class _Record:
         return f"{kind}/{id}"
 
     def result(self, code: str, name: str, value: float, unit: str, low: float | None = None, high: float | None = None,
-               *, category: str = "laboratory", status: str = "final", flag: str = "", **ago: float) -> str:  # fmt: skip
+               *, category: str = "laboratory", status: str = "final", flag: str = "",
+               **ago: float) -> str:  # fmt: skip
         at = self.when(**ago)
         given: Resource = {}
         if low is not None or high is not None:
@@ -81,8 +82,10 @@ class _Record:
     def condition(self, text: str, code: str, *, status: str = "active", onset: str, end: str = "") -> str:
         ended = {"abatementDateTime": end} if end else {}
         return self.add(
-            "Condition", clinicalStatus={"coding": [{"code": status}]}, verificationStatus={"coding": [{"code": "confirmed"}]},
-            code={"coding": [{"system": _SNOMED, "code": code}], "text": text}, onsetDateTime=onset, recordedDate=onset, **ended,
+            "Condition", clinicalStatus={"coding": [{"code": status}]},
+            verificationStatus={"coding": [{"code": "confirmed"}]},
+            code={"coding": [{"system": _SNOMED, "code": code}], "text": text}, onsetDateTime=onset,
+            recordedDate=onset, **ended,
         )  # fmt: skip
 
     def drug(self, text: str, code: str, dosage: str, *, status: str = "active", since: str, why: str = "") -> str:
@@ -110,7 +113,11 @@ class _Record:
         )  # fmt: skip
 
     def bundle(self) -> bytes:
-        made = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in self.resources]}
+        made = {
+            "resourceType": "Bundle",
+            "type": "collection",
+            "entry": [{"resource": each} for each in self.resources],
+        }
         return json.dumps(made).encode()
 
 
@@ -138,7 +145,8 @@ def _dora(issuer: str, now: datetime) -> _Record:
         "AllergyIntolerance", clinicalStatus={"coding": [{"code": "active"}]},
         verificationStatus={"coding": [{"code": "confirmed"}]}, type="allergy", criticality="high",
         code={"coding": [{"system": _RXNORM, "code": "10831"}], "text": "Sulfamethoxazole and trimethoprim"},
-        reaction=[{"manifestation": [{"text": "Generalised rash"}], "severity": "moderate"}], recordedDate=r.day(days=3000),
+        reaction=[{"manifestation": [{"text": "Generalised rash"}], "severity": "moderate"}],
+        recordedDate=r.day(days=3000),
     )  # fmt: skip
     r.drug("Metformin 1000 mg oral tablet", "861004", "1000 mg twice a day", since=r.day(days=1500))
     r.drug("Lisinopril 20 mg oral tablet", "314077", "20 mg once a day", since=r.day(days=1200))
@@ -154,8 +162,8 @@ def _dora(issuer: str, now: datetime) -> _Record:
                 why="Cough, fever and shortness of breath")  # fmt: skip
     for ago, creatinine in ((1400, 1.3), (1000, 1.3), (620, 1.4), (380, 1.4), (210, 1.5)):
         r.result("2160-0", "Creatinine", creatinine, "mg/dL", 0.5, 1.1, flag="H", days=ago)
-        r.result("4548-4", "Haemoglobin A1c", 7.1 + (1400 - ago) / 2000, "%", 4.0, 6.0, flag="H", days=ago, minutes=5)
-        r.result("2823-3", "Potassium", 4.3 + (1400 - ago) / 4000, "mmol/L", 3.5, 5.1, days=ago, minutes=10)
+        r.result("4548-4", "Haemoglobin A1c", round(7.1 + (1400 - ago) / 2000, 1), "%", 4.0, 6.0, flag="H", days=ago, minutes=5)
+        r.result("2823-3", "Potassium", round(4.3 + (1400 - ago) / 4000, 1), "mmol/L", 3.5, 5.1, days=ago, minutes=10)
     # One laboratory sends SI units: the same quantity, on the same axis.
     for ago, value in ((96, 142), (72, 168)):
         r.result("14682-9", "Creatinine", value, "umol/L", 44, 97, flag="H", hours=ago)
@@ -165,30 +173,42 @@ def _dora(issuer: str, now: datetime) -> _Record:
         r.result("2823-3", "Potassium", potassium, "mmol/L", 3.5, 5.1, flag="" if potassium < 5.2 else "H", hours=ago)
     for ago, crp, white in ((96, 212, 17.2), (72, 188, 15.9), (47, 121, 12.8), (23, 74, 10.9), (3, 51, 9.8)):
         r.result("1988-5", "C-reactive protein", crp, "mg/L", None, 5, flag="H", hours=ago, minutes=2)
-        r.result("6690-2", "Leukocytes", white, "10*3/uL", 4, 10.5, flag="H" if white > 10.5 else "", hours=ago, minutes=3)
+        r.result(
+            "6690-2", "Leukocytes", white, "10*3/uL", 4, 10.5, flag="H" if white > 10.5 else "", hours=ago, minutes=3
+        )
     r.result("718-7", "Haemoglobin", 11.8, "g/dL", 12, 15.5, flag="L", hours=23)
     r.result("2524-7", "Lactate", 1.6, "mmol/L", 0.5, 2.2, hours=23)
     # What cannot stand on an axis: words, a value that is missing, a unit that nobody knows.
     at = r.when(hours=22)
-    r.add("Observation", status="final", category=[{"coding": [{"code": "laboratory"}]}], effectiveDateTime=at, issued=at,
+    r.add("Observation", status="final", category=[{"coding": [{"code": "laboratory"}]}], effectiveDateTime=at,
+          issued=at,
           code={"coding": [{"system": _LOINC, "code": "2160-0", "display": "Creatinine"}], "text": "Creatinine"},
           dataAbsentReason={"coding": [{"code": "error"}], "text": "sample clotted"})  # fmt: skip
     r.result("2823-3", "Potassium", 5.6, "units", hours=30)
-    for ago, *vitals in ((94, 112, 26, 104, 61, 39.1, 90), (70, 104, 22, 112, 66, 38.3, 92), (46, 92, 20, 118, 70, 37.6, 94),
+    for ago, *vitals in ((94, 112, 26, 104, 61, 39.1, 90), (70, 104, 22, 112, 66, 38.3, 92), (46, 92, 20, 118, 70,
+    37.6, 94),
                          (22, 88, 18, 124, 72, 37.1, 95), (2, 86, 18, 122, 70, 36.9, 95)):  # fmt: skip
         r.vitals(*vitals, hours=ago)
     contrast = r.when(hours=1)
     r.add("ServiceRequest", status="active", intent="order", authoredOn=contrast, occurrenceDateTime=r.when(hours=-20),
-          code={"coding": [{"system": _SNOMED, "code": "169069000"}], "text": "CT of the chest with intravenous contrast"},
+          code={"coding": [{"system": _SNOMED, "code": "169069000"}],
+          "text": "CT of the chest with intravenous contrast"},
           reasonCode=[{"text": "Slow response to treatment"}])  # fmt: skip
     r.add("DiagnosticReport", status="final", code={"text": "Chest radiograph"}, effectiveDateTime=r.when(hours=95),
           issued=r.when(hours=94), category=[{"coding": [{"code": "RAD"}]}],
           conclusion="Consolidation in the right lower lobe. No pleural effusion. No pneumothorax.")  # fmt: skip
-    r.note("Admission note", "Four days of cough and fever. No chest pain. Takes ibuprofen for back pain since last week. "
+    r.note("Admission note",
+           "Four days of cough and fever. No chest pain. Takes ibuprofen for back pain since last week. "
            "Had a rash on co-trimoxazole. Mother had breast cancer.", hours=93)  # fmt: skip
-    r.note("Ward round", "Breathing easier, afebrile. Urine output is falling. Creatinine to be repeated. Denies nausea.",
+    r.note("Ward round",
+           "Breathing easier, afebrile. Urine output is falling. Creatinine to be repeated. Denies nausea.",
            hours=20)  # fmt: skip
-    r.add("Immunization", status="completed", vaccineCode={"text": "Influenza vaccine"}, occurrenceDateTime=r.day(days=400))
+    r.add(
+        "Immunization",
+        status="completed",
+        vaccineCode={"text": "Influenza vaccine"},
+        occurrenceDateTime=r.day(days=400),
+    )
     r.add("Procedure", status="completed", code={"text": "Cholecystectomy"}, performedDateTime="2004")
     return r
 
@@ -205,7 +225,12 @@ def _ada(issuer: str, now: datetime) -> _Record:
         reaction=[{"manifestation": [{"text": "Urticaria"}], "severity": "moderate"}], recordedDate=r.day(days=600),
     )  # fmt: skip
     r.drug("Amoxicillin 250 mg/5 mL oral suspension", "308182", "5 mL three times a day", since=r.when(hours=5))
-    r.drug("Paracetamol 120 mg/5 mL oral suspension", "161", "7.5 mL up to four times a day as needed", since=r.when(days=2))
+    r.drug(
+        "Paracetamol 120 mg/5 mL oral suspension",
+        "161",
+        "7.5 mL up to four times a day as needed",
+        since=r.when(days=2),
+    )
     r.encounter("Emergency department", "EMER", start=r.when(hours=6), status="in-progress", why="Fever and cough")
     for ago, crp in ((6, 96), (2, 88)):
         r.result("1988-5", "C-reactive protein", crp, "mg/L", None, 5, flag="H", hours=ago)
@@ -216,7 +241,8 @@ def _ada(issuer: str, now: datetime) -> _Record:
         r.vitals(*vitals, hours=ago)
     for ago, weight in ((900, 8.9), (540, 12.2), (180, 15.1), (0.25, 16.0)):
         r.result("29463-7", "Body weight", weight, "kg", category="vital-signs", days=ago)
-    r.note("Emergency department", "Three days of cough, fever up to 39.4. Drinks well. No vomiting. Brother has a cold.",
+    r.note("Emergency department",
+           "Three days of cough, fever up to 39.4. Drinks well. No vomiting. Brother has a cold.",
            hours=5.5)  # fmt: skip
     r.add("Immunization", status="completed", vaccineCode={"text": "Pneumococcal conjugate vaccine"},
           occurrenceDateTime=r.day(days=1000))  # fmt: skip

@@ -91,7 +91,9 @@ def read_on_server(
         from aris.records.fhir.client import FhirClient
 
         kind, _, number = wanted.partition("#")[0].partition("/")
-        if not (kind.isalpha() and kind.isascii() and number and all(each.isalnum() or each in "-." for each in number)):
+        if not (
+            kind.isalpha() and kind.isascii() and number and all(each.isalnum() or each in "-." for each in number)
+        ):
             return []
         with FhirClient(there.url, there.token()) as client:
             body = client.get(f"{there.url}/{kind}/{number}", "a resource", missing=True)

@@ -62,14 +62,18 @@ def take_upload(house: House, login: str, path: Path, label: str, now: datetime 
     if not any(each.records or each.patient.name for each in timelines):
         raise RecordError(f"{name}: there is no patient and no fact about one in it")
     if len(timelines) > MOST_PATIENTS:
-        raise RecordError(f"{name}: it has {len(timelines)} patients; as a folder in the site's settings it may have more")
+        raise RecordError(
+            f"{name}: it has {len(timelines)} patients; as a folder in the site's settings it may have more"
+        )
     content = zlib.compress(data, _LEVEL)
 
     def work(session: Session) -> list[RecordRow]:
         row = books.put_file(session, source, name, mark, len(data), now, content=content, login=login)
         people = [(each.patient.id or "nobody", person_of(each, {})) for each in timelines]
         made = books.put_people(session, row, people, now)
-        house.trail.add(session, login, "upload record", f"record {made[0].id}", now=now, records=len(made), bytes=len(data))
+        house.trail.add(
+            session, login, "upload record", f"record {made[0].id}", now=now, records=len(made), bytes=len(data)
+        )
         return made
 
     made = house.store.sessions.write(work)
@@ -229,7 +233,7 @@ class Sources:
     def _note(
         self, source: FolderRecords | FhirRecords, name: str, mark: str, size: int, read: Callable[[], list[Timeline]]
     ) -> None:
-        """Read a file and note whose records it has; where it cannot be read that is noted, and they are as they were."""
+        """Read a file and note whose records it has; where it cannot be read, note that."""
         now = datetime.now(UTC)
         try:
             timelines = read()
@@ -262,7 +266,8 @@ def _key(session: Session, file: RecordFileRow, person: books.Person) -> str:
     if other is None or not other.searched:
         return person.patient
     made = RecordRow(name=person.name, birth_date=person.birth_date, sex=person.sex,
-                     identifiers=[{"value": value, "issuer": issuer} for value, issuer in person.identifiers])  # fmt: skip
+                     identifiers=[{"value": value, "issuer": issuer} for value,
+                     issuer in person.identifiers])  # fmt: skip
     if not (person.name or person.birth_date or person.identifiers) or same_person(made, other)[0] is not None:
         return person.patient
     if (person.name, person.birth_date) == (other.name, other.birth_date):

@@ -22,6 +22,7 @@ from aris.service.workspace.guarding import WebGuard
 from aris.service.workspace.headers import SecurityHeaders
 from aris.service.workspace.images import routes as images
 from aris.service.workspace.pages import pages_router
+from aris.service.workspace.patients import routes as patients
 from aris.service.workspace.schemas.common import Problem
 from aris.service.workspace.settings import WorkspaceSettings
 from aris.service.workspace.studies import routes as studies
@@ -82,6 +83,7 @@ def create_workspace(
     app.include_router(keys.router)
     app.include_router(audit.router)
     app.include_router(studies.router)
+    app.include_router(patients.router)
     app.include_router(images.router)
     app.include_router(stream.router)
     app.include_router(evidence.router)

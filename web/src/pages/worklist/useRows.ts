@@ -23,6 +23,7 @@ export function useRows(search: WorklistSearch): { rows: Rows; stale: boolean; s
     if (now.total !== null) before.current = now;
   }, [now]);
   useLive((event) => {
+    if (event.event === "alarm") return;
     if (event.event === "study" || event.state === "done" || event.state === "failed") store.touch(event.study);
   });
   const stale = now.total === null && now.error === null && before.current.total !== null;

@@ -89,7 +89,10 @@ class Live:
 
     def _looked(self, rows: Sequence[AuditRow]) -> None:
         # Whatever is not done to a study may be a sign-out, a changed user, a new password.
-        asked = any(row.action not in (ACTIONS | ALARM_ACTIONS) and row.action not in ("view", "export", "preview") for row in rows)
+        asked = any(
+            row.action not in (ACTIONS | ALARM_ACTIONS) and row.action not in ("view", "export", "preview")
+            for row in rows
+        )
         if (asked or time.monotonic() - self._checked_at >= CHECK_S) and self._checking is None:
             self._checked_at = time.monotonic()
             self._checking = asyncio.ensure_future(self._check())

@@ -111,9 +111,9 @@ async def upload(
     folder = workspace.house.store.folder / FOLDER
     location = folder / secrets.token_hex(8)
     try:
-        await run_in_threadpool(_prepare, folder, location)
+        await run_in_threadpool(prepare_folder, folder, location)
         path = location / "file"
-        if not await _stream(request, path):
+        if not await stream_to(request, path):
             raise RefusedError(400, "empty", "the body is empty; send the file as the body")
         label = " ".join(clean(name).split()) or "file"
         done = await run_in_threadpool(_take, workspace, caller.login, path, label, facts, more=more)
@@ -133,16 +133,17 @@ def _take(workspace: Workspace, login: str, path: Path, name: str, facts: Raster
     return done
 
 
-def _prepare(folder: Path, location: Path) -> None:
+def prepare_folder(folder: Path, location: Path) -> None:
+    """Make a folder for an upload; what a killed server left beside it is removed."""
     make_folder(folder)
-    for each in folder.iterdir():  # what a killed server left
+    for each in folder.iterdir():
         with suppress(FileNotFoundError):  # another upload has just ended
             if time.time() - each.lstat().st_mtime > _LEFT_S:
                 shutil.rmtree(each, ignore_errors=True)
     make_folder(location)
 
 
-async def _stream(request: Request, path: Path) -> int:
+async def stream_to(request: Request, path: Path) -> int:
     """Write the body to a file; how many bytes it has.
 
     Raises:

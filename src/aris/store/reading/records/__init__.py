@@ -1,1 +1,1 @@
-"""The books of patients' records: where they lie, whose they are, what the watch knows of them, alarms and acts on them."""
+"""The books of patients' records: where they lie, whose they are, the watch's state, alarms and acts on them."""

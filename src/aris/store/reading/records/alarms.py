@@ -77,7 +77,8 @@ def act(
     why: str, login: str, now: datetime,
 ) -> AlarmActRow:  # fmt: skip
     """Keep an act of a person on an episode."""
-    row = AlarmActRow(record_pk=record.id, episode=episode, act=what, seen=seen, severity=severity, until=until, why=why,
+    row = AlarmActRow(record_pk=record.id, episode=episode, act=what, seen=seen, severity=severity, until=until,
+                      why=why,
                       login=login, at=now)  # fmt: skip
     session.add(row)
     session.flush()

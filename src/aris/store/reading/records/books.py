@@ -60,7 +60,9 @@ def put_file(
     return row
 
 
-def put_people(session: Session, file: RecordFileRow, people: Sequence[tuple[str, Person]], now: datetime) -> list[RecordRow]:
+def put_people(
+    session: Session, file: RecordFileRow, people: Sequence[tuple[str, Person]], now: datetime
+) -> list[RecordRow]:
     """Note whose records a file has, in place of what it had before.
 
     Args:
@@ -80,8 +82,10 @@ def put_people(session: Session, file: RecordFileRow, people: Sequence[tuple[str
     for key, person in people:
         row = session.scalar(select(RecordRow).where(RecordRow.source == file.source, RecordRow.key == key[:160]))
         if row is None:
-            row = RecordRow(source=file.source, key=key[:160], patient=person.patient[:128], name="", birth_date="", sex="",
-                            identifiers=[], searched="", entries=0, newest=None, print="", gone=False, read_at=now)  # fmt: skip
+            row = RecordRow(source=file.source, key=key[:160], patient=person.patient[:128], name="", birth_date="",
+                            sex="",
+                            identifiers=[], searched="", entries=0, newest=None, print="", gone=False,
+                            read_at=now)  # fmt: skip
             session.add(row)
             session.flush()
         part = session.scalar(
@@ -170,7 +174,9 @@ def page(session: Session, text: str, source: str, limit: int, offset: int) -> t
     return total, list(rows)
 
 
-def candidates(session: Session, numbers: Iterable[str], family: str, birth_date: str, most: int = 200) -> list[RecordRow]:
+def candidates(
+    session: Session, numbers: Iterable[str], family: str, birth_date: str, most: int = 200
+) -> list[RecordRow]:
     """Records that have one of the numbers, or the family name together with the birth date (YYYY-MM-DD)."""
     found: dict[int, RecordRow] = {}
     values = [each for each in map(folded, numbers) if each]

@@ -19,7 +19,8 @@ class RecordFileRow(Base):
     """A file of records, as it was last read.
 
     `source` is a source of the site's settings, or "upload/" and a digest. `print` tells one content from another.
-    `content`: of an upload, compressed; None for what lies elsewhere. `problem`: why it could not be read, "" if it was.
+    `content`: of an upload, compressed; None for what lies elsewhere. `problem`: why it could not be read, "" if it
+    was.
     """
 
     __tablename__ = "record_files"
