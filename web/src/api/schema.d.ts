@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: 16fa69ca38fbd80d36bb756313810bc7dcdbedfa83b4ced51811519cab952f9a
+// openapi sha256: b336c69a6821e0f98d6babdea604a36621b38a660791874615660dc3b5e99298
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -34,7 +34,7 @@ export interface components {
         };
         /**
          * Agreement
-         * @description Readers' verdicts on a model's drafts in a month.
+         * @description Readers' verdicts on a model's drafts in a month; `agreed` is the share of accepted ones among the judged.
          */
         Agreement: {
             /** Accepted */
@@ -45,6 +45,8 @@ export interface components {
             agreed: number | null;
             /** Edited */
             edited: number;
+            /** Judged */
+            judged: number;
             /** Kind */
             kind: string;
             /** Model */
@@ -55,6 +57,8 @@ export interface components {
             rejected: number;
             /** Revision */
             revision: string;
+            /** Unchanged */
+            unchanged: number;
         };
         /**
          * Alarm
@@ -1078,11 +1082,15 @@ export interface components {
         };
         /**
          * NewVerdict
-         * @description A verdict on a finding or a sentence of the newest draft.
+         * @description A verdict on a finding or a sentence of the draft of a number; of the newest where none is named.
+         *
+         *     "unchanged": a sentence that was signed as it was drafted, and that nobody judged.
          */
         NewVerdict: {
             /** About */
             about: string;
+            /** Draft */
+            draft?: number | null;
             /**
              * Kind
              * @enum {string}
@@ -1097,7 +1105,7 @@ export interface components {
              * Verdict
              * @enum {string}
              */
-            verdict: "accepted" | "edited" | "rejected" | "added";
+            verdict: "accepted" | "edited" | "rejected" | "added" | "unchanged";
         };
         /**
          * NotJudged
@@ -2460,7 +2468,7 @@ export interface components {
              * Verdict
              * @enum {string}
              */
-            verdict: "accepted" | "edited" | "rejected" | "added";
+            verdict: "accepted" | "edited" | "rejected" | "added" | "unchanged";
         };
         /**
          * Verified

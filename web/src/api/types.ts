@@ -144,12 +144,20 @@ export interface Uploaded {
   refused: { name: string; reason: string }[];
 }
 /** POST /api/demo -> Uploaded: sample studies. */
-/** GET /api/events (server-sent, Last-Event-ID): event "study" with an id: StudyEvent; event "drafting" without one: Drafting. */
+/** GET /api/events (server-sent, Last-Event-ID): event "study" with an id: StudyEvent; without one "rows": RowsNews, and
+ *  "drafting": Drafting. */
 export interface StudyEvent {
   study: string;
   action: string;
   user: string;
   at: string;
+}
+/** Lines of the worklist after somebody's acts. `moved`: may stand at another place than before; `many`: ask for the list. */
+export interface RowsNews {
+  entries: Entry[];
+  moved: string[];
+  counts: WorklistPage["counts"];
+  many: boolean;
 }
 export interface Drafting {
   study: string;
@@ -268,7 +276,8 @@ export interface Verdict {
   draft: number;
   kind: "finding" | "sentence";
   about: string;
-  verdict: "accepted" | "edited" | "rejected" | "added";
+  /** unchanged: signed as it was drafted, and nobody judged it. */
+  verdict: "accepted" | "edited" | "rejected" | "added" | "unchanged";
   said: string;
   login: string;
 }
@@ -328,6 +337,8 @@ export interface NewVerdict {
   about: string;
   verdict: Verdict["verdict"];
   said: string;
+  /** The number of the draft that was read; left out: the newest. */
+  draft?: number;
 }
 export interface NewMeasurement {
   image: string;
@@ -528,6 +539,10 @@ export interface Agreement {
   edited: number;
   rejected: number;
   added: number;
+  /** Sentences that were signed as they were drafted, and that nobody judged. */
+  unchanged: number;
+  /** Accepted, edited or rejected; `agreed` is the share of accepted ones among them. */
+  judged: number;
   agreed: number | null;
 }
 /** GET /api/site (admin): settings as they hold, read-only. GET /api/deliveries -> open deliveries of all studies. */

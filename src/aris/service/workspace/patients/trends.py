@@ -183,6 +183,8 @@ def _slope(points: list[TrendPoint], unit: str) -> str:
                 return ""
             if line.low <= 0 <= line.high:
                 return f"no clear trend over {len(recent)} results"
+            if max(abs(line.low), abs(line.high)) > 8 * min(abs(line.low), abs(line.high)):
+                return ""  # too wide to say more than the points do
             way = "rises" if line.slope > 0 else "falls"
             ends = sorted((abs(line.low), abs(line.high)))
             return clean(

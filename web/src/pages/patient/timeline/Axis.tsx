@@ -1,10 +1,9 @@
-import { type PointerEvent, useRef, useState } from "react";
+import { type PointerEvent, useEffect, useRef, useState } from "react";
 import type { RecordKind, TimelinePage } from "../../../api/types";
 import { Button } from "../../../shell/Button";
 import { moved, type Span, spanWords, ticks, zoomed } from "./axis";
 import styles from "./Timeline.module.css";
 
-const WIDTH = 1000;
 const LANE = 15;
 const LABEL = 104;
 
@@ -19,16 +18,25 @@ interface AxisProps {
 /** The record along time, a lane for each kind: dragging over it zooms in, and so do its buttons and the arrow keys. */
 export function Axis({ page, span, whole, kinds, onSpan }: AxisProps) {
   const place = useRef<SVGSVGElement>(null);
+  // As wide as it is on the screen, so that its words keep their size.
+  const [width, setWidth] = useState(720);
+  useEffect(() => {
+    const element = place.current?.parentElement;
+    if (!element || typeof ResizeObserver === "undefined") return;
+    const watch = new ResizeObserver(([entry]) => entry && setWidth(Math.max(320, entry.contentRect.width)));
+    watch.observe(element);
+    return () => watch.disconnect();
+  }, []);
   const [drag, setDrag] = useState<{ from: number; to: number } | null>(null);
   const height = kinds.length * LANE + 20;
-  const x = (at: number) => LABEL + ((at - span.from) / (span.to - span.from || 1)) * (WIDTH - LABEL);
+  const x = (at: number) => LABEL + ((at - span.from) / (span.to - span.from || 1)) * (width - LABEL);
   const most = new Map<string, number>();
   for (const bar of page.bars) most.set(bar.kind, Math.max(most.get(bar.kind) ?? 0, bar.count));
   const shareOf = (event: PointerEvent) => {
     const box = place.current?.getBoundingClientRect();
     if (!box) return 0;
-    const inner = ((event.clientX - box.left) / box.width) * WIDTH;
-    return Math.min(1, Math.max(0, (inner - LABEL) / (WIDTH - LABEL)));
+    const inner = ((event.clientX - box.left) / box.width) * width;
+    return Math.min(1, Math.max(0, (inner - LABEL) / (width - LABEL)));
   };
   const end = () => {
     if (drag && Math.abs(drag.to - drag.from) > 0.01) {
@@ -64,7 +72,7 @@ export function Axis({ page, span, whole, kinds, onSpan }: AxisProps) {
       >
         <svg
           ref={place}
-          viewBox={`0 0 ${WIDTH} ${height}`}
+          viewBox={`0 0 ${width} ${height}`}
           className={styles.svg}
           role="img"
           aria-label={`${page.total} entries`}
@@ -79,7 +87,7 @@ export function Axis({ page, span, whole, kinds, onSpan }: AxisProps) {
           {ticks(span).map((tick) => (
             <g key={tick.at}>
               <line x1={x(tick.at)} x2={x(tick.at)} y1={0} y2={height - 16} className={styles.rule} />
-              <text x={Math.min(x(tick.at), WIDTH - 22)} y={height - 4} textAnchor="middle" className={styles.tick}>
+              <text x={Math.min(x(tick.at), width - 22)} y={height - 4} textAnchor="middle" className={styles.tick}>
                 {tick.label}
               </text>
             </g>
@@ -92,7 +100,7 @@ export function Axis({ page, span, whole, kinds, onSpan }: AxisProps) {
               {page.bars
                 .filter((bar) => bar.kind === kind)
                 .map((bar) => {
-                  const wide = (WIDTH - LABEL) / page.slots;
+                  const wide = (width - LABEL) / page.slots;
                   const tall = 3 + (LANE - 5) * Math.sqrt(bar.count / (most.get(kind) ?? 1));
                   return (
                     <rect
@@ -111,9 +119,9 @@ export function Axis({ page, span, whole, kinds, onSpan }: AxisProps) {
           ))}
           {drag && (
             <rect
-              x={LABEL + Math.min(drag.from, drag.to) * (WIDTH - LABEL)}
+              x={LABEL + Math.min(drag.from, drag.to) * (width - LABEL)}
               y={0}
-              width={Math.abs(drag.to - drag.from) * (WIDTH - LABEL)}
+              width={Math.abs(drag.to - drag.from) * (width - LABEL)}
               height={height - 16}
               className={styles.brush}
             />

@@ -11,6 +11,7 @@ import type { Span } from "../timeline/axis";
 import { Plot, pointWords } from "./Plot";
 import styles from "./Trends.module.css";
 
+type Length = (typeof SPANS)[number]["id"];
 const MOST = 12;
 const HOUR = 3_600_000;
 const SPANS = [
@@ -38,7 +39,7 @@ export function TrendsTab({ record }: { record: PatientRecord }) {
   const { data, error, refetch } = useGet<Trends>(path);
   const [own, setOwn] = useState<readonly string[] | null>(null);
   const [words, setWords] = useState("");
-  const [length, setLength] = useState<(typeof SPANS)[number]["id"]>("all");
+  const [picked, setLength] = useState<Length | null>(null);
   const [table, setTable] = useState(false);
   const chosen = own ?? firstShown(data?.choices ?? []);
   const { data: shown } = useQuery({
@@ -54,6 +55,7 @@ export function TrendsTab({ record }: { record: PatientRecord }) {
   const series = chosen
     .map((key) => shown?.series.find((each) => each.key === key))
     .filter((each): each is TrendSeries => each !== undefined);
+  const length = picked ?? firstLength(series);
   const fits = data.choices.filter((each) => each.name.toLowerCase().includes(words.trim().toLowerCase()));
   return (
     <div className={styles.tab}>
@@ -98,7 +100,20 @@ export function TrendsTab({ record }: { record: PatientRecord }) {
   );
 }
 
-function spanOf(series: readonly TrendSeries[], length: (typeof SPANS)[number]["id"]): Span {
+/** Return the span that is shown at first: the shortest that holds half of the results, of a stay its days. */
+export function firstLength(series: readonly TrendSeries[]): Length {
+  const times = series.flatMap((each) => each.points.map((point) => new Date(point.at).getTime()));
+  const last = Math.max(...times, 0);
+  const dense = [...SPANS]
+    .reverse()
+    .find(
+      ({ hours }) =>
+        hours > 0 && times.filter((time) => last - time <= hours * HOUR).length >= Math.max(6, times.length / 2),
+    );
+  return dense && dense.hours <= 90 * 24 ? dense.id : "all";
+}
+
+function spanOf(series: readonly TrendSeries[], length: Length): Span {
   const times = series.flatMap((each) => each.points.map((point) => new Date(point.at).getTime()));
   const last = Math.max(...times, 0);
   const first = Math.min(...times, last);
