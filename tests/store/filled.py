@@ -79,7 +79,8 @@ def fill(store: Store, key: Path) -> audit.Trail:
         templates.add(session, name="Thorax – Ü", modality="DX", sections={"findings": "Frei."}, normal=True,
                       login="ana", now=NOW)  # fmt: skip
         macros.put(session, "nbl", "Nebenbefundlich:", "ana", NOW)
-        record_file = books.put_file(session, "upload/1", "record.json", "mark", 12, NOW, content=b"\x00\xff", login="ana")
+        record_file = books.put_file(session, "upload/1", "record.json", "mark", 12, NOW, content=b"\x00\xff",
+                                     login="ana")  # fmt: skip
         person = books.Person("Patient/1", "Ana Müller", "1961-02-27", "female", (("P1", "urn:clinic"),), 3, NOW)
         record = books.put_people(session, record_file, [("Patient/1", person)], NOW)[0]
         told = alarms.NewAlarm("a1", "e1", "new", "potassium", "critical", {"id": "a1"}, NOW)

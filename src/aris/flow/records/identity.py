@@ -38,7 +38,8 @@ def person_of(timeline: Timeline, issuers: Mapping[str, str]) -> books.Person:
     # No text of a record goes into the database with what no database keeps.
     return books.Person(
         patient=clean(person.id), name=_line(person.name), birth_date=_line(birth), sex=_line(person.gender),
-        identifiers=tuple((_line(value), _line(issuers.get(system, system))) for system, value in person.identifiers),
+        identifiers=tuple(dict.fromkeys((_line(value), _line(issuers.get(system, system)))
+                                        for system, value in person.identifiers)),
         entries=len(timeline.records), newest=max(moments, default=None),
     )  # fmt: skip
 

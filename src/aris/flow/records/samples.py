@@ -162,7 +162,8 @@ def _dora(issuer: str, now: datetime) -> _Record:
                 why="Cough, fever and shortness of breath")  # fmt: skip
     for ago, creatinine in ((1400, 1.3), (1000, 1.3), (620, 1.4), (380, 1.4), (210, 1.5)):
         r.result("2160-0", "Creatinine", creatinine, "mg/dL", 0.5, 1.1, flag="H", days=ago)
-        r.result("4548-4", "Haemoglobin A1c", round(7.1 + (1400 - ago) / 2000, 1), "%", 4.0, 6.0, flag="H", days=ago, minutes=5)
+        a1c = round(7.1 + (1400 - ago) / 2000, 1)
+        r.result("4548-4", "Haemoglobin A1c", a1c, "%", 4.0, 6.0, flag="H", days=ago, minutes=5)
         r.result("2823-3", "Potassium", round(4.3 + (1400 - ago) / 4000, 1), "mmol/L", 3.5, 5.1, days=ago, minutes=10)
     # One laboratory sends SI units: the same quantity, on the same axis.
     for ago, value in ((96, 142), (72, 168)):

@@ -26,7 +26,7 @@ export function PatientHeader({ record }: { record: PatientRecord }) {
             record.age,
             record.birth_date && `born ${record.birth_date}`,
             record.died && `died ${record.died}`,
-            ...record.identifiers.slice(0, 2).map((each) => each.value),
+            ...[...new Set(record.identifiers.map((each) => each.value))].slice(0, 2),
           ]
             .filter(Boolean)
             .join(" · ")}

@@ -25,6 +25,10 @@ export default function Print() {
     { form },
     { enabled: known },
   );
+  // A long record is set smaller; nothing is ever cut off, so that a very long one takes a second page.
+  const letters = (summary?.sections ?? [])
+    .flatMap((each) => each.statements)
+    .reduce((sum, each) => sum + each.text.length, 0);
   if (!known) return <EmptyState title="There is no such record" />;
   if (!record || !summary) return error || failed ? <ErrorState error={error ?? failed} /> : <Loading />;
   return (
@@ -36,7 +40,7 @@ export default function Print() {
           Print
         </Button>
       </div>
-      <article className={styles.sheet} aria-label="Handoff">
+      <article className={`${styles.sheet} ${letters > 3600 ? styles.dense : ""}`} aria-label="Handoff">
         <p className={styles.mark} aria-hidden="true">
           DRAFT
         </p>

@@ -98,14 +98,9 @@ export default function Patients() {
                     {each.name || "No name"}
                   </Link>
                 </td>
-                <td>{each.birth_date}</td>
-                <td>{each.sex}</td>
-                <td>
-                  {each.identifiers
-                    .slice(0, 2)
-                    .map((one) => one.value)
-                    .join(", ")}
-                </td>
+                <td className={styles.when}>{each.birth_date}</td>
+                <td className={styles.when}>{each.sex}</td>
+                <td>{[...new Set(each.identifiers.map((one) => one.value))].slice(0, 2).join(", ")}</td>
                 <td>
                   {countWords(each.alarms) && (
                     <Badge tone={worstTone(each.alarms)}>
