@@ -29,11 +29,12 @@ export interface Action {
 }
 
 const PLACES: Record<Context, readonly string[]> = {
-  anywhere: ["worklist", "study", "report", "patients", "patient", "alarms", "other"],
+  anywhere: ["worklist", "study", "images", "text", "report", "patients", "patient", "alarms", "other"],
   worklist: ["worklist"],
-  study: ["study"],
-  viewer: ["study"],
-  editor: ["study"],
+  // Images and text stand side by side on a study's page: the focus says which of them a chord is for.
+  study: ["study", "images", "text"],
+  viewer: ["images"],
+  editor: ["text"],
   report: ["report"],
   patients: ["patients"],
   patient: ["patient"],

@@ -7,6 +7,7 @@ from aris.records.fhir.reading import (
     read_pieces,
     read_timeline,
     read_timelines,
+    read_what_can_be,
     timeline_of,
     timelines_of,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "read_pieces",
     "read_timeline",
     "read_timelines",
+    "read_what_can_be",
     "record_files",
     "timeline_of",
     "timelines_of",

@@ -1,4 +1,4 @@
-"""Records as the pages get them: listed, opened, along time, as trends, in words with their sources, uploaded, removed."""
+"""Records as the pages get them: listed, opened, along time, as trends, in words with sources, uploaded, removed."""
 
 from __future__ import annotations
 
@@ -158,7 +158,8 @@ def test_two_people_with_one_id_are_never_one_record(tmp_path: Path, cheap_passw
     folder = tmp_path / "records"
     folder.mkdir()
     (folder / "a.json").write_bytes(bundle(patient(), potassium("k", 4.1, "2020-01-01T08:00:00Z")))
-    (folder / "b.json").write_bytes(bundle(patient(name="Doe, Ann", born="1999-01-02"), potassium("k", 7.2, "2021-01-01")))
+    other = patient(name="Doe, Ann", born="1999-01-02")
+    (folder / "b.json").write_bytes(bundle(other, potassium("k", 7.2, "2021-01-01")))
     (folder / "c.json").write_bytes(b"{")
     room = WorkspaceHouse(tmp_path, site={"records": [{"name": "ward", "kind": "folder", "path": str(folder)}]})
     watch = HouseWatch(room.house)
@@ -167,8 +168,8 @@ def test_two_people_with_one_id_are_never_one_record(tmp_path: Path, cheap_passw
     page = client.get("/api/patients").json()
     assert [each["name"] for each in page["entries"]] == ["Doe, Ann", "Roe, Jane"]
     assert page["sources"][0]["state"] == "ready" and "c.json" in page["sources"][0]["problem"]
-    series = [client.get(f"/api/patients/{each['id']}/trends").json()["choices"][0]["newest"] for each in page["entries"]]
-    assert series == ["7.2 mmol/L", "4.1 mmol/L"]
+    trends = [client.get(f"/api/patients/{each['id']}/trends").json() for each in page["entries"]]
+    assert [each["choices"][0]["newest"] for each in trends] == ["7.2 mmol/L", "4.1 mmol/L"]
     # A file that is gone takes its record along; one that changed is read again.
     (folder / "b.json").unlink()
     (folder / "a.json").write_bytes(bundle(patient(), potassium("k", 4.25, "2020-01-01T08:00:00Z")))
@@ -202,8 +203,9 @@ def test_script_in_a_record_is_data_everywhere(room: WorkspaceHouse) -> None:
         patient(name=SCRIPT, identifier=[{"system": SCRIPT, "value": SCRIPT}]),
         potassium("k", 5.9, "2020-01-01T08:00:00Z", unit=SCRIPT, note=[{"text": SCRIPT}]),
         {"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/p"}, "code": {"text": SCRIPT}},
-        {"resourceType": "AllergyIntolerance", "id": "a", "patient": {"reference": "Patient/p"}, "code": {"text": SCRIPT}},
-    )
+        {"resourceType": "AllergyIntolerance", "id": "a", "patient": {"reference": "Patient/p"},
+         "code": {"text": SCRIPT}},
+    )  # fmt: skip
     number = send(client, data, f"{SCRIPT}\u202e.json").json()["patients"][0]["id"]
     below = ("", "/timeline", "/trends", "/flags", "/summary", "/resource?id=Condition/c")
     for path in ["/api/patients", *(f"/api/patients/{number}{each}" for each in below)]:

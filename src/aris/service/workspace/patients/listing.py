@@ -18,8 +18,9 @@ from aris.flow.records.taking import MOST_BYTES, Taken, remove_upload, seen_of, 
 from aris.service.workspace.context import Caller, Workspace
 from aris.service.workspace.errors import RefusedError
 from aris.service.workspace.patients.opening import Here, Looker, Number, Reader, counts_of, entries_of, source_of
+from aris.service.workspace.receiving import prepare, receive
 from aris.service.workspace.schemas.patients import PatientsPage, RecordSource, StudyRecord, UploadedRecord
-from aris.service.workspace.studies.uploading import FOLDER, prepare_folder, stream_to
+from aris.service.workspace.studies.uploading import FOLDER
 from aris.service.workspace.viewing import require_study
 from aris.store.reading.records import books
 
@@ -88,9 +89,9 @@ async def upload(
         folder = workspace.house.store.folder / FOLDER
         location = folder / secrets.token_hex(8)
         try:
-            await run_in_threadpool(prepare_folder, folder, location)
+            await run_in_threadpool(prepare, folder, location)
             path = location / "file"
-            if not await stream_to(request, path):
+            if not await receive(request, path, MOST_BYTES):
                 raise RefusedError(400, "empty", "the body is empty; send the file as the body")
             taken = await run_in_threadpool(_take, workspace, caller, path, name)
         finally:
