@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +14,6 @@ from clinic import PASSWORD, STUDY, Clinic, recorded
 from aris.errors import ExchangeError, StoreError
 from aris.exchange.documents.formats import document
 from aris.exchange.documents.report import checked
-from aris.flow.drafter import ModelDrafter
 from aris.flow.intake import REFUSED, TAKEN, upload, watch
 from aris.flow.outgoing.delivery import deliver_next
 from aris.flow.reading.pairs import export_pairs, scrubbed
@@ -209,13 +206,3 @@ def test_a_study_that_ends_every_worker_is_given_up_and_a_draft_that_cannot_be_k
         ["failed"] * 3
     )
     assert clinic.draft() is None
-
-
-def test_what_a_killed_worker_left_of_a_study_is_removed(tmp_path: Path) -> None:
-    old, new = tmp_path / "drafting-1", tmp_path / "drafting-2"
-    for each in (old, new):
-        each.mkdir()
-        (each / "000000.dcm").write_bytes(b"x")
-    os.utime(old, (0, 0))
-    ModelDrafter(SimpleNamespace(name="aris-nano", calibration={}), tmp_path)  # type: ignore[arg-type]
-    assert not old.exists() and new.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import zipfile
@@ -10,13 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from aris.errors import ImageError
 from aris.imaging import sniff
 from aris.imaging.dicom.parsing import parse
 from aris.imaging.dicom.quiet import quiet_pydicom
-from aris.regular import open_regular, read_regular
+from aris.regular import open_regular
 
 MAX_FILE_BYTES = 1 << 30
 MAX_FILES = 100_000
@@ -40,10 +41,38 @@ class FileSource:
     member: str | None = None
 
     @property
+    def given_name(self) -> str:
+        """The path, of a member as "archive:member"."""
+        return str(self.path) if self.member is None else f"{self.path}:{self.member}"
+
+    @property
     def name(self) -> str:
         """For messages: printable, on one line."""
-        whole = str(self.path) if self.member is None else f"{self.path}:{self.member}"
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in whole)
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in self.given_name)
+
+    def raw(self) -> io.RawIOBase:
+        """Open it without a buffer: every reader of a file comes by here.
+
+        Raises:
+            OSError, ValueError: it cannot be opened, or is not a regular file.
+            ImageError: as `read`, of a member.
+        """
+        if self.member is not None:
+            return cast(io.RawIOBase, io.BytesIO(self.read()))
+        return open_regular(self.path).detach()
+
+    def open(self) -> io.BufferedReader:
+        """Open it to be read; errors as of `raw`."""
+        return io.BufferedReader(self.raw())
+
+    def size(self) -> int:
+        """Count its bytes.
+
+        Raises:
+            OSError: it is gone.
+            ImageError: as `read`, of a member.
+        """
+        return self.path.stat().st_size if self.member is None else len(self.read())
 
     def read(self) -> bytes:
         """All bytes.
@@ -53,9 +82,10 @@ class FileSource:
         """
         try:
             if self.member is None:
-                if self.path.stat().st_size > MAX_FILE_BYTES:
+                if self.size() > MAX_FILE_BYTES:
                     raise ImageError(f"{self.name}: larger than 1 GB; split it")
-                return read_regular(self.path)
+                with self.open() as file:
+                    return file.read()
             with _opened(self.path) as archive:
                 return read_member(archive, archive.getinfo(self.member), self.name)
         except ImageError:
@@ -79,7 +109,7 @@ class HeldFile(FileSource):
     """A file that is opened once and parsed once, however many readers look at it. Close it, or use it in `with`.
 
     Args:
-        path: of the file. Nothing but a regular file is opened; of others `head` is empty and `read` says why.
+        what: the file. Nothing but a regular file is opened; of others `head` is empty and `read` says why.
         given: the path as the caller gave it, for results.
 
     Attributes:
@@ -87,10 +117,13 @@ class HeldFile(FileSource):
     """
 
     given: str
+    _source: FileSource
 
-    def __init__(self, path: Path, given: str | None = None) -> None:
-        super().__init__(path)
-        object.__setattr__(self, "given", str(path) if given is None else given)
+    def __init__(self, what: Path | FileSource, given: str | None = None) -> None:
+        source = what if isinstance(what, FileSource) else FileSource(what)
+        super().__init__(source.path, source.member)
+        object.__setattr__(self, "_source", source)
+        object.__setattr__(self, "given", source.given_name if given is None else given)
 
     def __enter__(self) -> HeldFile:
         return self
@@ -104,7 +137,7 @@ class HeldFile(FileSource):
     @cached_property
     def _file(self) -> BinaryIO | None:
         try:
-            return open_regular(self.path)
+            return self._source.open()
         except (OSError, ValueError):
             return None
 
@@ -120,9 +153,9 @@ class HeldFile(FileSource):
     def _data(self) -> bytes:
         head, file = self.head, self._file
         if file is None:
-            return super().read()
+            return self._source.read()
         try:
-            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+            if self._source.size() > MAX_FILE_BYTES:
                 raise ImageError(f"{self.name}: larger than 1 GB; split it")
             file.seek(len(head))
             return head + file.read()
@@ -137,6 +170,12 @@ class HeldFile(FileSource):
     def kind(self) -> sniff.Kind:
         """The kind of image that it really is."""
         return sniff.kind_of(self.read())
+
+    def raw(self) -> io.RawIOBase:
+        return self._source.raw()
+
+    def size(self) -> int:
+        return self._source.size()
 
     def read(self) -> bytes:
         return self._data

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from aris.errors import ImageError, StoreError
 from aris.imaging.dicom import parsing
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.imaging.dicom.values import text as text
+from aris.regular import Openable
 
 # Ours for all versions, so that the same object is the same file.
 IMPLEMENTATION_UID = "2.25.81827926043097871668665088929335946287"
@@ -47,7 +47,7 @@ def parse(data: bytes, source: str, *, pixels: bool = True) -> Any:
     return dataset
 
 
-def parse_file(path: Path, source: str, *, pixels: bool = False, defer: int | None = None) -> Any:
+def parse_file(file: Openable, source: str, *, pixels: bool = False, defer: int | None = None) -> Any:
     """As `parse`, of a file of which no more is read than is wanted; see `parsing.parse_file`.
 
     Raises:
@@ -56,9 +56,9 @@ def parse_file(path: Path, source: str, *, pixels: bool = False, defer: int | No
     """
     with quiet_pydicom():
         try:
-            dataset = parsing.parse_file(path, source, pixels=pixels, defer=defer)
-            with path.open("rb") as file:
-                _restore_syntax(dataset, file.read(4096))
+            dataset = parsing.parse_file(file, source, pixels=pixels, defer=defer)
+            with io.BufferedReader(file.raw()) as opened:
+                _restore_syntax(dataset, opened.read(4096))
             known = "SOPClassUID" in dataset and "SOPInstanceUID" in dataset
         except ImageError as error:
             raise ObjectError(str(error)) from None
@@ -71,13 +71,13 @@ def parse_file(path: Path, source: str, *, pixels: bool = False, defer: int | No
     return dataset
 
 
-def read_located(path: Path, source: str, *, defer: int) -> tuple[Any, int | None]:
+def read_located(file: Openable, source: str, *, defer: int) -> tuple[Any, int | None]:
     """As `parse_file` without pixels; also where in the file the header ends, None for a deflated one.
 
     Raises:
         ObjectError, StoreError: as `parse_file`.
     """
-    dataset = parse_file(path, source, defer=defer)
+    dataset = parse_file(file, source, defer=defer)
     return dataset, getattr(dataset, "header_end", None)
 
 

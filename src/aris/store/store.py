@@ -27,7 +27,8 @@ from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.private import make_file
 from aris.store import removal, search
 from aris.store.database import is_sound, open_database
-from aris.store.files import RESERVE_BYTES, FileStore, StoreFullError
+from aris.store.encryption.keyring import WrappingKey
+from aris.store.files import RESERVE_BYTES, FileStore, StoredFile, StoreFullError
 from aris.store.moments import plain_day
 from aris.store.objects import Identity, MismatchError, identity, number, parse, parse_file, text
 from aris.store.private import claim, tighten
@@ -77,7 +78,7 @@ class Stored:
     study: str
     transfer_syntax: str
     digest: str
-    path: Path
+    file: StoredFile
     source: str
 
 
@@ -93,24 +94,29 @@ class Store:
         folder: for files and, by default, the database.
         url: of another database, as SQLAlchemy takes it.
         reserve_bytes: are left free on the disk.
+        wrapping: the key that opens the keyring of encrypted files; `usual_key` by default.
 
     Raises:
         StoreError: it cannot be opened.
     """
 
-    def __init__(self, folder: str | Path, *, url: str | None = None, reserve_bytes: int = RESERVE_BYTES) -> None:
+    def __init__(
+        self, folder: str | Path, *, url: str | None = None, reserve_bytes: int = RESERVE_BYTES,
+        wrapping: WrappingKey | None = None,
+    ) -> None:  # fmt: skip
         folder = Path(folder).expanduser()
         self.folder = folder
         try:
             claim(folder, (DATABASE, OBJECTS))
         except OSError as error:
             raise StoreError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
-        self.files = FileStore(folder / OBJECTS, reserve_bytes)
+        self.files = FileStore(folder / OBJECTS, reserve_bytes, wrapping)
         self._mark = folder / OBJECTS / INDEXED
         database = folder / DATABASE
         try:
             # Before the database is opened: to root SQLite's side files would be the database owner's.
             self.tighten()
+            self.files.unlock()
             if url is None:
                 self._require_database(database)
         except StoreError:
@@ -293,7 +299,7 @@ class Store:
                 def index(digest: str, size: int, source: str, received: datetime, owner: Patient | None) -> str:
                     if not self.files.is_whole(digest):
                         raise StoreError(f"object {digest}: damaged; restore it from a backup or have it sent again")
-                    dataset = parse_file(self.files.path(digest), "object")
+                    dataset = parse_file(self.files.file(digest), "object")
                     found = identity(dataset, "object")
                     if owner is not None:
                         return _apart(session, dataset, found, digest, size, source, received, owner)
@@ -319,8 +325,7 @@ class Store:
         except SQLAlchemyError as error:
             raise self._database_error("written", error) from None
         for digest in digests:
-            with suppress(OSError):
-                self.files.path(digest).unlink()
+            self.files.remove(digest)
         return removed
 
     def search(self, level: str, query: Query) -> list[dict[str, Any]]:
@@ -383,14 +388,14 @@ class Store:
     def _stored_apart(self, row: ApartRow) -> Stored:
         return Stored(
             row.uid, row.sop_class, row.series, row.study, row.transfer_syntax, row.digest,
-            self.files.path(row.digest), row.source,
+            self.files.file(row.digest), row.source,
         )  # fmt: skip
 
     def _stored(self, row: InstanceRow) -> Stored:
         first = min(row.copies, key=lambda copy: copy.id)
         return Stored(
             row.uid, row.sop_class, row.series.uid, row.series.study.uid, row.transfer_syntax, row.digest,
-            self.files.path(row.digest), first.source,
+            self.files.file(row.digest), first.source,
         )  # fmt: skip
 
 

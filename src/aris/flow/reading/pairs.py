@@ -140,7 +140,7 @@ def _row(
     if len(written.images) != 1:
         return "more than one image"
     try:
-        (source,) = [each.path for each in house.store.instances(study=reading.study_uid)
+        (source,) = [each.file for each in house.store.instances(study=reading.study_uid)
                      if each.uid == written.images[0].uid]  # fmt: skip
         film = read_film(source)
     except (ArisError, ValueError):

@@ -96,7 +96,7 @@ def test_a_picture_becomes_dicom_and_is_due_to_be_drafted_at_once(office: Office
     )  # fmt: skip
     assert office.ana.study(uid)["drafting"] == "waiting"
     assert draft_next(office.clinic.house, office.clinic.drafter, "w") == "drafted"
-    stored = office.clinic.store.instances(study=uid)[0].path
+    stored = office.clinic.store.instances(study=uid)[0].file.path
     kept = pydicom.dcmread(stored)
     assert np.array_equal(kept.pixel_array, np.asarray(Image.open(io.BytesIO(picture()))))
     assert "LossyImageCompression" not in kept
@@ -104,11 +104,11 @@ def test_a_picture_becomes_dicom_and_is_due_to_be_drafted_at_once(office: Office
         done = subprocess.run(["dciodvfy", stored], capture_output=True, text=True, errors="replace", check=False)
         assert not [line for line in done.stderr.splitlines() if line.startswith("Error")]
     (deep,) = uploaded(office, picture("TIFF", deep=True), modality="CR")["studies"]
-    kept = pydicom.dcmread(office.clinic.store.instances(study=deep)[0].path)
+    kept = pydicom.dcmread(office.clinic.store.instances(study=deep)[0].file.path)
     assert kept.pixel_array.dtype == np.uint16 and kept.BitsStored == 12
     assert np.array_equal(kept.pixel_array, np.asarray(Image.open(io.BytesIO(picture("TIFF", deep=True)))))
     (lossy,) = uploaded(office, picture("JPEG"))["studies"]
-    kept = pydicom.dcmread(office.clinic.store.instances(study=lossy)[0].path)
+    kept = pydicom.dcmread(office.clinic.store.instances(study=lossy)[0].file.path)
     assert (kept.LossyImageCompression, kept.file_meta.TransferSyntaxUID.is_compressed) == ("01", False)
     assert np.array_equal(kept.pixel_array, np.asarray(Image.open(io.BytesIO(picture("JPEG")))))
     for wrong in ({"age": "old"}, {"sex": "x"}, {"view": "?"}, {"study": "x"}, {"birth_date": "31.1.80"}):

@@ -22,4 +22,4 @@ def find_objects(store: Store, *, study: str = "", series: str = "", uid: str = 
     for column, value in ((StudyRow.uid, study), (SeriesRow.uid, series), (InstanceRow.uid, uid)):
         query = query.where(column == value) if value else query
     with store.sessions.reading() as session:
-        return [Stored(*row, path=store.files.path(row[-1]), source="") for row in session.execute(query)]
+        return [Stored(*row, file=store.files.file(row[-1]), source="") for row in session.execute(query)]

@@ -104,7 +104,7 @@ def document(uid: Uid, caller: Looking, workspace: Here) -> OutsideDocument:
     """A structured report or a presentation state of others, as text, measurements and marks."""
     found = _image(workspace, uid)
     audit_view(workspace, caller, found.study, "document")
-    made = outside_document(workspace.house.store, found)
+    made = outside_document(found)
     if made is None:
         raise RefusedError(422, "not_shown", "the object is no document, or it cannot be read")
     return made
