@@ -140,10 +140,10 @@ class FileStore:
         Raises:
             StoreFullError, StoreError: as `add`.
         """
-        return self.keep_pieces(lambda: (data,))
+        return self.keep_pieces(lambda: (data,))[:2]
 
-    def keep_pieces(self, pieces: Callable[[], Iterable[bytes]]) -> tuple[str, bool]:
-        """As `keep`, of contents that need not be in memory.
+    def keep_pieces(self, pieces: Callable[[], Iterable[bytes]]) -> tuple[str, bool, int]:
+        """As `keep`, of contents that need not be in memory; also how many bytes they are.
 
         Args:
             pieces: begins them anew each time that it is called: they are read twice, the same both times.
@@ -169,7 +169,7 @@ class FileStore:
             if is_full_disk(error):
                 raise StoreFullError(f"{self._folder}: the disk is full; make room, then send again") from None
             raise StoreError(f"{self._folder}: cannot be written ({error.strerror})") from None
-        return digest, not whole
+        return digest, not whole, size
 
     def require_room(self, size: int) -> None:
         """See that so many bytes can be written, and the database still can.

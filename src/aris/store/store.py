@@ -9,8 +9,9 @@ retrieval of the study gives it out, and a person is told (`Store.apart`). Asked
 
 from __future__ import annotations
 
+import io
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,12 +26,23 @@ from aris.errors import StoreError
 from aris.imaging.dicom.patients import Patient
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.private import make_file
+from aris.regular import Openable
 from aris.store import removal, search
 from aris.store.database import is_sound, open_database
 from aris.store.encryption.keyring import WrappingKey
 from aris.store.files import RESERVE_BYTES, FileStore, StoredFile, StoreFullError
 from aris.store.moments import plain_day
-from aris.store.objects import Identity, MismatchError, identity, number, parse, parse_file, text
+from aris.store.objects import (
+    Identity,
+    MismatchError,
+    canonical_pieces,
+    identity,
+    number,
+    parse,
+    parse_file,
+    require_whole,
+    text,
+)
 from aris.store.private import claim, tighten
 from aris.store.reading.readings import begin_anew
 from aris.store.reading.remote import release_if_sent
@@ -203,8 +215,32 @@ class Store:
         found = identity(dataset, name)
         if expect is not None and expect != (found.uid, found.sop_class):
             raise MismatchError(f"{name}: not the object that was announced; its sender is at fault")
-        digest, written = self.files.keep(data)
-        outcome = self.index(dataset, found, digest, len(data), source)
+        require_whole(io.BytesIO(data), len(data), dataset, name)
+        return self._keep(dataset, found, lambda: (data,), source)
+
+    def add_file(self, file: Openable, *, source: str = "", name: str = "object") -> tuple[Identity, Added]:
+        """Keep the object of a file, in the one form in which they are kept; no more than a piece of it is in memory.
+
+        Args:
+            source, name: as of `add`.
+
+        Raises:
+            StoreFullError, ObjectError, StoreError: as `add`.
+        """
+        dataset = parse_file(file, name)
+        found = identity(dataset, name)
+        try:
+            with io.BufferedReader(file.raw()) as opened:
+                require_whole(opened, file.size(), dataset, name)
+            return found, self._keep(dataset, found, lambda: canonical_pieces(file, found), source)
+        except OSError as error:
+            raise StoreError(f"{name}: cannot be read ({error.strerror})") from None
+
+    def _keep(
+        self, dataset: Any, found: Identity, pieces: Callable[[], Iterable[bytes]], source: str
+    ) -> Added:
+        digest, written, size = self.files.keep_pieces(pieces)
+        outcome = self.index(dataset, found, digest, size, source)
         return Added(found.uid, digest, "repaired" if written and outcome == "known" else outcome)
 
     def index(

@@ -9,6 +9,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ from aris.private import make_folder
 from aris.service.workspace.context import Caller, Workspace, allow, here
 from aris.service.workspace.errors import RefusedError
 from aris.service.workspace.schemas.worklist import Refused, Uploaded
+from aris.store.encryption.spool import Spool
 from aris.store.files import RESERVE_BYTES, StoreFullError
 
 router = APIRouter(prefix="/api", tags=["uploads"])
@@ -37,7 +39,8 @@ Fact = Annotated[str, Query(max_length=200)]
 MOST_BYTES = 8 << 30
 # Seconds without a byte, and bytes a second at least.
 SILENCE_S, LEAST_RATE = 30.0, 16 * 1024
-MOST_AT_ONCE = 4
+# Uploads at once, and of one user: his slow lines keep nobody else out.
+MOST_AT_ONCE, MOST_OF_ONE = 8, 3
 _PIECE = 1 << 20
 _LEFT_S = 24 * 3600.0
 FOLDER = "uploads"
@@ -48,19 +51,20 @@ class _Arriving:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._active = 0
+        self._active: Counter[str] = Counter()
         self._waiting: dict[str, set[str]] = {}
 
-    def begin(self) -> None:
+    def begin(self, login: str) -> None:
         with self._lock:
-            if self._active >= MOST_AT_ONCE:
+            if self._active.total() >= MOST_AT_ONCE or self._active[login] >= MOST_OF_ONE:
                 raise RefusedError(503, "busy", "as many uploads arrive as there is room for; try again",
                                    {"Retry-After": "5"})  # fmt: skip
-            self._active += 1
+            self._active[login] += 1
 
-    def end(self) -> None:
+    def end(self, login: str) -> None:
         with self._lock:
-            self._active -= 1
+            self._active[login] -= 1
+            self._active += Counter()  # without those who have none
 
     def whole(self, login: str, studies: list[str], *, more: bool) -> set[str]:
         """The studies that are whole now: none while more of the batch comes."""
@@ -107,18 +111,19 @@ async def upload(
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > MOST_BYTES:
         raise _over()
-    _arriving.begin()
+    _arriving.begin(caller.login)
     folder = workspace.house.store.folder / FOLDER
     location = folder / secrets.token_hex(8)
     try:
         await run_in_threadpool(_prepare, folder, location)
-        path = location / "file"
-        if not await _stream(request, path):
+        encrypted = await run_in_threadpool(workspace.house.store.files.keyring.current) is not None
+        file = Spool(location / "file", encrypted=encrypted)
+        if not await _stream(request, file):
             raise RefusedError(400, "empty", "the body is empty; send the file as the body")
         label = " ".join(clean(name).split()) or "file"
-        done = await run_in_threadpool(_take, workspace, caller.login, path, label, facts, more=more)
+        done = await run_in_threadpool(_take, workspace, caller.login, file, label, facts, more=more)
     finally:
-        _arriving.end()
+        _arriving.end(caller.login)
         await run_in_threadpool(shutil.rmtree, location, ignore_errors=True)
     return Uploaded(
         studies=done.studies, added=done.added, known=done.known,
@@ -126,8 +131,8 @@ async def upload(
     )  # fmt: skip
 
 
-def _take(workspace: Workspace, login: str, path: Path, name: str, facts: RasterFacts, *, more: bool) -> Outcome:
-    done = take_upload(workspace.house, login, path, name, facts)
+def _take(workspace: Workspace, login: str, file: Spool, name: str, facts: RasterFacts, *, more: bool) -> Outcome:
+    done = take_upload(workspace.house, login, file, name, facts)
     if whole := _arriving.whole(login, done.studies, more=more):
         settle_now(workspace.house, whole)
     return done
@@ -142,7 +147,7 @@ def _prepare(folder: Path, location: Path) -> None:
     make_folder(location)
 
 
-async def _stream(request: Request, path: Path) -> int:
+async def _stream(request: Request, spool: Spool) -> int:
     """Write the body to a file; how many bytes it has.
 
     Raises:
@@ -150,10 +155,10 @@ async def _stream(request: Request, path: Path) -> int:
         StoreFullError: no room.
     """
     size = 0
-    with path.open("xb") as file:
+    with spool.writing() as file:
         async for piece in _pieces(request):
             size += len(piece)
-            await run_in_threadpool(_write, file, piece, path.parent)
+            await run_in_threadpool(_write, file, piece, spool.path.parent)
     return size
 
 
