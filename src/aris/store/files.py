@@ -25,6 +25,7 @@ from aris.store.encryption.keyring import Keyring, WrappingKey
 from aris.store.encryption.sealed import (
     HEADER,
     MAGIC,
+    PIECE,
     DamagedFileError,
     DataKey,
     SealedFile,
@@ -64,6 +65,10 @@ class StoredFile(FileSource):
 
     def raw(self) -> io.RawIOBase:
         return self._files.raw(self.digest)
+
+    def open(self) -> io.BufferedReader:
+        raw = self.raw()
+        return io.BufferedReader(raw, PIECE if isinstance(raw, SealedFile) else io.DEFAULT_BUFFER_SIZE)
 
     def size(self) -> int:
         return self._files.size(self.digest)

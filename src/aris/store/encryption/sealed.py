@@ -169,9 +169,15 @@ class SealedFile(io.RawIOBase):
             into[done : done + len(part)] = part
             done += len(part)
             self._at += len(part)
-        if not done and len(into) and self._pieces == 1 and self.length == 0:
+        if not self.length:
             self._piece(0)  # of an empty file too it is seen that nothing was cut off
         return done
+
+    def readall(self) -> bytes:
+        first, start = divmod(min(self._at, self.length), PIECE)
+        self._at = max(self._at, self.length)
+        parts = [self._piece(number) for number in range(first, self._pieces)]
+        return b"".join([parts[0][start:], *parts[1:]]) if parts else b""
 
     def close(self) -> None:
         try:
