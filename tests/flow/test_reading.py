@@ -305,6 +305,36 @@ def test_verdicts_leave_rejected_findings_out_of_the_report(clinic: Clinic, tmp_
     assert read_report(tmp_path / "out" / STUDY / "1.sr.dcm").findings == ()
 
 
+def test_a_verdict_is_of_the_draft_that_was_read(clinic: Clinic) -> None:
+    """A newer draft may come while a reader judges the older one: the verdict is not the newer one's."""
+    clinic.drafted()
+    clinic.receive(2)
+    assert clinic.settle() == 1 and clinic.draft() == "drafted"
+    read = clinic.room.judge("ana", STUDY, kind="finding", about="pneumonia", verdict="rejected", draft=1)
+    assert read.draft_number == 1
+    newest = clinic.room.judge("ana", STUDY, kind="sentence", about="Pneumonia is likely.", verdict="accepted")
+    assert newest.draft_number == 2
+    with pytest.raises(StoreError, match="no such draft"):
+        clinic.room.judge("ana", STUDY, kind="finding", about="pneumonia", verdict="accepted", draft=3)
+
+
+def test_a_draft_names_the_sure_prior_that_it_was_not_compared_with(clinic: Clinic) -> None:
+    same = {"PatientID": "P2", "PatientName": "Müller^Ana2"}
+    clinic.receive(study=1, **same)  # the earlier one
+    clinic.receive(study=3, PatientID="P2", PatientName="Müller^Ana2", PatientBirthDate="19790101")  # perhaps another
+    clinic.receive(study=2)
+    assert clinic.settle() == 3
+    while clinic.draft():
+        pass
+    compared = {
+        number: clinic.room.look("ana", f"{ROOT}.{number}").sections.comparison for number in (1, 2, 3)
+    }  # fmt: skip
+    assert compared == {
+        1: "No prior image was given.", 2: "A prior of 2026-01-01 (DX) exists; it was not compared.",
+        3: "No prior image was given.",
+    }  # fmt: skip
+
+
 def test_critical_results_are_open_until_read_back(clinic: Clinic) -> None:
     clinic.drafter.draft = recorded(
         priority="critical", sections=Sections(impression="Pneumothorax."), findings=()

@@ -273,11 +273,14 @@ def test_agreement_counts_the_last_verdict_on_each_subject(store: Store, tmp_pat
         reading = readings.require(session, STUDY)
         draft = drafts.newest(session, reading)
         assert draft is not None
-        for about, verdict in (("Effusion.", "rejected"), ("Effusion.", "accepted"), ("No fracture.", "added")):
+        for about, verdict in (("Effusion.", "rejected"), ("Effusion.", "accepted"), ("No fracture.", "added"),
+                               ("Clear lungs.", "unchanged"), ("Normal heart.", "unchanged")):  # fmt: skip
             verdicts.add(session, reading, draft, kind="sentence", about=about, verdict=verdict, login="ana", now=NOW)
         (row,) = verdicts.agreement(session)
     assert row == {"model": "aris-nano", "revision": "1", "month": "2026-11", "kind": "sentence", "accepted": 1,
-                   "edited": 0, "rejected": 0, "added": 1, "agreed": 1.0}  # fmt: skip
+                   "edited": 0, "rejected": 0, "added": 1, "unchanged": 2, "judged": 1, "agreed": 1.0}  # fmt: skip
+    with store.sessions.writing() as session, pytest.raises(StoreError, match="only a sentence"):
+        verdicts.add(session, reading, draft, kind="finding", about="x", verdict="unchanged", login="ana", now=NOW)
 
 
 def test_rebuilding_the_index_takes_over_what_was_signed(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from aris.flow.house import House
 from aris.flow.leases import Heartbeat
 from aris.flow.listening import Hearing, Listener
 from aris.flow.priority import NOT_DRAFTED, Concern, concern_of
+from aris.flow.reading.priors import latest_sure
 from aris.flow.subjects import drafts_of_others, study_row, subject
 from aris.imaging.dicom.patients import Patient as HeaderPatient
 from aris.imaging.sources import FileSource
@@ -34,7 +35,7 @@ from aris.store.reading.orders import patient_of
 from aris.store.reading.tables import JobRow, OrderRow, ReadingRow
 from aris.store.schema import StudyRow
 from aris.tasks import Draft, ScoredFinding, Sections
-from aris.tasks.draft import NOT_STATED
+from aris.tasks.draft import NO_PRIOR, NOT_STATED
 
 log = logging.getLogger("aris.flow")
 RULES = "(rules)"
@@ -196,10 +197,10 @@ class _Telling:
 
     def wrote(self, section: str, text: str, anew: bool) -> None:
         with suppress(Exception):
-            if section in ("indication", "examination") and text in ("", NOT_STATED):
+            if (section in ("indication", "examination") and text in ("", NOT_STATED)) or text == NO_PRIOR:
                 with self._house.store.sessions.reading() as session:
                     reading = readings.require(session, self._study)
-                    said = _from_order(session, reading, Sections(**{section: text}))
+                    said = _known_here(session, reading, Sections(**{section: text}))
                     text = getattr(said, section)
             self._hearing.wrote(section, text, anew)
 
@@ -266,7 +267,7 @@ def _critical_words(draft: Draft) -> str:
 def _report(session: Session, drafter: Drafter, draft: Draft, reading: ReadingRow) -> Report:
     study = study_row(session, reading.study_uid)
     assert study is not None
-    draft = draft.model_copy(update={"sections": _from_order(session, reading, draft.sections)})
+    draft = draft.model_copy(update={"sections": _known_here(session, reading, draft.sections)})
     patient, about, images = subject(session, study)
     return report_of(
         draft, model=model_identity(drafter.name, drafter.revision or None), patient=patient, study=about, images=images
@@ -277,8 +278,11 @@ def _operating_points(drafter: Drafter) -> Mapping[str, float]:
     return getattr(drafter, "operating_points", None) or {}
 
 
-def _from_order(session: Session, reading: ReadingRow, sections: Sections) -> Sections:
-    """The sections, with what the order says where the images say nothing."""
+def _known_here(session: Session, reading: ReadingRow, sections: Sections) -> Sections:
+    """The sections, with what the order and the store say where the images say nothing.
+
+    A draft is of the study's own images: where a sure prior is in the store it says that this one was not compared.
+    """
     order = None if reading.order_pk is None else session.get(OrderRow, reading.order_pk)
     said = {}
     if order is not None:
@@ -286,6 +290,11 @@ def _from_order(session: Session, reading: ReadingRow, sections: Sections) -> Se
             said["indication"] = order.reason
         if order.procedure and sections.examination in ("", NOT_STATED):
             said["examination"] = order.procedure
+    study = study_row(session, reading.study_uid)
+    if sections.comparison == NO_PRIOR and study is not None and (prior := latest_sure(session, study)) is not None:
+        day = f"{prior.date[:4]}-{prior.date[4:6]}-{prior.date[6:]}"
+        kinds = f" ({', '.join(prior.modalities)})" if prior.modalities else ""
+        said["comparison"] = f"A prior of {day}{kinds} exists; it was not compared."
     return sections.model_copy(update=said)
 
 

@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: b0059b44fbb1f1a73183cef14fd88485dcb62bb44d9c7259ab8281f156858b30
+// openapi sha256: 9c897a3606985217ecec7f7bd627d1a32a40367070d89b69a3ffbb15c637e327
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -34,7 +34,7 @@ export interface components {
         };
         /**
          * Agreement
-         * @description Readers' verdicts on a model's drafts in a month.
+         * @description Readers' verdicts on a model's drafts in a month; `agreed` is the share of accepted ones among the judged.
          */
         Agreement: {
             /** Accepted */
@@ -45,6 +45,8 @@ export interface components {
             agreed: number | null;
             /** Edited */
             edited: number;
+            /** Judged */
+            judged: number;
             /** Kind */
             kind: string;
             /** Model */
@@ -55,6 +57,8 @@ export interface components {
             rejected: number;
             /** Revision */
             revision: string;
+            /** Unchanged */
+            unchanged: number;
         };
         /**
          * Answered
@@ -765,11 +769,15 @@ export interface components {
         };
         /**
          * NewVerdict
-         * @description A verdict on a finding or a sentence of the newest draft.
+         * @description A verdict on a finding or a sentence of the draft of a number; of the newest where none is named.
+         *
+         *     "unchanged": a sentence that was signed as it was drafted, and that nobody judged.
          */
         NewVerdict: {
             /** About */
             about: string;
+            /** Draft */
+            draft?: number | null;
             /**
              * Kind
              * @enum {string}
@@ -784,7 +792,7 @@ export interface components {
              * Verdict
              * @enum {string}
              */
-            verdict: "accepted" | "edited" | "rejected" | "added";
+            verdict: "accepted" | "edited" | "rejected" | "added" | "unchanged";
         };
         /**
          * Order
@@ -1501,7 +1509,7 @@ export interface components {
              * Verdict
              * @enum {string}
              */
-            verdict: "accepted" | "edited" | "rejected" | "added";
+            verdict: "accepted" | "edited" | "rejected" | "added" | "unchanged";
         };
         /**
          * Verified

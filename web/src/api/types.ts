@@ -144,12 +144,20 @@ export interface Uploaded {
   refused: { name: string; reason: string }[];
 }
 /** POST /api/demo -> Uploaded: sample studies. */
-/** GET /api/events (server-sent, Last-Event-ID): event "study" with an id: StudyEvent; event "drafting" without one: Drafting. */
+/** GET /api/events (server-sent, Last-Event-ID): event "study" with an id: StudyEvent; without one "rows": RowsNews, and
+ *  "drafting": Drafting. */
 export interface StudyEvent {
   study: string;
   action: string;
   user: string;
   at: string;
+}
+/** Lines of the worklist after somebody's acts. `moved`: may stand at another place than before; `many`: ask for the list. */
+export interface RowsNews {
+  entries: Entry[];
+  moved: string[];
+  counts: WorklistPage["counts"];
+  many: boolean;
 }
 export interface Drafting {
   study: string;
@@ -268,7 +276,8 @@ export interface Verdict {
   draft: number;
   kind: "finding" | "sentence";
   about: string;
-  verdict: "accepted" | "edited" | "rejected" | "added";
+  /** unchanged: signed as it was drafted, and nobody judged it. */
+  verdict: "accepted" | "edited" | "rejected" | "added" | "unchanged";
   said: string;
   login: string;
 }
@@ -328,6 +337,8 @@ export interface NewVerdict {
   about: string;
   verdict: Verdict["verdict"];
   said: string;
+  /** The number of the draft that was read; left out: the newest. */
+  draft?: number;
 }
 export interface NewMeasurement {
   image: string;
@@ -528,6 +539,10 @@ export interface Agreement {
   edited: number;
   rejected: number;
   added: number;
+  /** Sentences that were signed as they were drafted, and that nobody judged. */
+  unchanged: number;
+  /** Accepted, edited or rejected; `agreed` is the share of accepted ones among them. */
+  judged: number;
   agreed: number | null;
 }
 /** GET /api/site (admin): settings as they hold, read-only. GET /api/deliveries -> open deliveries of all studies. */
@@ -537,4 +552,390 @@ export interface Site {
   store: string;
   database: string;
   services: { name: string; address: string; state: string }[];
+}
+
+// ---- patients' records -------------------------------------------------------------------------------------------
+export type Severity = "info" | "warning" | "critical";
+export type RecordKind =
+  | "encounter"
+  | "condition"
+  | "medication"
+  | "allergy"
+  | "procedure"
+  | "immunization"
+  | "report"
+  | "note"
+  | "measurement"
+  | "order"
+  | "plan"
+  | "family history"
+  | "other";
+export type SummaryForm = "summary" | "ipass" | "discharge" | "referral";
+export interface AlarmCounts {
+  critical: number;
+  warning: number;
+  info: number;
+  handled: number;
+}
+/** GET /api/patients?text=&source=&limit=&offset= -> PatientsPage. `id` is the record's number here and in every address. */
+export interface PatientEntry {
+  id: number;
+  name: string;
+  birth_date: string;
+  sex: string;
+  identifiers: { value: string; issuer: string }[];
+  source: string;
+  uploaded: boolean;
+  entries: number;
+  newest: string | null;
+  alarms: AlarmCounts;
+}
+export interface RecordSource {
+  name: string;
+  kind: "folder" | "fhir" | "uploads";
+  state: "waiting" | "reading" | "ready" | "failed";
+  records: number;
+  files: number;
+  read: number;
+  problem: string;
+  at: string | null;
+}
+export interface PatientsPage {
+  total: number;
+  entries: PatientEntry[];
+  sources: RecordSource[];
+  following: boolean;
+  now: string;
+}
+/** POST /api/records?name= (reader): a FHIR bundle or NDJSON as the body, also in gzip -> UploadedRecord; DELETE /api/records/{id} takes
+ *  an uploaded record away (its audit trail and alarms stay). */
+export interface UploadedRecord {
+  patients: PatientEntry[];
+  known: boolean;
+  problems: string[];
+}
+/** A statement laid out by rule; `cites` are ids as "Observation/1". */
+export interface Cited {
+  text: string;
+  cites: string[];
+}
+export interface MedicationLine extends Cited {
+  state: "current" | "stopped" | "on hold" | "other";
+  change: string;
+}
+export interface EncounterLine {
+  id: string;
+  title: string;
+  setting: string;
+  status: string;
+  start: string;
+  end: string;
+  reasons: string;
+}
+export interface PatientStudy {
+  study: string;
+  date: string;
+  description: string;
+  modalities: string[];
+  state: string;
+  certain: boolean;
+  why: string;
+}
+/** GET /api/patients/{id} -> PatientRecord. While `state` is "reading" ask again; the other paths below it wait. */
+export interface PatientRecord {
+  id: number;
+  state: "reading" | "ready" | "failed";
+  reading: { bytes: number; seconds: number; stage: string } | null;
+  problem: string;
+  name: string;
+  birth_date: string;
+  sex: string;
+  age: string;
+  died: string;
+  identifiers: { value: string; issuer: string }[];
+  source: string;
+  uploaded: boolean;
+  as_of: string | null;
+  stale: boolean;
+  entries: number;
+  allergies: Cited[];
+  allergies_stated: boolean;
+  problems: Cited[];
+  medications: MedicationLine[];
+  encounters: EncounterLine[];
+  encounters_total: number;
+  studies: PatientStudy[];
+  /** Other records that may be of the same person: never merged. */
+  others: PatientEntry[];
+  excluded: string[];
+  reading_problems: string[];
+  alarms: AlarmCounts;
+  summary_by: string;
+  summary_note: string;
+}
+/** GET /api/patients/{id}/timeline?kind=&kind=&text=&start=&end=&limit=&offset= -> TimelinePage. */
+export interface TimelineEntry {
+  id: string;
+  kind: RecordKind;
+  title: string;
+  detail: string;
+  status: string;
+  time: string;
+  precision: string;
+  start: string | null;
+  end: string | null;
+  known: string;
+  negated: boolean;
+  abnormal: boolean;
+}
+export interface TimelinePage {
+  total: number;
+  entries: TimelineEntry[];
+  kinds: Record<string, number>;
+  first: string | null;
+  last: string | null;
+  start: string | null;
+  end: string | null;
+  slots: number;
+  bars: { kind: RecordKind; slot: number; count: number }[];
+  undated: number;
+}
+/** GET /api/patients/{id}/trends?key=&key= -> Trends: all quantities, and the series of those that are named. */
+export interface TrendPoint {
+  id: string;
+  at: string;
+  value: number;
+  shown: string;
+  comparator: string;
+  low: number | null;
+  high: number | null;
+  flag: string;
+  status: string;
+  flagged: string;
+}
+export interface TrendSeries {
+  key: string;
+  name: string;
+  unit: string;
+  unit_note: string;
+  points: TrendPoint[];
+  unplotted: { id: string; at: string; shown: string; why: string }[];
+  more: number;
+  band_low: number | null;
+  band_high: number | null;
+  band_text: string;
+  slope: string;
+}
+export interface TrendChoice {
+  key: string;
+  name: string;
+  count: number;
+  plotted: number;
+  newest: string;
+  at: string;
+  abnormal: boolean;
+  flagged: string;
+}
+export interface Trends {
+  choices: TrendChoice[];
+  series: TrendSeries[];
+}
+/** GET /api/patients/{id}/flags?at=now|newest -> RecordFlags. */
+export interface FlagEvidence {
+  id: string;
+  name: string;
+  shown: string;
+  at: string | null;
+}
+export interface RecordFlag {
+  episode: string;
+  rule: string;
+  version: number;
+  title: string;
+  problem: string;
+  severity: Severity;
+  text: string;
+  since: string;
+  evidence: FlagEvidence[];
+  source: string;
+  url: string;
+  missing: string[];
+  notes: string[];
+  advice: string;
+}
+export interface RecordFlags {
+  at: string;
+  flags: RecordFlag[];
+  not_assessed: { rule: string; title: string; kind: "outside" | "missing" | "unread"; reason: string }[];
+  problems: string[];
+  disclaimer: string;
+}
+/** GET /api/patients/{id}/summary?form=&question= -> RecordSummary, by rule at once. GET .../summary/written?form=&question= (server-sent,
+ *  reader): "begun" {sections: titles, model}, "section" {index, section: SummarySection}, "done" RecordSummary, "failed" {message}. */
+export interface StatedLine extends Cited {
+  by: "rule" | "model";
+}
+export interface SummarySection {
+  title: string;
+  statements: StatedLine[];
+  by: "rule" | "model";
+  note: string;
+}
+export interface StruckLine extends Cited {
+  section: string;
+  reason: string;
+}
+export interface RecordSummary {
+  model: string;
+  form: SummaryForm;
+  as_of: string;
+  sections: SummarySection[];
+  omissions: { kind: string; text: string; cites: string[] }[];
+  struck: StruckLine[];
+  excluded: string[];
+  problems: string[];
+  warnings: string[];
+  caution: string;
+}
+/** POST /api/patients/{id}/ask {question} (reader) -> RecordAnswered. */
+export interface RecordAnswered {
+  question: string;
+  found: boolean;
+  statements: StatedLine[];
+  facts: StatedLine[];
+  struck: StruckLine[];
+  warnings: string[];
+  model: string;
+  caution: string;
+}
+/** GET /api/patients/{id}/resource?id=Observation/1 -> SourceResource: read-only. */
+export interface SourceResource {
+  id: string;
+  where: string;
+  text: string;
+  cut: boolean;
+  facts: string[][];
+}
+/** GET /api/studies/{uid}/records -> StudyRecord[]: records of a study's patient. */
+export interface StudyRecord {
+  id: number;
+  name: string;
+  birth_date: string;
+  source: string;
+  certain: boolean;
+  why: string;
+  alarms: AlarmCounts;
+}
+
+// ---- alarms of the watch over records --------------------------------------------------------------------------------
+export type AlarmActName = "acknowledge" | "snooze" | "close" | "reopen";
+export type AlarmState = "open" | "acknowledged" | "snoozed" | "closed" | "ended";
+export interface AlarmAct {
+  act: AlarmActName;
+  login: string;
+  why: string;
+  until: string | null;
+  at: string;
+  held: boolean;
+}
+export interface AlarmTelling {
+  id: number;
+  event: "new" | "worse" | "ended";
+  severity: Severity | null;
+  text: string;
+  raised: string;
+  told: string;
+  reason: string;
+}
+/** GET /api/alarms?state=&severity=&rule=&patient=&text=&limit=&offset= -> AlarmsPage. POST /api/alarms/{id}/acts NewAlarmAct -> Alarm;
+ *  409 stale_alarm where it got worse meanwhile. GET /api/alarms/totals -> AlarmTotals. GET /api/alarms/{id}/explanation -> Explained. */
+export interface Alarm {
+  id: string;
+  patient: number;
+  name: string;
+  birth_date: string;
+  sex: string;
+  rule: string;
+  version: number;
+  title: string;
+  problem: string;
+  state: AlarmState;
+  severity: Severity;
+  worst: Severity;
+  text: string;
+  since: string;
+  raised: string;
+  changed: string;
+  ended: string | null;
+  ended_reason: string;
+  evidence: FlagEvidence[];
+  source: string;
+  url: string;
+  missing: string[];
+  notes: string[];
+  advice: string;
+  related: string[];
+  tellings: AlarmTelling[];
+  acts: AlarmAct[];
+  seen: number;
+  worse_since_act: boolean;
+}
+export interface AlarmsPage {
+  total: number;
+  alarms: Alarm[];
+  counts: AlarmCounts;
+  states: Record<AlarmState, number>;
+  rules: Record<string, string>;
+  following: { on: boolean; records: number; judged_at: string | null; late: boolean; problems: string[] };
+  now: string;
+}
+export interface AlarmTotals {
+  counts: AlarmCounts;
+}
+export interface NewAlarmAct {
+  act: AlarmActName;
+  seen: number;
+  why: string;
+  minutes: number | null;
+}
+/** In GET /api/events: event "alarm" with an id. */
+export interface AlarmEvent {
+  patient: number;
+  action: string;
+  user: string;
+  at: string;
+}
+export interface Explained {
+  text: string;
+  model: string;
+  note: string;
+}
+/** GET /api/rules -> Rules; PUT /api/rules/{id} SwitchRule (admin) -> Rules. */
+export interface RuleLine {
+  id: string;
+  version: number;
+  title: string;
+  problem: string;
+  author: string;
+  approved_by: string;
+  approved_at: string;
+  source: string;
+  url: string;
+  origin: string;
+  kind: string;
+  applies: string;
+  advice: string;
+  state: "in use" | "switched off" | "withdrawn" | "replaced";
+  note: string;
+  alarms: number;
+}
+export interface Rules {
+  rules: RuleLine[];
+  changes: { rule: string; on: boolean; login: string; why: string; at: string }[];
+  folder: string;
+  may_switch: boolean;
+}
+export interface SwitchRule {
+  on: boolean;
+  why: string;
 }

@@ -90,16 +90,18 @@ export function ReportPanel(props: ReportPanelProps) {
     view.dispatch({ effects: activate(found) });
   }, [view, about]);
 
+  const read = draft?.number;
   const judge = useCallback(
     async (verdict: NewVerdict) => {
       try {
-        await api.post(at("studies", uid, "verdicts"), verdict);
+        // Of the draft that is on the screen: a newer one may have come meanwhile.
+        await api.post(at("studies", uid, "verdicts"), { ...verdict, draft: read });
         await queries.invalidateQueries({ queryKey: keys.study(uid) });
       } catch (error) {
         toastError(error);
       }
     },
-    [uid, queries],
+    [uid, queries, read],
   );
   const step = (backwards: boolean) => {
     if (view === null) return;
@@ -150,6 +152,7 @@ export function ReportPanel(props: ReportPanelProps) {
   });
 
   const findingVerdicts = useMemo(
+    // Of whichever draft: a finding that was rejected once leaves with no version.
     () => new Map(study.verdicts.filter((each) => each.kind === "finding").map((each) => [each.about, each.verdict])),
     [study.verdicts],
   );

@@ -1,4 +1,4 @@
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect, useRef } from "react";
 import { Dialog as AriaDialog, Heading, Modal, ModalOverlay } from "react-aria-components";
 import { IconButton } from "./Button";
 import styles from "./Dialog.module.css";
@@ -28,6 +28,18 @@ export function Dialog({
   dismissable = true,
   role,
 }: DialogProps) {
+  // A button that was pressed and is disabled then has lost the focus: Escape closes all the same.
+  const close = useRef(onClose);
+  close.current = onClose;
+  useEffect(() => {
+    if (!isOpen) return;
+    const onKey = (event: KeyboardEvent) => {
+      const lost = document.activeElement === null || document.activeElement === document.body;
+      if (event.key === "Escape" && lost && !event.defaultPrevented) close.current();
+    };
+    document.addEventListener("keydown", onKey);
+    return () => document.removeEventListener("keydown", onKey);
+  }, [isOpen]);
   return (
     <ModalOverlay
       isOpen={isOpen}

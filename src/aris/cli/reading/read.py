@@ -287,11 +287,12 @@ def critical(
 def judge(
     study: Study,
     user: place.UserOption,
-    verdict: Annotated[str, typer.Option(help="accepted, edited, rejected or added.")],
+    verdict: Annotated[str, typer.Option(help="accepted, edited, rejected, added or unchanged.")],
     where: place.HouseOptions,
     finding: Annotated[str | None, typer.Option(help="Name of one of the draft's findings.")] = None,
     sentence: Annotated[str | None, typer.Option(help="A sentence of the draft, or one that was added.")] = None,
     said: Annotated[str, typer.Option(help="The sentence that took its place.")] = "",
+    draft: Annotated[int | None, typer.Option(min=1, help="Number of the draft; the newest by default.")] = None,
     json: place.JsonOption = False,
 ) -> None:
     """Give a verdict on what the model wrote; a finding that is rejected does not leave with the report.
@@ -305,7 +306,7 @@ def judge(
     kind, about = ("finding", finding) if finding is not None else ("sentence", sentence)
     with where.house() as found:
         uid = place.study_of(found, study)
-        _room(found).judge(user, uid, kind=kind, about=about or "", verdict=verdict, said=said)
+        _room(found).judge(user, uid, kind=kind, about=about or "", verdict=verdict, said=said, draft=draft)
     _done(json, "noted", study=uid, kind=kind, about=about, verdict=verdict)
 
 
@@ -326,9 +327,10 @@ def agreement(
             write_json(row)
         else:
             share = "-" if row["agreed"] is None else f"{row['agreed']:.0%}"
-            counts = ", ".join(f"{row[name]} {name}" for name in ("accepted", "edited", "rejected", "added"))
+            names = ("accepted", "edited", "rejected", "added", "unchanged")
+            counts = ", ".join(f"{row[name]} {name}" for name in names)
             write(f"{row['month']}  {one_line(row['model'])} {one_line(row['revision'])}  {row['kind']:8}  {counts}"
-                  f"  agreed {share}\n")  # fmt: skip
+                  f"  agreed {share} of {row['judged']} judged\n")  # fmt: skip
     if not rows:
         note("no verdicts yet; `aris read judge` gives them")
 

@@ -6,12 +6,16 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aris.errors import ArisError, RecordError
 from aris.flow.monitoring.journal import Event, Journal
 from aris.flow.monitoring.keeping import Keeper, Kept
 from aris.records import Timeline, read_timelines
 from aris.tasks.monitor import Episode, Monitored, RuleSet, State, monitor
+
+if TYPE_CHECKING:
+    from aris.flow.monitoring.subscribed import Subscribed
 
 _Print = tuple[tuple[str, int, int], ...]
 
@@ -137,7 +141,7 @@ class Follower:
         yield from self._tell()
 
     def run(self, every_s: float, tell: Callable[[Event], None], trouble: Callable[[ArisError], None],
-            stop: threading.Event | None = None) -> None:  # fmt: skip
+            stop: threading.Event | None = None, woken: Subscribed | None = None) -> None:  # fmt: skip
         """Judge again and again until `stop` is set.
 
         Args:
@@ -145,18 +149,24 @@ class Follower:
             tell: is called with each event.
             trouble: is called where the records cannot be read; the watch goes on.
             stop: ends it.
+            woken: what wakes it between two readings, and sets their pace instead of `every_s`.
 
         Raises:
             ArisError: the state or the journal cannot be written.
         """
         stop = stop or threading.Event()
         while not stop.is_set():
+            if woken is not None:  # before the reading: what comes after it is told of
+                woken.look(trouble)
             try:
                 for event in self.step():
                     tell(event)
             except RecordError as error:
                 trouble(error)
-            stop.wait(every_s)
+            if woken is None:
+                stop.wait(every_s)
+            else:
+                woken.wait(stop)
 
     def close(self) -> None:
         """Let another process use the state."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -65,7 +65,7 @@ class Listener:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._queue: asyncio.Queue[Event | None] = asyncio.Queue(_BEHIND)
+        self._queue: asyncio.Queue[Any] = asyncio.Queue(_BEHIND)
         self._ended = False
 
     def end(self) -> None:
@@ -75,8 +75,8 @@ class Listener:
             self._queue.get_nowait()
         self._queue.put_nowait(None)
 
-    def put(self, event: Event) -> None:
-        """Have an event told; a listener that is too far behind is ended."""
+    def put(self, event: Any) -> None:
+        """Have an event told, or whatever else the listeners know; one that is too far behind is ended."""
         if self._queue.full():
             self.end()
         elif not self._ended:

@@ -174,7 +174,12 @@ def workspace_of(request: Request) -> Workspace:
     return found
 
 
-here = Depends(workspace_of)
+async def _here(request: Request) -> Workspace:
+    """The same, in the event loop: a dependency that does not wait needs no thread of its own."""
+    return workspace_of(request)
+
+
+here = Depends(_here)
 
 
 def rules(app: FastAPI) -> Iterator[tuple[APIRoute, list[Rule]]]:

@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session
 from aris.errors import StoreError
 from aris.store.reading.tables import DraftRow, ReadingRow, VerdictRow
 
-Verdict = Literal["accepted", "edited", "rejected", "added"]
+Verdict = Literal["accepted", "edited", "rejected", "added", "unchanged"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 KINDS = ("finding", "sentence")
+# A sentence that was signed as it was drafted, and that nobody judged: it stands, and is no agreement.
+UNJUDGED: Verdict = "unchanged"
 
 
 def add(
@@ -25,6 +27,7 @@ def add(
 
     Args:
         about: the finding's name or the sentence; of one that was added, its text.
+        verdict: "unchanged" of a sentence that was signed as it was drafted, without being judged.
         said: the sentence that took its place.
 
     Raises:
@@ -32,6 +35,8 @@ def add(
     """
     if kind not in KINDS or verdict not in VERDICTS:
         raise StoreError(f"verdict: on a {' or '.join(KINDS)}, as {', '.join(VERDICTS)}")
+    if verdict == UNJUDGED and kind != "sentence":
+        raise StoreError("verdict: only a sentence is unchanged at a signature")
     row = VerdictRow(
         reading_pk=reading.id, draft_number=draft.number, model=draft.model, revision=draft.revision, kind=kind,
         about=about, verdict=verdict, said=said, login=login, created_at=now,
@@ -50,7 +55,9 @@ def holding(session: Session, reading: ReadingRow) -> list[VerdictRow]:
 def agreement(session: Session) -> Sequence[dict[str, Any]]:
     """Count verdicts by model, revision, month and kind; of several on one subject the last counts.
 
-    `agreed` is the share of accepted ones among those on what the model wrote.
+    `judged` counts those on what the model wrote that a reader accepted, edited or rejected, and `agreed` is the share
+    of accepted ones among them. `unchanged` sentences were signed as they were drafted without being judged: they count
+    for neither.
     """
     newest = select(func.max(VerdictRow.id)).group_by(
         VerdictRow.reading_pk, VerdictRow.draft_number, VerdictRow.kind, VerdictRow.about
@@ -62,7 +69,8 @@ def agreement(session: Session) -> Sequence[dict[str, Any]]:
         count[row.verdict] += 1
     made = []
     for (model, revision, month, kind), count in sorted(counts.items()):
-        on_drafts = count["accepted"] + count["edited"] + count["rejected"]
-        share = count["accepted"] / on_drafts if on_drafts else None
-        made.append({"model": model, "revision": revision, "month": month, "kind": kind, **count, "agreed": share})
+        judged = count["accepted"] + count["edited"] + count["rejected"]
+        share = count["accepted"] / judged if judged else None
+        made.append({"model": model, "revision": revision, "month": month, "kind": kind, **count, "judged": judged,
+                     "agreed": share})  # fmt: skip
     return made

@@ -43,6 +43,10 @@ class Worded(Named):
     negative: tuple[str, ...] = ()
 
 
+# Texts that a class remembers.
+_MOST_READ = 2000
+
+
 class Class(Named):
     """A class of problems, procedures or drugs: codes, and words that begin a word of the record.
 
@@ -71,12 +75,26 @@ class Class(Named):
         """Any of the words that speak against it."""
         return _beginning(self.excluded)
 
+    @cached_property
+    def _read(self) -> dict[str, tuple[bool, bool]]:
+        """Texts that were looked at, with whether they speak for it and against it; names recur in every record."""
+        return {}
+
+    def _said(self, text: str) -> tuple[bool, bool]:
+        found = self._read.get(text)
+        if found is None:
+            if len(self._read) >= _MOST_READ:
+                self._read.clear()
+            against = bool(self.excluded) and self.against.search(text) is not None
+            found = self._read[text] = self.pattern.search(text) is not None, against
+        return found
+
     def has(self, *concepts: Concept) -> bool:
         """Tell whether any of the concepts belongs to the class."""
-        texts = [text for concept in concepts for text in texts_of(concept)]
-        if self.excluded and any(self.against.search(text) for text in texts):
+        said = [self._said(text) for concept in concepts for text in texts_of(concept)]
+        if any(against for _, against in said):
             return False
-        return any(self._has_code(concept) for concept in concepts) or any(self.pattern.search(text) for text in texts)
+        return any(there for there, _ in said) or any(self._has_code(concept) for concept in concepts)
 
     def _has_code(self, concept: Concept) -> bool:
         return any(

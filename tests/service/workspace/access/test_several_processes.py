@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workspace_house import PASSWORD, WorkspaceHouse, code_of
 
-SET_UP = {"login": "ana", "password": PASSWORD, "name": "Müller^Ana"}
+SET_UP = {"login": "ana", "password": PASSWORD, "name": "Müller^Ana", "organization": "St. Élan", "identifier": "7"}
 
 
 def another(first: WorkspaceHouse, **settings: int) -> WorkspaceHouse:

@@ -45,7 +45,12 @@ def test_a_film_is_read_from_the_list_to_the_signature(any_office: Office) -> No
     gone = ana.study(uid, "/measurements", "POST", 201, json=measured_again(measured))
     ana.study(uid, f"/measurements/{gone['id']}", "DELETE", 204)
     ana.study(uid, f"/measurements/{gone['id']}", "DELETE", 404)
-    ana.study(uid, "/verdicts", "POST", 204, json={"kind": "finding", "about": "pneumonia", "verdict": "accepted"})
+    ana.study(uid, "/verdicts", "POST", 204, json={"kind": "finding", "about": "pneumonia", "verdict": "accepted",
+                                                        "draft": draft["number"]})  # fmt: skip
+    ana.study(uid, "/verdicts", "POST", 409, json={"kind": "finding", "about": "pneumonia", "verdict": "accepted",
+                                                   "draft": 7})  # fmt: skip
+    ana.study(uid, "/verdicts", "POST", 204, json={"kind": "sentence", "about": "No pneumothorax.",
+                                                   "verdict": "unchanged", "draft": 1})  # fmt: skip
     done = signed(ana, uid)
     assert done["state"] == "final" and done["number"] == 1 and done["destinations"] == ["out"] and not done["warnings"]
     after = ana.study(uid)
@@ -56,8 +61,9 @@ def test_a_film_is_read_from_the_list_to_the_signature(any_office: Office) -> No
     assert [each["id"] for each in after["measurements"]] == [measured["id"]]
     assert ana("GET", "/worklist")["total"] == 0
     assert [each["study"] for each in ana("GET", "/deliveries")] == [uid]
-    (line,) = ana("GET", "/agreement")
-    assert (line["kind"], line["accepted"], line["agreed"]) == ("finding", 1, 1.0)
+    line, unjudged = ana("GET", "/agreement")
+    assert (line["kind"], line["accepted"], line["judged"], line["agreed"]) == ("finding", 1, 1, 1.0)
+    assert (unjudged["unchanged"], unjudged["judged"], unjudged["agreed"]) == (1, 0, None)
     assert ana("GET", "/flow")["studies"] == {"final": 1}
     added = ana.study(uid, "/addendum", "POST", json={"password": PASSWORD, "text": "Compared."})
     assert added["state"] == "addendum" and ana.study(uid)["reports"][1]["addenda"] == ["Compared."]

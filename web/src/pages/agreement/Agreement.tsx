@@ -4,6 +4,7 @@ import type { Agreement as AgreementRow } from "../../api/types";
 import { Select } from "../../shell/Field";
 import { Page, Section, Table } from "../../shell/Page";
 import { EmptyState, ErrorState, Loading } from "../../shell/states";
+import styles from "./Agreement.module.css";
 import { Chart } from "./Chart";
 import { lines, percent } from "./figures";
 
@@ -45,9 +46,23 @@ export default function Agreement() {
             <Chart lines={shown} />
           </Section>
           <Section title="Figures">
+            <p className={styles.note}>
+              Agreed is the share of accepted statements among those that were judged. Sentences that were signed as
+              they were drafted, without being judged, are counted apart: they say nothing of agreement.
+            </p>
             <Table
               label="Verdicts"
-              head={["Month", "Model", "Accepted", "Edited", "Rejected", "Added by readers", "Agreed"]}
+              head={[
+                "Month",
+                "Model",
+                "Accepted",
+                "Edited",
+                "Rejected",
+                "Added by readers",
+                "Unchanged, not judged",
+                "Judged",
+                "Agreed",
+              ]}
             >
               {shown
                 .flatMap((line) => line.points.map((point) => ({ ...point, model: line.model })))
@@ -60,6 +75,8 @@ export default function Agreement() {
                     <td>{point.edited}</td>
                     <td>{point.rejected}</td>
                     <td>{point.added}</td>
+                    <td>{point.unchanged}</td>
+                    <td>{point.judged}</td>
                     <td>{percent(point.agreed)}</td>
                   </tr>
                 ))}

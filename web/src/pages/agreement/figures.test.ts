@@ -12,13 +12,18 @@ const row = (some: Partial<Agreement>): Agreement => ({
   edited: 0,
   rejected: 0,
   added: 0,
+  unchanged: 0,
+  judged: 0,
   agreed: null,
   ...some,
 });
 
 test("kinds are joined by their counts, not by their shares", () => {
-  const [line] = lines([row({ accepted: 9, rejected: 1 }), row({ kind: "sentence", accepted: 0, edited: 10 })]);
-  expect(line?.points[0]?.agreed).toBeCloseTo(9 / 20);
+  const [line] = lines([
+    row({ accepted: 9, rejected: 1, judged: 10 }),
+    row({ kind: "sentence", edited: 10, added: 4, unchanged: 30, judged: 10 }),
+  ]);
+  expect(line?.points[0]).toMatchObject({ judged: 20, unchanged: 30, agreed: 9 / 20 });
   expect(lines([row({ accepted: 1 })], "sentence")).toEqual([]);
   expect(lines([row({})])[0]?.points[0]?.agreed).toBeNull();
   expect(percent(null)).toBe("none judged");

@@ -7,7 +7,10 @@ export interface Point {
   edited: number;
   rejected: number;
   added: number;
-  /** Accepted of all that were judged; null where nothing was. */
+  /** Signed as they were drafted, and not judged. */
+  unchanged: number;
+  judged: number;
+  /** Accepted of what the model wrote and a reader judged; null where nothing was. */
   agreed: number | null;
 }
 export interface Line {
@@ -28,14 +31,17 @@ export function lines(rows: Agreement[], kind = ""): Line[] {
       edited: 0,
       rejected: 0,
       added: 0,
+      unchanged: 0,
+      judged: 0,
       agreed: null,
     };
     point.accepted += row.accepted;
     point.edited += row.edited;
     point.rejected += row.rejected;
     point.added += row.added;
-    const judged = point.accepted + point.edited + point.rejected + point.added;
-    point.agreed = judged > 0 ? point.accepted / judged : null;
+    point.unchanged += row.unchanged;
+    point.judged += row.judged;
+    point.agreed = point.judged > 0 ? point.accepted / point.judged : null;
     months.set(row.month, point);
     models.set(model, months);
   }

@@ -4,7 +4,7 @@ import { perform } from "../../actions/registry";
 import { api, at } from "../../api/client";
 import { keys, useSession } from "../../api/queries";
 import type { Prior, Study } from "../../api/types";
-import { Badge, PriorityBadge, StateBadge } from "../../shell/Badge";
+import { Badge, PriorityBadge, reasonBeside, StateBadge } from "../../shell/Badge";
 import { ActionButton, Button, IconButton } from "../../shell/Button";
 import { age, clock, day, personName } from "../../shell/format";
 import { Alert, Back, Panel } from "../../shell/icons";
@@ -31,6 +31,7 @@ export function StudyHeader({ study, hidden, beside, loading, onPrior }: StudyHe
     age(patient.age),
     patient.birth_date && `born ${day(patient.birth_date)}`,
   ].filter(Boolean);
+  const why = hidden || !study.reason ? "" : reasonBeside(study);
   const asked = order?.reason || order?.procedure || "";
   return (
     <header className={styles.header} aria-busy={loading}>
@@ -39,7 +40,7 @@ export function StudyHeader({ study, hidden, beside, loading, onPrior }: StudyHe
       </Link>
       <div className={styles.who}>
         <h1 className={styles.name} title={personName(patient.name)}>
-          {personName(patient.name) || "No name"}
+          <bdi>{personName(patient.name) || "No name"}</bdi>
         </h1>
         <span className={styles.fact}>{person.join(", ")}</span>
         <span className={styles.fact} title={patient.issuer ? `issued by ${patient.issuer}` : undefined}>
@@ -48,23 +49,13 @@ export function StudyHeader({ study, hidden, beside, loading, onPrior }: StudyHe
       </div>
       <div className={styles.what}>
         <span className={styles.study} title={about.description}>
-          {about.description || "Study"}
+          <bdi>{about.description || "Study"}</bdi>
         </span>
         <span className={styles.fact}>{[day(about.date), clock(about.time)].filter(Boolean).join(" ")}</span>
         {about.accession && <span className={styles.fact}>Acc. {about.accession}</span>}
-        {asked && (
-          <span className={styles.asked} title={asked}>
-            Asked: {asked}
-          </span>
-        )}
       </div>
       <div className={styles.badges}>
         {!hidden && <PriorityBadge entry={study} />}
-        {!hidden && study.reason && (
-          <span className={styles.reason} title={study.reason}>
-            {study.reason}
-          </span>
-        )}
         <StateBadge state={study.state} />
         {study.opened_by && study.opened_by !== login && (
           <Badge tone="urgent" title="Both may write; neither loses text">
@@ -73,9 +64,14 @@ export function StudyHeader({ study, hidden, beside, loading, onPrior }: StudyHe
         )}
         {study.critical.length > 0 && (
           <Button size="small" kind={open > 0 ? "danger" : "ghost"} onPress={() => perform("study.critical")}>
-            <Alert /> {open > 0 ? `${open} critical, not told yet` : "Critical: told"}
+            <Alert /> {open > 0 ? `${open} critical, still open` : "Critical: done"}
           </Button>
         )}
+        <span className={styles.reason} title={[why, asked && `Asked: ${asked}`].filter(Boolean).join("\n")}>
+          {asked && <bdi>Asked: {asked}</bdi>}
+          {asked && why && " · "}
+          {why && <bdi>{why}</bdi>}
+        </span>
       </div>
       <div className={styles.tools}>
         <Priors study={study.study} priors={study.priors} beside={beside} onPrior={onPrior} />

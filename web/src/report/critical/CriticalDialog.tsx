@@ -1,5 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useEffect, useRef, useState } from "react";
 import { api, at } from "../../api/client";
 import { keys } from "../../api/queries";
 import type { CriticalResult, NewAttempt, Study } from "../../api/types";
@@ -17,7 +17,7 @@ const OUTCOMES: { id: Outcome; label: string }[] = [
   { id: "reached", label: "Told, not read back" },
   { id: "message left", label: "A message left" },
   { id: "not reached", label: "Not reached" },
-  { id: "withdrawn", label: "Withdrawn: it does not hold (say why)" },
+  { id: "withdrawn", label: "Withdrawn: it does not hold" },
 ];
 const WAYS = ["telephone", "in person", "secure message", "pager"].map((each) => ({ id: each, label: each }));
 
@@ -49,7 +49,13 @@ export function CriticalDialog(props: { study: Study; mayAct: boolean; onClose()
         ))}
         {mayAct && (
           <form className={styles.raise} onSubmit={raise}>
-            <Field label="Raise another critical result" value={finding} onChange={setFinding} />
+            <Field
+              label={study.critical.length === 0 ? "Critical result" : "Another critical result"}
+              placeholder="The finding, as it will be told"
+              value={finding}
+              onChange={setFinding}
+              autoFocus={study.critical.length === 0}
+            />
             <Button type="submit" kind="danger" isDisabled={finding.trim() === ""}>
               Raise
             </Button>
@@ -67,9 +73,9 @@ function Result(props: { study: string; result: CriticalResult; mayAct: boolean;
     <section className={styles.result} aria-label={result.finding}>
       <header className={styles.head}>
         <strong>{result.finding}</strong>
-        <Badge tone={result.open ? "critical" : "good"}>{result.open ? "open" : "done"}</Badge>
+        <Badge tone={result.open ? "critical" : "good"}>{standing(result)}</Badge>
         <span className={styles.quiet}>
-          raised {moment(result.at)} by {result.raised_by}
+          raised {moment(result.at)} by {result.raised_by === "(rules)" ? "the rules" : result.raised_by}
         </span>
       </header>
       {result.attempts.length > 0 && (
@@ -78,8 +84,10 @@ function Result(props: { study: string; result: CriticalResult; mayAct: boolean;
             <li key={`${each.at} ${each.whom} ${each.outcome}`}>
               <span className={styles.when}>{moment(each.at)}</span>
               <span>
-                <strong>{each.outcome}</strong>: {each.whom}, by {each.how}
-                {each.note && ` (${each.note})`} <span className={styles.quiet}>— {each.login}</span>
+                <strong>{said(each.outcome)}</strong>
+                {each.whom && `: ${each.whom}`}
+                {each.how && `, ${each.how}`}
+                {each.note && ` (${each.note})`} <span className={styles.quiet}>noted by {each.login}</span>
               </span>
             </li>
           ))}
@@ -90,6 +98,20 @@ function Result(props: { study: string; result: CriticalResult; mayAct: boolean;
   );
 }
 
+const SAID: Record<string, string> = {
+  "read back": "Told, read back",
+  told: "Told, not read back",
+  "message left": "Message left",
+  "not reached": "Not reached",
+  withdrawn: "Withdrawn",
+};
+const said = (outcome: string) => SAID[outcome] ?? outcome;
+
+function standing(result: CriticalResult): string {
+  if (result.open) return "open";
+  return result.attempts.some((each) => each.outcome === "read back") ? "done" : "withdrawn";
+}
+
 function Attempt({ study, id, refresh }: { study: string; id: number; refresh(): Promise<unknown> }) {
   const [whom, setWhom] = useState("");
   const [how, setHow] = useState("telephone");
@@ -97,8 +119,11 @@ function Attempt({ study, id, refresh }: { study: string; id: number; refresh():
   const [note, setNote] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
-  // Whoever withdraws a result says why.
-  const incomplete = whom.trim() === "" || (outcome === "withdrawn" && note.trim() === "");
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => form.current?.querySelector<HTMLInputElement>("input")?.focus(), []);
+  // Whoever withdraws a result says why, and has told nobody.
+  const withdrawn = outcome === "withdrawn";
+  const incomplete = withdrawn ? note.trim() === "" : whom.trim() === "";
   const tell = async (event: FormEvent) => {
     event.preventDefault();
     if (incomplete || busy) return;
@@ -106,25 +131,37 @@ function Attempt({ study, id, refresh }: { study: string; id: number; refresh():
     setError(null);
     try {
       await api.post(at("studies", study, "critical", id, "attempts"), {
-        whom,
-        how,
+        whom: withdrawn ? "" : whom,
+        how: withdrawn ? "" : how,
         outcome,
         note,
       } satisfies NewAttempt);
       await refresh();
       setWhom("");
       setNote("");
+      form.current?.querySelector<HTMLInputElement>("input")?.focus();
     } catch (thrown) {
       setError(thrown);
     }
     setBusy(false);
   };
   return (
-    <form className={styles.attempt} onSubmit={tell}>
-      <Field label="Whom" value={whom} onChange={setWhom} placeholder="Name and function" />
-      <Select label="How" options={WAYS} value={how} onChange={setHow} />
+    <form className={styles.attempt} onSubmit={tell} ref={form}>
+      <Field
+        label="Whom"
+        value={withdrawn ? "" : whom}
+        onChange={setWhom}
+        placeholder={withdrawn ? "Nobody" : "Name and function"}
+        isDisabled={withdrawn}
+      />
+      <Select label="How" options={WAYS} value={how} onChange={setHow} isDisabled={withdrawn} />
       <Select label="Outcome" options={OUTCOMES} value={outcome} onChange={setOutcome} />
-      <Field label="Note" value={note} onChange={setNote} />
+      <Field
+        label={withdrawn ? "Why it does not hold" : "Note"}
+        value={note}
+        onChange={setNote}
+        placeholder={withdrawn ? "" : "Optional"}
+      />
       <Button type="submit" kind="primary" isDisabled={busy || incomplete}>
         Note the attempt
       </Button>

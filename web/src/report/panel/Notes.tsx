@@ -1,7 +1,7 @@
 import { useState } from "react";
 import type { DraftVersion, Study } from "../../api/types";
 import { Button } from "../../shell/Button";
-import { moment } from "../../shell/format";
+import { moment, personName } from "../../shell/format";
 import { Alert, Chevron } from "../../shell/icons";
 import type { SaveStatus } from "../saving/autosave";
 import type { Streaming } from "../useReport";
@@ -66,7 +66,7 @@ function Mark(props: {
     const mark = last.signatures.at(-1);
     return (
       <p className={styles.signed}>
-        Signed{mark ? ` by ${mark.name.replace(/\^+/g, " ").trim()}, ${moment(mark.at)}` : ""}: {last.kind}
+        Signed{mark ? ` by ${personName(mark.name)}, ${moment(mark.at)}` : ""}: {last.kind}
         {study.reports.length > 1 ? ` (version ${last.number})` : ""}
         {last.addenda.map((text) => (
           <span key={text} className={styles.addendum}>

@@ -9,7 +9,7 @@ import { HistoryDialog } from "../history/HistoryDialog";
 import { InsertDialog } from "../insert/InsertDialog";
 import { AddendumDialog } from "../signing/AddendumDialog";
 import { SignDialog } from "../signing/SignDialog";
-import { judged, unsaid } from "../text/verdicts";
+import { acceptedOf, judged, unsaid } from "../text/verdicts";
 import { type ReportHandle, withoutModel } from "../useReport";
 
 export type ReportDialog =
@@ -143,10 +143,11 @@ function told(signed: Signed): void {
 /** Keep what the reader thought of each sentence of the draft; the signature stands whatever comes of it. */
 async function sendVerdicts(study: Study, draft: DraftVersion, report: ReportHandle): Promise<void> {
   if (report.view === null) return;
-  const derived = judged(draft.sections, report.sections, links(report.view.state));
+  const accepted = acceptedOf(study.verdicts, draft.number);
+  const derived = judged(draft.sections, report.sections, links(report.view.state), accepted);
   try {
     for (const each of unsaid(derived, study.verdicts, draft.number))
-      await api.post(at("studies", study.study, "verdicts"), each);
+      await api.post(at("studies", study.study, "verdicts"), { ...each, draft: draft.number });
   } catch (error) {
     toastError(error);
   }

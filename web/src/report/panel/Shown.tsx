@@ -7,7 +7,8 @@ export function Shown({ evidence }: { evidence: Evidence }) {
   const { about, found, problem, pinned } = evidence;
   if (about === null) return null;
   const name = about.kind === "finding" ? titleOf(about.about) : `“${about.about}”`;
-  const where = found?.sides.length ? ` ${found.sides.join(", ")}` : "";
+  const sides = found?.sides.filter(Boolean) ?? [];
+  const where = sides.length ? `, ${sides.join(" and ")}` : "";
   const none = found && found.map === null && found.regions.length === 0;
   const said = problem
     ? problem

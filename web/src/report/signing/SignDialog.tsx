@@ -9,6 +9,7 @@ import { Checkbox } from "../../shell/Field";
 import { personName } from "../../shell/format";
 import { ErrorLine } from "../../shell/states";
 import { asText } from "../text/sections";
+import { acceptedOf } from "../text/verdicts";
 import { Identity, type Proof } from "./Identity";
 import { Points } from "./Points";
 import { readiness } from "./readiness";
@@ -40,15 +41,7 @@ export function SignDialog(props: SignProps) {
   const [andNext, setAndNext] = useState(props.andNext);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
-  const accepted = useMemo(
-    () =>
-      new Set(
-        study.verdicts
-          .filter((each) => each.kind === "sentence" && each.verdict === "accepted" && each.draft === draft?.number)
-          .map((each) => each.about),
-      ),
-    [study.verdicts, draft],
-  );
+  const accepted = useMemo(() => acceptedOf(study.verdicts, draft?.number ?? 0), [study.verdicts, draft]);
   const points = readiness({
     text,
     draft: hidden ? null : draft,

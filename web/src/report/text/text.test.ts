@@ -7,7 +7,7 @@ import { contested, merge, resolved } from "./merge";
 import { fields, nextField } from "./placeholders";
 import { differing, emptySections, sameSections } from "./sections";
 import { sentences } from "./sentences";
-import { judged, unsaid } from "./verdicts";
+import { acceptedOf, judged, unsaid } from "./verdicts";
 import { place, standing } from "./warnings";
 
 const made = (findings: string, impression = "") => ({ ...emptySections(), findings, impression });
@@ -113,8 +113,19 @@ describe("verdicts", () => {
   const draft = made("The heart is large. There is a small effusion on the left. No pneumothorax.", "Heart failure.");
   it("are derived from what is signed", () => {
     const text = made("The heart is large. There is a moderate effusion on the left. A pacemaker.", "Heart failure.");
-    expect(judged(draft, text, link(draft, text))).toEqual([
-      { kind: "sentence", about: "The heart is large.", verdict: "accepted", said: "" },
+    const kept = [
+      {
+        draft: 1,
+        kind: "sentence" as const,
+        about: "Heart failure.",
+        verdict: "accepted" as const,
+        said: "",
+        login: "",
+      },
+    ];
+    expect(judged(draft, text, link(draft, text), acceptedOf(kept, 1))).toEqual([
+      // Signed as it was drafted, and nobody judged it: no agreement.
+      { kind: "sentence", about: "The heart is large.", verdict: "unchanged", said: "" },
       {
         kind: "sentence",
         about: "There is a small effusion on the left.",
@@ -129,12 +140,12 @@ describe("verdicts", () => {
   it("judge a sentence that was split as edited, and none of its halves as added", () => {
     const text = made("The heart is very. Large.");
     const links = [{ id: 0, section: "findings" as const, sentence: "The heart is large.", from: 0, to: 25 }];
-    expect(judged(made("The heart is large."), text, links)).toEqual([
+    expect(judged(made("The heart is large."), text, links, new Set())).toEqual([
       { kind: "sentence", about: "The heart is large.", verdict: "edited", said: "The heart is very. Large." },
     ]);
   });
   it("are sent only where they are new", () => {
-    const derived = judged(draft, draft, link(draft, draft));
+    const derived = judged(draft, draft, link(draft, draft), new Set());
     const kept = derived.slice(0, 3).map((each) => ({ ...each, draft: 2, login: "ana" }));
     expect(unsaid(derived, kept, 2).map((each) => each.about)).toEqual(["Heart failure."]);
     expect(unsaid(derived, kept, 3)).toHaveLength(4);

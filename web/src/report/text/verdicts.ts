@@ -9,9 +9,16 @@ import { sameSense, sentences } from "./sentences";
  *   draft: what the model wrote.
  *   text: what is signed.
  *   links: where the draft's sentences stand in it (positions within their sections).
- * Only the sections that a model writes are judged: the others come from headers and the order.
+ *   accepted: its sentences that he accepted by an act of his own.
+ * Only the sections that a model writes are judged: the others come from headers and the order. A sentence that stands
+ * as it was drafted and that nobody accepted is "unchanged": signed, and not judged.
  */
-export function judged(draft: Sections, text: Sections, links: readonly Link[]): NewVerdict[] {
+export function judged(
+  draft: Sections,
+  text: Sections,
+  links: readonly Link[],
+  accepted: ReadonlySet<string>,
+): NewVerdict[] {
   const made: NewVerdict[] = [];
   for (const section of WRITTEN) {
     const written = sentences(text[section]);
@@ -30,7 +37,12 @@ export function judged(draft: Sections, text: Sections, links: readonly Link[]):
       const said = stands.map((each) => each.text).join(" ");
       if (said === "") made.push({ kind: "sentence", about: sentence.text, verdict: "rejected", said: "" });
       else if (stands.some((each) => sameSense(each.text) === sameSense(sentence.text)))
-        made.push({ kind: "sentence", about: sentence.text, verdict: "accepted", said: "" });
+        made.push({
+          kind: "sentence",
+          about: sentence.text,
+          verdict: accepted.has(sentence.text) ? "accepted" : "unchanged",
+          said: "",
+        });
       else made.push({ kind: "sentence", about: sentence.text, verdict: "edited", said });
     }
     for (const [index, each] of written.entries()) {
@@ -42,7 +54,13 @@ export function judged(draft: Sections, text: Sections, links: readonly Link[]):
   return made;
 }
 
-/** Those that the server does not have yet: a reader's own later verdict goes before one that was derived. */
+/** The sentences of a draft that a reader accepted by an act of his own. */
+export function acceptedOf(kept: readonly Verdict[], draft: number): Set<string> {
+  const own = kept.filter((each) => each.draft === draft && each.kind === "sentence");
+  return new Set(own.filter((each) => each.verdict === "accepted").map((each) => each.about));
+}
+
+/** Those that the server does not have yet. */
 export function unsaid(derived: NewVerdict[], kept: readonly Verdict[], draft: number): NewVerdict[] {
   const last = new Map(
     kept.filter((each) => each.draft === draft).map((each) => [`${each.kind}\n${each.about}`, each]),

@@ -1,4 +1,4 @@
-import { personName } from "../../shell/format";
+import { day, personName } from "../../shell/format";
 import { scaleBar } from "../geometry/calibration";
 import { LINK_WORDS } from "../geometry/linking";
 import { letters } from "../geometry/orientation";
@@ -31,7 +31,7 @@ export function Corners({ session, pane, patient }: Props) {
     <div className={styles.corners} aria-hidden="true">
       {prior && (
         <div className={styles.prior}>
-          {prior.certain === false ? "Possible prior" : "Prior"} {prior.date}
+          {prior.certain === false ? "Possible prior" : "Prior"} {day(prior.date)}
         </div>
       )}
       {session.texts && (
@@ -42,11 +42,11 @@ export function Corners({ session, pane, patient }: Props) {
                 <b>{personName(patient.name)}</b>
                 <span>
                   {patient.identifier}
-                  {patient.birth_date && ` · born ${patient.birth_date}`}
+                  {patient.birth_date && ` · born ${day(patient.birth_date)}`}
                 </span>
               </>
             )}
-            {prior ? <span>{prior.description}</span> : patient?.date && <span>{patient.date}</span>}
+            {prior ? <span>{prior.description}</span> : patient?.date && <span>{day(patient.date)}</span>}
           </div>
           <div className={`${styles.corner} ${styles.topRight}`}>
             <span className={styles.clipped}>{pane.description}</span>

@@ -97,12 +97,16 @@ class Signed(Sent):
 
 
 class NewVerdict(Taken):
-    """A verdict on a finding or a sentence of the newest draft."""
+    """A verdict on a finding or a sentence of the draft of a number; of the newest where none is named.
+
+    "unchanged": a sentence that was signed as it was drafted, and that nobody judged.
+    """
 
     kind: Literal["finding", "sentence"]
     about: Line
-    verdict: Literal["accepted", "edited", "rejected", "added"]
+    verdict: Literal["accepted", "edited", "rejected", "added", "unchanged"]
     said: Note = ""
+    draft: Annotated[int, Field(ge=1, lt=1 << 31)] | None = None
 
 
 class NewMeasurement(Taken):

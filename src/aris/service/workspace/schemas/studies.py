@@ -205,7 +205,7 @@ class Verdict(Sent):
     draft: int
     kind: Literal["finding", "sentence"]
     about: str
-    verdict: Literal["accepted", "edited", "rejected", "added"]
+    verdict: Literal["accepted", "edited", "rejected", "added", "unchanged"]
     said: str
     login: str
 

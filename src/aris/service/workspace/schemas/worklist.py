@@ -71,6 +71,19 @@ class StudyEvent(Sent):
     at: str
 
 
+class Rows(Sent):
+    """Lines of the worklist as they are after somebody's acts, so that pages need not ask for the list again.
+
+    `entries` has no study that is in no list. `moved` are those that may stand at another place, or in another list,
+    than before: a page that has none of them must ask. `many`: too many at once to be told; pages ask for the list.
+    """
+
+    entries: list[Entry]
+    moved: list[str]
+    counts: dict[State, int]
+    many: bool = False
+
+
 class Drafting(Sent):
     """Progress of the draft of a study."""
 
@@ -92,7 +105,7 @@ class Delivery(Sent):
 
 
 class Agreement(Sent):
-    """Readers' verdicts on a model's drafts in a month."""
+    """Readers' verdicts on a model's drafts in a month; `agreed` is the share of accepted ones among the judged."""
 
     model: str
     revision: str
@@ -102,6 +115,8 @@ class Agreement(Sent):
     edited: int
     rejected: int
     added: int
+    unchanged: int
+    judged: int
     agreed: float | None
 
 

@@ -32,7 +32,7 @@ def save(study: StudyUid, body: NewText, caller: Reader, workspace: Here) -> Sav
 
 @router.post("/verdicts", status_code=204)
 def judge(study: StudyUid, body: NewVerdict, caller: Reader, workspace: Here) -> None:
-    """Keep a verdict on a finding or a sentence of the newest draft."""
+    """Keep a verdict on a finding or a sentence of a draft; of the newest where none is named."""
     room(workspace).judge(caller.login, study, **body.model_dump())
 
 
