@@ -21,6 +21,7 @@ _KINDS: dict[str, tuple[tuple[str, str], tuple[str, str] | None, str]] = {
     "sign in anew": (("110114", "User Authentication"), ("110122", "Login"), "E"),
     "sign out": (("110114", "User Authentication"), ("110123", "Logout"), "E"),
     "view": (("110103", "DICOM Instances Accessed"), None, "R"),
+    "search": (("110112", "Query"), None, "E"),
     "open": (("110103", "DICOM Instances Accessed"), None, "R"),
     "close": (("110103", "DICOM Instances Accessed"), None, "E"),
     "arrive": (("110107", "Import"), None, "C"),

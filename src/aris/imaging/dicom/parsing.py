@@ -75,6 +75,11 @@ class _CountedFile(io.BufferedReader):
         super().__init__(source.raw())
         self._budget = budget
 
+    @property
+    def name(self) -> str:
+        """The file's path, which pydicom asks for; "" of one that has none."""
+        return str(getattr(self.raw, "name", ""))
+
     def read(self, size: int | None = -1, /) -> bytes:
         return self._budget.spend(size, super().read(size))
 

@@ -45,6 +45,7 @@ class Workspace:
         drafts: live drafts of this process; None where there are none.
         demo_available: whether sample studies can be had.
         live: live events (`studies.events.Live`), once somebody has asked for them.
+        images: readers of its images (`images.routes.ImageRoom`), once somebody has asked for them.
         services: what else runs, as /api/site tells it: name, address, state.
         clock: tells the time.
     """
@@ -58,6 +59,7 @@ class Workspace:
     drafts: Any = None
     demo_available: bool = False
     live: Any = None
+    images: Any = None
     services: list[dict[str, str]] = field(default_factory=list)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 

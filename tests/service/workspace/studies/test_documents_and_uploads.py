@@ -19,7 +19,8 @@ from office import PASSWORD, Office
 from PIL import Image
 
 from aris.flow.drafting import draft_next
-from aris.service.workspace.studies import uploading
+from aris.service.workspace.errors import RefusedError
+from aris.service.workspace.studies import looking, uploading
 from aris.store.reading import audit
 from dicom_objects import ROOT, as_bytes, image
 
@@ -208,3 +209,31 @@ def test_script_in_every_text_field_stays_text_and_reaches_no_log(
     said = "\n".join(each.getMessage() for each in caplog.records if not each.name.startswith("httpx"))
     assert "POST /api/studies/{study}/sign 200" in said
     assert "alert" not in said and "Müller" not in said and PASSWORD not in said
+
+
+def test_one_reader_s_slow_lines_keep_nobody_else_out() -> None:
+    arriving = uploading._Arriving()
+    for _ in range(uploading.MOST_OF_ONE):
+        arriving.begin("ana")
+    with pytest.raises(RefusedError) as refused:
+        arriving.begin("ana")
+    assert refused.value.status == 503
+    arriving.begin("bob")
+    arriving.end("ana")
+    arriving.begin("ana")
+    for login in ("eva", "eva", "eva", "sol"):
+        arriving.begin(login)
+    with pytest.raises(RefusedError):
+        arriving.begin("tom")  # as many as there is room for
+
+
+def test_archives_are_asked_by_each_once_at_a_time_and_by_a_few_in_all() -> None:
+    looks = looking._Looks()
+    with looks.one("ana"):
+        with pytest.raises(RefusedError) as refused, looks.one("ana"):
+            pass
+        assert refused.value.status == 503
+        with looks.one("bob"), looks.one("eva"), looks.one("sol"), pytest.raises(RefusedError), looks.one("tom"):
+            pass
+    with looks.one("ana"):
+        pass
