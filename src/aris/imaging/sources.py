@@ -281,13 +281,18 @@ def in_zip(path: Path) -> Iterator[tuple[FileSource, bytes] | Skipped]:
 
 
 class FileInMemory(FileSource):
-    """A file that is nowhere but in memory."""
+    """A file that is nowhere but in memory.
+
+    Args:
+        data: its contents; to be written by default.
+        name: for messages.
+    """
 
     _data: io.BytesIO
 
-    def __init__(self) -> None:
-        super().__init__(Path())
-        object.__setattr__(self, "_data", io.BytesIO())
+    def __init__(self, data: bytes = b"", name: str = "file") -> None:
+        super().__init__(Path(name))
+        object.__setattr__(self, "_data", io.BytesIO(data))
 
     @contextmanager
     def writing(self) -> Iterator[BinaryIO]:

@@ -3,7 +3,7 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 import { at } from "./client";
 import { follow } from "./events";
 import { keys } from "./queries";
-import type { Drafting, RowsNews, Session, StudyEvent } from "./types";
+import type { Drafting, RowsNews, Session, Study, StudyEvent } from "./types";
 
 export type LiveEvent =
   | ({ event: "study" } & StudyEvent)
@@ -14,6 +14,10 @@ export type LiveEvent =
 const OWN_TEXT_MS = 3000;
 // Several acts on a study are told at once, and asked for once.
 const SOON_MS = 100;
+
+/** Whether a study is listed among another one's earlier ones. */
+export const isPriorOf = (study: Study | undefined, prior: string): boolean =>
+  study?.priors?.some((each) => each.study === prior) ?? false;
 
 // One connection for the whole tab: browsers allow six a host.
 const listeners = new Set<(event: LiveEvent) => void>();
@@ -36,6 +40,12 @@ export function useLiveConnection(): void {
           if (!own || said.action !== "open")
             later.call(said.study, own && said.action === "edit" ? OWN_TEXT_MS : SOON_MS);
         }
+        // What comes from an archive is waited for by the studies that it is a prior of.
+        if (said.event === "study" && said.action === "fetched")
+          void queries.invalidateQueries({
+            queryKey: [at("studies")],
+            predicate: ({ state: { data } }) => isPriorOf(data as Study | undefined, said.study),
+          });
         for (const listener of listeners) listener(said);
       },
       onState: (next) => {

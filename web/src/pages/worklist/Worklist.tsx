@@ -101,7 +101,7 @@ function Studies() {
     "worklist.refresh": refresh,
     "worklist.preview": turnPreview,
     "worklist.upload": reads && (() => setChoosing(choosing + 1)),
-    "worklist.beside": chosen && (() => showInSecondWindow(`/study/${encodeURIComponent(chosen.study)}`)),
+    "worklist.beside": chosen && (() => showInSecondWindow(`/study/${encodeURIComponent(chosen.study)}?window=images`)),
     "worklist.clear":
       (narrowed(search) || search.sort !== "priority" || search.reverse) &&
       (() => change({ states: [], text: "", modality: "", sort: "priority", reverse: false })),

@@ -91,7 +91,7 @@ def series(study: StudyUid, caller: Looker, workspace: Here) -> list[SeriesInfo]
 def look_for_priors(study: StudyUid, caller: Reader, workspace: Here) -> Response:
     """Ask the site's archives for earlier studies of the patient, now."""
     with _LOOKS.one(caller.login):
-        look_in_archives(workspace.house, study)
+        look_in_archives(workspace.house, study, caller.login)
     return answered(shown(workspace, caller, room(workspace).look(caller.login, study)))
 
 
@@ -139,6 +139,7 @@ def shown(workspace: Workspace, caller: Caller, opened: Opened) -> Study:
         drafting=_live(workspace, study) or found.drafting,
         now=workspace.now(),
         age=found.age,
+        archives=[each.name for each in workspace.house.settings.archives],
     )
 
 

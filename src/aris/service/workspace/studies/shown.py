@@ -21,7 +21,7 @@ from aris.store.reading.tables import DraftRow, EditRow
 def study_of(
     opened: Opened, *, login: str, reads: bool, series: list[shown.SeriesInfo], priors: list[shown.Prior],
     deliveries: Mapping[int, list[DeliveryRow]], drafting: str | None,
-    now: datetime, age: str,
+    now: datetime, age: str, archives: list[str],
 ) -> shown.Study:  # fmt: skip
     """The study as its page shows it.
 
@@ -30,6 +30,7 @@ def study_of(
         deliveries: by the version's key in the database.
         drafting: how far its newest job is.
         age: as DICOM's AS.
+        archives: names of those of the site.
     """
     reading, row, order = opened.reading, opened.study, opened.order
     return shown.Study(
@@ -80,6 +81,7 @@ def study_of(
         ],
         series=series,
         priors=priors,
+        archives=archives,
         drafting=drafting,  # type: ignore[arg-type]
         may=_may(opened, login, reads),
     )  # fmt: skip
