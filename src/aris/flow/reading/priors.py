@@ -83,7 +83,7 @@ def latest_sure(session: Session, row: StudyRow) -> Prior | None:
     dated = [each for each in _candidates(session, row) if re.fullmatch(r"[0-9]{8}", each.date)]
     earlier = [each for each in dated if (each.date, each.time) < (row.date, row.time)]
     for other in sorted(earlier, key=lambda each: (each.date, each.time), reverse=True):
-        found = _prior(session, row, other)
+        found = _prior(row, other, None, "", ())
         if found is not None and found.identity == "same":
             return found
     return None
