@@ -477,7 +477,7 @@ def test_images_that_are_another_patients_now_are_drafted_anew(clinic: Clinic) -
     again = image(1, PatientID="P2", PatientName="Roe^Eva", PatientBirthDate="19500101")
     assert clinic.store.add(as_bytes(again)).outcome == "kept apart"
     clinic.store.resolve(STUDY, "P2")
-    with pytest.raises(StoreError, match="no draft"):
+    with pytest.raises(StoreError, match="another patient"):
         clinic.room.judge("ana", STUDY, kind="finding", about="pneumonia", verdict="accepted")
     assert clinic.settle() == 1 and clinic.draft() == "drafted"
     found = clinic.room.look("ana", STUDY)

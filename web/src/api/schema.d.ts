@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: a17baa41f4f68f85b4d3ee05e6394618d0663ed7b411fafb502a878509a187c5
+// openapi sha256: b81f07f1dc6a35893957f05c9596f067db740ff1c0ed8f4719ef0c4305ca1656
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1575,7 +1575,8 @@ export interface components {
          * Prior
          * @description Another study that is, or may be, of the same patient; `why` not surely.
          *
-         *     `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", or "failed" with `error`.
+         *     `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", with the `error` of an
+         *     attempt that failed and is made again, or "failed" with the last `error`.
          */
         Prior: {
             /** Archive */
@@ -2068,6 +2069,8 @@ export interface components {
          */
         Study: {
             about: components["schemas"]["About"];
+            /** Archives */
+            archives: string[];
             /** Assessed */
             assessed: boolean;
             /** Beside */

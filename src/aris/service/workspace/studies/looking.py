@@ -21,6 +21,7 @@ from aris.service.workspace.errors import RefusedError
 from aris.service.workspace.schemas.common import answered
 from aris.service.workspace.schemas.studies import SeriesInfo, Study, Text
 from aris.service.workspace.studies.shown import prior_of, study_of, text_of
+from aris.store.reading import drafts, readings
 
 router = APIRouter(prefix="/api/studies/{study}", tags=["study"])
 Looker = Annotated[Caller, allow("reader", "viewer", scope="read")]
@@ -104,8 +105,10 @@ def fetch(study: StudyUid, prior: StudyUid, caller: Reader, workspace: Here) -> 
 
 @router.post("/open", response_model=Study)
 def open_study(study: StudyUid, caller: Reader, workspace: Here) -> Response:
-    """Open a study to read it; who else has it open is told in `opened_by`."""
-    return answered(shown(workspace, caller, room(workspace).open(caller.login, study)))
+    """Open a study to read it; who else has it open is in `opened_by`. One that nobody has drafted is drafted."""
+    opened = room(workspace).open(caller.login, study)
+    _begin_draft(workspace, opened)
+    return answered(shown(workspace, caller, opened))
 
 
 @router.post("/close", status_code=204)
@@ -141,6 +144,16 @@ def shown(workspace: Workspace, caller: Caller, opened: Opened) -> Study:
         age=found.age,
         archives=[each.name for each in workspace.house.settings.archives],
     )
+
+
+def _begin_draft(workspace: Workspace, opened: Opened) -> None:
+    """Have a study drafted that a reader opens and nobody has: its page asks for the draft when it stands, later.
+
+    Whoever asks then hears all of it. Nothing is drafted twice: drafts are made under leases.
+    """
+    drafted = opened.text is not None or any(each.origin == drafts.MODEL for each in opened.drafts)
+    if workspace.drafts is not None and not drafted and opened.reading.state in readings.OPEN:
+        workspace.drafts.ask(opened.study.uid)
 
 
 def _live(workspace: Workspace, study: str) -> str | None:
