@@ -24,7 +24,15 @@ from aris.store.reading import (
     users,
     verdicts,
 )
-from aris.store.reading.access import identities, preferences, saved_answers, tokens, web_sessions
+from aris.store.reading.access import (
+    buckets,
+    identities,
+    pending,
+    preferences,
+    saved_answers,
+    tokens,
+    web_sessions,
+)
 from aris.store.reading.records import alarms, books
 from aris.store.store import Store
 from dicom_objects import ROOT, as_bytes, image
@@ -75,6 +83,8 @@ def fill(store: Store, key: Path) -> audit.Trail:
         critical.attempt(session, found, whom="Dr. Roe", how="telephone", outcome="not reached", login="ana", now=NOW)
         web_sessions.begin(session, "ana", "password", NOW, timedelta(hours=12))
         tokens.add(session, "ana", "viewer", ["read"], NOW, 30)
+        buckets.take(session, {"sign in": 60}, NOW)
+        pending.put(session, "secret", pending.Kept("/", "http://127.0.0.1/x", None, "", NOW), timedelta(minutes=10))
         identities.link(session, "ana", "https://login.example", "subject-1", NOW)
         preferences.put(session, "ana", {"theme": "dark", "macros": [{"name": "n", "text": "Ü\u0000"}]}, NOW)
         templates.add(session, name="Thorax – Ü", modality="DX", sections={"findings": "Frei."}, normal=True,

@@ -77,7 +77,8 @@ def create_workspace(
         lifespan=lifespan,
     )  # fmt: skip
     app.state.workspace = Workspace(
-        house, settings, Attempts(settings), None if oidc is None else Provider(oidc), model=model, drafts=drafts
+        house, settings, Attempts(settings, house.store.sessions), None if oidc is None else Provider(oidc),
+        model=model, drafts=drafts,
     )
     # One line each; the pages last, which take every other path.
     app.include_router(session.router)

@@ -151,7 +151,7 @@ def scored(view: View, check: Scored) -> Outcome:
     shown = f"{score.value:.2f}" if check.score == "shock index" else f"{score.value:g}"
     least = "at least " if score.is_lower_bound else ""
     text = f"{score.name} {least}{shown}" + (f" ({given})" if given else "")
-    notes = (score.note,) if score.note and check.score != "NEWS2" else ()
+    notes: tuple[str, ...] = (score.note,) if score.note and check.score != "NEWS2" else ()
     notes += tuple(f"{each}; an older value was judged, or none" for each in vitals.doubtful)
     if check.score == "NEWS2":
         text += f", clinical risk {score.note}"
