@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aris.imaging.dicom.patients import Patient
+from aris.store.intakes import intakes
 from aris.store.reading import (
     audit,
     critical,
@@ -23,7 +24,15 @@ from aris.store.reading import (
     users,
     verdicts,
 )
-from aris.store.reading.access import identities, preferences, tokens, web_sessions
+from aris.store.reading.access import (
+    buckets,
+    identities,
+    pending,
+    preferences,
+    saved_answers,
+    tokens,
+    web_sessions,
+)
 from aris.store.store import Store
 from dicom_objects import ROOT, as_bytes, image
 
@@ -73,11 +82,19 @@ def fill(store: Store, key: Path) -> audit.Trail:
         critical.attempt(session, found, whom="Dr. Roe", how="telephone", outcome="not reached", login="ana", now=NOW)
         web_sessions.begin(session, "ana", "password", NOW, timedelta(hours=12))
         tokens.add(session, "ana", "viewer", ["read"], NOW, 30)
+        buckets.take(session, {"sign in": 60}, NOW)
+        pending.put(session, "secret", pending.Kept("/", "http://127.0.0.1/x", None, "", NOW), timedelta(minutes=10))
         identities.link(session, "ana", "https://login.example", "subject-1", NOW)
         preferences.put(session, "ana", {"theme": "dark", "macros": [{"name": "n", "text": "Ü\u0000"}]}, NOW)
         templates.add(session, name="Thorax – Ü", modality="DX", sections={"findings": "Frei."}, normal=True,
                       login="ana", now=NOW)  # fmt: skip
         macros.put(session, "nbl", "Nebenbefundlich:", "ana", NOW)
+        intake, _ = intakes.add(
+            session, intakes.Who("P1", "", "Müller^Ana1", "19700101", "F"), note="speaks Ü\u0131", login="ana", now=NOW,
+            lasts=timedelta(days=1),
+        )  # fmt: skip
+        intakes.mark(session, intake, intakes.SEEN, "ana", NOW)
+        saved_answers.keep(session, "ana", "default", "Ü?\0", {"sentences": ["Ü\0"]}, NOW)
         for action in ("open", "edit", "sign"):
             trail.add(session, "ana", action, STUDY, now=NOW, number=1)
     return trail

@@ -147,7 +147,7 @@ def _objects(sample: Sample, folder: Path) -> Iterator[bytes]:
             patient_name=sample.patient, patient_id=sample.patient_id, birth_date=sample.birth_date, age=sample.age,
             sex=sample.sex, view="AP", modality="CR", body_part="CHEST", date=sample.date, study=sample.study,
         )  # fmt: skip
-        data = secondary_capture((folder / sample.film).read_bytes(), facts, sample.film)
+        data = secondary_capture((folder / sample.film).read_bytes(), facts, sample.film, seen_clean=True)
         with quiet_pydicom():
             yield _finished(sample, pydicom.dcmread(io.BytesIO(data)), 1)
         return

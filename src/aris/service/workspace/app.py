@@ -21,6 +21,9 @@ from aris.service.workspace.errors import add_handlers
 from aris.service.workspace.guarding import WebGuard
 from aris.service.workspace.headers import SecurityHeaders
 from aris.service.workspace.images import routes as images
+from aris.service.workspace.intake import routes as intake
+from aris.service.workspace.literature import asking as literature_asking
+from aris.service.workspace.literature import managing as literature
 from aris.service.workspace.pages import pages_router
 from aris.service.workspace.schemas.common import Problem
 from aris.service.workspace.settings import WorkspaceSettings
@@ -73,7 +76,8 @@ def create_workspace(
         lifespan=lifespan,
     )  # fmt: skip
     app.state.workspace = Workspace(
-        house, settings, Attempts(settings), None if oidc is None else Provider(oidc), model=model, drafts=drafts
+        house, settings, Attempts(settings, house.store.sessions), None if oidc is None else Provider(oidc),
+        model=model, drafts=drafts,
     )
     # One line each; the pages last, which take every other path.
     app.include_router(session.router)
@@ -88,6 +92,9 @@ def create_workspace(
     app.include_router(asking.router)
     app.include_router(templates.router)
     app.include_router(models.router)
+    app.include_router(intake.router)
+    app.include_router(literature.router)
+    app.include_router(literature_asking.router)
     app.include_router(pages_router(folder or pages()))
     require_rules(app)
     add_handlers(app)

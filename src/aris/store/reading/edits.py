@@ -52,7 +52,14 @@ def all_of(session: Session, reading: ReadingRow) -> list[EditRow]:
 
 def kept_beside(session: Session, reading: ReadingRow) -> list[EditRow]:
     """Texts whose base was no longer the newest."""
-    return [each for each in all_of(session, reading) if each.number is None]
+    query = select(EditRow).where(EditRow.reading_pk == reading.id, EditRow.number.is_(None))
+    return list(session.scalars(query.order_by(EditRow.id)))
+
+
+def touched_at(session: Session, reading: ReadingRow) -> datetime | None:
+    """The moment at which a person first wrote of the text; None where nobody has."""
+    query = select(EditRow.created_at).where(EditRow.reading_pk == reading.id, EditRow.author != MODEL)
+    return session.scalar(query.order_by(EditRow.id).limit(1))
 
 
 def touched(session: Session, reading: ReadingRow) -> bool:

@@ -212,6 +212,15 @@ def test_thumbnails_are_small_pictures(room: WorkspaceHouse, ana: Any) -> None:
     assert answer.headers["content-type"] == "image/jpeg" and made.size == (256, 256)
     of_series = ana.get(f"/api/studies/{ROOT}.23/series/{ROOT}.23.1/thumbnail")
     assert of_series.content == answer.content
+    # Of several the one in the middle as they are shown, whichever came in the middle; what has no image is left out.
+    for number in (5, 3, 4):
+        room.store.add(as_bytes(image(number, study=23, side=400)))
+    report = image(2, study=23)
+    for keyword in ("PixelData", "Rows", "Columns"):
+        delattr(report, keyword)
+    room.store.add(as_bytes(report))
+    of_series = ana.get(f"/api/studies/{ROOT}.23/series/{ROOT}.23.1/thumbnail")
+    assert of_series.content == ana.get(f"/api/images/{ROOT}.23.1.4/thumbnail").content
 
 
 def test_a_broken_file_is_named_and_the_others_are_shown(room: WorkspaceHouse, ana: Any) -> None:
@@ -242,6 +251,24 @@ def test_others_reports_and_marks_are_read(room: WorkspaceHouse, ana: Any) -> No
     assert document["title"] == "Imaging Measurement Report" and document["kind"] == "sr"
     assert [(each["name"], each["value"], each["unit"]) for each in document["measurements"]] == [("Area", 12.5, "mm2")]
     assert ana.get(f"/api/images/{ROOT}.25.1.1/document").status_code == 422
+
+
+def test_a_pdf_in_an_object_is_given_and_nothing_else_as_one(room: WorkspaceHouse, ana: Any) -> None:
+    pages = b"%PDF-1.4\n%%EOF\n"
+    for number, content in ((1, pages), (2, b"<html><script>alert(1)</script>")):
+        made = image(number, study=26, SOPClassUID="1.2.840.10008.5.1.4.1.1.104.1", Modality="DOC")
+        for name in ("PixelData", "Rows", "Columns"):
+            delattr(made, name)
+        made.MIMETypeOfEncapsulatedDocument, made.EncapsulatedDocument = "application/pdf", content
+        room.store.add(as_bytes(made))
+    room.store.add(as_bytes(image(1, study=26, series=2)))
+    answer = ana.get(f"/api/images/{ROOT}.26.1.1/pdf")
+    assert answer.status_code == 200 and answer.content.startswith(pages)
+    assert answer.headers["content-type"] == "application/pdf"
+    assert "script-src" not in answer.headers["content-security-policy"]
+    assert code_of(ana.get(f"/api/images/{ROOT}.26.1.2/pdf")) == "not_shown"
+    assert code_of(ana.get(f"/api/images/{ROOT}.26.2.1/pdf")) == "not_shown"
+    assert room.client("adm").get(f"/api/images/{ROOT}.26.1.1/pdf").status_code == 403
 
 
 def measured(source: pydicom.FileDataset) -> Dataset:

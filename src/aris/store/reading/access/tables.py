@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import Float, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aris.store.columns import Json, Moment
@@ -58,6 +58,27 @@ class IdentityRow(Base):
     linked_at: Mapped[datetime] = mapped_column(Moment)
 
 
+class AttemptBucketRow(Base):
+    """Attempts that are left of an address, or of all, at a moment; from then on the bucket fills up again."""
+
+    __tablename__ = "attempt_buckets"
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    left: Mapped[float] = mapped_column(Float)
+    at: Mapped[datetime] = mapped_column(Moment)
+
+
+class PendingSignInRow(Base):
+    """A sign-in under way at a provider, by the digest of the browser's secret."""
+
+    __tablename__ = "pending_sign_ins"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    next: Mapped[str] = mapped_column(Text)
+    redirect_uri: Mapped[str] = mapped_column(Text)
+    session: Mapped[int | None] = mapped_column()
+    login: Mapped[str] = mapped_column(String(64))
+    began_at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+
 class PreferencesRow(Base):
     """A user's own preferences, as the pages keep them."""
 
@@ -65,3 +86,15 @@ class PreferencesRow(Base):
     user_pk: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
     value: Mapped[Any] = mapped_column(Json)
     changed_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class SavedAnswerRow(Base):
+    """A question to a library with its answer, as a user kept it."""
+
+    __tablename__ = "saved_answers"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_pk: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    library: Mapped[str] = mapped_column(String(64))
+    question: Mapped[str] = mapped_column(Text)
+    answer: Mapped[Any] = mapped_column(Json)
+    saved_at: Mapped[datetime] = mapped_column(Moment)
