@@ -48,7 +48,7 @@ def room(tmp_path_factory: pytest.TempPathFactory, nano: Any) -> Iterator[Worksp
     with pytest.MonkeyPatch.context() as patch:
         make_cheap(patch)
         made = WorkspaceHouse(tmp_path_factory.mktemp("drafts"))
-    live = LiveDrafts(made.house, ModelDrafter(nano, made.store.folder))
+    live = LiveDrafts(made.house, ModelDrafter(nano))
     made.workspace.drafts, made.workspace.model = live, nano
     yield made
     live.close()
