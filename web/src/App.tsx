@@ -20,6 +20,9 @@ const Report = lazy(() => import("./pages/report/Report"));
 const Models = lazy(() => import("./pages/models/Models"));
 const Audit = lazy(() => import("./pages/audit/Audit"));
 const Settings = lazy(() => import("./pages/settings/Settings"));
+const Intakes = lazy(() => import("./pages/intakes/Intakes"));
+const IntakePage = lazy(() => import("./pages/intakes/IntakePage"));
+const Literature = lazy(() => import("./pages/literature/Literature"));
 const Agreement = lazy(() => import("./pages/agreement/Agreement"));
 
 /** The pages by their addresses. Each page lies in `pages/`. */
@@ -38,6 +41,9 @@ export function App() {
                   <Route path="/worklist" element={<Worklist />} />
                   <Route path="/study/:uid" element={<Study />} />
                   <Route path="/study/:uid/report" element={<Report />} />
+                  <Route path="/intakes" element={<Intakes />} />
+                  <Route path="/intakes/:name" element={<IntakePage />} />
+                  <Route path="/literature" element={<Literature />} />
                   <Route path="/models" element={<Models />} />
                   <Route path="/audit" element={<Audit />} />
                   <Route path="/settings/:section?" element={<Settings />} />

@@ -3,6 +3,7 @@ import { NavLink, Outlet, useLocation } from "react-router";
 import { usePerformable } from "../actions/usePerformable";
 import { useLiveConnection, useLiveState } from "../api/live";
 import { useSession } from "../api/queries";
+import { EmergencyBanner } from "../intake/EmergencyBanner";
 import { worklistAddress } from "../pages/worklist/memory";
 import { Caution } from "./Banner";
 import { Button, IconButton } from "./Button";
@@ -20,6 +21,8 @@ import { useShellActions } from "./useShellActions";
 // An administrator who does not read sees no patients.
 const PAGES = [
   { to: "/worklist", title: "Worklist", roles: ["reader", "viewer"] },
+  { to: "/intakes", title: "Intakes", roles: ["reader", "viewer"] },
+  { to: "/literature", title: "Literature", roles: ["reader", "viewer", "admin"] },
   { to: "/agreement", title: "Agreement", roles: ["reader", "viewer", "admin"] },
   { to: "/models", title: "Models", roles: ["reader", "viewer", "admin"] },
   { to: "/audit", title: "Audit", roles: ["admin"] },
@@ -85,6 +88,7 @@ export function Frame() {
         </div>
       </header>
       <Caution text={session?.model?.caution ?? ""} />
+      <EmergencyBanner />
       <main id="page" className={styles.page} tabIndex={-1}>
         <ErrorBoundary key={location.pathname.split("/")[1]}>
           <Suspense fallback={<Loading />}>
