@@ -103,7 +103,7 @@ export function Answer({
                   <tr key={row.number}>
                     <td>{mark(row.number, row.finding)}</td>
                     <td>{row.study_type || "Not known"}</td>
-                    <td>{row.year ?? "Not known"}</td>
+                    <td className={styles.year}>{row.year ?? "Not known"}</td>
                     <td>{row.finding}</td>
                   </tr>
                 ))}
