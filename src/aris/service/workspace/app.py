@@ -25,6 +25,7 @@ from aris.service.workspace.intake import routes as intake
 from aris.service.workspace.literature import asking as literature_asking
 from aris.service.workspace.literature import managing as literature
 from aris.service.workspace.pages import pages_router
+from aris.service.workspace.patients import routes as patients
 from aris.service.workspace.schemas.common import Problem
 from aris.service.workspace.settings import WorkspaceSettings
 from aris.service.workspace.studies import routes as studies
@@ -86,6 +87,7 @@ def create_workspace(
     app.include_router(keys.router)
     app.include_router(audit.router)
     app.include_router(studies.router)
+    app.include_router(patients.router)
     app.include_router(images.router)
     app.include_router(stream.router)
     app.include_router(evidence.router)
