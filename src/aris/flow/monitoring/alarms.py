@@ -75,7 +75,7 @@ class Standing:
 
     @property
     def changed(self) -> datetime:
-        """When anything last happened to it."""
+        """The moment when anything last happened to it."""
         return max([each.told_at for each in self.events] + [each.at for each in self.acts])
 
     @property
@@ -86,7 +86,7 @@ class Standing:
 
 
 def standing(found: alarms.Episode, flags: dict[str, Flag], now: datetime) -> Standing | None:
-    """How an episode stands; None for one of which only the end was told, as of a flag beside a worse one."""
+    """Return the standing of an episode; None for one of which only the end was told, as of a flag beside a worse one."""
     told = [each for each in found.events if each.event != "ended"]
     if not told:
         return None
@@ -143,7 +143,7 @@ def current(house: House, now: datetime) -> list[Standing]:
 
 
 def counts(found: list[Standing]) -> dict[str, int]:
-    """How many are open, by severity, and how many are handled and hold still."""
+    """Count those that are open, by severity, and those that are handled and hold still."""
     made: Counter[str] = Counter({"critical": 0, "warning": 0, "info": 0, "handled": 0})
     for each in found:
         if each.state == "open":

@@ -77,7 +77,7 @@ class HouseWatch:
         return self._looked_at is None or time.monotonic() - self._looked_at >= every_s
 
     def _holds_lease(self, every_s: float) -> bool:
-        """Whether this process is the one that reads the sources now: others leave it the work."""
+        """Return whether this process reads the sources now: others leave it the work."""
         now = self._clock()
         until = (now + timedelta(seconds=max(90.0, 3 * every_s))).isoformat()
 

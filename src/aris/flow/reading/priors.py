@@ -99,7 +99,7 @@ def _candidates(session: Session, row: StudyRow) -> list[StudyRow]:
 
 
 def _of_store(session: Session, row: StudyRow, others: Sequence[StudyRow]) -> list[Prior]:
-    """Those of the store's studies that are, or may be, of the patient, in their order."""
+    """The store's studies that are, or may be, of the patient, in their order."""
     asked = remote.fetched_of(session, [each.uid for each in others])
     states = readings.states_of(session, [each.uid for each in others])
     kinds = readings.modalities(session, [each.id for each in others])

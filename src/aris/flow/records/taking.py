@@ -279,5 +279,5 @@ _SEEN: dict[tuple[int, str], Seen] = {}
 
 
 def seen_of(house: House, source: str) -> Seen:
-    """How a source was last looked at by this process."""
+    """State of a source as this process last looked at it."""
     return _SEEN.setdefault((id(house.store), source), Seen())

@@ -49,7 +49,7 @@ def summarize(
         token: the bearer token for a server.
         options: how to generate; greedy and up to 400 tokens a section by default.
         force: let a model word records that is not made for it; the summary says so.
-        heard: is called with each section that a model was asked to word, and its place, as soon as it was checked.
+        heard: is called with each section that a model was asked to word, and its index, as soon as it was checked.
 
     Raises:
         RecordError: the record cannot be read, holds nothing, or is not of one patient.
@@ -127,11 +127,11 @@ def _worded(
     facts = [s for d in laid_out if d.purpose for s in d.statements if s.cites]
     together = sum(len(f.text) + 8 for f in facts) <= writer.budget
     sections = []
-    for place, draft in enumerate(laid_out):
+    for index, draft in enumerate(laid_out):
         own = facts if together else [s for s in draft.statements if s.cites]
         sections.append(_section(writer, draft, own))
         if heard is not None:
-            heard(place, sections[-1])
+            heard(index, sections[-1])
     return sections
 
 

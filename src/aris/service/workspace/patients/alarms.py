@@ -73,7 +73,7 @@ def page(
 
 @router.get("/totals")
 def totals(caller: Looker, workspace: Here) -> AlarmTotals:
-    """How many alarms are open. It names nobody: no audit."""
+    """Count the alarms that are open. It names nobody: no audit."""
     return AlarmTotals(counts=counts_of(standing.counts(standing.current(workspace.house, workspace.now()))))
 
 
@@ -144,13 +144,13 @@ def _acts(found: standing.Standing) -> list[AlarmAct]:
     return [
         AlarmAct(act=row.act, login=row.login, why=clean(row.why),  # type: ignore[arg-type]
                  until=None if row.until is None else row.until.isoformat(), at=row.at.isoformat(),
-                 held=place == last and found.held and found.state != "ended")
-        for place, row in enumerate(found.acts)
+                 held=at == last and found.held and found.state != "ended")
+        for at, row in enumerate(found.acts)
     ]  # fmt: skip
 
 
 def following(workspace: Workspace) -> Following:
-    """How the watch stands."""
+    """Return the state of the watch."""
     settings = workspace.house.settings
     with workspace.house.store.sessions.reading() as session:
         count, last, due = books.judged(session)

@@ -147,7 +147,7 @@ def _medication(timeline: Timeline, statement: Statement, reference: datetime | 
 
 
 def _change(timeline: Timeline, drug: Medication, reference: datetime | None) -> str:
-    """What changed lately of a drug in use: it is new, or its dosage is another than before."""
+    """Say the latest change of a drug in use: it is new, or its dosage is another than before."""
     name = name_of(drug.concept).casefold()
     start = drug.time or drug.known
     if start is None:

@@ -54,7 +54,7 @@ def _shown(raw: bytes) -> tuple[str, bool]:
 
 
 def _facts(record: Record) -> list[list[str]]:
-    """What was read of it: pairs of a name and words."""
+    """List its contents as they were read: pairs of a name and words."""
     pairs = [
         ("what", name_of(record.concept)), ("kind", record.kind), ("status", record.status),
         ("time", stamp(record.time, clock=True) if record.time else "not documented"),

@@ -61,11 +61,11 @@ async def written(
     loop = asyncio.get_running_loop()
 
     def work(left: threading.Event) -> Summary:
-        def told(place: int, section: Section) -> None:
+        def told(index: int, section: Section) -> None:
             if left.is_set():
                 raise CallerLeftError
             with suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(heard.put_nowait, (place, section))
+                loop.call_soon_threadsafe(heard.put_nowait, (index, section))
 
         return summarize(found.timeline, model, form=form, question=clean(question), heard=told)
 
@@ -79,8 +79,8 @@ async def written(
                 waiting.cancel()
                 await asyncio.sleep(0)
                 continue
-            place, section = waiting.result()
-            yield _event("section", {"index": place, "section": _section(section).model_dump()})
+            index, section = waiting.result()
+            yield _event("section", {"index": index, "section": _section(section).model_dump()})
         yield _event("done", summary_of(task.result()).model_dump())
     except ArisError as error:
         yield _event("failed", {"message": clean(str(error))})

@@ -85,8 +85,8 @@ def _bars(records: list[Record], start: datetime | None, end: datetime | None) -
     counted: Counter[tuple[Kind, int]] = Counter()
     for each in records:
         assert each.time is not None
-        place = int((each.time.start - start).total_seconds() / span * _SLOTS)
-        counted[each.kind, min(max(place, 0), _SLOTS - 1)] += 1
+        slot = int((each.time.start - start).total_seconds() / span * _SLOTS)
+        counted[each.kind, min(max(slot, 0), _SLOTS - 1)] += 1
     return [TimelineBar(kind=kind, slot=slot, count=count) for (kind, slot), count in sorted(counted.items())]
 
 

@@ -39,7 +39,7 @@ _CORE = (
     "systolic blood pressure", "diastolic blood pressure", "body temperature", "lactate", "haemoglobin", "sodium",
     "glucose", "leukocytes", "platelets", "C-reactive protein", "international normalised ratio", "haemoglobin A1c",
 )  # fmt: skip
-_RANK = {name: place for place, name in enumerate(_CORE)}
+_RANK = {name: rank for rank, name in enumerate(_CORE)}
 _ORDER = {"critical": 0, "warning": 1, "info": 2, "": 3}
 _KIND = {"quantity": "q"}
 

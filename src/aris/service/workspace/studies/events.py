@@ -147,7 +147,7 @@ class Live:
         found = [] if many else entries_of(house, changed, self._workspace.now())
         with house.store.sessions.reading() as session:
             counts = listing.counts(session)
-        moved = [] if many else [study for study, other_place in changed.items() if other_place]
+        moved = [] if many else [study for study, elsewhere in changed.items() if elsewhere]
         return Rows(entries=lines_of(self._workspace, found), moved=moved, counts=counts, many=many).model_dump_json()
 
     async def _check(self) -> None:

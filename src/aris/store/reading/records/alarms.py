@@ -105,7 +105,7 @@ def episodes(session: Session, *, record_pk: int | None = None, episode: str | N
 
 
 def found_of(session: Session, record_pks: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """What the watch last found of records, by number."""
+    """Read the last findings of the watch on records, by number."""
     query = select(WatchedRow.record_pk, WatchedRow.found).where(WatchedRow.record_pk.in_(list(record_pks)))
     return {number: found for number, found in session.execute(query)}
 
@@ -133,7 +133,7 @@ def marks(session: Session) -> tuple[int, int, int, datetime | None]:
 
 
 def per_rule(session: Session) -> dict[str, int]:
-    """How many alarms each rule has raised."""
+    """Count the alarms that each rule has raised."""
     query = select(AlarmRow.rule, func.count()).where(AlarmRow.event != "ended").group_by(AlarmRow.rule)
     return {rule: count for rule, count in session.execute(query)}
 
@@ -162,6 +162,6 @@ def switch(session: Session, rule: str, on: bool, why: str, login: str, now: dat
 
 
 def raised_at(session: Session, record_pk: int, keys: Sequence[str]) -> dict[str, datetime]:
-    """When known events of a record were raised, by key."""
+    """Read the moments at which known events of a record were raised, by key."""
     query = select(AlarmRow.key, AlarmRow.raised_at).where(AlarmRow.record_pk == record_pk, AlarmRow.key.in_(keys))
     return {key: at for key, at in session.execute(query)}

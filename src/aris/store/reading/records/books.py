@@ -141,7 +141,7 @@ def folded(value: str) -> str:
 
 
 def digest_of(marks: Iterable[str]) -> str:
-    """One print of several."""
+    """Make a single print of several."""
     import hashlib
 
     return hashlib.sha256("\x1f".join(marks).encode()).hexdigest()
