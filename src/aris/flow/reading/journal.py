@@ -28,6 +28,11 @@ ACTIONS = frozenset([
     "tell", "sign", "addendum", "acknowledge", "deliver", "resolve", "upload", "regenerate", "order",
     "find priors", "fetch", "fetched",
 ])  # fmt: skip
+# Of intakes, whose name is the subject.
+INTAKES = frozenset([
+    "make intake link", "renew intake link", "revoke intake", "begin intake", "end intake", "decline intake",
+    "expire intake", "see intake", "acknowledge intake",
+])  # fmt: skip
 POLL_S = 1.0
 # After an error of the database.
 _PAUSE_S = 5.0
@@ -58,7 +63,19 @@ class Progressed:
     text: str | None = None
 
 
-Event = Happened | Progressed
+@dataclass(frozen=True)
+class Asked:
+    """An event of an intake; `number` is the audit trail's, `level` of one that has ended, else ""."""
+
+    number: int
+    intake: str
+    action: str
+    user: str
+    at: str
+    level: str
+
+
+Event = Happened | Progressed | Asked
 
 
 class Listener:
@@ -100,7 +117,7 @@ class Listener:
             while known < head and not self._ended:
                 rows = await asyncio.to_thread(self._journal.rows, known, head)
                 for row in rows:
-                    if (event := _happened(row)) is not None and not self._ended:
+                    if (event := _happened(row) or _asked(row)) is not None and not self._ended:
                         yield event
                 known = rows[-1].number if rows else head
             while (told := await self._queue.get()) is not None:
@@ -220,8 +237,16 @@ def _happened(row: AuditRow) -> Happened | None:
     return Happened(row.number, row.subject, row.action, row.actor, row.at, row.outcome)
 
 
+def _asked(row: AuditRow) -> Asked | None:
+    if row.action not in INTAKES or not row.subject or row.outcome in ("denied", "refused"):
+        return None
+    return Asked(row.number, row.subject, row.action, row.actor, row.at, str(row.detail.get("level", "")))
+
+
 def _events(row: AuditRow) -> list[Event]:
     made: list[Event] = []
+    if (asked := _asked(row)) is not None:
+        made.append(asked)
     if (happened := _happened(row)) is None:
         return made
     made.append(happened)

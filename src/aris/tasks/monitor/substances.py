@@ -47,6 +47,11 @@ def conflicts(drugs: Sequence[Concept], allergy: Concept) -> str:
     return ""
 
 
+def is_of(allergy: Concept, name: str) -> bool:
+    """Tell whether an allergy is to a class."""
+    return any(name in _of_allergy(text) for text in texts_of(allergy))
+
+
 @lru_cache(maxsize=4096)
 def _of_allergy(text: str) -> frozenset[str]:
     """The classes that an allergy is to: who is allergic to one drug of a class is so to the class."""

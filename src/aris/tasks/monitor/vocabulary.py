@@ -22,12 +22,20 @@ class Named(BaseModel):
 
 
 class Measured(Named):
-    """A quantity: its title, the unit that rules use, LOINC codes, and what a living patient can have."""
+    """A quantity: its title, the unit that rules use, LOINC codes, and what a living patient can have.
+
+    `zero` says that 0 is no mistake of the pen, but what is written of a patient whose heart or breath stands still.
+    """
 
     title: str
     unit: str
     loinc: tuple[str, ...]
     plausible: tuple[float, float]
+    zero: bool = False
+
+    def takes(self, value: float) -> bool:
+        """Tell whether a value is judged."""
+        return self.plausible[0] <= value <= self.plausible[1] or (self.zero and value == 0)
 
 
 class Worded(Named):
@@ -43,6 +51,7 @@ class Worded(Named):
     negative: tuple[str, ...] = ()
 
 
+_WITHOUT = re.compile(r"\b(?:without|w/o|wo|no)\s+(?:iv |intravenous |any )?contrast(?! and with)", re.IGNORECASE)
 # Texts that a class remembers.
 _MOST_READ = 2000
 
@@ -55,6 +64,7 @@ class Class(Named):
         icd10: beginnings of codes.
         words: matched in the concept's text and its codes' names.
         excluded: words that speak against it ("topical").
+        beside: words of which one must stand in the text too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -64,6 +74,7 @@ class Class(Named):
     rxnorm: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     excluded: tuple[str, ...] = Field((), alias="not")
+    beside: tuple[str, ...] = ()
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -86,7 +97,10 @@ class Class(Named):
             if len(self._read) >= _MOST_READ:
                 self._read.clear()
             against = bool(self.excluded) and self.against.search(text) is not None
-            found = self._read[text] = self.pattern.search(text) is not None, against
+            there = self.pattern.search(text) is not None and (not self.beside or says(text, self.beside))
+            # "Without contrast" has "contrast" in it.
+            there = there and not (self.beside and _WITHOUT.search(text))
+            found = self._read[text] = there, against
         return found
 
     def has(self, *concepts: Concept) -> bool:

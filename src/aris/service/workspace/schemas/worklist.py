@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from aris.service.workspace.schemas.common import Sent
+from aris.service.workspace.schemas.intake import IntakeBadge
 
 State = Literal["arrived", "settled", "drafted", "opened", "preliminary", "final", "amended", "addendum"]
 Urgency = Literal["routine", "urgent", "stat"]
@@ -34,6 +35,7 @@ class Entry(Sent):
     arrived_at: str
     opened_by: str
     notice: str
+    intake: IntakeBadge | None = None
 
 
 class WorklistPage(Sent):
@@ -67,6 +69,16 @@ class StudyEvent(Sent):
 
     study: str
     action: str
+    user: str
+    at: str
+
+
+class IntakeEvent(Sent):
+    """Something that happened to an intake; `level` of one that has ended, else ""."""
+
+    intake: str
+    action: str
+    level: str
     user: str
     at: str
 

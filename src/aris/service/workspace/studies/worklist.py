@@ -10,7 +10,9 @@ from fastapi import APIRouter, Query, Response
 from aris.exchange.documents.report import clean
 from aris.flow.reading.worklist import Entry as Line
 from aris.flow.reading.worklist import worklist as list_studies
+from aris.imaging.dicom.patients import Patient
 from aris.service.workspace.context import Caller, Workspace, allow, here
+from aris.service.workspace.intake.shown import badges
 from aris.service.workspace.schemas.common import answered
 from aris.service.workspace.schemas.worklist import Entry, State, WorklistPage
 from aris.store.reading import readings
@@ -25,7 +27,10 @@ Sort = Literal["priority", "arrived", "patient", "date", "modality", "state"]
 
 def lines_of(workspace: Workspace, entries: Sequence[Line]) -> list[Entry]:
     """Lines of the worklist as the pages get them, in the list's answer and in live events."""
-    return [Entry(**each.as_json()) for each in entries]
+    patients = [Patient(each.patient_id, "", each.patient_name, each.birth_date, each.sex) for each in entries]
+    with workspace.house.store.sessions.reading() as session:
+        asked = badges(workspace, session, patients)
+    return [Entry(**each.as_json(), intake=own) for each, own in zip(entries, asked, strict=True)]
 
 
 @router.get("/worklist", response_model=WorklistPage)
