@@ -13,6 +13,9 @@ export const CONTEXT_TITLES: Record<Context, string> = {
   viewer: "Images",
   editor: "Report text",
   report: "Report",
+  patients: "Patients",
+  patient: "Patient",
+  alarms: "Alarms",
 };
 
 /** Return the catalogue by place, in the order of the titles. */

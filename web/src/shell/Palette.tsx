@@ -22,6 +22,9 @@ const PLACE: Record<Action["context"], string> = {
   viewer: "Images",
   editor: "Report text",
   report: "Report",
+  patients: "Patients",
+  patient: "Patient",
+  alarms: "Alarms",
 };
 
 /** Every action that can be done now, found by its words. */

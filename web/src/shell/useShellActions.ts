@@ -51,6 +51,8 @@ export function useShellActions({ openPalette, openHelp }: { openPalette: () => 
     theme: changeTheme,
     signout: signOut,
     "go.worklist": session?.user?.role !== "admin" && (() => void navigate(worklistAddress())),
+    "go.patients": session?.user?.role !== "admin" && go("/patients"),
+    "go.alarms": go("/alarms"),
     "go.models": go("/models"),
     "go.agreement": go("/agreement"),
     "go.audit": admin && go("/audit"),
