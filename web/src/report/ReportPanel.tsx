@@ -1,3 +1,4 @@
+import type { EditorState } from "@codemirror/state";
 import { useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { api, at } from "../api/client";
@@ -6,9 +7,9 @@ import type { DraftVersion, Macro, NewVerdict, SectionName, Study, Template } fr
 import { toastError } from "../shell/toast";
 import { Ask } from "./ask/Ask";
 import { Proposal } from "./ask/Proposal";
-import { insertAtCursor, toSection, without } from "./editor/commands";
+import { insertAtCursor, toField, toSection, without } from "./editor/commands";
 import { change, sectionAt, sectionsOf } from "./editor/document";
-import { activate, linkAt, linkById, neighbour } from "./editor/links";
+import { activate, linkAt, links, neighbour } from "./editor/links";
 import type { Evidence } from "./evidence/useEvidence";
 import { Findings } from "./findings/Findings";
 import { filled } from "./insert/templates";
@@ -66,7 +67,10 @@ export function ReportPanel(props: ReportPanelProps) {
     wanted: study.text === null && study.may.edit && !signed && draft === null && hasModel,
     macros,
     pointed: (found) => evidence.point(found ? { kind: "sentence", about: found.sentence } : null),
-    chosen: (found) => evidence.pin({ kind: "sentence", about: found.sentence }),
+    chosen: (found) => {
+      if (found) evidence.pin({ kind: "sentence", about: found.sentence });
+      else if (evidence.pinned?.kind === "sentence") evidence.pin(null);
+    },
     blurred: () => {
       // Whoever has written his own impression has looked.
       if (hidden && written.current) reveal();
@@ -91,6 +95,14 @@ export function ReportPanel(props: ReportPanelProps) {
   }, [view, about]);
 
   const read = draft?.number;
+  // A sentence that is no longer in the text has no evidence to be shown.
+  const pinned = evidence.pinned?.kind === "sentence" ? evidence.pinned.about : null;
+  const { pin } = evidence;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: whenever the text has changed
+  useEffect(() => {
+    if (view !== null && pinned !== null && findLink(view.state, pinned) === null) pin(null);
+  }, [view, pinned, pin, sections]);
+
   const judge = useCallback(
     async (verdict: NewVerdict) => {
       try {
@@ -123,6 +135,9 @@ export function ReportPanel(props: ReportPanelProps) {
   const applyTemplate = (template: Template) => {
     if (view === null) return;
     view.dispatch(change(view.state, filled(template), { undoable: true, event: "input.template" }));
+    // The first field that it left open.
+    view.dispatch({ selection: { anchor: 0 } });
+    if (!toField(false)(view)) view.dispatch(toSection(view.state, "impression"));
     view.focus();
   };
   const insert = (text: string) => {
@@ -190,6 +205,7 @@ export function ReportPanel(props: ReportPanelProps) {
         hasModel={hasModel}
         onCompare={() => setDialog({ kind: "compare" })}
         onTryAgain={report.tryDraftAgain}
+        onDismiss={report.dismissFailure}
       />
       <div className={styles.text}>
         <div className={styles.editor} ref={report.host} />
@@ -244,7 +260,6 @@ export function ReportPanel(props: ReportPanelProps) {
   );
 }
 
-function findLink(state: Parameters<typeof linkById>[0], sentence: string): number | null {
-  for (let id = 0; id < 200; id += 1) if (linkById(state, id)?.sentence === sentence) return id;
-  return null;
+function findLink(state: EditorState, sentence: string): number | null {
+  return links(state).find((each) => each.sentence === sentence && each.to > each.from)?.id ?? null;
 }

@@ -1,8 +1,8 @@
 import { useState } from "react";
 import type { DraftVersion, Study } from "../../api/types";
-import { Button } from "../../shell/Button";
+import { Button, IconButton } from "../../shell/Button";
 import { moment, personName } from "../../shell/format";
-import { Alert, Chevron } from "../../shell/icons";
+import { Alert, Chevron, Close } from "../../shell/icons";
 import type { SaveStatus } from "../saving/autosave";
 import type { Streaming } from "../useReport";
 import styles from "./Panel.module.css";
@@ -18,6 +18,7 @@ export interface NotesProps {
   hasModel: boolean;
   onCompare(): void;
   onTryAgain(): void;
+  onDismiss(): void;
 }
 
 /** What must be known of the text above it: that it is a draft, whose, and what is wrong with it. */
@@ -45,6 +46,9 @@ export function Notes(props: NotesProps) {
           <Button size="small" onPress={props.onTryAgain}>
             Try again
           </Button>
+          <IconButton label="Close: I write it myself" size="small" onPress={props.onDismiss}>
+            <Close />
+          </IconButton>
         </div>
       )}
       {warnings.length > 0 && !hidden && <Warnings texts={warnings.map((each) => each.text)} />}
