@@ -203,6 +203,7 @@ export function ReportPanel(props: ReportPanelProps) {
         correcting={correcting}
         conflict={conflict}
         hasModel={hasModel}
+        login={session?.user?.login ?? ""}
         onCompare={() => setDialog({ kind: "compare" })}
         onTryAgain={report.tryDraftAgain}
         onDismiss={report.dismissFailure}

@@ -61,7 +61,7 @@ function readOnly(study: Study, signed: boolean): string {
 function Saving({ status, stream }: { status: SaveStatus; stream: Streaming }) {
   const saved = status.savedAt ? new Date(status.savedAt).toTimeString() : "";
   const words: Record<SaveStatus["state"], string> = {
-    clean: saved ? `Saved ${clock(saved)}` : "Saved",
+    clean: status.conflict ? "Kept beside the newer text" : saved ? `Saved ${clock(saved)}` : "Saved",
     dirty: "Not saved yet",
     held: "Saved when the draft has ended",
     saving: "Saving…",

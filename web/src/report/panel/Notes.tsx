@@ -16,6 +16,8 @@ export interface NotesProps {
   correcting: boolean;
   conflict: SaveStatus["conflict"];
   hasModel: boolean;
+  /** Who is signed in. */
+  login: string;
   onCompare(): void;
   onTryAgain(): void;
   onDismiss(): void;
@@ -32,7 +34,8 @@ export function Notes(props: NotesProps) {
         <div className={styles.alert} role="alert">
           <Alert />
           <span>
-            {conflict.author === "(model)" ? "The model" : conflict.author} saved a newer text. Both are kept.
+            {whose(conflict.author, props.login)} saved a newer text
+            {conflict.author === props.login && " in another window"}. Both are kept.
           </span>
           <Button size="small" onPress={props.onCompare}>
             Compare
@@ -54,6 +57,11 @@ export function Notes(props: NotesProps) {
       {warnings.length > 0 && !hidden && <Warnings texts={warnings.map((each) => each.text)} />}
     </div>
   );
+}
+
+function whose(author: string, login: string): string {
+  if (author === "(model)") return "The model";
+  return author === login ? "You" : author;
 }
 
 function Mark(props: {
