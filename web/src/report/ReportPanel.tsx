@@ -21,6 +21,7 @@ import { type ReportDialog, ReportDialogs } from "./panel/ReportDialogs";
 import { Shown } from "./panel/Shown";
 import { useReportActions } from "./panel/useReportActions";
 import { allMacros } from "./text/macros";
+import { isBlank } from "./text/sections";
 import { useReport } from "./useReport";
 
 export interface ReportPanelProps {
@@ -57,11 +58,21 @@ export function ReportPanel(props: ReportPanelProps) {
   const [drawer, setDrawer] = useState<"ask" | "anew" | null>(null);
   const [correcting, setCorrecting] = useState(false);
   const signed = study.reports.length > 0 && study.state !== "preliminary";
-  const mayWrite = study.may.edit && (!signed || correcting);
+  const mayWrite = correcting ? study.may.correct : study.may.edit && !signed;
+  const maySign = mayWrite && (correcting || study.may.sign || study.text === null || isBlank(study.text.sections));
+  const last = study.reports.at(-1);
+  // Under a signature stands what was signed, and not a correction that somebody has begun.
+  const shownText = useMemo(
+    () => (signed && !correcting && study.text && last ? { ...study.text, sections: last.sections } : study.text),
+    [study.text, signed, correcting, last],
+  );
   const written = useRef(false);
 
   const report = useReport({
-    study: useMemo(() => ({ ...study, may: { ...study.may, edit: mayWrite } }), [study, mayWrite]),
+    study: useMemo(
+      () => ({ ...study, text: shownText, may: { ...study.may, edit: mayWrite } }),
+      [study, shownText, mayWrite],
+    ),
     draft,
     hidden,
     wanted: study.text === null && study.may.edit && !signed && draft === null && hasModel,
@@ -146,11 +157,19 @@ export function ReportPanel(props: ReportPanelProps) {
     view.focus();
   };
   const { save } = report;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: when a correction is begun or left, and with a new version
+  useEffect(() => {
+    if (view !== null && signed && shownText?.number) report.load(shownText.sections, shownText.number);
+  }, [view, signed, correcting, last?.number]);
+  const leaveCorrection = async () => {
+    if (await save()) setCorrecting(false);
+  };
 
   useReportActions({
     view,
     study,
     mayWrite,
+    maySign,
     signed,
     hidden,
     conflict: conflict !== null,
@@ -236,8 +255,10 @@ export function ReportPanel(props: ReportPanelProps) {
         status={status}
         stream={stream}
         mayWrite={mayWrite}
+        maySign={maySign}
         signed={signed}
         correcting={correcting}
+        onLeaveCorrection={() => void leaveCorrection()}
       />
       <ReportDialogs
         dialog={dialog}

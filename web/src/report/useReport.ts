@@ -51,6 +51,8 @@ export interface ReportHandle {
   saved(): Promise<number | null>;
   /** Put in a text that was put together with another reader's. */
   settle(text: Sections, with_: Text): void;
+  /** Put another text of the server in the place of this one, as it is kept under a number. */
+  load(text: Sections, number: number): void;
   /** Put the draft into an empty report after the reader's own look; false where he has written his own. */
   reveal(): boolean;
   /** The text that this one was made from. */
@@ -267,6 +269,11 @@ export function useReport(options: ReportOptions): ReportHandle {
       if (view === null || newer.number === null) return;
       view.dispatch(change(view.state, text, { undoable: true, event: "input.merge" }));
       saver.current?.settle(newer.number, newer.sections);
+    },
+    load: (text, number) => {
+      if (view === null) return;
+      if (!sameSections(text, tidySections(view.state))) view.dispatch(change(view.state, text, { undoable: false }));
+      saver.current?.settle(number, text);
     },
     reveal: () => {
       const text = latest.current.study.text;
