@@ -1,9 +1,11 @@
-"""CDS Hooks under load: requests a second and the 95th percentile of the time to an answer, over HTTP on this machine.
+"""CDS Hooks under load: calls arrive at a fixed rate, whatever the server does (open loop), over HTTP on this machine.
 
-    python benchmarks/load_cds_hooks.py [--seconds 20] [--connections 8]
+    python benchmarks/load_cds_hooks.py [--rate 100] [--seconds 20] [--hook order-sign]
 
-The server runs in a process of its own; the calls are order-sign with a whole prefetch (a patient with some sixty
-resources and two draft orders), which gives two cards. No model is in the path.
+The server runs in a process of its own; the calls have a whole prefetch (some sixty resources and two draft orders of a
+patient; 200 patients in turn). Arrivals are a Poisson process; a call's time counts from the moment at which it should
+have been sent, so a server that falls behind is seen to. Besides, the CPU time a call takes of the server: on a machine
+that does other work it is the fairer figure. No model is in the path.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -20,12 +23,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from fhir_made import allergy, bundle, drug, observation, patient
 
+PATIENTS = 200
 SERVER = """
 import sys, uvicorn
 from aris.service.cds_hooks import create_cds_app
@@ -33,23 +35,30 @@ uvicorn.run(create_cds_app(), host="127.0.0.1", port=int(sys.argv[1]), log_level
 """
 
 
-def body(hook: str) -> dict[str, Any]:
-    now = datetime.now(UTC)
+def body(hook: str, number: int = 0) -> dict[str, Any]:
+    """A call for one of the patients, whose values and times are their own."""
+    chance = random.Random(number)
+    id = f"p{number}"
+    now = datetime.now(UTC) - timedelta(minutes=chance.randrange(60))
     names = ("potassium", "sodium", "creatinine", "haemoglobin", "glucose", "lactate", "egfr")
     values = (4.2, 139, 2.4, 11.8, 110, 1.1, 24)
     results = [
-        observation(name, value, now - timedelta(hours=6 * each + 1), id=f"{name}-{each}")
+        observation(name, round(value * chance.uniform(0.97, 1.03), 2), now - timedelta(hours=6 * each + 1),
+                    id=f"{id}-{name}-{each}", of=id)
         for each in range(7)
         for name, value in zip(names, values, strict=True)
-    ]
+    ]  # fmt: skip
     prefetch = {
-        "patient": patient(), "conditions": None, "observations": bundle(*results),
-        "medications": bundle(*(drug(f"Drug {each} 10 MG Oral Tablet", id=f"d{each}") for each in range(8))),
-        "allergies": bundle(allergy("Penicillin V")), "procedures": None, "orders": None, "reports": None,
+        "patient": patient(id), "conditions": None, "observations": bundle(*results),
+        "medications": bundle(*(drug(f"Drug {each} 10 MG Oral Tablet", id=f"d{each}", of=id) for each in range(8))),
+        "allergies": bundle(allergy("Penicillin V", of=id)), "procedures": None, "orders": None, "reports": None,
     }
-    drafts = [drug("Ibuprofen 400 MG Oral Tablet", id="x1"), drug("Amoxicillin 500 MG Oral Capsule", id="x2")]
-    context: dict[str, Any] = {"userId": "Practitioner/1", "patientId": "p1", "draftOrders": bundle(*drafts)}
-    return {"hook": hook, "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea", "context": context, "prefetch": prefetch}
+    drafts = [
+        drug("Ibuprofen 400 MG Oral Tablet", id="x1", of=id), drug("Amoxicillin 500 MG Oral Capsule", id="x2", of=id)
+    ]
+    context: dict[str, Any] = {"userId": "Practitioner/1", "patientId": id, "draftOrders": bundle(*drafts)}
+    return {"hook": hook, "hookInstance": f"d1577c69-dfbe-44ad-ba6d-3e05e953b{number:03}", "context": context,
+            "prefetch": prefetch}  # fmt: skip
 
 
 def cpu_s(pid: int) -> float:
@@ -58,40 +67,65 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def load(pid: int, port: int, hook: str, seconds: float, connections: int) -> None:
-    data = json.dumps(body(hook)).encode()
-    place = f"http://127.0.0.1:{port}/cds-services/aris-{hook}"
-    headers = {"Content-Type": "application/json"}
+class Connections:
+    """Connections that are kept open, as many as calls are under way at once."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.most = 0
+
+    async def post(self, request: bytes) -> bytes:
+        """Send a request; the body of its answer."""
+        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head[:80]
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        found = await reader.readexactly(length)
+        self._idle.append((reader, writer))
+        self.most = max(self.most, len(self._idle))
+        return found
+
+
+async def load(pid: int, port: int, hook: str, rate: float, seconds: float) -> None:
+    requests = []
+    for number in range(PATIENTS):
+        data = json.dumps(body(hook, number)).encode()
+        head = f"POST /cds-services/aris-{hook} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        requests.append(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+    connections, chance = Connections(port), random.Random(0)
+    cards = [len(json.loads(await connections.post(each))["cards"]) for each in requests[:50]]  # warm
     times: list[float] = []
-    cards = 0
-    async with httpx2.AsyncClient(limits=httpx2.Limits(max_connections=connections)) as client:
-        await client.post(place, content=data, headers=headers)
-        end = time.monotonic() + seconds
 
-        async def one() -> None:
-            nonlocal cards
-            while time.monotonic() < end:
-                began = time.perf_counter()
-                answer = await client.post(place, content=data, headers=headers)
-                times.append(time.perf_counter() - began)
-                answer.raise_for_status()
-                cards = len(answer.json()["cards"])
+    async def one(due: float, number: int) -> None:
+        await connections.post(requests[number % PATIENTS])
+        times.append(time.perf_counter() - due)
 
-        before, began = cpu_s(pid), time.monotonic()
-        await asyncio.gather(*(one() for _ in range(connections)))
-        took = time.monotonic() - began
+    before, began = cpu_s(pid), time.perf_counter()
+    due, calls = began, []
+    while due < began + seconds:
+        if (wait := due - time.perf_counter()) > 0:
+            await asyncio.sleep(wait)
+        calls.append(asyncio.create_task(one(due, len(calls))))
+        due += chance.expovariate(rate)
+    await asyncio.gather(*calls)
+    took, used = time.perf_counter() - began, cpu_s(pid) - before
     times.sort()
+    p50, p95, p99 = (1000 * times[int(share * len(times))] for share in (0.5, 0.95, 0.99))
     print(
-        f"{hook}: {len(data):,} bytes, {cards} cards, {connections} connections: {len(times) / took:.0f} requests/s, "
-        f"median {1000 * times[len(times) // 2]:.1f} ms, p95 {1000 * times[int(0.95 * len(times))]:.1f} ms; "
-        f"the server used {1000 * (cpu_s(pid) - before) / len(times):.1f} ms of CPU a request"
+        f"{hook}: {len(requests[0]):,} bytes, {min(cards)} to {max(cards)} cards, {rate:g} calls/s wanted for "
+        f"{seconds:g} s: {len(times)} answered, {len(times) / took:.0f}/s, p50 {p50:.1f} ms, p95 {p95:.1f} ms, "
+        f"p99 {p99:.1f} ms, {connections.most} connections; {1000 * used / len(times):.2f} ms of the server's CPU a "
+        f"call ({100 * used / took:.0f} % of a core); load of the machine {os.getloadavg()[0]:.1f}"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=float, default=100, help="calls a second")
     parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--connections", type=int, default=2)
+    parser.add_argument("--hook", action="append", choices=("order-sign", "order-select", "patient-view"))
     wanted = parser.parse_args()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -99,13 +133,12 @@ def main() -> None:
     server = subprocess.Popen([sys.executable, "-c", SERVER, str(port)])
     try:
         for _ in range(600):
-            try:
-                httpx2.get(f"http://127.0.0.1:{port}/healthz").raise_for_status()
-                break
-            except httpx2.HTTPError:
-                time.sleep(0.1)
-        for hook in ("order-sign", "patient-view"):
-            asyncio.run(load(server.pid, port, hook, wanted.seconds, wanted.connections))
+            with socket.socket() as tried:
+                if tried.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        for hook in wanted.hook or ("order-sign", "patient-view"):
+            asyncio.run(load(server.pid, port, hook, wanted.rate, wanted.seconds))
     finally:
         server.terminate()
         server.wait()

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from aris.flow.monitoring.subscriptions import Subscriptions
+from aris.records.fhir.client import FhirClient
 from fhir_made import NOW, before, bundle, observation, patient
+from fhir_server import FhirServer
 
 
 @pytest.fixture
@@ -108,3 +111,35 @@ def test_a_words_only_model_adds_a_sentence(aris, record: Path, scripted) -> Non
     scripted(pieces=["This is normal."])
     ran = aris("monitor", record, "--at", "newest", "--explain", "--json")
     assert [each["severity"] for each in json.loads(ran.stdout)["flags"] if each["rule"] == "potassium"] == ["critical"]
+
+
+def test_subscriptions_are_refused_where_they_cannot_be(aris, record: Path, tmp_path: Path) -> None:
+    server, there, state = "https://ehr.example/fhir/Patient/1", "https://aris.example/n", tmp_path / "state.json"
+    for options in (
+        (record, "--follow", "--subscribe", there),
+        (server, "--subscribe", there),
+        (server, "--follow", "--subscribe", "aris.example"),
+        (server, "--follow", "--subscribe", "http://aris.example/n"),
+        (server, "--follow", "--subscribe", there, "--listen", "0.0.0.0:0"),
+        (server, "--follow", "--subscribe", there, "--listen", "here"),
+        (server, "--follow", "--subscribe", there, "--keep-subscriptions"),
+        (server, "--payload"),
+        (server, "--unsubscribe"),
+        (server, "--follow", "--unsubscribe", "--state", state),
+    ):
+        assert aris("monitor", *options).exit_code == 2, options
+    assert not state.exists()
+
+
+def test_subscriptions_of_a_watch_that_was_killed_are_taken_away(aris, tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    with FhirServer(patient()) as server:
+        place = f"{server.base}/Patient/p1"
+        with FhirClient(server.base) as client:
+            Subscriptions(client, "p1", "http://127.0.0.1:9", tmp_path / "state.json.subscription.json").ensure()
+        assert server.subscriptions
+        ran = aris("monitor", place, "--unsubscribe", "--state", state, "--json")
+        assert ran.exit_code == 0 and json.loads(ran.stdout)["removed"] >= 3
+        assert not server.subscriptions
+        unknown = aris("monitor", place, "--unsubscribe", "--state", tmp_path / "other.json")
+        assert unknown.exit_code == 1 and "no Subscriptions" in unknown.stderr

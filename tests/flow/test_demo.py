@@ -10,7 +10,7 @@ from clinic import STUDY, Clinic
 from aris.flow import demo
 from aris.flow.arrival import collect
 from aris.flow.reading.worklist import worklist
-from aris.store.reading.readings import ListQuery
+from aris.store.reading.listing import ListQuery
 from dicom_objects import as_bytes, image
 
 

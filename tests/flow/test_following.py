@@ -284,3 +284,55 @@ def test_what_begins_with_the_same_fact_as_an_alarm_of_long_ago_is_told_too(tmp_
     one.close()
     assert len(told) == 2
     assert told[0].id != told[1].id
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"resourceType": "Bundle", "type": "searchset", "link": [{"relation": "next", "url": "http://h/next"}],
+         "entry": [{"resource": observation("sodium", 140, NOW, of="p3")}]},
+        {"resourceType": "MedicationOrder", "id": "m", "patient": {"reference": "Patient/p3"}},
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_read_keeps_nobody_else_from_being_judged(tmp_path: Path, damaged: dict) -> None:
+    folder, state, stop, said = tmp_path / "in", tmp_path / "state.json", threading.Event(), []
+    folder.mkdir()
+    write(folder, 0, COURSE[0])
+    (folder / "bad.json").write_text(json.dumps(damaged))
+    (folder / "other.json").write_text(json.dumps(bundle(patient("p2"), observation("sodium", 118, NOW, of="p2"))))
+    one, told, rounds = follower(folder, state), [], []
+
+    def trouble(error: ArisError) -> None:
+        said.append(str(error))
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            rounds.append(timeout)
+            if len(rounds) == 3:
+                self.set()
+            return True
+
+    stop = Stop()
+    one.run(0.0, told.append, trouble, stop)
+    one.close()
+    assert {each.alarm.flag.rule for each in told if each.alarm} == {"potassium", "sodium"}
+    assert len(said) <= 1 and all("bad.json" in each for each in said)  # once, not at each reading
+
+
+def test_pages_of_one_search_are_read_beside_a_damaged_file(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+
+    def page(own: str, following: str, *resources: dict) -> str:
+        links = [{"relation": "self", "url": own}]
+        links += [{"relation": "next", "url": following}] if following else []
+        return json.dumps({"resourceType": "Bundle", "type": "searchset", "link": links,
+                           "entry": [{"resource": each} for each in resources]})  # fmt: skip
+
+    (folder / "1.json").write_text(page("http://h/1", "http://h/2", patient(), observation("sodium", 140, NOW)))
+    (folder / "2.json").write_text(page("http://h/2", "", observation("potassium", 6.9, NOW)))
+    (folder / "9.json").write_text(page("http://h/8", "http://h/9", observation("sodium", 118, NOW + HOUR)))
+    source = Source(str(folder))
+    (found,) = source.timelines()
+    assert len(found.measurements) == 2
+    assert len(source.left_out) == 1 and "9.json" in str(source.left_out[0])

@@ -196,6 +196,12 @@ def test_lists_of_retractions(tmp_path: Path) -> None:
         back.write_text("pmid,RetractionNature\n3,Reinstatement\n")
         library.list_retractions(read_retractions(back))
         assert library.paper(3).retraction == "not listed"
+        other = tmp_path / "other.csv"
+        other.write_text("Title;Withdrawn article;Date\nOn D;https://doi.org/10.1000/d;2020-01-01\n")
+        assert read_retractions(other) == [("doi", "10.1000/d", "retracted")]
+        other.write_text("Notice,Article\n10.1000/notice1,10.1000/d\n10.1000/notice2,10.1000/e\n")
+        with pytest.raises(LiteratureError, match="columns 1 and 2 hold DOIs"):
+            read_retractions(other)
         (tmp_path / "none.csv").write_text("name\nnobody\n")
         with pytest.raises(LiteratureError, match="no PMID"):
             read_retractions(tmp_path / "none.csv")

@@ -82,6 +82,23 @@ def test_a_pdf_is_not_given_the_doi_of_a_paper_that_it_cites(tmp_path: Path) -> 
     assert one(written.pdf(tmp_path, both, "both.pdf")).doi is None
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Comment on: Magnesium for leg cramps (doi:10.1000/cramps.5)",
+        "Letter to the editor\n\nWe read the trial of Doe (doi:10.1000/cramps.5) with interest.",
+        "Correction to: Magnesium for leg cramps https://doi.org/10.1000/cramps.5",
+        "A word on cramps\n\nThe original article can be found at doi:10.1000/cramps.5",
+    ],
+)
+def test_a_comment_is_not_given_the_doi_of_the_paper_that_it_is_about(tmp_path: Path, head: str) -> None:
+    assert one(written.pdf(tmp_path, (head,), "comment.pdf")).doi is None
+
+
+def test_a_papers_own_doi_is_taken(tmp_path: Path) -> None:
+    page = "Magnesium for leg cramps\n\nJ Cramp 2020; doi:10.1000/cramps.5\n\nThe response to magnesium was small."
+    assert one(written.pdf(tmp_path, (page,), "own.pdf")).doi == "10.1000/cramps.5"
+
 def test_html(tmp_path: Path) -> None:
     paper = one(written.html(tmp_path))
     assert (paper.title, paper.authors, paper.doi, paper.year) == (

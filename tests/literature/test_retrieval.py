@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_encoder import tiny_encoder
 
 from aris.errors import LiteratureError
-from aris.literature import Filters, Library, Paper, Section, bibtex, ris, search, vancouver
-from aris.literature.retrieval import fuse, match_expression
+from aris.literature import Filters, Library, Paper, Section, bibtex, retrieval, ris, search, vancouver, vector_file
+from aris.literature.retrieval import fuse, lexical_ranking, match_expressions
 
 PAPERS = (
     Paper("Zinc for colds", (Section("Results", "Zinc shortened the common cold by two days."),), year=2010,
@@ -97,10 +99,73 @@ def test_without_an_encoder_it_searches_by_words(tmp_path: Path, monkeypatch: py
             search(library, "aspirin", mode="dense")
 
 
-def test_expressions_hold_telling_words() -> None:
-    assert match_expression("What is the effect of zinc?") == '"effect" OR "zinc"'
-    assert match_expression("what is it") == '"what" OR "is" OR "it"'
-    assert match_expression("?!") == ""
+def test_expressions_hold_telling_words(library: Library) -> None:
+    assert match_expressions(library, "What is the effect of zinc?") == ['"effect" OR "zinc"']
+    assert match_expressions(library, "what is it") == ['"what" OR "is" OR "it"']
+    assert match_expressions(library, "?!") == []
+
+
+def test_rare_words_find_and_all_words_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = random.Random(0)
+    words = ["trial", "patients", "dose", "zinc", "honey", "aspirin", "stroke", "cough", "cold", "liver", "bone", "gut"]
+    weights = [40, 40, 30, 2, 2, 2, 2, 1, 1, 1, 1, 1]
+    papers = [
+        Paper(f"{n}", (Section("", " ".join(draw.choices(words, weights, k=12)) + f" number{n}."),)) for n in range(400)
+    ]
+    with Library(tmp_path / "library", lexical=True) as library:
+        library.add(papers)
+        queries = ["zinc honey dose trial patients", "bone liver trial patients dose", "trial patients dose", "zinc"]
+        whole = {each: lexical_ranking(library, each, 400) for each in queries}
+        monkeypatch.setattr(retrieval, "_LARGE", 1)
+        assert len(match_expressions(library, queries[0])) == 2
+        for query, wanted in whole.items():
+            quick = lexical_ranking(library, query, 400)
+            scores = dict(wanted)
+            assert quick and all(score == pytest.approx(scores[number]) for number, score in quick)
+            assert [number for number, _ in quick] == [n for n, _ in wanted if n in dict(quick)]
+        rare = {n for n, each in enumerate(papers, 1) if {"zinc", "honey"} & set(each.sections[0].text.split())}
+        assert {number for number, _ in lexical_ranking(library, queries[0], 400)} == rare
+        limited = lexical_ranking(library, queries[0], 400, {1, 2, 3, 4, 5, 6, 7, 8})
+        assert {number for number, _ in limited} == rare & set(range(1, 9))
+
+
+def test_vectors_come_from_a_file_of_their_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aris.literature.library.FEWEST", 1)
+    encoder, folder = tiny_encoder(tmp_path / "tiny"), tmp_path / "library"
+    path = folder / vector_file.NAME
+    with Library(folder, encoder=encoder) as library:
+        library.add(PAPERS)
+        assert sum(library.add_vectors()) == 3
+        read = library.vectors()
+        assert path.stat().st_mode & 0o777 == 0o600
+
+    def refused(*_: object) -> None:
+        raise AssertionError("the database was read")
+
+    with Library(folder, encoder=encoder) as library, monkeypatch.context() as patched:
+        patched.setattr(Library, "_read_vectors", refused)
+        for mine, theirs in zip(library.vectors(), read, strict=True):
+            assert np.array_equal(mine, theirs)
+        assert found(library, "zinc", mode="dense")
+        library.add([Paper("Cough", (Section("", "Honey and cough."),))])
+        assert found(library, "zinc", mode="dense")  # none of the vectors has changed
+        library.remove([2])
+        with pytest.raises(AssertionError, match="database"):
+            library.vectors()
+    for damage in (b"", b"x" * 600, path.read_bytes()[:-1]):
+        path.write_bytes(damage)
+        with Library(folder, encoder=encoder) as library:
+            assert library.vectors()[1].tolist() == [1, 3]
+            assert 2 not in found(library, "aspirin", mode="dense")
+
+
+def test_vectors_of_another_process_are_seen(tmp_path: Path) -> None:
+    encoder = tiny_encoder(tmp_path / "tiny")
+    with Library(tmp_path / "library", encoder=encoder) as one, Library(tmp_path / "library", encoder=encoder) as other:
+        one.add(PAPERS)
+        assert sum(one.add_vectors()) == 3 and len(other.vectors()[1]) == 3
+        one.remove([1])
+        assert other.vectors()[1].tolist() == [2, 3]
 
 
 def test_references(library: Library) -> None:

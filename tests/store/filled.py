@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aris.imaging.dicom.patients import Patient
+from aris.store.intakes import intakes
 from aris.store.reading import (
     audit,
     critical,
@@ -23,7 +24,7 @@ from aris.store.reading import (
     users,
     verdicts,
 )
-from aris.store.reading.access import identities, preferences, tokens, web_sessions
+from aris.store.reading.access import identities, preferences, saved_answers, tokens, web_sessions
 from aris.store.store import Store
 from dicom_objects import ROOT, as_bytes, image
 
@@ -78,6 +79,12 @@ def fill(store: Store, key: Path) -> audit.Trail:
         templates.add(session, name="Thorax – Ü", modality="DX", sections={"findings": "Frei."}, normal=True,
                       login="ana", now=NOW)  # fmt: skip
         macros.put(session, "nbl", "Nebenbefundlich:", "ana", NOW)
+        intake, _ = intakes.add(
+            session, intakes.Who("P1", "", "Müller^Ana1", "19700101", "F"), note="speaks Ü\u0131", login="ana", now=NOW,
+            lasts=timedelta(days=1),
+        )  # fmt: skip
+        intakes.mark(session, intake, intakes.SEEN, "ana", NOW)
+        saved_answers.keep(session, "ana", "default", "Ü?\0", {"sentences": ["Ü\0"]}, NOW)
         for action in ("open", "edit", "sign"):
             trail.add(session, "ana", action, STUDY, now=NOW, number=1)
     return trail

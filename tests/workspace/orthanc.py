@@ -27,6 +27,13 @@ class Orthanc:
     dicom: int
     http: int
     web: bool
+    process: subprocess.Popen[bytes] | None = None
+
+    def stop(self) -> None:
+        """End it before its time, as a peer that goes away."""
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(60)
 
     @property
     def peer(self) -> str:
@@ -78,7 +85,8 @@ def running(folder: Path) -> Iterator[Orthanc]:
     settings = {
         "Name": "peer", "StorageDirectory": str(folder / "orthanc"), "IndexDirectory": str(folder / "orthanc"),
         "HttpPort": made.http, "DicomPort": made.dicom, "DicomAet": "ORTHANC", "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False, "DicomAlwaysAllowStore": True, "DicomCheckCalledAet": False,
+        "AuthenticationEnabled": False, "DicomAlwaysAllowStore": True, "DicomAlwaysAllowFind": True,
+        "DicomCheckCalledAet": False,
         "OverwriteInstances": False, "StableAge": 1, "HttpsVerifyPeers": False,
         "Plugins": [str(PLUGIN)] if made.web else [], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }  # fmt: skip
@@ -86,6 +94,7 @@ def running(folder: Path) -> Iterator[Orthanc]:
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with (folder / "orthanc.log").open("w") as log:
         process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=log, stderr=log)
+        made.process = process
         try:
             until = time.monotonic() + 100
             while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -101,6 +102,45 @@ def serving(home: Path, *arguments: str, site: str = "") -> Iterator[Served]:
         process.kill()
         process.wait()
         log.close()
+
+
+PASSWORD = "a long enough password"
+
+
+def set_up(served: Served, login: str = "ana") -> httpx2.Client:
+    """The first user (admin and reader) of a fresh store, signed in."""
+    browser = httpx2.Client(base_url=served.url, timeout=120)
+    user = {"code": served.code, "login": login, "password": PASSWORD, "name": "Müller^Ana", "organization": "St. Élan",
+            "identifier": ""}  # fmt: skip
+    made = browser.post("/api/setup", json=user)
+    assert made.status_code == 200, made.text
+    browser.headers["X-CSRF-Token"] = made.json()["csrf"]
+    return browser
+
+
+def sign_in(screen: Screen, login: str = "ana", password: str = PASSWORD) -> None:
+    """Sign in by the page's form."""
+    page = screen.page
+    page.goto("/signin")
+    page.get_by_label("User name").fill(login)
+    page.get_by_label("Password").fill(password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "/signin" not in url)
+
+
+def send(served: Served, objects: list[bytes]) -> None:
+    """Send objects to the node by C-STORE."""
+    import pydicom
+    from pynetdicom import AE
+
+    read = [pydicom.dcmread(io.BytesIO(each)) for each in objects]
+    entity = AE(ae_title="TESTS")
+    for each in {str(one.SOPClassUID) for one in read}:
+        entity.add_requested_context(each)
+    association = entity.associate("127.0.0.1", served.node, ae_title="ARIS")
+    assert association.is_established
+    assert {int(association.send_c_store(each).Status) for each in read} == {0}
+    association.release()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from aris.errors import ArisError, ExchangeError
 from aris.exchange.documents.formats import Format
 from aris.exchange.node.peers import Peer
 from aris.regular import read_regular
+from aris.tasks.intake.site import Site
 
 FILE = "site.yaml"
 
@@ -172,6 +173,20 @@ class WebSettings(_Part):
     oidc: OidcSettings | None = None
 
 
+class IntakeSettings(Site):
+    """The intake: what patients are told (see `Site`), and how `aris serve` asks them.
+
+    Attributes:
+        page: serve the patients' page at /intake.
+        link_hours: for which a link holds, and the patient's phone can go on.
+        model_chooses: let the loaded model choose the next question; else the fixed order, which needs no model.
+    """
+
+    page: bool = True
+    link_hours: float = Field(default=24.0, ge=0.25, le=30 * 24)
+    model_chooses: bool = False
+
+
 class SiteSettings(_Part):
     """A site's settings.
 
@@ -187,6 +202,7 @@ class SiteSettings(_Part):
         fetch_priors: so many of a patient's latest earlier studies are fetched from there unasked; only those that are
             surely his.
         workspace: the server of the pages.
+        intake: questions to patients before a visit.
     """
 
     quiet_s: float = Field(default=30.0, ge=0)
@@ -199,6 +215,7 @@ class SiteSettings(_Part):
     archives: tuple[Archive, ...] = ()
     fetch_priors: int = Field(default=0, ge=0, le=20)
     workspace: WebSettings = Field(default_factory=WebSettings)
+    intake: IntakeSettings = Field(default_factory=IntakeSettings)
 
     @model_validator(mode="after")
     def _names_differ(self) -> SiteSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
@@ -12,8 +13,9 @@ from sqlalchemy.orm import Session
 from aris.exchange.documents.report import ImageReference, Patient, Report, Study, checked
 from aris.imaging.dicom.patients import Patient as HeaderPatient
 from aris.store.reading import drafts
+from aris.store.reading.lasting_tables import ReportRow
 from aris.store.reading.orders import patient_of
-from aris.store.reading.tables import ReadingRow
+from aris.store.reading.tables import DraftRow, ReadingRow
 from aris.store.schema import InstanceRow, SeriesRow, StudyRow
 
 _SEXES: dict[str, Literal["M", "F", "O"]] = {"M": "M", "F": "F", "O": "O"}
@@ -47,6 +49,15 @@ def subject(session: Session, row: StudyRow) -> tuple[Patient, Study, tuple[Imag
     return patient, study, images
 
 
+def report_of(row: DraftRow | ReportRow) -> Report:
+    """The report of a model's draft or of a signed version, checked once: rows of both never change."""
+    found: Report | None = row.__dict__.get("_report_of")
+    if found is None:
+        found = checked(**row.report)
+        row.__dict__["_report_of"] = found
+    return found
+
+
 def of_another(report: Report, row: StudyRow) -> bool:
     """Return whether a report names another patient than its study does now (`Store.resolve` gives studies away)."""
     who = report.patient
@@ -55,10 +66,12 @@ def of_another(report: Report, row: StudyRow) -> bool:
 
 def drafts_of_others(session: Session, reading: ReadingRow, row: StudyRow) -> list[int]:
     """Return the numbers of models' drafts that name another patient than their study does now, in their order."""
-    return [
-        each.number for each in drafts.all_of(session, reading)
-        if each.origin == drafts.MODEL and of_another(checked(**each.report), row)
-    ]  # fmt: skip
+    return of_others(drafts.all_of(session, reading), row)
+
+
+def of_others(found: Iterable[DraftRow], row: StudyRow) -> list[int]:
+    """Return the numbers of those models' drafts that name another patient than their study does now."""
+    return [each.number for each in found if each.origin == drafts.MODEL and of_another(report_of(each), row)]
 
 
 def _day(value: str) -> str:

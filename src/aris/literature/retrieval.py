@@ -22,6 +22,9 @@ _RRF = 60
 LEXICAL_WEIGHT, DENSE_WEIGHT = 1.0, 1.0
 _DEPTH = 200
 _MOST_TERMS = 48
+# Passages from which on a query's common words do not find any by themselves; the share of all passages that its rarer
+# words may bring; the words that always do.
+_LARGE, _RARE, _LEAST_RARE = 5_000, 0.1, 2
 _MOST_QUERY = 20_000
 STOP_WORDS = frozenset((
     "a", "about", "above", "after", "again", "against", "all", "also", "am", "an", "and", "any", "are", "as", "at",
@@ -150,29 +153,54 @@ def terms(query: str) -> list[str]:
     return list(dict.fromkeys(telling or words))[:_MOST_TERMS]
 
 
-def match_expression(query: str) -> str:
-    """A query for FTS5 in which every word stands quoted, so that none is an operator; "" for no word."""
-    return " OR ".join(f'"{each}"' for each in terms(query))
+def match_expressions(library: Library, query: str) -> list[str]:
+    """Queries for FTS5 in which every word stands quoted, so that none is an operator; none for no word.
+
+    Their rows together are the passages that hold one of the query's rarer words, each with the BM25 of all its words.
+    In a large library a passage that holds common words alone is no candidate, and scoring all of those is most of the
+    time. Two queries part the passages, so that no word counts twice: those with a common word too, and those without.
+    """
+    words = terms(query)
+    total = library.size()
+    if total < _LARGE or len(words) <= _LEAST_RARE:
+        return [_any(words)] if words else []
+    budget = int(total * _RARE)
+    counts = {each: library.frequency(each, budget + 1) for each in words}
+    words.sort(key=counts.__getitem__)
+    rare: list[str] = []
+    seen = 0
+    for each in words:
+        if len(rare) >= _LEAST_RARE and seen + counts[each] > budget:
+            break
+        rare.append(each)
+        seen += counts[each]
+    common = words[len(rare) :]
+    if not common or not seen:
+        return [_any(words)]
+    return [f"({_any(rare)}) AND ({_any(common)})", f"({_any(rare)}) NOT ({_any(common)})"]
+
+
+def _any(words: Sequence[str]) -> str:
+    return " OR ".join(f'"{each}"' for each in words)
 
 
 def lexical_ranking(
     library: Library, query: str, depth: int = _DEPTH, papers: set[int] | None = None
 ) -> list[tuple[int, float]]:
     """(passage, BM25) of the best passages by words, best first."""
-    expression = match_expression(query)
-    if not expression:
-        return []
-    if papers is None:
-        rows = library.execute(
-            "SELECT rowid AS number, rank FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?", (expression, depth)
-        )
-    else:
-        rows = library.execute(
-            "SELECT words.rowid AS number, words.rank AS rank FROM words JOIN passages p ON p.id = words.rowid "
-            "WHERE words MATCH ? AND p.paper IN (SELECT value FROM json_each(?)) ORDER BY words.rank LIMIT ?",
-            (expression, str(sorted(papers)), depth),
-        )
-    return [(row["number"], -row["rank"]) for row in rows]
+    rows = []
+    for expression in match_expressions(library, query):
+        if papers is None:
+            rows += library.execute(
+                "SELECT rowid AS number, rank FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?", (expression, depth)
+            )
+        else:
+            rows += library.execute(
+                "SELECT words.rowid AS number, words.rank AS rank FROM words JOIN passages p ON p.id = words.rowid "
+                "WHERE words MATCH ? AND p.paper IN (SELECT value FROM json_each(?)) ORDER BY words.rank LIMIT ?",
+                (expression, str(sorted(papers)), depth),
+            )
+    return sorted(((row["number"], -row["rank"]) for row in rows), key=lambda each: (-each[1], each[0]))[:depth]
 
 
 def dense_ranking(

@@ -1,6 +1,6 @@
 """Records: FHIR files and servers become a patient's timeline of typed facts, with measurements in comparable units."""
 
-from aris.records.fhir import read_timeline, read_timelines, timeline_of, timelines_of
+from aris.records.fhir import read_timeline, read_timelines, read_what_can_be, timeline_of, timelines_of
 from aris.records.timeline import Timeline
 from aris.records.types import (
     LOINC,
@@ -64,6 +64,7 @@ __all__ = [
     "parse_when",
     "read_timeline",
     "read_timelines",
+    "read_what_can_be",
     "timeline_of",
     "timelines_of",
 ]

@@ -207,9 +207,33 @@ def _version_at(versions: Sequence[Record], moment: datetime) -> list[Record]:
     seen = [r for r in versions if (r.updated.by(moment) if r.updated else r.known_by(moment))]
     if not seen:
         return []
-    last = max(seen, key=lambda r: (sort_key(r.updated), version_key(r.version)))
+    last = in_versions([[each] for each in seen])[-1][0]
     group = [r for r in seen if r.version == last.version and r.updated == last.updated]
     return [] if group[0].status == "entered-in-error" else group
+
+
+def in_versions(versions: Iterable[list[Record]]) -> list[list[Record]]:
+    """Return versions of one resource in order, the one that counts last.
+
+    By their times and numbers where all have them. One with neither (a copy out of an old file) counts as older, unless
+    it is entered in error or a correction and the others are not: what was withdrawn is not believed.
+    """
+    found = list(versions)
+    if not all(v[0].updated for v in found) and all(v[0].version for v in found):
+        return sorted(found, key=lambda v: (version_key(v[0].version), _weight(v[0])))
+    found.sort(key=lambda v: (sort_key(v[0].updated), version_key(v[0].version), _weight(v[0])))
+    heaviest = max(_weight(v[0]) for v in found)
+    if _weight(found[-1][0]) < heaviest:
+        bare = [v for v in found if not v[0].updated and not v[0].version and _weight(v[0]) == heaviest]
+        if bare:
+            found = [v for v in found if v is not bare[-1]] + [bare[-1]]
+    return found
+
+
+def _weight(record: Record) -> int:
+    if record.status == "entered-in-error" or getattr(record, "verification", "") == "entered-in-error":
+        return 2
+    return int(record.status in ("corrected", "amended"))
 
 
 def version_key(version: str) -> tuple[int, str]:

@@ -6,12 +6,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from aris.errors import StoreError
 from aris.private import make_file
 
+# Connections that stay open, and as many as threads may want at once (AnyIO's 40 and ours).
+_KEPT, _MOST = 16, 48
+# Bytes of the file that are read where the system has them, and not copied into each connection's own cache.
+_MAPPED = 1 << 28
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
@@ -24,7 +28,7 @@ def open_database(url: str) -> Engine:
     from alembic.util import CommandError
 
     try:
-        engine = create_engine(url, pool_pre_ping=True)
+        engine = _engine(url)
         if engine.dialect.name == "sqlite":
             if engine.url.database and engine.url.database != ":memory:":
                 # SQLite gives its -wal and -shm files the mode of the database.
@@ -42,6 +46,20 @@ def open_database(url: str) -> Engine:
     except (SQLAlchemyError, OSError) as error:
         raise StoreError(f"the store's database cannot be opened ({type(error).__name__}); check its path") from None
     return engine
+
+
+def _engine(url: str) -> Engine:
+    """An engine whose pool has a connection for each thread of a server; a file needs no look whether it still answers.
+
+    Raises:
+        SQLAlchemyError: the URL is none.
+    """
+    parts = make_url(url)
+    pooled: dict[str, Any] = {"pool_size": _KEPT, "max_overflow": _MOST - _KEPT, "pool_pre_ping": True,
+                              "pool_use_lifo": True}  # the warm ones first
+    if parts.get_backend_name() == "sqlite":
+        pooled = {} if parts.database in (None, "", ":memory:") else pooled | {"pool_pre_ping": False}
+    return create_engine(url, **pooled)
 
 
 def is_sound(engine: Engine) -> bool:
@@ -105,7 +123,8 @@ def _durable(connection: Any, _record: Any) -> None:
     """
     connection.create_function("lower", 1, _lower, deterministic=True)
     cursor = connection.cursor()
-    pragmas = ("busy_timeout=60000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
+    pragmas = ("busy_timeout=60000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY",
+               f"mmap_size={_MAPPED}")
     for pragma in pragmas:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -149,6 +149,8 @@ def _carry(old: Path, fresh: Path, made: Rebuilt) -> None:
                 made.lost.append(table)
         # The copies have other numbers now: all are looked through again, and what is known changes nothing.
         target.execute("DELETE FROM house WHERE key = ?", (ARRIVALS,))
+        # Of a study whose objects are all gone there is nothing to read; where they come again it is.
+        target.execute("UPDATE readings SET images = 0 WHERE study_uid NOT IN (SELECT uid FROM studies)")
         target.commit()
 
 

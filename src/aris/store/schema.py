@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    event,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 # Constraints have names, so that later migrations can change them in every database.
@@ -20,8 +32,31 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=_NAMES)
 
 
+def folded(text: str) -> str:
+    """Return a text as searches and sorts compare it: without a difference of capitals, in any script."""
+    return text.lower()
+
+
+def words_of(patient_name: str, patient_id: str, accession: str, description: str) -> str:
+    """Return what a search of the worklist looks into, folded; no word of a search reaches from one into the next."""
+    return folded("\n".join((patient_name, patient_id, accession, description)))
+
+
+def _key_of(column: str) -> Any:
+    return lambda context: folded(context.get_current_parameters()[column])
+
+
+def _words(context: Any) -> str:
+    given = context.get_current_parameters()
+    return words_of(given["patient_name"], given["patient_id"], given["accession"], given["description"])
+
+
 class StudyRow(Base):
-    """A study, with its patient as the first of its objects named him."""
+    """A study, with its patient as the first of its objects named him.
+
+    `name_key`, `id_key` and `words` are folded copies for searches and sorts. SQLite folds no letters but ASCII's, and
+    a function of Python's in a query is called for each row under Python's lock.
+    """
 
     __tablename__ = "studies"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -34,11 +69,20 @@ class StudyRow(Base):
     referrer: Mapped[str] = mapped_column(String(512))
     patient_id: Mapped[str] = mapped_column(String(256), index=True)
     patient_name: Mapped[str] = mapped_column(String(512), index=True)
-    birth_date: Mapped[str] = mapped_column(String(8))
+    birth_date: Mapped[str] = mapped_column(String(8), index=True)
     sex: Mapped[str] = mapped_column(String(16))
     issuer: Mapped[str] = mapped_column(String(256), server_default="")
     received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    name_key: Mapped[str] = mapped_column(String(1024), default=_key_of("patient_name"), server_default="", index=True)
+    id_key: Mapped[str] = mapped_column(String(512), default=_key_of("patient_id"), server_default="", index=True)
+    words: Mapped[str] = mapped_column(Text, default=_words, server_default="")
     series: Mapped[list[SeriesRow]] = relationship(back_populates="study")
+
+
+@event.listens_for(StudyRow, "before_update")
+def _fold_again(_mapper: Any, _connection: Any, row: StudyRow) -> None:
+    row.name_key, row.id_key = folded(row.patient_name), folded(row.patient_id)
+    row.words = words_of(row.patient_name, row.patient_id, row.accession, row.description)
 
 
 class SeriesRow(Base):
@@ -49,7 +93,7 @@ class SeriesRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     study_pk: Mapped[int] = mapped_column(ForeignKey("studies.id"))
     uid: Mapped[str] = mapped_column(String(64), index=True)
-    modality: Mapped[str] = mapped_column(String(16))
+    modality: Mapped[str] = mapped_column(String(16), index=True)
     number: Mapped[str] = mapped_column(String(16))
     description: Mapped[str] = mapped_column(String(256))
     body_part: Mapped[str] = mapped_column(String(64))

@@ -149,7 +149,7 @@ def _name(column: SQLColumnExpression[Any], value: str) -> ColumnElement[bool]:
     A key with several groups, as "=山田*", matches each against its own. Empty components at the end say nothing.
     """
     groups = [_pattern(each.lower()).rstrip("^") for each in value.split("=")]
-    low = func.lower(column)
+    low = StudyRow.name_key if column is StudyRow.patient_name else func.lower(column)
     if len(groups) == 1:
         forms = [f"{before}{each}{after}" for each in _ending(groups[0]) for before, after in
                  (("", ""), ("", "=%"), ("%=", ""), ("%=", "=%"))]  # fmt: skip

@@ -34,6 +34,12 @@ def said(text: str, **more: object) -> dict[str, str]:
         # lists, their ends and what opens a new statement
         ("No fever, chills or cough.", {"fever": "-", "chills": "-", "cough": "-"}),
         ("Denies relief of chest pain with nitroglycerin.", {"chest pain": "+"}),
+        ("Without medication, fever rises.", {"fever": "+"}),
+        ("Without paracetamol, the fever returns at night.", {"fever": "+"}),
+        ("Without fever, chills or cough.", {"fever": "-", "chills": "-", "cough": "-"}),
+        ("Chest pain absent yesterday, present now.", {"chest pain": "+"}),
+        ("Chest pain absent on admission, now present again.", {"chest pain": "+"}),
+        ("Chest pain absent yesterday and today.", {"chest pain": "-"}),
         ("Denies any improvement in cough.", {"cough": "+"}),
         ("Denies chest pain but reports cough.", {"chest pain": "-", "cough": "+"}),
         ("She denies chest pain; cough since Monday.", {"chest pain": "-", "cough": "+"}),

@@ -126,10 +126,10 @@ def test_an_order_against_kidney_function_and_an_allergy(client: TestClient, hoo
     body = call(hook, recent("egfr", 22, 30), recent("potassium", 6.9), allergy("Penicillin V"), drafts=drafts)
     cards = check_cards(post(client, body).json())
     labels = {each["source"]["label"]: each for each in cards}
-    assert set(labels) == {"Aris rule nsaid-egfr 1", "Aris rule drug-allergy 1"}  # no card of what is not the order's
-    (action,) = labels["Aris rule drug-allergy 1"]["suggestions"][0]["actions"]
+    assert set(labels) == {"Aris rule nsaid-egfr 1", "Aris rule drug-allergy 2"}  # no card of what is not the order's
+    (action,) = labels["Aris rule drug-allergy 2"]["suggestions"][0]["actions"]
     assert action == {"type": "delete", "description": action["description"], "resourceId": "MedicationRequest/amox"}
-    assert labels["Aris rule drug-allergy 1"]["indicator"] == "critical"
+    assert labels["Aris rule drug-allergy 2"]["indicator"] == "critical"
     if hook == "order-select":
         body["context"]["selections"] = ["MedicationRequest/ibu"]
         (card,) = check_cards(post(client, body).json())

@@ -274,6 +274,22 @@ def test_pregnancy_is_asked_at_the_ages_at_which_it_can_be(sex: str) -> None:
         assert any(each.id == "pregnancy" for each in patient.asked) is asked
 
 
+def test_a_carers_patient_of_unknown_age_may_be_a_child() -> None:
+    state = answers("yes", "carer", "not sure", "a cough", "none")
+    assert state.pending == "danger_child"
+    state = answers("yes", "patient", "not sure", "a cough", "none")
+    assert state.pending != "danger_child"
+
+
+def test_a_pregnancy_that_is_not_known_may_be_one() -> None:
+    patient = Patient(CASES["tension"] | {"age": 28, "sex": "female"})
+    state = start()
+    while (asked := question(state)) is not None and asked.id != "pregnancy":
+        state = answer(state, patient(asked))
+    state = answer(state, "not sure")
+    assert state.pending == "danger_pregnancy"
+
+
 def test_no_change_of_sex_lowers_a_level() -> None:
     for case in cases():
         levels = {

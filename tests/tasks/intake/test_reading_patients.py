@@ -62,6 +62,21 @@ def statuses(text: str, **keywords: object) -> dict[str, str]:
         ("I don't want to live any more", "suicidal", "present"),
         ("no thoughts of suicide", "suicidal", "absent"),
         ("numbness gone after ten minutes", "numb_tingling", "present"),
+        ("I'm not going to kill myself but I think about it every day", "suicidal", "present"),
+        ("not suicidal, just thinking about dying a lot", "suicidal", "present"),
+        ("no thoughts of suicide but I am tired", "suicidal", "absent"),
+        ("hx of angina, his spray hasn't touched it", "chest_pain_lasting", "present"),
+        ("what are the signs of sepsis, my son has a fever", "fever", "present"),
+        ("what are the signs of sepsis?", "sepsis_said", "if"),
+        ("I have signs of a stroke", "stroke_said", "present"),
+        ("I watched a film on strokes last night", "stroke_said", "other"),
+        ("I read about strokes and I think I'm having one", "stroke_said", "present"),
+        ("my neighbour took an overdose last year", "overdose", "other"),
+        ("my daughter took an overdose last year", "overdose", "present"),
+        ("my uncle raped me last year", "sexual_assault", "present"),
+        ("my gran had a stroke at 80", "stroke_said", "other"),
+        ("my aunt had anaphylaxis once", "anaphylaxis_said", "other"),
+        ("my brother killed himself in 2010", "suicidal", "other"),
         ("seeing bugs that are not there after I stopped drinking", "alcohol_withdrawal", "present"),
     ],
 )
@@ -86,6 +101,45 @@ def test_status(text: str, finding: str, status: str) -> None:
     ],
 )
 def test_misspellings(text: str, finding: str) -> None:
+    assert statuses(text).get(finding) == "present"
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("this cough is killing me", "suicidal"),
+        ("I'm dying for a coffee", "doom"),
+        ("I'm fit to fly", "seizure"),
+        ("hay fever again", "fever"),
+        ("cracked heels", "fracture_possible"),
+        ("my hay fever tablets make me drowsy", "drowsy"),
+        ("can't breathe through my nose", "breathing_severe"),
+        ("cut myself shaving", "self_harm"),
+        ("she nearly gave me a heart attack", "heart_attack_said"),
+        ("my wife is a stroke nurse", "stroke_said"),
+        ("blood pressure 128/82", "low_bp"),
+        ("my blood pressure is 85 years of trouble", "low_bp"),
+        ("heart rate goes up to 150 when I run", "heart_rate_extreme"),
+        ("stubbed my toe", "major_trauma"),
+        ("hot flushes", "flashes_floaters"),
+    ],
+)
+def test_turns_of_phrase_are_no_findings(text: str, finding: str) -> None:
+    assert statuses(text).get(finding) != "present"
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("my BP is 85", "low_bp"),
+        ("blood pressure of 200", "high_bp"),
+        ("heart rate 150 when I stand up", "heart_rate_extreme"),
+        ("heart rate 150 sitting still", "heart_rate_extreme"),
+        ("sugars won't come below 25", "sugar_high"),
+        ("blocked nose and I can't breathe", "breathing_severe"),
+    ],
+)
+def test_values_and_symptoms_beside_them_are_still_found(text: str, finding: str) -> None:
     assert statuses(text).get(finding) == "present"
 
 

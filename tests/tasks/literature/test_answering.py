@@ -153,6 +153,20 @@ def test_the_rest_of_a_sentence_from_another_page_is_not_quoted(tmp_path: Path) 
     assert not any(each.text.startswith("prevent") for each in found.sentences)
 
 
+def test_the_rest_of_a_sentence_too_long_for_a_passage_is_not_quoted(tmp_path: Path) -> None:
+    long = (
+        "In this trial of adults who worked in hospitals, schools and farms of four countries there was no evidence "
+        "that a High dose of Vitamin D lowered the risk of acute respiratory infections in adults more than placebo. "
+        "Vitamin D was well tolerated by adults with acute respiratory infections in every country of the trial."
+    )
+    with Library(tmp_path / "long", lexical=True, passage_characters=120) as kept:
+        kept.add([replace(AGAINST, sections=(Section("Results", long),))])
+        cut = [each for each in kept.passages(1) if kept.begins_inside(each)]
+        assert cut and not kept.begins_inside(kept.passages(1)[0])
+        found = answer(kept, QUESTION)
+    assert not any(each.text.startswith(("High", "lowered")) for each in found.sentences)
+
+
 def test_what_the_model_writes_is_shown_only_with_support(tmp_path: Path) -> None:
     written_by_model = (
         "The risk of acute respiratory infections in adults was reduced by vitamin D by 12% [1]. "

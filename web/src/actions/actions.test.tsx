@@ -68,6 +68,10 @@ test("two actions that meet at one place with one key are a conflict, those of d
     ]),
   );
   expect(conflicts({ b: "M" }, all).size).toBe(0);
+  // The focus says whether images or text are meant.
+  const undo = [make("v", "viewer", "Ctrl+Z"), make("t", "editor", "Ctrl+Z")];
+  expect(conflicts({}, undo).size).toBe(0);
+  expect([...conflicts({}, [...undo, make("s", "study", "Ctrl+Z")]).keys()].sort()).toEqual(["s", "t", "v"]);
   expect([...conflicts({ b: "M", d: "n" }, all).keys()].sort()).toEqual(["a", "c", "d"]);
 });
 

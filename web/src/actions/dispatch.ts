@@ -22,6 +22,11 @@ function keptByControl(chord: string, target: EventTarget | null): boolean {
   return (chord === "Enter" || chord === "Space") && target.closest(TAKES_ENTER) !== null;
 }
 
+/** Menus, lists and small dialogs over the page have their own keys: a letter looks for a word there. */
+function inPopover(target: EventTarget | null): boolean {
+  return target instanceof Element && target.closest("[role=dialog], [role=menu], [role=listbox]") !== null;
+}
+
 /** Return the action that a chord means now, of those offered; the part of the page that has the focus comes first. */
 export function meant(chord: string, own: Record<string, string>, target: EventTarget | null): Action | undefined {
   const fits = [...CATALOGUE.values()].filter((action) => offered(action.id) && chordsOf(action, own).includes(chord));
@@ -38,7 +43,7 @@ export function listen(own: () => Record<string, string>): () => void {
     const chord = chordOf(event);
     if (!chord || worksInText(chord) !== early || event.defaultPrevented) return;
     if (document.querySelector("[data-aris-modal]")) return;
-    if (!early && (writesText(event.target) || keptByControl(chord, event.target))) return;
+    if (!early && (inPopover(event.target) || writesText(event.target) || keptByControl(chord, event.target))) return;
     const action = meant(chord, own(), event.target);
     if (!action) return;
     event.preventDefault();

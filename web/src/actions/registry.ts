@@ -20,11 +20,12 @@ export interface Action {
 }
 
 const PLACES: Record<Context, readonly string[]> = {
-  anywhere: ["worklist", "study", "report", "other"],
+  anywhere: ["worklist", "study", "images", "text", "report", "other"],
   worklist: ["worklist"],
-  study: ["study"],
-  viewer: ["study"],
-  editor: ["study"],
+  // Images and text stand side by side on a study's page: the focus says which of them a chord is for.
+  study: ["study", "images", "text"],
+  viewer: ["images"],
+  editor: ["text"],
   report: ["report"],
 };
 

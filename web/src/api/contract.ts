@@ -51,6 +51,19 @@ export type Answers = [
   Answer<Server["Verified"], pages.Verified>,
   Answer<Server["Agreement"], pages.Agreement>,
   Answer<Server["Site"], pages.Site>,
+  Answer<Server["IntakeList"], Omit<pages.IntakeList, "counts">>,
+  Answer<Server["IntakeLine"], pages.IntakeLine>,
+  Answer<Server["IntakeLink"], pages.IntakeLink>,
+  Answer<Server["Intake"], pages.Intake>,
+  Answer<Server["IntakeBadge"], pages.IntakeBadge>,
+  Answer<Server["Libraries"], pages.Libraries>,
+  Answer<Server["LibraryInfo"], pages.LibraryInfo>,
+  Answer<Server["PaperPage"], pages.PaperPage>,
+  Answer<Server["PaperText"], pages.PaperText>,
+  Answer<Server["Found"], pages.Found>,
+  Answer<Server["PapersAdded"], pages.PapersAdded>,
+  Answer<Server["RetractionsRead"], pages.RetractionsRead>,
+  Answer<Server["LiteratureAnswer"], pages.LiteratureAnswer>,
 ];
 export type Bodies = [
   Body<pages.SetUp, Server["SetUp"]>,
@@ -62,4 +75,7 @@ export type Bodies = [
   Body<pages.NewVerdict, Server["NewVerdict"]>,
   Body<pages.NewMeasurement, Server["NewMeasurement"]>,
   Body<pages.NewAttempt, Server["NewAttempt"]>,
+  Body<pages.NewIntake, Server["NewIntake"]>,
+  Body<pages.AcknowledgeIntake, Server["Acknowledge"]>,
+  Body<pages.AskLiterature, Server["AskLiterature"]>,
 ];

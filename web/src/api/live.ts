@@ -3,9 +3,21 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 import { at } from "./client";
 import { follow } from "./events";
 import { keys } from "./queries";
-import type { Drafting, StudyEvent } from "./types";
+import type { Drafting, RowsNews, Session, Study, StudyEvent } from "./types";
 
-export type LiveEvent = ({ event: "study" } & StudyEvent) | ({ event: "drafting" } & Drafting);
+export type LiveEvent =
+  | ({ event: "study" } & StudyEvent)
+  | ({ event: "rows" } & RowsNews)
+  | ({ event: "drafting" } & Drafting);
+
+// Of one's own text the page knows already; it is asked for again when the hand rests.
+const OWN_TEXT_MS = 3000;
+// Several acts on a study are told at once, and asked for once.
+const SOON_MS = 100;
+
+/** Whether a study is listed among another one's earlier ones. */
+export const isPriorOf = (study: Study | undefined, prior: string): boolean =>
+  study?.priors?.some((each) => each.study === prior) ?? false;
 
 // One connection for the whole tab: browsers allow six a host.
 const listeners = new Set<(event: LiveEvent) => void>();
@@ -16,12 +28,24 @@ let state: "open" | "waiting" | "closed" = "closed";
 export function useLiveConnection(): void {
   const queries = useQueryClient();
   useEffect(() => {
+    const later = new Later((study) => void queries.invalidateQueries({ queryKey: keys.study(study) }));
     const stop = follow("/api/events", {
       onEvent: ({ event, data }) => {
-        if (event !== "study" && event !== "drafting") return;
+        if (event !== "study" && event !== "rows" && event !== "drafting") return;
         const said = { event, ...(data as object) } as LiveEvent;
-        // A study's page is asked for again when somebody acts on it; its text is w6's to merge, never overwritten from here.
-        if (event === "study") void queries.invalidateQueries({ queryKey: keys.study(said.study) });
+        // A study's page is asked for again when somebody acts on it; its text is merged there, never overwritten from here.
+        if (said.event === "study") {
+          const own = said.user === queries.getQueryData<Session>(keys.session)?.user?.login;
+          // Whoever opens a study has it in the answer.
+          if (!own || said.action !== "open")
+            later.call(said.study, own && said.action === "edit" ? OWN_TEXT_MS : SOON_MS);
+        }
+        // What comes from an archive is waited for by the studies that it is a prior of.
+        if (said.event === "study" && said.action === "fetched")
+          void queries.invalidateQueries({
+            queryKey: [at("studies")],
+            predicate: ({ state: { data } }) => isPriorOf(data as Study | undefined, said.study),
+          });
         for (const listener of listeners) listener(said);
       },
       onState: (next) => {
@@ -34,9 +58,33 @@ export function useLiveConnection(): void {
     });
     return () => {
       stop();
+      later.stop();
       state = "closed";
     };
   }, [queries]);
+}
+
+/** Calls once for each key that was named meanwhile, at the earliest of the moments that were wanted. */
+export class Later {
+  private readonly due = new Map<string, { at: number; timer: ReturnType<typeof setTimeout> }>();
+  constructor(private readonly act: (key: string) => void) {}
+
+  call(key: string, milliseconds: number): void {
+    const at = Date.now() + milliseconds;
+    const known = this.due.get(key);
+    if (known && known.at <= at) return;
+    if (known) clearTimeout(known.timer);
+    const timer = setTimeout(() => {
+      this.due.delete(key);
+      this.act(key);
+    }, milliseconds);
+    this.due.set(key, { at, timer });
+  }
+
+  stop(): void {
+    for (const { timer } of this.due.values()) clearTimeout(timer);
+    this.due.clear();
+  }
 }
 
 /** Call `listener` with every live event while the component is shown. */

@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: 2c3d0707b8bd7d95b33863708566bf9ae92f0c8d2486022dbd6d59e96928cbe4
+// openapi sha256: a17baa41f4f68f85b4d3ee05e6394618d0663ed7b411fafb502a878509a187c5
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -23,6 +23,22 @@ export interface components {
             time: string;
         };
         /**
+         * Acknowledge
+         * @description Acknowledgement of an emergency: what was done.
+         */
+        Acknowledge: {
+            /**
+             * How
+             * @enum {string}
+             */
+            how: "patient called" | "ambulance called" | "patient is here" | "handed over" | "other";
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /**
          * AddendumRequest
          * @description An addendum to a signed report.
          */
@@ -34,7 +50,7 @@ export interface components {
         };
         /**
          * Agreement
-         * @description Readers' verdicts on a model's drafts in a month; `agreed` is the share of accepted ones among the judged ones.
+         * @description Readers' verdicts on a model's drafts in a month; `agreed` is the share of accepted ones among the judged.
          */
         Agreement: {
             /** Accepted */
@@ -59,6 +75,31 @@ export interface components {
             revision: string;
             /** Unchanged */
             unchanged: number;
+        };
+        /**
+         * AnswerSentence
+         * @description A sentence of the answer.
+         *
+         *     Attributes:
+         *         kind: "verbatim" stands word for word in the passage; "model" was written by the model and passed every check.
+         *         references: numbers of the passages that support it.
+         *         coverage: the share of its telling words that those passages have, 0..1.
+         *         entailment: the model's own probability that the passage supports it; None where it was not asked.
+         */
+        AnswerSentence: {
+            /** Coverage */
+            coverage: number;
+            /** Entailment */
+            entailment?: number | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "model" | "verbatim";
+            /** References */
+            references: number[];
+            /** Text */
+            text: string;
         };
         /**
          * Answered
@@ -115,6 +156,33 @@ export interface components {
             question: string;
         };
         /**
+         * AskLiterature
+         * @description A question to a library. `written` false: the passages' own words alone, no model.
+         */
+        AskLiterature: {
+            /**
+             * Journal
+             * @default
+             */
+            journal: string;
+            /** Question */
+            question: string;
+            /** Since */
+            since?: number | null;
+            /**
+             * Types
+             * @default []
+             */
+            types: string[];
+            /** Until */
+            until?: number | null;
+            /**
+             * Written
+             * @default true
+             */
+            written: boolean;
+        };
+        /**
          * Attempt
          * @description An attempt to tell somebody of a critical result.
          */
@@ -165,6 +233,23 @@ export interface components {
             events: components["schemas"]["AuditEvent"][];
             /** Next */
             next: number | null;
+        };
+        /**
+         * Conflict
+         * @description Two papers that say opposite things, in their own words.
+         */
+        Conflict: {
+            /** First */
+            first: string;
+            /** Numbers */
+            numbers: [
+                number,
+                number
+            ];
+            /** Reason */
+            reason: string;
+            /** Second */
+            second: string;
         };
         /**
          * CriticalResult
@@ -301,6 +386,7 @@ export interface components {
             description: string;
             /** Images */
             images: number;
+            intake?: components["schemas"]["IntakeBadge"] | null;
             /** Modalities */
             modalities: string[];
             /** Notice */
@@ -380,6 +466,22 @@ export interface components {
             probability: number | null;
         };
         /**
+         * EvidenceRow
+         * @description A row of the evidence table: the paper's sentence that answers the question best.
+         */
+        EvidenceRow: {
+            /** Finding */
+            finding: string;
+            /** Number */
+            number: number;
+            /** Retraction */
+            retraction: string;
+            /** Study Type */
+            study_type: string;
+            /** Year */
+            year: number | null;
+        };
+        /**
          * FailingDelivery
          * @description A delivery whose last attempt failed.
          */
@@ -416,6 +518,29 @@ export interface components {
             studies: {
                 [key: string]: number;
             };
+        };
+        /**
+         * Found
+         * @description Passages of a search, best first.
+         */
+        Found: {
+            /** Hits */
+            hits: components["schemas"]["FoundPassage"][];
+            /**
+             * Mode
+             * @enum {string}
+             */
+            mode: "hybrid" | "lexical";
+            /** Warnings */
+            warnings: string[];
+        };
+        /**
+         * FoundPassage
+         * @description A passage that was found, with its paper.
+         */
+        FoundPassage: {
+            paper: components["schemas"]["PaperInfo"];
+            passage: components["schemas"]["PassageInfo"];
         };
         /**
          * Graphic
@@ -545,7 +670,355 @@ export interface components {
             /** Transpose */
             transpose: boolean;
         };
+        /**
+         * Intake
+         * @description An intake as a clinician reads it. `summary` is null before there is one, and of one by another version.
+         */
+        Intake: {
+            /** Has Fhir */
+            has_fhir: boolean;
+            line: components["schemas"]["IntakeLine"];
+            summary: components["schemas"]["IntakeSummary"] | null;
+            /** Text */
+            text: string;
+            /** Transcript */
+            transcript: components["schemas"]["IntakeTurn"][];
+        };
+        /**
+         * IntakeBadge
+         * @description An intake beside a study: the newest of its patient. `certain`: a name or birth date agrees, not the ID alone.
+         */
+        IntakeBadge: {
+            /** At */
+            at: string;
+            /** Certain */
+            certain: boolean;
+            /** Complaint */
+            complaint: string;
+            /**
+             * Level
+             * @enum {string}
+             */
+            level: "routine" | "soon" | "urgent" | "emergency";
+            /** Name */
+            name: string;
+            /** Seen */
+            seen: boolean;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "waiting" | "consent" | "asking" | "finished" | "emergency" | "unfinished" | "declined" | "expired" | "revoked";
+        };
+        /**
+         * IntakeFinding
+         * @description A finding; `quote` in the patient's words, "" where it was chosen from a list; `denied` in another answer.
+         */
+        IntakeFinding: {
+            /** Denied */
+            denied: boolean;
+            /** Label */
+            label: string;
+            /** Quote */
+            quote: string;
+        };
+        /**
+         * IntakeLine
+         * @description A line of the list. `expires_at` of the link and of the phone that used it; `asked` questions so far.
+         */
+        IntakeLine: {
+            /** Asked */
+            asked: number;
+            /** Complaint */
+            complaint: string;
+            /** Ended At */
+            ended_at: string | null;
+            /** Expires At */
+            expires_at: string;
+            /**
+             * Level
+             * @enum {string}
+             */
+            level: "routine" | "soon" | "urgent" | "emergency";
+            /** Link Used */
+            link_used: boolean;
+            /** Made At */
+            made_at: string;
+            /** Made By */
+            made_by: string;
+            /** Marks */
+            marks: components["schemas"]["IntakeMark"][];
+            /** Name */
+            name: string;
+            /** Note */
+            note: string;
+            patient: components["schemas"]["IntakePatient"];
+            /** Reason */
+            reason: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "waiting" | "consent" | "asking" | "finished" | "emergency" | "unfinished" | "declined" | "expired" | "revoked";
+        };
+        /**
+         * IntakeLink
+         * @description A one-time link, told once: `path` under the server's address; `url` where that is known.
+         */
+        IntakeLink: {
+            line: components["schemas"]["IntakeLine"];
+            /** Path */
+            path: string;
+            /** Url */
+            url: string;
+        };
+        /**
+         * IntakeList
+         * @description Intakes by level, then by waiting. `counts` of each view, `page` whether this server asks patients itself.
+         */
+        IntakeList: {
+            /** Address */
+            address: string;
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
+            /** Intakes */
+            intakes: components["schemas"]["IntakeLine"][];
+            /** Now */
+            now: string;
+            /** Page */
+            page: boolean;
+            /** Total */
+            total: number;
+        };
+        /**
+         * IntakeMark
+         * @description A person's mark: "seen", or "acknowledged" with what was done.
+         */
+        IntakeMark: {
+            /** At */
+            at: string;
+            /** How */
+            how: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "seen" | "acknowledged";
+            /** Login */
+            login: string;
+            /** Note */
+            note: string;
+        };
+        /**
+         * IntakePatient
+         * @description The patient as the clinic named him; `name` as DICOM has it, the date as 20260131.
+         */
+        IntakePatient: {
+            /** Birth Date */
+            birth_date: string;
+            /** Identifier */
+            identifier: string;
+            /** Issuer */
+            issuer: string;
+            /** Name */
+            name: string;
+            /** Sex */
+            sex: string;
+        };
+        /**
+         * IntakeReason
+         * @description A rule that gave a level; `possible`: it would give more if what is not known were so.
+         */
+        IntakeReason: {
+            /**
+             * Level
+             * @enum {string}
+             */
+            level: "routine" | "soon" | "urgent" | "emergency";
+            /** Possible */
+            possible: boolean;
+            /** Reviewed */
+            reviewed: boolean;
+            /** Rule */
+            rule: string;
+            /** Source */
+            source: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * IntakeSaid
+         * @description An item of the history with its answer.
+         */
+        IntakeSaid: {
+            /** Label */
+            label: string;
+            /** Value */
+            value: string;
+        };
+        /**
+         * IntakeSummary
+         * @description The pre-visit summary in the clinician's order, red flags first. All provisional.
+         */
+        IntakeSummary: {
+            /** Age */
+            age: string;
+            /** Allergies */
+            allergies: string;
+            /** Answered By */
+            answered_by: string;
+            /** Caution */
+            caution: string;
+            /** Chief Complaint */
+            chief_complaint: string;
+            /** Complaint */
+            complaint: string;
+            /** History */
+            history: components["schemas"]["IntakeSaid"][];
+            /** Medications */
+            medications: string;
+            /** Model */
+            model: string;
+            /** Negatives */
+            negatives: components["schemas"]["IntakeFinding"][];
+            /** Not Asked */
+            not_asked: string[];
+            /** Not Known */
+            not_known: components["schemas"]["IntakeFinding"][];
+            /** Other */
+            other: string;
+            /** Past History */
+            past_history: components["schemas"]["IntakeFinding"][];
+            /** Positives */
+            positives: components["schemas"]["IntakeFinding"][];
+            /** Pregnancy */
+            pregnancy: string;
+            /** Questions */
+            questions: number;
+            /** Reasons */
+            reasons: components["schemas"]["IntakeReason"][];
+            /** Red Flags */
+            red_flags: components["schemas"]["IntakeFinding"][];
+            /** Sex */
+            sex: string;
+        };
+        /**
+         * IntakeTurn
+         * @description A question with its answer: what was said, and which options that was read as.
+         */
+        IntakeTurn: {
+            /** Asked */
+            asked: string;
+            /** Chosen */
+            chosen: string[];
+            /** Chosen By */
+            chosen_by: string;
+            /** Known */
+            known: boolean;
+            /** Said */
+            said: string;
+        };
         JsonValue: unknown;
+        /**
+         * KeepAnswer
+         * @description An answer to be kept for the caller.
+         */
+        KeepAnswer: {
+            answer: components["schemas"]["LiteratureAnswer"];
+            /** Library */
+            library: string;
+        };
+        /**
+         * Libraries
+         * @description The libraries of this server; `model`: whether one is loaded that can write, else passages answer alone.
+         */
+        Libraries: {
+            /** Libraries */
+            libraries: components["schemas"]["LibraryInfo"][];
+            /** Model */
+            model: string;
+            /** Study Types */
+            study_types: string[];
+        };
+        /**
+         * LibraryInfo
+         * @description A library. `own` is the command line's; `making`: vectors are being made, `vectors` of `passages` are there.
+         *
+         *     `lexical` says why it is searched by words alone, "" where it is not; `listed` whether retractions were imported.
+         */
+        LibraryInfo: {
+            /** Lexical */
+            lexical: string;
+            /** Listed */
+            listed: boolean;
+            /** Making */
+            making: boolean;
+            /** Name */
+            name: string;
+            /** Own */
+            own: boolean;
+            /** Papers */
+            papers: number;
+            /** Passages */
+            passages: number;
+            /** Problem */
+            problem: string;
+            /** Retracted */
+            retracted: number;
+            /** Size */
+            size: number;
+            /** Vectors */
+            vectors: number;
+        };
+        /**
+         * LiteratureAnswer
+         * @description An answer from a library.
+         *
+         *     Attributes:
+         *         answered: False where the library does not hold enough; `sentences` is empty then.
+         *         sentences: in order.
+         *         verbatim_share: of the sentences, those that are the passages' own words; None without sentences.
+         *         removed: what the model wrote and no passage supports.
+         *         passages: those that sentences, table and conflicts refer to.
+         *         references: Vancouver style, by number.
+         *         sufficiency: how well the best passage fits the question, and the least that is answered.
+         *         model: None where none was asked.
+         *         mode: "hybrid" or "lexical", by which passages were found.
+         */
+        LiteratureAnswer: {
+            /** Answered */
+            answered: boolean;
+            /** Caution */
+            caution: string;
+            /** Conflicts */
+            conflicts: components["schemas"]["Conflict"][];
+            /** Evidence */
+            evidence: components["schemas"]["EvidenceRow"][];
+            /** Mode */
+            mode: string;
+            /** Model */
+            model: string | null;
+            /** Passages */
+            passages: components["schemas"]["PassageReference"][];
+            /** Question */
+            question: string;
+            /** References */
+            references: string[];
+            /** Removed */
+            removed: components["schemas"]["RemovedSentence"][];
+            /** Sentences */
+            sentences: components["schemas"]["AnswerSentence"][];
+            /** Sufficiency */
+            sufficiency: number;
+            /** Sufficiency Threshold */
+            sufficiency_threshold: number;
+            /** Verbatim Share */
+            verbatim_share: number | null;
+            /** Warnings */
+            warnings: string[];
+        };
         /**
          * Macro
          * @description A name that stands for a text.
@@ -673,6 +1146,53 @@ export interface components {
         NewCritical: {
             /** Finding */
             finding: string;
+        };
+        /**
+         * NewIntake
+         * @description A patient to be asked. `note` on language or help; `hours` until the link ends, the site's setting by default.
+         */
+        NewIntake: {
+            /**
+             * Birth Date
+             * @default
+             */
+            birth_date: string;
+            /** Hours */
+            hours?: number | null;
+            /**
+             * Identifier
+             * @default
+             */
+            identifier: string;
+            /**
+             * Issuer
+             * @default
+             */
+            issuer: string;
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+            /**
+             * Sex
+             * @default
+             * @enum {string}
+             */
+            sex: "" | "F" | "M" | "O";
+        };
+        /**
+         * NewLibrary
+         * @description A library to be made.
+         */
+        NewLibrary: {
+            /** Name */
+            name: string;
         };
         /**
          * NewMacro
@@ -877,6 +1397,153 @@ export interface components {
             verified: boolean;
         };
         /**
+         * PaperInfo
+         * @description A paper; `reference` in Vancouver style.
+         */
+        PaperInfo: {
+            /** Authors */
+            authors: string[];
+            /** Doi */
+            doi: string;
+            /** Id */
+            id: number;
+            /** Journal */
+            journal: string;
+            /** Licence */
+            licence: string;
+            /** Pmid */
+            pmid: string;
+            /** Reference */
+            reference: string;
+            /**
+             * Retraction
+             * @enum {string}
+             */
+            retraction: "retracted" | "concern" | "not listed" | "unknown";
+            /** Source */
+            source: string;
+            /** Study Type */
+            study_type: string;
+            /** Title */
+            title: string;
+            /** Types */
+            types: string[];
+            /** Url */
+            url: string;
+            /** Year */
+            year: number | null;
+        };
+        /**
+         * PaperPage
+         * @description Papers of a library.
+         */
+        PaperPage: {
+            /** Papers */
+            papers: components["schemas"]["PaperInfo"][];
+            /** Total */
+            total: number;
+        };
+        /**
+         * PaperText
+         * @description A paper with its passages in its order; `cut` where it has more than are told.
+         */
+        PaperText: {
+            /** Cut */
+            cut: boolean;
+            paper: components["schemas"]["PaperInfo"];
+            /** Passages */
+            passages: components["schemas"]["PassageInfo"][];
+        };
+        /**
+         * PapersAdded
+         * @description The outcome of a file. `error`: it was not read to its end; `faults`: records of it that cannot be used.
+         */
+        PapersAdded: {
+            /** Added */
+            added: number;
+            /** Error */
+            error: string;
+            /** Faults */
+            faults: string[];
+            /** Faulty */
+            faulty: number;
+            /** Known */
+            known: number;
+            /** Name */
+            name: string;
+            /** Unchanged */
+            unchanged: boolean;
+            /** Updated */
+            updated: number;
+        };
+        /**
+         * PassageInfo
+         * @description A passage: `text` stands in the paper's section at [start:end]; `page` where the format has pages.
+         */
+        PassageInfo: {
+            /** End */
+            end: number;
+            /** Heading */
+            heading: string;
+            /** Id */
+            id: number;
+            /** Page */
+            page: number | null;
+            /** Section */
+            section: number;
+            /** Start */
+            start: number;
+            /** Text */
+            text: string;
+        };
+        /**
+         * PassageReference
+         * @description A passage that the answer refers to as [number].
+         *
+         *     Attributes:
+         *         number: in this answer, from 1.
+         *         passage, paper: their numbers in the library.
+         *         section: the place of its section in the paper, from 0, -1 for the title; heading: that section's.
+         *         page: from 1; None where the format has no pages.
+         *         start, end: its characters in the section's text, whose [start:end] is `text`.
+         *         source: the name of the file that it was read from.
+         *         vancouver: the paper's reference.
+         */
+        PassageReference: {
+            /** Doi */
+            doi: string | null;
+            /** End */
+            end: number;
+            /** Heading */
+            heading: string;
+            /** Number */
+            number: number;
+            /** Page */
+            page: number | null;
+            /** Paper */
+            paper: number;
+            /** Passage */
+            passage: number;
+            /** Pmid */
+            pmid: string | null;
+            /** Retraction */
+            retraction: string;
+            /** Section */
+            section: number;
+            /** Source */
+            source: string;
+            /** Start */
+            start: number;
+            /** Text */
+            text: string;
+            /** Title */
+            title: string;
+            /** Vancouver */
+            vancouver: string;
+            /** Year */
+            year: number | null;
+        };
+        /**
          * PasswordChange
          * @description A user's own new password, with the one that he has.
          */
@@ -1011,6 +1678,24 @@ export interface components {
             probability: number | null;
         };
         /**
+         * RemovedSentence
+         * @description A sentence that the model wrote and no passage supports; its words are kept for the reader of the JSON alone.
+         */
+        RemovedSentence: {
+            /** Reason */
+            reason: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * RenewIntake
+         * @description A new link for an intake that runs.
+         */
+        RenewIntake: {
+            /** Hours */
+            hours?: number | null;
+        };
+        /**
          * ReportDelivery
          * @description A version's way to a destination. `at`: when it was acknowledged, or when it is tried next.
          */
@@ -1027,6 +1712,16 @@ export interface components {
             state: string;
         };
         /**
+         * RetractionsRead
+         * @description The outcome of a list of retractions: identifiers that were read, and papers of the library that are on it.
+         */
+        RetractionsRead: {
+            /** Identifiers */
+            identifiers: number;
+            /** Retracted */
+            retracted: number;
+        };
+        /**
          * Saved
          * @description The outcome of a text: `number` is None where another reader's came first, and this one is kept beside.
          */
@@ -1037,6 +1732,21 @@ export interface components {
             newest: number;
             /** Number */
             number: number | null;
+        };
+        /**
+         * SavedAnswer
+         * @description An answer that the caller kept.
+         */
+        SavedAnswer: {
+            answer: components["schemas"]["LiteratureAnswer"];
+            /** Library */
+            library: string;
+            /** Number */
+            number: number;
+            /** Question */
+            question: string;
+            /** Saved At */
+            saved_at: string;
         };
         /**
          * ScoredFinding

@@ -91,7 +91,8 @@ export interface ApiToken {
 }
 /** GET/PUT /api/preferences: a user's own; any JSON of at most 64 KB. */
 export interface Preferences {
-  theme?: "dark" | "light";
+  /** "system": as the computer has it. */
+  theme?: "dark" | "light" | "system";
   /** Action id -> key chord, as "Ctrl+Enter". */
   keys?: Record<string, string>;
   /** Mouse button -> tool: primary, secondary, auxiliary, wheel. */
@@ -132,6 +133,8 @@ export interface Entry {
   arrived_at: string;
   opened_by: string;
   notice: string;
+  /** The newest intake of the study's patient, of the last 30 days. */
+  intake?: IntakeBadge | null;
 }
 /** POST /api/uploads: one file a request as the body (DICOM, zip, JPEG, PNG, TIFF), `?name=` its name; for pictures also
  *  ?patient_name=&patient_id=&birth_date=&age=&sex=&view=&modality=&body_part=&date=&study= . -> Uploaded.
@@ -144,12 +147,28 @@ export interface Uploaded {
   refused: { name: string; reason: string }[];
 }
 /** POST /api/demo -> Uploaded: sample studies. */
-/** GET /api/events (server-sent, Last-Event-ID): event "study" with an id: StudyEvent; event "drafting" without one: Drafting. */
+/** GET /api/events (server-sent, Last-Event-ID): event "study" with an id: StudyEvent; "intake" with an id: IntakeEvent; without one
+ *  "rows": RowsNews, and "drafting": Drafting. */
 export interface StudyEvent {
   study: string;
   action: string;
   user: string;
   at: string;
+}
+export interface IntakeEvent {
+  intake: string;
+  action: string;
+  /** Of one that has ended; "" otherwise. */
+  level: string;
+  user: string;
+  at: string;
+}
+/** Lines of the worklist after somebody's acts. `moved`: may stand at another place than before; `many`: ask for the list. */
+export interface RowsNews {
+  entries: Entry[];
+  moved: string[];
+  counts: WorklistPage["counts"];
+  many: boolean;
 }
 export interface Drafting {
   study: string;
@@ -181,6 +200,8 @@ export interface Study {
   verdicts: Verdict[];
   series: SeriesInfo[];
   priors: Prior[];
+  /** Names of the site's archives, where earlier studies can be looked for; [] if there is none. */
+  archives: string[];
   drafting: Drafting["state"] | null;
   /** What the signed-in user may do now. */
   may: { edit: boolean; sign: boolean; addend: boolean; correct: boolean };
@@ -298,6 +319,7 @@ export interface Prior {
    *  any study in the store, also of a fetched prior that was never read here. */
   archive: string;
   fetching: "" | "asked" | "failed";
+  /** Why it failed; with "asked": why the last attempt did, another one follows. */
   error: string;
 }
 
@@ -356,7 +378,14 @@ export interface SeriesImages {
   modality: string;
   description: string;
   images: ImageInfo[];
-  other: { uid: string; sop_class: string; kind: "sr" | "gsps" | "document" | "other"; label: string }[];
+  other: OtherObject[];
+}
+/** An object of a series that is no image. A "document" that holds a PDF: GET /api/images/{uid}/pdf. */
+export interface OtherObject {
+  uid: string;
+  sop_class: string;
+  kind: "sr" | "gsps" | "document" | "other";
+  label: string;
 }
 /** One frame. Pixels: GET /api/images/{uid}/frames/{frame} -> raw little-endian values, rows x columns, rescaled already.
  *  dtype uint8, int16, uint16 or float32; samples 3: RGB interleaved, uint8. `frame` is from 1. GET /api/images/{uid}/thumbnail and
@@ -544,6 +573,260 @@ export interface Site {
   store: string;
   database: string;
   services: { name: string; address: string; state: string }[];
+}
+
+// ---- intake -----------------------------------------------------------------------------------------------------
+export type IntakeLevel = "routine" | "soon" | "urgent" | "emergency";
+export type IntakeStatus =
+  | "waiting"
+  | "consent"
+  | "asking"
+  | "finished"
+  | "emergency"
+  | "unfinished"
+  | "declined"
+  | "expired"
+  | "revoked";
+export type IntakeView = "to see" | "running" | "seen" | "without answers";
+/** GET /api/intakes?view=&view=&patient_id=&issuer=&birth_date=&limit=&offset= -> IntakeList, by level, then by waiting. No view: "to see"
+ *  and "running"; with a patient's number all of that patient. GET /api/intakes/emergencies -> IntakeLine[]: not acknowledged yet.
+ *  GET /api/studies/{uid}/intakes -> IntakeBadge[]: of the study's patient, the newest first. */
+export interface IntakeList {
+  intakes: IntakeLine[];
+  total: number;
+  counts: Record<IntakeView, number>;
+  /** This server asks patients itself, at /intake. `address`: its own in browsers, "" where it is not set. */
+  page: boolean;
+  address: string;
+  now: string;
+}
+export interface IntakeLine {
+  name: string;
+  patient: { identifier: string; issuer: string; name: string; birth_date: string; sex: string };
+  note: string;
+  status: IntakeStatus;
+  level: IntakeLevel;
+  complaint: string;
+  reason: string;
+  made_by: string;
+  made_at: string;
+  expires_at: string;
+  ended_at: string | null;
+  asked: number;
+  link_used: boolean;
+  marks: { kind: "seen" | "acknowledged"; login: string; at: string; how: string; note: string }[];
+}
+/** POST /api/intakes NewIntake -> IntakeLink, POST /api/intakes/{name}/link {hours} -> IntakeLink: `path` is told here alone.
+ *  POST /api/intakes/{name}/revoke, /seen, /acknowledge {how, note} -> IntakeLine. */
+export interface NewIntake {
+  identifier: string;
+  issuer: string;
+  name: string;
+  birth_date: string;
+  sex: "" | "F" | "M" | "O";
+  note: string;
+  hours?: number | null;
+}
+export interface IntakeLink {
+  line: IntakeLine;
+  path: string;
+  url: string;
+}
+export interface AcknowledgeIntake {
+  how: "patient called" | "ambulance called" | "patient is here" | "handed over" | "other";
+  note: string;
+}
+/** GET /api/intakes/{name} -> Intake; GET /api/intakes/{name}/fhir?part=all|questionnaire|response|resources: FHIR R4 JSON. */
+export interface Intake {
+  line: IntakeLine;
+  summary: IntakeSummary | null;
+  transcript: { asked: string; said: string; chosen: string[]; known: boolean; chosen_by: string }[];
+  text: string;
+  has_fhir: boolean;
+}
+export interface IntakeFinding {
+  label: string;
+  /** The patient's words, "" where it was chosen from a list. */
+  quote: string;
+  denied: boolean;
+}
+export interface IntakeSummary {
+  answered_by: string;
+  age: string;
+  sex: string;
+  pregnancy: string;
+  complaint: string;
+  chief_complaint: string;
+  reasons: { text: string; level: IntakeLevel; rule: string; source: string; reviewed: boolean; possible: boolean }[];
+  red_flags: IntakeFinding[];
+  history: { label: string; value: string }[];
+  positives: IntakeFinding[];
+  negatives: IntakeFinding[];
+  not_known: IntakeFinding[];
+  past_history: IntakeFinding[];
+  medications: string;
+  allergies: string;
+  other: string;
+  not_asked: string[];
+  questions: number;
+  model: string;
+  caution: string;
+}
+/** An intake beside a study. `certain`: a name or a birth date agrees, not the ID alone. */
+export interface IntakeBadge {
+  name: string;
+  at: string;
+  level: IntakeLevel;
+  status: IntakeStatus;
+  complaint: string;
+  seen: boolean;
+  certain: boolean;
+}
+
+// ---- literature ---------------------------------------------------------------------------------------------------
+export type Retraction = "retracted" | "concern" | "not listed" | "unknown";
+/** GET /api/literature/libraries -> Libraries; POST {name} -> LibraryInfo; DELETE .../{library} (admin).
+ *  POST /api/literature/uploads?library=&name= (the file as the body) -> PapersAdded; POST /api/literature/retractions?library=&name=
+ *  -> RetractionsRead. */
+export interface Libraries {
+  libraries: LibraryInfo[];
+  /** The model that can write, "" for none: passages answer alone. */
+  model: string;
+  study_types: string[];
+}
+export interface LibraryInfo {
+  name: string;
+  /** The command line's own. */
+  own: boolean;
+  papers: number;
+  passages: number;
+  vectors: number;
+  retracted: number;
+  size: number;
+  /** Vectors are being made. */
+  making: boolean;
+  /** Why it is searched by words alone, "" where it is not. */
+  lexical: string;
+  /** A list of retractions was imported. */
+  listed: boolean;
+  problem: string;
+}
+export interface PaperInfo {
+  id: number;
+  title: string;
+  authors: string[];
+  journal: string;
+  year: number | null;
+  pmid: string;
+  doi: string;
+  url: string;
+  licence: string;
+  types: string[];
+  study_type: string;
+  retraction: Retraction;
+  source: string;
+  reference: string;
+}
+/** GET /api/literature/libraries/{library}/papers?text=&retracted=&limit=&offset= -> PaperPage; GET .../papers/{id} -> PaperText;
+ *  DELETE .../papers/{id}; GET .../references?format=ris|bibtex|vancouver&paper=&paper= -> text, all without papers. */
+export interface PaperPage {
+  total: number;
+  papers: PaperInfo[];
+}
+export interface PassageInfo {
+  id: number;
+  section: number;
+  heading: string;
+  page: number | null;
+  start: number;
+  end: number;
+  text: string;
+}
+export interface PaperText {
+  paper: PaperInfo;
+  passages: PassageInfo[];
+  cut: boolean;
+}
+/** GET /api/literature/libraries/{library}/search?q=&since=&until=&type=&journal=&count= -> Found. */
+export interface Found {
+  hits: { paper: PaperInfo; passage: PassageInfo }[];
+  mode: "hybrid" | "lexical";
+  warnings: string[];
+}
+export interface PapersAdded {
+  name: string;
+  added: number;
+  updated: number;
+  known: number;
+  faulty: number;
+  faults: string[];
+  error: string;
+  unchanged: boolean;
+}
+export interface RetractionsRead {
+  identifiers: number;
+  retracted: number;
+}
+/** POST /api/literature/libraries/{library}/ask (server-sent answer): "found" {passages, answered, mode}, "sentence" {sentence, passages}
+ *  for each, "done" LiteratureAnswer, "failed" {message}. */
+export interface AskLiterature {
+  question: string;
+  since?: number | null;
+  until?: number | null;
+  types: string[];
+  journal: string;
+  written: boolean;
+}
+export interface CitedPassage {
+  number: number;
+  passage: number;
+  paper: number;
+  section: number;
+  heading: string;
+  page: number | null;
+  start: number;
+  end: number;
+  text: string;
+  source: string;
+  title: string;
+  year: number | null;
+  pmid: string | null;
+  doi: string | null;
+  retraction: string;
+  vancouver: string;
+}
+export interface AnswerSentence {
+  text: string;
+  kind: "model" | "verbatim";
+  references: number[];
+  coverage: number;
+  entailment?: number | null;
+}
+export interface LiteratureAnswer {
+  question: string;
+  answered: boolean;
+  sentences: AnswerSentence[];
+  verbatim_share: number | null;
+  removed: { text: string; reason: string }[];
+  evidence: { number: number; study_type: string; year: number | null; finding: string; retraction: string }[];
+  conflicts: { numbers: [number, number]; first: string; second: string; reason: string }[];
+  passages: CitedPassage[];
+  references: string[];
+  sufficiency: number;
+  sufficiency_threshold: number;
+  model: string | null;
+  mode: string;
+  warnings: string[];
+  caution: string;
+}
+/** Nothing is kept of questions unless the user saves an answer: GET /api/literature/answers -> SavedAnswer[] (one's own); POST {library,
+ *  answer} -> SavedAnswer; DELETE /api/literature/answers/{number}. */
+export interface SavedAnswer {
+  number: number;
+  library: string;
+  question: string;
+  answer: LiteratureAnswer;
+  saved_at: string;
 }
 
 // ---- patients' records -------------------------------------------------------------------------------------------

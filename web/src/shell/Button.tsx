@@ -1,4 +1,4 @@
-import { type ReactNode, useContext } from "react";
+import { type ReactNode, type Ref, useContext } from "react";
 import { Button as AriaButton, type ButtonProps as AriaProps, Tooltip, TooltipTrigger } from "react-aria-components";
 import { CATALOGUE } from "../actions/registry";
 import { usePerformable } from "../actions/usePerformable";
@@ -9,6 +9,7 @@ export interface ButtonProps extends Omit<AriaProps, "className" | "children"> {
   children: ReactNode;
   kind?: "plain" | "primary" | "danger" | "ghost";
   size?: "normal" | "small";
+  ref?: Ref<HTMLButtonElement>;
 }
 
 export function Button({ kind = "plain", size = "normal", children, ...rest }: ButtonProps) {

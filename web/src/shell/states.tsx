@@ -1,4 +1,5 @@
 import type { ReactNode } from "react";
+import { Link } from "react-aria-components";
 import { ApiError, words } from "../api/client";
 import { Button } from "./Button";
 import styles from "./states.module.css";
@@ -26,14 +27,28 @@ export function EmptyState({ title, children, actions }: { title: string; childr
 /** Said where something failed: in the server's own words, with the way to try again. */
 export function ErrorState({ error, retry, title }: { error: unknown; retry?: () => void; title?: string }) {
   const offline = error instanceof ApiError && error.status === 0;
+  // Asking again changes nothing: the way leads back.
+  const forbidden = error instanceof ApiError && error.status === 403;
   return (
     <div className={styles.state} role="alert">
-      <h2 className={styles.title}>{title ?? (offline ? "No connection to the server" : "This did not work")}</h2>
+      <h2 className={styles.title}>
+        {forbidden
+          ? "This page is not for your role"
+          : (title ?? (offline ? "No connection to the server" : "This did not work"))}
+      </h2>
       <div className={styles.text}>{words(error)}</div>
-      {retry && (
+      {forbidden ? (
         <div className={styles.actions}>
-          <Button onPress={retry}>Try again</Button>
+          <Link href="/" className={styles.way ?? ""}>
+            Back to the first page
+          </Link>
         </div>
+      ) : (
+        retry && (
+          <div className={styles.actions}>
+            <Button onPress={retry}>Try again</Button>
+          </div>
+        )
       )}
     </div>
   );

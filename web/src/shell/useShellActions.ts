@@ -1,5 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useEffect } from "react";
+import { useEffect, useState } from "react";
 import { useNavigate } from "react-router";
 import { listen } from "../actions/dispatch";
 import { useActions } from "../actions/registry";
@@ -7,7 +7,7 @@ import { api } from "../api/client";
 import { keys, usePreferences, useSession } from "../api/queries";
 import type { Preferences } from "../api/types";
 import { worklistAddress } from "../pages/worklist/memory";
-import { showTheme, type Theme } from "./theme";
+import { shownTheme, showTheme, type Theme } from "./theme";
 import { toastError } from "./toast";
 import { useSecondWindow } from "./windows";
 
@@ -17,7 +17,14 @@ export function useShellActions({ openPalette, openHelp }: { openPalette: () => 
   const queries = useQueryClient();
   const { data: session } = useSession();
   const [preferences, change] = usePreferences();
-  const now: Theme = preferences.theme ?? (document.documentElement.dataset.theme === "light" ? "light" : "dark");
+  const [now, setNow] = useState<Theme>(shownTheme);
+  useEffect(() => {
+    // The computer may change it under an open page.
+    const watch = new MutationObserver(() => setNow(shownTheme()));
+    watch.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    setNow(shownTheme());
+    return () => watch.disconnect();
+  }, []);
   useEffect(() => {
     if (preferences.theme) showTheme(preferences.theme);
   }, [preferences.theme]);

@@ -1,4 +1,5 @@
 import { type Ref, useEffect, useImperativeHandle, useRef, useState } from "react";
+import { gapsInWords } from "./geometry/gaps";
 import { PaneView } from "./panes/PaneView";
 import { useObserved } from "./state/observable";
 import { run } from "./state/run";
@@ -7,7 +8,7 @@ import { waiting } from "./state/waiting";
 import { type Choice, chooseSurface } from "./surface/choose";
 import { SeriesStrip } from "./tools/SeriesStrip";
 import { Toolbar } from "./tools/Toolbar";
-import type { ViewerHandle, ViewerProps } from "./types";
+import { priorWords, type ViewerHandle, type ViewerProps } from "./types";
 import styles from "./Viewer.module.css";
 
 /** The one session of the page's life: panes, tools and pixels go on from study to study. */
@@ -67,6 +68,7 @@ export function Viewer(props: ViewerProps & { ref?: Ref<ViewerHandle> }) {
   const { columns, rows } = LAYOUTS[session.layout];
   const several = series.length > 1 || session.prior !== null;
   const withStrip = strip ?? several;
+  const missing = gapsInWords(session.pane.gaps);
   const trouble = session.measurements.trouble || session.othersTrouble;
   return (
     <section ref={root} className={styles.viewer} aria-label="Images" data-context="viewer">
@@ -103,12 +105,19 @@ export function Viewer(props: ViewerProps & { ref?: Ref<ViewerHandle> }) {
           )
         )}
       </div>
-      {(choice?.why || session.prior) && (
+      {(choice?.why || session.prior || missing) && (
         <footer className={styles.foot}>
-          <span>{choice?.why}</span>
+          <span>
+            {missing && (
+              <b className={styles.missing} role="status">
+                {missing}
+              </b>
+            )}{" "}
+            {choice?.why}
+          </span>
           {session.prior && props.onClosePrior && (
             <button type="button" className={styles.close} onClick={props.onClosePrior}>
-              Close the prior of {session.prior.date}
+              Close: {priorWords(session.prior)}
             </button>
           )}
         </footer>

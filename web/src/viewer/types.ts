@@ -1,4 +1,5 @@
 import type { Graphic, Measured, NewMeasurement, Preferences, Region, SeriesInfo } from "../api/types";
+import { day } from "../shell/format";
 
 /** What lies over the images: the draft's regions, a heat map, graphics of others. Each is drawn on its own image only. */
 export interface Overlay {
@@ -21,6 +22,11 @@ export interface PriorImages {
   series: SeriesInfo[];
   /** false: it is not sure that it is the same patient's; said on every image of it. */
   certain?: boolean;
+}
+
+/** What an earlier study is called on the screen; "possible" where it is not sure that it is the same patient's. */
+export function priorWords({ date, certain }: Pick<PriorImages, "date" | "certain">): string {
+  return `${certain === false ? "Possible prior" : "Prior"} ${day(date) || "without a date"}`;
 }
 
 /** What was looked at: the current study's images that have been on the screen, of all. */

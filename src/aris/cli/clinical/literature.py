@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -371,20 +370,14 @@ def retractions(
 # What the commands share
 
 
-def default_folder() -> Path:
-    """The user's own library."""
-    from platformdirs import user_data_dir
-
-    return Path(os.environ.get("ARIS_HOME") or user_data_dir("aris")) / "literature"
-
-
 def _opened(folder: Path | None, encoder: Path | None, lexical: bool, *, ready: bool = False) -> Library:
     """The library; where `ready`, one that is there already."""
     from aris.errors import LiteratureError
+    from aris.flow.libraries import own_folder
     from aris.literature import Library
     from aris.literature.library import NAME
 
-    folder = default_folder() if folder is None else folder
+    folder = own_folder() if folder is None else folder
     if ready and not (folder / NAME).is_file():
         raise LiteratureError(f"{folder}: there is no library; make one with `aris literature add FILE...`")
     return Library(folder, encoder=encoder, lexical=lexical)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aris.cli.clinical.monitor_options import SubscribeOptions
 from aris.cli.groups import ModelOptions, with_groups
 from aris.cli.outcome import FAILED, INTERRUPTED, report
 from aris.cli.session import Session
@@ -20,6 +22,7 @@ from aris.cli.terminal import heading, note, one_line, write, write_json
 
 if TYPE_CHECKING:
     from aris.flow.monitoring import Event
+    from aris.flow.monitoring.subscribed import Subscribed
     from aris.records import Timeline
     from aris.tasks.monitor import Alarm, Flag, Monitored, RuleSet
 
@@ -31,6 +34,7 @@ _WORDS = "Wording"
 @with_groups
 def monitor(
     model: ModelOptions,
+    subscribe: SubscribeOptions,
     source: Annotated[
         str | None,
         typer.Argument(
@@ -54,8 +58,12 @@ def monitor(
         bool, typer.Option("--follow", help="Go on, and tell each alarm once.", rich_help_panel=_FOLLOW)
     ] = False,
     every: Annotated[
-        str, typer.Option(metavar="SPAN", help="Time between two readings: 30s, 5min.", rich_help_panel=_FOLLOW)
-    ] = "30s",
+        str | None,
+        typer.Option(
+            metavar="SPAN", help="Time between two readings: 30s, or 5min with --subscribe, by default.",
+            rich_help_panel=_FOLLOW,
+        ),
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option(
@@ -101,13 +109,16 @@ def monitor(
 
         aris monitor inbox/ --follow --state watch.json --json
 
+        aris monitor https://ehr.example/fhir/Patient/1 --follow --state watch.json --subscribe https://aris.example/n
+
         aris monitor --check-rules --rules our-rules/
     """
     from aris.tasks.monitor import load_rules
 
     if follow and replay:
         raise typer.BadParameter("either --follow or --replay", param_hint="--replay")
-    span = _span(every)
+    subscribe.require(source, follow=follow, state=state)
+    span = _span(every or ("5min" if subscribe.subscribe else "30s"))
     moment = _moment(at)
     in_use = load_rules(rules)
     if check_rules:
@@ -123,10 +134,13 @@ def monitor(
     from aris.flow.monitoring import Source
 
     records = Source(source, patient=patient, token=token)
-    if replay:
+    if subscribe.unsubscribe:
+        _unsubscribe(subscribe, source, patient, token, state, json=json)
+    elif replay:
         _replay(records.timelines(), in_use, json=json)
     elif follow or state is not None:
-        _follow(records, in_use, state, at, moment, span if follow else None, json=json)
+        wake = partial(subscribe.woken, source, patient, token, every_s=span) if subscribe.subscribe else None
+        _follow(records, in_use, state, at, moment, span if follow else None, wake, json=json)
     else:
         session = model.session() if explain else None
         _once(records.timelines(), in_use, at, moment, session, json=json)
@@ -189,7 +203,7 @@ def _print_flag(flag: Flag) -> None:
 
 def _follow(
     source: Any, rules: RuleSet, state: Path | None, at: str | None, moment: datetime | None, every_s: float | None,
-    *, json: bool,
+    wake: Callable[[Path], AbstractContextManager[Subscribed]] | None, *, json: bool,
 ) -> None:  # fmt: skip
     from aris.flow.monitoring import Follower, newest_moment
 
@@ -210,7 +224,8 @@ def _follow(
             ended_by = _stop_on_signals(stop)
             if not json:
                 note(f"following {source.address}; Ctrl-C stops it")
-            follower.run(every_s, lambda event: _tell(event, json=json), report, stop)
+            with wake(path) if wake is not None else nullcontext() as woken:
+                follower.run(every_s, lambda event: _tell(event, json=json), report, stop, woken)
             if ended_by == [signal.SIGINT]:
                 raise typer.Exit(INTERRUPTED)
         finally:
@@ -242,6 +257,17 @@ def _stop_on_signals(stop: threading.Event) -> list[int]:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, on_signal)
     return came
+
+
+def _unsubscribe(
+    options: SubscribeOptions, source: str, patient: str | None, token: str | None, state: Path | None, *, json: bool
+) -> None:
+    assert state is not None
+    count = options.take_away(source, patient, token, state)
+    if json:
+        write_json({"removed": count})
+    else:
+        note(f"{count} Subscriptions taken away at the server")
 
 
 def _tell(event: Event, *, json: bool) -> None:

@@ -161,6 +161,7 @@ def _serve_all(
             api=api,
             node=dicom,
             dicomweb=not parts.no_dicomweb,
+            intake=not parts.no_intake,
             origins=tuple(security.web_origin or ()),
             worker=not parts.no_worker,
         )

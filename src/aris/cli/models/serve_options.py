@@ -28,6 +28,10 @@ class PartOptions:
     no_dicomweb: Annotated[
         bool, typer.Option("--no-dicomweb", help="Answer no DICOMweb here.", rich_help_panel=_PARTS)
     ] = False
+    no_intake: Annotated[
+        bool,
+        typer.Option("--no-intake", help="Serve no page of intake for patients here.", rich_help_panel=_PARTS),
+    ] = False
     no_worker: Annotated[
         bool,
         typer.Option(

@@ -170,7 +170,7 @@ def study_of(found: House, name: str, *, look: bool = False) -> str:
     from sqlalchemy import select
 
     from aris.flow.reading.worklist import worklist
-    from aris.store.reading.readings import ListQuery
+    from aris.store.reading.listing import ListQuery
     from aris.store.schema import StudyRow
 
     if name == "next" and not look:

@@ -40,7 +40,8 @@ def worklist(
     """
     with place.installed():
         from aris.flow.reading.worklist import worklist as entries_of
-        from aris.store.reading.readings import OPEN, STATES, ListQuery
+        from aris.store.reading.listing import ListQuery
+        from aris.store.reading.readings import OPEN, STATES
 
     chosen = tuple(one_of(each, STATES, param="--state") for each in state) if state else () if every else OPEN
     query = ListQuery(chosen, find, modality, sort, reverse, limit, offset)

@@ -6,18 +6,25 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aris.errors import ArisError, RecordError
 from aris.flow.monitoring.journal import Event, Journal
 from aris.flow.monitoring.keeping import Keeper, Kept
-from aris.records import Timeline, read_timelines
+from aris.records import Timeline, read_timelines, read_what_can_be
 from aris.tasks.monitor import Episode, Monitored, RuleSet, State, monitor
+
+if TYPE_CHECKING:
+    from aris.flow.monitoring.subscribed import Subscribed
 
 _Print = tuple[tuple[str, int, int], ...]
 
 
 class Source:
     """A file, a folder, or a patient's address on a FHIR server.
+
+    Attributes:
+        left_out: of a folder, why files of it could not be read; the others were.
 
     Args:
         address: the path or the address.
@@ -31,6 +38,7 @@ class Source:
         self._token = token
         self._print: _Print | None = None
         self._read: list[Timeline] = []
+        self.left_out: list[RecordError] = []
 
     @property
     def is_server(self) -> bool:
@@ -45,7 +53,7 @@ class Source:
         """
         print_ = None if self.is_server else self._fingerprint()
         if print_ is None or print_ != self._print:
-            read = read_timelines(self.address, token=self._token, patient=self._patient)
+            read = self._all()
             if self._patient is not None:
                 wanted = self._patient if "/" in self._patient else f"Patient/{self._patient}"
                 read = [each for each in read if each.patient.id == wanted]
@@ -53,6 +61,19 @@ class Source:
                     raise RecordError(f"{self.address}: it has no patient of that id")
             self._read, self._print = read, print_
         return self._read
+
+    def _all(self) -> list[Timeline]:
+        """Read all; a file of a folder that cannot be read keeps nobody else's record from being judged."""
+        self.left_out = []
+        try:
+            return read_timelines(self.address, token=self._token, patient=self._patient)
+        except RecordError:
+            if self.is_server or not Path(self.address).expanduser().is_dir():
+                raise
+            found, self.left_out = read_what_can_be(self.address)
+            if not found:
+                raise
+            return found
 
     def _fingerprint(self) -> _Print:
         path = Path(self.address).expanduser()
@@ -137,7 +158,7 @@ class Follower:
         yield from self._tell()
 
     def run(self, every_s: float, tell: Callable[[Event], None], trouble: Callable[[ArisError], None],
-            stop: threading.Event | None = None) -> None:  # fmt: skip
+            stop: threading.Event | None = None, woken: Subscribed | None = None) -> None:  # fmt: skip
         """Judge again and again until `stop` is set.
 
         Args:
@@ -145,18 +166,30 @@ class Follower:
             tell: is called with each event.
             trouble: is called where the records cannot be read; the watch goes on.
             stop: ends it.
+            woken: what wakes it between two readings, and sets their pace instead of `every_s`.
 
         Raises:
             ArisError: the state or the journal cannot be written.
         """
         stop = stop or threading.Event()
+        told: set[str] = set()
         while not stop.is_set():
+            if woken is not None:  # before the reading: what comes after it is told of
+                woken.look(trouble)
             try:
                 for event in self.step():
                     tell(event)
+                said = self._source.left_out
+                for error in said:
+                    if str(error) not in told:
+                        trouble(error)
+                told = {str(error) for error in said}
             except RecordError as error:
                 trouble(error)
-            stop.wait(every_s)
+            if woken is None:
+                stop.wait(every_s)
+            else:
+                woken.wait(stop)
 
     def close(self) -> None:
         """Let another process use the state."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from aris.imaging import sniff
 from aris.imaging.dicom.parsing import parse_header
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.imaging.dicom.values import text
-from aris.store.schema import InstanceRow, SeriesRow, StudyRow
+from aris.store.schema import InstanceRow, SeriesRow
 
+_DAY = re.compile("[0-9]{8}")
 _AGE = re.compile("[0-9]{3}[DWMY]")
 
 
@@ -31,11 +32,8 @@ def age_of(birth_date: str, day: str) -> str:
     Returns:
         "" where one is missing or wrong, or the day is before the birth.
     """
-    if len(birth_date) != 8 or len(day) != 8:
-        return ""
-    try:
-        born, then = (datetime.strptime(each, "%Y%m%d").date() for each in (birth_date, day))
-    except ValueError:
+    born, then = _day(birth_date), _day(day)
+    if born is None or then is None:
         return ""
     days = (then - born).days
     months = (then.year - born.year) * 12 + then.month - born.month - (then.day < born.day)
@@ -48,9 +46,24 @@ def age_of(birth_date: str, day: str) -> str:
     return f"{months:03}M" if months < 24 else f"{months // 12:03}Y"
 
 
-def ages(house: House, session: Session, studies: Sequence[StudyRow]) -> dict[int, str]:
-    """Return the ages of the studies' patients, by the studies' keys; "" where none is known."""
-    made = {each.id: age_of(each.birth_date, each.date) for each in studies}
+@lru_cache(maxsize=1 << 15)
+def _day(value: str) -> date | None:
+    """The day of YYYYMMDD; None where it is none."""
+    if not _DAY.fullmatch(value):
+        return None
+    try:
+        return date(int(value[:4]), int(value[4:6]), int(value[6:]))
+    except ValueError:
+        return None
+
+
+def ages(house: House, session: Session, studies: Iterable[tuple[int, str, str]]) -> dict[int, str]:
+    """Return the ages of the studies' patients, by the studies' keys; "" where none is known.
+
+    Args:
+        studies: key, birth date and date of each.
+    """
+    made = {key: age_of(birth_date, day) for key, birth_date, day in studies}
     unknown = [key for key, age in made.items() if not age]
     if unknown:
         first = (

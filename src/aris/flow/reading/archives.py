@@ -58,8 +58,13 @@ def look_next(house: House, owner: str, now: datetime | None = None) -> Done | N
     return _ended(house, end, "priors found")
 
 
-def look(house: House, study: str) -> list[RemoteStudy]:
+def look(house: House, study: str, login: str = SYSTEM) -> list[RemoteStudy]:
     """Ask every archive of the site for other studies of a study's patient, and keep what they have.
+
+    The audit trail says who asked, and which archives were told whom it is about.
+
+    Args:
+        login: on whose word.
 
     Raises:
         StoreError: there is no such study.
@@ -89,6 +94,14 @@ def look(house: House, study: str) -> list[RemoteStudy]:
 
         house.store.sessions.write(keep)
         made += own
+    asked = [each.name for each in house.settings.archives]
+    if asked:
+        outcome = "done" if wrong is None else "failed"
+        house.store.sessions.write(
+            lambda session: house.trail.add(
+                session, login, "find priors", study, outcome=outcome, archives=asked, found=len(made)
+            )
+        )
     if wrong is not None:
         raise wrong
     return made
@@ -221,8 +234,13 @@ def _failed(house: House, job: JobRow, owner: str, reason: str, now: datetime | 
     def work(session: Session) -> None:
         state = jobs.fail(session, job.id, owner, reason, moment, most=_ATTEMPTS)
         row = remote.fetched(session, job.study_uid, lock=True) if job.kind == FETCH else None
-        if state == "failed" and row is not None and row.state == remote.ASKED:
-            row.state, row.error, row.changed_at = remote.FAILED, reason[:500], moment
+        if row is not None and row.state == remote.ASKED:
+            # Until the last attempt it is on its way, with what held it up.
+            row.state, row.error = (remote.FAILED if state == "failed" else remote.ASKED), reason[:500]
+            row.changed_at = moment
+            house.trail.add(
+                session, SYSTEM, "fetched", job.study_uid, outcome="failed", now=moment, archive=row.archive
+            )
 
     return _ended(house, work, "failed")
 

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from sqlalchemy import Integer, case, func, select
 from sqlalchemy.orm import Session
 
-from aris.exchange.documents.report import checked
 from aris.flow.arrival import DRAFT
 from aris.flow.house import House
 from aris.flow.reading.ages import ages
-from aris.flow.reading.priors import Prior, priors
+from aris.flow.reading.priors import Prior, priors_of
 from aris.flow.reading.reading_room import Opened
-from aris.flow.subjects import of_another, study_row
-from aris.store.reading import deliveries, readings, reports
-from aris.store.reading.lasting_tables import DeliveryRow
-from aris.store.reading.tables import JobRow
-from aris.store.schema import InstanceRow, SeriesRow
+from aris.flow.subjects import of_another, report_of
+from aris.store.reading import deliveries, readings
+from aris.store.reading.lasting_tables import DeliveryRow, ReportRow
+from aris.store.reading.tables import JobRow, ReadingRow
+from aris.store.schema import InstanceRow, SeriesRow, StudyRow
 
 _NUMBER = re.compile("-?[0-9]{1,12}")
 
@@ -62,20 +61,21 @@ def details(house: House, opened: Opened) -> Details:
         StoreError: they cannot be read.
     """
     study = opened.study
-    earlier = priors(house, study.uid)
     with house.store.sessions.reading() as session:
+        earlier = priors_of(session, study)
+        said = _impressions(session, [each.study for each in earlier if each.identity == "same"])
         sent: dict[int, list[DeliveryRow]] = {}
         for row in deliveries.of_reports(session, [each.id for each, _ in opened.reports]):
             sent.setdefault(row.report_pk, []).append(row)
         return Details(
             series=series_of(session, study.id),
-            priors=[(each, _impression(session, each)) for each in earlier],
+            priors=[(each, said.get(each.study, "")) for each in earlier],
             deliveries=sent,
             drafting=session.scalar(
                 select(JobRow.state).where(JobRow.study_uid == study.uid, JobRow.kind == DRAFT)
                 .order_by(JobRow.id.desc()).limit(1)
             ),
-            age=ages(house, session, [study])[study.id],
+            age=ages(house, session, [(study.id, study.birth_date, study.date)])[study.id],
         )  # fmt: skip
 
 
@@ -98,15 +98,23 @@ def series_of(session: Session, study_pk: int) -> list[SeriesOf]:
     return sorted(found, key=lambda each: int(each.number) if _NUMBER.fullmatch(each.number) else 1 << 31)
 
 
-def _impression(session: Session, prior: Prior) -> str:
-    """The impression of the newest signed report of an earlier study that is surely the patient's, and was when signed.
+def _impressions(session: Session, uids: list[str]) -> dict[str, str]:
+    """Impressions of the newest signed reports of earlier studies that are surely the patient's, and were when signed.
 
     A study may have been given to another patient since: what was signed before is of the other one.
     """
-    reading = readings.find(session, prior.study) if prior.identity == "same" else None
-    if reading is None or reading.state not in readings.SIGNED:
-        return ""
-    signed, row = reports.newest(session, reading), study_row(session, prior.study)
-    if signed is None or row is None or of_another(checked(**signed.report), row):
-        return ""
-    return str(signed.report["sections"]["impression"])
+    if not uids:
+        return {}
+    newest = (
+        select(func.max(ReportRow.number)).where(ReportRow.reading_pk == ReadingRow.id).correlate(ReadingRow)
+    ).scalar_subquery()
+    query = (
+        select(StudyRow, ReportRow)
+        .join(ReadingRow, ReadingRow.study_uid == StudyRow.uid)
+        .join(ReportRow, (ReportRow.reading_pk == ReadingRow.id) & (ReportRow.number == newest))
+        .where(StudyRow.uid.in_(uids), ReadingRow.state.in_(readings.SIGNED))
+    )
+    return {
+        row.uid: str(signed.report["sections"]["impression"]) for row, signed in session.execute(query)
+        if not of_another(report_of(signed), row)
+    }  # fmt: skip

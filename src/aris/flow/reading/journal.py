@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -26,6 +26,12 @@ log = logging.getLogger("aris.flow")
 ACTIONS = frozenset([
     "arrive", "settle", "draft", "outside report", "open", "close", "edit", "measure", "unmeasure", "judge", "critical",
     "tell", "sign", "addendum", "acknowledge", "deliver", "resolve", "upload", "regenerate", "order",
+    "find priors", "fetch", "fetched",
+])  # fmt: skip
+# Of intakes, whose name is the subject.
+INTAKES = frozenset([
+    "make intake link", "renew intake link", "revoke intake", "begin intake", "end intake", "decline intake",
+    "expire intake", "see intake", "acknowledge intake",
 ])  # fmt: skip
 POLL_S = 1.0
 # After an error of the database.
@@ -57,7 +63,19 @@ class Progressed:
     text: str | None = None
 
 
-Event = Happened | Progressed
+@dataclass(frozen=True)
+class Asked:
+    """An event of an intake; `number` is the audit trail's, `level` of one that has ended, else ""."""
+
+    number: int
+    intake: str
+    action: str
+    user: str
+    at: str
+    level: str
+
+
+Event = Happened | Progressed | Asked
 
 
 class Listener:
@@ -65,7 +83,7 @@ class Listener:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._queue: asyncio.Queue[Event | None] = asyncio.Queue(_BEHIND)
+        self._queue: asyncio.Queue[Any] = asyncio.Queue(_BEHIND)
         self._ended = False
 
     def end(self) -> None:
@@ -75,8 +93,8 @@ class Listener:
             self._queue.get_nowait()
         self._queue.put_nowait(None)
 
-    def put(self, event: Event) -> None:
-        """Have an event told; a listener that is too far behind is ended."""
+    def put(self, event: Any) -> None:
+        """Have an event told, or whatever else the listeners know; one that is too far behind is ended."""
         if self._queue.full():
             self.end()
         elif not self._ended:
@@ -99,7 +117,7 @@ class Listener:
             while known < head and not self._ended:
                 rows = await asyncio.to_thread(self._journal.rows, known, head)
                 for row in rows:
-                    if (event := _happened(row)) is not None and not self._ended:
+                    if (event := _happened(row) or _asked(row)) is not None and not self._ended:
                         yield event
                 known = rows[-1].number if rows else head
             while (told := await self._queue.get()) is not None:
@@ -219,8 +237,16 @@ def _happened(row: AuditRow) -> Happened | None:
     return Happened(row.number, row.subject, row.action, row.actor, row.at, row.outcome)
 
 
+def _asked(row: AuditRow) -> Asked | None:
+    if row.action not in INTAKES or not row.subject or row.outcome in ("denied", "refused"):
+        return None
+    return Asked(row.number, row.subject, row.action, row.actor, row.at, str(row.detail.get("level", "")))
+
+
 def _events(row: AuditRow) -> list[Event]:
     made: list[Event] = []
+    if (asked := _asked(row)) is not None:
+        made.append(asked)
     if (happened := _happened(row)) is None:
         return made
     made.append(happened)

@@ -6,10 +6,11 @@ A possible prior is shown as such, never compared by itself, and loaded when a r
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from aris.errors import NotFoundError
@@ -18,7 +19,8 @@ from aris.flow.subjects import study_row
 from aris.imaging.dicom.patients import Patient
 from aris.store.reading import readings, remote
 from aris.store.reading.orders import patient_of
-from aris.store.schema import StudyRow
+from aris.store.reading.tables import FetchedStudyRow
+from aris.store.schema import StudyRow, folded
 
 Identity = Literal["same", "possible"]
 _MOST = 200
@@ -58,8 +60,19 @@ def priors(house: House, study: str) -> list[Prior]:
         row = study_row(session, study)
         if row is None:
             raise NotFoundError("no such study in the store")
-        made = [_prior(session, row, other) for other in _candidates(session, row)]
-        made += [_elsewhere(session, row, each) for each in remote.of(session, study)]
+        return priors_of(session, row)
+
+
+def priors_of(session: Session, row: StudyRow) -> list[Prior]:
+    """Return the other studies of a study's patient, in a session that is there; see `priors`."""
+    here, there = _candidates(session, row), remote.of(session, row.uid)
+    uids = {each.uid for each in (*here, *there)}
+    asked = remote.fetched_of(session, uids)
+    states = readings.states_of(session, [each.uid for each in here])
+    kinds = readings.modalities(session, [each.id for each in here])
+    in_store = _in_store(session, {each.uid for each in there}) if there else set()
+    made = [_prior(row, each, asked.get(each.uid), states.get(each.uid, ""), kinds.get(each.id, ())) for each in here]
+    made += [_elsewhere(row, each, asked.get(each.uid), each.uid in in_store) for each in there]
     found = [each for each in made if each is not None]
     found.sort(key=lambda each: each.date, reverse=True)
     return sorted(found, key=lambda each: each.identity != "same")
@@ -79,34 +92,36 @@ def latest_sure(session: Session, row: StudyRow) -> Prior | None:
 def _candidates(session: Session, row: StudyRow) -> list[StudyRow]:
     ways = []
     if row.patient_id.strip():
-        ways.append(func.lower(StudyRow.patient_id) == row.patient_id.lower())
-    family = re.split(r"[\^=]", row.patient_name)[0].strip().lower()
+        ways.append(StudyRow.id_key == folded(row.patient_id))
+    family = folded(re.split(r"[\^=]", row.patient_name)[0].strip())
     if family and row.birth_date:
         # Somebody with another number: a second hospital's, or a slip of the pen.
-        like = func.lower(StudyRow.patient_name).startswith(family, autoescape=True)
-        ways.append(like & (StudyRow.birth_date == row.birth_date))
+        ways.append((StudyRow.birth_date == row.birth_date) & StudyRow.name_key.startswith(family, autoescape=True))
     if not ways:
         return []
     query = select(StudyRow).where(StudyRow.id != row.id, or_(*ways)).order_by(StudyRow.date.desc()).limit(_MOST)
     return list(session.scalars(query))
 
 
-def _prior(session: Session, row: StudyRow, other: StudyRow) -> Prior | None:
+def _in_store(session: Session, uids: Collection[str]) -> set[str]:
+    return set(session.scalars(select(StudyRow.uid).where(StudyRow.uid.in_(uids))))
+
+
+def _prior(
+    row: StudyRow, other: StudyRow, asked: FetchedStudyRow | None, state: str, kinds: Sequence[str]
+) -> Prior | None:
     identity, reason = same_patient(patient_of(row), patient_of(other))
-    asked = remote.fetched(session, other.uid)
     if identity is None or (asked is not None and asked.state in (remote.ASKED, remote.FAILED)):
         return None  # what has come of it so far is listed as on its way
-    reading = readings.find(session, other.uid)
-    kinds = readings.modalities(session, [other.id]).get(other.id, [])
-    return Prior(other.uid, identity, reason, other.date, other.description, tuple(kinds),
-                 "" if reading is None else reading.state)  # fmt: skip
+    return Prior(other.uid, identity, reason, other.date, other.description, tuple(kinds), state)
 
 
-def _elsewhere(session: Session, row: StudyRow, other: remote.RemoteStudy) -> Prior | None:
+def _elsewhere(
+    row: StudyRow, other: remote.RemoteStudy, asked: FetchedStudyRow | None, in_store: bool
+) -> Prior | None:
     identity, reason = same_patient(patient_of(row), other.patient)
-    asked = remote.fetched(session, other.uid)
     on_its_way = asked is not None and asked.state in (remote.ASKED, remote.FAILED)
-    if identity is None or (study_row(session, other.uid) is not None and not on_its_way):
+    if identity is None or (in_store and not on_its_way):
         return None
     return Prior(
         other.uid, identity, reason, other.date, other.description, other.modalities, "", archive=other.archive,

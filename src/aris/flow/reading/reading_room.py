@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from aris.errors import ConflictError, NotFoundError, StoreError
-from aris.exchange.documents.report import Report, checked, clean
+from aris.exchange.documents.report import Report, clean
 from aris.flow.house import House
-from aris.flow.subjects import drafts_of_others, of_another, study_row
+from aris.flow.subjects import drafts_of_others, of_another, of_others, report_of, study_row
 from aris.store.reading import critical, drafts, edits, measurements, readings, reports, users, verdicts
 from aris.store.reading.lasting_tables import AttemptRow, CriticalRow, ReportRow, SignatureRow
 from aris.store.reading.tables import DraftRow, EditRow, MeasurementRow, OrderRow, ReadingRow, VerdictRow
@@ -49,7 +49,7 @@ class Opened:
     @property
     def draft(self) -> Report | None:
         """The newest draft of a model of this patient, where the study was given from one to another."""
-        found = [checked(**each.report) for each in self.drafts if each.origin == drafts.MODEL]
+        found = [report_of(each) for each in self.drafts if each.origin == drafts.MODEL]
         own = [each for each in found if not of_another(each, self.study)]
         return own[-1] if own else None
 
@@ -91,7 +91,11 @@ class ReadingRoom:
         Raises:
             StoreError: no such study or user.
         """
-        return self._do(login, "view", study, lambda session, _: self._opened(session, study, login))
+
+        def work(session: Session, _: User) -> Opened:
+            return self._opened(session, readings.require(session, study), login)
+
+        return self._do(login, "view", study, work)
 
     def open(self, login: str, study: str) -> Opened:
         """Open a study to read it; who else has it open is told, and not put out.
@@ -104,7 +108,7 @@ class ReadingRoom:
         def work(session: Session, user: User) -> Opened:
             user.require("reader")
             reading = readings.require(session, study, lock=True)
-            opened = self._opened(session, study, login)
+            opened = self._opened(session, reading, login)
             if reading.state in ("arrived", "settled", "drafted"):
                 reading.state = "opened"
             if reading.state in ("opened", "preliminary") and not opened.opened_by:
@@ -180,7 +184,7 @@ class ReadingRoom:
                 raise StoreError("edit: there is no text of that number; open the study again")
             whole = _whole(before, sections)
             now = self._clock()
-            newest = edits.current(session, reading)
+            newest = before if base == reading.text_number else edits.current(session, reading)
             if newest is not None and newest.sections == whole:
                 return Saved(newest.number, reading.text_number, newest.author)
             # Of no draft, before there is one, though one may stand there by now.
@@ -191,8 +195,7 @@ class ReadingRoom:
             if reading.opened_by == login or (not reading.opened_by and reading.state == "opened"):
                 reading.opened_by, reading.opened_at = login, now
             reading.changed_at = now
-            newest = edits.current(session, reading)
-            author = login if newest is None else newest.author
+            author = login if row.number is not None or newest is None else newest.author
             return Saved(row.number, reading.text_number, author)
 
         return self._do(login, "edit", study, work, lambda saved: {"text": saved.number, "base": base})
@@ -312,20 +315,20 @@ class ReadingRoom:
             )
             raise
 
-    def _opened(self, session: Session, study: str, login: str) -> Opened:
-        reading = readings.require(session, study)
-        row = study_row(session, study)
+    def _opened(self, session: Session, reading: ReadingRow, login: str) -> Opened:
+        row = study_row(session, reading.study_uid)
         if row is None:
             raise StoreError("the study is not in the index; `aris node rebuild` makes it anew")
-        others = drafts_of_others(session, reading, row)
+        drafted = drafts.all_of(session, reading)
+        others = of_others(drafted, row)
         return Opened(
             reading=reading,
             study=row,
             order=None if reading.order_pk is None else session.get(OrderRow, reading.order_pk),
             text=edits.current(session, reading),
-            drafts=drafts.all_of(session, reading),
+            drafts=drafted,
             beside=edits.kept_beside(session, reading),
-            reports=[(each, reports.signatures(session, each)) for each in reports.all_of(session, reading)],
+            reports=reports.with_signatures(session, reading),
             critical=critical.of(session, reading),
             measurements=measurements.standing(session, reading),
             verdicts=[each for each in verdicts.holding(session, reading) if each.draft_number not in others],

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row
+from sqlalchemy.orm import Session
 
 from aris.flow.house import House
 from aris.flow.priority import reason_in_words
 from aris.flow.reading.ages import ages
-from aris.store.reading import readings
-from aris.store.reading.readings import OPEN, ListQuery
+from aris.store.reading import listing
+from aris.store.reading.listing import ListQuery
+from aris.store.reading.readings import OPEN, State
 
 URGENCIES = {0: "routine", 1: "urgent", 2: "stat"}
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A line of the worklist.
 
     Attributes:
@@ -52,15 +57,16 @@ class Entry:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON takes it."""
-        return {**self.__dict__, "modalities": list(self.modalities), "arrived_at": self.arrived_at.isoformat()}
+        return {**self._asdict(), "modalities": list(self.modalities), "arrived_at": self.arrived_at.isoformat()}
 
 
 @dataclass(frozen=True)
 class Page:
-    """Lines of the worklist, and how many there are in all."""
+    """Lines of the worklist, how many there are in all, and how many studies are in each state."""
 
     entries: list[Entry]
     total: int
+    counts: dict[State, int]
 
 
 def worklist(house: House, query: ListQuery | None = None, now: datetime | None = None) -> Page:
@@ -71,20 +77,37 @@ def worklist(house: House, query: ListQuery | None = None, now: datetime | None 
     """
     now = now or datetime.now(UTC)
     with house.store.sessions.reading() as session:
-        rows, total = readings.listed(session, query or ListQuery(), now)
-        kinds = readings.modalities(session, [study.id for _, study, _ in rows])
-        old = ages(house, session, [study for _, study, _ in rows])
-        entries = [
-            Entry(
-                study=study.uid, state=reading.state, urgency=URGENCIES[reading.urgency], concern=reading.concern,
-                assessed=reading.assessed,
-                reason=reason_in_words(reading.urgency, reading.reason, reading.arrived_at, reading.due_at, now,
-                                       waits=reading.state in OPEN),
-                patient_id=study.patient_id, patient_name=study.patient_name, birth_date=study.birth_date,
-                sex=study.sex, age=old[study.id], accession=study.accession, date=study.date, time=study.time,
-                description=study.description, modalities=tuple(kinds.get(study.id, ())), images=reading.images,
-                arrived_at=reading.arrived_at, opened_by=reading.opened_by, notice=reading.notice,
-            )
-            for reading, study, _ in rows
-        ]  # fmt: skip
-    return Page(entries, total)
+        found = listing.listed(session, query or ListQuery(), now)
+        return Page(_entries(house, session, found.rows, now), found.total, found.counts)
+
+
+def entries_of(house: House, studies: Collection[str], now: datetime) -> list[Entry]:
+    """The lines of studies as they are now, in no order; of those that are in no list none.
+
+    Raises:
+        StoreError: they cannot be read.
+    """
+    with house.store.sessions.reading() as session:
+        return _entries(house, session, listing.rows_of(session, studies), now)
+
+
+@lru_cache(maxsize=1 << 12)
+def _kinds(joined: str) -> tuple[str, ...]:
+    return tuple(sorted({each for each in joined.split(",") if each}))
+
+
+def _entries(house: House, session: Session, rows: Sequence[Row[Any]], now: datetime) -> list[Entry]:
+    old = ages(house, session, [(row.id, row.birth_date, row.date) for row in rows])
+    return [
+        Entry(
+            study=row.uid, state=row.state, urgency=URGENCIES[row.urgency], concern=row.concern,
+            assessed=row.assessed,
+            reason=reason_in_words(row.urgency, row.reason, row.arrived_at, row.due_at, now,
+                                   waits=row.state in OPEN),
+            patient_id=row.patient_id, patient_name=row.patient_name, birth_date=row.birth_date,
+            sex=row.sex, age=old[row.id], accession=row.accession, date=row.date, time=row.time,
+            description=row.description, modalities=_kinds(row.kinds or ""), images=row.images,
+            arrived_at=row.arrived_at, opened_by=row.opened_by, notice=row.notice,
+        )
+        for row in rows
+    ]  # fmt: skip

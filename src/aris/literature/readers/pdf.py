@@ -24,6 +24,21 @@ _SECONDS = 180
 # A file's own date is that of a print, and no year of publication.
 _DATED = re.compile(r"(?:published|accepted|©|\(c\)|copyright)[^.;]{0,60}?\b((?:19|20)\d\d)\b", re.IGNORECASE)
 _UNNAMED = re.compile(r"^(?:untitled|microsoft word|.*\.(?:docx?|pdf|tex|indd|qxd)$|\W*$)", re.IGNORECASE)
+# What a comment, a reply, a letter or a notice says of itself in its head.
+_HEAD = 1500
+_OF_ANOTHER = re.compile(
+    r"^\W*(?:(?:the|author'?s?'?)\s+)?(?:comment(?:ary|s)?|reply|rebuttal|letter|erratum|corrigendum|correction|addendum|"
+    r"retraction(?:\s+note)?|expression of concern|editorial)\s*(?:to|on|for|of|about|regarding|concerning|:)"
+    r"|^\W*re:\s|^\W*response to (?:the )?(?:letter|comment|editor|author|article|paper|doi|reviewer)"
+    r"|\bletter to the editor\b|\bthis (?:comment|letter|reply|erratum|correction|notice) (?:refers|relates|concerns)\b"
+    r"|^\W*(?:correspondence|erratum|corrigendum)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+_CITES = re.compile(
+    r"\b(?:comment(?:s|ing)? on|repl(?:y|ies) to|response to|refers to|original (?:article|paper|publication)|corrects|"
+    r"see also|related article)\b[^.]{0,120}\b10\.\d{4,9}/",
+    re.IGNORECASE,
+)
 
 
 def read(file: IO[bytes], path: Path) -> Iterator[Paper | Fault]:
@@ -68,7 +83,12 @@ def read(file: IO[bytes], path: Path) -> Iterator[Paper | Fault]:
 
 
 def _doi(page: str) -> str | None:
-    """The DOI that a first page names, if it names one alone: of several, which is the paper's own cannot be told."""
+    """The DOI that a first page names, if it names one alone: of several, which is the paper's own cannot be told.
+
+    On a page that speaks of another paper, a comment, a reply or a correction, the one DOI may be that paper's.
+    """
+    if _OF_ANOTHER.search(page[:_HEAD]) or _CITES.search(page):
+        return None
     found = {doi for each in re.findall(r"\b10\.\d{4,9}/\S+", page) if (doi := clean_doi(each))}
     return found.pop() if len(found) == 1 else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from aris.errors import RecordError
@@ -14,7 +14,7 @@ from aris.records.fhir.resources.fields import Fields, Resource, good_id, one_li
 from aris.records.fhir.resources.people import patient, same_person
 from aris.records.fhir.resources.plain_observations import PlainObservations
 from aris.records.fhir.resources.versions import R4_TYPES, other_version
-from aris.records.timeline import Timeline, in_time, version_key
+from aris.records.timeline import Timeline, in_time, in_versions
 from aris.records.types import (
     Allergy,
     Condition,
@@ -115,6 +115,7 @@ class Assembly:
     def _timelines(self, sources: tuple[str, ...]) -> list[Timeline]:
         fields = Fields(self.resolve, self.problems)
         patients, same = self._patients(fields)
+        fields.people = patients
         records, outcomes, strange = self._convert(fields)
         if strange and len(strange) >= len(records):
             signs = "; ".join(list(dict.fromkeys(strange))[:_HEADLINE])
@@ -253,12 +254,17 @@ def _timeline(
     kept, excluded, more = _latest_versions(records)
     good: list[Record] = []
     seen: dict[tuple[object, ...], str] = {}
+    panels: dict[str, list[object]] = defaultdict(list)
     for record in kept:
+        if isinstance(record, Measurement) and record.component is not None:
+            panels[record.id].append(_component(record))
+    # Of two copies the one that was known first is kept: earlier moments know of it.
+    for record in sorted(kept, key=_first_known):
         if record.id in deleted:
             excluded.append(Excluded(record, "deleted on the server"))
         elif record.status == "entered-in-error" or getattr(record, "verification", "") == "entered-in-error":
             excluded.append(Excluded(record, "entered in error"))
-        elif (key := _content(record)) is not None and seen.setdefault(key, record.id) != record.id:
+        elif (key := _content(record, panels)) is not None and seen.setdefault(key, record.id) != record.id:
             excluded.append(Excluded(record, f"duplicate of {seen[key]}"))
         else:
             good.append(record)
@@ -284,8 +290,12 @@ def _latest_versions(records: list[Record]) -> tuple[list[Record], list[Excluded
         if len(versions) == 1:
             kept += group
             continue
-        order = sorted(versions.values(), key=lambda v: (sort_key(v[0].updated), version_key(v[0].version)))
+        order = in_versions(versions.values())
         last = order[-1]
+        marked = [v for v in order if v[0].updated or v[0].version]
+        if 0 < len(marked) < len(order):
+            counts = "the one without counts" if last not in marked else "one with it counts"
+            problems.append(Problem(id_, f"it is here with and without a version or its time; {counts}"))
         kept += last
         for older in order[:-1]:
             if [replace(r, source="") for r in older] == [replace(r, source="") for r in last]:
@@ -303,8 +313,20 @@ def _version(record: Record) -> str:
     return f"a version of {record.updated.day}" if record.updated else "a later copy"
 
 
-def _content(record: Record) -> tuple[object, ...] | None:
-    """Return the content that makes two facts the same; `None` where repeating is no duplicate."""
+def _first_known(record: Record) -> tuple[object, ...]:
+    return sort_key(record.known)
+
+
+def _component(record: Measurement) -> tuple[object, ...]:
+    codes = tuple((c.system, c.code) for c in record.concept.codings) or record.concept.text
+    return codes, record.value, record.comparator, record.unit, record.said, record.absent_reason
+
+
+def _content(record: Record, panels: Mapping[str, Sequence[object]]) -> tuple[object, ...] | None:
+    """Return the content that makes two facts the same; `None` where repeating is no duplicate.
+
+    A component is a copy only where its whole observation is: 120/80 is no copy of 160/80.
+    """
     codes = tuple((c.system, c.code) for c in record.concept.codings) or record.concept.text
     if isinstance(record, Measurement):
         if record.time is None or (record.value is None and not record.said):
@@ -313,6 +335,7 @@ def _content(record: Record) -> tuple[object, ...] | None:
             "measurement", codes, record.time.start, record.value, record.comparator, record.unit, record.said,
             record.status, record.specimen, record.method, record.site, record.component, record.panel,
             record.id.partition("/")[2] if record.component is not None and not record.panel else "",
+            () if record.component is None else tuple(panels.get(record.id, ())),
         )  # fmt: skip
     if isinstance(record, Immunization):
         return None if record.time is None else ("immunization", codes, record.time.start, record.status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -21,8 +22,23 @@ _LIMIT = 1 << 28  # bytes of one page
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A server's answer.
+
+    Attributes:
+        status: of HTTP.
+        body: what it holds.
+        location: of what was created, or empty.
+    """
+
+    status: int
+    body: bytes
+    location: str
+
+
 class FhirClient:
-    """Reads from one FHIR server.
+    """Talks to one FHIR server.
 
     Attributes:
         base: its base URL without a trailing slash.
@@ -108,19 +124,45 @@ class FhirClient:
         Raises:
             RecordError: the server cannot be reached, refuses, or stays busy.
         """
+        answer = self._exchange("GET", url, what, None, (404, 410) if missing else ())
+        return answer.body if answer.status == 200 else None
+
+    def send(self, method: str, url: str, what: str, resource: bytes | None = None,
+             *, allowed: tuple[int, ...] = ()) -> Answer:  # fmt: skip
+        """Create, replace or delete a resource, and return the server's answer.
+
+        A request whose answer was lost is sent again: a create may be done twice, and the caller looks for that.
+
+        Args:
+            method: POST, PUT or DELETE.
+            url: the address.
+            what: what is changed, for messages.
+            resource: the resource as JSON.
+            allowed: statuses beside 2xx that are no error.
+
+        Raises:
+            RecordError: the server cannot be reached, refuses, or stays busy.
+        """
+        return self._exchange(method, url, what, resource, allowed)
+
+    def _exchange(self, method: str, url: str, what: str, content: bytes | None, allowed: tuple[int, ...]) -> Answer:
         import httpx2
 
+        whole = "the record is not whole" if method == "GET" else "it is not known whether it was done"
+        headers = {} if content is None else {"Content-Type": "application/fhir+json"}
+        good = (200,) if method == "GET" else (200, 201, 202, 204)
         attempt = 0
         while True:
             pause: float
             try:
-                with self._client.stream("GET", url) as response:
-                    if response.status_code == 200:
-                        return self._body(response, what)
-                    if missing and response.status_code in (404, 410):
-                        return None
-                    if response.status_code not in _BUSY or attempt >= self._retries:
-                        raise self._refusal(response.status_code, what)
+                with self._client.stream(method, url, content=content, headers=headers) as response:
+                    status = response.status_code
+                    if status in good:
+                        return Answer(status, self._body(response, what), response.headers.get("location", ""))
+                    if status in allowed:
+                        return Answer(status, b"", "")
+                    if status not in _BUSY or attempt >= self._retries:
+                        raise self._refusal(status, what)
                     pause = _pause(attempt, response.headers.get("retry-after"))
             except httpx2.ConnectError:
                 if attempt >= self._retries:
@@ -133,7 +175,7 @@ class FhirClient:
             except httpx2.HTTPError as error:
                 if attempt >= self._retries:
                     raise RecordError(
-                        f"{self.base}: the connection broke ({what}, {type(error).__name__}); the record is not whole"
+                        f"{self.base}: the connection broke ({what}, {type(error).__name__}); {whole}"
                     ) from None
                 pause = _pause(attempt, None)
             except httpx2.InvalidURL:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,41 @@ def read_timelines(source: str | Path, *, token: str | None = None, patient: str
 
         return read_server(str(source), token=token, patient=patient)
     path = Path(source).expanduser()
+    return _read(record_files(path), path, str(source))
+
+
+def read_what_can_be(folder: str | Path) -> tuple[list[Timeline], list[RecordError]]:
+    """Read the records of a folder without the files that keep the others from being read.
+
+    Returns:
+        (the records, why files were left out): no records where none is left.
+
+    Raises:
+        RecordError: the folder is not there or holds no such file.
+    """
+    path = Path(folder).expanduser()
     files = record_files(path)
+    bad: dict[Path, RecordError] = {}
+    for file in files:
+        try:
+            _read([file], path, str(folder))
+        except RecordError as error:
+            bad[file] = error
+    # Pages of one search can be read together alone: of those that fail by themselves as few as it takes are left out.
+    for left in [*({each} for each in bad), set(bad)]:
+        try:
+            return _read([each for each in files if each not in left], path, str(folder)), [bad[each] for each in left]
+        except RecordError:
+            continue
+    return [], list(bad.values())
+
+
+def _read(files: Sequence[Path], path: Path, source: str) -> list[Timeline]:
+    if not files:
+        raise RecordError(f"{source}: there is no file in it that can be read")
     assembly = Assembly()
     for file in files:
-        shown = str(source) if file == path else str(file.relative_to(path))
+        shown = source if file == path else str(file.relative_to(path))
         try:
             assembly.add(read_file(file, shown))
         except RecordError as error:
@@ -51,7 +82,7 @@ def read_timelines(source: str | Path, *, token: str | None = None, patient: str
                 raise
             assembly.add([error])
     assembly.problems += whole(assembly.pages)
-    return assembly.timelines((str(source),))
+    return assembly.timelines((source,))
 
 
 def timelines_of(resources: Iterable[dict[str, Any]], *, source: str = "") -> list[Timeline]:

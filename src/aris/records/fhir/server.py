@@ -39,12 +39,17 @@ def read_server(url: str, *, token: str | None = None, patient: str | None = Non
         RecordError: the server cannot be reached, refuses, is of another FHIR version, or a page cannot be read: then
             there is no record, not a shorter one.
     """
-    base, id_ = _named(url, patient)
+    base, id_ = named_patient(url, patient)
     with FhirClient(base, token) as client:
         return ServerReading(client, id_).timelines()
 
 
-def _named(url: str, patient: str | None) -> tuple[str, str]:
+def named_patient(url: str, patient: str | None = None) -> tuple[str, str]:
+    """Return a server's base address and the id of the patient that an address names.
+
+    Raises:
+        RecordError: none is named.
+    """
     found = _PATIENT.fullmatch(url)
     if found is not None:
         return found["base"], found["id"]
@@ -52,6 +57,28 @@ def _named(url: str, patient: str | None) -> tuple[str, str]:
     if not re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", id_):
         raise RecordError("a server's record is one patient's: give the address as https://HOST/fhir/Patient/ID")
     return url.partition("?")[0].rstrip("/"), id_
+
+
+def offered_types(client: FhirClient) -> frozenset[str] | None:
+    """Return the types that a server says it can search; `None` where it does not say.
+
+    Raises:
+        RecordError: it cannot be reached, or is of another FHIR version.
+    """
+    body = client.get(f"{client.base}/metadata", "its capabilities", missing=True)
+    if body is None:
+        return None
+    statement = as_resource(as_utf8(body, "metadata"), f"{client.base}/metadata")
+    version = statement.get("fhirVersion")
+    if isinstance(version, str) and not version.startswith(("4.0", "4.1", "4.3")):
+        raise RecordError(f"{client.base}: this server speaks FHIR {version[:12]}; Aris reads R4 (4.0.1)")
+    kinds: set[str] = set()
+    for rest in _objects(statement.get("rest")):
+        for each in _objects(rest.get("resource")):
+            actions = {a.get("code") for a in _objects(each.get("interaction"))}
+            if isinstance(each.get("type"), str) and (not actions or "search-type" in actions):
+                kinds.add(each["type"])
+    return frozenset(kinds) or None
 
 
 class ServerReading:
@@ -65,7 +92,7 @@ class ServerReading:
     def timelines(self) -> list[Timeline]:
         """Read everything; errors as `read_server`."""
         base = self._client.base
-        offered = self._offered()
+        offered = offered_types(self._client)
         self._take(self._json(f"{base}/Patient/{quote(self._patient)}", "patient of that id"), "Patient")
         if [(p.head.resourceType, p.head.id) for p in self._assembly.parts] != [("Patient", self._patient)]:
             raise RecordError(f"{base}: the server's Patient is not the one that was asked for")
@@ -81,27 +108,6 @@ class ServerReading:
                 f"{base}: the server says that another Patient replaced this one; give the address of that one"
             )
         return own
-
-    def _offered(self) -> frozenset[str] | None:
-        """The types that the server says it can search; `None` where it does not say.
-
-        Raises:
-            RecordError: it is of another FHIR version.
-        """
-        body = self._client.get(f"{self._client.base}/metadata", "its capabilities", missing=True)
-        if body is None:
-            return None
-        statement = as_resource(as_utf8(body, "metadata"), f"{self._client.base}/metadata")
-        version = statement.get("fhirVersion")
-        if isinstance(version, str) and not version.startswith(("4.0", "4.1", "4.3")):
-            raise RecordError(f"{self._client.base}: this server speaks FHIR {version[:12]}; Aris reads R4 (4.0.1)")
-        kinds: set[str] = set()
-        for rest in _objects(statement.get("rest")):
-            for each in _objects(rest.get("resource")):
-                actions = {a.get("code") for a in _objects(each.get("interaction"))}
-                if isinstance(each.get("type"), str) and (not actions or "search-type" in actions):
-                    kinds.add(each["type"])
-        return frozenset(kinds) or None
 
     def _search(self, kind: str, *, sure: bool) -> None:
         given: list[tuple[str, Any]] = [("patient", f"Patient/{self._patient}"), ("_count", _COUNT)]

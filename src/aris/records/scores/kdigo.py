@@ -211,7 +211,7 @@ def urine_stage(
     """
     if not weight_kg or weight_kg <= 0:
         return None, "no weight", ()
-    spans = sorted((each for each in urine if each.end <= now), key=lambda each: each.end)
+    spans = _once(sorted((each for each in urine if each.end <= now), key=lambda each: each.end))
     if not spans or now - spans[-1].end > timedelta(hours=2):
         return None, "no urine output in the last 2 hours", ()
     rates = {hours: _rate(spans, spans[-1].end, hours, weight_kg) for hours in (6, 12, 24)}
@@ -237,6 +237,40 @@ def urine_stage(
     if below(6, 0.5):
         return met(6, 1)
     return 0, "", ()
+
+
+def _once(spans: Sequence[UrineSpan]) -> list[UrineSpan]:
+    """Collections without what another one counts too: a sum of eight hours beside its hours is what is left of it.
+
+    Two of the very same span are two catheters, and both count.
+    """
+    kept: list[UrineSpan] = []
+    for span in sorted(spans, key=lambda each: each.end - each.start):  # the short ones first: they say more
+        inside = [e for e in kept if e.start < e.end and e.start < span.end and span.start < e.end]
+        if not inside or span.end <= span.start or any((e.start, e.end) == (span.start, span.end) for e in inside):
+            kept.append(span)
+            continue
+        free, counted, reached = timedelta(0), 0.0, span.start
+        for each in sorted(inside, key=lambda each: each.start):
+            free += max(timedelta(0), each.start - reached)
+            reached = max(reached, each.end)
+            share = (min(each.end, span.end) - max(each.start, span.start)) / (each.end - each.start)
+            counted += each.ml * share
+        free += max(timedelta(0), span.end - reached)
+        if free > timedelta(0):
+            # Its hours that no other one has, with what is left of its volume.
+            kept += _rest(span, inside, max(0.0, span.ml - counted), free)
+    return sorted(kept, key=lambda each: each.end)
+
+
+def _rest(span: UrineSpan, inside: Sequence[UrineSpan], ml: float, free: timedelta) -> list[UrineSpan]:
+    found: list[UrineSpan] = []
+    reached = span.start
+    for each in sorted((*inside, UrineSpan(span.end, span.end, 0.0, "")), key=lambda each: each.start):
+        if each.start > reached:
+            found.append(UrineSpan(reached, each.start, ml * ((each.start - reached) / free), span.id))
+        reached = max(reached, each.end)
+    return found
 
 
 def _rate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -133,6 +134,9 @@ def create_cds_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        # What is loaded stays; the collector would look at it again for every few calls.
+        gc.collect()
+        gc.freeze()
         try:
             yield
         finally:

@@ -5,12 +5,6 @@ A body of a few megabytes may spell millions of lists, each of which takes fifty
 
 from __future__ import annotations
 
-import re
-
-# A whole string, which is replaced by nothing, or one that goes on in the next piece: its quote and a backslash that
-# waits for its second character are left.
-_INSIDE = rb'(?:[^"\\]+|\\.)*+'
-_STRING = re.compile(rb'"' + _INSIDE + rb'"|(")' + _INSIDE + rb"(\\?)\Z", re.DOTALL)
 _BRACKETS = b"[]{}"
 _NOT_BRACKETS = bytes(sorted(set(range(256)) - set(_BRACKETS)))
 
@@ -36,7 +30,8 @@ class JsonSize:
     def __init__(self, values: int, depth: int) -> None:
         self._most_values, self._most_depth = values, depth
         self._values = self._strings = self._depth = 0
-        self._open = b""  # the beginning of a string, without what was looked at of it
+        self._inside = False  # a string goes on
+        self._waiting = b""  # a backslash whose second character is in the next piece
         self._over = False  # what follows the end of a document, or is none, makes nothing
 
     def feed(self, piece: bytes) -> None:
@@ -47,17 +42,18 @@ class JsonSize:
         """
         if self._over:
             return
-        if self._open == b'"':
-            # Most of a body is the inside of a few long strings.
-            end = piece.find(b'"')
-            if piece.find(b"\\", 0, len(piece) if end < 0 else end) < 0:
-                if end < 0:
-                    return
-                piece, self._open = piece[end + 1 :], b""
-        left, strings = _STRING.subn(rb"\1\2", self._open + piece)
-        at = left.find(b'"')
-        self._open, left = (b"", left) if at < 0 else (left[at:], left[:at])
-        self._strings += strings
+        piece = self._waiting + piece
+        self._waiting = b""
+        if b"\\" in piece:
+            # What is escaped ends no string: pairs of backslashes first, so that each other one is what it looks like.
+            piece = piece.replace(b"\\\\", b"")
+            if piece.endswith(b"\\"):
+                piece, self._waiting = piece[:-1], b"\\"
+            piece = piece.replace(b'\\"', b"")
+        parts = piece.split(b'"')
+        left = b"".join(parts[self._inside :: 2])
+        self._strings += (len(parts) - self._inside) // 2
+        self._inside ^= not len(parts) % 2
         self._values += sum(map(left.count, (b"[", b"{", b",", b":")))
         if self._values > self._most_values or self._strings > 2 * self._most_values:
             raise JsonSizeError(f"it has more than {self._most_values:,} values")

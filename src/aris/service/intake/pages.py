@@ -28,12 +28,33 @@ button:focus { outline: 4px solid #ffdd00; }
 """.lstrip()
 
 
-def start_page(path: str) -> str:
+def start_page(path: str, clinic: str = "the clinic") -> str:
     """Return the page behind a one-time link: opening it uses nothing up, its button does."""
     return _page(
         "Questions before your visit",
-        "<h1>Questions before your visit</h1><p>Press the button to begin. This link works once.</p>"
-        f'<form method="post" action="{escape(path)}"><button>Begin</button></form>',
+        f"<h1>Questions before your visit</h1><p>From {escape(clinic)}. There are 20 questions at most.</p>"
+        "<p>Press the button to begin. This link works once, on this phone.</p>"
+        f'<form method="post" action="{escape(path)}"><button>Begin</button></form>'
+        "<p>The questions are in English only. If you need help, ask the clinic.</p>",
+    )
+
+
+def changed_page() -> str:
+    """Return the page for an intake that another version of the questions has begun."""
+    return _page(
+        "The questions were changed",
+        "<h1>The questions were changed</h1><p>The clinic has newer questions now, and these cannot go on. "
+        "What you answered is kept for the clinic team.</p><p>Ask the clinic for a new link.</p>"
+        "<p>In an emergency call your local emergency number.</p>",
+    )
+
+
+def again_page(why: str) -> str:
+    """Return the page for an answer that was not taken; with a link to the question."""
+    return _page(
+        "Please try again",
+        f"<h1>Please try again</h1><p>{escape(why[:1].upper() + why[1:])}.</p>"
+        '<p><a href="/intake">Back to the question</a></p>',
     )
 
 

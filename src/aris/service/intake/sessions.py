@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from aris.errors import StoreError
+from aris.errors import DataError, StoreError
 from aris.private import make_folder, write_private
-from aris.tasks.intake import IntakeState, start
+from aris.tasks.intake import IntakeState, resume, start
 
 DAY_S = 86_400.0
+_TRIES = 5
 _NAME = re.compile(r"[A-Za-z0-9_-]{16}\Z")
 _TICKET = re.compile(r"([A-Za-z0-9_-]{16})\.([A-Za-z0-9_-]{20,64})\Z")
 
@@ -102,24 +103,42 @@ class Sessions:
             return Opened(session, f"{session.name}.{secret}")
 
     def of_patient(self, ticket: str) -> Session | None:
-        """Return the session that a patient's secret opens; None if it is wrong or has expired."""
-        return self._by_ticket(ticket, "patient")
+        """Return the session that a patient's secret opens; None if it is wrong or has expired.
+
+        Raises:
+            DataError: another version of Aris has begun it, with questions that this one does not have.
+        """
+        found = self._by_ticket(ticket, "patient")
+        if found is not None and found.state.status in ("consent", "asking"):
+            resume(found.state.model_dump_json())
+        return found
 
     def update(self, ticket: str, change: Callable[[IntakeState], IntakeState]) -> Session | None:
-        """Change the state of a patient's session, one change at a time.
+        """Change the state of a patient's session; nobody else waits meanwhile.
 
         A declined one is removed: nothing of it is kept.
+
+        Raises:
+            DataError: another version of Aris has begun it; or answers come from several places at once.
         """
-        with self._lock:
+        for _ in range(_TRIES):
             session = self.of_patient(ticket)
             if session is None:
                 return None
-            session.state = change(session.state)
-            if session.state.status == "declined":
-                self.remove(session.name)
-            else:
-                self._write(session)
-            return session
+            before, after = session.state, change(session.state)
+            with self._lock:
+                now = self.of_patient(ticket)
+                if now is None:
+                    return None
+                if now.state != before:
+                    continue  # another answer was quicker
+                session.state = after
+                if after.status == "declined":
+                    self.remove(session.name)
+                elif after != before:
+                    self._write(session)
+                return session
+        raise DataError("intake: answers come from several places at once; try again")
 
     def all(self) -> list[Session]:
         """Return every session that is there, the oldest first."""

@@ -21,7 +21,7 @@ from aris.service.errors import ApiError
 from aris.service.http.access_log import AccessLog
 from aris.service.process.admission import DicomwebAdmission, ModelAdmission
 from aris.service.process.loading import LoadingModel
-from aris.service.process.settings import DICOMWEB, ProcessSettings
+from aris.service.process.settings import DICOMWEB, INTAKE, ProcessSettings
 from aris.service.workspace.context import Workspace
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ class Gateway:
         self._dicomweb: ASGIApp = AccessLog(_not_found)
         if settings.dicomweb:
             self._dicomweb = self._make_dicomweb(received)
+        self._intake: ASGIApp | None = None
+        if settings.intake and self._workspace.house.settings.intake.page:
+            self._intake = self._make_intake()
         self._ready, self._ending = asyncio.Event(), asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,6 +77,8 @@ class Gateway:
             return self._api
         if path == DICOMWEB or path.startswith(f"{DICOMWEB}/"):
             return self._dicomweb
+        if self._intake is not None and (path == INTAKE or path.startswith(f"{INTAKE}/")):
+            return self._intake
         if path == "/healthz":
             return self._health
         return self._pages
@@ -135,6 +140,12 @@ class Gateway:
         app = create_app(self._workspace.house.store, settings, received, admission)
         app.state.workspace = self._workspace
         return app
+
+    def _make_intake(self) -> FastAPI:
+        from aris.service.intake.serving import patient_app
+
+        self._workspace.asks = True
+        return patient_app(self._workspace.house, self._settings.workspace, lambda: self._workspace.model)
 
     async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Say that the process answers, and where its model stands; needs no key."""

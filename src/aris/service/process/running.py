@@ -29,7 +29,7 @@ from aris.service.http.signals import Server
 from aris.service.http.sockets import listen, url_of
 from aris.service.process.gateway import Gateway
 from aris.service.process.loading import LoadingModel
-from aris.service.process.settings import DICOMWEB, ProcessSettings
+from aris.service.process.settings import DICOMWEB, INTAKE, ProcessSettings
 from aris.service.workspace.app import create_workspace
 from aris.service.workspace.context import Workspace
 from aris.service.workspace.studies.events import end_live
@@ -162,6 +162,8 @@ class Process:
             made.append({"name": "DICOM node", "address": where, "state": "running"})
         if settings.dicomweb:
             made.append({"name": "DICOMweb", "address": f"{url}{DICOMWEB}", "state": "running"})
+        if settings.intake and self._house.settings.intake.page:
+            made.append({"name": "Intake for patients", "address": f"{url}{INTAKE}", "state": "running"})
         if self._worker is not None:
             made.append({"name": "Worker", "address": "", "state": "running"})
         if self._model.state != "none":

@@ -11,6 +11,7 @@ from aris.service.settings import ConnectionLimits, Settings, is_loopback
 from aris.service.workspace.settings import WorkspaceSettings
 
 DICOMWEB = "/dicom-web"
+INTAKE = "/intake"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class ProcessSettings:
         node: of the DICOM node; None runs none.
         dicomweb: answer DICOMweb.
         origins: of web pages (viewers) that may call DICOMweb from a browser, with a token.
+        intake: serve the patients' page, unless the site's settings say that there is none.
         worker: take in watched folders, draft what is whole and deliver what is signed.
         connections: bounds on connections.
     """
@@ -36,6 +38,7 @@ class ProcessSettings:
     node: NodeSettings | None = field(default_factory=NodeSettings)
     dicomweb: bool = True
     origins: tuple[str, ...] = ()
+    intake: bool = True
     worker: bool = True
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
 

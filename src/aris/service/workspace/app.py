@@ -21,6 +21,9 @@ from aris.service.workspace.errors import add_handlers
 from aris.service.workspace.guarding import WebGuard
 from aris.service.workspace.headers import SecurityHeaders
 from aris.service.workspace.images import routes as images
+from aris.service.workspace.intake import routes as intake
+from aris.service.workspace.literature import asking as literature_asking
+from aris.service.workspace.literature import managing as literature
 from aris.service.workspace.pages import pages_router
 from aris.service.workspace.schemas.common import Problem
 from aris.service.workspace.settings import WorkspaceSettings
@@ -88,6 +91,9 @@ def create_workspace(
     app.include_router(asking.router)
     app.include_router(templates.router)
     app.include_router(models.router)
+    app.include_router(intake.router)
+    app.include_router(literature.router)
+    app.include_router(literature_asking.router)
     app.include_router(pages_router(folder or pages()))
     require_rules(app)
     add_handlers(app)

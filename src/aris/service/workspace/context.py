@@ -46,6 +46,8 @@ class Workspace:
         live: live events (`studies.events.Live`), once somebody has asked for them.
         services: what else runs, as /api/site tells it: name, address, state.
         clock: tells the time.
+        libraries: of papers (`literature.libraries.OpenLibraries`), once somebody has asked for them.
+        asks: whether this process serves the patients' page of intake, at /intake.
     """
 
     house: House
@@ -60,6 +62,8 @@ class Workspace:
     live: Any = None
     services: list[dict[str, str]] = field(default_factory=list)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    libraries: Any = None
+    asks: bool = False
 
     def now(self) -> datetime:
         """The time."""
@@ -169,7 +173,12 @@ def workspace_of(request: Request) -> Workspace:
     return found
 
 
-here = Depends(workspace_of)
+async def _here(request: Request) -> Workspace:
+    """The same, in the event loop: a dependency that does not wait needs no thread of its own."""
+    return workspace_of(request)
+
+
+here = Depends(_here)
 
 
 def rules(app: FastAPI) -> Iterator[tuple[APIRoute, list[Rule]]]:

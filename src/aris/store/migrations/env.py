@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import aris.store.intakes.tables
 import aris.store.reading.access.tables
 import aris.store.reading.lasting_tables
 import aris.store.reading.tables  # noqa: F401  (the tables make themselves known to Base)

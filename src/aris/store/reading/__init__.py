@@ -9,10 +9,12 @@ from __future__ import annotations
 
 def reading_tables() -> list[str]:
     """The names of the reading room's tables, each after those that it refers to."""
+    from aris.store.intakes import tables as intake_tables
     from aris.store.reading import lasting_tables, tables
     from aris.store.reading.access import tables as access_tables
     from aris.store.schema import Base
 
-    ours = {lasting_tables.__name__, tables.__name__, access_tables.__name__}
+    modules = (lasting_tables, tables, access_tables, intake_tables)
+    ours = {each.__name__ for each in modules}
     names = {mapper.class_.__tablename__ for mapper in Base.registry.mappers if mapper.class_.__module__ in ours}
     return [table.name for table in Base.metadata.sorted_tables if table.name in names]

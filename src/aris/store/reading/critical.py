@@ -59,8 +59,14 @@ def attempt(
 
 def of(session: Session, reading: ReadingRow) -> list[tuple[CriticalRow, list[AttemptRow]]]:
     """A study's critical results with their attempts."""
-    rows = session.scalars(select(CriticalRow).where(CriticalRow.reading_pk == reading.id).order_by(CriticalRow.id))
-    return [(row, attempts(session, row)) for row in rows]
+    query = select(CriticalRow).where(CriticalRow.reading_pk == reading.id).order_by(CriticalRow.id)
+    rows = list(session.scalars(query))
+    tried: dict[int, list[AttemptRow]] = {row.id: [] for row in rows}
+    if rows:
+        made = select(AttemptRow).where(AttemptRow.critical_pk.in_(tried)).order_by(AttemptRow.id)
+        for each in session.scalars(made):
+            tried[each.critical_pk].append(each)
+    return [(row, tried[row.id]) for row in rows]
 
 
 def attempts(session: Session, critical: CriticalRow) -> list[AttemptRow]:

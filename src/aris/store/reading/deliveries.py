@@ -106,6 +106,8 @@ def hasten(session: Session, now: datetime) -> int:
 
 def of_reports(session: Session, report_pks: list[int]) -> list[DeliveryRow]:
     """The deliveries of versions."""
+    if not report_pks:
+        return []
     query = select(DeliveryRow).where(DeliveryRow.report_pk.in_(report_pks)).order_by(DeliveryRow.id)
     return list(session.scalars(query))
 

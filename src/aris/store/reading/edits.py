@@ -52,7 +52,8 @@ def all_of(session: Session, reading: ReadingRow) -> list[EditRow]:
 
 def kept_beside(session: Session, reading: ReadingRow) -> list[EditRow]:
     """Texts whose base was no longer the newest."""
-    return [each for each in all_of(session, reading) if each.number is None]
+    query = select(EditRow).where(EditRow.reading_pk == reading.id, EditRow.number.is_(None))
+    return list(session.scalars(query.order_by(EditRow.id)))
 
 
 def touched(session: Session, reading: ReadingRow) -> bool:

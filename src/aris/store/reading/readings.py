@@ -1,18 +1,17 @@
-"""Readings: where the reading of each study stands, and the worklist's order."""
+"""Readings: where the reading of each study stands."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from aris.errors import NotFoundError, StoreError
+from aris.errors import NotFoundError
 from aris.store.reading import drafts, edits, measurements
-from aris.store.reading.tables import OrderRow, ReadingRow
+from aris.store.reading.tables import ReadingRow
 from aris.store.schema import CopyRow, InstanceRow, SeriesRow, StudyRow
 
 State = Literal["arrived", "settled", "drafted", "opened", "preliminary", "final", "amended", "addendum"]
@@ -20,12 +19,9 @@ STATES: tuple[State, ...] = get_args(State)
 SIGNED: tuple[State, ...] = ("final", "amended", "addendum")
 # The states in which somebody still has to read.
 OPEN: tuple[State, ...] = ("arrived", "settled", "drafted", "opened", "preliminary")
-# Of a study that is past its first-come limit: as the highest concern.
-TOP_CONCERN = 3
 GIVEN_AWAY = "the study was given to another patient: drafts, texts and signatures before that are of the other one"
 # PS3.4 B.5: structured reports.
 _SR = "1.2.840.10008.5.1.4.1.1.88."
-_SORTS = ("priority", "arrived", "patient", "date", "modality", "state")
 
 
 def find(session: Session, study_uid: str, *, lock: bool = False) -> ReadingRow | None:
@@ -48,6 +44,12 @@ def require(session: Session, study_uid: str, *, lock: bool = False) -> ReadingR
     if found is None:
         raise NotFoundError("no such study in the worklist; check its UID with `aris worklist`")
     return found
+
+
+def states_of(session: Session, study_uids: Sequence[str]) -> dict[str, str]:
+    """Return where the readings of those studies stand that have one, by their UIDs."""
+    query = select(ReadingRow.study_uid, ReadingRow.state).where(ReadingRow.study_uid.in_(study_uids))
+    return {uid: state for uid, state in session.execute(query)} if study_uids else {}
 
 
 def put_arrival(
@@ -176,14 +178,6 @@ def open_ones(session: Session, login: str = "") -> list[ReadingRow]:
     return list(session.scalars(select(ReadingRow).where(whose).order_by(ReadingRow.id).with_for_update()))
 
 
-def counts(session: Session) -> dict[State, int]:
-    """Count the studies in each state."""
-    found = {state: count for state, count in session.execute(
-        select(ReadingRow.state, func.count()).group_by(ReadingRow.state)
-    )}  # fmt: skip
-    return {state: found.get(state, 0) for state in STATES}
-
-
 def kinds(session: Session) -> list[str]:
     """Return all modalities that the store has, sorted."""
     return sorted(each for each in session.scalars(select(SeriesRow.modality).distinct()) if each)
@@ -201,93 +195,11 @@ def quiet(session: Session, before: datetime, limit: int = 100) -> list[ReadingR
     return list(session.scalars(query))
 
 
-@dataclass(frozen=True)
-class ListQuery:
-    """A query of the worklist.
-
-    Attributes:
-        states: in which the reading is; empty for all. Those of `OPEN` bring signed ones with a notice too.
-        text: stands in the patient's name, ID, accession number or description.
-        modality: of one of the study's series; "" for any.
-        sort: "priority", "arrived", "patient", "date", "modality" or "state"; reverse: turned round.
-        limit, offset: a page.
-    """
-
-    states: tuple[str, ...] = OPEN
-    text: str = ""
-    modality: str = ""
-    sort: str = "priority"
-    reverse: bool = False
-    limit: int = 100
-    offset: int = 0
-
-
-def listed(
-    session: Session, query: ListQuery, now: datetime
-) -> tuple[list[tuple[ReadingRow, StudyRow, OrderRow | None]], int]:
-    """Rows of (reading, study, order or None), and how many there are in all.
-
-    By priority: the order's urgency first; then concern, where a study past its first-come limit counts as of the
-    highest concern; then the longest wait.
-
-    Raises:
-        StoreError: no such order.
-    """
-    if query.sort not in _SORTS:
-        raise StoreError(f"worklist: cannot be sorted by {query.sort!r:.40}; by {', '.join(_SORTS)}")
-    chosen = (
-        select(ReadingRow, StudyRow, OrderRow)
-        .join(StudyRow, StudyRow.uid == ReadingRow.study_uid)
-        .outerjoin(OrderRow, OrderRow.id == ReadingRow.order_pk)
-        .where(*_conditions(query))
-    )
-    counted = (
-        select(func.count()).select_from(ReadingRow).join(StudyRow, StudyRow.uid == ReadingRow.study_uid)
-        .where(*_conditions(query))
-    )  # fmt: skip
-    total = session.scalar(counted) or 0
-    order = [each.desc() if query.reverse else each for each in _order(query.sort, now)]
-    rows = session.execute(chosen.order_by(*order, ReadingRow.id).limit(query.limit).offset(query.offset)).all()
-    return [(reading, study, asked) for reading, study, asked in rows], total
-
-
-def _conditions(query: ListQuery) -> list[ColumnElement[bool]]:
-    made: list[ColumnElement[bool]] = []
-    if query.states:
-        chosen = ReadingRow.state.in_(query.states)
-        # A signed one that somebody must look at again is to be read too.
-        made.append(or_(chosen, ReadingRow.notice != "") if tuple(query.states) == OPEN else chosen)
-    if query.text.strip():
-        columns = (StudyRow.patient_name, StudyRow.patient_id, StudyRow.accession, StudyRow.description)
-        words = query.text.lower().split()[:8]
-        made += [or_(*(func.lower(each).contains(word, autoescape=True) for each in columns)) for word in words]
-    if query.modality:
-        inside = select(SeriesRow.study_pk).where(SeriesRow.modality == query.modality)
-        made.append(StudyRow.id.in_(inside))
-    return made
-
-
-def _order(sort: str, now: datetime) -> list[ColumnElement[Any]]:
-    if sort == "arrived":
-        return [ReadingRow.arrived_at.expression]
-    if sort == "patient":
-        return [func.lower(StudyRow.patient_name)]
-    if sort == "date":
-        return [StudyRow.date.expression, StudyRow.time.expression]
-    if sort == "state":
-        return [ReadingRow.state.expression]
-    if sort == "modality":
-        first = select(func.min(SeriesRow.modality)).where(SeriesRow.study_pk == StudyRow.id)
-        return [first.scalar_subquery()]
-    waits = ReadingRow.state.in_(OPEN)
-    late = and_(waits, ReadingRow.due_at <= now)
-    concern = case((late, TOP_CONCERN), else_=ReadingRow.concern)
-    return [-ReadingRow.urgency, -concern, ReadingRow.arrived_at.expression]
-
-
 def modalities(session: Session, study_pks: Sequence[int]) -> dict[int, list[str]]:
     """The modalities of studies, by their keys."""
     made: dict[int, list[str]] = {}
+    if not study_pks:
+        return made
     query = select(SeriesRow.study_pk, SeriesRow.modality).where(SeriesRow.study_pk.in_(study_pks)).distinct()
     for key, modality in session.execute(query):
         if modality:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -65,6 +65,12 @@ def fetched(session: Session, study_uid: str, *, lock: bool = False) -> FetchedS
     """The row of a study that was asked for at an archive; None if none was."""
     query = select(FetchedStudyRow).where(FetchedStudyRow.study_uid == study_uid)
     return session.scalar(query.with_for_update() if lock else query)
+
+
+def fetched_of(session: Session, study_uids: Collection[str]) -> dict[str, FetchedStudyRow]:
+    """Return the rows of those studies that were asked for at an archive, by their UIDs."""
+    query = select(FetchedStudyRow).where(FetchedStudyRow.study_uid.in_(study_uids))
+    return {row.study_uid: row for row in session.scalars(query)} if study_uids else {}
 
 
 def ask(session: Session, study_uid: str, archive: str, source: str, login: str, now: datetime) -> FetchedStudyRow:

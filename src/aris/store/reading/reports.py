@@ -77,6 +77,17 @@ def all_of(session: Session, reading: ReadingRow) -> list[ReportRow]:
     )
 
 
+def with_signatures(session: Session, reading: ReadingRow) -> list[tuple[ReportRow, list[SignatureRow]]]:
+    """Every signed version with the signatures under it, the first first."""
+    versions = all_of(session, reading)
+    under: dict[int, list[SignatureRow]] = {each.id: [] for each in versions}
+    if versions:
+        query = select(SignatureRow).where(SignatureRow.report_pk.in_(under)).order_by(SignatureRow.id)
+        for row in session.scalars(query):
+            under[row.report_pk].append(row)
+    return [(each, under[each.id]) for each in versions]
+
+
 def signatures(session: Session, report: ReportRow) -> list[SignatureRow]:
     """Return the signatures under a version, the first first."""
     query = select(SignatureRow).where(SignatureRow.report_pk == report.id).order_by(SignatureRow.id)

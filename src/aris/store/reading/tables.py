@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import Boolean, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aris.store.columns import Json, Moment
@@ -53,7 +53,11 @@ class ReadingRow(Base):
     """
 
     __tablename__ = "readings"
-    __table_args__ = (Index("ix_readings_list", "urgency", "concern", "arrived_at"),)
+    __table_args__ = (
+        Index("ix_readings_list", "urgency", "concern", "arrived_at"),
+        Index("ix_readings_counted", "state", sqlite_where=text("images > 0"), postgresql_where=text("images > 0")),
+        Index("ix_readings_noticed", "state", sqlite_where=text("notice != ''"), postgresql_where=text("notice != ''")),
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     study_uid: Mapped[str] = mapped_column(String(64), unique=True)
     state: Mapped[str] = mapped_column(String(16), index=True)

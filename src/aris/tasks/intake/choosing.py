@@ -100,7 +100,10 @@ def _dangers(state: IntakeState, known: Base) -> list[Next]:
     child = any(age < _TODDLER for age in state.ages) or (
         any(age < _CHILD for age in state.ages) and bool({"infant_said", "child_said"} & state.present())
     )
-    born = state.pregnancy in ("pregnant", "postpartum") or bool({"pregnant_said", "postpartum_said"} & state.present())
+    # The age of somebody who is answered for may be a child's, and a pregnancy that is not known may be one.
+    child = child or (state.answered_age is False and state.carer is True and not state.ages)
+    born = state.pregnancy in ("pregnant", "postpartum", "unknown")
+    born = born or bool({"pregnant_said", "postpartum_said"} & state.present())
     harm = bool({"abuse_partner", "forced", "child_harm", "sexual_assault"} & state.present())
     asked = (("danger", True), ("danger_child", child), ("danger_pregnancy", born), ("danger_harm", harm))
     for item, wanted in asked:

@@ -32,7 +32,9 @@ _AGE = re.compile(
     rf"|\b(\d{{1,3}})\s*(?:y/?o|yo|yrs?\s*old)\b"
     rf"|(?<!at )(?<!at the )\bage[d:]?\s*(?:of\s+)?(\d{{1,3}})\b(?!\s*(?:weeks?|months?|days?))"
     r"|\b(\d{1,2})\s*[mf]\b(?=[\s,.])|\b(\d{1,3})\s+(?:male|female|man|woman)\b"
-    r"|\b(?:i['\u2019\s]*a?m|he['\u2019\s]*i?s|she['\u2019\s]*i?s)\s+(\d{1,3})\b(?=\s*(?:and|,|\.|;|$))",
+    r"|\b(?:i['\u2019\s]*a?m|he['\u2019\s]*i?s|she['\u2019\s]*i?s)\s+(\d{1,3})\b(?=\s*(?:and|,|\.|;|$))"
+    r"|\b(?:son|daughter|boy|girl|child|kid|toddler|lad|grandson|granddaughter|grandchild)\s*[,(]?\s*(\d{1,2})\b"
+    r"(?=\s*(?:[,.;)]|and\b|has\b|is\b|had\b|hasn|isn|won|can|$))",
     re.IGNORECASE,
 )
 _NEWBORN = re.compile(r"\b(?:newborn|new\s+born|neonate|just\s+born)\b", re.IGNORECASE)
@@ -46,10 +48,23 @@ _OXYGEN = re.compile(
     r"\b(?:oxygen|o2|spo2|sp02|sats?|saturations?)\b[^.;\d\n]{0,25}(?<!\d)(\d{2,3})\s*%?(?!\d)", re.IGNORECASE
 )
 _PRESSURE_SAID = re.compile(r"\b(?:bp|(?:blood\s+)?pressure)\b[^.;\n]{0,25}\Z", re.IGNORECASE)
+_PRESSURE_ALONE = re.compile(
+    r"\b(?:bp|blood\s+pressure)\b[^.;,\d\n]{0,20}(?<![\d/])(\d{2,3})\b"
+    r"(?!\s*(?:/|over\b|\d|[.,]\d|%|tablets?|mg|years?|days?|weeks?|hours?|minutes?))",
+    re.IGNORECASE,
+)
 _PULSE = re.compile(r"\b(?:pulse|heart\s*rate|heartbeat|hr)\b[^.;\d\n]{0,20}(?<!\d)(\d{2,3})(?![\d/])", re.IGNORECASE)
+# A fast heart belongs to these; slower ones, and what is felt beside it, are not.
+_EXERTION = re.compile(
+    r"[^.;\n]{0,15}\b(?:when|while|during|after|if)\b[^.;,\n]{0,15}\b(?:runs?|running|jog\w*|cycl\w*|exercis\w*|"
+    r"work(?:ing)?\s*out|gym|sprint\w*|train(?:ing)?|treadmill|spin\s+class|swim\w*|row(?:ing)?|football|tennis|squash|"
+    r"boxing)\b",
+    re.IGNORECASE,
+)
 _SUGAR = re.compile(
     r"\b(?:(?:blood\s+)?(?:sugars?|glucose)|bgl?|bm)\b(?:\s+(?:level|reading|is|are|was|of|at|now|today|just|only|about|"
-    r"around|says|shows|read|reads))*\s*[:=]?\s*(?<![\d.])(\d{1,3}(?:[.,]\d)?)(?![\d/])\s*(mmol|mg)?",
+    r"around|says|shows|read|reads|won['\u2019]?t|come|coming|down|below|under|stuck|still|keeps?|staying|over|above|"
+    r"been|gone|went|to|up|all|day|night|since))*\s*[:=]?\s*(?<![\d.])(\d{1,3}(?:[.,]\d)?)(?![\d/])\s*(mmol|mg)?",
     re.IGNORECASE,
 )
 _LASTING = re.compile(rf"\b{_VALUE}\s*(?:of\s+)?(minutes?|mins?|hours?|hrs?|days?|weeks?|wks?|months?|years?|yrs?)\b",
@@ -163,13 +178,18 @@ def measured(text: str) -> list[Measured]:
                 found.append(Measured("high_bp", match.start(), match.end()))
             elif upper < 90:
                 found.append(Measured("low_bp", match.start(), match.end()))
+    for match in _PRESSURE_ALONE.finditer(text):
+        if 40 <= int(match[1]) < 90:
+            found.append(Measured("low_bp", match.start(), match.end()))
+        elif 180 <= int(match[1]) <= 300:
+            found.append(Measured("high_bp", match.start(), match.end()))
     for match in _OXYGEN.finditer(text):
         if 50 <= int(match[1]) < 92:
             found.append(Measured("low_oxygen", match.start(), match.end()))
     for match in _SUGAR.finditer(text):
         found += [Measured(name, match.start(), match.end()) for name in _sugar(match[1], match[2])]
     for match in _PULSE.finditer(text):
-        if not 40 < int(match[1]) < 140:
+        if not 40 < int(match[1]) < 140 and not (140 <= int(match[1]) < 190 and _EXERTION.match(text, match.end())):
             found.append(Measured("heart_rate_extreme", match.start(), match.end()))
     return found
 

@@ -26,6 +26,41 @@ _FAMILY = re.compile(
     r"years?\s+ago|ages?\s+(?:of\s+)?\d+|in\s+(?:his|her|their)"
     r"\s+\d0s|when\s+(?:he|she)\s+was|used\s+to|genetic|hereditary)\b", re.IGNORECASE)  # fmt: skip
 _HAD = re.compile(r"\b(?:had|has\s+had|suffered)\b", re.IGNORECASE)
+# "My gran had a stroke at 80": an age, not a time of day.
+_AT_AGE = re.compile(
+    r"\bmy\s+(?:\w+\s+)?(?:gran\w*|nana?|mum|mom|mother|dad|father|brother|sister|aunt\w*|uncle|cousin)\s+had\s+"
+    r"(?:an?|his|her)\s+(?:\w+\s+){1,3}at\s+[3-9]\d\b",
+    re.IGNORECASE,
+)
+_ONCE = re.compile(r"\bonce\b", re.IGNORECASE)
+# Who is not the patient of a text that speaks of long ago: people whom its writer does not care for.
+_DISTANT = re.compile(
+    r"\b(?:neighbou?rs?|friends?|mates?|colleagues?|boss|aunt(?:ie|y)?s?|uncles?|cousins?|classmates?|"
+    r"celebrit(?:y|ies))\b",
+    re.IGNORECASE)  # fmt: skip
+_ENDED_LIFE = re.compile(
+    r"\b(?:killed|hanged)\s+(?:him|her|them)sel(?:f|ves)|\btook\s+(?:his|her|their)\s+own\s+li(?:fe|ves)",
+    re.IGNORECASE)  # fmt: skip
+# What somebody saw or read about, unless the text goes on to what the writer has.
+_TOPIC = re.compile(
+    r"\b(?:film|movie|documentary|programme|book|article|leaflet|poster|course|lecture|video|episode|podcast|project|"
+    r"essay)s?\s+(?:\w+\s+){0,2}(?:on|about)\s+(?:\w+\s+){0,2}\Z"
+    r"|\b(?:read|reading|learn(?:ed|t|ing)?)\s+(?:\w+\s+){0,3}(?:about|on)\s+(?:\w+\s+){0,2}\Z"
+    r"|\bwhat\s+are\s+(?:the\s+)?(?:\w+\s+)?(?:signs?|symptoms?|causes?)\s+of\s+(?:an?\s+)?\Z",
+    re.IGNORECASE,
+)
+_MINE = re.compile(r"\b(?:i|i['\u2019]?m|i['\u2019]?ve|my|me|we|he|she|his|her)\b", re.IGNORECASE)
+# "I'm not going to kill myself but I think about it every day": the denial is not of the thoughts.
+_DENIED_YET = re.compile(
+    r"(?:\b(?:kill|hurt|harm|end|cut)(?:ing|ting)?\s+(?:myself|my\s+life|it\s+all|it|things)|\bsuicid\w*"
+    r"|\bself[\s-]?harm\w*|\b(?:die|dead|dying))\b[^\n]{0,60}?"
+    r"\b(?:but|though|although|yet|however|just|only|still)\b[^\n]{0,40}?"
+    r"\b(?:(?:think|thinking|thoughts?|dream|dreaming|fantasi[sz]e|imagin(?:e|ing)|pictur(?:e|ing)|wonder|wondering)\s+"
+    r"(?:\w+\s+){0,3}?(?:about|of|how|what)\s+(?:\w+\s+){0,2}?"
+    r"(?:it|that|doing|dying|death|dead|not\s+being|ending|gone)\b"
+    r"|(?:cross(?:es|ed)|on)\s+my\s+mind\b|(?:tempted|urges?)\b)",
+    re.IGNORECASE,
+)
 # Said of oneself at any time, these are a present concern; so they are never taken for past.
 ALWAYS = frozenset(
     [
@@ -41,6 +76,8 @@ ALWAYS = frozenset(
         "poison",
     ]
 )
+# Done to the writer: who did it does not make it somebody else's.
+_DONE_TO = frozenset(["strangled", "abuse_partner", "sexual_assault", "child_harm", "forced", "immediate_danger"])
 # These bring what is long past into the present, wherever they stand in its sentence; others only in its clause.
 _BACK_AGAIN = re.compile(
     r"\b(?:again|back|still|returned|came\s+back|same|worse|keeps?|ever\s+since|until\s+now|and\s+now|since\s+then)\b",
@@ -51,6 +88,14 @@ _PAST = re.compile(
     r"(?:many|several|[2-9]|\d\d)\s+months\s+ago|in\s+the\s+past|long\s+ago)\b", re.IGNORECASE)  # fmt: skip
 _NOW = re.compile(
     r"\b(?:now|today|tonight|currently|this\s+(?:morning|afternoon|evening)|just|started|since)\b", re.IGNORECASE
+)
+_NEW_SUBJECT = re.compile(r",\s*(?:and\s+)?(?:my|his|her|the|this|i|he|she|it|we)\b", re.IGNORECASE)
+_HAS = re.compile(
+    r"\W*(?:(?:and|but|because|cos|as|so)\s+)?(?:(?:my|our|his|her|the)\s+\w+|i|he|she|it|we)(?:['\u2019]\w+)?\s+"
+    r"(?:\w+\s+)?"
+    r"(?:has|have|is|am|are|got|had|was|started|just|feels?|hurts?|keeps?|can['\u2019]?t|cannot|won['\u2019]?t)\b"
+    r"|\W*(?:i|he|she|it)['\u2019](?:m|s|ve)\b",
+    re.IGNORECASE,
 )
 _NEAR = 40  # letters between words of the past and what they speak of
 _NEW = re.compile(r"\b(?:and|but|now|with|presents?|presenting|today|has|have|is|are|got)\b", re.IGNORECASE)
@@ -123,6 +168,7 @@ def read(text: str, *, carer: bool | None = None, background: bool = False) -> l
         for span in kept:
             at_span.setdefault(span, []).append(name)
     found = [Mention(name, "present", start, end) for name, start, end in measured(text)]
+    found += [Mention("suicidal", "present", *match.span()) for match in _DENIED_YET.finditer(text)]
     findings = lexicon().findings
     spans = list(at_span)
     for span, said in zip(spans, assess(text, spans), strict=True):
@@ -133,6 +179,15 @@ def read(text: str, *, carer: bool | None = None, background: bool = False) -> l
         recent = bool(_RECENT.search(clause) or _BACK_AGAIN.search(sentence))
         ended = all(_ENDED.search(cue.text) for cue in cues) or bool(_NEVER_BEFORE.search(sentence))
         ended = ended or bool(_BUT_HAD.search(text, span[1], said.sentence.end))
+        elsewhere = not recent and _long_ago_of_another(sentence, clause)
+        another = said.experiencer == "other" and (
+            _FAMILY.search(clause)
+            or (not recent and _HAD.search(sentence) and (carer is False or _ONCE.search(clause)))
+            or (not recent and _ENDED_LIFE.search(clause))
+        )
+        another = another or (
+            _TOPIC.search(text, said.sentence.start, span[0]) and not _MINE.search(text, span[1], said.sentence.end)
+        )
         status: Status = "present"
         # "Ruled out last month, chest pain now": what is said of now is not what was denied before the comma.
         outside = bool(cues) and all(cue.end <= begin or cue.start >= finish for cue in cues)
@@ -140,11 +195,9 @@ def read(text: str, *, carer: bool | None = None, background: bool = False) -> l
         apart = outside and (own_words or bool(_NOW.search(clause)))
         if said.negated and cues and not ended and not apart:
             status = "absent"
-        elif said.temporality == "hypothetical":
+        elif said.temporality == "hypothetical" and not _stated(text, said.cues, begin, clause):
             status = "if"
-        elif said.experiencer == "other" and (
-            _FAMILY.search(clause) or (carer is False and _HAD.search(sentence) and not recent)
-        ):
+        elif another or elsewhere:
             status = "other"
         elif (
             (_is_past(text, span, said.cues) and not own_words)
@@ -154,9 +207,23 @@ def read(text: str, *, carer: bool | None = None, background: bool = False) -> l
             status = "past"
         for name in at_span[span]:
             stays = name in ALWAYS or (findings[name].lasting and status == "past")
-            own: Status = "present" if stays and status in ("past", "if") else status
+            stays = stays and status in ("past", "if")
+            stays = stays or (status == "other" and elsewhere and name in _DONE_TO)
+            own: Status = "present" if stays else status
             found.append(Mention(name, own, *span))
     return sorted(found, key=lambda mention: (mention.start, mention.end, mention.finding))
+
+
+def _stated(text: str, cues: Sequence[Cue], begin: int, clause: str) -> bool:
+    """Return whether a clause states something behind a question: "what are the signs of X, my son has a fever"."""
+    imagined = [cue for cue in cues if cue.kind == "hypothetical"]
+    return all(cue.end <= begin for cue in imagined) and bool(_HAS.match(clause))
+
+
+def _long_ago_of_another(sentence: str, clause: str) -> bool:
+    """Return whether a statement is of someone else's earlier life: a neighbour's last year, a grandmother's at 80."""
+    distant = bool(_DISTANT.search(sentence)) and bool(_PAST.search(clause) or _ENDED_LIFE.search(clause))
+    return distant or bool(_AT_AGE.search(clause))
 
 
 def _is_past(text: str, span: tuple[int, int], cues: Sequence[Cue]) -> bool:
@@ -168,6 +235,8 @@ def _is_past(text: str, span: tuple[int, int], cues: Sequence[Cue]) -> bool:
         between = text[cue.end : span[0]] if cue.end <= span[0] else text[span[1] : cue.start]
         if "," in between and _NO_HISTORY.search(text[: cue.start]):
             continue  # "no medical history, severe chest pain"
+        if cue.end <= span[0] and _NEW_SUBJECT.search(between):
+            continue  # "history of angina, his spray does not help"
         if cue.kind == "historical" and len(between) <= _NEAR and not _NEW.search(between):
             return True
     return False

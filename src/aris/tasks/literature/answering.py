@@ -258,14 +258,24 @@ class LiteratureStream(Iterator[str]):
     # The result
 
     @property
+    def sentences(self) -> tuple[AnswerSentence, ...]:
+        """The sentences so far."""
+        return tuple(self._sentences)
+
+    @property
+    def cited(self) -> tuple[PassageReference, ...]:
+        """The passages that the sentences so far refer to, by number."""
+        order = sorted(self._numbers.items(), key=lambda each: each[1])
+        return tuple(_reference(number, self.hits[index]) for index, number in order)
+
+    @property
     def answer(self) -> LiteratureAnswer:
         """The answer so far; whole once the iteration has ended."""
         sentences = tuple(self._sentences)
         findings = self._findings()
         numbered = [(self._number(index), self.hits[index].paper.id, text) for index, text in findings]
         conflicts = find_conflicts(self.question, numbered) if self.answered else ()
-        order = sorted(self._numbers.items(), key=lambda each: each[1])
-        passages = tuple(_reference(number, self.hits[index]) for index, number in order)
+        passages = self.cited
         rows = tuple(
             EvidenceRow(
                 number=number, study_type=self.hits[index].paper.study_type, year=self.hits[index].paper.year,

@@ -115,8 +115,11 @@ def candidates(library: Library, question: str, weights: Weights, hits: Sequence
             continue
         spans, left_out = statements(text)
         orders += left_out
+        inside = library.begins_inside(hit.passage)
         for start, end in spans:
             sentence = text[start:end]
+            if inside and not text[:start].strip():
+                continue  # the rest of a sentence that was too long for one passage
             if sentence[0].islower() and not text[:start].strip(" ").rpartition("\n")[2]:
                 continue  # the rest of a sentence that began on another page or in another column
             if _AIM_ALONE.match(sentence):

@@ -29,7 +29,7 @@ from aris.records import (
 )
 from aris.records.scores import ckd_epi_2021
 from aris.records.scores.formulas import mean_arterial_pressure
-from aris.records.units import normalise
+from aris.records.units import analytes_by_code, normalise
 from aris.tasks.monitor.vocabulary import Measured, Vocabulary, says, vocabulary
 
 R = TypeVar("R", bound=Record)
@@ -55,6 +55,8 @@ class Value:
         low, high: the laboratory's own range, in the same unit.
         plausible: whether a living patient can have it.
         start: of a collection, as of urine; None of a moment.
+        code: LOINC's, of the test that gave it.
+        marks: the laboratory's own ("H", "HH").
     """
 
     at: datetime
@@ -69,6 +71,8 @@ class Value:
     high: float | None = None
     plausible: bool = True
     start: datetime | None = None
+    code: str = ""
+    marks: tuple[str, ...] = ()
 
     def at_least(self, limit: float) -> bool:
         """Tell whether it certainly is as high."""
@@ -197,7 +201,7 @@ class Facts:
         values[name].append(
             Value(
                 at, known, until, number, record.id, name, shown, record.comparator, low, high,
-                measured.plausible[0] <= number <= measured.plausible[1], start,
+                measured.takes(number), start, record.loinc or "", record.interpretation,
             )
         )  # fmt: skip
 
@@ -229,7 +233,7 @@ class Facts:
                 continue
             mean = mean_arterial_pressure(systolic=each.value, diastolic=below.value)
             shown = f"{mean:.0f} mmHg (from {each.value:g}/{below.value:g})"
-            plausible = each.plausible and below.plausible
+            plausible = (each.plausible and below.plausible) or (each.value == below.value == 0)
             found.append(replace(each, name="map", value=mean, shown=shown, low=None, high=None, plausible=plausible))
         if found:
             found.sort(key=lambda v: v.at)
@@ -243,6 +247,13 @@ class Facts:
             return []
         span = self._values[name][bisect_left(ats, after) : bisect_right(ats, moment)]
         return [v for v in span if v.known <= moment < v.until and v.plausible]
+
+    def unlikely(self, name: str, moment: datetime, after: datetime) -> list[Value]:
+        """Values of a quantity that no living patient has."""
+        return [
+            v for v in self._values.get(name, ())
+            if not v.plausible and after <= v.at <= moment and v.known <= moment < v.until
+        ]  # fmt: skip
 
     def implausible(self, moment: datetime, after: datetime) -> list[Value]:
         """Values that no living patient has, of all quantities."""
@@ -312,6 +323,15 @@ class View:
         """The newest of `values`; of several at one moment, the one that was known last."""
         found = self.values(name, within)
         return max(found, key=lambda v: (v.at, v.known)) if found else None
+
+    def doubtful(self, name: str, within: timedelta) -> Value | None:
+        """The newest value of a quantity if no living patient has it: it is newer than all that can be judged."""
+        found = self.facts.unlikely(name, self.now, _before(self.now, within))
+        if not found:
+            return None
+        newest = max(found, key=lambda v: (v.at, v.known))
+        good = self.latest(name, within)
+        return newest if good is None or (newest.at, newest.known) > (good.at, good.known) else None
 
     def word(self, name: str, within: timedelta) -> Word | None:
         """The newest finding in words."""
@@ -464,7 +484,9 @@ def _in_unit(record: Measurement, measured: Measured, value: float) -> float | N
     """A number of a measurement in the vocabulary's unit; None where it cannot be told."""
     if not record.unit and measured.unit == "1":
         return value  # INR and scores are written without one
-    normal = normalise(measured.loinc[0], value, record.unit)
+    # By the record's own code: a list may hold tests of one name that are converted otherwise (HbA1c by IFCC).
+    own = record.loinc
+    normal = normalise(own if own in analytes_by_code() else measured.loinc[0], value, record.unit)
     return normal.value if normal.unit == measured.unit else None
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from aris.tasks.monitor.facts import EGFR
+from aris.tasks.monitor.substances import classes
 from aris.tasks.monitor.vocabulary import vocabulary
 
 Severity = Literal["info", "warning", "critical"]
@@ -54,10 +55,17 @@ def _problems(value: Any) -> Any:
     return value
 
 
+def _substances(value: Any) -> Any:
+    if value not in classes():
+        raise ValueError(f"{value!r:.40} is no class of substances; there are {', '.join(classes())}")
+    return value
+
+
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 MeasurementName = Annotated[str, BeforeValidator(_measurement)]
 DrugClass = Annotated[str, BeforeValidator(_drugs)]
 ProcedureClass = Annotated[str, BeforeValidator(_procedures)]
+SubstanceClass = Annotated[str, BeforeValidator(_substances)]
 ProblemClass = Annotated[str, BeforeValidator(_problems)]
 Words = Annotated[str, Field(min_length=1, max_length=400)]
 
@@ -240,11 +248,12 @@ class Result(Limit):
 
 
 class Falling(Part):
-    """A condition on a fall: by percent, within a span, of a quantity."""
+    """A condition on a fall: by percent, within a span, of a quantity, to a limit where one is given."""
 
     of: MeasurementName
     percent: float = Field(gt=0)
     within: Duration
+    reaching: Limit | None = None
 
 
 class Together(Part):
@@ -282,11 +291,18 @@ class DrugPair(Part):
 
 
 class DrugAllergy(Part):
-    """A drug in use, or being ordered, against a documented allergy to it or to its class."""
+    """A drug in use, or being ordered, against a documented allergy to it or to its class.
+
+    Attributes:
+        severity: of an allergy.
+        low: of an intolerance.
+        planned: what is given with a class of procedures, as a class of `substances.yaml`.
+    """
 
     kind: Literal["drug allergy"]
     severity: Severity
     low: Severity
+    planned: dict[ProcedureClass, SubstanceClass] = Field(default_factory=dict)
 
 
 class ReportFollowUp(Part):
@@ -297,11 +313,16 @@ class ReportFollowUp(Part):
         followed_by: a class of procedures that counts as its follow-up.
         within: how long the follow-up may take; from then on the flag stands.
         look_back: how old the report may be.
+        elsewhere: words that put the finding where the rule does not look ("thyroid"), in its sentence or the report's
+            title, unless
+        place: one of these words stands there too ("lung").
     """
 
     kind: Literal["report follow-up"]
     find: tuple[Words, ...] = Field(min_length=1)
     followed_by: ProcedureClass | None = None
+    elsewhere: tuple[Words, ...] = ()
+    place: tuple[Words, ...] = ()
     within: Duration
     look_back: Duration
     severity: Severity
@@ -430,7 +451,7 @@ def _looks_at(check: Check) -> tuple[str, ...]:
         case DrugPair():
             return ("medication",)
         case DrugAllergy():
-            return ("medication", "allergy")
+            return ("medication", "allergy", *(("order", "procedure") if check.planned else ()))
         case ReportFollowUp():
             return ("report", "order", "procedure")
         case NoteContradiction():

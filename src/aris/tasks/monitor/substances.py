@@ -38,16 +38,29 @@ def conflicts(drugs: Sequence[Concept], allergy: Concept) -> str:
         return "the same substance"
     drug_texts = [text for drug in drugs for text in texts_of(drug)]
     allergy_texts = list(texts_of(allergy))
-    shared = _words(allergy_texts) & _words(drug_texts)
-    if shared:
+    if any(_words(text) & _words(other) for text in allergy_texts for other in drug_texts):
         return "the same substance"
-    for name, each in classes().items():
-        # Who is allergic to one drug of a class is so to the class: the list of drugs is the longer one.
-        if any(says(text, (*each["allergy"], *each["drugs"])) for text in allergy_texts) and any(
-            says(text, each["drugs"]) for text in drug_texts
-        ):
+    wanted = {name for text in allergy_texts for name in _of_allergy(text)}
+    for name in classes() if wanted else ():
+        if name in wanted and any(name in _of_drug(text) for text in drug_texts):
             return f"of one class: {name}"
     return ""
+
+
+def is_of(allergy: Concept, name: str) -> bool:
+    """Tell whether an allergy is to a class."""
+    return any(name in _of_allergy(text) for text in texts_of(allergy))
+
+
+@lru_cache(maxsize=4096)
+def _of_allergy(text: str) -> frozenset[str]:
+    """The classes that an allergy is to: who is allergic to one drug of a class is so to the class."""
+    return frozenset(n for n, each in classes().items() if says(text, (*each["allergy"], *each["drugs"])))
+
+
+@lru_cache(maxsize=4096)
+def _of_drug(text: str) -> frozenset[str]:
+    return frozenset(name for name, each in classes().items() if says(text, each["drugs"]))
 
 
 @lru_cache(maxsize=1)
@@ -57,5 +70,6 @@ def classes() -> dict[str, dict[str, tuple[str, ...]]]:
     return {name: {key: tuple(words) for key, words in each.items()} for name, each in yaml.safe_load(text).items()}
 
 
-def _words(texts: Sequence[str]) -> set[str]:
-    return {word.lower() for text in texts for word in _WORD.findall(text)} - _NO_SUBSTANCE
+@lru_cache(maxsize=4096)
+def _words(text: str) -> frozenset[str]:
+    return frozenset(word.lower() for word in _WORD.findall(text)) - _NO_SUBSTANCE

@@ -22,12 +22,20 @@ class Named(BaseModel):
 
 
 class Measured(Named):
-    """A quantity: its title, the unit that rules use, LOINC codes, and what a living patient can have."""
+    """A quantity: its title, the unit that rules use, LOINC codes, and what a living patient can have.
+
+    `zero` says that 0 is no mistake of the pen, but what is written of a patient whose heart or breath stands still.
+    """
 
     title: str
     unit: str
     loinc: tuple[str, ...]
     plausible: tuple[float, float]
+    zero: bool = False
+
+    def takes(self, value: float) -> bool:
+        """Tell whether a value is judged."""
+        return self.plausible[0] <= value <= self.plausible[1] or (self.zero and value == 0)
 
 
 class Worded(Named):
@@ -43,6 +51,11 @@ class Worded(Named):
     negative: tuple[str, ...] = ()
 
 
+_WITHOUT = re.compile(r"\b(?:without|w/o|wo|no)\s+(?:iv |intravenous |any )?contrast(?! and with)", re.IGNORECASE)
+# Texts that a class remembers.
+_MOST_READ = 2000
+
+
 class Class(Named):
     """A class of problems, procedures or drugs: codes, and words that begin a word of the record.
 
@@ -51,6 +64,7 @@ class Class(Named):
         icd10: beginnings of codes.
         words: matched in the concept's text and its codes' names.
         excluded: words that speak against it ("topical").
+        beside: words of which one must stand in the text too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -60,6 +74,7 @@ class Class(Named):
     rxnorm: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     excluded: tuple[str, ...] = Field((), alias="not")
+    beside: tuple[str, ...] = ()
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -71,12 +86,29 @@ class Class(Named):
         """Any of the words that speak against it."""
         return _beginning(self.excluded)
 
+    @cached_property
+    def _read(self) -> dict[str, tuple[bool, bool]]:
+        """Texts that were looked at, with whether they speak for it and against it; names recur in every record."""
+        return {}
+
+    def _said(self, text: str) -> tuple[bool, bool]:
+        found = self._read.get(text)
+        if found is None:
+            if len(self._read) >= _MOST_READ:
+                self._read.clear()
+            against = bool(self.excluded) and self.against.search(text) is not None
+            there = self.pattern.search(text) is not None and (not self.beside or says(text, self.beside))
+            # "Without contrast" has "contrast" in it.
+            there = there and not (self.beside and _WITHOUT.search(text))
+            found = self._read[text] = there, against
+        return found
+
     def has(self, *concepts: Concept) -> bool:
         """Tell whether any of the concepts belongs to the class."""
-        texts = [text for concept in concepts for text in texts_of(concept)]
-        if self.excluded and any(self.against.search(text) for text in texts):
+        said = [self._said(text) for concept in concepts for text in texts_of(concept)]
+        if any(against for _, against in said):
             return False
-        return any(self._has_code(concept) for concept in concepts) or any(self.pattern.search(text) for text in texts)
+        return any(there for there, _ in said) or any(self._has_code(concept) for concept in concepts)
 
     def _has_code(self, concept: Concept) -> bool:
         return any(

@@ -20,6 +20,12 @@ _CAUSE = re.compile(
 _FOR = re.compile(r"\A[^.;,]{0,40}?\b(?:for|to treat|as treatment of)\s+(?:the |her |his |a |an )?\Z", re.IGNORECASE)
 _LATEST = re.compile(r"\b(?:latest|most recent|newest|last|current(?:ly)?)\b", re.IGNORECASE)
 _IS = re.compile(r" (?:is|are|stands|remains)\b(?! (?:not|documented|recorded))", re.IGNORECASE)
+_VALUE = re.compile(r"[\s:=(]*(?:of |at )?[<>~]?\s*\d")
+_PAST = re.compile(
+    r"\b(?:was|were|had|previous(?:ly)?|prior|earlier|initial(?:ly)?|admission|arrival|presentation|baseline|before|after"
+    r"|then|past|formerly|once|peak(?:ed|ing)?|nadir|highest|lowest|maximum|minimum|rang(?:e|ed|ing)|between|from|to|rose"
+    r"|fell|rising|falling|increased|decreased|improved|history|ago|first|reached)\b", re.IGNORECASE,
+)  # fmt: skip
 _OFTEN = re.compile(
     r"\b(?:(?P<times>once|twice|thrice|(?:one|two|three|four|five|six|\d{1,2}) times?)\s+(?:a |per |each |every )?"
     r"(?P<per>day|daily|week|weekly|month|monthly)"
@@ -62,8 +68,10 @@ def latest_reason(
     before = statement.text[max(0, mention.start - 24) : mention.start]
     after = statement.text[mention.end :]
     told = _LATEST.search(before) or _LATEST.match(after.lstrip(" :(,-")) or (not statement.dates and _IS.match(after))
+    # "Potassium 4.1 mmol/L." reads as how it is now.
+    bare = not told and not statement.dates and _VALUE.match(after) and not _PAST.search(statement.text)
     measured = [fact for fact in facts if fact.kind == "measurement" and fact.days]
-    if not told or not measured:
+    if not (told or bare) or not measured:
         return None
     last = max(fact.days[0].start for fact in measured)
     later = [
@@ -71,8 +79,14 @@ def latest_reason(
         for fact in evidence.named.get(mention.concept, ())
         if fact.kind == "measurement" and fact.values and not fact.negated and fact.days and fact.days[0].start > last
     ]
+    if not told:
+        given = {value.normal for fact in measured for value in fact.values}
+        later = [fact for fact in later if not given & {value.normal for value in fact.values}]
     if not later:
         return None
+    if not told:
+        message = f"without a date it reads as the latest, and {later[-1].id} is later and says otherwise"
+        return _reason("unsupported", "date", statement, mention.start, mention.end, message)
     return _reason("contradicted", "date", statement, mention.start, mention.end, f"{later[-1].id} is later")
 
 

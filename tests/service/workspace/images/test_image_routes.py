@@ -244,6 +244,24 @@ def test_others_reports_and_marks_are_read(room: WorkspaceHouse, ana: Any) -> No
     assert ana.get(f"/api/images/{ROOT}.25.1.1/document").status_code == 422
 
 
+def test_a_pdf_in_an_object_is_given_and_nothing_else_as_one(room: WorkspaceHouse, ana: Any) -> None:
+    pages = b"%PDF-1.4\n%%EOF\n"
+    for number, content in ((1, pages), (2, b"<html><script>alert(1)</script>")):
+        made = image(number, study=26, SOPClassUID="1.2.840.10008.5.1.4.1.1.104.1", Modality="DOC")
+        for name in ("PixelData", "Rows", "Columns"):
+            delattr(made, name)
+        made.MIMETypeOfEncapsulatedDocument, made.EncapsulatedDocument = "application/pdf", content
+        room.store.add(as_bytes(made))
+    room.store.add(as_bytes(image(1, study=26, series=2)))
+    answer = ana.get(f"/api/images/{ROOT}.26.1.1/pdf")
+    assert answer.status_code == 200 and answer.content.startswith(pages)
+    assert answer.headers["content-type"] == "application/pdf"
+    assert "script-src" not in answer.headers["content-security-policy"]
+    assert code_of(ana.get(f"/api/images/{ROOT}.26.1.2/pdf")) == "not_shown"
+    assert code_of(ana.get(f"/api/images/{ROOT}.26.2.1/pdf")) == "not_shown"
+    assert room.client("adm").get(f"/api/images/{ROOT}.26.1.1/pdf").status_code == 403
+
+
 def measured(source: pydicom.FileDataset) -> Dataset:
     """A TID 1500 report of one region with its area."""
     from pydicom.sr.codedict import codes

@@ -19,6 +19,7 @@ from office import PASSWORD, Office
 from PIL import Image
 
 from aris.flow.drafting import draft_next
+from aris.service.workspace import receiving
 from aris.service.workspace.studies import uploading
 from aris.store.reading import audit
 from dicom_objects import ROOT, as_bytes, image
@@ -169,7 +170,7 @@ def test_a_full_disk_is_said_before_the_store_has_no_room(office: Office, monkey
 
 def test_an_upload_that_ends_meanwhile_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "iterdir", lambda self: iter([self / "ended"]))
-    uploading._prepare(tmp_path, tmp_path / "new")
+    receiving.prepare(tmp_path, tmp_path / "new")
     assert (tmp_path / "new").is_dir()
 
 

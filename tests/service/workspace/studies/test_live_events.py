@@ -87,7 +87,7 @@ def studies(told: Iterator[dict[str, str]], count: int) -> list[tuple[str, str]]
     found: list[tuple[str, str]] = []
     while len(found) < count:
         block = next(told)
-        assert ("id" in block) == (block.get("event") != "drafting")
+        assert ("id" in block) == (block.get("event") not in ("drafting", "rows"))
         if block.get("event") == "study":
             found.append((block["id"], json.loads(block["data"])["action"]))
     return found
@@ -97,6 +97,33 @@ def durable(office: Office) -> list[tuple[str, str]]:
     with office.clinic.store.sessions.reading() as session:
         rows = audit.events(session, limit=1000)[::-1]
     return [(str(each.number), each.action) for each in rows if each.action in ACTIONS]
+
+
+def told_rows(told: Iterator[dict[str, str]], study: str) -> dict[str, Any]:
+    """The next news of the worklist's lines that has a study."""
+    while True:
+        block = next(told)
+        if block.get("event") == "rows":
+            news: dict[str, Any] = json.loads(block["data"])
+            if any(each["study"] == study for each in news["entries"]):
+                return news
+
+
+def test_the_lines_of_the_worklist_are_told_as_the_list_has_them(any_office: Office) -> None:
+    uid = any_office.clinic.drafted()
+    with Serving(any_office) as serving, serving.client("ana") as ana, listening(ana) as told:
+        next(told)
+        ana.post(f"/api/studies/{uid}/open")
+        news = told_rows(told, uid)
+        page = ana.get("/api/worklist").json()
+        # But for the minutes of its wait.
+        told_now, listed = ([{**each, "reason": ""} for each in said["entries"]] for said in (news, page))
+        assert told_now == listed
+        assert news["entries"][0]["opened_by"] == "ana" and news["counts"] == page["counts"]
+        assert news["moved"] == [] and not news["many"], "it stands where it stood"
+        other = any_office.clinic.receive(2, study=2)
+        any_office.clinic.settle()
+        assert told_rows(told, other)["moved"] == [other]
 
 
 def test_a_page_that_was_cut_off_goes_on_where_it_was(any_office: Office) -> None:

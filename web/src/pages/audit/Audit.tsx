@@ -1,5 +1,5 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useSearchParams } from "react-router";
 import { api } from "../../api/client";
 import type { AuditPage } from "../../api/types";
@@ -88,14 +88,27 @@ export default function Audit() {
   );
 }
 
-/** A filter that acts on Enter or when it is left: each change asks the server. */
+/** Typing is waited for so long before the server is asked. */
+const PAUSE_MS = 350;
+
+/** A filter that acts a moment after the last key, at once on Enter or when it is left. */
 function Typed({ label, value, onChange }: { label: string; value: string; onChange: (value: string) => void }) {
   const [text, setText] = useState(value);
   const [shown, setShown] = useState(value);
   if (value !== shown) {
     setShown(value);
-    setText(value);
+    // What is still being typed is not taken back by what was typed before.
+    if (value !== text.trim()) setText(value);
   }
+  const latest = useRef(onChange);
+  useEffect(() => {
+    latest.current = onChange;
+  });
+  useEffect(() => {
+    if (text.trim() === value) return;
+    const waiting = setTimeout(() => latest.current(text), PAUSE_MS);
+    return () => clearTimeout(waiting);
+  }, [text, value]);
   return (
     <Field
       label={label}

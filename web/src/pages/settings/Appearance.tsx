@@ -1,16 +1,16 @@
 import { Label, Radio, RadioGroup } from "react-aria-components";
 import { usePreferences } from "../../api/queries";
 import { Section } from "../../shell/Page";
-import { showTheme, type Theme } from "../../shell/theme";
+import { shownTheme, showTheme, type ThemeChoice } from "../../shell/theme";
 import { toastError } from "../../shell/toast";
 import styles from "./Appearance.module.css";
 
 export function Appearance() {
   const [preferences, change] = usePreferences();
-  const now = preferences.theme ?? (document.documentElement.dataset.theme === "light" ? "light" : "dark");
+  const now = preferences.theme ?? shownTheme();
   const choose = (theme: string) => {
-    showTheme(theme as Theme);
-    change({ theme: theme as Theme }).catch(toastError);
+    showTheme(theme as ThemeChoice);
+    change({ theme: theme as ThemeChoice }).catch(toastError);
   };
   return (
     <Section title="Appearance" lead="Dark suits a room where images are read. Images are on black in both.">
@@ -21,6 +21,9 @@ export function Appearance() {
         </Radio>
         <Radio value="light" className={styles.radio ?? ""}>
           <span className={styles.mark} aria-hidden="true" /> Light
+        </Radio>
+        <Radio value="system" className={styles.radio ?? ""}>
+          <span className={styles.mark} aria-hidden="true" /> As this computer has it
         </Radio>
       </RadioGroup>
     </Section>

@@ -3,6 +3,7 @@ import { useNavigate } from "react-router";
 import { useMouseTools } from "../../actions/mouse";
 import { useActions } from "../../actions/registry";
 import { usePreferences, useStudy } from "../../api/queries";
+import type { Study } from "../../api/types";
 import { personName } from "../../shell/format";
 import { EmptyState, ErrorState, Loading } from "../../shell/states";
 import { useTitle } from "../../shell/useTitle";
@@ -17,7 +18,11 @@ export function ImagesWindow({ uid }: { uid: string }) {
   useTitle("Images");
   useSecondWindow();
   const navigate = useNavigate();
-  const { data: study, error, refetch } = useStudy(uid);
+  const { data, error, refetch } = useStudy(uid);
+  // Study to study the viewer stays; the last one's images are gone with the first of the next one's.
+  const [last, setLast] = useState<Study | null>(null);
+  if (data && data !== last) setLast(data);
+  const study = data ?? (error ? null : last);
   const [preferences] = usePreferences();
   const mouse = useMouseTools();
   const viewer = useRef<ViewerHandle>(null);
@@ -34,7 +39,7 @@ export function ImagesWindow({ uid }: { uid: string }) {
   if (!study) return <Loading />;
   if (study.series.length === 0) return <EmptyState title="This study has no images" />;
   return (
-    <div className={styles.alone} data-context="viewer">
+    <div className={styles.alone} data-context="viewer" aria-busy={data === undefined} hidden={data === undefined}>
       <Suspense fallback={<Loading>Loading the viewer</Loading>}>
         <Viewer
           ref={viewer}

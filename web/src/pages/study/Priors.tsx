@@ -1,62 +1,70 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Button as AriaButton, Dialog, DialogTrigger, Popover } from "react-aria-components";
-import { api, at } from "../../api/client";
-import { keys } from "../../api/queries";
 import type { Prior, Study } from "../../api/types";
 import { Badge } from "../../shell/Badge";
 import { Button } from "../../shell/Button";
 import { day } from "../../shell/format";
 import { Chevron } from "../../shell/icons";
-import { toastError } from "../../shell/toast";
+import { Fetch, LookAgain } from "./Archives";
 import styles from "./Priors.module.css";
+import { isLater, nearestPrior } from "./priors";
 
 export interface PriorsProps {
   /** Whose priors they are. */
-  study: string;
-  priors: readonly Prior[];
+  study: Study;
   beside: Prior | null;
+  /** A reader may ask archives; others see what is there. */
+  reads: boolean;
   onPrior(prior: Prior | null): void;
 }
 
 /** Earlier studies. Sure ones stand beside with one click; possible ones are marked, and shown only when asked for. */
-export function Priors({ study, priors, beside, onPrior }: PriorsProps) {
+export function Priors({ study, beside, reads, onPrior }: PriorsProps) {
+  const { priors, archives } = study;
   const sure = priors.filter((each) => each.certain);
   const possible = priors.filter((each) => !each.certain);
-  if (priors.length === 0) return <span className={styles.none}>No priors</span>;
-  const latest = sure.find((each) => each.archive === "");
+  const asks = reads && archives.length > 0;
+  if (priors.length === 0 && !asks) return <span className={styles.none}>No priors</span>;
+  const nearest = nearestPrior(study);
+  const coming = priors.some((each) => each.fetching === "asked");
   return (
     <div className={styles.priors}>
-      {latest && (
+      {nearest && (
         <Button
           size="small"
-          kind={beside?.study === latest.study ? "primary" : "plain"}
-          aria-pressed={beside?.study === latest.study}
-          onPress={() => onPrior(beside?.study === latest.study ? null : latest)}
+          kind={beside?.study === nearest.study ? "primary" : "plain"}
+          aria-pressed={beside?.study === nearest.study}
+          onPress={() => onPrior(beside?.study === nearest.study ? null : nearest)}
         >
-          Prior {day(latest.date)}
+          Prior {day(nearest.date)}
         </Button>
       )}
       <DialogTrigger>
         <AriaButton className={styles.all ?? ""}>
-          {words(sure.length, possible.length)} <Chevron />
+          {words(sure.length, possible.length)}
+          {coming && ", one on its way"} <Chevron />
         </AriaButton>
         <Popover className={styles.popover ?? ""} placement="bottom end">
           <Dialog className={styles.dialog ?? ""} aria-label="Priors">
             {({ close }) => (
-              <ul className={styles.list}>
-                {[...sure, ...possible].map((each) => (
-                  <Row
-                    key={each.study}
-                    study={study}
-                    prior={each}
-                    shown={beside?.study === each.study}
-                    onPrior={(prior) => {
-                      onPrior(prior);
-                      close();
-                    }}
-                  />
-                ))}
-              </ul>
+              <>
+                {priors.length === 0 && <p className={styles.empty}>No other study of this patient is known here.</p>}
+                <ul className={styles.list}>
+                  {[...sure, ...possible].map((each) => (
+                    <Row
+                      key={each.study}
+                      study={study}
+                      prior={each}
+                      asks={asks}
+                      shown={beside?.study === each.study}
+                      onPrior={(prior) => {
+                        onPrior(prior);
+                        close();
+                      }}
+                    />
+                  ))}
+                </ul>
+                {asks && <LookAgain study={study.study} archives={archives} />}
+              </>
             )}
           </Dialog>
         </Popover>
@@ -66,24 +74,29 @@ export function Priors({ study, priors, beside, onPrior }: PriorsProps) {
 }
 
 function words(sure: number, possible: number): string {
-  if (possible === 0) return sure === 1 ? "1 prior" : `${sure} priors`;
-  return sure === 0 ? `${possible} possible` : `${sure} priors, ${possible} possible`;
+  if (sure + possible === 0) return "No priors";
+  if (possible === 0) return sure === 1 ? "1 other study" : `${sure} other studies`;
+  return sure === 0 ? `${possible} possible` : `${sure} other, ${possible} possible`;
 }
 
 interface RowProps {
-  study: string;
+  study: Study;
   prior: Prior;
+  asks: boolean;
   shown: boolean;
   onPrior(prior: Prior | null): void;
 }
 
-function Row({ study, prior, shown, onPrior }: RowProps) {
+function Row({ study, prior, asks, shown, onPrior }: RowProps) {
   return (
     <li className={styles.row}>
       <div className={styles.head}>
         <strong>{day(prior.date) || "no date"}</strong>
         <span>{prior.modalities.join(", ")}</span>
-        <span className={styles.description}>{prior.description}</span>
+        <span className={styles.description} title={prior.description}>
+          {prior.description}
+        </span>
+        {isLater(prior, study.about.date) && <Badge title="Made after the study that is open">later</Badge>}
         {!prior.certain && <Badge tone="urgent">possible</Badge>}
       </div>
       {!prior.certain && <p className={styles.why}>Not surely the same patient: {prior.why}</p>}
@@ -93,39 +106,8 @@ function Row({ study, prior, shown, onPrior }: RowProps) {
           {shown ? "Close" : prior.certain ? "Show beside" : "Show it nevertheless"}
         </Button>
       ) : (
-        <Fetch study={study} prior={prior} />
+        <Fetch study={study.study} prior={prior} asks={asks} />
       )}
     </li>
-  );
-}
-
-/** A prior that is still in an archive: fetched when it is asked for. */
-function Fetch({ study, prior }: { study: string; prior: Prior }) {
-  const queries = useQueryClient();
-  const { mutate, isPending } = useMutation({
-    mutationFn: (path: string) => api.post<Study>(path),
-    onSuccess: () => queries.invalidateQueries({ queryKey: keys.study(study) }),
-    onError: toastError,
-  });
-  if (prior.fetching === "asked")
-    return (
-      <p className={styles.fetch}>
-        Being fetched from {prior.archive}…
-        <Button size="small" isDisabled={isPending} onPress={() => mutate(at("studies", study, "priors", "look"))}>
-          Look again
-        </Button>
-      </p>
-    );
-  return (
-    <p className={styles.fetch}>
-      {prior.fetching === "failed" ? `It could not be fetched: ${prior.error}` : `In ${prior.archive}`}
-      <Button
-        size="small"
-        isDisabled={isPending}
-        onPress={() => mutate(at("studies", study, "priors", prior.study, "fetch"))}
-      >
-        Fetch
-      </Button>
-    </p>
   );
 }

@@ -24,7 +24,9 @@ export interface StudyHeaderProps {
 /** Who it is, what was asked, where it stands, and what else there is of this patient. */
 export function StudyHeader({ study, hidden, beside, loading, onPrior }: StudyHeaderProps) {
   const { patient, about, order } = study;
-  const login = useSession().data?.user?.login;
+  const user = useSession().data?.user;
+  const login = user?.login;
+  const reads = user?.role.includes("reader") ?? false;
   const open = study.critical.filter((each) => each.open).length;
   const person = [
     { M: "male", F: "female", O: "other" }[patient.sex] ?? patient.sex,
@@ -74,7 +76,7 @@ export function StudyHeader({ study, hidden, beside, loading, onPrior }: StudyHe
         </span>
       </div>
       <div className={styles.tools}>
-        <Priors study={study.study} priors={study.priors} beside={beside} onPrior={onPrior} />
+        <Priors study={study} beside={beside} reads={reads} onPrior={onPrior} />
         <ActionButton action="study.out" size="small" kind="ghost">
           What leaves
         </ActionButton>

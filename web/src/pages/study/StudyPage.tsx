@@ -2,17 +2,20 @@ import { Suspense, useEffect, useMemo, useRef, useState } from "react";
 import { useNavigate } from "react-router";
 import { useMouseTools } from "../../actions/mouse";
 import { perform, useActions } from "../../actions/registry";
-import { usePreferences, useSession, useStudy } from "../../api/queries";
-import type { Prior, Study } from "../../api/types";
+import { at } from "../../api/client";
+import { useGet, usePreferences, useSession } from "../../api/queries";
+import type { Prior, SeriesInfo, Study } from "../../api/types";
 import { useEvidence } from "../../report/evidence/useEvidence";
 import { ReportPanel } from "../../report/ReportPanel";
 import { MODEL } from "../../report/useReport";
 import { personName } from "../../shell/format";
 import { EmptyState, ErrorState, Loading } from "../../shell/states";
+import { toastError } from "../../shell/toast";
 import { useTitle } from "../../shell/useTitle";
 import { showInSecondWindow } from "../../shell/windows";
 import { type PriorImages, type Seen, Viewer, type ViewerHandle, viewerActions } from "../../viewer";
 import { useChannel } from "./channel";
+import { nearestPrior } from "./priors";
 import { Splitter, usePanelWidth } from "./Splitter";
 import styles from "./Study.module.css";
 import { StudyHeader } from "./StudyHeader";
@@ -99,7 +102,7 @@ function Opened({ study, covered, problem, loading, retry }: OpenedProps) {
   useEffect(() => tell({ type: "study", study: uid }), [tell, uid]);
   useEffect(() => tell({ type: "overlay", study: uid, overlay: evidence.overlay }), [tell, uid, evidence.overlay]);
 
-  const sure = study.priors.find((each) => each.certain && each.archive === "");
+  const sure = nearestPrior(study);
   const toImages = () => viewer.current?.focus();
   const toReport = () => document.querySelector<HTMLElement>("[data-context=editor] .cm-content")?.focus();
   useActions({
@@ -188,9 +191,18 @@ function Opened({ study, covered, problem, loading, retry }: OpenedProps) {
 
 /** The images of an earlier study, once it is asked for. */
 function usePriorImages(prior: Prior | null): PriorImages | null {
-  const { data } = useStudy(prior?.study ?? "", { enabled: prior !== null });
+  // The series alone: a study that was fetched from an archive to be compared with was never read here.
+  const { data, error } = useGet<SeriesInfo[]>(
+    at("studies", prior?.study ?? "", "series"),
+    {},
+    { enabled: prior !== null },
+  );
+  useEffect(() => {
+    if (error) toastError(error);
+  }, [error]);
   return useMemo(() => {
-    if (prior === null || data === undefined || data.study !== prior.study) return null;
-    return { study: prior.study, date: prior.date, description: prior.description, series: data.series };
+    if (prior === null || data === undefined) return null;
+    const { study, date, description, certain } = prior;
+    return { study, date, description, certain, series: data };
   }, [prior, data]);
 }

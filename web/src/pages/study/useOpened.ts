@@ -3,23 +3,24 @@ import { useEffect } from "react";
 import { api, at } from "../../api/client";
 import { keys, useSession } from "../../api/queries";
 import type { Study } from "../../api/types";
+import { Opening } from "./opening";
 
-// Studies that this window has open; the first request for one opens it, later ones only look.
-const opened = new Set<string>();
+// What this window has open.
+const opening = new Opening();
 
 /** A study, opened by whoever may read it: a reader acquires it, a viewer looks. */
 export function useOpened(uid: string) {
   const queries = useQueryClient();
   const { data: session } = useSession();
   const reader = session?.user?.role.includes("reader") ?? false;
-  useEffect(() => () => void opened.delete(uid), [uid]);
+  useEffect(() => () => opening.left(uid), [uid]);
   return useQuery<Study>({
     queryKey: keys.study(uid),
     queryFn: async ({ signal }) => {
-      if (!reader || opened.has(uid)) return api.get<Study>(at("studies", uid), undefined, signal);
-      const study = await api.post<Study>(at("studies", uid, "open"));
-      opened.add(uid);
-      void queries.invalidateQueries({ queryKey: ["/api/worklist"] });
+      if (!reader) return api.get<Study>(at("studies", uid), undefined, signal);
+      const before = opening.has(uid);
+      const study = await opening.study(uid, signal);
+      if (!before) void queries.invalidateQueries({ queryKey: ["/api/worklist"] });
       return study;
     },
     // What the list or a prefetch has looked at is not opened yet.
@@ -30,5 +31,5 @@ export function useOpened(uid: string) {
 
 /** Whether the study that is cached was opened by this window. */
 export function isOpened(uid: string): boolean {
-  return opened.has(uid);
+  return opening.has(uid);
 }

@@ -120,7 +120,7 @@ function Details({ study }: { study: Study }) {
         )}
       </Part>
       {study.priors.length > 0 && (
-        <Part title="Earlier studies">
+        <Part title="Other studies of the patient">
           <ul className={styles.priors}>
             {study.priors.slice(0, 5).map((prior) => (
               <li key={prior.study}>

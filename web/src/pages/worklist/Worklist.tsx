@@ -101,7 +101,7 @@ function Studies() {
     "worklist.refresh": refresh,
     "worklist.preview": turnPreview,
     "worklist.upload": reads && (() => setChoosing(choosing + 1)),
-    "worklist.beside": chosen && (() => showInSecondWindow(`/study/${encodeURIComponent(chosen.study)}`)),
+    "worklist.beside": chosen && (() => showInSecondWindow(`/study/${encodeURIComponent(chosen.study)}?window=images`)),
     "worklist.clear":
       (narrowed(search) || search.sort !== "priority" || search.reverse) &&
       (() => change({ states: [], text: "", modality: "", sort: "priority", reverse: false })),
@@ -114,7 +114,10 @@ function Studies() {
     if (!changed && fresh === 0) return;
     const grid = document.querySelector("[data-grid]");
     const quiet = !grid || (grid.scrollTop === 0 && !grid.matches(":hover") && active < 0);
-    if (quiet) void store.refresh();
+    if (!quiet) return;
+    // Not with each act of somebody, and not on all screens at once.
+    const timer = setTimeout(() => void store.refresh(), 1000 + 3000 * Math.random());
+    return () => clearTimeout(timer);
   }, [changed, fresh, active, store]);
 
   const failed = rows.error !== null && rows.total === null;

@@ -1,6 +1,7 @@
-import type { Entry, WorklistPage } from "../../api/types";
+import type { Entry, RowsNews, WorklistPage } from "../../api/types";
 
 export const PAGE = 100;
+const LEAST_BETWEEN = 6;
 
 export interface Rows {
   /** Null until the first answer. */
@@ -20,6 +21,13 @@ export interface Rows {
   gone: ReadonlySet<string>;
 }
 
+/** The rules of one search: which studies stand in its list, and what their place follows from. */
+export interface ListRules {
+  fits: (entry: Entry) => boolean;
+  place: (entry: Entry) => string;
+}
+const ANY: ListRules = { fits: () => true, place: () => "" };
+
 /**
  * The rows of one search, asked for in pages as they come into view. Live news changes rows where they stand; their order
  * changes only by `refresh`, so that no row moves under the reader's cursor.
@@ -36,9 +44,14 @@ export class RowStore {
   private readonly load: (offset: number, limit: number) => Promise<WorklistPage>;
   private readonly delay: number;
 
-  constructor(load: (offset: number, limit: number) => Promise<WorklistPage>, delay = 800) {
+  private readonly rules: ListRules;
+  /** When the list was last asked for because of news: not again for several times the delay. */
+  private looked = 0;
+
+  constructor(load: (offset: number, limit: number) => Promise<WorklistPage>, delay = 800, rules: ListRules = ANY) {
     this.load = load;
     this.delay = delay;
+    this.rules = rules;
     this.rows = this.view({ total: null, counts: null, modalities: [], ahead: 0, error: null });
   }
 
@@ -75,10 +88,46 @@ export class RowStore {
   /** Say that something happened to a study. What is in view is asked for again, soon and once. */
   touch(study: string): void {
     this.touched.add(study);
-    this.timer ??= setTimeout(() => {
-      this.timer = undefined;
-      void this.look();
-    }, this.delay);
+    // By chance a little later: fifty pages hear the same news in the same moment.
+    const rest = this.looked + LEAST_BETWEEN * this.delay - Date.now();
+    this.timer ??= setTimeout(
+      () => {
+        this.timer = undefined;
+        this.looked = Date.now();
+        void this.look();
+      },
+      Math.max(this.delay, rest) * (1 + Math.random()),
+    );
+  }
+
+  /** Take over rows that the server tells. Only of a study that may now stand somewhere among the rows it is asked where. */
+  apply(news: RowsNews): void {
+    if (this.rows.total === null) return;
+    if (news.many) this.touch("");
+    const moved = new Set(news.moved);
+    const changes = new Map<number, Entry>();
+    const gone = new Set(this.rows.gone);
+    let changed = this.rows.changed;
+    for (const entry of news.entries) {
+      const index = this.rows.indexOf(entry.study);
+      const fits = this.rules.fits(entry);
+      const before = this.rows.at(index);
+      if (!before) {
+        if (fits && moved.has(entry.study)) this.touch(entry.study);
+        continue;
+      }
+      changes.set(index, entry);
+      if (fits) gone.delete(entry.study);
+      else gone.add(entry.study);
+      if (!fits || this.rules.place(before) !== this.rules.place(entry)) changed = true;
+    }
+    for (const [index, entry] of changes) {
+      const page = Math.floor(index / PAGE);
+      const entries = [...(this.pages.get(page) ?? [])];
+      entries[index % PAGE] = entry;
+      this.pages.set(page, entries);
+    }
+    this.publish({ counts: news.counts, changed, gone });
   }
 
   private async look(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Query } from "../../api/client";
-import type { State } from "../../api/types";
+import type { Entry, State } from "../../api/types";
 import { STATE_ORDER } from "../../shell/Badge";
 
 export const SORTS = ["priority", "arrived", "patient", "date", "modality", "state"] as const;
@@ -53,4 +53,29 @@ export function query(search: WorklistSearch, offset: number, limit: number): Qu
 /** Return whether anything narrows the list. */
 export function narrowed(search: WorklistSearch): boolean {
   return search.states.length > 0 || search.text.trim() !== "" || search.modality !== "";
+}
+
+const OPEN: readonly State[] = ["arrived", "settled", "drafted", "opened", "preliminary"];
+
+/** Return whether a study stands in the list of a search, by the server's own rules. */
+export function fits(search: WorklistSearch, entry: Entry): boolean {
+  const states = search.states.length > 0 ? search.states : OPEN;
+  const all = states.length === OPEN.length && OPEN.every((state) => states.includes(state));
+  if (!states.includes(entry.state) && !(all && entry.notice !== "")) return false;
+  if (search.modality && !entry.modalities.includes(search.modality)) return false;
+  const said = [entry.patient_name, entry.patient_id, entry.accession, entry.description].join("\n").toLowerCase();
+  return search.text
+    .toLowerCase()
+    .split(/\s+/)
+    .slice(0, 8)
+    .every((word) => said.includes(word));
+}
+
+/** What a study's place in a sorted list follows from; the same text: the same place. */
+export function placeOf(sort: Sort, entry: Entry): string {
+  if (sort === "priority") return `${entry.urgency} ${entry.concern} ${entry.arrived_at}`;
+  if (sort === "patient") return entry.patient_name;
+  if (sort === "date") return `${entry.date} ${entry.time}`;
+  if (sort === "modality") return entry.modalities.join();
+  return sort === "state" ? entry.state : entry.arrived_at;
 }

@@ -3,14 +3,18 @@ import { api } from "../../api/client";
 import { useLive } from "../../api/live";
 import type { WorklistPage } from "../../api/types";
 import { RowStore, type Rows } from "./rows";
-import { query, type WorklistSearch, write } from "./search";
+import { fits, placeOf, query, type WorklistSearch, write } from "./search";
 
 /** The rows of a search, live. While a new search is on its way the rows of the last one are shown, as stale. */
 export function useRows(search: WorklistSearch): { rows: Rows; stale: boolean; store: RowStore } {
   const address = write(search).toString();
   // biome-ignore lint/correctness/useExhaustiveDependencies: the address says all of the search
   const store = useMemo(
-    () => new RowStore((offset, limit) => api.get<WorklistPage>("/api/worklist", query(search, offset, limit))),
+    () =>
+      new RowStore((offset, limit) => api.get<WorklistPage>("/api/worklist", query(search, offset, limit)), 800, {
+        fits: (entry) => fits(search, entry),
+        place: (entry) => placeOf(search.sort, entry),
+      }),
     [address],
   );
   useEffect(() => {
@@ -23,7 +27,7 @@ export function useRows(search: WorklistSearch): { rows: Rows; stale: boolean; s
     if (now.total !== null) before.current = now;
   }, [now]);
   useLive((event) => {
-    if (event.event === "study" || event.state === "done" || event.state === "failed") store.touch(event.study);
+    if (event.event === "rows") store.apply(event);
   });
   const stale = now.total === null && now.error === null && before.current.total !== null;
   return { rows: stale ? before.current : now, stale, store };

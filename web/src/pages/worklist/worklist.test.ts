@@ -2,7 +2,7 @@
 import { expect, test, vi } from "vitest";
 import type { Entry, WorklistPage } from "../../api/types";
 import { PAGE, RowStore } from "./rows";
-import { parse, query, write } from "./search";
+import { fits, parse, query, write } from "./search";
 
 test("a search is its address, there and back, and unknown words are passed over", () => {
   const address = "state=drafted&state=final&text=M%C3%BCller&modality=CT&sort=patient&reverse=1";
@@ -96,4 +96,43 @@ test("an answer to an old question is dropped, and a failure is said and tried a
   late({ total: 99, entries: [], counts: {}, modalities: [], now: "" } as unknown as WorklistPage);
   await first;
   expect(store.snapshot().total).toBe(4);
+});
+
+test("told rows change where they stand, without a question to the server", async () => {
+  const { load } = house(3 * PAGE);
+  const search = parse(new URLSearchParams(""));
+  const store = new RowStore(load, 0, { fits: (entry) => fits(search, entry), place: (entry) => `${entry.concern}` });
+  store.ensure(0, 20);
+  await vi.waitFor(() => expect(store.snapshot().total).toBe(300));
+  const asked = load.mock.calls.length;
+  const row = (study: string, some: Partial<Entry>) =>
+    ({ study, state: "drafted", patient_name: "", patient_id: "", notice: "", modalities: [], ...some }) as Entry;
+  const tell = (entries: Entry[], moved: string[] = []) =>
+    store.apply({ entries, moved, counts: { drafted: 7 } as WorklistPage["counts"], many: false });
+  tell([row("s4", { state: "opened", opened_by: "eva" }), row("s250", { state: "opened" })]);
+  expect(store.snapshot().at(4)).toMatchObject({ state: "opened", opened_by: "eva" });
+  expect(store.snapshot()).toMatchObject({ changed: false, counts: { drafted: 7 } });
+  tell([row("s5", { state: "final" })]);
+  expect(store.snapshot().gone.has("s5")).toBe(true);
+  expect(store.snapshot().changed).toBe(true);
+  expect(load.mock.calls.length).toBe(asked);
+  // A study that may stand among the rows now is the one thing to ask for.
+  tell([row("s270", {})], ["s270"]);
+  await vi.waitFor(() => expect(load.mock.calls.length).toBeGreaterThan(asked));
+});
+
+test("a study fits a search as the server has it", () => {
+  const entry = {
+    state: "final",
+    notice: "",
+    patient_name: "MÜLLER^Zoë",
+    patient_id: "P1",
+    modalities: ["CT"],
+  } as never;
+  const search = (address: string) => parse(new URLSearchParams(address));
+  expect(fits(search(""), entry)).toBe(false);
+  expect(fits(search(""), { ...(entry as object), notice: "more images" } as Entry)).toBe(true);
+  expect(fits(search("state=final&text=müller zoë&modality=CT"), entry)).toBe(true);
+  expect(fits(search("state=final&text=müller p2"), entry)).toBe(false);
+  expect(fits(search("state=final&modality=MR"), entry)).toBe(false);
 });

@@ -51,6 +51,6 @@ function nearest(images: ImageInfo[], wanted: number, axis?: [number, number, nu
 
 export const LINK_WORDS: Record<Link, string> = {
   position: "linked by position",
-  distance: "linked by distance in mm from where you aligned them",
-  fraction: "linked by share of the stack: positions cannot be compared",
+  distance: "linked by distance from where you aligned them",
+  fraction: "linked by share of the stack, not by position",
 };

@@ -1,12 +1,13 @@
 import { day, personName } from "../../shell/format";
 import { scaleBar } from "../geometry/calibration";
+import { gapWords } from "../geometry/gaps";
 import { LINK_WORDS } from "../geometry/linking";
 import { letters } from "../geometry/orientation";
 import { digits } from "../geometry/window";
 import { useObserved } from "../state/observable";
 import type { Pane } from "../state/pane";
 import type { Session } from "../state/session";
-import type { ViewerProps } from "../types";
+import { priorWords, type ViewerProps } from "../types";
 import styles from "./Corners.module.css";
 
 interface Props {
@@ -29,11 +30,7 @@ export function Corners({ session, pane, patient }: Props) {
   const inverted = pane.inverted !== image.inverted;
   return (
     <div className={styles.corners} aria-hidden="true">
-      {prior && (
-        <div className={styles.prior}>
-          {prior.certain === false ? "Possible prior" : "Prior"} {day(prior.date)}
-        </div>
-      )}
+      {prior && <div className={styles.prior}>{priorWords(prior)}</div>}
       {session.texts && (
         <>
           <div className={`${styles.corner} ${styles.topLeft}`}>
@@ -71,6 +68,7 @@ export function Corners({ session, pane, patient }: Props) {
             </div>
           )}
           <div className={`${styles.corner} ${styles.bottomRight}`}>
+            {pane.gaps.get(pane.index) && <span className={styles.gap}>{gapWords(pane.gaps.get(pane.index))}</span>}
             {image.lossy && <span>lossy compression</span>}
             {image.notes.map((note) => (
               <span key={note}>{note}</span>
@@ -78,6 +76,7 @@ export function Corners({ session, pane, patient }: Props) {
             {image.calibration_note && <span title={image.calibration_note}>{image.calibration_note}</span>}
             {pane.playing && <span>{pane.rate} images/s</span>}
             {link && <span>{LINK_WORDS[link]}</span>}
+            {session.isTied(pane) && <span>{session.isTied(pane)}</span>}
           </div>
         </>
       )}

@@ -13,7 +13,7 @@ export function PaneState({ pane }: { pane: Pane }) {
     const { problem, image } = pane;
     return (
       <Notice retry={image.problem ? undefined : () => pane.retry()}>
-        Image {pane.index + 1} cannot be shown. {problem}
+        Image {pane.index + 1} cannot be shown: {problem.replace(/^the image cannot be shown: /i, "")}
       </Notice>
     );
   }

@@ -1,6 +1,7 @@
 import { type KeyboardEvent, type PointerEvent, useEffect, useMemo, useRef, useState } from "react";
 import type { Region } from "../../api/types";
 import { apply, type Point } from "../geometry/affine";
+import { gapWords } from "../geometry/gaps";
 import { digits } from "../geometry/window";
 import { EvidenceLayer } from "../marks/EvidenceLayer";
 import { GraphicsLayer } from "../marks/GraphicsLayer";
@@ -10,7 +11,8 @@ import { useObserved } from "../state/observable";
 import type { Pane } from "../state/pane";
 import type { Session } from "../state/session";
 import type { Choice } from "../surface/choose";
-import type { ViewerProps } from "../types";
+import { carried, takesSeries } from "../tools/carried";
+import { priorWords, type ViewerProps } from "../types";
 import { Corners } from "./Corners";
 import { Loupe } from "./Loupe";
 import styles from "./Pane.module.css";
@@ -35,6 +37,7 @@ export function PaneView({ session, pane, choice, patient, onRegion }: Props) {
   const stage = useRef<HTMLDivElement>(null);
   const [glass, setGlass] = useState<Hover | null>(null);
   const [hover, setHover] = useState<Hover | null>(null);
+  const [over, setOver] = useState(false);
   const pointer = useMemo(() => new PanePointer(session, pane, setGlass), [session, pane]);
   const active = session.pane === pane;
 
@@ -79,7 +82,7 @@ export function PaneView({ session, pane, choice, patient, onRegion }: Props) {
     if (probing) follow(at(event));
   };
 
-  /** Alt with the arrows moves a cross, Enter presses there: everything that a mouse draws can be drawn with keys. */
+  /** Shift with the arrows moves a cross (Ctrl too: finely), Enter presses there: all that a mouse draws can be drawn with keys. */
   const keys = (event: KeyboardEvent) => {
     if (event.key === "Escape" && session.cancelDrawing()) {
       event.preventDefault();
@@ -93,9 +96,9 @@ export function PaneView({ session, pane, choice, patient, onRegion }: Props) {
       ArrowDown: [0, 1] as Point,
     }[event.key];
     const here = hover ? apply(pane.affine, hover.image) : ([pane.width / 2, pane.height / 2] as Point);
-    if (step && event.altKey) {
+    if (step && event.shiftKey && !event.altKey) {
       event.preventDefault();
-      const by = event.shiftKey ? 20 : 2;
+      const by = event.ctrlKey ? 1 : 10;
       const next: Point = [here[0] + step[0] * by, here[1] + step[1] * by];
       follow(next);
       pointer.move(next);
@@ -109,7 +112,24 @@ export function PaneView({ session, pane, choice, patient, onRegion }: Props) {
   const cross = hover && document.activeElement === stage.current && (probing || isKind(session.tool));
 
   return (
-    <div className={`${styles.pane} ${active && session.count > 1 ? styles.active : ""}`}>
+    // biome-ignore lint/a11y/noStaticElementInteractions: a series that is dropped here is opened by a click in the list too
+    <div
+      className={`${styles.pane} ${active && session.count > 1 ? styles.active : ""} ${over ? styles.over : ""}`}
+      onDragOver={(event) => {
+        if (!takesSeries(event.dataTransfer)) return;
+        event.preventDefault();
+        event.dataTransfer.dropEffect = "copy";
+        setOver(true);
+      }}
+      onDragLeave={(event) => !event.currentTarget.contains(event.relatedTarget as Node | null) && setOver(false)}
+      onDrop={(event) => {
+        setOver(false);
+        const series = carried(event.dataTransfer);
+        if (!series) return;
+        event.preventDefault();
+        session.drop(pane, series);
+      }}
+    >
       <div
         ref={stage}
         className={`${styles.stage} ${styles[session.tool] ?? ""}`}
@@ -165,13 +185,14 @@ function labelOf(pane: Pane, session: Session): string {
   const { image } = pane;
   if (!image) return pane.trouble || (pane.opening ? "Images are loading" : "Empty pane");
   const parts = [
-    session.prior?.study === pane.study && "earlier study",
+    session.prior?.study === pane.study && priorWords(session.prior),
     pane.modality,
     pane.description,
     image.view,
     image.laterality,
     `image ${pane.index + 1} of ${pane.images.length}`,
     `window ${digits(pane.window.width, pane.window.width)}, level ${digits(pane.window.center, pane.window.width)}`,
+    gapWords(pane.gaps.get(pane.index)),
     pane.problem && `not shown: ${pane.problem}`,
   ];
   return parts.filter(Boolean).join(", ");

@@ -1,4 +1,4 @@
-import type { Graphic, ImageInfo, Problem, SeriesImages, Study } from "../../api/types";
+import type { Graphic, ImageInfo, OutsideDocument, Problem, SeriesImages, Study } from "../../api/types";
 
 /** What one image is called inside the viewer. */
 export const keyOf = (image: Pick<ImageInfo, "uid" | "frame">) => `${image.uid}#${image.frame}`;
@@ -64,6 +64,12 @@ export async function graphicsOf(study: string): Promise<Graphic[]> {
   }
 }
 
+/** What others wrote, as text. */
+export async function documentOf(uid: string): Promise<OutsideDocument> {
+  return (await fetched(`/api/images/${enc(uid)}/document`)).json();
+}
+
+export const pdfOf = (uid: string) => `/api/images/${enc(uid)}/pdf`;
 export const thumbnailOf = (uid: string) => `/api/images/${enc(uid)}/thumbnail`;
 
 /** The bytes of one frame. */

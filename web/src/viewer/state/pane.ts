@@ -1,5 +1,6 @@
 import type { ImageInfo } from "../../api/types";
 import { type Affine, IDENTITY, type Point } from "../geometry/affine";
+import { type Gap, gapsOf } from "../geometry/gaps";
 import { initialWindow, type Preset, presets, type Window } from "../geometry/window";
 import { type FrameState, type Frames, frames } from "../pixels/frames";
 import { keyOf, seriesImages } from "../pixels/images";
@@ -32,6 +33,8 @@ export class Pane extends Observable {
   private surface: Surface | null = null;
   private element: HTMLDivElement | null = null;
   private windowed = false;
+  /** Where slices are missing, by the number of the image after the gap. */
+  gaps: ReadonlyMap<number, Gap> = new Map();
   private keys = new Set<string>();
   private ticket = 0;
   private due = 0;
@@ -40,8 +43,10 @@ export class Pane extends Observable {
   onShown: (image: ImageInfo) => void = () => {};
   /** Told when another image or series is asked for. */
   onMoved: () => void = () => {};
-  /** Told when another series was asked for, and when it came. */
-  onOpened: () => void = () => {};
+  /** Told when another series was asked for, and when it came; `aligned`: no image of it was asked for by name. */
+  onOpened: (aligned: boolean) => void = () => {};
+  /** Told when the reader changed how it is shown. */
+  onAdjusted: (what: "window" | "view") => void = () => {};
 
   constructor(
     readonly id: number,
@@ -119,11 +124,12 @@ export class Pane extends Observable {
     Object.assign(this, { study, series, images: [], index: 0, trouble: "", opening: true, windowed: false });
     this.surface?.clear();
     this.changed();
-    this.onOpened();
+    this.onOpened(false);
     try {
       const found = await seriesImages(study, series);
       if (ticket !== this.ticket) return;
       this.images = found.images;
+      this.gaps = gapsOf(found.images);
       this.keys = new Set(found.images.map(keyOf));
       this.modality = found.modality;
       this.description = found.description;
@@ -139,7 +145,7 @@ export class Pane extends Observable {
     }
     this.opening = false;
     this.onMoved();
-    this.onOpened();
+    this.onOpened(!image);
     this.changed();
   }
 
@@ -147,6 +153,7 @@ export class Pane extends Observable {
     this.ticket++;
     this.stop();
     Object.assign(this, { study: "", series: "", images: [], index: 0, trouble: "", opening: false, windowed: false });
+    this.gaps = new Map();
     this.surface?.open([]);
     this.surface?.clear();
     this.changed();
@@ -172,13 +179,15 @@ export class Pane extends Observable {
     this.changed();
   }
 
-  setWindow(window: Window): void {
+  setWindow(window: Window, quietly = false): void {
     this.window = window;
     this.windowed = true;
+    if (!quietly) this.onAdjusted("window");
     this.changed();
   }
-  setView(view: View): void {
+  setView(view: View, quietly = false): void {
     this.view = view;
+    if (!quietly) this.onAdjusted("view");
     this.changed();
   }
   zoom(factor: number, at: Point = [this.width / 2, this.height / 2]): void {
@@ -198,6 +207,7 @@ export class Pane extends Observable {
     this.view = FITTED;
     this.inverted = false;
     this.windowed = false;
+    this.onAdjusted("view");
     this.changed();
   }
   retry(): void {

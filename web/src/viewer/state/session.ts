@@ -27,6 +27,21 @@ export function toolOf(name: string | undefined, otherwise: Tool): Tool {
   return name && isTool(name) ? name : otherwise;
 }
 
+/** One window means the same on both: values of one unit, of one kind of machine. */
+const sameValues = (one: Pane, other: Pane) =>
+  one.modality === other.modality &&
+  one.image?.unit === other.image?.unit &&
+  one.image?.samples === other.image?.samples;
+
+/** The zoom at which a millimetre is as long on the other pane, or the same zoom where millimetres are not known. */
+function zoomLike(from: Pane, to: Pane): number {
+  const [one, other] = [from.image?.spacing, to.image?.spacing];
+  if (!one || !other) return from.view.zoom;
+  const perMm = from.scale / Math.min(...one);
+  const fitted = to.scale / to.view.zoom / Math.min(...other);
+  return fitted > 0 ? perMm / fitted : from.view.zoom;
+}
+
 export const NO_OVERLAY: Overlay = { regions: [], lit: null, map: null, opacity: 0.5 };
 
 /** The viewer of one page: its panes, tools and marks. It outlives the studies that are shown in it. */
@@ -43,6 +58,8 @@ export class Session extends Observable {
   mouse: Record<"secondary" | "auxiliary" | "wheel", Tool> = { secondary: "zoom", auxiliary: "pan", wheel: "scroll" };
   private primary: string | undefined;
   linking = true;
+  /** What the panes have in common on wish: the window; zoom, place and turn. */
+  readonly ties = new Set<"window" | "view">();
   overlay: Overlay = NO_OVERLAY;
   evidence = true;
   texts = true;
@@ -64,7 +81,11 @@ export class Session extends Observable {
     super();
     for (const pane of this.panes) {
       pane.onMoved = () => this.follow(pane);
-      pane.onOpened = () => this.changed();
+      pane.onOpened = (aligned) => {
+        if (aligned && pane !== this.pane && this.open.includes(pane)) this.align(pane);
+        this.changed();
+      };
+      pane.onAdjusted = (what) => this.tie(pane, what);
       pane.onShown = (image) => {
         if (pane.study !== this.study) return;
         const before = this.seen.size;
@@ -256,6 +277,40 @@ export class Session extends Observable {
     this.flush();
   }
 
+  /** A stack that comes beside another one begins where that one stands. */
+  private align(pane: Pane): void {
+    if (this.linkWith(pane) === null) return;
+    const { images, index } = this.pane;
+    pane.show(linked(images, index, pane.images, this.anchor(this.pane, pane)), true);
+  }
+
+  // ---- windows and views in common -------------------------------------------------------------------------------
+  setTie(what: "window" | "view", tied: boolean): void {
+    if (tied) this.ties.add(what);
+    else this.ties.delete(what);
+    if (tied) this.tie(this.pane, what);
+    this.flush();
+  }
+
+  /** What a pane has in common with the active one, in words; "" for nothing. */
+  isTied(pane: Pane): string {
+    if (pane === this.pane || this.count < 2) return "";
+    const shared = [
+      this.ties.has("window") && sameValues(pane, this.pane) && "window",
+      this.ties.has("view") && "zoom and position",
+    ].filter(Boolean);
+    return shared.length > 0 ? `${shared.join(", ")} linked` : "";
+  }
+
+  private tie(from: Pane, what: "window" | "view"): void {
+    if (!this.ties.has(what) || !this.open.includes(from)) return;
+    for (const pane of this.open) {
+      if (pane === from || !pane.image || !from.image) continue;
+      if (what === "view") pane.setView({ ...from.view, zoom: zoomLike(from, pane) }, true);
+      else if (sameValues(from, pane)) pane.setWindow(from.window, true);
+    }
+  }
+
   private follow(pane: Pane): void {
     if (pane === this.pane && this.linking)
       for (const other of this.open) {
@@ -318,6 +373,15 @@ export class Session extends Observable {
     this.draft = null;
     if (going) this.flush();
     return going;
+  }
+
+  /** A series that was dropped on a pane. */
+  drop(pane: Pane, { study, series }: { study: string; series: string }): void {
+    const list = study === this.study ? this.showable : study === this.prior?.study ? this.prior.series : [];
+    if (!list.some(({ uid }) => uid === series)) return;
+    this.activate(pane.id);
+    this.openSeries(pane, study, series);
+    this.flush();
   }
 
   // ---- moves through series and studies ------------------------------------------------------------------------------

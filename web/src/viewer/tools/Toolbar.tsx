@@ -194,6 +194,16 @@ export function Toolbar({ session, keys, strip, onStrip }: Props) {
             ...(measurements.writable ? ["tool.angle", "tool.cobb", "delete", "redo"] : []).map((id) => entry(id)),
             "-",
             ...["fit", "actual", "rotate", "flip.horizontal", "flip.vertical"].map((id) => entry(id)),
+            ...(session.count > 1
+              ? [
+                  "-" as const,
+                  entry(
+                    "link.window",
+                    session.ties.has("window") ? "Unlink the windows" : "Link the windows of the panes",
+                  ),
+                  entry("link.view", session.ties.has("view") ? "Unlink zoom and position" : "Link zoom and position"),
+                ]
+              : []),
             "-",
             entry("text", session.texts ? "Hide the corner texts" : "Show the corner texts"),
             entry(

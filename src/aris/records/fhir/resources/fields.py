@@ -10,7 +10,7 @@ from html import unescape
 from math import isfinite
 from typing import Any
 
-from aris.records.types import LOINC, RXNORM, SNOMED, UCUM, Coding, Concept, Problem, Quantity
+from aris.records.types import LOINC, RXNORM, SNOMED, UCUM, Coding, Concept, Patient, Problem, Quantity
 from aris.records.when import When, parse_when
 
 Resource = dict[str, Any]
@@ -35,6 +35,7 @@ class Fields:
     Attributes:
         id: of the resource that is read, such as "Observation/1".
         problems: what was not as it should be, of all resources so far.
+        people: the patients, by id.
     """
 
     def __init__(self, resolve: Callable[[str], str], problems: list[Problem]) -> None:
@@ -47,6 +48,7 @@ class Fields:
         self._resolve = resolve
         self.problems = problems
         self.id = ""
+        self.people: dict[str, Patient] = {}
         self.contained: dict[str, Resource] = {}
         self._concepts: dict[tuple[str, tuple[tuple[str, str, str], ...]], Concept] = {}
         self._codings: dict[tuple[str, str, str], Coding] = {}

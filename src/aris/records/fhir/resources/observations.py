@@ -9,11 +9,21 @@ from aris.records.fhir.resources.common import NAMELESS, common
 from aris.records.fhir.resources.fields import Fields, Resource, one_line
 from aris.records.types import LOINC, Concept, Measurement, Quantity, Record, ReferenceRange
 from aris.records.units import Normal, normalise
+from aris.records.when import When
 
 _VALUES = (
     "valueQuantity", "valueCodeableConcept", "valueString", "valueBoolean", "valueInteger", "valueRange", "valueRatio",
     "valueSampledData", "valueTime", "valueDateTime", "valuePeriod",
 )  # fmt: skip
+# How many make a year, by UCUM and in words.
+_A_YEAR = {
+    "a": 1.0, "a_j": 1.0, "yr": 1.0, "year": 1.0, "years": 1.0, "mo": 12.0, "mo_j": 12.0, "month": 12.0, "months": 12.0,
+    "wk": 52.18, "week": 52.18, "weeks": 52.18, "d": 365.25, "day": 365.25, "days": 365.25,
+}  # fmt: skip
+_SEXES = {
+    "female": {"female", "females", "woman", "women", "f", "248152002"},
+    "male": {"male", "males", "man", "men", "m", "248153007"},
+}
 _SPECIAL = ("treatment", "therapeutic", "pre", "post", "luteal", "follicular", "midcycle", "postmeno", "endocrine")
 
 
@@ -79,7 +89,7 @@ def _measurement(
         coded=read.coded,
         absent_reason=absent,
         interpretation=flags,
-        range=_range(f, r, loinc, read.unit),
+        range=_range(f, r, loinc, read.unit, shared),
         component=component,
         panel=panel,
     )
@@ -133,8 +143,10 @@ def _quantity(f: Fields, r: Resource) -> _Value:
     return _Value(f.number(value, "valueQuantity"), comparator, unit, shown)
 
 
-def _range(f: Fields, r: Resource, loinc: str | None, unit: str) -> ReferenceRange | None:
-    """The range that a value is held against: the one that is "normal" or says of no kind; `None` where several are."""
+def _range(
+    f: Fields, r: Resource, loinc: str | None, unit: str, shared: dict[str, object]
+) -> ReferenceRange | None:
+    """The range that a value is held against: the one that is "normal" or says of no kind, and fits the patient."""
     if "referenceRange" not in r:
         return None
     plain, texts = [], []
@@ -145,6 +157,12 @@ def _range(f: Fields, r: Resource, loinc: str | None, unit: str) -> ReferenceRan
         texts.append(f"{kind.text}: {text}" if kind and text else text)
         if code.lower() not in _SPECIAL:
             plain.append(each)
+    own = [each for each in plain if _fits(f, each, shared)]
+    if plain and not own:
+        f.odd("its reference range is for others than this patient, or it is not known for whom; none was chosen")
+    # One that names the patient's sex or age goes before one that names none.
+    meant = [each for each in own if "age" in each or "appliesTo" in each]
+    plain = meant or own
     if len(plain) != 1:
         if len(plain) > 1:
             f.odd("it has several reference ranges; none was chosen")
@@ -156,6 +174,36 @@ def _range(f: Fields, r: Resource, loinc: str | None, unit: str) -> ReferenceRan
         low=bounds[0][0], high=bounds[1][0], text=f.text(plain[0], "text"),
         normal_low=bounds[0][1], normal_high=bounds[1][1],
     )  # fmt: skip
+
+
+def _fits(f: Fields, given: Resource, shared: dict[str, object]) -> bool | None:
+    """Tell whether a range is for the patient, by age and sex; None where it cannot be told."""
+    if "age" not in given and "appliesTo" not in given:
+        return True
+    person, time = f.people.get(str(shared["patient"])), shared["time"]
+    if "age" in given:
+        age = person.age_at(time.start) if person is not None and isinstance(time, When) else None
+        ends = f.object(given, "age")
+        low, high = (_years(f.quantity(ends, name)) for name in ("low", "high"))
+        if age is None or (low is None and high is None):
+            return None
+        if (low is not None and age < low) or (high is not None and age >= high + (high == int(high))):
+            return False
+    for each in f.concepts(given, "appliesTo"):
+        said = {each.text.lower(), *(c.code.lower() for c in each.codings), *(c.display.lower() for c in each.codings)}
+        sexes = {sex for sex, words in _SEXES.items() if said & words}
+        if len(sexes) != 1 or person is None or person.gender not in _SEXES:
+            return None
+        if person.gender not in sexes:
+            return False
+    return True
+
+
+def _years(bound: Quantity | None) -> float | None:
+    if bound is None or bound.value is None:
+        return None
+    share = _A_YEAR.get(bound.unit)
+    return None if share is None else bound.value / share
 
 
 def _bound(f: Fields, bound: Quantity | None, loinc: str | None, unit: str) -> tuple[float | None, float | None]:

@@ -117,6 +117,9 @@ class PlainObservations:
         )  # fmt: skip
         if key in self._patterns:
             return self._patterns[key]
+        if b'"age"' in key[4] or b'"appliesTo"' in key[4]:  # whether it fits depends on the patient's age then
+            self._patterns[key] = None
+            return None
         before = len(self._f.problems)
         self._f.id = id_
         found = list(observation(self._f, _ANY.decode(raw)))

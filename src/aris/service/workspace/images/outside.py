@@ -22,9 +22,11 @@ from aris.service.workspace.schemas.images import (
     Graphic,
     OutsideDocument,
 )
+from aris.store.objects import parse
 from aris.store.store import Store, Stored
 
 log = logging.getLogger("aris.workspace")
+_ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 _MOST_ITEMS, _MOST_GRAPHICS, _MOST_POINTS, _DEEPEST = 5000, 2000, 5000, 32
 _LONGEST = 10_000
 _KINDS: dict[str, Literal["point", "polyline", "circle", "ellipse"]] = {
@@ -48,6 +50,22 @@ def outside_document(store: Store, found: Stored) -> OutsideDocument | None:
         except Exception as error:  # what others' programs write breaks pydicom in many ways
             log.warning("a document from outside cannot be read (%s)", type(error).__name__)
             return None
+
+
+def encapsulated_pdf(store: Store, found: Stored) -> bytes | None:
+    """The PDF that an object holds (PS3.3 A.45.1); None where it holds none, or is damaged."""
+    if found.sop_class != _ENCAPSULATED_PDF:
+        return None
+    try:
+        dataset = parse(store.files.read(found.digest), "document")
+        made = bytes(dataset.get("EncapsulatedDocument") or b"")
+    except ArisError:
+        return None
+    except Exception as error:  # what others' programs write breaks pydicom in many ways
+        log.warning("a PDF from outside cannot be read (%s)", type(error).__name__)
+        return None
+    # Files that begin with anything else are no PDF, whatever they are called.
+    return made if made.startswith(b"%PDF-") else None
 
 
 def graphics_of_study(store: Store, study: str) -> list[Graphic]:

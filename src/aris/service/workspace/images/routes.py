@@ -15,7 +15,7 @@ from aris.service.workspace.context import Caller, Workspace, allow, here
 from aris.service.workspace.errors import RefusedError, not_found
 from aris.service.workspace.images.decoding import FrameDecoder, NoFrameError
 from aris.service.workspace.images.finding import find_objects
-from aris.service.workspace.images.outside import graphics_of_study, outside_document
+from aris.service.workspace.images.outside import encapsulated_pdf, graphics_of_study, outside_document
 from aris.service.workspace.images.series import SeriesLister
 from aris.service.workspace.images.thumbnails import Thumbnails
 from aris.service.workspace.schemas.images import Graphic, OutsideDocument, SeriesImages
@@ -108,6 +108,18 @@ def document(uid: Uid, caller: Looking, workspace: Here) -> OutsideDocument:
     if made is None:
         raise RefusedError(422, "not_shown", "the object is no document, or it cannot be read")
     return made
+
+
+@router.get("/images/{uid}/pdf", response_class=Response)
+def pdf(uid: Uid, caller: Looking, workspace: Here) -> Response:
+    """A PDF that is kept in a DICOM object, as it came from others."""
+    found = _image(workspace, uid)
+    audit_view(workspace, caller, found.study, "document")
+    made = encapsulated_pdf(workspace.house.store, found)
+    if made is None:
+        raise RefusedError(422, "not_shown", "the object holds no PDF, or it cannot be read")
+    headers = {"Content-Disposition": 'inline; filename="document.pdf"'}
+    return Response(made, headers=headers, media_type="application/pdf")
 
 
 @router.get("/studies/{study}/graphics")

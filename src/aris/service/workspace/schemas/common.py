@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 # A string without control characters: PostgreSQL keeps no NUL, and names have one line.
@@ -14,6 +15,14 @@ class Sent(BaseModel):
     """A part of an answer."""
 
     model_config = ConfigDict(frozen=True)
+
+
+def answered(body: Sent, status: int = 200) -> Response:
+    """A large answer, written where its route ran: FastAPI would make dictionaries of it and check them once more.
+
+    Its route names the type as `response_model`, so that the schema has it.
+    """
+    return Response(body.model_dump_json(), status, media_type="application/json")
 
 
 class Taken(BaseModel):

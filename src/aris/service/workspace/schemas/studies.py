@@ -226,7 +226,8 @@ class SeriesInfo(Sent):
 class Prior(Sent):
     """Another study that is, or may be, of the same patient; `why` not surely.
 
-    `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", or "failed" with `error`.
+    `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", with the `error` of an
+    attempt that failed and is made again, or "failed" with the last `error`.
     """
 
     study: str
@@ -274,5 +275,6 @@ class Study(Sent):
     verdicts: list[Verdict]
     series: list[SeriesInfo]
     priors: list[Prior]
+    archives: list[str]
     drafting: Work | None
     may: May

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from aris.service.workspace.schemas.common import Sent
+from aris.service.workspace.schemas.intake import IntakeBadge
 
 State = Literal["arrived", "settled", "drafted", "opened", "preliminary", "final", "amended", "addendum"]
 Urgency = Literal["routine", "urgent", "stat"]
@@ -34,6 +35,7 @@ class Entry(Sent):
     arrived_at: str
     opened_by: str
     notice: str
+    intake: IntakeBadge | None = None
 
 
 class WorklistPage(Sent):
@@ -69,6 +71,29 @@ class StudyEvent(Sent):
     action: str
     user: str
     at: str
+
+
+class IntakeEvent(Sent):
+    """Something that happened to an intake; `level` of one that has ended, else ""."""
+
+    intake: str
+    action: str
+    level: str
+    user: str
+    at: str
+
+
+class Rows(Sent):
+    """Lines of the worklist as they are after somebody's acts, so that pages need not ask for the list again.
+
+    `entries` has no study that is in no list. `moved` are those that may stand at another place, or in another list,
+    than before: a page that has none of them must ask. `many`: too many at once to be told; pages ask for the list.
+    """
+
+    entries: list[Entry]
+    moved: list[str]
+    counts: dict[State, int]
+    many: bool = False
 
 
 class Drafting(Sent):

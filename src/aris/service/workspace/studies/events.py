@@ -17,11 +17,14 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from aris.errors import ArisError
-from aris.flow.reading.journal import ACTIONS, Happened, Journal, Listener, Progressed
+from aris.flow.reading.journal import ACTIONS, INTAKES, Asked, Happened, Journal, Listener, Progressed
 from aris.flow.reading.leaving import leave_forgotten
+from aris.flow.reading.worklist import entries_of
 from aris.service.workspace.context import Caller, Workspace, allow
 from aris.service.workspace.errors import RefusedError
-from aris.service.workspace.schemas.worklist import Drafting, StudyEvent
+from aris.service.workspace.schemas.worklist import Drafting, IntakeEvent, Rows, StudyEvent
+from aris.service.workspace.studies.worklist import lines_of
+from aris.store.reading import listing
 from aris.store.reading.access import web_sessions
 from aris.store.reading.lasting_tables import AuditRow
 
@@ -33,6 +36,10 @@ MOST_STREAMS, MOST_OF_ONE = 1000, 20
 # Whether the users may still look is asked so often, and whenever somebody signs out or is changed.
 CHECK_S = 30.0
 LOOKS = ("reader", "viewer")
+# Of more studies at once, as when an archive is taken in, the lines are not told one by one.
+MOST_ROWS = 200
+# Acts after which a study stands where it stood.
+_STAY = frozenset(["open", "close", "edit", "measure", "unmeasure", "judge", "critical", "tell", "deliver"])
 
 
 class Live:
@@ -49,6 +56,9 @@ class Live:
         self._checked_at = time.monotonic()
         self._checking: asyncio.Task[None] | None = None
         self._watched: Any = None
+        # Studies of which something was done, and whether they may stand at another place of the list since.
+        self._changed: dict[str, bool] = {}
+        self._telling: asyncio.Task[None] | None = None
 
     async def stream(self, caller: Caller, after: int | None) -> AsyncGenerator[ServerSentEvent]:
         """The events for a caller, after the last one that he knows."""
@@ -87,11 +97,46 @@ class Live:
         drafts.watch(told)
 
     def _looked(self, rows: Sequence[AuditRow]) -> None:
+        changed = [row for row in rows if row.action in ACTIONS and row.subject and row.outcome == "done"]
+        for row in changed:
+            self._changed[row.subject] = self._changed.get(row.subject, False) or row.action not in _STAY
+        if self._changed and self._telling is None:
+            self._telling = asyncio.ensure_future(self._tell_rows())
         # Whatever is not done to a study may be a sign-out, a changed user, a new password.
-        asked = any(row.action not in ACTIONS and row.action not in ("view", "export", "preview") for row in rows)
+        known = ACTIONS | INTAKES | {"view", "export", "preview"}
+        asked = any(row.action not in known for row in rows)
         if (asked or time.monotonic() - self._checked_at >= CHECK_S) and self._checking is None:
             self._checked_at = time.monotonic()
             self._checking = asyncio.ensure_future(self._check())
+
+    async def _tell_rows(self) -> None:
+        """Tell every page the changed lines of the worklist, which are asked for once for all of them."""
+        try:
+            while self._changed:
+                changed, self._changed = self._changed, {}
+                try:
+                    said = await asyncio.to_thread(self._rows, changed)
+                except BaseException:  # told with the next look
+                    self._changed = changed | self._changed
+                    raise
+                event = ServerSentEvent(event="rows", raw_data=said)
+                for listener in list(self._streams):
+                    listener.put(event)
+        except ArisError as error:
+            log.error("live events: the worklist's lines cannot be asked (%s)", type(error).__name__)
+        except Exception as error:
+            self._changed.clear()
+            log.error("live events: the worklist's lines are left out: a defect (%s)", type(error).__name__)
+        finally:
+            self._telling = None
+
+    def _rows(self, changed: dict[str, bool]) -> str:
+        house, many = self._workspace.house, len(changed) > MOST_ROWS
+        found = [] if many else entries_of(house, changed, self._workspace.now())
+        with house.store.sessions.reading() as session:
+            counts = listing.counts(session)
+        moved = [] if many else [study for study, other_place in changed.items() if other_place]
+        return Rows(entries=lines_of(self._workspace, found), moved=moved, counts=counts, many=many).model_dump_json()
 
     async def _check(self) -> None:
         try:
@@ -133,7 +178,7 @@ async def events(
     live: Annotated[Live, Depends(_with_room)],
     last_event_id: Annotated[str | None, Header(max_length=20)] = None,
 ) -> AsyncIterator[ServerSentEvent]:
-    """Tell what happens to studies: "study" events with an id, and "drafting" ones without."""
+    """Tell what happens: "study" and "intake" with an id; "rows" of the worklist and "drafting" without one."""
     after = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else None
     async with aclosing(live.stream(caller, after)) as told:
         async for event in told:
@@ -147,10 +192,15 @@ def end_live(workspace: Workspace) -> None:
 
 
 def _written(event: object) -> ServerSentEvent:
+    if isinstance(event, ServerSentEvent):
+        return event
     if isinstance(event, int):
         # An id without data: the page knows from where on it is told, and no event is seen.
         return ServerSentEvent(id=str(event), retry=1000)
     if isinstance(event, Happened):
         told = StudyEvent(study=event.study, action=event.action, user=event.user, at=event.at)
         return ServerSentEvent(event="study", id=str(event.number), data=told)
+    if isinstance(event, Asked):
+        said = IntakeEvent(intake=event.intake, action=event.action, level=event.level, user=event.user, at=event.at)
+        return ServerSentEvent(event="intake", id=str(event.number), data=said)
     return ServerSentEvent(event="drafting", data=Drafting.model_validate(event.__dict__))

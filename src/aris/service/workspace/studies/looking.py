@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 from sqlalchemy.orm import Session
 
 from aris.errors import NotFoundError
@@ -14,6 +14,7 @@ from aris.flow.reading.details import details, series_of
 from aris.flow.reading.reading_room import Opened, ReadingRoom
 from aris.flow.subjects import study_row
 from aris.service.workspace.context import Caller, Workspace, allow, here
+from aris.service.workspace.schemas.common import answered
 from aris.service.workspace.schemas.studies import SeriesInfo, Study, Text
 from aris.service.workspace.studies.shown import prior_of, study_of, text_of
 
@@ -24,10 +25,10 @@ Here = Annotated[Workspace, here]
 StudyUid = Annotated[str, Path(pattern=r"^[0-9]+(\.[0-9]+)+$", max_length=64)]
 
 
-@router.get("")
-def look(study: StudyUid, caller: Looker, workspace: Here) -> Study:
+@router.get("", response_model=Study)
+def look(study: StudyUid, caller: Looker, workspace: Here) -> Response:
     """Show a study without opening it."""
-    return shown(workspace, caller, room(workspace).look(caller.login, study))
+    return answered(shown(workspace, caller, room(workspace).look(caller.login, study)))
 
 
 @router.get("/texts")
@@ -51,24 +52,24 @@ def series(study: StudyUid, caller: Looker, workspace: Here) -> list[SeriesInfo]
     return house.store.sessions.write(work)
 
 
-@router.post("/priors/look")
-def look_for_priors(study: StudyUid, caller: Reader, workspace: Here) -> Study:
+@router.post("/priors/look", response_model=Study)
+def look_for_priors(study: StudyUid, caller: Reader, workspace: Here) -> Response:
     """Ask the site's archives for earlier studies of the patient, now."""
-    look_in_archives(workspace.house, study)
-    return shown(workspace, caller, room(workspace).look(caller.login, study))
+    look_in_archives(workspace.house, study, caller.login)
+    return answered(shown(workspace, caller, room(workspace).look(caller.login, study)))
 
 
-@router.post("/priors/{prior}/fetch")
-def fetch(study: StudyUid, prior: StudyUid, caller: Reader, workspace: Here) -> Study:
+@router.post("/priors/{prior}/fetch", response_model=Study)
+def fetch(study: StudyUid, prior: StudyUid, caller: Reader, workspace: Here) -> Response:
     """Have an earlier study fetched from its archive; it comes in the background."""
     ask_for(workspace.house, caller.login, study, prior)
-    return shown(workspace, caller, room(workspace).look(caller.login, study))
+    return answered(shown(workspace, caller, room(workspace).look(caller.login, study)))
 
 
-@router.post("/open")
-def open_study(study: StudyUid, caller: Reader, workspace: Here) -> Study:
+@router.post("/open", response_model=Study)
+def open_study(study: StudyUid, caller: Reader, workspace: Here) -> Response:
     """Open a study to read it; who else has it open is told in `opened_by`."""
-    return shown(workspace, caller, room(workspace).open(caller.login, study))
+    return answered(shown(workspace, caller, room(workspace).open(caller.login, study)))
 
 
 @router.post("/close", status_code=204)
@@ -77,11 +78,11 @@ def close(study: StudyUid, caller: Reader, workspace: Here) -> None:
     room(workspace).close(caller.login, study)
 
 
-@router.post("/notice/seen")
-def acknowledge(study: StudyUid, caller: Reader, workspace: Here) -> Study:
+@router.post("/notice/seen", response_model=Study)
+def acknowledge(study: StudyUid, caller: Reader, workspace: Here) -> Response:
     """Take the notice off a signed study, which then leaves the list."""
     room(workspace).acknowledge(caller.login, study)
-    return shown(workspace, caller, room(workspace).look(caller.login, study))
+    return answered(shown(workspace, caller, room(workspace).look(caller.login, study)))
 
 
 def room(workspace: Workspace) -> ReadingRoom:
@@ -102,6 +103,7 @@ def shown(workspace: Workspace, caller: Caller, opened: Opened) -> Study:
         drafting=_live(workspace, study) or found.drafting,
         now=workspace.now(),
         age=found.age,
+        archives=[each.name for each in workspace.house.settings.archives],
     )
 
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from aris.exchange.documents.report import checked
 from aris.flow.draft_details import confidence_of, operating_points, warnings_of
 from aris.flow.priority import reason_in_words
 from aris.flow.reading.priors import Prior as EarlierStudy
 from aris.flow.reading.reading_room import Opened
 from aris.flow.reading.worklist import URGENCIES
-from aris.flow.subjects import of_another
+from aris.flow.subjects import of_another, report_of
 from aris.service.workspace.schemas import studies as shown
 from aris.store.reading import critical, drafts, readings
 from aris.store.reading.lasting_tables import DeliveryRow, ReportRow, SignatureRow
@@ -22,7 +21,7 @@ from aris.store.reading.tables import DraftRow, EditRow
 def study_of(
     opened: Opened, *, login: str, reads: bool, series: list[shown.SeriesInfo], priors: list[shown.Prior],
     deliveries: Mapping[int, list[DeliveryRow]], drafting: str | None,
-    now: datetime, age: str,
+    now: datetime, age: str, archives: list[str],
 ) -> shown.Study:  # fmt: skip
     """The study as its page shows it.
 
@@ -31,6 +30,7 @@ def study_of(
         deliveries: by the version's key in the database.
         drafting: how far its newest job is.
         age: as DICOM's AS.
+        archives: names of those of the site.
     """
     reading, row, order = opened.reading, opened.study, opened.order
     return shown.Study(
@@ -81,6 +81,7 @@ def study_of(
         ],
         series=series,
         priors=priors,
+        archives=archives,
         drafting=drafting,  # type: ignore[arg-type]
         may=_may(opened, login, reads),
     )  # fmt: skip
@@ -118,7 +119,7 @@ def draft_of(row: DraftRow) -> shown.DraftVersion:
             confidence=[], outside=shown.Outside(title=said["title"], maker=said["maker"], verified=said["verified"],
                                   complete=said["complete"], lines=lines),
         )  # fmt: skip
-    report = checked(**row.report)
+    report = report_of(row)
     points = operating_points(row.details)
     return shown.DraftVersion(
         **common, caution=report.caution, sections=shown.Sections(**report.sections.model_dump()),
@@ -140,7 +141,7 @@ def draft_of(row: DraftRow) -> shown.DraftVersion:
 
 
 def _report(row: ReportRow, signed: list[SignatureRow], sent: list[DeliveryRow]) -> shown.SignedReport:
-    report = checked(**row.report)
+    report = report_of(row)
     first = all(each.meaning == "preliminary" for each in signed)
     mark = f"PRELIMINARY, waits for the second signature. {report.mark}" if first else report.mark
     return shown.SignedReport(
@@ -176,7 +177,7 @@ def _may(opened: Opened, login: str, reads: bool) -> shown.May:
     written = text is not None and bool(text.sections["findings"].strip() or text.sections["impression"].strip())
     first = opened.reports[-1][1] if opened.reports and reading.state == "preliminary" else []
     own_first = any(each.login == login for each in first)
-    same = not opened.reports or not of_another(checked(**opened.reports[-1][0].report), opened.study)
+    same = not opened.reports or not of_another(report_of(opened.reports[-1][0]), opened.study)
     return shown.May(
         edit=reads and not signed, sign=reads and not signed and written and not own_first,
         addend=reads and signed, correct=reads and signed and same,

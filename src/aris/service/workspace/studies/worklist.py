@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from aris.exchange.documents.report import clean
+from aris.flow.reading.worklist import Entry as Line
 from aris.flow.reading.worklist import worklist as list_studies
+from aris.imaging.dicom.patients import Patient
 from aris.service.workspace.context import Caller, Workspace, allow, here
+from aris.service.workspace.intake.shown import badges
+from aris.service.workspace.schemas.common import answered
 from aris.service.workspace.schemas.worklist import Entry, State, WorklistPage
 from aris.store.reading import readings
-from aris.store.reading.readings import OPEN, ListQuery
+from aris.store.reading.listing import ListQuery
+from aris.store.reading.readings import OPEN
 
 router = APIRouter(prefix="/api", tags=["worklist"])
 Looker = Annotated[Caller, allow("reader", "viewer", scope="read")]
@@ -19,7 +25,15 @@ Here = Annotated[Workspace, here]
 Sort = Literal["priority", "arrived", "patient", "date", "modality", "state"]
 
 
-@router.get("/worklist")
+def lines_of(workspace: Workspace, entries: Sequence[Line]) -> list[Entry]:
+    """Lines of the worklist as the pages get them, in the list's answer and in live events."""
+    patients = [Patient(each.patient_id, "", each.patient_name, each.birth_date, each.sex) for each in entries]
+    with workspace.house.store.sessions.reading() as session:
+        asked = badges(workspace, session, patients)
+    return [Entry(**each.as_json(), intake=own) for each, own in zip(entries, asked, strict=True)]
+
+
+@router.get("/worklist", response_model=WorklistPage)
 def worklist(
     caller: Looker,
     workspace: Here,
@@ -30,7 +44,7 @@ def worklist(
     reverse: bool = False,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     offset: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
-) -> WorklistPage:
+) -> Response:
     """List studies. Without a state all that somebody still has to read. The list is no view of a study: no audit."""
     # In the order of `OPEN` they are those that bring signed studies with a notice too.
     states = OPEN if not state or set(state) == set(OPEN) else tuple(dict.fromkeys(state))
@@ -38,8 +52,8 @@ def worklist(
     now = workspace.now()
     page = list_studies(workspace.house, query, now)
     with workspace.house.store.sessions.reading() as session:
-        counts, kinds = readings.counts(session), readings.kinds(session)
-    return WorklistPage(
-        total=page.total, entries=[Entry(**each.as_json()) for each in page.entries], counts=counts, modalities=kinds,
-        now=now.isoformat(),
-    )  # fmt: skip
+        kinds = readings.kinds(session)
+    return answered(WorklistPage(
+        total=page.total, entries=lines_of(workspace, page.entries), counts=page.counts,
+        modalities=kinds, now=now.isoformat(),
+    ))  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aris.store.columns import Json, Moment
@@ -65,3 +65,15 @@ class PreferencesRow(Base):
     user_pk: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True)
     value: Mapped[Any] = mapped_column(Json)
     changed_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class SavedAnswerRow(Base):
+    """A question to a library with its answer, as a user kept it."""
+
+    __tablename__ = "saved_answers"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_pk: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    library: Mapped[str] = mapped_column(String(64))
+    question: Mapped[str] = mapped_column(Text)
+    answer: Mapped[Any] = mapped_column(Json)
+    saved_at: Mapped[datetime] = mapped_column(Moment)

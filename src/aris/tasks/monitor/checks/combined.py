@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
-from aris.records import Allergy, Medication
+from aris.records import Allergy, Medication, Order, Procedure
 from aris.records.scores import Point, largest_change
 from aris.tasks.monitor.checks.measured import missing, title_of
 from aris.tasks.monitor.checks.outcome import Found, Lacking, Outcome, clean, evidence_in, evidence_of, passes
 from aris.tasks.monitor.facts import View
 from aris.tasks.monitor.results import Evidence
 from aris.tasks.monitor.rule import DrugAllergy, DrugPair, Together
-from aris.tasks.monitor.substances import conflicts
+from aris.tasks.monitor.substances import conflicts, is_of
 
 
 def together(view: View, check: Together) -> Outcome:
@@ -35,7 +35,10 @@ def together(view: View, check: Together) -> Outcome:
         delta = largest_change(points, view.now, falling.within, "fall")
         if not points:
             lacking.append(missing(view, falling.of, falling.within))
-        elif delta is not None and delta.percent is not None and -delta.percent >= falling.percent:
+        elif (
+            delta is not None and delta.percent is not None and -delta.percent >= falling.percent
+            and (falling.reaching is None or passes(values[delta.after.id], falling.reaching))
+        ):  # fmt: skip
             title = title_of(falling.of, view)
             reasons.append(
                 (
@@ -71,12 +74,16 @@ def drug_pair(view: View, check: DrugPair) -> Outcome:
 def drug_allergy(view: View, check: DrugAllergy) -> Outcome:
     """Judge drugs in use against documented allergies."""
     allergies = view.allergies
-    hits: list[tuple[Medication, Allergy, str]] = []
+    hits: list[tuple[Medication | Order | Procedure, Allergy, str]] = []
     for drug in view.current_drugs:
         for allergy in allergies:
             why = conflicts((drug.concept, *drug.ingredients), allergy.concept)
             if why:
                 hits.append((drug, allergy, why))
+    for name, substance in check.planned.items():
+        for plan in view.planned(name):
+            hits += [(plan, allergy, f"{substance} is given with it") for allergy in allergies
+                     if is_of(allergy.concept, substance)]  # fmt: skip
     if not hits:
         return (
             None
@@ -93,7 +100,7 @@ def drug_allergy(view: View, check: DrugAllergy) -> Outcome:
     )
     evidence: dict[str, Evidence] = {}
     for drug, allergy, _ in hits:
-        evidence[drug.id] = evidence_in(drug, "drug")
+        evidence[drug.id] = evidence_in(drug, "drug" if isinstance(drug, Medication) else "plan")
         evidence[allergy.id] = evidence_in(allergy, "allergy")
     starts = [e.at for e in evidence.values() if e.at is not None]
     # A renewed order of the same drug is nothing new.

@@ -23,6 +23,7 @@ from aris.tasks.monitor.rule import Change, Limits, Percentile, Ranges, Severity
 # HL7's ObservationInterpretation, and words that laboratories write.
 _CRITICAL = frozenset(("AA", "HH", "LL", "CRITICAL", "CRITICAL HIGH", "CRITICAL LOW", "PANIC", "HU", "LU"))
 _ABNORMAL = frozenset(("A", "H", "L", "HIGH", "LOW", "ABNORMAL", "ABN"))
+_HIGH = frozenset(("H", "HH", "HU", "HIGH", "CRITICAL HIGH"))
 _MOST_SHOWN = 12
 
 
@@ -34,10 +35,27 @@ def title_of(name: str, view: View) -> str:
 def missing(view: View, name: str, within: timedelta) -> Lacking:
     """Say why a quantity cannot be judged: not there, or there in a unit that cannot be compared."""
     title = title_of(name, view)
+    doubtful = view.doubtful(name, within)
+    if doubtful is not None:
+        return unlikely(doubtful, title)
     unread = [why for _, why in view.facts.unread if why.startswith(f"{title}: ")]
     if unread:
         return Lacking("unread", f"{unread[-1]}; {len(unread)} results are not compared")
     return Lacking("missing", f"no {title} in the last {lasting(within / timedelta(hours=1))}")
+
+
+def unlikely(value: Value, title: str) -> Lacking:
+    """Say that the newest value is one that no living patient has."""
+    shown = f"{title} {clean(value.shown)} at {ago(value.at)}"
+    return Lacking("unread", f"{shown} is implausible; check the patient and it")
+
+
+def _newer(view: View, name: str, within: timedelta) -> tuple[str, ...]:
+    """A note of a newer value that is implausible, where an older one is judged."""
+    found = view.doubtful(name, within)
+    if found is None:
+        return ()
+    return (f"a newer value is implausible and was not judged: {clean(found.shown)} at {ago(found.at)}",)
 
 
 def limits(view: View, check: Limits) -> Outcome:
@@ -47,7 +65,8 @@ def limits(view: View, check: Limits) -> Outcome:
         return missing(view, check.of, check.look_back)
     levels = [each for each in check.levels if passes(newest, each)]
     if not levels:
-        return None
+        doubtful = view.doubtful(check.of, check.look_back)
+        return None if doubtful is None else unlikely(doubtful, title_of(check.of, view))
     worst = max(levels, key=lambda each: rank(each.severity))
     title, since = title_of(check.of, view), newest.at
     for value in reversed(view.values(check.of, check.look_back)):
@@ -57,7 +76,8 @@ def limits(view: View, check: Limits) -> Outcome:
     text = f"{title} {clean(newest.shown)} ({worst.words} {_unit(check.of, view)}) at {ago(newest.at)}"
     way = "high" if worst.at_least is not None or worst.above is not None else "low"
     return Found(
-        worst.severity, text, since, (evidence_of(newest, title),), notes=_preliminary(view, newest),
+        worst.severity, text, since, (evidence_of(newest, title),),
+        notes=(*_preliminary(view, newest), *_newer(view, check.of, check.look_back)),
         aspects=frozenset((way,)),
     )  # fmt: skip
 
@@ -82,7 +102,8 @@ def change(view: View, check: Change) -> Outcome:
         and (each.reaching is None or passes(newest, each.reaching))
     ]  # fmt: skip
     if not met:
-        return None
+        doubtful = view.doubtful(check.of, check.look_back)
+        return None if doubtful is None else unlikely(doubtful, title_of(check.of, view))
     worst: Severity = max((each.severity for each in met), key=rank)
     title, before = title_of(check.of, view), values[delta.before.id]
     way = "rose" if delta.change > 0 else "fell"
@@ -92,7 +113,8 @@ def change(view: View, check: Change) -> Outcome:
         f"{title} {way} by {abs(delta.change):.4g} {_unit(check.of, view)}{share} in {lasting(hours)}, from "
         f"{clean(before.shown)} to {clean(newest.shown)} at {ago(newest.at)}"
     )
-    return Found(worst, text, newest.at, (evidence_of(before, title), evidence_of(newest, title)))
+    notes = _newer(view, check.of, check.look_back)
+    return Found(worst, text, newest.at, (evidence_of(before, title), evidence_of(newest, title)), notes=notes)
 
 
 def percentile(view: View, check: Percentile) -> Outcome:
@@ -100,12 +122,15 @@ def percentile(view: View, check: Percentile) -> Outcome:
     found: list[Value] = [each for name in check.of if (each := view.latest(name, check.look_back)) is not None]
     if not found:
         return missing(view, check.of[0], check.look_back)
-    known = [each for each in found if each.high is not None]
-    if not known:
-        return Lacking("missing", "the laboratory's 99th percentile (the upper reference limit) is not in the record")
-    above = [each for each in known if each.high is not None and each.above(each.high)]
+    limits = {each.name: _own_limit(view, each, check.look_back) for each in found}
+    above = [
+        each for each in found
+        if _marked_high(each) or ((limit := limits[each.name]) is not None and each.above(limit))
+    ]  # fmt: skip
     if not above:
-        return None
+        if all(each.high is not None for each in found):
+            return None
+        return Lacking("missing", "the laboratory's 99th percentile (the upper reference limit) is not in the record")
     newest = max(above, key=lambda each: each.at)
     title = title_of(newest.name, view)
     severity, shown, text = check.severity, [newest], f"{title} {clean(newest.shown)} is above the laboratory's limit"
@@ -116,9 +141,23 @@ def percentile(view: View, check: Percentile) -> Outcome:
         shown.insert(0, next(v for v in view.values(newest.name, check.look_back) if v.id == delta.before.id))
         text += f", and {'rose' if delta.change > 0 else 'fell'} by {abs(delta.percent):.0f}%"
     note = () if len(points) > 1 else ("one value alone: a rise or a fall is not known",)
+    if newest.high is None and not _marked_high(newest):
+        note = (*note, "it came without a limit: that of an earlier result of the same test and unit was taken")
     return Found(
         severity, f"{text} at {ago(newest.at)}", newest.at, tuple(evidence_of(v, title) for v in shown), notes=note
     )
+
+
+def _marked_high(value: Value) -> bool:
+    return any(mark.strip().upper() in _HIGH for mark in value.marks)
+
+
+def _own_limit(view: View, value: Value, within: timedelta) -> float | None:
+    """The limit that came with a result, or with an earlier one of the same code: assays of one name differ."""
+    if value.high is not None:
+        return value.high
+    same = [each.high for each in view.values(value.name, within) if each.code == value.code and each.high is not None]
+    return max(same) if value.code and same else None
 
 
 def ranges(view: View, check: Ranges) -> Outcome:

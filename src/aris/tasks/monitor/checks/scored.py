@@ -23,6 +23,18 @@ _TARGET = re.compile(
     r"(?<!not )(?<!no )(?<!never )(?<!avoid )(?<!than )"
     r"\b88 ?%? ?(?:-|\u2010|\u2011|\u2013|\u2014|to|and) ?92\b", re.IGNORECASE,
 )  # fmt: skip
+# "Alert, no confusion" is alert; "no longer alert" and "not fully oriented" are not.
+_DENIED = re.compile(
+    r"\b(?:no|not|nil|without|denies|never|absent|free of)\s+(?:(?:any|new|acute|evidence|signs?|of|is|in|a)\s+){0,3}"
+    r"(?:confus|drows|letharg|deliri|disorient|somnolen|sedat|coma|stupor|obtund|unconscious|unresponsive)\w*"
+    r"(?:\s*(?:,|/|or|nor|and)\s*(?:confus|drows|letharg|deliri|disorient|somnolen|sedat|coma|stupor|obtund)\w*)*",
+    re.IGNORECASE,
+)  # fmt: skip
+_NOT_ALERT = re.compile(
+    r"\b(?:no longer|not|never|less|barely|hardly|isn't|neither)\s+(?:\w+\s+){0,2}?"
+    r"(?:alert|awake|oriented|conscious|rousable|arousable|responsive|responding)\b|\bun(?:rousable|arousable)\b",
+    re.IGNORECASE,
+)  # fmt: skip
 
 
 class Vitals:
@@ -32,10 +44,15 @@ class Vitals:
         self._view = view
         self._within = within
         self.used: dict[str, Evidence] = {}
+        self.doubtful: list[str] = []
 
     def value(self, name: str) -> float | None:
         """A quantity's newest value, or None."""
         found = self._view.latest(name, self._within)
+        doubtful = self._view.doubtful(name, self._within)
+        if doubtful is not None:
+            title = title_of(name, self._view)
+            self.doubtful.append(f"{title} {clean(doubtful.shown)} at {ago(doubtful.at)} is implausible")
         return None if found is None else self._take(found)
 
     def oxygen(self) -> bool | None:
@@ -68,10 +85,12 @@ class Vitals:
         gcs = self.gcs(take=False)
         if word is not None and (gcs is None or word.at >= gcs[0]):
             words = self._view.facts.vocabulary.findings["consciousness"]
-            if says(word.text, words.not_alert) or word.text.strip().upper() in ("C", "V", "P", "U"):
+            said = _DENIED.sub(" ", word.text)
+            letter = word.text.strip().upper()
+            if _NOT_ALERT.search(said) or says(said, words.not_alert) or letter in ("C", "V", "P", "U"):
                 self._take(word)
                 return False
-            if says(word.text, words.alert) or word.text.strip().upper() == "A":
+            if says(said, words.alert) or letter == "A":
                 self._take(word)
                 return True
         if gcs is None:
@@ -121,6 +140,8 @@ def scored(view: View, check: Scored) -> Outcome:
     if check.red is not None and reds and (severity is None or rank(severity) < rank(check.red)):
         severity = check.red
     if severity is None:
+        if vitals.doubtful:
+            return Lacking("unread", f"{'; '.join(vitals.doubtful)}; check the patient and it")
         if score.missing and score.value + _LEFT[check.score] * len(score.missing) >= check.levels[0].at_least:
             return Lacking(
                 "missing", f"{score.name} is at least {score.value:g}; not documented: {', '.join(score.missing)}"
@@ -131,6 +152,7 @@ def scored(view: View, check: Scored) -> Outcome:
     least = "at least " if score.is_lower_bound else ""
     text = f"{score.name} {least}{shown}" + (f" ({given})" if given else "")
     notes = (score.note,) if score.note and check.score != "NEWS2" else ()
+    notes += tuple(f"{each}; an older value was judged, or none" for each in vitals.doubtful)
     if check.score == "NEWS2":
         text += f", clinical risk {score.note}"
     used = tuple(vitals.used.values())

@@ -34,6 +34,7 @@ _NO_ALLERGIES = re.compile(
 )
 _ALLERGIC = re.compile(r"\ballerg(?:y|ies|ic)\b|\banaphyla\w+", re.IGNORECASE)
 _LONGEST_TEXT = 200_000
+_NEVER_DONE = ("cancelled", "revoked", "not-done", "stopped", "entered-in-error", "rejected", "failed", "preparation")
 
 
 def report_follow_up(view: View, check: ReportFollowUp) -> Outcome:
@@ -42,7 +43,7 @@ def report_follow_up(view: View, check: ReportFollowUp) -> Outcome:
     hits: list[tuple[Report, str, datetime]] = []
     reports = _recent(view.reports, view.now, check.look_back)
     for report, at in reports:
-        words = _affirmed(report.text, terms)
+        words = _affirmed(report.text, terms, check, " ".join(texts_of(report.concept)))
         if words and view.now - at >= check.within and not _followed(view, check, at):
             hits.append((report, words, at))
     if not hits:
@@ -60,30 +61,55 @@ def report_follow_up(view: View, check: ReportFollowUp) -> Outcome:
     return Found(check.severity, text, min(each[2] for each in hits) + check.within, evidence, aspects=aspects)
 
 
-def _affirmed(text: str, terms: Terms) -> str:
+def _affirmed(text: str, terms: Terms, check: ReportFollowUp, title: str) -> str:
     """The sentence of the first finding that the text affirms of the patient and of now; "" where there is none."""
     for mention in find(text[:_LONGEST_TEXT], terms):
         if not mention.present or mention.experiencer != "patient" or mention.temporality != "recent":
             continue
         if any(_QUESTION.match(cue.text) for cue in mention.cues):
             continue
-        return text[mention.sentence.start : mention.sentence.end]
+        sentence = text[mention.sentence.start : mention.sentence.end]
+        if _elsewhere(sentence, title, check):
+            continue
+        return sentence
     return ""
 
 
+def _elsewhere(sentence: str, title: str, check: ReportFollowUp) -> bool:
+    """Tell whether a finding is where the rule does not look: its sentence says, else the report's title."""
+    for text in (sentence, title):
+        if says(text, check.place):
+            return False
+        if says(text, check.elsewhere):
+            return True
+    return False
+
+
 def _followed(view: View, check: ReportFollowUp, at: datetime) -> bool:
-    """Tell whether an order, a procedure or a report after the finding looks like its follow-up."""
+    """Tell whether a procedure or a report after the finding looks like its follow-up, or an order that is not overdue.
+
+    An order that nobody carried out is how follow-up is lost.
+    """
     if check.followed_by is None:
         return False
     wanted = view.facts.vocabulary.procedures[check.followed_by]
     later: list[Order | Procedure | Report] = [*view.orders, *view.all_procedures, *view.reports]
     for each in later:
         when = each.known or each.time
-        if when is not None and when.start > at and each.status not in ("cancelled", "revoked", "not-done"):
+        if when is not None and when.start > at and each.status not in _NEVER_DONE:
+            if isinstance(each, Order) and each.status != "completed" and not _still_due(each, view.now, check.within):
+                continue
             texts = [*texts_of(each.concept)]
             if wanted.has(each.concept) or any(says(text, wanted.words) for text in texts):
                 return True
     return False
+
+
+def _still_due(order: Order, now: datetime, within: timedelta) -> bool:
+    """Tell whether there is time yet for an order: until its own time, or for as long as the follow-up may take."""
+    times = [each.end for each in (order.time, order.end) if each is not None]
+    written = order.known or order.time
+    return any(each >= now for each in times) or (written is not None and now - written.start < within)
 
 
 def note_contradiction(view: View, check: NoteContradiction) -> Outcome:

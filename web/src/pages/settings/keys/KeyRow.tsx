@@ -1,4 +1,4 @@
-import { type KeyboardEvent, useState } from "react";
+import { type KeyboardEvent, useRef, useState } from "react";
 import { chordOf, RESERVED } from "../../../actions/chord";
 import { type Action, chordsOf } from "../../../actions/registry";
 import { Button } from "../../../shell/Button";
@@ -18,8 +18,14 @@ interface KeyRowProps {
 export function KeyRow({ action, own, others, onChange }: KeyRowProps) {
   const [taking, setTaking] = useState(false);
   const [said, setSaid] = useState("");
+  const change = useRef<HTMLButtonElement>(null);
   const chords = chordsOf(action, own);
   const changed = own[action.id] !== undefined;
+  /** The focus goes back to where it came from. */
+  const done = () => {
+    setTaking(false);
+    change.current?.focus();
+  };
   const take = (event: KeyboardEvent) => {
     const chord = chordOf(event.nativeEvent);
     if (!chord || chord === "Tab" || chord === "Shift+Tab") return;
@@ -29,7 +35,7 @@ export function KeyRow({ action, own, others, onChange }: KeyRowProps) {
       setSaid(`The browser keeps ${chord} for itself.`);
       return;
     }
-    setTaking(false);
+    done();
     setSaid("");
     if (chord !== "Escape") onChange(chord);
   };
@@ -62,10 +68,19 @@ export function KeyRow({ action, own, others, onChange }: KeyRowProps) {
         ) : (
           <span className={styles.none}>none</span>
         )}
-        {said && <p className={styles.conflict}>{said}</p>}
+        {said && (
+          <p className={styles.conflict} role="alert">
+            {said}
+          </p>
+        )}
       </td>
       <td className={styles.buttons}>
-        <Button size="small" aria-label={`Change the keys of: ${action.title}`} onPress={() => setTaking(true)}>
+        <Button
+          ref={change}
+          size="small"
+          aria-label={`Change the keys of: ${action.title}`}
+          onPress={() => setTaking(true)}
+        >
           Change
         </Button>
         <Button

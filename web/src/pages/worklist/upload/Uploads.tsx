@@ -3,6 +3,7 @@ import type { Query } from "../../../api/client";
 import { upload } from "../../../api/upload";
 import { Button } from "../../../shell/Button";
 import { Dialog } from "../../../shell/Dialog";
+import { toast } from "../../../shell/toast";
 import { AboutPictures } from "./AboutPictures";
 import { dropped, isPicture } from "./files";
 import { Progress } from "./Progress";
@@ -48,7 +49,10 @@ export function Uploads({ choosing, allowed, onDone, onOpen }: UploadsProps) {
     setOutcome(NOTHING);
   };
   const take = (list: File[]) => {
-    if (list.length === 0) return;
+    if (outcome.running) {
+      toast("An upload is on its way: add more when it has ended.", { tone: "error" });
+      return;
+    }
     if (list.some(isPicture)) setFiles(list);
     else void begin(list, {});
   };
@@ -72,7 +76,13 @@ export function Uploads({ choosing, allowed, onDone, onOpen }: UploadsProps) {
       if (!carries(event) || !event.dataTransfer) return;
       event.preventDefault();
       setOver(false);
-      void dropped(event.dataTransfer).then((list) => latest.current(list));
+      dropped(event.dataTransfer).then(
+        (list) => {
+          if (list.length > 0) latest.current(list);
+          else toast("There are no files in what was dropped.", { tone: "error" });
+        },
+        () => toast("What was dropped cannot be read by the browser. Choose the files by Upload.", { tone: "error" }),
+      );
     };
     window.addEventListener("dragover", onOver);
     window.addEventListener("dragleave", onLeave);
@@ -93,7 +103,7 @@ export function Uploads({ choosing, allowed, onDone, onOpen }: UploadsProps) {
         hidden
         aria-label="Files to upload"
         onChange={(event) => {
-          take([...(event.target.files ?? [])]);
+          if (event.target.files?.length) take([...event.target.files]);
           event.target.value = "";
         }}
       />

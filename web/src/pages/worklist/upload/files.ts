@@ -23,5 +23,5 @@ async function inside(entry: FileSystemEntry): Promise<File[]> {
 
 /** Return whether a file is a picture, which says nothing of its patient. */
 export function isPicture(file: File): boolean {
-  return /\.(jpe?g|png)$/i.test(file.name) || file.type === "image/jpeg" || file.type === "image/png";
+  return /\.(jpe?g|png|tiff?|webp)$/i.test(file.name) || /^image\/(jpeg|png|tiff|webp)$/.test(file.type);
 }

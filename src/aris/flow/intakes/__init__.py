@@ -1,0 +1,1 @@
+"""Intakes in the house: links that clinicians make, patients' answers, and what lands beside studies."""
