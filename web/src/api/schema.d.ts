@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: a17baa41f4f68f85b4d3ee05e6394618d0663ed7b411fafb502a878509a187c5
+// openapi sha256: 739bc4f8cfc4d1f8c91cd5d47ebaf9df0ffc116a735c139fd38f00306d7b4e7d
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -366,6 +366,8 @@ export interface components {
         /**
          * Entry
          * @description A line of the worklist; `age` as DICOM's AS (057Y), "" where it is not known.
+         *
+         *     `critical` counts the critical results that nobody has read back yet.
          */
         Entry: {
             /** Accession */
@@ -380,6 +382,11 @@ export interface components {
             birth_date: string;
             /** Concern */
             concern: number;
+            /**
+             * Critical
+             * @default 0
+             */
+            critical: number;
             /** Date */
             date: string;
             /** Description */
@@ -1575,7 +1582,8 @@ export interface components {
          * Prior
          * @description Another study that is, or may be, of the same patient; `why` not surely.
          *
-         *     `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", or "failed" with `error`.
+         *     `archive`: where it must be fetched from, "" for one that is here; `fetching`: "asked", with the `error` of an
+         *     attempt that failed and is made again, or "failed" with the last `error`.
          */
         Prior: {
             /** Archive */
@@ -2068,6 +2076,8 @@ export interface components {
          */
         Study: {
             about: components["schemas"]["About"];
+            /** Archives */
+            archives: string[];
             /** Assessed */
             assessed: boolean;
             /** Beside */

@@ -66,7 +66,7 @@ def priors(house: House, study: str) -> list[Prior]:
 def priors_of(session: Session, row: StudyRow) -> list[Prior]:
     """Return the other studies of a study's patient, in a session that is there; see `priors`."""
     here, there = _candidates(session, row), remote.of(session, row.uid)
-    uids = {each.uid for each in (*here, *there)}
+    uids = {each.uid for each in here} | {each.uid for each in there}
     asked = remote.fetched_of(session, uids)
     states = readings.states_of(session, [each.uid for each in here])
     kinds = readings.modalities(session, [each.id for each in here])
@@ -81,12 +81,11 @@ def priors_of(session: Session, row: StudyRow) -> list[Prior]:
 def latest_sure(session: Session, row: StudyRow) -> Prior | None:
     """Return the latest earlier study in the store that is surely of a study's patient; None if there is none."""
     dated = [each for each in _candidates(session, row) if re.fullmatch(r"[0-9]{8}", each.date)]
-    earlier = [each for each in dated if (each.date, each.time) < (row.date, row.time)]
-    for other in sorted(earlier, key=lambda each: (each.date, each.time), reverse=True):
-        found = _prior(session, row, other)
-        if found is not None and found.identity == "same":
-            return found
-    return None
+    earlier = {each.uid for each in dated if (each.date, each.time) < (row.date, row.time)}
+    if not earlier:
+        return None
+    found = [each for each in priors_of(session, row) if each.study in earlier and each.archive == ""]
+    return next((each for each in found if each.identity == "same"), None)
 
 
 def _candidates(session: Session, row: StudyRow) -> list[StudyRow]:
