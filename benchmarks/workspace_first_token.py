@@ -69,7 +69,7 @@ def main() -> None:
     model = aris.load("aris-nano")
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "store") as store:
         house = open_house(store, key=Path(folder) / "key", settings=SiteSettings(quiet_s=0))
-        live = LiveDrafts(house, ModelDrafter(model, store.folder))
+        live = LiveDrafts(house, ModelDrafter(model))
         app = create_workspace(house, model=model, drafts=live)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
         threading.Thread(target=server.run, daemon=True).start()

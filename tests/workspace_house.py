@@ -32,7 +32,7 @@ class WorkspaceHouse:
         self, folder: Path, url: str | None = None, *, people: bool = True, pages: Path | None = None,
         site: dict[str, Any] | None = None, **settings: Any,
     ) -> None:  # fmt: skip
-        self.folder = folder
+        self.folder, self.database_url = folder, url
         self.store = Store(folder / "store", url=url)
         self.site = SiteSettings.model_validate(site or {})
         self.house: House = open_house(self.store, key=folder / "keys" / "audit.key", settings=self.site)

@@ -7,6 +7,21 @@ import io
 import os
 import stat
 from pathlib import Path
+from typing import Protocol
+
+
+class Openable(Protocol):
+    """Bytes that are kept somewhere: a file, or what a file holds in another form."""
+
+    @property
+    def path(self) -> Path:
+        """The place where they lie; what lies there need not be these bytes."""
+
+    def raw(self) -> io.RawIOBase:
+        """Open them without a buffer, to be read from anywhere in them."""
+
+    def size(self) -> int:
+        """Count them."""
 
 
 def open_regular(path: str | Path) -> io.BufferedReader:

@@ -128,6 +128,10 @@ def test_whose_a_contested_study_is_can_be_said(aris: Aris, tmp_path: Path) -> N
     done = aris("node", "resolve", f"{ROOT}.1", "--patient-id", "P2", "--json", *where)
     assert json.loads(done.stdout) == {"StudyInstanceUID": f"{ROOT}.1", "given": 1, "apart": 2}
     rows = [json.loads(line) for line in aris("node", "apart", "--json", *where).stdout.splitlines()]
+    events = [json.loads(line) for line in aris("audit", "list", "--json", *where).stdout.splitlines()]
+    assert [(each["action"], each["subject"]) for each in events if each["action"] == "resolve"] == [
+        ("resolve", f"{ROOT}.1")
+    ]  # fmt: skip
     assert [row["PatientID"] for row in rows if not row.get("KeptApart")] == ["P2"]
     assert sorted(row["PatientID"] for row in rows if row.get("KeptApart"))[0] == "P1"
 

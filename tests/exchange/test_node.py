@@ -87,7 +87,7 @@ def answers(node: Node) -> bool:
 
 def pixels_kept(store: Store, uid: str, side: int = 16) -> bool:
     sent = image(int(uid.rpartition(".")[2]), side=side)
-    return bool(pydicom.dcmread(store.find(uid).path).PixelData == sent.PixelData)  # type: ignore[union-attr]
+    return bool(pydicom.dcmread(store.find(uid).file.path).PixelData == sent.PixelData)  # type: ignore[union-attr]
 
 
 def test_echo_and_what_refuses_it(store: Store) -> None:
@@ -113,7 +113,7 @@ def test_objects_sent_are_stored_and_can_be_sent_on(store: Store, tmp_path: Path
         assert heard[0][1] == "CT7" and store.senders(f"{ROOT}.2") == ["CT7"]
         assert all(pixels_kept(store, added.uid) for added, _ in heard)
         with Store(tmp_path / "second") as second, Node(second, settings()) as other:
-            onward = [found.path for found in store.instances()]
+            onward = [found.file.path for found in store.instances()]
             assert all(not each.error for each in send(onward, peer(other)))
             # What is passed on is the same file, byte for byte.
             assert {found.digest for found in second.instances()} == {found.digest for found in store.instances()}
@@ -125,7 +125,7 @@ def test_compressed_objects_stay_as_they_were(store: Store) -> None:
     with Node(store, settings()) as node:
         assert [each.error for each in send(files, peer(node))] == ["", "", ""]
     for path, found in zip(files, store.instances(), strict=True):
-        sent, kept = pydicom.dcmread(path), pydicom.dcmread(found.path)
+        sent, kept = pydicom.dcmread(path), pydicom.dcmread(found.file.path)
         assert kept.file_meta.TransferSyntaxUID == sent.file_meta.TransferSyntaxUID
         assert kept.PixelData == sent.PixelData
 
@@ -477,8 +477,9 @@ def test_a_store_takes_every_class_in_every_encoding_and_sends_it_on_as_it_was(s
         sent[path] = path.read_bytes()
     with Store(tmp_path / "second") as second, Node(store, settings()) as node, Node(second, settings()) as other:
         assert {each.path.name: each.error for each in send(list(sent), peer(node))} == {p.name: "" for p in sent}
-        assert sorted(each.path.read_bytes() for each in store.instances()) == sorted(sent.values())
-        assert not [each.error for each in send([found.path for found in store.instances()], peer(other)) if each.error]
+        assert sorted(each.file.read() for each in store.instances()) == sorted(sent.values())
+        kept = [found.file.path for found in store.instances()]
+        assert not [each.error for each in send(kept, peer(other)) if each.error]
         assert {each.digest for each in second.instances()} == {each.digest for each in store.instances()}
 
 

@@ -13,6 +13,7 @@ from aris.flow.house import House, open_house
 from aris.flow.reading.reading_room import ReadingRoom
 from aris.flow.reading.signing import Desk
 from aris.flow.settings import SiteSettings
+from aris.imaging.sources import FileSource
 from aris.store.reading import users
 from aris.store.store import Store
 from aris.tasks import Draft, ScoredFinding, Sections
@@ -48,8 +49,8 @@ class RecordedDrafter:
         self.draft = draft or recorded()
         self.asked: list[int] = []
 
-    def __call__(self, files: Sequence[Path]) -> Draft:
-        assert all(path.read_bytes()[128:132] == b"DICM" for path in files)
+    def __call__(self, files: Sequence[FileSource]) -> Draft:
+        assert all(each.read()[128:132] == b"DICM" for each in files)
         self.asked.append(len(files))
         return self.draft
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from archive_node import ArchiveNode
 from clinic import Clinic
+from sqlalchemy import select
 
 from aris.errors import ExchangeError, StoreError
 from aris.exchange.archives import dicomweb, dimse
@@ -22,6 +23,8 @@ from aris.flow.reading import archives
 from aris.flow.reading.priors import priors
 from aris.flow.reading.worklist import worklist
 from aris.imaging.dicom.patients import Patient
+from aris.store.reading import remote
+from aris.store.reading.tables import JobRow
 from dicom_objects import ROOT, as_bytes, image
 
 OLD, OTHER, NAMESAKE = (f"{ROOT}.{each}" for each in (71, 72, 73))
@@ -94,6 +97,25 @@ def test_a_fetched_study_that_comes_by_another_way_too_is_to_be_read(
         assert clinic.store.add(first, source="CT1").outcome == "known"
     clinic.settle()
     assert {each.study for each in worklist(clinic.house).entries} == {study, OLD}
+
+
+def test_a_study_that_was_released_meanwhile_is_fetched_no_more(tmp_path: Path, cheap_passwords: None) -> None:
+    archive = ArchiveNode(held())
+    with archive.running() as where:
+        clinic = Clinic(tmp_path, **at(where))
+        study = clinic.receive(1)
+        clinic.settle()
+        archives.look_next(clinic.house, "w", clinic.now)
+        archives.ask_for(clinic.house, "ana", study, OLD)
+    with clinic.store.sessions.writing() as session:
+        row = remote.fetched(session, OLD)
+        assert row is not None
+        session.delete(row)  # as an arrival that saw it released does
+    clinic.later(seconds=5)
+    assert archives.fetch_next(clinic.house, "w", clinic.now) == "known"
+    with clinic.store.sessions.reading() as session:
+        job = session.scalar(select(JobRow).where(JobRow.kind == archives.FETCH))
+        assert job is not None and (job.state, job.error) == ("done", "")
 
 
 def test_a_study_that_a_device_sends_is_to_be_read_whatever_becomes_of_its_fetching(

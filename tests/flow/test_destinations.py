@@ -63,7 +63,7 @@ def test_a_node_gets_the_report_and_is_tried_until_it_has_it(tmp_path: Path, che
         assert deliver_next(clinic.house, "w", clinic.now) == "acknowledged"
         assert pacs.counts() == {"studies": 1, "series": 1, "instances": 1, "copies": 1}  # the very same object
         (found,) = pacs.instances(study=STUDY)
-        assert read_header(found.path).VerificationFlag == "VERIFIED"
+        assert read_header(found.file).VerificationFlag == "VERIFIED"
 
 
 def test_dcmtks_node_gets_the_report(tmp_path: Path, cheap_passwords: None) -> None:

@@ -365,6 +365,24 @@ def test_a_study_is_put_back(clinic: Clinic) -> None:
         assert reading.opened_by == "" and not edits.touched(session, reading) and drafts.newest(session, reading)
 
 
+def test_images_that_come_before_a_study_is_quiet_but_after_a_text_are_said(clinic: Clinic) -> None:
+    clinic.receive(1)
+    collect(clinic.house)
+    clinic.room.edit("ana", STUDY, {"impression": "Clear."}, base=0)
+    clinic.receive(2)
+    clinic.settle()
+    assert clinic.room.look("ana", STUDY).reading.notice == LATE_FOR_TEXT
+
+
+def test_a_text_of_all_images_has_no_notice_when_the_study_becomes_quiet(clinic: Clinic) -> None:
+    clinic.receive(1)
+    clinic.receive(2)
+    collect(clinic.house)
+    clinic.room.edit("ana", STUDY, {"impression": "Clear."}, base=0)
+    clinic.settle()
+    assert clinic.room.look("ana", STUDY).reading.notice == ""
+
+
 def test_images_that_come_between_text_and_signature_are_said(tmp_path: Path, cheap_passwords: None) -> None:
     clinic = Clinic(tmp_path, second_signature=True)
     clinic.drafted()
@@ -459,7 +477,7 @@ def test_images_that_are_another_patients_now_are_drafted_anew(clinic: Clinic) -
     again = image(1, PatientID="P2", PatientName="Roe^Eva", PatientBirthDate="19500101")
     assert clinic.store.add(as_bytes(again)).outcome == "kept apart"
     clinic.store.resolve(STUDY, "P2")
-    with pytest.raises(StoreError, match="no draft"):
+    with pytest.raises(StoreError, match="another patient"):
         clinic.room.judge("ana", STUDY, kind="finding", about="pneumonia", verdict="accepted")
     assert clinic.settle() == 1 and clinic.draft() == "drafted"
     found = clinic.room.look("ana", STUDY)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +14,7 @@ from clinic import PASSWORD, STUDY, Clinic, recorded
 from aris.errors import ExchangeError, StoreError
 from aris.exchange.documents.formats import document
 from aris.exchange.documents.report import checked
-from aris.flow.drafter import ModelDrafter
+from aris.exchange.raster_images import SECONDARY_CAPTURE
 from aris.flow.intake import REFUSED, TAKEN, upload, watch
 from aris.flow.outgoing.delivery import deliver_next
 from aris.flow.reading.pairs import export_pairs, scrubbed
@@ -129,9 +127,13 @@ def test_pairs_are_what_tuning_reads_and_name_nobody(clinic: Clinic, tmp_path: P
     signed_film(clinic, 3, "Clear lungs.", PatientID="P2", PatientName="Müller^Ana2")
     signed_film(clinic, 4, "")  # as it was drafted
     signed_film(clinic, 5, "Clear lungs.", BurnedInAnnotation="YES")
+    signed_film(clinic, 6, "Clear lungs.", SOPClassUID=SECONDARY_CAPTURE, PatientID="P2", PatientName="Müller^Ana2")
     clinic.desk.addend("ana", PASSWORD, f"{ROOT}.2", "More.")
     made = export_pairs(clinic.house, tmp_path / "pairs")
-    assert made.written == 2 and made.skipped == {"signed as it was drafted": 1, "text in its pixels": 1}
+    unseen = "an uploaded image that nobody has looked at for names in its pixels"
+    assert made.written == 2 and made.skipped == {"signed as it was drafted": 1, "text in its pixels": 1, unseen: 1}
+    seen = export_pairs(clinic.house, tmp_path / "seen", uploaded=True)
+    assert (seen.written, seen.skipped[unseen]) == (3, 0)
     rows, bad = read_examples(tmp_path / "pairs" / "pairs.jsonl", ImageBank(64))
     assert bad == [] and all(isinstance(row, PreferencePair) for _, row in rows)
     assert len({row.group for _, row in rows}) == 1
@@ -179,7 +181,7 @@ def test_a_watched_file_stays_while_the_store_cannot_keep_it(
         raise StoreError("the database cannot be written")
 
     with monkeypatch.context() as broken:
-        broken.setattr(clinic.store, "add", away)
+        broken.setattr(clinic.store, "add_file", away)
         assert watch(clinic.house, now=later) == 0 and (inbox / "1.dcm").exists()
     with monkeypatch.context() as broken:
         broken.setattr("aris.flow.intake._move", lambda *_: (inbox / "none").rename(inbox / "x"))
@@ -209,13 +211,3 @@ def test_a_study_that_ends_every_worker_is_given_up_and_a_draft_that_cannot_be_k
         ["failed"] * 3
     )
     assert clinic.draft() is None
-
-
-def test_what_a_killed_worker_left_of_a_study_is_removed(tmp_path: Path) -> None:
-    old, new = tmp_path / "drafting-1", tmp_path / "drafting-2"
-    for each in (old, new):
-        each.mkdir()
-        (each / "000000.dcm").write_bytes(b"x")
-    os.utime(old, (0, 0))
-    ModelDrafter(SimpleNamespace(name="aris-nano", calibration={}), tmp_path)  # type: ignore[arg-type]
-    assert not old.exists() and new.exists()

@@ -24,6 +24,7 @@ from aris.errors import ImageError
 from aris.imaging import find_studies, open_slide, patches, read_film, read_header, read_nifti, read_stills, read_volume
 from aris.imaging.dicom import gdcm_child, parsing
 from aris.imaging.dicom.codecs import DecodeError, stored_values
+from aris.imaging.sources import FileSource
 from aris.imaging.synthetic.series import Geometry, write_series
 from aris.imaging.synthetic.slide import write_slide
 
@@ -100,7 +101,7 @@ def test_of_a_deflated_file_no_more_is_read_than_its_header(tmp_path: Path, monk
 
     monkeypatch.setattr(parsing._Inflating, "_piece", piece)
     path = deflated(write_series(tmp_path / "s", SMALL)[0], behind=20 << 20, group_length=7)
-    dataset = parsing.parse_header(path, "x", ["SOPInstanceUID", "Rows"])
+    dataset = parsing.parse_header(FileSource(path), "x", ["SOPInstanceUID", "Rows"])
     assert dataset.Rows == 8 and dataset.SOPInstanceUID
     assert sum(inflated) <= 1 << 20
     assert len(find_studies(path).studies) == 1
@@ -115,7 +116,7 @@ def test_a_header_that_is_larger_than_any_image_is_not_inflated(
     monkeypatch.setattr(parsing, "MAX_INFLATED", 1 << 20)
     element = struct.pack("<HH2sHI", 0x0009, 0x1001, b"OB", 0, 4 << 20) + bytes(4 << 20)
     path = deflated(write_series(tmp_path / "s", SMALL)[0], before=element)
-    assert "too large" in refused(path, lambda each: parsing.parse_header(each, "x", ["Rows"]))
+    assert "too large" in refused(path, lambda each: parsing.parse_header(FileSource(each), "x", ["Rows"]))
 
 
 def test_a_deflated_file_that_ends_too_early_is_damaged(tmp_path: Path) -> None:

@@ -144,3 +144,17 @@ def test_urine_is_counted_once() -> None:
     assert more[0] == 0  # what the hours do not have is the sum's
     two = urine_stage([*hours, *(span(each, each + 1, 30, f"k{each}") for each in range(8))], 70, NOW + 8 * HOUR)
     assert two[0] == 0  # two catheters, and both count
+
+
+def test_a_drug_was_in_use_before_a_later_version_told_it_as_over() -> None:
+    def taken(**more: Any) -> dict[str, Any]:
+        return {"resourceType": "MedicationStatement", "id": "m", "status": "completed",
+                "subject": {"reference": "Patient/p1"}, "medicationCodeableConcept": {"text": "Warfarin"},
+                "meta": {"lastUpdated": iso(NOW)}, "dateAsserted": iso(NOW - 90 * 24 * HOUR)} | more  # fmt: skip
+
+    dates = {"start": iso(NOW - 60 * 24 * HOUR), "end": iso(NOW - 2 * 24 * HOUR)}
+    (drug,) = of(taken(effectivePeriod=dates)).medications
+    assert drug.current_at(NOW - 30 * 24 * HOUR) is True
+    assert drug.current_at(NOW - 70 * 24 * HOUR) is False and drug.current_at(NOW) is False
+    (open_,) = of(taken(effectivePeriod={"start": dates["start"]})).medications
+    assert open_.current_at(NOW - 30 * 24 * HOUR) is None and open_.current_at(NOW) is False

@@ -24,7 +24,16 @@ from aris.store.reading import (
     users,
     verdicts,
 )
-from aris.store.reading.access import identities, preferences, saved_answers, tokens, web_sessions
+from aris.store.reading.access import (
+    buckets,
+    identities,
+    pending,
+    preferences,
+    saved_answers,
+    tokens,
+    web_sessions,
+)
+from aris.store.reading.records import alarms, books
 from aris.store.store import Store
 from dicom_objects import ROOT, as_bytes, image
 
@@ -74,11 +83,22 @@ def fill(store: Store, key: Path) -> audit.Trail:
         critical.attempt(session, found, whom="Dr. Roe", how="telephone", outcome="not reached", login="ana", now=NOW)
         web_sessions.begin(session, "ana", "password", NOW, timedelta(hours=12))
         tokens.add(session, "ana", "viewer", ["read"], NOW, 30)
+        buckets.take(session, {"sign in": 60}, NOW)
+        pending.put(session, "secret", pending.Kept("/", "http://127.0.0.1/x", None, "", NOW), timedelta(minutes=10))
         identities.link(session, "ana", "https://login.example", "subject-1", NOW)
         preferences.put(session, "ana", {"theme": "dark", "macros": [{"name": "n", "text": "Ü\u0000"}]}, NOW)
         templates.add(session, name="Thorax – Ü", modality="DX", sections={"findings": "Frei."}, normal=True,
                       login="ana", now=NOW)  # fmt: skip
         macros.put(session, "nbl", "Nebenbefundlich:", "ana", NOW)
+        record_file = books.put_file(session, "upload/1", "record.json", "mark", 12, NOW, content=b"\x00\xff",
+                                     login="ana")  # fmt: skip
+        person = books.Person("Patient/1", "Ana Müller", "1961-02-27", "female", (("P1", "urn:clinic"),), 3, NOW)
+        record = books.put_people(session, record_file, [("Patient/1", person)], NOW)[0]
+        told = alarms.NewAlarm("a1", "e1", "new", "potassium", "critical", {"id": "a1"}, NOW)
+        alarms.put_judged(session, record, 0, mark="m", state={}, found={}, alarms=[told], now=NOW, due_at=NOW)
+        alarms.act(session, record, "e1", "acknowledge", seen=1, severity="critical", until=None, why="Ü", login="ana",
+                   now=NOW)  # fmt: skip
+        alarms.switch(session, "potassium", False, "Probe", "ana", NOW)
         intake, _ = intakes.add(
             session, intakes.Who("P1", "", "Müller^Ana1", "19700101", "F"), note="speaks Ü\u0131", login="ana", now=NOW,
             lasts=timedelta(days=1),

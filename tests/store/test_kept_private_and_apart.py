@@ -246,7 +246,7 @@ def test_a_damaged_object_is_whole_again_when_it_is_sent_again(tmp_path: Path, d
     data = as_bytes(image(1))
     with Store(tmp_path / "store") as store:
         store.add(data)
-        path = store.instances()[0].path
+        path = store.instances()[0].file.path
         if damage == "gone":
             path.unlink()
         else:
@@ -320,12 +320,12 @@ def test_an_index_made_anew_knows_who_sent_what_and_in_which_order(tmp_path: Pat
     with Store(tmp_path / "store") as store:
         damaged = store.find(f"{ROOT}.3.1.3")
         assert damaged is not None
-        damaged.path.write_bytes(damaged.path.read_bytes()[:-1] + b"\xff")
+        damaged.file.path.write_bytes(damaged.file.path.read_bytes()[:-1] + b"\xff")
     made = rebuild(tmp_path / "store")
     assert (made.indexed, made.senders, made.damaged) == (4, 4, [damaged.digest])
     with Store(tmp_path / "store") as store:
         assert store.senders(f"{ROOT}.1") == ["CT1", "CT9"] and store.senders(f"{ROOT}.2") == ["CT2"]
-        assert store.find(f"{ROOT}.3.1.3") is None and damaged.path.exists()
+        assert store.find(f"{ROOT}.3.1.3") is None and damaged.file.path.exists()
 
 
 def test_a_store_in_use_is_not_rebuilt(tmp_path: Path) -> None:

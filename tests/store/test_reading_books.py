@@ -77,7 +77,7 @@ def test_migrations_go_up_and_down_on_a_filled_database(tmp_path: Path, database
 def test_what_lasts_is_refused_to_be_changed_by_the_database_itself(store: Store, tmp_path: Path) -> None:
     fill(store, tmp_path / "key")
     lasting = ("reports", "signatures", "documents", "drafts", "edits", "verdicts", "critical_results",
-               "critical_attempts", "audit")  # fmt: skip
+               "critical_attempts", "audit", "alarms", "alarm_acts", "rule_switches")  # fmt: skip
     for name in lasting:
         table = Base.metadata.tables[name]
         column = next(each for each in table.c if not each.primary_key and not each.foreign_keys)

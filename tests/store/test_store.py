@@ -37,7 +37,7 @@ def test_an_object_is_kept_and_found_as_it_was(store: Store) -> None:
     assert added.outcome == "stored" and store.read(added.uid) == data
     found = store.find(added.uid)
     assert found is not None and (found.source, found.study) == ("CT1", f"{ROOT}.1")
-    assert found.path.read_bytes() == data and stat.S_IMODE(found.path.stat().st_mode) == 0o600
+    assert found.file.read() == data and stat.S_IMODE(found.file.path.stat().st_mode) == 0o600
     with Store(store.folder) as again:  # another process would see the same
         assert again.read(added.uid) == data
     assert store.find("1.2.3") is None

@@ -17,9 +17,16 @@ const SetUp = lazy(() => import("./pages/signin/SetUp"));
 const Worklist = lazy(() => import("./pages/worklist/Worklist"));
 const Study = lazy(() => import("./pages/study/Study"));
 const Report = lazy(() => import("./pages/report/Report"));
+const Patients = lazy(() => import("./pages/patients/Patients"));
+const Patient = lazy(() => import("./pages/patient/Patient"));
+const Print = lazy(() => import("./pages/patient/Print"));
+const Alarms = lazy(() => import("./pages/alarms/Alarms"));
 const Models = lazy(() => import("./pages/models/Models"));
 const Audit = lazy(() => import("./pages/audit/Audit"));
 const Settings = lazy(() => import("./pages/settings/Settings"));
+const Intakes = lazy(() => import("./pages/intakes/Intakes"));
+const IntakePage = lazy(() => import("./pages/intakes/IntakePage"));
+const Literature = lazy(() => import("./pages/literature/Literature"));
 const Agreement = lazy(() => import("./pages/agreement/Agreement"));
 
 /** The pages by their addresses. Each page lies in `pages/`. */
@@ -33,11 +40,18 @@ export function App() {
               <Route path="/signin" element={<SignIn />} />
               <Route path="/setup" element={<SetUp />} />
               <Route element={<SignedIn />}>
+                <Route path="/patient/:id/print" element={<Print />} />
                 <Route element={<Frame />}>
                   <Route path="/" element={<Home />} />
                   <Route path="/worklist" element={<Worklist />} />
                   <Route path="/study/:uid" element={<Study />} />
                   <Route path="/study/:uid/report" element={<Report />} />
+                  <Route path="/patients" element={<Patients />} />
+                  <Route path="/patient/:id" element={<Patient />} />
+                  <Route path="/alarms" element={<Alarms />} />
+                  <Route path="/intakes" element={<Intakes />} />
+                  <Route path="/intakes/:name" element={<IntakePage />} />
+                  <Route path="/literature" element={<Literature />} />
                   <Route path="/models" element={<Models />} />
                   <Route path="/audit" element={<Audit />} />
                   <Route path="/settings/:section?" element={<Settings />} />

@@ -95,12 +95,13 @@ def is_raster(data: bytes) -> bool:
     return sniff.kind_of(data) in ("png", "jpeg", "tiff", "webp")
 
 
-def secondary_capture(data: bytes, facts: RasterFacts, name: str = "image") -> bytes:
+def secondary_capture(data: bytes, facts: RasterFacts, name: str = "image", *, seen_clean: bool = False) -> bytes:
     """A raster image as a DICOM file.
 
     Args:
         facts: from `checked_facts`.
         name: for errors.
+        seen_clean: a person has seen that nothing in its pixels names a patient; else it says nothing of that.
 
     Raises:
         ExchangeError: no image of these kinds.
@@ -126,6 +127,8 @@ def secondary_capture(data: bytes, facts: RasterFacts, name: str = "image") -> b
     made.AccessionNumber = ""
     made.Modality = facts.modality
     made.ConversionType = "WSD"
+    if seen_clean:
+        made.BurnedInAnnotation = "NO"
     made.Manufacturer = ""
     made.ReferringPhysicianName = ""
     made.PatientName, made.PatientID = facts.patient_name, facts.patient_id

@@ -136,7 +136,7 @@ def _settle(session: Session, house: House, reading: ReadingRow, now: datetime) 
         pass  # says more
     elif signed is not None and signed.content["images"] != images:
         reading.notice = LATE_IMAGES
-    elif signed is None and reading.images_digest and edits.touched(session, reading):
+    elif signed is None and _is_late_for_text(session, reading):
         reading.notice = LATE_FOR_TEXT
     reading.images_digest = digest
     if reading.state == "arrived":
@@ -149,6 +149,12 @@ def _settle(session: Session, house: House, reading: ReadingRow, now: datetime) 
     new = jobs.put(session, DRAFT, f"draft:{key}", reading.study_uid, reading.urgency, now)
     house.trail.add(session, SYSTEM, "settle", reading.study_uid, now=now, images=len(images))
     return new
+
+
+def _is_late_for_text(session: Session, reading: ReadingRow) -> bool:
+    """Return whether images came after a text; also of a study that was written of while it was still coming."""
+    written = edits.touched_at(session, reading)
+    return written is not None and (bool(reading.images_digest) or reading.last_object_at > written)
 
 
 def put_order(reading: ReadingRow, order: OrderRow | None) -> None:

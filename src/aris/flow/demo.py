@@ -20,6 +20,7 @@ from aris.exchange.documents.codes import uid_of
 from aris.exchange.raster_images import checked_facts, secondary_capture
 from aris.flow.arrival import collect, settle_now
 from aris.flow.house import House
+from aris.flow.records.sampling import add_sample_records, remove_sample_records
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.imaging.synthetic.series import Geometry, write_series
 
@@ -117,6 +118,7 @@ def add_samples(house: House, actor: str) -> AddedSamples:
             added += 1
     uids = tuple(each.study for each in SAMPLES)
     settle_now(house, uids)
+    add_sample_records(house, actor, ISSUER)
     if added:
         house.store.sessions.write(lambda session: house.trail.add(session, actor, "add samples", objects=added))
     return AddedSamples(uids, added, known)
@@ -132,6 +134,7 @@ def remove_samples(house: House, actor: str) -> list[str]:
     """
     collect(house)
     removed = house.store.remove([each.study for each in SAMPLES])
+    remove_sample_records(house, actor)
     if removed:
         house.store.sessions.write(
             lambda session: house.trail.add(session, actor, "remove samples", studies=len(removed))
@@ -147,7 +150,7 @@ def _objects(sample: Sample, folder: Path) -> Iterator[bytes]:
             patient_name=sample.patient, patient_id=sample.patient_id, birth_date=sample.birth_date, age=sample.age,
             sex=sample.sex, view="AP", modality="CR", body_part="CHEST", date=sample.date, study=sample.study,
         )  # fmt: skip
-        data = secondary_capture((folder / sample.film).read_bytes(), facts, sample.film)
+        data = secondary_capture((folder / sample.film).read_bytes(), facts, sample.film, seen_clean=True)
         with quiet_pydicom():
             yield _finished(sample, pydicom.dcmread(io.BytesIO(data)), 1)
         return

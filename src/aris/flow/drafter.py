@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
-import shutil
-import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from aris.backends import Backend
 from aris.errors import ArisError, ImageError
@@ -17,7 +11,7 @@ from aris.flow.listening import Hearing
 from aris.imaging import sniff
 from aris.imaging.dicom.parsing import parse_header
 from aris.imaging.dicom.values import text
-from aris.private import make_folder
+from aris.imaging.sources import FileSource
 from aris.tasks import Case, Draft, DraftStream, read_cases
 from aris.tasks.calibration.answers import Calibration, read_calibration
 from aris.tasks.results import Priority
@@ -26,7 +20,6 @@ from aris.tasks.text.written import WrittenSections
 _ORDER: tuple[Priority, ...] = ("routine", "urgent", "critical")
 # Of more examinations in one study, the others are named and not drafted.
 _MOST = 8
-_LEFT_S = 24 * 3600.0
 
 
 class ModelDrafter:
@@ -34,13 +27,11 @@ class ModelDrafter:
 
     Args:
         model: reads images.
-        folder: for links to the files while they are read, on the store's disk.
         calibration: a site's own, of a chest film's findings.
     """
 
-    def __init__(self, model: Backend, folder: Path, calibration: Calibration | None = None) -> None:
-        self._model, self._folder, self.calibration = model, folder, calibration
-        _clear(folder)
+    def __init__(self, model: Backend, calibration: Calibration | None = None) -> None:
+        self._model, self.calibration = model, calibration
         identity = model_identity(model.name)
         self.name, self.revision = identity.name, identity.revision
         known = {**read_calibration(model.calibration).findings, **(calibration.findings if calibration else {})}
@@ -48,7 +39,7 @@ class ModelDrafter:
         self.tokens_per_s: float | None = None
         self.operating_points = {name: each.threshold for name, each in known.items()}
 
-    def __call__(self, files: Sequence[Path], hearing: Hearing | None = None) -> Draft:
+    def __call__(self, files: Sequence[FileSource], hearing: Hearing | None = None) -> Draft:
         """Draft a study. Its draft is that of the first examination that the model may describe.
 
         Args:
@@ -58,13 +49,9 @@ class ModelDrafter:
             ImageError: nothing in it can be read.
             ArisError: the model failed.
         """
-        with laid_out(self._folder, files) as location:
-            return self._draft(location, hearing)
-
-    def _draft(self, location: Path, hearing: Hearing | None) -> Draft:
         made: list[Draft] = []
         unread = more = 0
-        for case in read_cases(location, spec=self._model.spec):
+        for case in read_cases(files, spec=self._model.spec):
             if not isinstance(case, Case):
                 unread += 1
             elif len(made) >= _MOST:
@@ -72,7 +59,7 @@ class ModelDrafter:
             else:
                 # The first that has a text is the study's draft: it is told, the others are not.
                 told = hearing if not any(each.text.strip() for each in made) else None
-                made.append(self._describe(case, location, told))
+                made.append(self._describe(case, files, told))
         if not made:
             raise ImageError("the study: no image in it can be read")
         chosen = next((each for each in made if each.text.strip()), made[0])
@@ -87,15 +74,15 @@ class ModelDrafter:
             _tell_found(hearing, chosen, warnings)
         return chosen.model_copy(update={"warnings": tuple(warnings), "priority": urgent})
 
-    def _describe(self, case: Case, location: Path, hearing: Hearing | None) -> Draft:
+    def _describe(self, case: Case, files: Sequence[FileSource], hearing: Hearing | None) -> Draft:
         stream = DraftStream(self._model, case, calibration=self.calibration)
         if hearing is None:
             for _ in stream:
                 pass
-            return self._ended(stream, case, location)
+            return self._ended(stream, case, files)
         begun = stream.draft
         if begun.complete:  # outside the scope: there will be no text
-            return _of_image(begun, case, location)
+            return _of_image(begun, case, files)
         _tell_found(hearing, begun, stream.assessment.warnings)
         written = WrittenSections()
         for more in written.finish(begun.sections):  # what headers say
@@ -103,62 +90,31 @@ class ModelDrafter:
         for piece in stream:
             for more in written.push(piece):
                 hearing.wrote(*more)
-        made = self._ended(stream, case, location)
+        made = self._ended(stream, case, files)
         for more in written.finish(made.sections):
             hearing.wrote(*more)
         return made
 
-    def _ended(self, stream: DraftStream, case: Case, location: Path) -> Draft:
+    def _ended(self, stream: DraftStream, case: Case, files: Sequence[FileSource]) -> Draft:
         made = stream.draft
         self.tokens_per_s = made.timings.get("decode_tokens_per_s") or self.tokens_per_s
-        return _of_image(made, case, location)
-
-
-@contextlib.contextmanager
-def laid_out(folder: Path, files: Sequence[Path]) -> Iterator[Path]:
-    """Within this the files lie in a folder of their own, in order and under names that say nothing.
-
-    Args:
-        folder: in which that folder is made.
-    """
-    location = folder / f"drafting-{secrets.token_hex(8)}"
-    make_folder(location)
-    try:
-        for number, path in enumerate(files):
-            _link(path, location / f"{number:06}.dcm")
-        yield location
-    finally:
-        shutil.rmtree(location, ignore_errors=True)
+        return _of_image(made, case, files)
 
 
 def _tell_found(hearing: Hearing, draft: Draft, warnings: Sequence[str]) -> None:
     hearing.found(draft.findings, list(warnings))
 
 
-def _of_image(draft: Draft, case: Case, location: Path) -> Draft:
+def _of_image(draft: Draft, case: Case, files: Sequence[FileSource]) -> Draft:
     """The draft with the one image that it is about, where that is a file of its own."""
     if draft.instances or len(case.images) != 1:
         return draft
+    source = next((each for each in files if each.given_name == case.source), None)
     try:
-        header = parse_header(location / Path(case.source).name, "image", ["SOPInstanceUID"], sniff.only_dicom)
+        header = None if source is None else parse_header(source, "image", ["SOPInstanceUID"], sniff.only_dicom)
     except (ArisError, OSError):
+        return draft
+    if header is None:
         return draft
     uid = text(header, "SOPInstanceUID")
     return draft.model_copy(update={"instances": (uid,)}) if uid else draft
-
-
-def _clear(folder: Path) -> None:
-    """Remove what workers that were killed left behind. No study is drafted for so long."""
-    for each in folder.glob("drafting-*"):
-        with contextlib.suppress(OSError):
-            if each.is_dir() and not each.is_symlink() and time.time() - each.stat().st_mtime > _LEFT_S:
-                shutil.rmtree(each, ignore_errors=True)
-
-
-def _link(path: Path, location: Path) -> None:
-    """The file under another name, without a copy where the disk can."""
-    try:
-        os.link(path, location)
-    except OSError:
-        shutil.copyfile(path, location)
-        location.chmod(0o600)

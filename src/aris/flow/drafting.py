@@ -11,7 +11,6 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal, Protocol
 
 from sqlalchemy.orm import Session
@@ -28,6 +27,8 @@ from aris.flow.priority import NOT_DRAFTED, Concern, concern_of
 from aris.flow.reading.priors import latest_sure
 from aris.flow.subjects import drafts_of_others, study_row, subject
 from aris.imaging.dicom.patients import Patient as HeaderPatient
+from aris.imaging.sources import FileSource
+from aris.store.files import unnamed
 from aris.store.reading import critical, drafts, edits, jobs, readings
 from aris.store.reading.audit import SYSTEM
 from aris.store.reading.orders import patient_of
@@ -56,7 +57,7 @@ class Drafter(Protocol):
     name: str
     revision: str
 
-    def __call__(self, files: Sequence[Path], hearing: Hearing | None = None) -> Draft:
+    def __call__(self, files: Sequence[FileSource], hearing: Hearing | None = None) -> Draft:
         """Draft the report of a study's files.
 
         Args:
@@ -158,7 +159,7 @@ def _draft(
         whose = HeaderPatient() if row is None else patient_of(row)
         images = readings.image_uids(session, job.study_uid)
     wanted = set(images)
-    files = [each.path for each in house.store.instances(study=job.study_uid) if each.uid in wanted]
+    files = unnamed(each.file for each in house.store.instances(study=job.study_uid) if each.uid in wanted)
     beating = Heartbeat(house, job.id, owner)
     try:
         with beating:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from aris.checkpoints.registry import ModelSpec
 from aris.errors import ImageError, NotFoundError
-from aris.flow.drafter import laid_out
 from aris.flow.house import House
+from aris.store.files import unnamed
 from aris.store.reading import drafts, readings
 from aris.store.reading.tables import DraftRow
 from aris.tasks import Case, read_cases
@@ -32,8 +31,7 @@ def drafted_images(house: House, study: str, draft: DraftRow | None) -> list[str
     return [uid for uid in named if uid in known] or known
 
 
-@contextmanager
-def cases_of(house: House, study: str, images: Sequence[str], spec: ModelSpec | None) -> Iterator[list[Case]]:
+def cases_of(house: House, study: str, images: Sequence[str], spec: ModelSpec | None) -> list[Case]:
     """The examinations that images of a study make, with their pixels in memory.
 
     Args:
@@ -49,9 +47,8 @@ def cases_of(house: House, study: str, images: Sequence[str], spec: ModelSpec | 
     known = {each.uid: each for each in house.store.instances(study=study)}
     if any(uid not in known for uid in images):
         raise NotFoundError("no such image in the study")
-    paths = [house.store.files.verified(known[uid].digest) for uid in images]
-    with laid_out(house.store.folder, paths) as location:
-        found = [each for each in read_cases(location, spec=spec) if isinstance(each, Case)]
-        if not found:
-            raise ImageError("images: none of them can be read")
-        yield found
+    files = unnamed(house.store.files.verified(known[uid].digest) for uid in images)
+    found = [each for each in read_cases(files, spec=spec) if isinstance(each, Case)]
+    if not found:
+        raise ImageError("images: none of them can be read")
+    return found

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from aris.errors import ArisError, StoreError
 from aris.flow.house import House
+from aris.imaging.sources import FileSource
 from aris.private import make_folder
-from aris.regular import read_regular
 from aris.store.files import StoreFullError
 from aris.store.objects import ObjectError, canonical, identity, parse
 from aris.store.store import Added, Store
@@ -41,10 +41,9 @@ def add_file(store: Store, path: Path, source: str) -> Added:
         StoreError: it cannot be read, or is no DICOM object.
     """
     try:
-        data = read_regular(path)
+        return store.add_file(FileSource(path), source=source, name=str(path))[1]
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
-    return add_bytes(store, data, source, str(path))[1]
 
 
 def add_bytes(store: Store, data: bytes, source: str, name: str) -> tuple[str, Added]:

@@ -16,6 +16,7 @@ from aris.errors import ArisError
 from aris.exchange.documents.report import clean
 from aris.flow.house import House
 from aris.imaging.dicom.quiet import quiet_pydicom
+from aris.regular import Openable
 from aris.store.objects import parse_file
 from aris.store.reading import drafts, readings, reports
 from aris.store.reading.audit import SYSTEM
@@ -35,7 +36,7 @@ def take_outside(session: Session, house: House, study: str) -> int:
         if uid in known or reports.is_own_document(session, uid):
             continue
         try:
-            content = read_text(house.store.files.path(digest))
+            content = read_text(house.store.files.file(digest))
         except ArisError:
             log.warning("a structured report from outside cannot be read")
             continue
@@ -51,13 +52,13 @@ def take_outside(session: Session, house: House, study: str) -> int:
 
 
 @quiet_pydicom()
-def read_text(path: Any) -> dict[str, Any]:
+def read_text(file: Openable) -> dict[str, Any]:
     """Read a structured report of anybody as text: its title, its state, and lines of a name and a text.
 
     Raises:
         StoreError: it is damaged.
     """
-    document = parse_file(path, "report")
+    document = parse_file(file, "report")
     document.decode()
     lines = [list(line) for line, _ in zip(_lines(document), range(_MOST_ITEMS), strict=False)]
     return {

@@ -131,6 +131,50 @@ class DicomwebArchive(_Named):
 Archive = Annotated[DicomArchive | DicomwebArchive, Field(discriminator="kind")]
 
 
+class _Records(_Named):
+    """A source of patients' records.
+
+    Attributes:
+        issuers: of the numbers there, by FHIR's `system`: as Issuer of Patient ID (0010,0021) names them in images; ""
+            where the house's own numbers have no issuer there. A system that is not named here is its own issuer.
+    """
+
+    issuers: dict[str, str] = Field(default_factory=dict)
+
+
+class FolderRecords(_Records):
+    """A folder of FHIR R4 bundles and NDJSON exports, also in gzip, or one such file."""
+
+    kind: Literal["folder"]
+    path: Path
+
+
+class FhirRecords(_Records):
+    """A FHIR R4 server; of it the patients with these ids are read, and nobody else."""
+
+    kind: Literal["fhir"]
+    url: str = Field(pattern=r"^https?://[^\s?#]+$")
+    token_file: Path | None = None
+    patients: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,64}$")], ...] = Field(max_length=10_000)
+
+
+Records = Annotated[FolderRecords | FhirRecords, Field(discriminator="kind")]
+
+
+class MonitorSettings(_Part):
+    """The watch over the records.
+
+    Attributes:
+        follow: whether records are judged by the rules as they grow; without it they are shown alone.
+        every_s: seconds between two looks at the sources.
+        rules: a folder of the site's own rules.
+    """
+
+    follow: bool = True
+    every_s: float = Field(default=30.0, ge=1, le=24 * 3600)
+    rules: Path | None = None
+
+
 class OidcSettings(_Part):
     """An OpenID provider at which users sign in; each must be a user of the house already.
 
@@ -202,6 +246,8 @@ class SiteSettings(_Part):
         fetch_priors: so many of a patient's latest earlier studies are fetched from there unasked; only those that are
             surely his.
         workspace: the server of the pages.
+        records: where patients' records come from, besides what readers upload.
+        monitor: the watch over them.
         intake: questions to patients before a visit.
     """
 
@@ -215,6 +261,8 @@ class SiteSettings(_Part):
     archives: tuple[Archive, ...] = ()
     fetch_priors: int = Field(default=0, ge=0, le=20)
     workspace: WebSettings = Field(default_factory=WebSettings)
+    records: tuple[Records, ...] = ()
+    monitor: MonitorSettings = Field(default_factory=MonitorSettings)
     intake: IntakeSettings = Field(default_factory=IntakeSettings)
 
     @model_validator(mode="after")
@@ -225,6 +273,9 @@ class SiteSettings(_Part):
         archives = [each.name for each in self.archives]
         if len(set(archives)) < len(archives):
             raise ValueError("two archives have the same name")
+        records = [each.name for each in self.records]
+        if len(set(records)) < len(records) or "uploads" in records:
+            raise ValueError("two sources of records have the same name, or one is called uploads")
         return self
 
     @property

@@ -6,29 +6,23 @@ its study does is kept apart, and said too.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
 
-from aris.errors import ArisError, ImageError
+from aris.errors import ArisError, ImageError, is_full_disk
 from aris.exchange.raster_images import RasterFacts, is_raster, secondary_capture
 from aris.flow.house import House
 from aris.flow.intake import add_bytes
-from aris.imaging.dicom.quiet import quiet_pydicom
-from aris.imaging.sources import MAX_FILE_BYTES, Skipped, in_zip
-from aris.regular import read_regular
+from aris.imaging.sources import MAX_FILE_BYTES, FileInMemory, FileSource, Skipped, unpacked
+from aris.store.encryption.spool import Spool
 from aris.store.files import StoreFullError
 from aris.store.store import Added
 
-if TYPE_CHECKING:
-    from pydicom.uid import UID
-
 SOURCE = "UPLOAD"
-# The group of pixel data, and the length of an element that ends by a delimiter (PS3.5 7.1).
-_PIXELS, _UNDEFINED = 0x7FE0, 0xFFFFFFFF
+# Members of an archive that are larger are unpacked into a file; and bytes of the largest picture.
+_IN_MEMORY, _MOST_RASTER, _HEAD = 16 << 20, 256 << 20, 4096
 _ZIP = b"PK\x03\x04"
 # Of more files only so many are named.
 _MOST_NAMED = 200
@@ -61,12 +55,14 @@ class Outcome:
             self.refused.append(("…", "more files were refused"))
 
 
-def take_upload(house: House, login: str, path: Path, name: str, facts: RasterFacts) -> Outcome:
+def take_upload(house: House, login: str, file: FileSource, name: str, facts: RasterFacts) -> Outcome:
     """Keep a file that was uploaded, and all that is in it. Audited for each study.
+
+    Large members of an archive are unpacked beside it, encrypted where the store is, and go as soon as they are kept.
 
     Args:
         login: who uploads it.
-        path: where it lies for now.
+        file: as it lies for now, in a folder of its own.
         name: as its owner called it.
         facts: for raster images.
 
@@ -76,8 +72,8 @@ def take_upload(house: House, login: str, path: Path, name: str, facts: RasterFa
     made = Outcome()
     counts: dict[str, int] = {}
     try:
-        for label, data in _contents(path, name, made):
-            _take(house, data, label, facts, made, counts)
+        for label, source in _contents(house, file, name, made):
+            _take(house, source, label, facts, made, counts)
     finally:
         moment = datetime.now(UTC)
         for study, count in (counts or {"": 0}).items():
@@ -91,38 +87,58 @@ def take_upload(house: House, login: str, path: Path, name: str, facts: RasterFa
     return made
 
 
-def _contents(path: Path, name: str, made: Outcome) -> Iterator[tuple[str, bytes]]:
+def _contents(house: House, file: FileSource, name: str, made: Outcome) -> Iterator[tuple[str, FileSource]]:
     """The files of an upload: itself, or the members of an archive."""
-    with path.open("rb") as file:
-        head = file.read(len(_ZIP))
+    with file.open() as opened:
+        head = opened.read(len(_ZIP))
     if head != _ZIP:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        if file.size() > MAX_FILE_BYTES:
             made.refuse(name, "larger than 1 GB; split it")
             return
-        yield name, read_regular(path)
+        yield name, file
         return
+    encrypted = house.store.files.keyring.current() is not None
+    beside = file.path.with_name(f"{file.path.name}-member")
+
+    def into(size: int) -> FileInMemory | Spool:
+        if size <= _IN_MEMORY:
+            return FileInMemory()
+        beside.unlink(missing_ok=True)
+        house.store.files.require_room(size)
+        return Spool(beside, encrypted=encrypted)
+
     try:
-        for each in in_zip(path):
+        for each in unpacked(file, into):
             if isinstance(each, Skipped):
-                made.refuse(_member(each.source, path), each.reason)
+                made.refuse(_member(each.source, file.path), each.reason)
                 continue
-            source, data = each
+            source, member = each
             if PurePosixPath(source.member or "").name.upper() != "DICOMDIR":
-                yield source.member or name, data
+                yield source.member or name, member
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        raise StoreFullError("the disk is full; make room, then send the file again") from None
     except ImageError as error:
         made.refuse(name, str(error).partition(": ")[2] or str(error))
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _take(
-    house: House, data: bytes, name: str, facts: RasterFacts, made: Outcome, counts: dict[str, int]
+    house: House, file: FileSource, name: str, facts: RasterFacts, made: Outcome, counts: dict[str, int]
 ) -> None:
     try:
-        if is_raster(data):
-            data = secondary_capture(data, facts, name)
-        elif _cut_off(data):
-            made.refuse(name, "its end is missing; copy or export it again")
+        with file.open() as opened:
+            head = opened.read(_HEAD)
+        if not is_raster(head):
+            found, added = house.store.add_file(file, source=SOURCE, name=name)
+            study = found.study
+        elif file.size() > _MOST_RASTER:
+            made.refuse(name, f"a picture of more than {_MOST_RASTER >> 20} MB; make it smaller")
             return
-        study, added = add_bytes(house.store, data, SOURCE, name)
+        else:
+            study, added = add_bytes(house.store, secondary_capture(file.read(), facts, name), SOURCE, name)
     except StoreFullError:
         raise
     except ArisError as error:
@@ -132,32 +148,6 @@ def _take(
         made.studies.append(study)
     counts[study] = counts.get(study, 0) + 1
     _count(added, name, made)
-
-
-def _cut_off(data: bytes) -> bool:
-    """Return whether a file ends before the pixels that it announces.
-
-    Kept, half an image would stand in the way of the whole one, which has the same UID.
-    """
-    from pydicom import dcmread
-
-    file = io.BytesIO(data)
-    try:
-        with quiet_pydicom():
-            header = dcmread(file, stop_before_pixels=True)
-            syntax = header.file_meta.TransferSyntaxUID
-    except Exception:  # pydicom raises many kinds on damaged files; these are refused where they are added
-        return False
-    start = file.tell()
-    if syntax.is_deflated or int.from_bytes(data[start : start + 2], _order(syntax)) != _PIXELS:
-        return False
-    at = start + (4 if syntax.is_implicit_VR else 8)
-    length = int.from_bytes(data[at : at + 4], _order(syntax))
-    return length != _UNDEFINED and at + 4 + length > len(data)
-
-
-def _order(syntax: UID) -> Literal["little", "big"]:
-    return "little" if syntax.is_little_endian else "big"
 
 
 def _count(added: Added, name: str, made: Outcome) -> None:

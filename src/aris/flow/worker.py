@@ -15,6 +15,7 @@ from aris.flow.drafting import Drafter, draft_next, worker_name
 from aris.flow.house import House
 from aris.flow.intake import watch
 from aris.flow.listening import Listener
+from aris.flow.monitoring.house_watch import HouseWatch
 from aris.flow.outgoing.delivery import deliver_next
 from aris.flow.reading import archives
 from aris.store.reading import deliveries, jobs
@@ -44,6 +45,7 @@ class Worker:
         self._name = worker_name()
         self._stopped = threading.Event()
         self._head_at = 0.0
+        self.watch = HouseWatch(house)
 
     def use(self, drafter: Drafter, listener: Listener | None = None) -> None:
         """Draft from now on, as a model that was loading is there."""
@@ -52,6 +54,7 @@ class Worker:
     def stop(self) -> None:
         """Let `run` end: a draft that is being written is written, and kept."""
         self._stopped.set()
+        self.watch.stop()
 
     def give_back(self) -> int:
         """Let others do at once what this worker is at, as it will not end it. How many pieces of work that were.
@@ -75,7 +78,7 @@ class Worker:
         """
         done: Counter[str] = Counter()
         while True:
-            steps = [*self._looked(), self._draft(), self._deliver(), self._ask_archives()]
+            steps = [*self._looked(), self._draft(), self._deliver(), self._ask_archives(), *self._watch_records()]
             found = [each for each in steps if each is not None]
             done.update(found)
             if not found or self._stopped.is_set():
@@ -83,8 +86,8 @@ class Worker:
                 return done
 
     def run(self) -> None:
-        """Work until `stop`: looking, drafting, delivering and asking archives each in a thread, so that none waits."""
-        works: list[Callable[[], object]] = [self._looked, self._deliver, self._draft]
+        """Work until `stop`: looking, drafting, delivering, asking archives and watching records, each in a thread."""
+        works: list[Callable[[], object]] = [self._looked, self._deliver, self._draft, self._watch_records]
         if self._house.settings.archives:
             works.append(self._ask_archives)
         threads = [threading.Thread(target=self._loop, args=(work,), daemon=True) for work in works]
@@ -132,6 +135,12 @@ class Worker:
     def _ask_archives(self) -> str | None:
         done = archives.look_next(self._house, self._name) or archives.fetch_next(self._house, self._name)
         return self._say({"failed": "earlier studies not found", "lost": None}.get(done or "", done))
+
+    def _watch_records(self) -> list[str]:
+        done = self.watch.step()
+        for each in done:
+            self._told(each)
+        return done
 
     def _say(self, done: str | None) -> str | None:
         if done is not None:

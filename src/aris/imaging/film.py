@@ -104,9 +104,7 @@ def named(path: str | Path | FileSource) -> str:
     """A path as it was given; an archive's member as "archive:member"."""
     if isinstance(path, HeldFile):
         return path.given
-    if isinstance(path, FileSource):
-        return str(path.path) if path.member is None else f"{path.path}:{path.member}"
-    return str(path)
+    return path.given_name if isinstance(path, FileSource) else str(path)
 
 
 def printable(path: str | Path | FileSource) -> str:
@@ -117,7 +115,7 @@ def printable(path: str | Path | FileSource) -> str:
 
 def contents(name: str | Path | FileSource, source: str) -> bytes:
     """A regular file's bytes, or those of an archive's member."""
-    held = name if isinstance(name, HeldFile) else None
+    given = name if isinstance(name, FileSource) else None
     if isinstance(name, FileSource):
         if name.member is not None:
             return name.read()
@@ -135,7 +133,7 @@ def contents(name: str | Path | FileSource, source: str) -> bytes:
             raise ImageError(f"{source}: the file is empty (0 bytes); copy it again")
         if status.st_size > _MAX_BYTES:
             raise ImageError(f"{source}: {status.st_size / 1e9:.1f} GB is too large for a radiograph (1 GB at most)")
-        return read_regular(path) if held is None else held.read()
+        return read_regular(path) if given is None else given.read()
     except FileNotFoundError:
         raise ImageError(f"{source}: no such file; check the path") from None
     except PermissionError:

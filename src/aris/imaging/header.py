@@ -77,7 +77,7 @@ def _parsed(source: FileSource) -> Any | None:
         if held:
             return held.dataset() if held.kind == "dicom" else None
         if data is None:
-            return parse_header(source.path, source.name, list(_TAGS), sniff.only_dicom)
+            return parse_header(source, source.name, list(_TAGS), sniff.only_dicom)
         sniff.only_dicom(data)
         return parse(data, source.name, tags=list(_TAGS), pixels=False)
     except ImageError:

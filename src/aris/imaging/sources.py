@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol, TypeVar, cast
 
-from aris.errors import ImageError
+from aris.errors import ImageError, is_full_disk
 from aris.imaging import sniff
 from aris.imaging.dicom.parsing import parse
 from aris.imaging.dicom.quiet import quiet_pydicom
-from aris.regular import open_regular, read_regular
+from aris.regular import open_regular
 
 MAX_FILE_BYTES = 1 << 30
 MAX_FILES = 100_000
@@ -24,6 +26,7 @@ MAX_ARCHIVE_BYTES = 16 << 30  # unpacked
 # Deflate reaches 1,032; images of air alone reach some hundreds, whole archives of images do not.
 MAX_ARCHIVE_RATIO = 200
 _RATIO_FREE_BYTES = 64 << 20
+_PIECE = 1 << 20
 _NOT_IMAGES = {".ds_store", "thumbs.db", "desktop.ini"}
 
 
@@ -40,10 +43,38 @@ class FileSource:
     member: str | None = None
 
     @property
+    def given_name(self) -> str:
+        """The path, of a member as "archive:member"."""
+        return str(self.path) if self.member is None else f"{self.path}:{self.member}"
+
+    @property
     def name(self) -> str:
         """For messages: printable, on one line."""
-        whole = str(self.path) if self.member is None else f"{self.path}:{self.member}"
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in whole)
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in self.given_name)
+
+    def raw(self) -> io.RawIOBase:
+        """Open it without a buffer: every reader of a file comes by here.
+
+        Raises:
+            OSError, ValueError: it cannot be opened, or is not a regular file.
+            ImageError: as `read`, of a member.
+        """
+        if self.member is not None:
+            return cast(io.RawIOBase, io.BytesIO(self.read()))
+        return open_regular(self.path).detach()
+
+    def open(self) -> io.BufferedReader:
+        """Open it to be read; errors as of `raw`."""
+        return io.BufferedReader(self.raw())
+
+    def size(self) -> int:
+        """Count its bytes.
+
+        Raises:
+            OSError: it is gone.
+            ImageError: as `read`, of a member.
+        """
+        return self.path.stat().st_size if self.member is None else len(self.read())
 
     def read(self) -> bytes:
         """All bytes.
@@ -53,10 +84,11 @@ class FileSource:
         """
         try:
             if self.member is None:
-                if self.path.stat().st_size > MAX_FILE_BYTES:
+                if self.size() > MAX_FILE_BYTES:
                     raise ImageError(f"{self.name}: larger than 1 GB; split it")
-                return read_regular(self.path)
-            with _opened(self.path) as archive:
+                with self.open() as file:
+                    return file.read()
+            with _opened(FileSource(self.path)) as archive:
                 return read_member(archive, archive.getinfo(self.member), self.name)
         except ImageError:
             raise
@@ -79,7 +111,7 @@ class HeldFile(FileSource):
     """A file that is opened once and parsed once, however many readers look at it. Close it, or use it in `with`.
 
     Args:
-        path: of the file. Nothing but a regular file is opened; of others `head` is empty and `read` says why.
+        what: the file. Nothing but a regular file is opened; of others `head` is empty and `read` says why.
         given: the path as the caller gave it, for results.
 
     Attributes:
@@ -87,10 +119,13 @@ class HeldFile(FileSource):
     """
 
     given: str
+    _source: FileSource
 
-    def __init__(self, path: Path, given: str | None = None) -> None:
-        super().__init__(path)
-        object.__setattr__(self, "given", str(path) if given is None else given)
+    def __init__(self, what: Path | FileSource, given: str | None = None) -> None:
+        source = what if isinstance(what, FileSource) else FileSource(what)
+        super().__init__(source.path, source.member)
+        object.__setattr__(self, "_source", source)
+        object.__setattr__(self, "given", source.given_name if given is None else given)
 
     def __enter__(self) -> HeldFile:
         return self
@@ -104,7 +139,7 @@ class HeldFile(FileSource):
     @cached_property
     def _file(self) -> BinaryIO | None:
         try:
-            return open_regular(self.path)
+            return self._source.open()
         except (OSError, ValueError):
             return None
 
@@ -120,9 +155,9 @@ class HeldFile(FileSource):
     def _data(self) -> bytes:
         head, file = self.head, self._file
         if file is None:
-            return super().read()
+            return self._source.read()
         try:
-            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+            if self._source.size() > MAX_FILE_BYTES:
                 raise ImageError(f"{self.name}: larger than 1 GB; split it")
             file.seek(len(head))
             return head + file.read()
@@ -137,6 +172,12 @@ class HeldFile(FileSource):
     def kind(self) -> sniff.Kind:
         """The kind of image that it really is."""
         return sniff.kind_of(self.read())
+
+    def raw(self) -> io.RawIOBase:
+        return self._source.raw()
+
+    def size(self) -> int:
+        return self._source.size()
 
     def read(self) -> bytes:
         return self._data
@@ -159,20 +200,36 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> b
     Raises:
         ImageError: it is encrypted, too large, packed in an unknown way or damaged.
     """
+    _require_readable(info, name)
+    file = io.BytesIO()
+    _unpack(archive, info, name, file)
+    return file.getvalue()
+
+
+def _require_readable(info: zipfile.ZipInfo, name: str) -> None:
     if info.flag_bits & 1:
         raise ImageError(f"{name}: encrypted; unpack the archive and give the folder")
     if info.file_size > MAX_FILE_BYTES:
         raise ImageError(f"{name}: larger than 1 GB unpacked; it is left out")
+
+
+def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, file: BinaryIO) -> None:
+    size = 0
     try:
         with archive.open(info) as stream:
-            data = stream.read(info.file_size + 1)
+            while size <= info.file_size and (piece := stream.read(_PIECE)):
+                size += len(piece)
+                file.write(piece)
     except MemoryError:
         raise ImageError(f"{name}: out of memory while unpacking; unpack the archive and give the folder") from None
+    except OSError as error:
+        if is_full_disk(error):
+            raise
+        raise ImageError(f"{name}: damaged in the archive; pack it again") from None
     except Exception:  # zipfile and its three decompressors raise many kinds on damaged members
         raise ImageError(f"{name}: damaged in the archive; pack it again") from None
-    if len(data) != info.file_size:
+    if size != info.file_size:
         raise ImageError(f"{name}: damaged in the archive; pack it again")
-    return data
 
 
 def in_folder(folder: Path) -> Iterator[FileSource | Skipped]:
@@ -219,15 +276,70 @@ def in_zip(path: Path) -> Iterator[tuple[FileSource, bytes] | Skipped]:
     Raises:
         ImageError: no zip archive, more than 100,000 members, or it would swell beyond what archives of images do.
     """
-    with _opened(path) as archive:
-        for each in _members(archive, path):
+    for each in unpacked(FileSource(path), lambda _: FileInMemory()):
+        yield each if isinstance(each, Skipped) else (each[0], each[1].read())
+
+
+class FileInMemory(FileSource):
+    """A file that is nowhere but in memory.
+
+    Args:
+        data: its contents; to be written by default.
+        name: for messages.
+    """
+
+    _data: io.BytesIO
+
+    def __init__(self, data: bytes = b"", name: str = "file") -> None:
+        super().__init__(Path(name))
+        object.__setattr__(self, "_data", io.BytesIO(data))
+
+    @contextmanager
+    def writing(self) -> Iterator[BinaryIO]:
+        """Write it, once, from its beginning."""
+        yield self._data
+
+    def raw(self) -> io.RawIOBase:
+        return cast(io.RawIOBase, io.BytesIO(self._data.getvalue()))
+
+    def size(self) -> int:
+        return len(self._data.getbuffer())
+
+    def read(self) -> bytes:
+        return self._data.getvalue()
+
+
+class Writable(Protocol):
+    """A file that is written once and then read."""
+
+    def writing(self) -> AbstractContextManager[BinaryIO]:
+        """Write it from its beginning."""
+
+
+Target = TypeVar("Target", bound=Writable)
+
+
+def unpacked(archive: FileSource, into: Callable[[int], Target]) -> Iterator[tuple[FileSource, Target] | Skipped]:
+    """As `in_zip`, of an archive however it is kept; each member is written into a file that is made for it.
+
+    Args:
+        into: makes the file, of a member of so many bytes.
+    """
+    with _opened(archive) as opened:
+        for each in _members(opened, archive):
             if isinstance(each, Skipped):
                 yield each
                 continue
             try:
-                yield each, read_member(archive, archive.getinfo(each.member or ""), each.name)
+                info = opened.getinfo(each.member or "")
+                _require_readable(info, each.name)
+                made = into(info.file_size)
+                with made.writing() as file:
+                    _unpack(opened, info, each.name, file)
             except ImageError as error:
                 yield Skipped(each.name, _reason(error, each.name))
+                continue
+            yield each, made
 
 
 def named_in_zip(path: Path, endings: tuple[str, ...]) -> list[FileSource]:
@@ -236,27 +348,38 @@ def named_in_zip(path: Path, endings: tuple[str, ...]) -> list[FileSource]:
     Raises:
         ImageError: as for `in_zip`.
     """
-    with _opened(path) as archive:
-        members = [each for each in _members(archive, path) if isinstance(each, FileSource)]
+    with _opened(FileSource(path)) as archive:
+        members = [each for each in _members(archive, FileSource(path)) if isinstance(each, FileSource)]
     return [each for each in members if (each.member or "").lower().endswith(endings)]
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
+@contextmanager
+def _opened(source: FileSource) -> Iterator[zipfile.ZipFile]:
     try:
-        with open_regular(path):  # zipfile would wait for a pipe
-            return zipfile.ZipFile(path)
-    except Exception:  # zipfile raises many kinds on a damaged directory
-        raise ImageError(f"{FileSource(path).name}: the archive is damaged; pack or copy it again") from None
+        file = source.open()
+    except Exception:
+        raise _damaged(source) from None
+    with file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except Exception:  # zipfile raises many kinds on a damaged directory
+            raise _damaged(source) from None
+        with archive:
+            yield archive
 
 
-def _members(archive: zipfile.ZipFile, path: Path) -> Iterator[FileSource | Skipped]:
-    name = FileSource(path).name
+def _damaged(source: FileSource) -> ImageError:
+    return ImageError(f"{source.name}: the archive is damaged; pack or copy it again")
+
+
+def _members(archive: zipfile.ZipFile, whole: FileSource) -> Iterator[FileSource | Skipped]:
+    name, path = whole.name, whole.path
     # An entry without a name is none; zipfile itself stumbles over it.
     infos = [info for info in archive.infolist() if info.filename and not info.is_dir()]
     if len(infos) > MAX_FILES:
         raise ImageError(f"{name}: more than {MAX_FILES:,} files; give a smaller archive")
     unpacked = sum(info.file_size for info in infos)
-    packed = min(path.stat().st_size, sum(info.compress_size for info in infos))
+    packed = min(whole.size(), sum(info.compress_size for info in infos))
     swells = unpacked > _RATIO_FREE_BYTES and unpacked > MAX_ARCHIVE_RATIO * max(1, packed)
     if unpacked > MAX_ARCHIVE_BYTES or swells:
         raise ImageError(f"{name}: it unpacks to {unpacked / 1e9:.1f} GB, more than images would; refused")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -113,7 +113,7 @@ class Studies:
         return tuple(series for study in self.studies for series in study.series)
 
 
-def find_studies(path: str | Path | HeldFile, *, empty: bool = False) -> Studies:
+def find_studies(path: str | Path | HeldFile | Sequence[FileSource], *, empty: bool = False) -> Studies:
     """Sort what a folder, a zip archive, a DICOMDIR or a DICOM file holds.
 
     A folder is searched with the folders below it. Links that leave it, names that leave an archive or a DICOMDIR's
@@ -122,19 +122,25 @@ def find_studies(path: str | Path | HeldFile, *, empty: bool = False) -> Studies
     largest is used, as a copy that was cut off is smaller than the whole.
 
     Args:
-        path: the folder or file.
+        path: the folder or file; or files, however they are kept.
         empty: give no studies, and what was left out, rather than raise where there is no DICOM image.
 
     Raises:
         ImageError: the path cannot be read, an archive is damaged or swells beyond reason, or there is no DICOM image.
     """
-    held = path if isinstance(path, HeldFile) else None
-    path = path.path if isinstance(path, HeldFile) else Path(path).expanduser()
+    contents: Iterator[tuple[FileSource, bytes | None] | Skipped]
+    if isinstance(path, HeldFile):
+        name, contents = FileSource(path.path).name, _contents_of_held(path)
+    elif isinstance(path, str | Path):
+        path = Path(path).expanduser()
+        name, contents = FileSource(path).name, _contents(path)
+    else:
+        name, contents = "files", ((each, None) for each in path)
     skipped: list[Skipped] = []
     found: list[tuple[Instance, dict[str, Any]]] = []
     sizes: list[int] = []
     with quiet_pydicom():
-        for item in _contents(path) if held is None else _contents_of_held(held):
+        for item in contents:
             if isinstance(item, Skipped):
                 skipped.append(item)
                 continue
@@ -147,7 +153,7 @@ def find_studies(path: str | Path | HeldFile, *, empty: bool = False) -> Studies
                 skipped.append(Skipped(source.name, str(error).removeprefix(f"{source.name}: ")))
     if not found and not empty:
         why = f" (first of {len(skipped)}: {skipped[0].reason})" if skipped else ""
-        raise ImageError(f"{FileSource(path).name}: no DICOM image found{why}; give a folder or file with images")
+        raise ImageError(f"{name}: no DICOM image found{why}; give a folder or file with images")
     return Studies(_sorted(found, sizes, skipped), tuple(skipped))
 
 
@@ -224,7 +230,7 @@ def _read(source: FileSource, data: bytes | None, tags: list[str]) -> Any:
                 raise ImageError(sniff.complaint(source.head))
             return source.dataset()
         if data is None:
-            return parse_header(source.path, source.name, list(tags), sniff.only_dicom)
+            return parse_header(source, source.name, list(tags), sniff.only_dicom)
         sniff.only_dicom(data[:4096])
         return parse(data, source.name, tags=list(tags), pixels=False)
     except OSError:
@@ -284,7 +290,7 @@ def _size(source: FileSource, data: bytes | None) -> int:
     if data is not None:
         return len(data)
     try:
-        return source.path.stat().st_size
+        return source.size()
     except OSError:
         return 0
 

@@ -531,7 +531,9 @@ class Library:
         halves = np.frombuffer(b"".join(row["value"] for row in kept), dtype="<f2").reshape(len(kept), width or 1)
         numbers = np.array([row["passage"] for row in kept], np.int64)
         papers = np.array([row["paper"] for row in kept], np.int64)
-        if len(kept) >= FEWEST and stamp.startswith(self._stamp()):
+        # Not while vectors are being made: the file would be written anew for each batch.
+        whole = len(kept) == int(self.execute("SELECT count(*) AS n FROM passages")[0]["n"])
+        if whole and len(kept) >= FEWEST and stamp.startswith(self._stamp()):
             write_vectors(self.folder, stamp, halves, numbers, papers)
         return halves.astype(np.float32), numbers, papers
 

@@ -24,7 +24,7 @@ _DEPTH = 200
 _MOST_TERMS = 48
 # Passages from which on a query's common words do not find any by themselves; the share of all passages that its rarer
 # words may bring; the words that always do.
-_LARGE, _RARE, _LEAST_RARE = 5_000, 0.1, 2
+_LARGE, _RARE, _LEAST_RARE = 5_000, 0.05, 2
 _MOST_QUERY = 20_000
 STOP_WORDS = frozenset((
     "a", "about", "above", "after", "again", "against", "all", "also", "am", "an", "and", "any", "are", "as", "at",

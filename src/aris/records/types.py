@@ -287,6 +287,10 @@ class Medication(Record):
                 return False
             if self.end is not None and self.end.before(moment):
                 return False
+            over = self.status in ("stopped", "completed", "ended")
+            if over and self.updated is not None and moment < self.updated.start:
+                # It was told as over by a version of later: dates decide, and without them it is not known.
+                return True if self.end is not None else None
         if self.status == "active":
             return True
         if self.status in ("stopped", "completed", "cancelled", "on-hold", "ended", "draft", "intended"):

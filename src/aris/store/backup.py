@@ -1,7 +1,8 @@
 """Backup and restore: the database as text that fits either kind, and the objects' files, each checked by its digest.
 
 A backup is a folder: `manifest.json`, the `database-*.jsonl.gz` that it names, and `objects/`. Made again into the same
-folder it copies only what is new. The audit trail's key is not in it: keep that elsewhere.
+folder it copies only what is new. The audit trail's key is not in it: keep that elsewhere. Of an encrypted store all of
+it is encrypted, by the store's own keys; the key that opens its keyring is not in it either.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,20 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aris import __version__
 from aris.errors import StoreError, is_full_disk
+from aris.imaging.sources import FileSource
 from aris.private import make_file, make_folder, write_private
 from aris.store.database import open_database, upgrade
+from aris.store.encryption.keyring import Keyring, KeyringError, WrappingKey
+from aris.store.encryption.sealed import DataKey
+from aris.store.encryption.spool import sealing, unsealing
 from aris.store.files import FileStore
 from aris.store.private import claim
 from aris.store.store import DATABASE, OBJECTS, Store
 
 MANIFEST, DUMP = "manifest.json", "database"
 _FORM = 1
+# The identity of a dump, where it is encrypted.
+_DUMPED = b"database"
 
 
 @dataclass(frozen=True)
@@ -40,12 +48,14 @@ class BackedUp:
         rows: of each table.
         objects: files in all; copied: of these, those that were not there yet.
         damaged: digests of objects that are no longer what they were, and are in no earlier backup: they are left out.
+        encrypted: whether it is, by the key of the store's files.
     """
 
     rows: dict[str, int]
     objects: int
     copied: int
     damaged: tuple[str, ...] = ()
+    encrypted: bool = False
 
 
 def backup(store: Store, out: Path, step: Callable[[int], None] = lambda _: None) -> BackedUp:
@@ -60,36 +70,43 @@ def backup(store: Store, out: Path, step: Callable[[int], None] = lambda _: None
     try:
         claim(out, (MANIFEST, OBJECTS))
         # The database first: objects are only ever added, so that each one that a row names is there.
-        rows, digest, revision = _dump(store, out)
+        key = store.files.keyring.current()
+        rows, digest, revision = _dump(store, out, key)
         digests = sorted(store.files.digests())
+        kept = FileStore(out / OBJECTS, 0, store.files.keyring.wrapping)
+        _copy_keyring(store.files.keyring, kept.keyring)
         step(len(digests))
         copied, damaged = 0, []
         for each in digests:
             try:
-                copied += _copy(store, each, out / OBJECTS, step)
+                copied += _copy(store, each, kept, step)
             except StoreError:  # one damaged file must not keep the reports from being backed up
                 damaged.append(each)
         manifest = {
             "form": _FORM, "aris": __version__, "revision": revision, "made_at": datetime.now(UTC).isoformat(),
             "rows": rows, "database": _dump_name(digest), "database_sha256": digest,
-            "objects": len(digests) - len(damaged), "damaged": damaged,
+            "objects": len(digests) - len(damaged), "damaged": damaged, "encrypted": key is not None,
         }  # fmt: skip
         # Until here the backup that was there before is whole.
         write_private(out / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+        kept.close()
         for other in out.glob(f"{DUMP}-*.jsonl.gz"):
             if other.name != manifest["database"]:
                 other.unlink()
     except OSError as error:
         full = "the disk is full; make room" if is_full_disk(error) else f"cannot be written ({error.strerror})"
         raise StoreError(f"{out}: {full}") from None
-    return BackedUp(rows, len(digests) - len(damaged), copied, tuple(damaged))
+    return BackedUp(rows, len(digests) - len(damaged), copied, tuple(damaged), key is not None)
 
 
-def restore(source: Path, folder: Path, *, url: str | None = None) -> BackedUp:
-    """Make a store of a backup, in a folder and a database that hold nothing.
+def restore(
+    source: Path, folder: Path, *, url: str | None = None, wrapping: WrappingKey | None = None
+) -> BackedUp:
+    """Make a store of a backup, in a folder and a database that hold nothing. Of an encrypted one it is encrypted.
 
     Args:
         url: of the database, which may be of another kind than the one that was backed up.
+        wrapping: the key that opens the keyring of an encrypted one; `usual_key` by default.
 
     Raises:
         StoreError: the backup is damaged or newer than this program, or there is something where it is to go.
@@ -107,27 +124,28 @@ def restore(source: Path, folder: Path, *, url: str | None = None) -> BackedUp:
     if digest.hexdigest() != manifest["database_sha256"]:
         raise StoreError(f"{source}: the backup's database is damaged; take another backup")
     claim(folder, (DATABASE, OBJECTS))
-    files = FileStore(folder / OBJECTS)
+    files, kept = FileStore(folder / OBJECTS, wrapping=wrapping), FileStore(source / OBJECTS, 0, wrapping)
     copied = 0
     try:
+        _copy_keyring(kept.keyring, files.keyring)
         # Objects first: a store whose index names what is not there would be worse than none.
-        for path in sorted((source / OBJECTS).glob("??/*.dcm")):
-            data = path.read_bytes()
-            if hashlib.sha256(data).hexdigest() != path.stem:
-                raise StoreError(f"{path}: damaged; take another backup")
-            files.add(data)
+        for each in sorted(kept.digests()):
+            if not kept.is_whole(each):
+                raise StoreError(f"{kept.path(each)}: damaged; take another backup")
+            files.keep_pieces(partial(_pieces, kept.file(each)))
             copied += 1
     finally:
         files.close()
+        kept.close()
     if copied < manifest["objects"]:
         raise StoreError(f"{source}: {manifest['objects'] - copied} objects are missing; take another backup")
     database = folder / DATABASE
     if url is None:
         make_file(database)
-    rows = _load(url or f"sqlite:///{database.absolute()}", source, manifest)
+    rows = _load(url or f"sqlite:///{database.absolute()}", source, manifest, kept.keyring)
     if rows != manifest["rows"]:
         raise StoreError(f"{source}: rows are missing from the backup's database; take another backup")
-    Store(folder, url=url).close()
+    Store(folder, url=url, wrapping=wrapping).close()
     return BackedUp(rows, copied, copied)
 
 
@@ -145,7 +163,21 @@ def _manifest(source: Path) -> dict[str, Any]:
         raise StoreError(f"{source}: the backup's manifest is damaged; take another backup") from None
 
 
-def _dump(store: Store, out: Path) -> tuple[dict[str, int], str, str]:
+def _pieces(file: FileSource) -> Iterator[bytes]:
+    with file.open() as opened:
+        while piece := opened.read(1 << 20):
+            yield piece
+
+
+def _copy_keyring(source: Keyring, target: Keyring) -> None:
+    """Copy a keyring as it is: it is opened by the same key."""
+    if source.ring() is None:
+        target.path.unlink(missing_ok=True)
+    elif not target.path.exists() or target.path.read_bytes() != source.path.read_bytes():
+        write_private(target.path, source.path.read_bytes())
+
+
+def _dump(store: Store, out: Path, key: DataKey | None) -> tuple[dict[str, int], str, str]:
     """Rows by table, digest of the file, revision of the tables; all of one moment."""
     fresh = out / f".{DUMP}.part"
     fresh.unlink(missing_ok=True)
@@ -155,7 +187,7 @@ def _dump(store: Store, out: Path) -> tuple[dict[str, int], str, str]:
         known = MetaData()
         known.reflect(connection)
         revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
-        with gzip.open(fresh, "wb", compresslevel=6) as file:
+        with sealing(fresh, key, _DUMPED) as packed, gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=6) as file:
             for table in known.sorted_tables:
                 if table.name == "alembic_version":
                     continue
@@ -170,25 +202,27 @@ def _dump(store: Store, out: Path) -> tuple[dict[str, int], str, str]:
     return rows, digest, str(revision)
 
 
-def _copy(store: Store, digest: str, out: Path, step: Callable[[int], None]) -> bool:
-    location = out / digest[:2] / f"{digest}.dcm"
+def _copy(store: Store, digest: str, kept: FileStore, step: Callable[[int], None]) -> bool:
+    location = kept.path(digest)
     step(0)
-    if location.exists():
-        with location.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() == digest:
-                return False
+    encrypted = store.files.key_of(digest) is not None
+    try:
+        # What lies there in clear, or under a key that is no longer known, is copied anew.
+        if location.exists() and (kept.key_of(digest) is not None) == encrypted and kept.is_whole(digest):
+            return False
+    except KeyringError:
+        pass
     source = store.files.verified(digest)
-    make_folder(out)
     make_folder(location.parent)
     fresh = location.with_suffix(".part")
     fresh.unlink(missing_ok=True)
     make_file(fresh)
-    shutil.copyfile(source, fresh)
+    shutil.copyfile(source.path, fresh)  # as it lies there: encrypted, where it is
     fresh.replace(location)
     return True
 
 
-def _load(url: str, source: Path, manifest: dict[str, Any]) -> dict[str, int]:
+def _load(url: str, source: Path, manifest: dict[str, Any], keyring: Keyring) -> dict[str, int]:
     from alembic.util import CommandError
 
     engine = create_engine(url)
@@ -204,7 +238,7 @@ def _load(url: str, source: Path, manifest: dict[str, Any]) -> dict[str, int]:
             for table in known.sorted_tables:
                 if table.name in rows and connection.scalar(select(func.count()).select_from(table)):
                     raise StoreError("restore: the database holds something; restore into an empty one")
-            for name, values in _lines(source / manifest["database"]):
+            for name, values in _lines(source / manifest["database"], keyring):
                 table = known.tables[name]
                 row = {key: _typed(table, key, each) for key, each in values.items()}
                 connection.execute(insert(table).values(row))
@@ -238,8 +272,8 @@ def _dump_name(digest: str) -> str:
     return f"{DUMP}-{digest[:16]}.jsonl.gz"
 
 
-def _lines(dump: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with gzip.open(dump, "rb") as file:
+def _lines(dump: Path, keyring: Keyring) -> Iterator[tuple[str, dict[str, Any]]]:
+    with unsealing(dump, keyring, _DUMPED) as packed, gzip.GzipFile(fileobj=packed, mode="rb") as file:
         for line in file:
             name, values = json.loads(line)
             yield name, values

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy import select, text
 
+from aris.store.encryption.keyring import KeyringError
 from aris.store.reading import reports
 from aris.store.reading.lasting_tables import ReportRow
 from aris.store.reading.tables import ReadingRow
@@ -27,7 +28,12 @@ def problems(store: Store, step: Callable[[int], None] = lambda _: None) -> list
         step(len(digests))
         for digest in digests:
             step(0)
-            if not store.files.is_whole(digest):
+            try:
+                whole = store.files.is_whole(digest)
+            except KeyringError:
+                wrong.append(f"object {digest}: its file is encrypted by a key that the keyring has not; restore it")
+                continue
+            if not whole:
                 gone = "damaged" if store.files.path(digest).exists() else "gone"
                 wrong.append(f"object {digest}: its file is {gone}; restore it, or have it sent again")
         named = select(ReportRow, ReadingRow.study_uid).join(ReadingRow, ReadingRow.id == ReportRow.reading_pk)

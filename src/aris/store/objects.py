@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from aris.errors import ImageError, StoreError
 from aris.imaging.dicom import parsing
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.imaging.dicom.values import text as text
+from aris.imaging.dicom.wholeness import is_cut_off
+from aris.regular import Openable
 
 # Ours for all versions, so that the same object is the same file.
 IMPLEMENTATION_UID = "2.25.81827926043097871668665088929335946287"
 IMPLEMENTATION_NAME = "ARIS"
+_PIECE = 1 << 20
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
@@ -47,7 +50,7 @@ def parse(data: bytes, source: str, *, pixels: bool = True) -> Any:
     return dataset
 
 
-def parse_file(path: Path, source: str, *, pixels: bool = False, defer: int | None = None) -> Any:
+def parse_file(file: Openable, source: str, *, pixels: bool = False, defer: int | None = None) -> Any:
     """As `parse`, of a file of which no more is read than is wanted; see `parsing.parse_file`.
 
     Raises:
@@ -56,9 +59,9 @@ def parse_file(path: Path, source: str, *, pixels: bool = False, defer: int | No
     """
     with quiet_pydicom():
         try:
-            dataset = parsing.parse_file(path, source, pixels=pixels, defer=defer)
-            with path.open("rb") as file:
-                _restore_syntax(dataset, file.read(4096))
+            dataset = parsing.parse_file(file, source, pixels=pixels, defer=defer)
+            with io.BufferedReader(file.raw()) as opened:
+                _restore_syntax(dataset, opened.read(4096))
             known = "SOPClassUID" in dataset and "SOPInstanceUID" in dataset
         except ImageError as error:
             raise ObjectError(str(error)) from None
@@ -71,13 +74,13 @@ def parse_file(path: Path, source: str, *, pixels: bool = False, defer: int | No
     return dataset
 
 
-def read_located(path: Path, source: str, *, defer: int) -> tuple[Any, int | None]:
+def read_located(file: Openable, source: str, *, defer: int) -> tuple[Any, int | None]:
     """As `parse_file` without pixels; also where in the file the header ends, None for a deflated one.
 
     Raises:
         ObjectError, StoreError: as `parse_file`.
     """
-    dataset = parse_file(path, source, defer=defer)
+    dataset = parse_file(file, source, defer=defer)
     return dataset, getattr(dataset, "header_end", None)
 
 
@@ -160,12 +163,53 @@ def canonical(data: bytes, known: Identity) -> bytes:
     Raises:
         ObjectError: it is not a DICOM file (PS3.10).
     """
+    start = dataset_start(io.BytesIO(data))
+    return file_bytes(data[start:], known.sop_class, known.uid, known.transfer_syntax)
+
+
+def canonical_pieces(file: Openable, known: Identity) -> Iterator[bytes]:
+    """As `canonical`, of a file that is read piece by piece."""
+    with io.BufferedReader(file.raw()) as opened:
+        start = dataset_start(opened)
+        yield file_bytes(b"", known.sop_class, known.uid, known.transfer_syntax)
+        opened.seek(start)
+        while piece := opened.read(_PIECE):
+            yield piece
+
+
+def dataset_start(file: BinaryIO) -> int:
+    """The position of a file's dataset, behind its meta information.
+
+    Raises:
+        ObjectError: it is not a DICOM file (PS3.10).
+    """
     from pydicom.filereader import _read_file_meta_info, read_preamble
 
-    file = io.BytesIO(data)
     try:
         read_preamble(file, force=False)
         _read_file_meta_info(file)
     except Exception:  # pydicom raises many kinds on damaged files
         raise ObjectError("object: not a DICOM file, or damaged; send or export it again") from None
-    return file_bytes(data[file.tell() :], known.sop_class, known.uid, known.transfer_syntax)
+    return file.tell()
+
+
+def require_whole(file: BinaryIO, size: int, dataset: Any, source: str) -> None:
+    """See that a file does not end before what it announces: the whole object has the same UID, and comes after it.
+
+    Args:
+        dataset: its header.
+
+    Raises:
+        ObjectError: it does.
+    """
+    from pydicom.uid import UID
+
+    syntax = UID(text(getattr(dataset, "file_meta", None) or {}, "TransferSyntaxUID") or "1.2.840.10008.1.2")
+    if syntax == "1.2.840.10008.1.2.1.99":
+        return  # the end of its stream was seen as it was parsed
+    implicit, little = syntax == "1.2.840.10008.1.2", byte_order(dataset) == "<"
+    file.seek(0)
+    start = dataset_start(file)
+    frames = number(dataset, "NumberOfFrames") or 1
+    if is_cut_off(file, size, start, implicit=implicit, little=little, frames=frames):
+        raise ObjectError(f"{source}: its end is missing; copy or export it again")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aris.errors import StoreError
 from aris.private import make_folder
+from aris.store.encryption.keyring import WrappingKey
 from aris.store.files import FileStore
 from aris.store.objects import ObjectError, identity, parse_file
 from aris.store.private import claim
@@ -42,11 +43,14 @@ class Rebuilt:
     lost: list[str] = field(default_factory=list)
 
 
-def rebuild(folder: Path, step: Callable[[int], None] = lambda _: None) -> Rebuilt:
+def rebuild(
+    folder: Path, step: Callable[[int], None] = lambda _: None, wrapping: WrappingKey | None = None
+) -> Rebuilt:
     """Make a store's index anew from its objects, in the order in which they came.
 
     Args:
         step: is called with the number of objects, first, then with 0 after each of them.
+        wrapping: the key of encrypted files; `usual_key` by default.
 
     Raises:
         StoreError: there is no store, or somebody uses it.
@@ -60,7 +64,7 @@ def rebuild(folder: Path, step: Callable[[int], None] = lambda _: None) -> Rebui
         known = _history(folder / DATABASE)
         _remove(fresh)
     made = Rebuilt()
-    with Store(folder, url=f"sqlite:///{fresh.absolute()}") as store:
+    with Store(folder, url=f"sqlite:///{fresh.absolute()}", wrapping=wrapping) as store:
         paths = {digest: store.files.path(digest) for digest in store.files.digests()}
         # As they came: the first under a UID is the instance, and the first of a study names its patient.
         order = sorted(
@@ -77,7 +81,7 @@ def rebuild(folder: Path, step: Callable[[int], None] = lambda _: None) -> Rebui
         _remove(fresh)
         if not made.indexed:
             (folder / OBJECTS / INDEXED).unlink(missing_ok=True)
-    Store(folder).close()
+    Store(folder, wrapping=wrapping).close()
     return made
 
 
@@ -97,19 +101,19 @@ def _remove(database: Path) -> None:
 
 
 def _index(store: Store, digest: str, before: tuple[int, str, datetime | None] | None, made: Rebuilt) -> None:
-    path = store.files.path(digest)
+    file = store.files.file(digest)
     if not store.files.is_whole(digest):
         made.damaged.append(digest)
         return
     try:
-        dataset = parse_file(path, "object")
+        dataset = parse_file(file, "object")
         found = identity(dataset, "object")
     except ObjectError:
         made.damaged.append(digest)
         return
     source, received = (before[1], before[2]) if before else ("", None)
-    received = received or datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    outcome = store.index(dataset, found, digest, path.stat().st_size, source, received)
+    received = received or datetime.fromtimestamp(file.path.stat().st_mtime, UTC)
+    outcome = store.index(dataset, found, digest, file.size(), source, received)
     made.indexed += 1
     made.apart += outcome == "kept apart"
     made.senders += bool(source)

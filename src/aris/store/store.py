@@ -9,8 +9,9 @@ retrieval of the study gives it out, and a person is told (`Store.apart`). Asked
 
 from __future__ import annotations
 
+import io
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,11 +26,23 @@ from aris.errors import StoreError
 from aris.imaging.dicom.patients import Patient
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.private import make_file
+from aris.regular import Openable
 from aris.store import removal, search
 from aris.store.database import is_sound, open_database
-from aris.store.files import RESERVE_BYTES, FileStore, StoreFullError
+from aris.store.encryption.keyring import WrappingKey
+from aris.store.files import RESERVE_BYTES, FileStore, StoredFile, StoreFullError
 from aris.store.moments import plain_day
-from aris.store.objects import Identity, MismatchError, identity, number, parse, parse_file, text
+from aris.store.objects import (
+    Identity,
+    MismatchError,
+    canonical_pieces,
+    identity,
+    number,
+    parse,
+    parse_file,
+    require_whole,
+    text,
+)
 from aris.store.private import claim, tighten
 from aris.store.reading.readings import begin_anew
 from aris.store.reading.remote import release_if_sent
@@ -77,7 +90,7 @@ class Stored:
     study: str
     transfer_syntax: str
     digest: str
-    path: Path
+    file: StoredFile
     source: str
 
 
@@ -93,24 +106,29 @@ class Store:
         folder: for files and, by default, the database.
         url: of another database, as SQLAlchemy takes it.
         reserve_bytes: are left free on the disk.
+        wrapping: the key that opens the keyring of encrypted files; `usual_key` by default.
 
     Raises:
         StoreError: it cannot be opened.
     """
 
-    def __init__(self, folder: str | Path, *, url: str | None = None, reserve_bytes: int = RESERVE_BYTES) -> None:
+    def __init__(
+        self, folder: str | Path, *, url: str | None = None, reserve_bytes: int = RESERVE_BYTES,
+        wrapping: WrappingKey | None = None,
+    ) -> None:  # fmt: skip
         folder = Path(folder).expanduser()
         self.folder = folder
         try:
             claim(folder, (DATABASE, OBJECTS))
         except OSError as error:
             raise StoreError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
-        self.files = FileStore(folder / OBJECTS, reserve_bytes)
+        self.files = FileStore(folder / OBJECTS, reserve_bytes, wrapping)
         self._mark = folder / OBJECTS / INDEXED
         database = folder / DATABASE
         try:
             # Before the database is opened: to root SQLite's side files would be the database owner's.
             self.tighten()
+            self.files.unlock()
             if url is None:
                 self._require_database(database)
         except StoreError:
@@ -197,8 +215,32 @@ class Store:
         found = identity(dataset, name)
         if expect is not None and expect != (found.uid, found.sop_class):
             raise MismatchError(f"{name}: not the object that was announced; its sender is at fault")
-        digest, written = self.files.keep(data)
-        outcome = self.index(dataset, found, digest, len(data), source)
+        require_whole(io.BytesIO(data), len(data), dataset, name)
+        return self._keep(dataset, found, lambda: (data,), source)
+
+    def add_file(self, file: Openable, *, source: str = "", name: str = "object") -> tuple[Identity, Added]:
+        """Keep the object of a file, in the one form in which they are kept; no more than a piece of it is in memory.
+
+        Args:
+            source, name: as of `add`.
+
+        Raises:
+            StoreFullError, ObjectError, StoreError: as `add`.
+        """
+        dataset = parse_file(file, name)
+        found = identity(dataset, name)
+        try:
+            with io.BufferedReader(file.raw()) as opened:
+                require_whole(opened, file.size(), dataset, name)
+            return found, self._keep(dataset, found, lambda: canonical_pieces(file, found), source)
+        except OSError as error:
+            raise StoreError(f"{name}: cannot be read ({error.strerror})") from None
+
+    def _keep(
+        self, dataset: Any, found: Identity, pieces: Callable[[], Iterable[bytes]], source: str
+    ) -> Added:
+        digest, written, size = self.files.keep_pieces(pieces)
+        outcome = self.index(dataset, found, digest, size, source)
         return Added(found.uid, digest, "repaired" if written and outcome == "known" else outcome)
 
     def index(
@@ -293,7 +335,7 @@ class Store:
                 def index(digest: str, size: int, source: str, received: datetime, owner: Patient | None) -> str:
                     if not self.files.is_whole(digest):
                         raise StoreError(f"object {digest}: damaged; restore it from a backup or have it sent again")
-                    dataset = parse_file(self.files.path(digest), "object")
+                    dataset = parse_file(self.files.file(digest), "object")
                     found = identity(dataset, "object")
                     if owner is not None:
                         return _apart(session, dataset, found, digest, size, source, received, owner)
@@ -319,8 +361,7 @@ class Store:
         except SQLAlchemyError as error:
             raise self._database_error("written", error) from None
         for digest in digests:
-            with suppress(OSError):
-                self.files.path(digest).unlink()
+            self.files.remove(digest)
         return removed
 
     def search(self, level: str, query: Query) -> list[dict[str, Any]]:
@@ -383,14 +424,14 @@ class Store:
     def _stored_apart(self, row: ApartRow) -> Stored:
         return Stored(
             row.uid, row.sop_class, row.series, row.study, row.transfer_syntax, row.digest,
-            self.files.path(row.digest), row.source,
+            self.files.file(row.digest), row.source,
         )  # fmt: skip
 
     def _stored(self, row: InstanceRow) -> Stored:
         first = min(row.copies, key=lambda copy: copy.id)
         return Stored(
             row.uid, row.sop_class, row.series.uid, row.series.study.uid, row.transfer_syntax, row.digest,
-            self.files.path(row.digest), first.source,
+            self.files.file(row.digest), first.source,
         )  # fmt: skip
 
 

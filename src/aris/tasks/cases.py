@@ -23,6 +23,7 @@ from aris.imaging import (
     PromptImage,
     Series,
     Skipped,
+    Studies,
     Volume,
     find_studies,
     open_slide,
@@ -123,14 +124,23 @@ def as_case(what: Case | Film | str | Path, kind: Kind | None = None, spec: Mode
     return cases[0]
 
 
-def read_cases(path: str | Path, kind: Kind | None = None, spec: ModelSpec | None = None) -> Iterator[Case | Skipped]:
+def read_cases(
+    path: str | Path | Sequence[FileSource], kind: Kind | None = None, spec: ModelSpec | None = None
+) -> Iterator[Case | Skipped]:
     """Read every examination of a file, folder or archive, one after another; unreadable ones do not stop the rest.
 
     Args:
+        path: of it; or DICOM files, however they are kept.
         kind: in place of what the files say.
         spec: as of `as_case`.
     """
     version: MedGemmaVersion = (spec and spec.medgemma_version) or "1.5"
+    if not isinstance(path, str | Path):
+        try:
+            yield from _of_studies(find_studies(path), kind, version)
+        except ImageError as error:
+            yield Skipped("files", str(error))
+        return
     where = Path(path).expanduser()
     if where.is_dir():
         yield from _of_folder(where, kind, version)
@@ -189,7 +199,7 @@ def film_case(film: Film, kind: Kind | None = None, header: Header | None = None
 
 def _film_file(path: FileSource, kind: Kind | None) -> Case:
     if path.member is None and not isinstance(path, HeldFile):
-        with HeldFile(path.path) as held:
+        with HeldFile(path) as held:
             return _film_file(held, kind)
     film = read_film(path)
     return film_case(film, kind, read_header(path) if film.format == "dicom" else None)
@@ -207,7 +217,7 @@ def _still_case(what: str | FileSource | list[Instance], kind: Kind | None) -> C
     parts = what if isinstance(what, list) else []
     path = parts[0].source if isinstance(what, list) else what
     if len(parts) < 2 and not isinstance(path, HeldFile) and (isinstance(path, str) or path.member is None):
-        location = Path(path).expanduser() if isinstance(path, str) else path.path
+        location = Path(path).expanduser() if isinstance(path, str) else path
         with HeldFile(location, path if isinstance(path, str) else None) as held:
             return _still_case(held, kind)
     stills = read_recording(parts) if len(parts) > 1 else read_stills(path)
@@ -264,9 +274,7 @@ def _of_folder(where: Path, kind: Kind | None, version: MedGemmaVersion) -> Iter
         if not found_images:
             return
     else:
-        for study in studies.studies:
-            for series in study.series:
-                yield from _of_series(series, kind, version)
+        yield from _of_studies(replace(studies, skipped=()), kind, version)
         names = {each.name for each in found_images}
         left_out = [each for each in studies.skipped if each.source not in names]
         if not studies.studies:  # what lies beside images as a note is no examination that was lost
@@ -277,6 +285,13 @@ def _of_folder(where: Path, kind: Kind | None, version: MedGemmaVersion) -> Iter
         read = (lambda p: _nifti_case(p, kind, version)) if volume else (lambda p: _still(p, kind))
         location = each if each.member is not None else str(each.path)
         yield from _guarded(named(each), lambda read=read, location=location: [read(location)])
+
+
+def _of_studies(studies: Studies, kind: Kind | None, version: MedGemmaVersion) -> Iterator[Case | Skipped]:
+    """Every series, study by study; then the files that are in none."""
+    for series in studies.series:
+        yield from _of_series(series, kind, version)
+    yield from studies.skipped
 
 
 def _of_series(series: Series, kind: Kind | None, version: MedGemmaVersion) -> Iterator[Case | Skipped]:
@@ -310,7 +325,7 @@ def _volume_cases(series: Series, version: MedGemmaVersion) -> Sequence[Case]:
     first = series.instances[0]
     if first.source.member is None and not isinstance(first.source, HeldFile):
         # Its header is read too, from the same bytes.
-        with HeldFile(first.source.path) as held:
+        with HeldFile(first.source) as held:
             kept = replace(first, source=held)
             return _volume_cases(replace(series, instances=(kept, *series.instances[1:])), version)
     header = read_header(first.source)

@@ -74,6 +74,9 @@ def statuses(text: str, **keywords: object) -> dict[str, str]:
         ("my neighbour took an overdose last year", "overdose", "other"),
         ("my daughter took an overdose last year", "overdose", "present"),
         ("my uncle raped me last year", "sexual_assault", "present"),
+        ("I haven't eaten or slept, I hear voices", "hearing_voices", "present"),
+        ("I haven't had a fit or a fever, I feel fine", "seizure", "absent"),
+        ("a leaflet about strokes for my dad's club", "stroke_said", "other"),
         ("my gran had a stroke at 80", "stroke_said", "other"),
         ("my aunt had anaphylaxis once", "anaphylaxis_said", "other"),
         ("my brother killed himself in 2010", "suicidal", "other"),
@@ -122,6 +125,7 @@ def test_misspellings(text: str, finding: str) -> None:
         ("heart rate goes up to 150 when I run", "heart_rate_extreme"),
         ("stubbed my toe", "major_trauma"),
         ("hot flushes", "flashes_floaters"),
+        ("I had a coil fitted", "seizure"),
     ],
 )
 def test_turns_of_phrase_are_no_findings(text: str, finding: str) -> None:
@@ -218,6 +222,11 @@ def test_measures(text: str, wanted: set[str]) -> None:
     assert {each.finding for each in measured(text)} == wanted
 
 
+@pytest.mark.parametrize("text", ["my wife and son are well", "a boy and a girl", "my baby 3 days ago fell"])
+def test_no_age_is_none(text: str) -> None:
+    assert ages(text) == []
+
+
 @pytest.mark.parametrize(
     ("text", "days"),
     [
@@ -232,6 +241,9 @@ def test_measures(text: str, wanted: set[str]) -> None:
         ("twenty-five years old", 25 * DAYS["year"]),
         ("70 years and 6 months old", 70.5 * DAYS["year"]),
         ("I'm 70 and dizzy", 70 * DAYS["year"]),
+        ("mum is 78, burning up", 78 * DAYS["year"]),
+        ("daughter 4, won't drink", 4 * DAYS["year"]),
+        ("baby 5 months not drinking", 5 * DAYS["month"]),
     ],
 )
 def test_ages(text: str, days: float) -> None:

@@ -2,7 +2,16 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 import { spell } from "./chord";
 
 /** Where an action belongs: "anywhere", or the page or part of a page that offers it. */
-export type Context = "anywhere" | "worklist" | "study" | "viewer" | "editor" | "report";
+export type Context =
+  | "anywhere"
+  | "worklist"
+  | "study"
+  | "viewer"
+  | "editor"
+  | "report"
+  | "patients"
+  | "patient"
+  | "alarms";
 
 /** What an action is; what it does is bound by `useActions` where it can be done. */
 export interface Action {
@@ -20,13 +29,16 @@ export interface Action {
 }
 
 const PLACES: Record<Context, readonly string[]> = {
-  anywhere: ["worklist", "study", "images", "text", "report", "other"],
+  anywhere: ["worklist", "study", "images", "text", "report", "patients", "patient", "alarms", "other"],
   worklist: ["worklist"],
   // Images and text stand side by side on a study's page: the focus says which of them a chord is for.
   study: ["study", "images", "text"],
   viewer: ["images"],
   editor: ["text"],
   report: ["report"],
+  patients: ["patients"],
+  patient: ["patient"],
+  alarms: ["alarms"],
 };
 
 // Each file of catalogue/ exports `actions`: all are known on every page, for the settings and the help.

@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: 739bc4f8cfc4d1f8c91cd5d47ebaf9df0ffc116a735c139fd38f00306d7b4e7d
+// openapi sha256: b2213f77ff8924326ae3602215e827b5b6813ea914dc465cec5b647744f5d70f
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -75,6 +75,180 @@ export interface components {
             revision: string;
             /** Unchanged */
             unchanged: number;
+        };
+        /**
+         * Alarm
+         * @description An alarm: one condition of one rule, as long as it lasts, with all that was told and done.
+         *
+         *     `severity` and `text` are as it stands now, `worst` the worst that was told; `seen` goes back with an act.
+         */
+        Alarm: {
+            /** Acts */
+            acts: components["schemas"]["AlarmAct"][];
+            /** Advice */
+            advice: string;
+            /** Birth Date */
+            birth_date: string;
+            /** Changed */
+            changed: string;
+            /** Ended */
+            ended: string | null;
+            /** Ended Reason */
+            ended_reason: string;
+            /** Evidence */
+            evidence: components["schemas"]["FlagEvidence"][];
+            /** Id */
+            id: string;
+            /** Missing */
+            missing: string[];
+            /** Name */
+            name: string;
+            /** Notes */
+            notes: string[];
+            /** Patient */
+            patient: number;
+            /** Problem */
+            problem: string;
+            /** Raised */
+            raised: string;
+            /** Related */
+            related: string[];
+            /** Rule */
+            rule: string;
+            /** Seen */
+            seen: number;
+            /**
+             * Severity
+             * @enum {string}
+             */
+            severity: "info" | "warning" | "critical";
+            /** Sex */
+            sex: string;
+            /** Since */
+            since: string;
+            /** Source */
+            source: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "acknowledged" | "snoozed" | "closed" | "ended";
+            /** Tellings */
+            tellings: components["schemas"]["AlarmTelling"][];
+            /** Text */
+            text: string;
+            /** Title */
+            title: string;
+            /** Url */
+            url: string;
+            /** Version */
+            version: number;
+            /** Worse Since Act */
+            worse_since_act: boolean;
+            /**
+             * Worst
+             * @enum {string}
+             */
+            worst: "info" | "warning" | "critical";
+        };
+        /**
+         * AlarmAct
+         * @description An act of a person on an alarm. `held`: it holds still; a worsening after it ends it.
+         */
+        AlarmAct: {
+            /**
+             * Act
+             * @enum {string}
+             */
+            act: "acknowledge" | "snooze" | "close" | "reopen";
+            /** At */
+            at: string;
+            /** Held */
+            held: boolean;
+            /** Login */
+            login: string;
+            /** Until */
+            until: string | null;
+            /** Why */
+            why: string;
+        };
+        /**
+         * AlarmCounts
+         * @description Count of open alarms that nobody has acknowledged, by severity; `handled`: acknowledged, snoozed or closed.
+         */
+        AlarmCounts: {
+            /**
+             * Critical
+             * @default 0
+             */
+            critical: number;
+            /**
+             * Handled
+             * @default 0
+             */
+            handled: number;
+            /**
+             * Info
+             * @default 0
+             */
+            info: number;
+            /**
+             * Warning
+             * @default 0
+             */
+            warning: number;
+        };
+        /**
+         * AlarmTelling
+         * @description An event of an alarm: raised, worse, or ended with its reason.
+         */
+        AlarmTelling: {
+            /**
+             * Event
+             * @enum {string}
+             */
+            event: "new" | "worse" | "ended";
+            /** Id */
+            id: number;
+            /** Raised */
+            raised: string;
+            /** Reason */
+            reason: string;
+            /** Severity */
+            severity: ("info" | "warning" | "critical") | null;
+            /** Text */
+            text: string;
+            /** Told */
+            told: string;
+        };
+        /**
+         * AlarmTotals
+         * @description Count of open alarms that nobody has acknowledged, of all patients.
+         */
+        AlarmTotals: {
+            counts: components["schemas"]["AlarmCounts"];
+        };
+        /**
+         * AlarmsPage
+         * @description A page of alarms, the most severe first; `rules`: those that have alarms, for the filter.
+         */
+        AlarmsPage: {
+            /** Alarms */
+            alarms: components["schemas"]["Alarm"][];
+            counts: components["schemas"]["AlarmCounts"];
+            following: components["schemas"]["Following"];
+            /** Now */
+            now: string;
+            /** Rules */
+            rules: {
+                [key: string]: string;
+            };
+            /** States */
+            states: {
+                [key: string]: number;
+            };
+            /** Total */
+            total: number;
         };
         /**
          * AnswerSentence
@@ -183,6 +357,14 @@ export interface components {
             written: boolean;
         };
         /**
+         * AskRecord
+         * @description A question about a record.
+         */
+        AskRecord: {
+            /** Question */
+            question: string;
+        };
+        /**
          * Attempt
          * @description An attempt to tell somebody of a critical result.
          */
@@ -233,6 +415,16 @@ export interface components {
             events: components["schemas"]["AuditEvent"][];
             /** Next */
             next: number | null;
+        };
+        /**
+         * Cited
+         * @description A statement laid out by rule, with the resources that it rests on.
+         */
+        Cited: {
+            /** Cites */
+            cites: string[];
+            /** Text */
+            text: string;
         };
         /**
          * Conflict
@@ -364,10 +556,28 @@ export interface components {
             text: string;
         };
         /**
+         * EncounterLine
+         * @description A contact with care.
+         */
+        EncounterLine: {
+            /** End */
+            end: string;
+            /** Id */
+            id: string;
+            /** Reasons */
+            reasons: string;
+            /** Setting */
+            setting: string;
+            /** Start */
+            start: string;
+            /** Status */
+            status: string;
+            /** Title */
+            title: string;
+        };
+        /**
          * Entry
          * @description A line of the worklist; `age` as DICOM's AS (057Y), "" where it is not known.
-         *
-         *     `critical` counts the critical results that nobody has read back yet.
          */
         Entry: {
             /** Accession */
@@ -382,11 +592,6 @@ export interface components {
             birth_date: string;
             /** Concern */
             concern: number;
-            /**
-             * Critical
-             * @default 0
-             */
-            critical: number;
             /** Date */
             date: string;
             /** Description */
@@ -489,6 +694,18 @@ export interface components {
             year: number | null;
         };
         /**
+         * Explained
+         * @description A model's wording of an alarm, checked against what the rule found; `text` is "" where it did not hold.
+         */
+        Explained: {
+            /** Model */
+            model: string;
+            /** Note */
+            note: string;
+            /** Text */
+            text: string;
+        };
+        /**
          * FailingDelivery
          * @description A delivery whose last attempt failed.
          */
@@ -501,6 +718,20 @@ export interface components {
             error: string;
             /** Next At */
             next_at: string;
+        };
+        /**
+         * FlagEvidence
+         * @description A fact that a flag rests on.
+         */
+        FlagEvidence: {
+            /** At */
+            at: string | null;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Shown */
+            shown: string;
         };
         /**
          * FlowStatus
@@ -525,6 +756,22 @@ export interface components {
             studies: {
                 [key: string]: number;
             };
+        };
+        /**
+         * Following
+         * @description The watch: whether it is on, when records were last judged, and what it cannot do; `late`: it is behind.
+         */
+        Following: {
+            /** Judged At */
+            judged_at: string | null;
+            /** Late */
+            late: boolean;
+            /** On */
+            on: boolean;
+            /** Problems */
+            problems: string[];
+            /** Records */
+            records: number;
         };
         /**
          * Found
@@ -574,6 +821,16 @@ export interface components {
             source: string;
             /** Text */
             text: string;
+        };
+        /**
+         * Identifier
+         * @description A patient's number, and who issued it ("" where nobody says).
+         */
+        Identifier: {
+            /** Issuer */
+            issuer: string;
+            /** Value */
+            value: string;
         };
         /**
          * ImageInfo
@@ -938,6 +1195,18 @@ export interface components {
             library: string;
         };
         /**
+         * LeftOut
+         * @description Something that counts and that no statement cites.
+         */
+        LeftOut: {
+            /** Cites */
+            cites: string[];
+            /** Kind */
+            kind: string;
+            /** Text */
+            text: string;
+        };
+        /**
          * Libraries
          * @description The libraries of this server; `model`: whether one is loaded that can write, else passages answer alone.
          */
@@ -1083,6 +1352,23 @@ export interface components {
             value: number;
         };
         /**
+         * MedicationLine
+         * @description A drug: `state` "current", "stopped", "on hold" or "other"; `change`: what changed lately, "" for nothing.
+         */
+        MedicationLine: {
+            /** Change */
+            change: string;
+            /** Cites */
+            cites: string[];
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "current" | "stopped" | "on hold" | "other";
+            /** Text */
+            text: string;
+        };
+        /**
          * ModelInfo
          * @description A model. Memory in bytes; speed in tokens a second.
          */
@@ -1107,6 +1393,26 @@ export interface components {
             scope: string[];
             /** Tokens Per S */
             tokens_per_s: number | null;
+        };
+        /**
+         * NewAlarmAct
+         * @description An act on an alarm. `seen`: the newest telling that was on the screen; what is newer is not acknowledged.
+         */
+        NewAlarmAct: {
+            /**
+             * Act
+             * @enum {string}
+             */
+            act: "acknowledge" | "snooze" | "close" | "reopen";
+            /** Minutes */
+            minutes?: number | null;
+            /** Seen */
+            seen: number;
+            /**
+             * Why
+             * @default
+             */
+            why: string;
         };
         /**
          * NewApiToken
@@ -1320,6 +1626,23 @@ export interface components {
              * @enum {string}
              */
             verdict: "accepted" | "edited" | "rejected" | "added" | "unchanged";
+        };
+        /**
+         * NotJudged
+         * @description A rule that could not be judged, and why.
+         */
+        NotJudged: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "outside" | "missing" | "unread";
+            /** Reason */
+            reason: string;
+            /** Rule */
+            rule: string;
+            /** Title */
+            title: string;
         };
         /**
          * Order
@@ -1579,6 +1902,133 @@ export interface components {
             sex: string;
         };
         /**
+         * PatientEntry
+         * @description A record in the list. `newest`: when it last learned something; `source`: where it comes from.
+         */
+        PatientEntry: {
+            alarms: components["schemas"]["AlarmCounts"];
+            /** Birth Date */
+            birth_date: string;
+            /** Entries */
+            entries: number;
+            /** Id */
+            id: number;
+            /** Identifiers */
+            identifiers: components["schemas"]["Identifier"][];
+            /** Name */
+            name: string;
+            /** Newest */
+            newest: string | null;
+            /** Sex */
+            sex: string;
+            /** Source */
+            source: string;
+            /** Uploaded */
+            uploaded: boolean;
+        };
+        /**
+         * PatientRecord
+         * @description A record's head. While it is being read `state` is "reading", and only what the list knows is there.
+         *
+         *     `as_of`: when it last learned something; `age`: in years then or at death, "" where unknown; `stale`: it learned
+         *     nothing for a month; `summary_by`: the model that words summaries, "" where none does, with `summary_note` why not.
+         */
+        PatientRecord: {
+            /** Age */
+            age: string;
+            alarms: components["schemas"]["AlarmCounts"];
+            /** Allergies */
+            allergies: components["schemas"]["Cited"][];
+            /** Allergies Stated */
+            allergies_stated: boolean;
+            /** As Of */
+            as_of: string | null;
+            /** Birth Date */
+            birth_date: string;
+            /** Died */
+            died: string;
+            /** Encounters */
+            encounters: components["schemas"]["EncounterLine"][];
+            /** Encounters Total */
+            encounters_total: number;
+            /** Entries */
+            entries: number;
+            /** Excluded */
+            excluded: string[];
+            /** Id */
+            id: number;
+            /** Identifiers */
+            identifiers: components["schemas"]["Identifier"][];
+            /** Medications */
+            medications: components["schemas"]["MedicationLine"][];
+            /** Name */
+            name: string;
+            /** Others */
+            others: components["schemas"]["PatientEntry"][];
+            /** Problem */
+            problem: string;
+            /** Problems */
+            problems: components["schemas"]["Cited"][];
+            reading: components["schemas"]["Reading"] | null;
+            /** Reading Problems */
+            reading_problems: string[];
+            /** Sex */
+            sex: string;
+            /** Source */
+            source: string;
+            /** Stale */
+            stale: boolean;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "reading" | "ready" | "failed";
+            /** Studies */
+            studies: components["schemas"]["PatientStudy"][];
+            /** Summary By */
+            summary_by: string;
+            /** Summary Note */
+            summary_note: string;
+            /** Uploaded */
+            uploaded: boolean;
+        };
+        /**
+         * PatientStudy
+         * @description An imaging study in the store that is, or may be, of this patient; `why` not surely.
+         */
+        PatientStudy: {
+            /** Certain */
+            certain: boolean;
+            /** Date */
+            date: string;
+            /** Description */
+            description: string;
+            /** Modalities */
+            modalities: string[];
+            /** State */
+            state: string;
+            /** Study */
+            study: string;
+            /** Why */
+            why: string;
+        };
+        /**
+         * PatientsPage
+         * @description A page of the patients; `sources` says what is still being read.
+         */
+        PatientsPage: {
+            /** Entries */
+            entries: components["schemas"]["PatientEntry"][];
+            /** Following */
+            following: boolean;
+            /** Now */
+            now: string;
+            /** Sources */
+            sources: components["schemas"]["RecordSource"][];
+            /** Total */
+            total: number;
+        };
+        /**
          * Prior
          * @description Another study that is, or may be, of the same patient; `why` not surely.
          *
@@ -1628,6 +2078,150 @@ export interface components {
             code: string;
             /** Message */
             message: string;
+        };
+        /**
+         * Reading
+         * @description Progress of reading a record: its size in bytes, for how long, and at what.
+         */
+        Reading: {
+            /** Bytes */
+            bytes: number;
+            /** Seconds */
+            seconds: number;
+            /** Stage */
+            stage: string;
+        };
+        /**
+         * RecordAnswered
+         * @description An answer with its citations; `found` False: the record holds nothing on it.
+         */
+        RecordAnswered: {
+            /** Caution */
+            caution: string;
+            /** Facts */
+            facts: components["schemas"]["StatedLine"][];
+            /** Found */
+            found: boolean;
+            /** Model */
+            model: string;
+            /** Question */
+            question: string;
+            /** Statements */
+            statements: components["schemas"]["StatedLine"][];
+            /** Struck */
+            struck: components["schemas"]["StruckLine"][];
+            /** Warnings */
+            warnings: string[];
+        };
+        /**
+         * RecordFlag
+         * @description A rule's condition that holds.
+         */
+        RecordFlag: {
+            /** Advice */
+            advice: string;
+            /** Episode */
+            episode: string;
+            /** Evidence */
+            evidence: components["schemas"]["FlagEvidence"][];
+            /** Missing */
+            missing: string[];
+            /** Notes */
+            notes: string[];
+            /** Problem */
+            problem: string;
+            /** Rule */
+            rule: string;
+            /**
+             * Severity
+             * @enum {string}
+             */
+            severity: "info" | "warning" | "critical";
+            /** Since */
+            since: string;
+            /** Source */
+            source: string;
+            /** Text */
+            text: string;
+            /** Title */
+            title: string;
+            /** Url */
+            url: string;
+            /** Version */
+            version: number;
+        };
+        /**
+         * RecordFlags
+         * @description All that the rules find at a moment, and what they could not judge.
+         */
+        RecordFlags: {
+            /** At */
+            at: string;
+            /** Disclaimer */
+            disclaimer: string;
+            /** Flags */
+            flags: components["schemas"]["RecordFlag"][];
+            /** Not Assessed */
+            not_assessed: components["schemas"]["NotJudged"][];
+            /** Problems */
+            problems: string[];
+        };
+        /**
+         * RecordSource
+         * @description A source of records and how it stands: `state` "reading", "ready" or "failed" with `problem`.
+         */
+        RecordSource: {
+            /** At */
+            at: string | null;
+            /** Files */
+            files: number;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "folder" | "fhir" | "uploads";
+            /** Name */
+            name: string;
+            /** Problem */
+            problem: string;
+            /** Read */
+            read: number;
+            /** Records */
+            records: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "reading" | "ready" | "failed";
+        };
+        /**
+         * RecordSummary
+         * @description A draft summary: a person must check it and sign.
+         */
+        RecordSummary: {
+            /** As Of */
+            as_of: string;
+            /** Caution */
+            caution: string;
+            /** Excluded */
+            excluded: string[];
+            /**
+             * Form
+             * @enum {string}
+             */
+            form: "summary" | "ipass" | "discharge" | "referral";
+            /** Model */
+            model: string;
+            /** Omissions */
+            omissions: components["schemas"]["LeftOut"][];
+            /** Problems */
+            problems: string[];
+            /** Sections */
+            sections: components["schemas"]["SummarySection"][];
+            /** Struck */
+            struck: components["schemas"]["StruckLine"][];
+            /** Warnings */
+            warnings: string[];
         };
         /**
          * Refused
@@ -1728,6 +2322,77 @@ export interface components {
             identifiers: number;
             /** Retracted */
             retracted: number;
+        };
+        /**
+         * RuleChange
+         * @description A rule that was switched off or on, by whom, when and why.
+         */
+        RuleChange: {
+            /** At */
+            at: string;
+            /** Login */
+            login: string;
+            /** On */
+            on: boolean;
+            /** Rule */
+            rule: string;
+            /** Why */
+            why: string;
+        };
+        /**
+         * RuleLine
+         * @description A rule in use, or a version that is not. `tests`: how many lie beside it.
+         */
+        RuleLine: {
+            /** Advice */
+            advice: string;
+            /** Alarms */
+            alarms: number;
+            /** Applies */
+            applies: string;
+            /** Approved At */
+            approved_at: string;
+            /** Approved By */
+            approved_by: string;
+            /** Author */
+            author: string;
+            /** Id */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Note */
+            note: string;
+            /** Origin */
+            origin: string;
+            /** Problem */
+            problem: string;
+            /** Source */
+            source: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "in use" | "switched off" | "withdrawn" | "replaced";
+            /** Title */
+            title: string;
+            /** Url */
+            url: string;
+            /** Version */
+            version: number;
+        };
+        /**
+         * Rules
+         * @description The rules, and who switched what.
+         */
+        Rules: {
+            /** Changes */
+            changes: components["schemas"]["RuleChange"][];
+            /** Folder */
+            folder: string;
+            /** May Switch */
+            may_switch: boolean;
+            /** Rules */
+            rules: components["schemas"]["RuleLine"][];
         };
         /**
          * Saved
@@ -2071,6 +2736,51 @@ export interface components {
             store: string;
         };
         /**
+         * SourceResource
+         * @description A resource as it lies in its source: read-only JSON. `cut`: it is longer than what is sent.
+         */
+        SourceResource: {
+            /** Cut */
+            cut: boolean;
+            /** Facts */
+            facts: string[][];
+            /** Id */
+            id: string;
+            /** Text */
+            text: string;
+            /** Where */
+            where: string;
+        };
+        /**
+         * StatedLine
+         * @description A statement of a summary or an answer; `by` "model" where a model worded it and the check held.
+         */
+        StatedLine: {
+            /**
+             * By
+             * @enum {string}
+             */
+            by: "rule" | "model";
+            /** Cites */
+            cites: string[];
+            /** Text */
+            text: string;
+        };
+        /**
+         * StruckLine
+         * @description A model's statement that was not shown among the others, and what the check found.
+         */
+        StruckLine: {
+            /** Cites */
+            cites: string[];
+            /** Reason */
+            reason: string;
+            /** Section */
+            section: string;
+            /** Text */
+            text: string;
+        };
+        /**
          * Study
          * @description All that stands of a study.
          */
@@ -2124,6 +2834,52 @@ export interface components {
             verdicts: components["schemas"]["Verdict"][];
         };
         /**
+         * StudyRecord
+         * @description A record that is, or may be, of a study's patient.
+         */
+        StudyRecord: {
+            alarms: components["schemas"]["AlarmCounts"];
+            /** Birth Date */
+            birth_date: string;
+            /** Certain */
+            certain: boolean;
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /** Source */
+            source: string;
+            /** Why */
+            why: string;
+        };
+        /**
+         * SummarySection
+         * @description A section; `note`: why it is laid out by rule though a model was asked.
+         */
+        SummarySection: {
+            /**
+             * By
+             * @enum {string}
+             */
+            by: "rule" | "model";
+            /** Note */
+            note: string;
+            /** Statements */
+            statements: components["schemas"]["StatedLine"][];
+            /** Title */
+            title: string;
+        };
+        /**
+         * SwitchRule
+         * @description A switch of a rule, with the reason.
+         */
+        SwitchRule: {
+            /** On */
+            on: boolean;
+            /** Why */
+            why: string;
+        };
+        /**
          * Template
          * @description A report template. `own`: the site's, not ours. `normal`: of the one-key path.
          */
@@ -2161,6 +2917,190 @@ export interface components {
             sections: components["schemas"]["Sections"];
         };
         /**
+         * TimelineBar
+         * @description Count of a kind's entries in a span of the axis: the `slot`th of `slots`.
+         */
+        TimelineBar: {
+            /** Count */
+            count: number;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "encounter" | "condition" | "medication" | "allergy" | "procedure" | "immunization" | "report" | "note" | "measurement" | "order" | "plan" | "family history" | "other";
+            /** Slot */
+            slot: number;
+        };
+        /**
+         * TimelineEntry
+         * @description An entry of the timeline. `start` and `end` are instants for the axis, `time` as the record writes it.
+         *
+         *     `flagged`: the severity of a flag that rests on it, "" for none; `abnormal`: the laboratory says so.
+         */
+        TimelineEntry: {
+            /** Abnormal */
+            abnormal: boolean;
+            /** Detail */
+            detail: string;
+            /** End */
+            end: string | null;
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "encounter" | "condition" | "medication" | "allergy" | "procedure" | "immunization" | "report" | "note" | "measurement" | "order" | "plan" | "family history" | "other";
+            /** Known */
+            known: string;
+            /** Negated */
+            negated: boolean;
+            /** Precision */
+            precision: string;
+            /** Start */
+            start: string | null;
+            /** Status */
+            status: string;
+            /** Time */
+            time: string;
+            /** Title */
+            title: string;
+        };
+        /**
+         * TimelinePage
+         * @description Entries within a span, the newest first, with counts along the axis.
+         *
+         *     `first` and `last`: of the whole record. `undated`: entries whose time nobody states; they are in every span.
+         */
+        TimelinePage: {
+            /** Bars */
+            bars: components["schemas"]["TimelineBar"][];
+            /** End */
+            end: string | null;
+            /** Entries */
+            entries: components["schemas"]["TimelineEntry"][];
+            /** First */
+            first: string | null;
+            /** Kinds */
+            kinds: {
+                [key: string]: number;
+            };
+            /** Last */
+            last: string | null;
+            /** Slots */
+            slots: number;
+            /** Start */
+            start: string | null;
+            /** Total */
+            total: number;
+            /** Undated */
+            undated: number;
+        };
+        /**
+         * TrendChoice
+         * @description A quantity that there are results of, with its newest; `abnormal` or `flagged`: what to look at first.
+         */
+        TrendChoice: {
+            /** Abnormal */
+            abnormal: boolean;
+            /** At */
+            at: string;
+            /** Count */
+            count: number;
+            /** Flagged */
+            flagged: string;
+            /** Key */
+            key: string;
+            /** Name */
+            name: string;
+            /** Newest */
+            newest: string;
+            /** Plotted */
+            plotted: number;
+        };
+        /**
+         * TrendPoint
+         * @description A result on the axis, in the series' unit.
+         *
+         *     `shown`: as the record writes it; `low` and `high`: the range that it was given with; `flag`: the laboratory's.
+         */
+        TrendPoint: {
+            /** At */
+            at: string;
+            /** Comparator */
+            comparator: string;
+            /** Flag */
+            flag: string;
+            /** Flagged */
+            flagged: string;
+            /** High */
+            high: number | null;
+            /** Id */
+            id: string;
+            /** Low */
+            low: number | null;
+            /** Shown */
+            shown: string;
+            /** Status */
+            status: string;
+            /** Value */
+            value: number;
+        };
+        /**
+         * TrendSeries
+         * @description The results of one quantity. `unit_note`: what was converted, or cannot be; `band`: the newest result's range.
+         *
+         *     `more`: older results that are not sent.
+         */
+        TrendSeries: {
+            /** Band High */
+            band_high: number | null;
+            /** Band Low */
+            band_low: number | null;
+            /** Band Text */
+            band_text: string;
+            /** Key */
+            key: string;
+            /** More */
+            more: number;
+            /** Name */
+            name: string;
+            /** Points */
+            points: components["schemas"]["TrendPoint"][];
+            /** Slope */
+            slope: string;
+            /** Unit */
+            unit: string;
+            /** Unit Note */
+            unit_note: string;
+            /** Unplotted */
+            unplotted: components["schemas"]["Unplotted"][];
+        };
+        /**
+         * Trends
+         * @description The quantities of a record, the most important first, and the series that were asked for.
+         */
+        Trends: {
+            /** Choices */
+            choices: components["schemas"]["TrendChoice"][];
+            /** Series */
+            series: components["schemas"]["TrendSeries"][];
+        };
+        /**
+         * Unplotted
+         * @description A result that cannot stand on the axis, and why: words, no value, an unknown unit, no time.
+         */
+        Unplotted: {
+            /** At */
+            at: string;
+            /** Id */
+            id: string;
+            /** Shown */
+            shown: string;
+            /** Why */
+            why: string;
+        };
+        /**
          * Uploaded
          * @description The outcome of an upload.
          */
@@ -2173,6 +3113,18 @@ export interface components {
             refused: components["schemas"]["Refused"][];
             /** Studies */
             studies: string[];
+        };
+        /**
+         * UploadedRecord
+         * @description The outcome of an upload of a record: the patients in it, and what could not be read.
+         */
+        UploadedRecord: {
+            /** Known */
+            known: boolean;
+            /** Patients */
+            patients: components["schemas"]["PatientEntry"][];
+            /** Problems */
+            problems: string[];
         };
         /**
          * User

@@ -3,6 +3,9 @@ import { NavLink, Outlet, useLocation } from "react-router";
 import { usePerformable } from "../actions/usePerformable";
 import { useLiveConnection, useLiveState } from "../api/live";
 import { useSession } from "../api/queries";
+import { EmergencyBanner } from "../intake/EmergencyBanner";
+import { useTotals } from "../pages/alarms/useTotals";
+import { countWords } from "../pages/patient/severity";
 import { worklistAddress } from "../pages/worklist/memory";
 import { Caution } from "./Banner";
 import { Button, IconButton } from "./Button";
@@ -20,6 +23,10 @@ import { useShellActions } from "./useShellActions";
 // An administrator who does not read sees no patients.
 const PAGES = [
   { to: "/worklist", title: "Worklist", roles: ["reader", "viewer"] },
+  { to: "/patients", title: "Patients", roles: ["reader", "viewer"] },
+  { to: "/alarms", title: "Alarms", roles: ["reader", "viewer", "admin"] },
+  { to: "/intakes", title: "Intakes", roles: ["reader", "viewer"] },
+  { to: "/literature", title: "Literature", roles: ["reader", "viewer", "admin"] },
   { to: "/agreement", title: "Agreement", roles: ["reader", "viewer", "admin"] },
   { to: "/models", title: "Models", roles: ["reader", "viewer", "admin"] },
   { to: "/audit", title: "Audit", roles: ["admin"] },
@@ -47,6 +54,7 @@ export function Frame() {
           {PAGES.filter((page) => page.roles.some((role) => roles.includes(role))).map((page) => (
             <NavLink key={page.to} to={page.to === "/worklist" ? worklistAddress() : page.to} className={styles.link}>
               {page.title}
+              {page.to === "/alarms" && <AlarmCount looks={roles.some((role) => role !== "admin")} />}
             </NavLink>
           ))}
         </nav>
@@ -85,6 +93,7 @@ export function Frame() {
         </div>
       </header>
       <Caution text={session?.model?.caution ?? ""} />
+      <EmergencyBanner />
       <main id="page" className={styles.page} tabIndex={-1}>
         <ErrorBoundary key={location.pathname.split("/")[1]}>
           <Suspense fallback={<Loading />}>
@@ -96,6 +105,19 @@ export function Frame() {
       <Palette isOpen={palette} onClose={() => setPalette(false)} />
       <Help isOpen={help} onClose={() => setHelp(false)} />
     </div>
+  );
+}
+
+/** How many alarms wait: the number of critical ones is said before that of all. */
+function AlarmCount({ looks }: { looks: boolean }) {
+  const counts = useTotals(looks);
+  const all = counts ? counts.critical + counts.warning + counts.info : 0;
+  if (!counts || all === 0) return null;
+  return (
+    <span className={`${styles.count} ${counts.critical > 0 ? styles.loud : ""}`} title={countWords(counts)}>
+      {counts.critical > 0 ? counts.critical : all}
+      <span className={styles.hidden}> {countWords(counts)} open</span>
+    </span>
   );
 }
 

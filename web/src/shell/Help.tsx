@@ -13,6 +13,9 @@ export const CONTEXT_TITLES: Record<Context, string> = {
   viewer: "Images",
   editor: "Report text",
   report: "Report",
+  patients: "Patients",
+  patient: "Patient",
+  alarms: "Alarms",
 };
 
 /** Return the catalogue by place, in the order of the titles. */
@@ -32,6 +35,7 @@ export function Help({ isOpen, onClose }: { isOpen: boolean; onClose: () => void
   return (
     <Dialog
       title="Keys"
+      scrolls
       size="large"
       isOpen={isOpen}
       onClose={onClose}

@@ -15,6 +15,11 @@ import styles from "./Viewer.module.css";
 const session = new Session();
 waiting.onReady = () => session.want();
 
+/** Chooses what draws here, with its code, before the first study is shown. */
+export async function warm(): Promise<void> {
+  await chooseSurface();
+}
+
 /** Shows a study's images, and beside them an earlier study's. */
 export function Viewer(props: ViewerProps & { ref?: Ref<ViewerHandle> }) {
   const { study, series, measurements, overlay, prior = null, mouse, ref } = props;

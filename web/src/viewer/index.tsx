@@ -5,6 +5,11 @@ export type { Overlay, PriorImages, Seen, ViewerAction, ViewerHandle, ViewerProp
 
 const load = () => import("./Viewer");
 
+/** Load the viewer and what draws for it ahead, while nobody waits for it. */
+export async function preload(): Promise<void> {
+  await (await load()).warm();
+}
+
 /** The image viewer, loaded when first shown (its engine is large): put it inside a `Suspense`. */
 export const Viewer = lazy(() => load().then(({ Viewer }) => ({ default: Viewer })));
 

@@ -57,7 +57,16 @@ def resolve(
         aris node resolve 1.2.840.1.5 --patient-id P2
     """
     with open_store(store) as kept:
+        from datetime import UTC, datetime
+
+        from aris.flow.house import open_house
+        from aris.store.reading.audit import SYSTEM
+
+        found = open_house(kept)  # before anything is changed: a missing key of the trail is said first
         done = kept.resolve(study, patient_id, patient_name)
+        kept.sessions.write(lambda session: found.trail.add(
+            session, SYSTEM, "resolve", study, now=datetime.now(UTC), given=done.given, apart=done.apart
+        ))  # fmt: skip
     if json:
         write_json({"StudyInstanceUID": study, "given": done.given, "apart": done.apart})
     else:

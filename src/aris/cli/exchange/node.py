@@ -17,7 +17,7 @@ import typer
 
 from aris.cli.options.shared import ApiKeyOption
 from aris.cli.outcome import FAILED, INTERRUPTED, Group
-from aris.cli.reading.house import installed, store_folder
+from aris.cli.reading.house import installed, store_folder, wrapping_key
 from aris.cli.terminal import counting, note, one_line, write, write_json
 from aris.errors import ArisError, ExchangeError
 
@@ -379,7 +379,7 @@ def rebuild(store: StoreOption = None) -> None:
     folder = _folder(store)
     with installed():
         from aris.store.rebuild import rebuild as make_anew
-    made = make_anew(folder)
+    made = make_anew(folder, wrapping=wrapping_key(folder))
     write(f"{made.indexed} objects indexed, {made.apart} of them kept apart; the sender of {made.senders} is known\n")
     if made.carried:
         write(f"{made.carried} rows of orders, drafts, reports and the audit trail were taken over\n")
@@ -407,7 +407,11 @@ def open_store(folder: Path | None, reserve_bytes: int | None = None) -> Store:
         from aris.store.files import RESERVE_BYTES
         from aris.store.store import Store
     url = os.environ.get("ARIS_DATABASE") or None
-    return Store(_folder(folder), url=url, reserve_bytes=RESERVE_BYTES if reserve_bytes is None else reserve_bytes)
+    location = _folder(folder)
+    return Store(
+        location, url=url, reserve_bytes=RESERVE_BYTES if reserve_bytes is None else reserve_bytes,
+        wrapping=wrapping_key(location),
+    )  # fmt: skip
 
 
 def _folder(folder: Path | None) -> Path:

@@ -180,7 +180,7 @@ def _serve_all(
         def drafter(backend: NativeBackend) -> Drafter:
             from aris.flow.drafter import ModelDrafter
 
-            return ModelDrafter(backend, house.store.folder, session.calibration(parts.calibration))
+            return ModelDrafter(backend, session.calibration(parts.calibration))
 
         loading = LoadingModel(str(session.name), None if parts.no_model else load)
         process = Process(house, loading, settings, drafter, None if parts.no_model else session.wanted.terms())

@@ -88,7 +88,7 @@ def _drafter(found: House, session: Session, calibration: Path | None) -> Drafte
     from aris.flow.drafter import ModelDrafter
 
     # Loaded before anything is taken: a wrong name is said at once.
-    return ModelDrafter(session.backend, found.store.folder, session.calibration(calibration))
+    return ModelDrafter(session.backend, session.calibration(calibration))
 
 
 @app.command()

@@ -17,6 +17,7 @@ from aris.errors import ArisError, ExchangeError, StoreError, why_not_imported
 
 if TYPE_CHECKING:
     from aris.flow.house import House
+    from aris.store.encryption.keyring import WrappingKey
     from aris.store.store import Store
 
 _PANEL = "Store"
@@ -59,6 +60,17 @@ SiteOption = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+StoreKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store-key",
+        metavar="FILE",
+        envvar="ARIS_STORE_KEY_FILE",
+        help="Key of encrypted files, kept outside the store; by default keys/store.key in the user's data folder. A "
+        "passphrase instead is in ARIS_STORE_PASSPHRASE, or asked for on a terminal.",
+        rich_help_panel=_PANEL,
+    ),
+]
 UserOption = Annotated[
     str, typer.Option("--user", "-u", envvar="ARIS_USER", help="Login of who does it; see `aris users`.")
 ]
@@ -81,8 +93,26 @@ def store_folder(folder: Path | None) -> Path:
     return Path(os.environ.get("ARIS_HOME") or user_data_dir("aris")) / "store"
 
 
-def open_store(folder: Path | None, database: str | None) -> Store:
+def wrapping_key(folder: Path, file: Path | None = None) -> WrappingKey:
+    """The key of a store's or a backup's encrypted files, as the command or the environment names it, or a person."""
+    from aris.store.encryption.keyring import WrappingKey, is_by_passphrase, usual_key
+    from aris.store.store import OBJECTS
+
+    found = usual_key()
+    if file is not None:
+        found = WrappingKey(file.expanduser(), found.passphrase)
+    if found.passphrase is None and is_by_passphrase(folder / OBJECTS) and sys.stdin.isatty():
+        import getpass
+
+        return WrappingKey(found.file, getpass.getpass("Passphrase of the store: "))
+    return found
+
+
+def open_store(folder: Path | None, database: str | None, store_key: Path | None = None) -> Store:
     """The store.
+
+    Args:
+        store_key: file of the key of encrypted files.
 
     Raises:
         ExchangeError: SQLAlchemy or alembic is not installed.
@@ -90,17 +120,20 @@ def open_store(folder: Path | None, database: str | None) -> Store:
     """
     with installed():
         from aris.store.store import Store
-    return Store(store_folder(folder), url=database)
+    location = store_folder(folder)
+    return Store(location, url=database, wrapping=wrapping_key(location, store_key))
 
 
 @contextlib.contextmanager
-def house(folder: Path | None, database: str | None, key: Path | None, site: Path | None) -> Iterator[House]:
+def house(
+    folder: Path | None, database: str | None, key: Path | None, site: Path | None, store_key: Path | None = None
+) -> Iterator[House]:
     """The store with its audit trail and settings, as long as the block runs.
 
     Raises:
         ArisError: it cannot be opened, or the key or the settings are missing or wrong.
     """
-    with open_store(folder, database) as store:
+    with open_store(folder, database, store_key) as store:
         from aris.flow.house import open_house
 
         yield open_house(store, key=key, settings=site)
@@ -112,10 +145,11 @@ class StoreOptions:
 
     store: StoreOption = None
     database: DatabaseOption = None
+    store_key: StoreKeyOption = None
 
     def open(self) -> Store:
         """Open the store; see `open_store`."""
-        return open_store(self.store, self.database)
+        return open_store(self.store, self.database, self.store_key)
 
 
 @dataclass(frozen=True)
@@ -126,7 +160,7 @@ class TrailOptions(StoreOptions):
 
     def house(self) -> AbstractContextManager[House]:
         """Open the store with its audit trail and the settings beside it; see `house`."""
-        return house(self.store, self.database, self.audit_key, None)
+        return house(self.store, self.database, self.audit_key, None, self.store_key)
 
 
 @dataclass(frozen=True)
@@ -137,7 +171,7 @@ class HouseOptions(TrailOptions):
 
     def house(self) -> AbstractContextManager[House]:
         """Open the store with its audit trail and settings; see `house`."""
-        return house(self.store, self.database, self.audit_key, self.site)
+        return house(self.store, self.database, self.audit_key, self.site, self.store_key)
 
 
 @contextlib.contextmanager
@@ -191,8 +225,8 @@ def study_of(found: House, name: str, *, look: bool = False) -> str:
     return uids[0]
 
 
-def password(*, stdin: bool, twice: bool = False) -> str:
-    """A password, from the terminal without an echo, or from stdin.
+def password(*, stdin: bool, twice: bool = False, what: str = "Password") -> str:
+    """A password, or what else is secret, from the terminal without an echo, or from stdin.
 
     Raises:
         ArisError: there is no terminal, or the two differ.
@@ -200,10 +234,12 @@ def password(*, stdin: bool, twice: bool = False) -> str:
     if stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
-        raise ArisError("the password is asked for on a terminal; elsewhere give it on stdin, with --password-stdin")
+        raise ArisError(
+            f"the {what.lower()} is asked for on a terminal; elsewhere give it on stdin, with --{what.lower()}-stdin"
+        )
     import getpass
 
-    first = getpass.getpass("Password: ")
+    first = getpass.getpass(f"{what}: ")
     if twice and getpass.getpass("Once more: ") != first:
         raise ArisError("the two are not the same; nothing was changed")
     return first

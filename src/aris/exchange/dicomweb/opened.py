@@ -12,7 +12,6 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aris.exchange.dicomweb import frames
@@ -26,6 +25,7 @@ from aris.imaging.memory_budget import DECODING
 from aris.store.objects import byte_order, parse, read_located
 
 if TYPE_CHECKING:
+    from aris.store.files import StoredFile
     from aris.store.store import Store, Stored
 
 # Values of more bytes stay in the file.
@@ -64,12 +64,12 @@ class Opened:
 
     Attributes:
         dataset: its header. Once `frame` was called it has that frame's pixels, as if it had no others.
-        path: its file.
+        file: its file.
         position: of its pixels; None where it has none, or where the dataset holds them all.
     """
 
     dataset: Any
-    path: Path
+    file: StoredFile
     position: Position | None
     digest: str
     _per_frame: Any = field(default=None, repr=False)
@@ -123,7 +123,7 @@ class Opened:
 
     def slice(self, start: int, length: int) -> Iterator[bytes]:
         """Bytes of the file, piece by piece."""
-        with self.path.open("rb") as file:
+        with self.file.open() as file:
             file.seek(start)
             while length > 0 and (piece := file.read(min(PIECE, length))):
                 length -= len(piece)
@@ -135,7 +135,7 @@ class Opened:
         first, last = index * bits, (index + 1) * bits
         if last > self.position.length * 8:
             raise DecodeError
-        with self.path.open("rb") as file:
+        with self.file.open() as file:
             file.seek(self.position.start + first // 8)
             data = file.read((last + 7) // 8 - first // 8)
         data = frames.shifted(data, first % 8, bits)
@@ -146,11 +146,11 @@ class Opened:
 
         assert self.position is not None
         if self._table is None:
-            self._table = _table(self.digest, self.path, self.position.start, self.total, self.dataset)
+            self._table = _table(self.digest, self.file, self.position.start, self.total, self.dataset)
         table = self._table
         if index + 1 >= len(table.bounds):
             raise DecodeError
-        with self.path.open("rb") as file:
+        with self.file.open() as file:
             parts = []
             for number in range(table.bounds[index], table.bounds[index + 1]):
                 file.seek(table.starts[number])
@@ -165,23 +165,23 @@ def opened(store: Store, each: Stored) -> Opened:
         StoreError: its file is gone or damaged.
         MemoryBusyError: it must be read whole, and there is no memory for it in time.
     """
-    path = store.files.verified(each.digest)
-    with DECODING.holding(header_memory(path)):
-        dataset, end = read_located(path, "object", defer=DEFERRED)
+    file = store.files.verified(each.digest)
+    with DECODING.holding(header_memory(file)):
+        dataset, end = read_located(file, "object", defer=DEFERRED)
     if end is None or byte_order(dataset) == ">":
-        with DECODING.holding(4 * path.stat().st_size):
-            return Opened(parse(path.read_bytes(), "object"), path, None, each.digest)
-    return Opened(dataset, path, position_of(path, end, implicit=bool(dataset.original_encoding[0])), each.digest)
+        with DECODING.holding(4 * file.size()):
+            return Opened(parse(file.read(), "object"), file, None, each.digest)
+    return Opened(dataset, file, position_of(file, end, implicit=bool(dataset.original_encoding[0])), each.digest)
 
 
-def header_memory(path: Path) -> int:
+def header_memory(stored: StoredFile) -> int:
     """Bytes that a file's header takes once it is parsed, or about so many.
 
     Some times what is in the file, without the large values that stay there.
     """
-    with path.open("rb") as file:
+    with stored.open() as file:
         head = file.read(_META)
-        size = path.stat().st_size
+        size = stored.size()
         return min(_TIMES * _header_bytes(file, head, size), _MOST_HEADER) + (1 << 20)
 
 
@@ -218,14 +218,14 @@ def deferred(dataset: Any, tag: int) -> Any | None:
     return raw if is_deferred(raw) else None
 
 
-def position_of(path: Path, end: int, *, implicit: bool) -> Position | None:
+def position_of(stored: StoredFile, end: int, *, implicit: bool) -> Position | None:
     """Position of a file's pixels; None where it has none there.
 
     Args:
         end: where its header ends.
         implicit: its VRs are not written.
     """
-    with path.open("rb") as file:
+    with stored.open() as file:
         file.seek(end)
         head = file.read(12)
     if len(head) < 8:
@@ -240,7 +240,7 @@ def position_of(path: Path, end: int, *, implicit: bool) -> Position | None:
         vr, start, (length,) = head[4:6].decode("ascii"), end + 12, struct.unpack_from("<I", head, 8)
     else:
         return None
-    there = -1 if length == _UNDEFINED else min(length, max(0, path.stat().st_size - start))
+    there = -1 if length == _UNDEFINED else min(length, max(0, stored.size() - start))
     return Position(keyword, vr, start, there)
 
 
@@ -261,7 +261,7 @@ _TABLES: OrderedDict[str, _Table] = OrderedDict()
 _TABLES_LOCK = threading.Lock()
 
 
-def _table(digest: str, path: Path, start: int, total: int, dataset: Any) -> _Table:
+def _table(digest: str, stored: StoredFile, start: int, total: int, dataset: Any) -> _Table:
     """The fragments, read once of an object: its file never changes.
 
     Raises:
@@ -272,7 +272,7 @@ def _table(digest: str, path: Path, start: int, total: int, dataset: Any) -> _Ta
             _TABLES.move_to_end(digest)
             return _TABLES[digest]
     try:
-        found = _read_table(path, start, total, offset_tables(dataset))
+        found = _read_table(stored, start, total, offset_tables(dataset))
     except ValueError:
         raise DecodeError from None
     with _TABLES_LOCK:
@@ -282,11 +282,11 @@ def _table(digest: str, path: Path, start: int, total: int, dataset: Any) -> _Ta
     return found
 
 
-def _read_table(path: Path, start: int, total: int, extended: tuple[bytes, bytes] | None) -> _Table:
+def _read_table(stored: StoredFile, start: int, total: int, extended: tuple[bytes, bytes] | None) -> _Table:
     starts, lengths = array("Q"), array("Q")
     offsets: Sequence[int] = ()
     base, at, first, items = -1, start, True, 0
-    with path.open("rb") as file:
+    with stored.open() as file:
 
         def begins(position: int, length: int) -> bool:
             file.seek(position)

@@ -8,7 +8,6 @@ import logging
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aris.exchange.dicomweb import frames, metadata
@@ -21,6 +20,7 @@ from aris.imaging.radiograph import cut_padding
 from aris.store.objects import canonical, identity, parse, parse_file
 
 if TYPE_CHECKING:
+    from aris.store.files import StoredFile
     from aris.store.store import Store, Stored
 
 log = logging.getLogger("aris.dicomweb")
@@ -88,29 +88,29 @@ def objects(store: Store, instances: list[Stored], form: Form) -> Iterator[tuple
     """
     for each in instances:
         syntax = each.transfer_syntax
-        path = store.files.verified(each.digest)
+        file = store.files.verified(each.digest)
         if _is_converted(syntax, form.transfer_syntax):
-            with DECODING.holding(_conversion_bytes(path, syntax)):
+            with DECODING.holding(_conversion_bytes(file, syntax)):
                 data, syntax = explicit(store.files.read(each.digest), strict=form.transfer_syntax == EXPLICIT)
             yield {"Content-Type": f"{DICOM}; transfer-syntax={syntax}"}, data
         else:
-            yield {"Content-Type": f"{DICOM}; transfer-syntax={syntax}"}, in_pieces(path)
+            yield {"Content-Type": f"{DICOM}; transfer-syntax={syntax}"}, in_pieces(file)
 
 
-def in_pieces(path: Path) -> Iterator[bytes]:
+def in_pieces(stored: StoredFile) -> Iterator[bytes]:
     """A file's bytes."""
-    with path.open("rb") as file:
+    with stored.open() as file:
         while piece := file.read(PIECE):
             yield piece
 
 
-def _conversion_bytes(path: Path, syntax: str) -> int:
+def _conversion_bytes(file: StoredFile, syntax: str) -> int:
     """Memory that a conversion takes: of the file, of what its header says is decoded, and of what is written."""
-    size = path.stat().st_size
+    size = file.size()
     if syntax in _OFF_THE_WEB:
         return 5 * size
     try:
-        header = parse_file(path, "object")
+        header = parse_file(file, "object")
         cells = int(header.Rows) * int(header.Columns) * int(header.get("SamplesPerPixel") or 1)
         decoded = cells * frames.total(header) * max(1, int(header.BitsAllocated) // 8)
     except Exception:  # said when it is converted
@@ -159,7 +159,7 @@ def metadata_of(store: Store, instances: list[Stored], base: str) -> Iterator[st
     """Each object's header as DICOM JSON, written out, with the addresses of its bulk data."""
     for each in instances:
         one = opened(store, each)
-        with DECODING.holding(header_memory(one.path)):
+        with DECODING.holding(header_memory(one.file)):
             made = _described(one, f"{address(base, each)}/bulkdata", each.transfer_syntax)
         del one
         yield made

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from aris.errors import ExchangeError, why_not_imported
 from aris.exchange.files import read_header
+from aris.imaging.film import named
+from aris.imaging.sources import FileSource
 from aris.store.objects import Identity, identity
 
 if TYPE_CHECKING:
@@ -132,7 +134,7 @@ def echo(peer: Peer, *, ae_title: str = "ARIS", tls: ssl.SSLContext | None = Non
 
 
 def send(
-    files: Sequence[str | Path],
+    files: Sequence[str | Path | FileSource],
     peer: Peer,
     *,
     ae_title: str = "ARIS",
@@ -147,22 +149,23 @@ def send(
     Raises:
         ExchangeError, StoreError: a file cannot be read, or the peer cannot be reached at all.
     """
-    waiting = [(Path(each), identity(read_header(each), str(each))) for each in files]
+    sources = [Path(each) if isinstance(each, str) else each for each in files]
+    waiting = [(each, identity(read_header(each), named(each))) for each in sources]
     kinds = list(dict.fromkeys((known.sop_class, known.transfer_syntax) for _, known in waiting))
-    results: dict[Path, Sent] = {}
+    results: dict[int, Sent] = {}
     for batch in _batches(kinds):
         entity = new_entity(ae_title, timeout_s)
         for sop_class, syntax in batch:
             entity.add_requested_context(sop_class, syntax)
         association = _associate(entity, peer, tls)
         try:
-            for path, known in waiting:
+            for number, (each, known) in enumerate(waiting):
                 if (known.sop_class, known.transfer_syntax) in batch:
-                    results[path] = _send_one(association, path, known)
+                    results[number] = _send_one(association, each, known)
         finally:
             if association.is_established:
                 association.release()
-    return [results[path] for path, _ in waiting]
+    return [results[number] for number in range(len(waiting))]
 
 
 def _batches(kinds: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
@@ -177,14 +180,16 @@ def _batches(kinds: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
     return batches + [[kind] for kind in kinds if kind not in known]
 
 
-def _send_one(association: Any, path: Path, known: Identity) -> Sent:
+def _send_one(association: Any, source: Path | FileSource, known: Identity) -> Sent:
+    path = source.path if isinstance(source, FileSource) else source
     if not association.is_established:
         return Sent(path, known.uid, "the association ended before it was sent; send again")
     accepted = {(c.abstract_syntax, c.transfer_syntax[0]) for c in association.accepted_contexts}
     if (known.sop_class, known.transfer_syntax) not in accepted:
         return Sent(path, known.uid, "the peer does not take objects of this kind in this encoding")
     try:
-        status = association.send_c_store(path if _is_sendable(path, known) else read_header(path, pixels=True))
+        as_it_is = not isinstance(source, FileSource) and _is_sendable(path, known)
+        status = association.send_c_store(path if as_it_is else read_header(source, pixels=True))
         status = status.get("Status")
     except Exception as error:  # pynetdicom and pydicom raise many kinds
         return Sent(path, known.uid, f"it could not be sent ({type(error).__name__})")

@@ -18,6 +18,7 @@ from aris.exchange.documents.report import Report, checked
 from aris.flow.house import House
 from aris.flow.outgoing.destinations import Parcel, deliver
 from aris.flow.settings import Destination, FhirDestination, Hl7Destination
+from aris.store.files import StoredFile
 from aris.store.reading import deliveries, readings, reports
 from aris.store.reading.audit import SYSTEM
 from aris.store.reading.jobs import LeaseLostError
@@ -115,10 +116,10 @@ def documents_of(house: House, row: ReportRow, form: Format) -> dict[str, bytes]
 
 
 def _make(house: House, row: ReportRow, report: Report, form: Format) -> dict[str, bytes]:
-    images = []
+    images: list[StoredFile] = []
     if form in ("gsps", "sc"):
         wanted = {each.uid for each in report.images}
-        images = [each.path for each in house.store.instances(study=report.study.uid) if each.uid in wanted]
+        images = [each.file for each in house.store.instances(study=report.study.uid) if each.uid in wanted]
     made = document(report, form, images)
 
     def keep(session: Session) -> dict[str, bytes]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from aris.errors import ExchangeError
 from aris.exchange.documents.report import Report
@@ -22,6 +20,7 @@ from aris.flow.settings import (
     FolderDestination,
     Hl7Destination,
 )
+from aris.imaging.sources import FileInMemory
 from aris.private import make_folder, sync_folder, write_private
 
 
@@ -82,13 +81,9 @@ def _to_folder(destination: FolderDestination, parcel: Parcel) -> None:
 def _to_node(destination: DicomDestination, parcel: Parcel) -> None:
     peer = _peer(destination, parcel)
     tls = client_context(destination.tls_cert, destination.tls_key, destination.tls_ca)
-    with tempfile.TemporaryDirectory(prefix="aris-") as folder:  # for the owner alone
-        paths = []
-        for number, data in enumerate(parcel.files.values()):
-            path = Path(folder) / f"{number}.dcm"
-            path.write_bytes(data)
-            paths.append(path)
-        results = send(paths, peer, ae_title=destination.ae_title, tls=tls)
+    # From memory: a file on the way would name the patient in clear.
+    files = [FileInMemory(data, name) for name, data in parcel.files.items()]
+    results = send(files, peer, ae_title=destination.ae_title, tls=tls)
     wrong = [each.error for each in results if each.error]
     if wrong:
         raise ExchangeError(f"{peer}: {wrong[0]}")

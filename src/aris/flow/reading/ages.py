@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
-from pathlib import Path
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -17,10 +16,13 @@ from aris.imaging import sniff
 from aris.imaging.dicom.parsing import parse_header
 from aris.imaging.dicom.quiet import quiet_pydicom
 from aris.imaging.dicom.values import text
+from aris.store.files import StoredFile
 from aris.store.schema import InstanceRow, SeriesRow
 
 _DAY = re.compile("[0-9]{8}")
 _AGE = re.compile("[0-9]{3}[DWMY]")
+_STATED: dict[str, str] = {}
+_MOST_STATED = 1 << 16
 
 
 def age_of(birth_date: str, day: str) -> str:
@@ -74,16 +76,19 @@ def ages(house: House, session: Session, studies: Iterable[tuple[int, str, str]]
         )
         query = select(SeriesRow.study_pk, InstanceRow.digest).join(InstanceRow.series).where(InstanceRow.id.in_(first))
         for key, digest in session.execute(query):
-            made[key] = _stated(house.store.files.path(digest))
+            made[key] = _stated(house.store.files.file(digest))
     return made
 
 
-@lru_cache(maxsize=1 << 16)
-def _stated(path: Path) -> str:
-    """The Patient's Age (0010,1010) of a file, which never changes: its name is its digest."""
+def _stated(file: StoredFile) -> str:
+    """The Patient's Age (0010,1010) of a file, which never changes: it is known by its digest."""
+    if (known := _STATED.get(file.digest)) is not None:
+        return known
     try:
         with quiet_pydicom():
-            found = text(parse_header(path, "image", ["PatientAge"], sniff.only_dicom), "PatientAge").upper()
+            found = text(parse_header(file, "image", ["PatientAge"], sniff.only_dicom), "PatientAge").upper()
     except (ArisError, OSError, ValueError):
         return ""
-    return found if _AGE.fullmatch(found) else ""
+    if len(_STATED) >= _MOST_STATED:
+        _STATED.clear()
+    return _STATED.setdefault(file.digest, found if _AGE.fullmatch(found) else "")

@@ -35,7 +35,7 @@ log = logging.getLogger("aris.flow")
 FETCH = "fetch"
 _ATTEMPTS = 5
 
-Done = Literal["priors found", "prior fetched", "failed", "lost"]
+Done = Literal["priors found", "prior fetched", "known", "failed", "lost"]
 
 
 def look_next(house: House, owner: str, now: datetime | None = None) -> Done | None:
@@ -139,10 +139,13 @@ def fetch_next(house: House, owner: str, now: datetime | None = None) -> Done | 
         return None
     with house.store.sessions.reading() as session:
         row = remote.fetched(session, job.study_uid)
-    name = "" if row is None else row.archive
+    if row is None or row.state == remote.RELEASED:
+        # It came by another way meanwhile, and is a study of the house: there is nothing to fetch any more.
+        return _ended(house, lambda session: jobs.finish(session, job.id, owner, now or datetime.now(UTC)), "known")
+    name = row.archive
     archive = next((each for each in house.settings.archives if each.name == name), None)
     try:
-        if archive is None or row is None:
+        if archive is None:
             raise StoreError(f"prior: the site has no archive {name!r:.70} any more")
         with Heartbeat(house, job.id, owner):
             count = _fetch(house, archive, job.study_uid)

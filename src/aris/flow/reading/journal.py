@@ -28,6 +28,11 @@ ACTIONS = frozenset([
     "tell", "sign", "addendum", "acknowledge", "deliver", "resolve", "upload", "regenerate", "order",
     "find priors", "fetch", "fetched",
 ])  # fmt: skip
+# What happens to a record's alarms, told besides: its subject is "record N".
+ALARM_ACTIONS = frozenset([
+    "alarm", "alarm ended", "acknowledge alarm", "snooze alarm", "close alarm", "reopen alarm", "upload record",
+    "remove record",
+])  # fmt: skip
 # Of intakes, whose name is the subject.
 INTAKES = frozenset([
     "make intake link", "renew intake link", "revoke intake", "begin intake", "end intake", "decline intake",
@@ -55,6 +60,17 @@ class Happened:
 
 
 @dataclass(frozen=True)
+class Alarmed:
+    """An event of a record's alarms; `number` is the audit trail's, `record` the record's."""
+
+    number: int
+    record: int
+    action: str
+    user: str
+    at: str
+
+
+@dataclass(frozen=True)
 class Progressed:
     """Progress of a study's draft."""
 
@@ -75,7 +91,7 @@ class Asked:
     level: str
 
 
-Event = Happened | Progressed | Asked
+Event = Happened | Alarmed | Progressed | Asked
 
 
 class Listener:
@@ -117,7 +133,7 @@ class Listener:
             while known < head and not self._ended:
                 rows = await asyncio.to_thread(self._journal.rows, known, head)
                 for row in rows:
-                    if (event := _happened(row) or _asked(row)) is not None and not self._ended:
+                    if (event := _happened(row) or _alarmed(row) or _asked(row)) is not None and not self._ended:
                         yield event
                 known = rows[-1].number if rows else head
             while (told := await self._queue.get()) is not None:
@@ -231,6 +247,13 @@ def _running(session: Session) -> frozenset[str]:
     return frozenset(session.scalars(query))
 
 
+def _alarmed(row: AuditRow) -> Alarmed | None:
+    number = row.subject.removeprefix("record ")
+    if row.action not in ALARM_ACTIONS or not number.isdigit() or row.outcome in ("denied", "refused"):
+        return None
+    return Alarmed(row.number, int(number), row.action, row.actor, row.at)
+
+
 def _happened(row: AuditRow) -> Happened | None:
     if row.action not in ACTIONS or not row.subject or row.outcome in ("denied", "refused"):
         return None
@@ -248,7 +271,7 @@ def _events(row: AuditRow) -> list[Event]:
     if (asked := _asked(row)) is not None:
         made.append(asked)
     if (happened := _happened(row)) is None:
-        return made
+        return made if (alarmed := _alarmed(row)) is None else [alarmed]
     made.append(happened)
     states: dict[str, Progress] = {"settle": "waiting", "draft": "failed" if row.outcome == "failed" else "done"}
     if (state := states.get(row.action)) is not None:

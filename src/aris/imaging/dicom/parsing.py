@@ -12,12 +12,11 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from aris.errors import ImageError
 from aris.imaging.dicom.values import one_number
-from aris.regular import open_regular
+from aris.regular import Openable
 
 # An uncompressed image of the largest size that is read, in 32-bit cells, fits.
 MAX_INFLATED = 1 << 29
@@ -72,9 +71,14 @@ class _CountedBytes(io.BytesIO):
 
 
 class _CountedFile(io.BufferedReader):
-    def __init__(self, path: Path, budget: _Budget) -> None:
-        super().__init__(open_regular(path).detach())
+    def __init__(self, source: Openable, budget: _Budget) -> None:
+        super().__init__(source.raw())
         self._budget = budget
+
+    @property
+    def name(self) -> str:
+        """The file's path, which pydicom asks for; "" of one that has none."""
+        return str(getattr(self.raw, "name", ""))
 
     def read(self, size: int | None = -1, /) -> bytes:
         return self._budget.spend(size, super().read(size))
@@ -189,7 +193,7 @@ def parse(data: bytes, source: str, *, tags: list[str] | None = None, pixels: bo
     return _parsed(io.BytesIO(data), len(data), data[:_META], source, tags, pixels=pixels)
 
 
-def parse_file(path: Path, source: str, *, pixels: bool = False, defer: int | None = None) -> Any:
+def parse_file(file: Openable, source: str, *, pixels: bool = False, defer: int | None = None) -> Any:
     """As `parse`, of a file of which no more is read than is wanted.
 
     Args:
@@ -199,10 +203,10 @@ def parse_file(path: Path, source: str, *, pixels: bool = False, defer: int | No
         ImageError: as `parse`.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        head = file.read(_META)
-        file.seek(0)
-        return _parsed(file, path.stat().st_size, head, source, None, pixels=pixels, path=path, defer=defer)
+    with io.BufferedReader(file.raw()) as opened:
+        head = opened.read(_META)
+        opened.seek(0)
+        return _parsed(opened, file.size(), head, source, None, pixels=pixels, whole=file, defer=defer)
 
 
 def is_deferred(element: Any) -> bool:
@@ -212,7 +216,7 @@ def is_deferred(element: Any) -> bool:
 
 def _parsed(
     file: BinaryIO, size: int, head: bytes, source: str, tags: list[str] | None, *, pixels: bool,
-    path: Path | None = None, defer: int | None = None, to_end: bool = True,
+    whole: Openable | None = None, defer: int | None = None, to_end: bool = True,
 ) -> Any:  # fmt: skip
     from pydicom import dcmread
 
@@ -222,13 +226,15 @@ def _parsed(
         if syntax == _DEFLATED:
             return _of_deflated(file, head[:start], budget, tags, pixels=pixels, to_end=to_end)
         reader: Any = _CountedBytes(file.getvalue(), budget) if isinstance(file, io.BytesIO) else None
-        if path is not None:
-            with _CountedFile(path, budget) as reader:
+        if whole is not None:
+            with _CountedFile(whole, budget) as reader:
                 dataset = dcmread(
                     reader, force=True, stop_before_pixels=not pixels, specific_tags=tags, defer_size=defer
                 )
                 end = reader.tell()
-            dataset.filename = str(path)
+            dataset.filename = str(whole.path)
+            # pydicom opens the file by this where it reads a value that was left in it.
+            dataset.fileobj_type = lambda *_: io.BufferedReader(whole.raw())
             dataset.header_end = end
         else:
             dataset = dcmread(reader, force=True, stop_before_pixels=not pixels, specific_tags=tags)
@@ -287,7 +293,7 @@ def _declared(header: Any) -> int:
     return cells * int(header.get("BitsAllocated") or 16) // 8
 
 
-def parse_header(path: Path, source: str, tags: list[str], check: Callable[[bytes], None] | None = None) -> Any:
+def parse_header(file: Openable, source: str, tags: list[str], check: Callable[[bytes], None] | None = None) -> Any:
     """As `parse` without pixels, of a file that is opened once and of which no more than the header is read.
 
     A deflated one is inflated as far as its header; whether the rest is whole is seen where its pixels are read.
@@ -302,20 +308,20 @@ def parse_header(path: Path, source: str, tags: list[str], check: Callable[[byte
     """
     from pydicom import dcmread
 
-    size = path.stat().st_size
+    size = file.size()
     budget = _Budget(size)
-    with _CountedFile(path, budget) as file:
-        head = file.peek(4096)
+    with _CountedFile(file, budget) as opened:
+        head = opened.peek(4096)
         if check is not None:
             check(head)
         if is_deflated(head):
-            packed = file.uncounted()
+            packed = opened.uncounted()
             start = packed.read(_META)
             packed.seek(0)
             return _parsed(packed, size, start, source, tags, pixels=False, to_end=False)
         try:
-            dataset = dcmread(file, force=True, stop_before_pixels=True, specific_tags=tags)
-            _bound(dataset, file.tell(), budget)
+            dataset = dcmread(opened, force=True, stop_before_pixels=True, specific_tags=tags)
+            _bound(dataset, opened.tell(), budget)
         except Exception:  # pydicom raises many kinds on damaged files
             raise _damaged(source) from None
     return dataset

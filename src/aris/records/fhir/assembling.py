@@ -75,6 +75,10 @@ class Assembly:
         self.parts.append(part)
         self._ids.append(name)
 
+    def named(self) -> Iterable[tuple[str, Part]]:
+        """Every resource with the id that it is cited by."""
+        return zip(self._ids, self.parts, strict=True)
+
     def resolve(self, reference: str) -> str:
         """The id that a reference leads to: by full URL, by "Type/id", by the end of a URL, by an identifier."""
         target = _without_version(reference)

@@ -12,6 +12,7 @@ from aris.records.fhir.json_parts import Page, Part, as_utf8, parts_of
 
 LIMIT = 1 << 30  # bytes of one file, unpacked
 _SUFFIXES = (".json", ".ndjson", ".jsonl", ".json.gz", ".ndjson.gz", ".jsonl.gz")
+_NDJSON = (".ndjson", ".jsonl")
 _CHUNK = 1 << 22
 
 
@@ -44,13 +45,25 @@ def read_file(path: Path, shown: str) -> Iterator[Part | Page | RecordError]:
     Raises:
         RecordError: it cannot be read, is too large, or is no FHIR.
     """
-    data = as_utf8(_bytes(path, shown), shown)
+    yield from parts_in(unpacked(path, shown), shown, ndjson=path.name.lower().removesuffix(".gz").endswith(_NDJSON))
+
+
+def parts_in(data: bytes, shown: str, *, ndjson: bool = False) -> Iterator[Part | Page | RecordError]:
+    """Give the resources of a file's bytes, unpacked.
+
+    Args:
+        ndjson: each line is a resource; otherwise that is looked for.
+
+    Raises:
+        RecordError: it is no FHIR.
+    """
+    data = as_utf8(data, shown)
     start = data[:4096].lstrip()
     if start.startswith(b"<"):
         raise RecordError(f"{shown}: this is XML; FHIR is read as JSON: convert it")
     if not start:
         raise RecordError(f"{shown}: it is empty")
-    if _is_ndjson(path, data):
+    if ndjson or _is_ndjson(data):
         yield from _lines(data, shown)
         return
     if start.startswith(b"["):
@@ -58,20 +71,25 @@ def read_file(path: Path, shown: str) -> Iterator[Part | Page | RecordError]:
     yield from parts_of(data, shown)
 
 
-def _bytes(path: Path, shown: str) -> bytes:
+def unpacked(path: Path, shown: str, limit: int = LIMIT) -> bytes:
+    """Return a file's bytes, out of gzip.
+
+    Raises:
+        RecordError: it cannot be read, or is larger than the limit.
+    """
     try:
         with path.open("rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
         if not zipped:
-            if path.stat().st_size > LIMIT:
-                raise RecordError(f"{shown}: it is larger than {LIMIT >> 20} MiB; split it, or export NDJSON files")
+            if path.stat().st_size > limit:
+                raise RecordError(f"{shown}: it is larger than {limit >> 20} MiB; split it, or export NDJSON files")
             return path.read_bytes()
         pieces, size = [], 0
         with gzip.open(path) as unzipped:
             while piece := unzipped.read(_CHUNK):
                 size += len(piece)
-                if size > LIMIT:
-                    raise RecordError(f"{shown}: unpacked it is larger than {LIMIT >> 20} MiB; split it")
+                if size > limit:
+                    raise RecordError(f"{shown}: unpacked it is larger than {limit >> 20} MiB; split it")
                 pieces.append(piece)
         return b"".join(pieces)
     except EOFError:
@@ -82,11 +100,8 @@ def _bytes(path: Path, shown: str) -> bytes:
         raise RecordError(f"{shown}: it cannot be read ({error.strerror or type(error).__name__})") from None
 
 
-def _is_ndjson(path: Path, data: bytes) -> bool:
-    """Return whether each line is a resource: by the name, or as one line ends an object and another follows."""
-    name = path.name.lower().removesuffix(".gz")
-    if name.endswith((".ndjson", ".jsonl")):
-        return True
+def _is_ndjson(data: bytes) -> bool:
+    """Return whether each line is a resource: one line ends an object and another follows."""
     end = data.find(b"\n")
     first, rest = data[:end].strip(), data[end + 1 : end + 4097].lstrip()
     return end > 0 and first.startswith(b"{") and first.endswith(b"}") and rest.startswith(b"{")

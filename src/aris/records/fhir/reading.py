@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import msgspec
 
 from aris.errors import RecordError
 from aris.records.fhir.assembling import Assembly
-from aris.records.fhir.files import read_file, record_files
-from aris.records.fhir.json_parts import Page, parts_of
+from aris.records.fhir.files import parts_in, read_file, record_files
+from aris.records.fhir.json_parts import Page, Part, parts_of
 from aris.records.timeline import Timeline
 from aris.records.types import Problem
 
@@ -83,6 +84,53 @@ def _read(files: Sequence[Path], path: Path, source: str) -> list[Timeline]:
             assembly.add([error])
     assembly.problems += whole(assembly.pages)
     return assembly.timelines((source,))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file of records, or its bytes.
+
+    Attributes:
+        shown: its name in messages and citations.
+        at: the path, or the unpacked bytes.
+    """
+
+    shown: str
+    at: Path | bytes
+
+    def parts(self) -> Iterator[Part | Page | RecordError]:
+        """Give its resources.
+
+        Raises:
+            RecordError: it cannot be read, or is no FHIR.
+        """
+        return parts_in(self.at, self.shown) if isinstance(self.at, bytes) else read_file(self.at, self.shown)
+
+
+def read_pieces(pieces: Sequence[Piece]) -> list[Timeline]:
+    """Return the timelines of all patients in some files, which are read whole: one that is damaged is an error.
+
+    Raises:
+        RecordError: one cannot be read, is no FHIR R4, or is one page of more.
+    """
+    assembly = Assembly()
+    for piece in pieces:
+        assembly.add(piece.parts())
+    assembly.problems += whole(assembly.pages)
+    return assembly.timelines(tuple(piece.shown for piece in pieces))
+
+
+def find_resource(pieces: Sequence[Piece], id: str) -> list[tuple[str, bytes]]:
+    """Return every version of a resource as it lies in some files: where, and its bytes.
+
+    Raises:
+        RecordError: one cannot be read.
+    """
+    assembly = Assembly()
+    for piece in pieces:
+        assembly.add(piece.parts())
+    wanted = id.partition("#")[0]
+    return [(part.where, bytes(part.raw)) for name, part in assembly.named() if name == wanted and not part.deleted]
 
 
 def timelines_of(resources: Iterable[dict[str, Any]], *, source: str = "") -> list[Timeline]:

@@ -90,9 +90,11 @@ class DicomwebAdmission(Guard):
         """Note who was given what of a study, before it is."""
         parts = str(scope["path"]).removeprefix(DICOMWEB).strip("/").split("/")
         # Objects may be sent to /studies alone, whatever studies they are of.
-        if parts[0] != "studies" or (len(parts) < 2 and safe):
+        searched = safe and parts in (["studies"], ["series"], ["instances"])
+        if not searched and (parts[0] != "studies" or not parts[0]):
             return
-        action, study = ("view" if safe else "store"), "".join(parts[1:2])[:64]
+        action = "search" if searched else "view" if safe else "store"
+        study = "".join(parts[1:2])[:64]
         now = time.monotonic()
         if now - self._noted.get((caller.login, f"{action} {study}"), -_NOTED_S) < _NOTED_S:
             return

@@ -25,6 +25,7 @@ from aris.service.workspace.intake import routes as intake
 from aris.service.workspace.literature import asking as literature_asking
 from aris.service.workspace.literature import managing as literature
 from aris.service.workspace.pages import pages_router
+from aris.service.workspace.patients import routes as patients
 from aris.service.workspace.schemas.common import Problem
 from aris.service.workspace.settings import WorkspaceSettings
 from aris.service.workspace.studies import routes as studies
@@ -76,7 +77,8 @@ def create_workspace(
         lifespan=lifespan,
     )  # fmt: skip
     app.state.workspace = Workspace(
-        house, settings, Attempts(settings), None if oidc is None else Provider(oidc), model=model, drafts=drafts
+        house, settings, Attempts(settings, house.store.sessions), None if oidc is None else Provider(oidc),
+        model=model, drafts=drafts,
     )
     # One line each; the pages last, which take every other path.
     app.include_router(session.router)
@@ -85,6 +87,7 @@ def create_workspace(
     app.include_router(keys.router)
     app.include_router(audit.router)
     app.include_router(studies.router)
+    app.include_router(patients.router)
     app.include_router(images.router)
     app.include_router(stream.router)
     app.include_router(evidence.router)

@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI, Request
@@ -38,12 +39,13 @@ class Workspace:
         house: the store, its trail and the site's settings.
         settings: of the server.
         access: limits of sign-ins, and the code of the first set-up.
-        provider: the OpenID provider, if the site has one; pending: sign-ins that are under way there.
+        provider: the OpenID provider, if the site has one.
         model: that drafts; None: the workspace still reads and signs.
         loading: of a model that is not there yet: "loading", or "failed"; "" where none is expected.
         drafts: live drafts of this process; None where there are none.
         demo_available: whether sample studies can be had.
         live: live events (`studies.events.Live`), once somebody has asked for them.
+        images: readers of its images (`images.routes.ImageRoom`), once somebody has asked for them.
         services: what else runs, as /api/site tells it: name, address, state.
         clock: tells the time.
         libraries: of papers (`literature.libraries.OpenLibraries`), once somebody has asked for them.
@@ -54,12 +56,12 @@ class Workspace:
     settings: WorkspaceSettings
     access: Attempts
     provider: Provider | None = None
-    pending: PendingSignIns = field(default_factory=PendingSignIns)
     model: NativeBackend | None = None
     loading: str = ""
     drafts: Any = None
     demo_available: bool = False
     live: Any = None
+    images: Any = None
     services: list[dict[str, str]] = field(default_factory=list)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     libraries: Any = None
@@ -69,10 +71,15 @@ class Workspace:
         """The time."""
         return self.clock()
 
+    @cached_property
+    def pending(self) -> PendingSignIns:
+        """Sign-ins that are under way at the provider."""
+        return PendingSignIns(self.house.store.sessions, self.now)
+
     @property
     def setup_code(self) -> str | None:
         """The one-time code of the first set-up; None once there is a user."""
-        return self.access.setup_code(self.house.store.sessions)
+        return self.access.setup_code()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from aris.service.workspace.settings import WorkspaceSettings
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 # Bodies of these are read by their routes, piece by piece, within limits of their own.
-STREAMED = ("/api/uploads", "/api/literature/uploads", "/api/literature/retractions")
+STREAMED = ("/api/uploads", "/api/records", "/api/literature/uploads", "/api/literature/retractions")
 _BODY_BYTES, _JSON_VALUES, _JSON_DEPTH = 1 << 20, 50_000, 32
 
 

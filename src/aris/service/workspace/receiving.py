@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 from aris.errors import is_full_disk
 from aris.private import make_folder
 from aris.service.workspace.errors import RefusedError
+from aris.store.encryption.spool import Spool
 from aris.store.files import RESERVE_BYTES, StoreFullError
 
 # Seconds without a byte, and bytes a second at least.
@@ -37,8 +38,8 @@ def prepare(folder: Path, location: Path) -> None:
     make_folder(location)
 
 
-async def receive(request: Request, path: Path, most: int) -> int:
-    """Write a body to a file; how many bytes it has.
+async def receive(request: Request, spool: Spool, most: int) -> int:
+    """Write a body to a file for a while; how many bytes it has.
 
     Raises:
         RefusedError: 408 too slow, 413 more than `most` bytes, 415 compressed, 400 the caller has left.
@@ -50,10 +51,10 @@ async def receive(request: Request, path: Path, most: int) -> int:
     if declared.isdigit() and int(declared) > most:
         raise _over(most)
     size = 0
-    with path.open("xb") as file:
+    with spool.writing() as file:
         async for piece in _pieces(request, most):
             size += len(piece)
-            await run_in_threadpool(_write, file, piece, path.parent)
+            await run_in_threadpool(_write, file, piece, spool.path.parent)
     return size
 
 

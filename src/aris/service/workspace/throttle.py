@@ -34,20 +34,26 @@ class Throttle:
         Raises:
             RefusedError: 429, there were too many.
         """
-        key, now = _network(address), self._clock()
+        key, now = network_of(address), self._clock()
         with self._lock:
             own = _filled(self._addresses.pop(key, (self._each, now)), self._each, now)
             all_of_them = _filled(self._all, self._in_all, now)
             refused = own < 1.0 or all_of_them < 1.0
             rate = (self._each if own < 1.0 else self._in_all) / _MINUTE
-            wait = max(1, round((1.0 - min(own, all_of_them)) / rate))
+            wait = (1.0 - min(own, all_of_them)) / rate
             if not refused:
                 own, all_of_them = own - 1.0, all_of_them - 1.0
             self._addresses[key], self._all = (own, now), (all_of_them, now)
             while len(self._addresses) > _ADDRESSES:
                 self._addresses.popitem(last=False)
         if refused:
-            raise RefusedError(429, "too_many_attempts", "too many attempts; wait a minute", {"Retry-After": str(wait)})
+            raise too_many(wait)
+
+
+def too_many(wait: float) -> RefusedError:
+    """The refusal of an attempt, with the seconds to wait."""
+    told = {"Retry-After": str(max(1, round(wait)))}
+    return RefusedError(429, "too_many_attempts", "too many attempts; wait a minute", told)
 
 
 def _filled(bucket: tuple[float, float], most: float, now: float) -> float:
@@ -55,7 +61,7 @@ def _filled(bucket: tuple[float, float], most: float, now: float) -> float:
     return min(most, left + max(0.0, now - at) * most / _MINUTE)
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """The address; of IPv6 the /64 that one customer has."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])

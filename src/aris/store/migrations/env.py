@@ -7,6 +7,7 @@ from alembic import context
 import aris.store.intakes.tables
 import aris.store.reading.access.tables
 import aris.store.reading.lasting_tables
+import aris.store.reading.records.tables
 import aris.store.reading.tables  # noqa: F401  (the tables make themselves known to Base)
 from aris.store.schema import Base
 

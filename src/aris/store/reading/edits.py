@@ -56,6 +56,12 @@ def kept_beside(session: Session, reading: ReadingRow) -> list[EditRow]:
     return list(session.scalars(query.order_by(EditRow.id)))
 
 
+def touched_at(session: Session, reading: ReadingRow) -> datetime | None:
+    """The moment at which a person first wrote of the text; None where nobody has."""
+    query = select(EditRow.created_at).where(EditRow.reading_pk == reading.id, EditRow.author != MODEL)
+    return session.scalar(query.order_by(EditRow.id).limit(1))
+
+
 def touched(session: Session, reading: ReadingRow) -> bool:
     """Return whether a person has written any of the text."""
     query = select(EditRow.id).where(EditRow.reading_pk == reading.id, EditRow.author != MODEL)

@@ -18,7 +18,9 @@ _NUMBERS = {
 _UNIT = r"(d(?:ay)?s?|w(?:ee)?ks?|w|months?|mths?|mos?|m|y(?:ea)?rs?|y/?o|y)"
 _TENS = "twenty|thirty|f(?:o|ou)rty|fifty|sixty|seventy|eighty|ninety"
 _COMPOUND = rf"(?:{_TENS})[\s-]+(?:one|two|three|four|five|six|seven|eight|nine)"
+# "And" and "am" are no "an d(ay)" and "a m(onth)".
 _VALUE = (
+    r"(?!(?:and|am|ad|aw|ay|any)\b)"
     rf"(\d{{1,3}}(?:[.,]\d{{1,2}})?(?:\s+1/2)?|{_COMPOUND}|" + "|".join(sorted(_NUMBERS, key=len, reverse=True)) + r")"
 )
 _PARTS = re.compile(
@@ -28,11 +30,14 @@ _PARTS = re.compile(
 _OLD = re.compile(r"\s*(?:old|of\s+age)\b", re.IGNORECASE)
 _AGE = re.compile(
     rf"\b{_VALUE}(?:\s+and\s+a\s+half)?[\s-]*{_UNIT}[\s-]*(?:old|of\s+age|babys?|infant|boy|girl|son|daughter|child)\b"
-    rf"|\b(?:baby|infant|newborn|son|daughter|child|boy|girl)\s+(?:is|of|who\s+is|aged?|just)\s+{_VALUE}\s*{_UNIT}\b"
+    rf"|\b(?:baby|infant|newborn|son|daughter|child|boy|girl)\s*[,(]?\s*(?:is|of|who\s+is|aged?|just)?\s*{_VALUE}\s*{_UNIT}\b"
+    r"(?!\s*(?:ago|late|early|overdue|back|before|after|apart|now))"
     rf"|\b(\d{{1,3}})\s*(?:y/?o|yo|yrs?\s*old)\b"
     rf"|(?<!at )(?<!at the )\bage[d:]?\s*(?:of\s+)?(\d{{1,3}})\b(?!\s*(?:weeks?|months?|days?))"
     r"|\b(\d{1,2})\s*[mf]\b(?=[\s,.])|\b(\d{1,3})\s+(?:male|female|man|woman)\b"
     r"|\b(?:i['\u2019\s]*a?m|he['\u2019\s]*i?s|she['\u2019\s]*i?s)\s+(\d{1,3})\b(?=\s*(?:and|,|\.|;|$))"
+    r"|\b(?:mum|mom|mother|dad|father|gran|nan|nana|granny|grandma|grandad|granddad|grandpa|wife|husband|partner|brother|"
+    r"sister)(?:\s+is|['\u2019]s|\s*[,(]\s*|\s+aged?)\s*(\d{2,3})\b(?=\s*(?:[,.;)]|and\b|with\b|has\b|$))"
     r"|\b(?:son|daughter|boy|girl|child|kid|toddler|lad|grandson|granddaughter|grandchild)\s*[,(]?\s*(\d{1,2})\b"
     r"(?=\s*(?:[,.;)]|and\b|has\b|is\b|had\b|hasn|isn|won|can|$))",
     re.IGNORECASE,

@@ -49,7 +49,10 @@ _TOPIC = re.compile(
     r"|\bwhat\s+are\s+(?:the\s+)?(?:\w+\s+)?(?:signs?|symptoms?|causes?)\s+of\s+(?:an?\s+)?\Z",
     re.IGNORECASE,
 )
-_MINE = re.compile(r"\b(?:i|i['\u2019]?m|i['\u2019]?ve|my|me|we|he|she|his|her)\b", re.IGNORECASE)
+_MINE = re.compile(
+    r"\b(?:i|i['\u2019]?m|i['\u2019]?ve|he|she|we)\b|\bmy\s+\w+\s+(?:is|are|has|have|was|went|hurts?|feels?|keeps?)\b",
+    re.IGNORECASE,
+)
 # "I'm not going to kill myself but I think about it every day": the denial is not of the thoughts.
 _DENIED_YET = re.compile(
     r"(?:\b(?:kill|hurt|harm|end|cut)(?:ing|ting)?\s+(?:myself|my\s+life|it\s+all|it|things)|\bsuicid\w*"
@@ -96,6 +99,10 @@ _HAS = re.compile(
     r"(?:has|have|is|am|are|got|had|was|started|just|feels?|hurts?|keeps?|can['\u2019]?t|cannot|won['\u2019]?t)\b"
     r"|\W*(?:i|he|she|it)['\u2019](?:m|s|ve)\b",
     re.IGNORECASE,
+)
+# "I haven't slept, I hear voices".
+_SAYS = re.compile(
+    r"\W*(?:(?:and|but|so)\s+)?(?:i|he|she|they|we)(?:['\u2019]\w+)?\s+(?!(?:did|do|does)\b)\w+", re.IGNORECASE
 )
 _NEAR = 40  # letters between words of the past and what they speak of
 _NEW = re.compile(r"\b(?:and|but|now|with|presents?|presenting|today|has|have|is|are|got)\b", re.IGNORECASE)
@@ -185,14 +192,15 @@ def read(text: str, *, carer: bool | None = None, background: bool = False) -> l
             or (not recent and _HAD.search(sentence) and (carer is False or _ONCE.search(clause)))
             or (not recent and _ENDED_LIFE.search(clause))
         )
+        last = max(span[0], text.rfind(" ", span[0], span[1]) + 1)
         another = another or (
-            _TOPIC.search(text, said.sentence.start, span[0]) and not _MINE.search(text, span[1], said.sentence.end)
+            _TOPIC.search(text, said.sentence.start, last) and not _MINE.search(text, span[1], said.sentence.end)
         )
         status: Status = "present"
         # "Ruled out last month, chest pain now": what is said of now is not what was denied before the comma.
         outside = bool(cues) and all(cue.end <= begin or cue.start >= finish for cue in cues)
         own_words = outside and (bool(_UNABLE.match(text, span[0], span[1])) or _begins(text, cues, begin, clause))
-        apart = outside and (own_words or bool(_NOW.search(clause)))
+        apart = outside and (own_words or bool(_NOW.search(clause)) or bool(_SAYS.match(clause)))
         if said.negated and cues and not ended and not apart:
             status = "absent"
         elif said.temporality == "hypothetical" and not _stated(text, said.cues, begin, clause):

@@ -55,6 +55,12 @@ def entries(timeline: Timeline) -> list[Entry]:
     return found
 
 
+def text_of(record: Record, moment: datetime | None = None) -> str:
+    """Return one entry of a record in words; empty where there is nothing to say of it. Of a text its beginning."""
+    found = _entries(record, moment)
+    return found[0].statement.text if found else ""
+
+
 def _person(person: Patient) -> list[Entry]:
     facts = [
         ("name", person.name and f"Name: {person.name}"),

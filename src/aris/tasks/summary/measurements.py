@@ -76,7 +76,7 @@ def series_of(timeline: Timeline) -> list[Series]:
     groups: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
     for m in timeline.measurements:
         if m.time is not None and value_of(m) and m.status not in ("cancelled", "registered"):
-            groups[_key(m)].append(m)
+            groups[series_key(m)].append(m)
     found = [
         Series(test_name(values[-1]), tuple(values), quantity_name(values[-1].loinc))
         for values in groups.values()
@@ -84,7 +84,8 @@ def series_of(timeline: Timeline) -> list[Series]:
     return sorted(found, key=_importance)
 
 
-def _key(m: Measurement) -> tuple[str, str]:
+def series_key(m: Measurement) -> tuple[str, str]:
+    """Return what makes two measurements be of one test: the quantity, else the code or name with its specimen."""
     quantity = quantity_name(m.loinc)
     if quantity is not None:
         return "quantity", quantity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,6 +31,7 @@ def summarize(
     token: str | None = None,
     options: GenerationOptions | None = None,
     force: bool = False,
+    heard: Callable[[int, Section], None] | None = None,
 ) -> Summary:
     """Summarize one patient's record, each statement with the resources that it rests on.
 
@@ -48,6 +49,7 @@ def summarize(
         token: the bearer token for a server.
         options: how to generate; greedy and up to 400 tokens a section by default.
         force: let a model word records that is not made for it; the summary says so.
+        heard: is called with each section that a model was asked to word, and its place, as soon as it was checked.
 
     Raises:
         RecordError: the record cannot be read, holds nothing, or is not of one patient.
@@ -62,7 +64,7 @@ def summarize(
     writer, said = writer_of(model, timeline, options, force=force)
     warnings += said
     if writer is not None:
-        sections = _worded(writer, laid_out)
+        sections = _worded(writer, laid_out, heard)
         warnings += writer.warnings
     reference = reference_moment(timeline, timeline.moment)
     return Summary(
@@ -114,7 +116,9 @@ def patient_line(timeline: Timeline) -> PatientLine:
     return PatientLine(id=person.id, name=person.name, birth=birth, gender=person.gender)
 
 
-def _worded(writer: Writer, laid_out: Sequence[Draft]) -> list[Section]:
+def _worded(
+    writer: Writer, laid_out: Sequence[Draft], heard: Callable[[int, Section], None] | None
+) -> list[Section]:
     """The sections as a model words them, where its words hold.
 
     All facts stand at the head of each prompt while they fit, so that an engine reads them once for all sections; a
@@ -122,7 +126,13 @@ def _worded(writer: Writer, laid_out: Sequence[Draft]) -> list[Section]:
     """
     facts = [s for d in laid_out if d.purpose for s in d.statements if s.cites]
     together = sum(len(f.text) + 8 for f in facts) <= writer.budget
-    return [_section(writer, d, facts if together else [s for s in d.statements if s.cites]) for d in laid_out]
+    sections = []
+    for place, draft in enumerate(laid_out):
+        own = facts if together else [s for s in draft.statements if s.cites]
+        sections.append(_section(writer, draft, own))
+        if heard is not None:
+            heard(place, sections[-1])
+    return sections
 
 
 def _section(writer: Writer, draft: Draft, facts: Sequence[Statement]) -> Section:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import func, select
 
 from aris.errors import ArisError
 from aris.flow.reading.signing import Desk, FreshSignIn
@@ -20,6 +21,8 @@ from aris.service.workspace.context import Caller
 from aris.service.workspace.errors import RefusedError
 from aris.store.reading import users
 from aris.store.reading.access import identities, web_sessions
+from aris.store.reading.access.tables import PendingSignInRow
+from aris.store.store import Store
 from oidc_provider import CLIENT, SECRET, OidcProvider
 from workspace_house import PASSWORD, WorkspaceHouse, code_of
 
@@ -236,15 +239,21 @@ def test_settings_of_a_provider_are_checked(tmp_path: Path) -> None:
         Provider(OidcSettings(issuer="https://login.example", client_id="x", client_secret_file=tmp_path / "empty"))
 
 
-def test_sign_ins_under_way_end_and_are_bounded() -> None:
-    now = 0.0
-    kept = PendingSignIns(lambda: now)
-    secret = kept.put(Pending("/", "http://x"))
-    assert kept.take(secret) is not None and kept.take(secret) is None
-    secret = kept.put(Pending("/", "http://x"))
-    now = 601.0
-    assert kept.take(secret) is None
-    assert "nonce" not in repr(Pending("/", "http://x"))
+def test_sign_ins_under_way_end_and_are_taken_once_by_any_process(tmp_path: Path, database_url: str | None) -> None:
+    now = datetime(2026, 11, 30, tzinfo=UTC)
+    with Store(tmp_path / "store", url=database_url) as store, Store(tmp_path / "store", url=database_url) as other:
+        kept, at_another = (PendingSignIns(each.sessions, lambda: now) for each in (store, other))
+        begun = Pending("/study/1", "http://x", 7, "ana", now.timestamp())
+        assert kept.put(begun) == begun.secret
+        assert at_another.take(begun.secret) == begun and kept.take(begun.secret) is None
+        assert len({begun.state, begun.nonce, begun.verifier, begun.secret}) == 4 and len(begun.verifier) == 43
+        with store.sessions.reading() as session:
+            assert session.scalar(select(func.count()).select_from(PendingSignInRow)) == 0
+        secret = kept.put(Pending("/", "http://x"))
+        now += timedelta(seconds=601)
+        assert kept.take(secret) is None and kept.take("") is None
+    for hidden in (begun.secret, begun.nonce, begun.verifier):
+        assert hidden not in repr(begun)
 
 
 def caller_of(room: WorkspaceHouse, client: TestClient) -> Caller:

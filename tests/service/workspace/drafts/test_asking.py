@@ -31,7 +31,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkspaceHouse]:
         make_cheap(patch)
         made = WorkspaceHouse(tmp_path_factory.mktemp("asking"))
     nano = aris.load("aris-nano")
-    live = LiveDrafts(made.house, ModelDrafter(nano, made.store.folder))
+    live = LiveDrafts(made.house, ModelDrafter(nano))
     made.workspace.drafts, made.workspace.model = live, nano
     pixels = np.asarray(Image.open(SAMPLE).convert("L"))
     film = image(

@@ -17,7 +17,7 @@ from PIL import Image
 
 import aris
 from aris.errors import ModelError, StoreError
-from aris.flow.arrival import DRAFT, settle_now
+from aris.flow.arrival import DRAFT, collect, settle_now
 from aris.flow.draft_details import confidence_of, operating_points, warnings_of
 from aris.flow.drafter import ModelDrafter
 from aris.flow.drafting import draft_next, draft_now
@@ -48,7 +48,7 @@ def room(tmp_path_factory: pytest.TempPathFactory, nano: Any) -> Iterator[Worksp
     with pytest.MonkeyPatch.context() as patch:
         make_cheap(patch)
         made = WorkspaceHouse(tmp_path_factory.mktemp("drafts"))
-    live = LiveDrafts(made.house, ModelDrafter(nano, made.store.folder))
+    live = LiveDrafts(made.house, ModelDrafter(nano))
     made.workspace.drafts, made.workspace.model = live, nano
     yield made
     live.close()
@@ -122,6 +122,20 @@ def test_an_opened_film_is_drafted_and_its_text_is_the_one_that_is_kept(room: Wo
     assert room.client("vic").get(f"/api/studies/{study}/draft").status_code == 200
     assert room.client("adm").get(f"/api/studies/{study}/draft").status_code == 403
     assert ana.get("/api/studies/1.2.3/draft").status_code == 404
+
+
+def test_an_opening_begins_the_draft_before_the_page_asks_for_it(room: WorkspaceHouse) -> None:
+    ana, study = room.client("ana"), received(room, 30)
+    collect(room.house)
+    assert ana.get(f"/api/studies/{study}").status_code == 200
+    assert room.workspace.drafts.state(study) is None, "a look begins nothing"
+    opened = ana.post(f"/api/studies/{study}/open")
+    assert opened.status_code == 200 and opened.json()["drafting"] in ("waiting", "running")
+    events = followed(ana, study)
+    assert events[0][0] == "findings" and events[-1][0] == "done", "whoever comes later hears all of it"
+    assert [each["about"] for each in room.trail("draft")].count(study) == 1
+    assert ana.post(f"/api/studies/{study}/open").status_code == 200
+    assert room.workspace.drafts.state(study) is None and len(room.workspace.drafts._written) == 0
 
 
 def test_a_film_out_of_scope_has_its_reason_and_no_text(room: WorkspaceHouse) -> None:

@@ -37,6 +37,19 @@ def test_a_template_of_ihe_becomes_words_alone() -> None:
     assert "alert" not in str(made) and "color" not in str(made)
 
 
+@pytest.mark.parametrize("field", [
+    "<select><option>left<option>right", "<textarea>left / right", "<p>Side: <button>press",
+])  # fmt: skip
+def test_a_field_that_is_never_closed_swallows_nothing_behind_it(field: str) -> None:
+    made = read_mrrt(
+        f"<html><body><section data-section-name='Findings'><p>Before.</p>{field}</section>"
+        "<section data-section-name='Impression'><p>Behind.</p></section></body></html>".encode()
+    )
+    assert made.sections["impression"] == "Behind." and made.sections["findings"].startswith("Before.")
+    if "button" not in field:
+        assert "left / right" in made.sections["findings"]
+
+
 @pytest.mark.parametrize("data", [
     b"", b"\xff\xfe", b"plain words", b"<html><body><section></section></body></html>",
     b"<script>" * 2000 + b"<section data-section-name='Findings'>x</section>", b"<![CDATA[", b"<section>" * 5000,

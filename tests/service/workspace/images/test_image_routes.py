@@ -212,6 +212,15 @@ def test_thumbnails_are_small_pictures(room: WorkspaceHouse, ana: Any) -> None:
     assert answer.headers["content-type"] == "image/jpeg" and made.size == (256, 256)
     of_series = ana.get(f"/api/studies/{ROOT}.23/series/{ROOT}.23.1/thumbnail")
     assert of_series.content == answer.content
+    # Of several the one in the middle as they are shown, whichever came in the middle; what has no image is left out.
+    for number in (5, 3, 4):
+        room.store.add(as_bytes(image(number, study=23, side=400)))
+    report = image(2, study=23)
+    for keyword in ("PixelData", "Rows", "Columns"):
+        delattr(report, keyword)
+    room.store.add(as_bytes(report))
+    of_series = ana.get(f"/api/studies/{ROOT}.23/series/{ROOT}.23.1/thumbnail")
+    assert of_series.content == ana.get(f"/api/images/{ROOT}.23.1.4/thumbnail").content
 
 
 def test_a_broken_file_is_named_and_the_others_are_shown(room: WorkspaceHouse, ana: Any) -> None:

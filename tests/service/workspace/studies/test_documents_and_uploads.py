@@ -20,7 +20,8 @@ from PIL import Image
 
 from aris.flow.drafting import draft_next
 from aris.service.workspace import receiving
-from aris.service.workspace.studies import uploading
+from aris.service.workspace.errors import RefusedError
+from aris.service.workspace.studies import looking, uploading
 from aris.store.reading import audit
 from dicom_objects import ROOT, as_bytes, image
 
@@ -97,7 +98,7 @@ def test_a_picture_becomes_dicom_and_is_due_to_be_drafted_at_once(office: Office
     )  # fmt: skip
     assert office.ana.study(uid)["drafting"] == "waiting"
     assert draft_next(office.clinic.house, office.clinic.drafter, "w") == "drafted"
-    stored = office.clinic.store.instances(study=uid)[0].path
+    stored = office.clinic.store.instances(study=uid)[0].file.path
     kept = pydicom.dcmread(stored)
     assert np.array_equal(kept.pixel_array, np.asarray(Image.open(io.BytesIO(picture()))))
     assert "LossyImageCompression" not in kept
@@ -105,11 +106,11 @@ def test_a_picture_becomes_dicom_and_is_due_to_be_drafted_at_once(office: Office
         done = subprocess.run(["dciodvfy", stored], capture_output=True, text=True, errors="replace", check=False)
         assert not [line for line in done.stderr.splitlines() if line.startswith("Error")]
     (deep,) = uploaded(office, picture("TIFF", deep=True), modality="CR")["studies"]
-    kept = pydicom.dcmread(office.clinic.store.instances(study=deep)[0].path)
+    kept = pydicom.dcmread(office.clinic.store.instances(study=deep)[0].file.path)
     assert kept.pixel_array.dtype == np.uint16 and kept.BitsStored == 12
     assert np.array_equal(kept.pixel_array, np.asarray(Image.open(io.BytesIO(picture("TIFF", deep=True)))))
     (lossy,) = uploaded(office, picture("JPEG"))["studies"]
-    kept = pydicom.dcmread(office.clinic.store.instances(study=lossy)[0].path)
+    kept = pydicom.dcmread(office.clinic.store.instances(study=lossy)[0].file.path)
     assert (kept.LossyImageCompression, kept.file_meta.TransferSyntaxUID.is_compressed) == ("01", False)
     assert np.array_equal(kept.pixel_array, np.asarray(Image.open(io.BytesIO(picture("JPEG")))))
     for wrong in ({"age": "old"}, {"sex": "x"}, {"view": "?"}, {"study": "x"}, {"birth_date": "31.1.80"}):
@@ -209,3 +210,31 @@ def test_script_in_every_text_field_stays_text_and_reaches_no_log(
     said = "\n".join(each.getMessage() for each in caplog.records if not each.name.startswith("httpx"))
     assert "POST /api/studies/{study}/sign 200" in said
     assert "alert" not in said and "Müller" not in said and PASSWORD not in said
+
+
+def test_one_reader_s_slow_lines_keep_nobody_else_out() -> None:
+    arriving = uploading._Arriving()
+    for _ in range(uploading.MOST_OF_ONE):
+        arriving.begin("ana")
+    with pytest.raises(RefusedError) as refused:
+        arriving.begin("ana")
+    assert refused.value.status == 503
+    arriving.begin("bob")
+    arriving.end("ana")
+    arriving.begin("ana")
+    for login in ("eva", "eva", "eva", "sol"):
+        arriving.begin(login)
+    with pytest.raises(RefusedError):
+        arriving.begin("tom")  # as many as there is room for
+
+
+def test_archives_are_asked_by_each_once_at_a_time_and_by_a_few_in_all() -> None:
+    looks = looking._Looks()
+    with looks.one("ana"):
+        with pytest.raises(RefusedError) as refused, looks.one("ana"):
+            pass
+        assert refused.value.status == 503
+        with looks.one("bob"), looks.one("eva"), looks.one("sol"), pytest.raises(RefusedError), looks.one("tom"):
+            pass
+    with looks.one("ana"):
+        pass

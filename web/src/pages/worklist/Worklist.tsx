@@ -15,6 +15,7 @@ import { narrowed, parse, type Sort, type WorklistSearch, write } from "./search
 import { Toolbar } from "./Toolbar";
 import { Uploads } from "./upload/Uploads";
 import { useRows } from "./useRows";
+import { useStudyAhead } from "./useStudyAhead";
 import styles from "./Worklist.module.css";
 
 /** Let times of waiting grow while the list is open. */
@@ -38,6 +39,7 @@ export default function Worklist() {
 
 function Studies() {
   useTitle("Worklist");
+  useStudyAhead();
   const [params, setParams] = useSearchParams();
   const navigate = useNavigate();
   const address = params.toString();

@@ -30,7 +30,8 @@ export class Frames {
 
   constructor(
     readonly budget = 640 * 2 ** 20,
-    readonly parallel = 6,
+    // Browsers have six connections to a host: one for live events, one for a draft, one for what the reader writes.
+    readonly parallel = 3,
     private readonly fetchFrame = frameOf,
     private readonly pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms)),
   ) {}

@@ -36,7 +36,7 @@ def start(
     next: Annotated[str, Query(max_length=2000)] = "/", prove: bool = False,
 ) -> Response:  # fmt: skip
     """Send the browser to the provider. With `prove` the user, who is signed in here, must sign in there anew."""
-    workspace.access.sign_ins.take(address(request))
+    workspace.access.take(address(request))
     provider = workspace.provider
     if provider is None:
         raise not_found("this house has no OpenID provider; sign in with a password")

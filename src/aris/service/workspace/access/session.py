@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session as Transaction
 from aris import __version__
 from aris.exchange.documents.formats import model_identity
 from aris.flow.reading.leaving import leave_all
+from aris.service.workspace.attempts import forget_code
 from aris.service.workspace.context import (
     Caller,
     Workspace,
@@ -56,8 +57,8 @@ def session(caller: Anyone, workspace: Here) -> Session:
 def set_up(body: SetUp, request: Request, response: Response, caller: Anyone, workspace: Here) -> Session:
     """Make the first user, an admin+reader, and sign in. Works once, with the code that the server printed."""
     sessions, now = workspace.house.store.sessions, workspace.now()
-    workspace.access.sign_ins.take(address(request))
-    if not workspace.access.setup_needed(sessions):
+    workspace.access.take(address(request))
+    if not workspace.access.setup_needed():
         raise RefusedError(409, "set_up_already", "this house is set up; sign in")
     workspace.access.check_code(body.code)
 
@@ -67,6 +68,7 @@ def set_up(body: SetUp, request: Request, response: Response, caller: Anyone, wo
             raise RefusedError(409, "set_up_already", "this house is set up; sign in")
         made = users.add(transaction, body.login, body.password, role="admin+reader", name=body.name,
                          organization=body.organization, identifier=body.identifier, now=now)  # fmt: skip
+        forget_code(transaction)
         workspace.house.trail.add(transaction, made.login, "set up", made.login, now=now, role=made.role)
         return made
 
@@ -77,7 +79,7 @@ def set_up(body: SetUp, request: Request, response: Response, caller: Anyone, wo
 @router.post("/session")
 def sign_in(body: SignIn, request: Request, response: Response, caller: Anyone, workspace: Here) -> Session:
     """Sign in with a password."""
-    workspace.access.sign_ins.take(address(request))
+    workspace.access.take(address(request))
     user = users.authenticate(workspace.house.store.sessions, body.login, body.password, workspace.now())
     if user is None:
         failed(workspace, body.login, "password")
@@ -110,7 +112,7 @@ def change_password(
     body: PasswordChange, request: Request, response: Response, caller: Person, workspace: Here
 ) -> Session:
     """Change one's own password, which signs out everywhere else."""
-    workspace.access.sign_ins.take(address(request))
+    workspace.access.take(address(request))
     sessions, now = workspace.house.store.sessions, workspace.now()
     if users.authenticate(sessions, caller.login, body.current, now) is None:
         failed(workspace, caller.login, "password")
@@ -153,7 +155,7 @@ def described(workspace: Workspace, caller: Caller | None) -> Session:
     site, held = workspace.house.settings, None if caller is None else caller.session
     proved = None if held is None or held.proved_at is None else held.proved_at + workspace.settings.proof
     return Session(
-        setup_needed=workspace.access.setup_needed(workspace.house.store.sessions),
+        setup_needed=workspace.access.setup_needed(),
         user=None if caller is None else User.of(caller.user),
         csrf="" if caller is None else caller.csrf,
         expires_at=None if held is None else held.ends_at,

@@ -46,8 +46,8 @@ async def regenerate(
     def work(left: threading.Event) -> Regenerated:
         require_study(workspace, study)
         row = newest_draft(workspace.house, study)
-        with cases_of(workspace.house, study, drafted_images(workspace.house, study, row), model.spec) as cases:
-            made = _written(model, cases, body.hint.strip(), left, site_calibration(workspace))
+        cases = cases_of(workspace.house, study, drafted_images(workspace.house, study, row), model.spec)
+        made = _written(model, cases, body.hint.strip(), left, site_calibration(workspace))
         _audit(workspace, caller, study, "regenerate", section=section, hint=bool(body.hint.strip()))
         warnings = list(made.warnings)
         if not (text := getattr(made.sections, section)):
@@ -66,12 +66,11 @@ async def ask(request: Request, study: StudyUid, body: Ask, caller: Reader, work
         require_study(workspace, study)
         row = newest_draft(workspace.house, study)
         images = list(dict.fromkeys(body.images)) or drafted_images(workspace.house, study, row)
-        with cases_of(workspace.house, study, images, model.spec) as cases:
-            stream = AnswerStream(model, body.question, cases)
-            for _ in stream:
-                if left.is_set():
-                    stream.close()
-                    raise CallerLeftError
+        stream = AnswerStream(model, body.question, cases_of(workspace.house, study, images, model.spec))
+        for _ in stream:
+            if left.is_set():
+                stream.close()
+                raise CallerLeftError
         answer = stream.answer
         # The question is a person's text and may name the patient: the trail says that one was asked.
         _audit(workspace, caller, study, "ask", images=len(images), answered=answer.answered)

@@ -140,10 +140,10 @@ def _evidence(
     if left.is_set():
         raise CallerLeftError
     try:
-        with cases_of(workspace.house, study, images, model.spec) as cases:
-            calibration = site_calibration(workspace)
-            url = f"/api/studies/{study}/evidence/{key}.png"
-            made = _made(model, row, report, cases, image, kind, about, url, calibration)
+        cases = cases_of(workspace.house, study, images, model.spec)
+        calibration = site_calibration(workspace)
+        url = f"/api/studies/{study}/evidence/{key}.png"
+        made = _made(model, row, report, cases, image, kind, about, url, calibration)
     except ArisError as error:
         return _stored(report, about, image) or _none(about, _without_path(str(error)), image)
     _KEPT.put(kept_as, made)

@@ -25,6 +25,9 @@ _SECTIONS = {
 }
 _NAMES = {word: name for name, words in _SECTIONS.items() for word in words}
 # What these hold is no text.
+# Nothing of these stands within a field of a form.
+_ENDS = ("section", "header", "p", "div", "table", "tr", "td", "th", "ul", "ol", "li", "h1", "h2", "h3", "h4", "h5",
+         "h6", "body", "html")  # fmt: skip
 _DROPPED = ("script", "style", "template", "noscript", "object", "iframe", "svg", "math", "head", "button", "datalist")
 _LINES = ("p", "div", "br", "li", "tr", "section", "h1", "h2", "h3", "h4", "h5", "h6", "header", "table", "ul", "ol")
 _VOID = ("input", "br", "img", "meta", "link", "hr", "area", "base", "col", "embed", "source", "track", "wbr", "param")
@@ -109,9 +112,11 @@ class _Reader(HTMLParser):
         if tag == "title":
             self._in_title = True
             return
-        # A head that is never closed must not swallow the body.
-        if tag == "body":
+        # A head that is never closed must not swallow the body, nor a button or a list the next section.
+        if tag == "body" or (tag in _ENDS and set(self._dropped) <= {"button", "datalist"}):
             self._dropped.clear()
+        if tag in _ENDS or (tag in ("select", "textarea", "input")):
+            self._end_fields()
         if self._dropped or tag in _DROPPED:
             if tag not in _VOID:
                 self._dropped.append(tag)
@@ -135,6 +140,10 @@ class _Reader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "title":
             self._in_title = False
+        if tag in _ENDS:
+            self._end_fields()
+            if set(self._dropped) <= {"button", "datalist"}:
+                self._dropped.clear()
         if self._dropped:
             if tag in self._dropped:
                 while self._dropped.pop() != tag:
@@ -146,9 +155,8 @@ class _Reader(HTMLParser):
             self._header = max(0, self._header - 1)
         elif tag == "select" and self._select is not None:
             self._end_select()
-        elif tag == "textarea" and self._area is not None:
-            text, self._area = "".join(self._area).strip(), None
-            self._add(text or "[ ]")
+        elif tag == "textarea":
+            self._end_area()
         if tag in _LINES:
             self._add("\n")
         elif tag in ("td", "th"):
@@ -197,6 +205,17 @@ class _Reader(HTMLParser):
             if select.selected and text:
                 select.chosen = text
             select.open = False
+
+    def _end_area(self) -> None:
+        if self._area is not None:
+            text, self._area = "".join(self._area).strip(), None
+            self._add(text or "[ ]")
+
+    def _end_fields(self) -> None:
+        """End what was never closed: none of these lies in a select or a textarea."""
+        self._end_area()
+        if self._select is not None:
+            self._end_select()
 
     def _end_select(self) -> None:
         self._end_option()

@@ -35,14 +35,14 @@ _KINDS: dict[str, Literal["point", "polyline", "circle", "ellipse"]] = {
 }  # fmt: skip
 
 
-def outside_document(store: Store, found: Stored) -> OutsideDocument | None:
+def outside_document(found: Stored) -> OutsideDocument | None:
     """A document as text; None where the object is none, or damaged."""
     kind = kind_of(found.sop_class)
     if kind not in ("sr", "gsps"):
         return None
     with quiet_pydicom():
         try:
-            dataset = header_of(store, found)
+            dataset = header_of(found)
             dataset.decode()
             return _report(dataset, found) if kind == "sr" else _state(dataset, found)
         except ArisError:
@@ -73,7 +73,7 @@ def graphics_of_study(store: Store, study: str) -> list[Graphic]:
     made: list[Graphic] = []
     for each in find_objects(store, study=study):
         if kind_of(each.sop_class) in ("sr", "gsps") and len(made) < _MOST_GRAPHICS:
-            found = outside_document(store, each)
+            found = outside_document(each)
             made += [] if found is None else found.graphics
     return made[:_MOST_GRAPHICS]
 

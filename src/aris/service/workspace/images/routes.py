@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Annotated
-from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
@@ -14,13 +14,13 @@ from aris.imaging.memory_budget import MemoryBusyError
 from aris.service.workspace.context import Caller, Workspace, allow, here
 from aris.service.workspace.errors import RefusedError, not_found
 from aris.service.workspace.images.decoding import FrameDecoder, NoFrameError
-from aris.service.workspace.images.finding import find_objects
+from aris.service.workspace.images.finding import find_objects, middle_image
 from aris.service.workspace.images.outside import encapsulated_pdf, graphics_of_study, outside_document
 from aris.service.workspace.images.series import SeriesLister
 from aris.service.workspace.images.thumbnails import Thumbnails
 from aris.service.workspace.schemas.images import Graphic, OutsideDocument, SeriesImages
 from aris.service.workspace.viewing import audit_view, require_study
-from aris.store.store import Store, Stored
+from aris.store.store import Stored
 
 router = APIRouter(prefix="/api", tags=["images"])
 Looking = Annotated[Caller, allow("reader", "viewer", scope="read")]
@@ -40,17 +40,17 @@ class ImageRoom:
     thumbnails: Thumbnails
 
 
-_ROOMS: WeakKeyDictionary[Store, ImageRoom] = WeakKeyDictionary()
+_MAKING = threading.Lock()
 
 
 def room_of(workspace: Workspace) -> ImageRoom:
-    """The image room of a workspace's store."""
-    store = workspace.house.store
-    found = _ROOMS.get(store)
-    if found is None:
-        decoder = FrameDecoder(store)
-        found = _ROOMS.setdefault(store, ImageRoom(decoder, SeriesLister(store, decoder), Thumbnails(store)))
-    return found
+    """The image room of a workspace's store, kept with the workspace."""
+    with _MAKING:
+        if workspace.images is None:
+            store = workspace.house.store
+            decoder = FrameDecoder(store)
+            workspace.images = ImageRoom(decoder, SeriesLister(store, decoder), Thumbnails(store))
+        return workspace.images
 
 
 @router.get("/studies/{study}/series/{series}")
@@ -66,10 +66,10 @@ def series_images(study: Uid, series: Uid, caller: Looking, workspace: Here) -> 
 @router.get("/studies/{study}/series/{series}/thumbnail", response_class=Response)
 def series_thumbnail(study: Uid, series: Uid, caller: Looking, workspace: Here, request: Request) -> Response:
     """The image in the middle of a series, small."""
-    found = find_objects(workspace.house.store, study=study, series=series)
-    if not found:
-        raise not_found("there is no such series")
-    return _thumbnail(found[len(found) // 2], caller, workspace, request)
+    found = middle_image(workspace.house.store, study, series)
+    if found is None:
+        raise not_found("there is no such series, or no image in it")
+    return _thumbnail(found, caller, workspace, request)
 
 
 @router.get("/images/{uid}/frames/{number}", response_class=Response)
@@ -104,7 +104,7 @@ def document(uid: Uid, caller: Looking, workspace: Here) -> OutsideDocument:
     """A structured report or a presentation state of others, as text, measurements and marks."""
     found = _image(workspace, uid)
     audit_view(workspace, caller, found.study, "document")
-    made = outside_document(workspace.house.store, found)
+    made = outside_document(found)
     if made is None:
         raise RefusedError(422, "not_shown", "the object is no document, or it cannot be read")
     return made

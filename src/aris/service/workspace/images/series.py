@@ -71,13 +71,13 @@ class SeriesLister:
             for arrival, each in enumerate(found):
                 kind = kind_of(each.sop_class)
                 try:
-                    dataset = header_of(self._store, each)
+                    dataset = header_of(each)
                 except ArisError:
                     described.append(Described(broken(each.uid, UNREADABLE), _last(arrival), False))
                     continue
                 if not first:
                     first = {name: text(dataset, name, 256) for name in ("Modality", "SeriesDescription")}
-                if kind == "other" and "Rows" in dataset and not _has_pixels(self._store, each, dataset):
+                if kind == "other" and "Rows" in dataset and not _has_pixels(each, dataset):
                     described.append(Described(broken(each.uid, NO_PIXELS), _last(arrival), False))
                 elif kind == "other" and "Rows" in dataset:
                     described += describe(dataset, each.uid, each.transfer_syntax, arrival)
@@ -129,22 +129,21 @@ def _window(low: float, high: float) -> Window:
     return Window(center=low + width / 2, width=width, name=_BY_VALUES)
 
 
-def header_of(store: Store, each: Stored) -> Any:
+def header_of(each: Stored) -> Any:
     """An object's header, without its large values.
 
     Raises:
         ArisError: its file is gone or damaged.
     """
-    return read_located(store.files.path(each.digest), "object", defer=_LARGE)[0]
+    return read_located(each.file, "object", defer=_LARGE)[0]
 
 
-def _has_pixels(store: Store, each: Stored, dataset: Any) -> bool:
+def _has_pixels(each: Stored, dataset: Any) -> bool:
     """Return whether pixels follow the header; True where that cannot be seen without reading the whole file."""
     end = getattr(dataset, "header_end", None)
     if end is None or byte_order(dataset) == ">":
         return True
-    path = store.files.path(each.digest)
-    return position_of(path, end, implicit=bool(dataset.original_encoding[0])) is not None
+    return position_of(each.file, end, implicit=bool(dataset.original_encoding[0])) is not None
 
 
 def kind_of(sop_class: str) -> Kind:

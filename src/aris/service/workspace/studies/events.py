@@ -17,11 +17,22 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from aris.errors import ArisError
-from aris.flow.reading.journal import ACTIONS, INTAKES, Asked, Happened, Journal, Listener, Progressed
+from aris.flow.reading.journal import (
+    ACTIONS,
+    ALARM_ACTIONS,
+    INTAKES,
+    Alarmed,
+    Asked,
+    Happened,
+    Journal,
+    Listener,
+    Progressed,
+)
 from aris.flow.reading.leaving import leave_forgotten
 from aris.flow.reading.worklist import entries_of
 from aris.service.workspace.context import Caller, Workspace, allow
 from aris.service.workspace.errors import RefusedError
+from aris.service.workspace.schemas.alarms import AlarmEvent
 from aris.service.workspace.schemas.worklist import Drafting, IntakeEvent, Rows, StudyEvent
 from aris.service.workspace.studies.worklist import lines_of
 from aris.store.reading import listing
@@ -36,6 +47,7 @@ MOST_STREAMS, MOST_OF_ONE = 1000, 20
 # Whether the users may still look is asked so often, and whenever somebody signs out or is changed.
 CHECK_S = 30.0
 LOOKS = ("reader", "viewer")
+_NOT_DONE = ("denied", "refused")
 # Of more studies at once, as when an archive is taken in, the lines are not told one by one.
 MOST_ROWS = 200
 # Acts after which a study stands where it stood.
@@ -97,13 +109,13 @@ class Live:
         drafts.watch(told)
 
     def _looked(self, rows: Sequence[AuditRow]) -> None:
-        changed = [row for row in rows if row.action in ACTIONS and row.subject and row.outcome == "done"]
+        changed = [row for row in rows if row.action in ACTIONS and row.subject and row.outcome not in _NOT_DONE]
         for row in changed:
             self._changed[row.subject] = self._changed.get(row.subject, False) or row.action not in _STAY
         if self._changed and self._telling is None:
             self._telling = asyncio.ensure_future(self._tell_rows())
         # Whatever is not done to a study may be a sign-out, a changed user, a new password.
-        known = ACTIONS | INTAKES | {"view", "export", "preview"}
+        known = ACTIONS | ALARM_ACTIONS | INTAKES | {"view", "export", "preview"}
         asked = any(row.action not in known for row in rows)
         if (asked or time.monotonic() - self._checked_at >= CHECK_S) and self._checking is None:
             self._checked_at = time.monotonic()
@@ -178,7 +190,7 @@ async def events(
     live: Annotated[Live, Depends(_with_room)],
     last_event_id: Annotated[str | None, Header(max_length=20)] = None,
 ) -> AsyncIterator[ServerSentEvent]:
-    """Tell what happens: "study" and "intake" with an id; "rows" of the worklist and "drafting" without one."""
+    """Tell what happens: "study", "alarm" and "intake" with an id; "rows" of the worklist and "drafting" without."""
     after = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else None
     async with aclosing(live.stream(caller, after)) as told:
         async for event in told:
@@ -200,6 +212,9 @@ def _written(event: object) -> ServerSentEvent:
     if isinstance(event, Happened):
         told = StudyEvent(study=event.study, action=event.action, user=event.user, at=event.at)
         return ServerSentEvent(event="study", id=str(event.number), data=told)
+    if isinstance(event, Alarmed):
+        changed = AlarmEvent(patient=event.record, action=event.action, user=event.user, at=event.at)
+        return ServerSentEvent(event="alarm", id=str(event.number), data=changed)
     if isinstance(event, Asked):
         said = IntakeEvent(intake=event.intake, action=event.action, level=event.level, user=event.user, at=event.at)
         return ServerSentEvent(event="intake", id=str(event.number), data=said)

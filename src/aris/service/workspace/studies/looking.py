@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
@@ -14,15 +17,48 @@ from aris.flow.reading.details import details, series_of
 from aris.flow.reading.reading_room import Opened, ReadingRoom
 from aris.flow.subjects import study_row
 from aris.service.workspace.context import Caller, Workspace, allow, here
+from aris.service.workspace.errors import RefusedError
 from aris.service.workspace.schemas.common import answered
 from aris.service.workspace.schemas.studies import SeriesInfo, Study, Text
 from aris.service.workspace.studies.shown import prior_of, study_of, text_of
+from aris.store.reading import drafts, readings
 
 router = APIRouter(prefix="/api/studies/{study}", tags=["study"])
 Looker = Annotated[Caller, allow("reader", "viewer", scope="read")]
 Reader = Annotated[Caller, allow("reader", scope="write")]
 Here = Annotated[Workspace, here]
+# Looks into archives at once.
+MOST_LOOKS = 4
 StudyUid = Annotated[str, Path(pattern=r"^[0-9]+(\.[0-9]+)+$", max_length=64)]
+
+
+class _Looks:
+    """Looks into archives that are under way: each holds a thread until the archives have answered."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._logins: set[str] = set()
+
+    @contextmanager
+    def one(self, login: str) -> Iterator[None]:
+        """Look, as the only one of a user, and one of a few in all.
+
+        Raises:
+            RefusedError: 503, there are too many.
+        """
+        with self._lock:
+            if login in self._logins or len(self._logins) >= MOST_LOOKS:
+                raise RefusedError(503, "busy", "the archives are being asked already; try again in a moment",
+                                   {"Retry-After": "5"})  # fmt: skip
+            self._logins.add(login)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._logins.discard(login)
+
+
+_LOOKS = _Looks()
 
 
 @router.get("", response_model=Study)
@@ -55,7 +91,8 @@ def series(study: StudyUid, caller: Looker, workspace: Here) -> list[SeriesInfo]
 @router.post("/priors/look", response_model=Study)
 def look_for_priors(study: StudyUid, caller: Reader, workspace: Here) -> Response:
     """Ask the site's archives for earlier studies of the patient, now."""
-    look_in_archives(workspace.house, study, caller.login)
+    with _LOOKS.one(caller.login):
+        look_in_archives(workspace.house, study, caller.login)
     return answered(shown(workspace, caller, room(workspace).look(caller.login, study)))
 
 
@@ -68,8 +105,10 @@ def fetch(study: StudyUid, prior: StudyUid, caller: Reader, workspace: Here) -> 
 
 @router.post("/open", response_model=Study)
 def open_study(study: StudyUid, caller: Reader, workspace: Here) -> Response:
-    """Open a study to read it; who else has it open is told in `opened_by`."""
-    return answered(shown(workspace, caller, room(workspace).open(caller.login, study)))
+    """Open a study to read it; who else has it open is in `opened_by`. One that nobody has drafted is drafted."""
+    opened = room(workspace).open(caller.login, study)
+    _begin_draft(workspace, opened)
+    return answered(shown(workspace, caller, opened))
 
 
 @router.post("/close", status_code=204)
@@ -105,6 +144,16 @@ def shown(workspace: Workspace, caller: Caller, opened: Opened) -> Study:
         age=found.age,
         archives=[each.name for each in workspace.house.settings.archives],
     )
+
+
+def _begin_draft(workspace: Workspace, opened: Opened) -> None:
+    """Have a study drafted that a reader opens and nobody has: its page asks for the draft when it stands, later.
+
+    Whoever asks then hears all of it. Nothing is drafted twice: drafts are made under leases.
+    """
+    drafted = opened.text is not None or any(each.origin == drafts.MODEL for each in opened.drafts)
+    if workspace.drafts is not None and not drafted and opened.reading.state in readings.OPEN:
+        workspace.drafts.ask(opened.study.uid)
 
 
 def _live(workspace: Workspace, study: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import threading
-from pathlib import Path
+from collections import Counter
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -20,6 +20,7 @@ from aris.service.workspace.context import Caller, Workspace, allow, here
 from aris.service.workspace.errors import RefusedError
 from aris.service.workspace.receiving import prepare, receive
 from aris.service.workspace.schemas.worklist import Refused, Uploaded
+from aris.store.encryption.spool import Spool
 
 router = APIRouter(prefix="/api", tags=["uploads"])
 Reader = Annotated[Caller, allow("reader", scope="write")]
@@ -27,7 +28,8 @@ Here = Annotated[Workspace, here]
 Fact = Annotated[str, Query(max_length=200)]
 
 MOST_BYTES = 8 << 30
-MOST_AT_ONCE = 4
+# Uploads at once, and of one user: his slow lines keep nobody else out.
+MOST_AT_ONCE, MOST_OF_ONE = 8, 3
 FOLDER = "uploads"
 
 
@@ -36,19 +38,20 @@ class _Arriving:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._active = 0
+        self._active: Counter[str] = Counter()
         self._waiting: dict[str, set[str]] = {}
 
-    def begin(self) -> None:
+    def begin(self, login: str) -> None:
         with self._lock:
-            if self._active >= MOST_AT_ONCE:
+            if self._active.total() >= MOST_AT_ONCE or self._active[login] >= MOST_OF_ONE:
                 raise RefusedError(503, "busy", "as many uploads arrive as there is room for; try again",
                                    {"Retry-After": "5"})  # fmt: skip
-            self._active += 1
+            self._active[login] += 1
 
-    def end(self) -> None:
+    def end(self, login: str) -> None:
         with self._lock:
-            self._active -= 1
+            self._active[login] -= 1
+            self._active += Counter()  # without those who have none
 
     def whole(self, login: str, studies: list[str], *, more: bool) -> set[str]:
         """The studies that are whole now: none while more of the batch comes."""
@@ -90,18 +93,19 @@ async def upload(
         )  # fmt: skip
     except ExchangeError as error:
         raise RefusedError(422, "malformed", str(error)) from None
-    _arriving.begin()
+    _arriving.begin(caller.login)
     folder = workspace.house.store.folder / FOLDER
     location = folder / secrets.token_hex(8)
     try:
         await run_in_threadpool(prepare, folder, location)
-        path = location / "file"
-        if not await receive(request, path, MOST_BYTES):
+        encrypted = await run_in_threadpool(workspace.house.store.files.keyring.current) is not None
+        file = Spool(location / "file", encrypted=encrypted)
+        if not await receive(request, file, MOST_BYTES):
             raise RefusedError(400, "empty", "the body is empty; send the file as the body")
         label = " ".join(clean(name).split()) or "file"
-        done = await run_in_threadpool(_take, workspace, caller.login, path, label, facts, more=more)
+        done = await run_in_threadpool(_take, workspace, caller.login, file, label, facts, more=more)
     finally:
-        _arriving.end()
+        _arriving.end(caller.login)
         await run_in_threadpool(shutil.rmtree, location, ignore_errors=True)
     return Uploaded(
         studies=done.studies, added=done.added, known=done.known,
@@ -109,8 +113,8 @@ async def upload(
     )  # fmt: skip
 
 
-def _take(workspace: Workspace, login: str, path: Path, name: str, facts: RasterFacts, *, more: bool) -> Outcome:
-    done = take_upload(workspace.house, login, path, name, facts)
+def _take(workspace: Workspace, login: str, file: Spool, name: str, facts: RasterFacts, *, more: bool) -> Outcome:
+    done = take_upload(workspace.house, login, file, name, facts)
     if whole := _arriving.whole(login, done.studies, more=more):
         settle_now(workspace.house, whole)
     return done

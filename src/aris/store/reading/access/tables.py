@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import Float, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from aris.store.columns import Json, Moment
@@ -56,6 +56,27 @@ class IdentityRow(Base):
     issuer: Mapped[str] = mapped_column(String(512))
     subject: Mapped[str] = mapped_column(String(256))
     linked_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class AttemptBucketRow(Base):
+    """Attempts that are left of an address, or of all, at a moment; from then on the bucket fills up again."""
+
+    __tablename__ = "attempt_buckets"
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    left: Mapped[float] = mapped_column(Float)
+    at: Mapped[datetime] = mapped_column(Moment)
+
+
+class PendingSignInRow(Base):
+    """A sign-in under way at a provider, by the digest of the browser's secret."""
+
+    __tablename__ = "pending_sign_ins"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    next: Mapped[str] = mapped_column(Text)
+    redirect_uri: Mapped[str] = mapped_column(Text)
+    session: Mapped[int | None] = mapped_column()
+    login: Mapped[str] = mapped_column(String(64))
+    began_at: Mapped[datetime] = mapped_column(Moment, index=True)
 
 
 class PreferencesRow(Base):

@@ -72,7 +72,7 @@ def drug_pair(view: View, check: DrugPair) -> Outcome:
 
 
 def drug_allergy(view: View, check: DrugAllergy) -> Outcome:
-    """Judge drugs in use against documented allergies."""
+    """Judge drugs in use, and what planned procedures bring with them, against documented allergies."""
     allergies = view.allergies
     hits: list[tuple[Medication | Order | Procedure, Allergy, str]] = []
     for drug in view.current_drugs:
@@ -81,9 +81,8 @@ def drug_allergy(view: View, check: DrugAllergy) -> Outcome:
             if why:
                 hits.append((drug, allergy, why))
     for name, substance in check.planned.items():
-        for plan in view.planned(name):
-            hits += [(plan, allergy, f"{substance} is given with it") for allergy in allergies
-                     if is_of(allergy.concept, substance)]  # fmt: skip
+        against = [each for each in allergies if is_of(each.concept, substance)]
+        hits += [(plan, each, f"{substance} is given with it") for plan in view.planned(name) for each in against]
     if not hits:
         return (
             None
@@ -99,8 +98,8 @@ def drug_allergy(view: View, check: DrugAllergy) -> Outcome:
         for drug, allergy, why in hits
     )
     evidence: dict[str, Evidence] = {}
-    for drug, allergy, _ in hits:
-        evidence[drug.id] = evidence_in(drug, "drug" if isinstance(drug, Medication) else "plan")
+    for given, allergy, _ in hits:
+        evidence[given.id] = evidence_in(given, "drug" if isinstance(given, Medication) else "plan")
         evidence[allergy.id] = evidence_in(allergy, "allergy")
     starts = [e.at for e in evidence.values() if e.at is not None]
     # A renewed order of the same drug is nothing new.

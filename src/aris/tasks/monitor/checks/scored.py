@@ -27,7 +27,8 @@ _TARGET = re.compile(
 _DENIED = re.compile(
     r"\b(?:no|not|nil|without|denies|never|absent|free of)\s+(?:(?:any|new|acute|evidence|signs?|of|is|in|a)\s+){0,3}"
     r"(?:confus|drows|letharg|deliri|disorient|somnolen|sedat|coma|stupor|obtund|unconscious|unresponsive)\w*"
-    r"(?:\s*(?:,|/|or|nor|and)\s*(?:confus|drows|letharg|deliri|disorient|somnolen|sedat|coma|stupor|obtund)\w*)*",
+    r"(?:\s*(?:,|/|or|nor|and)\s*(?:confus|drows|letharg|deliri|disorient|somnolen|sedat|coma|stupor|obtund)\w*)*"
+    r"|\b(?:no|nil|denies|without|not in)\s+(?:any\s+|acute\s+)?pain\b",
     re.IGNORECASE,
 )  # fmt: skip
 _NOT_ALERT = re.compile(
@@ -151,7 +152,7 @@ def scored(view: View, check: Scored) -> Outcome:
     shown = f"{score.value:.2f}" if check.score == "shock index" else f"{score.value:g}"
     least = "at least " if score.is_lower_bound else ""
     text = f"{score.name} {least}{shown}" + (f" ({given})" if given else "")
-    notes = (score.note,) if score.note and check.score != "NEWS2" else ()
+    notes: tuple[str, ...] = (score.note,) if score.note and check.score != "NEWS2" else ()
     notes += tuple(f"{each}; an older value was judged, or none" for each in vitals.doubtful)
     if check.score == "NEWS2":
         text += f", clinical risk {score.note}"

@@ -1,0 +1,1 @@
+"""Encryption of files at rest: their form and their keys."""

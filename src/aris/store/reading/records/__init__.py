@@ -1,0 +1,1 @@
+"""The books of patients' records: where they lie, whose they are, the watch's state, alarms and acts on them."""
