@@ -66,23 +66,12 @@ def priors(house: House, study: str) -> list[Prior]:
 def priors_of(session: Session, row: StudyRow) -> list[Prior]:
     """Return the other studies of a study's patient, in a session that is there; see `priors`."""
     here, there = _candidates(session, row), remote.of(session, row.uid)
-<<<<<<< HEAD
-    uids = {each.uid for each in here} | {each.uid for each in there}
-    asked = remote.fetched_of(session, uids)
-    states = readings.states_of(session, [each.uid for each in here])
-    kinds = readings.modalities(session, [each.id for each in here])
-    in_store = _in_store(session, {each.uid for each in there}) if there else set()
-    made = [_prior(row, each, asked.get(each.uid), states.get(each.uid, ""), kinds.get(each.id, ())) for each in here]
-    made += [_elsewhere(row, each, asked.get(each.uid), each.uid in in_store) for each in there]
-    found = [each for each in made if each is not None]
-=======
     found = _of_store(session, row, here)
     if there:
         uids = {each.uid for each in there}
         asked, in_store = remote.fetched_of(session, uids), _in_store(session, uids)
         made = [_elsewhere(row, each, asked.get(each.uid), each.uid in in_store) for each in there]
         found += [each for each in made if each is not None]
->>>>>>> main
     found.sort(key=lambda each: each.date, reverse=True)
     return sorted(found, key=lambda each: each.identity != "same")
 
@@ -90,17 +79,9 @@ def priors_of(session: Session, row: StudyRow) -> list[Prior]:
 def latest_sure(session: Session, row: StudyRow) -> Prior | None:
     """Return the latest earlier study in the store that is surely of a study's patient; None if there is none."""
     dated = [each for each in _candidates(session, row) if re.fullmatch(r"[0-9]{8}", each.date)]
-<<<<<<< HEAD
-    earlier = {each.uid for each in dated if (each.date, each.time) < (row.date, row.time)}
-    if not earlier:
-        return None
-    found = [each for each in priors_of(session, row) if each.study in earlier and each.archive == ""]
-    return next((each for each in found if each.identity == "same"), None)
-=======
     earlier = [each for each in dated if (each.date, each.time) < (row.date, row.time)]
     earlier.sort(key=lambda each: (each.date, each.time), reverse=True)
     return next((each for each in _of_store(session, row, earlier) if each.identity == "same"), None)
->>>>>>> main
 
 
 def _candidates(session: Session, row: StudyRow) -> list[StudyRow]:
