@@ -15,13 +15,13 @@ class Openable(Protocol):
 
     @property
     def path(self) -> Path:
-        """Where they lie; what lies there need not be these bytes."""
+        """The place where they lie; what lies there need not be these bytes."""
 
     def raw(self) -> io.RawIOBase:
         """Open them without a buffer, to be read from anywhere in them."""
 
     def size(self) -> int:
-        """How many they are."""
+        """Count them."""
 
 
 def open_regular(path: str | Path) -> io.BufferedReader:

@@ -130,9 +130,9 @@ def test_pairs_are_what_tuning_reads_and_name_nobody(clinic: Clinic, tmp_path: P
     signed_film(clinic, 6, "Clear lungs.", SOPClassUID=SECONDARY_CAPTURE, PatientID="P2", PatientName="Müller^Ana2")
     clinic.desk.addend("ana", PASSWORD, f"{ROOT}.2", "More.")
     made = export_pairs(clinic.house, tmp_path / "pairs")
-    unseen = "a picture that nobody has looked at for names in its pixels"
+    unseen = "an uploaded image that nobody has looked at for names in its pixels"
     assert made.written == 2 and made.skipped == {"signed as it was drafted": 1, "text in its pixels": 1, unseen: 1}
-    seen = export_pairs(clinic.house, tmp_path / "seen", pictures=True)
+    seen = export_pairs(clinic.house, tmp_path / "seen", uploaded=True)
     assert (seen.written, seen.skipped[unseen]) == (3, 0)
     rows, bad = read_examples(tmp_path / "pairs" / "pairs.jsonl", ImageBank(64))
     assert bad == [] and all(isinstance(row, PreferencePair) for _, row in rows)

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from aris.errors import StoreError
+from aris.store import converting
 from aris.store.backup import backup, restore
 from aris.store.checking import problems
-from aris.store.encryption import converting, keyring, sealed
+from aris.store.encryption import keyring, sealed
 from aris.store.encryption.keyring import KeyringError, WrappingKey, is_by_passphrase, new_key
 from aris.store.encryption.sealed import HEADER, PIECE, DamagedFileError, SealedFile, plain_length, seal
 from aris.store.encryption.spool import Spool
@@ -209,7 +210,7 @@ def sealed_by(folder: Path, key: WrappingKey) -> set[bytes | None]:
 _CHANGE = """
 import sys, time
 from pathlib import Path
-from aris.store.encryption import converting
+from aris.store import converting
 from aris.store.encryption.keyring import WrappingKey
 folder, act, keys = Path(sys.argv[1]), sys.argv[2], [WrappingKey(Path(each)) for each in sys.argv[3:]]
 def slowly(total):

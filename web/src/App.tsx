@@ -24,6 +24,9 @@ const Alarms = lazy(() => import("./pages/alarms/Alarms"));
 const Models = lazy(() => import("./pages/models/Models"));
 const Audit = lazy(() => import("./pages/audit/Audit"));
 const Settings = lazy(() => import("./pages/settings/Settings"));
+const Intakes = lazy(() => import("./pages/intakes/Intakes"));
+const IntakePage = lazy(() => import("./pages/intakes/IntakePage"));
+const Literature = lazy(() => import("./pages/literature/Literature"));
 const Agreement = lazy(() => import("./pages/agreement/Agreement"));
 
 /** The pages by their addresses. Each page lies in `pages/`. */
@@ -46,6 +49,9 @@ export function App() {
                   <Route path="/patients" element={<Patients />} />
                   <Route path="/patient/:id" element={<Patient />} />
                   <Route path="/alarms" element={<Alarms />} />
+                  <Route path="/intakes" element={<Intakes />} />
+                  <Route path="/intakes/:name" element={<IntakePage />} />
+                  <Route path="/literature" element={<Literature />} />
                   <Route path="/models" element={<Models />} />
                   <Route path="/audit" element={<Audit />} />
                   <Route path="/settings/:section?" element={<Settings />} />

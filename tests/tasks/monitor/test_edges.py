@@ -67,6 +67,7 @@ def test_an_alarm_stays_though_a_newer_value_cannot_be() -> None:
     [
         ("Alert, no confusion", 0), ("Alert. Not confused.", 0), ("Awake and oriented, denies drowsiness", 0),
         ("Alert; no signs of confusion or delirium", 0), ("Alert, no new confusion", 0),
+        ("Alert, not in pain", 0), ("Awake, denies any pain", 0),
         ("No longer alert", 3), ("Not fully oriented", 3), ("Less alert than this morning", 3),
         ("Not responding to voice", 3), ("Not alert, confused", 3), ("Alert but confused", 3),
         ("No response to pain", 3), ("Unarousable", 3),

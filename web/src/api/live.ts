@@ -3,11 +3,12 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 import { at } from "./client";
 import { follow } from "./events";
 import { keys } from "./queries";
-import type { AlarmEvent, Drafting, RowsNews, Session, Study, StudyEvent } from "./types";
+import type { AlarmEvent, Drafting, IntakeEvent, RowsNews, Session, Study, StudyEvent } from "./types";
 
 export type LiveEvent =
   | ({ event: "study" } & StudyEvent)
   | ({ event: "rows" } & RowsNews)
+  | ({ event: "intake" } & IntakeEvent)
   | ({ event: "alarm" } & AlarmEvent)
   | ({ event: "drafting" } & Drafting);
 
@@ -32,7 +33,7 @@ export function useLiveConnection(): void {
     const later = new Later((study) => void queries.invalidateQueries({ queryKey: keys.study(study) }));
     const stop = follow("/api/events", {
       onEvent: ({ event, data }) => {
-        if (event !== "study" && event !== "rows" && event !== "drafting" && event !== "alarm") return;
+        if (!["study", "rows", "intake", "alarm", "drafting"].includes(event)) return;
         const said = { event, ...(data as object) } as LiveEvent;
         // What is shown of a record may be old: its alarms, or that it is there at all.
         if (event === "alarm") void queries.invalidateQueries({ queryKey: [at("patients")] });

@@ -3,6 +3,7 @@ import { NavLink, Outlet, useLocation } from "react-router";
 import { usePerformable } from "../actions/usePerformable";
 import { useLiveConnection, useLiveState } from "../api/live";
 import { useSession } from "../api/queries";
+import { EmergencyBanner } from "../intake/EmergencyBanner";
 import { useTotals } from "../pages/alarms/useTotals";
 import { countWords } from "../pages/patient/severity";
 import { worklistAddress } from "../pages/worklist/memory";
@@ -24,6 +25,8 @@ const PAGES = [
   { to: "/worklist", title: "Worklist", roles: ["reader", "viewer"] },
   { to: "/patients", title: "Patients", roles: ["reader", "viewer"] },
   { to: "/alarms", title: "Alarms", roles: ["reader", "viewer", "admin"] },
+  { to: "/intakes", title: "Intakes", roles: ["reader", "viewer"] },
+  { to: "/literature", title: "Literature", roles: ["reader", "viewer", "admin"] },
   { to: "/agreement", title: "Agreement", roles: ["reader", "viewer", "admin"] },
   { to: "/models", title: "Models", roles: ["reader", "viewer", "admin"] },
   { to: "/audit", title: "Audit", roles: ["admin"] },
@@ -90,6 +93,7 @@ export function Frame() {
         </div>
       </header>
       <Caution text={session?.model?.caution ?? ""} />
+      <EmergencyBanner />
       <main id="page" className={styles.page} tabIndex={-1}>
         <ErrorBoundary key={location.pathname.split("/")[1]}>
           <Suspense fallback={<Loading />}>

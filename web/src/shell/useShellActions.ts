@@ -53,6 +53,8 @@ export function useShellActions({ openPalette, openHelp }: { openPalette: () => 
     "go.worklist": session?.user?.role !== "admin" && (() => void navigate(worklistAddress())),
     "go.patients": session?.user?.role !== "admin" && go("/patients"),
     "go.alarms": go("/alarms"),
+    "go.intakes": session?.user?.role !== "admin" && go("/intakes"),
+    "go.literature": go("/literature"),
     "go.models": go("/models"),
     "go.agreement": go("/agreement"),
     "go.audit": admin && go("/audit"),

@@ -98,7 +98,7 @@ class SubscribeOptions:
         more = parts.query or parts.fragment or parts.username
         if parts.scheme not in ("http", "https") or not parts.hostname or more:
             raise typer.BadParameter("write it as https://HOST/PATH", param_hint="--subscribe")
-        host, _ = self._place()
+        host, _ = self._listened()
         plain_there = parts.scheme == "http" and not is_loopback(parts.hostname)
         plain_here = self.tls_cert is None and not is_loopback(host)
         if (plain_there or plain_here) and not self.insecure_plain_http:
@@ -108,7 +108,7 @@ class SubscribeOptions:
                 param_hint="--subscribe",
             )
 
-    def _place(self) -> tuple[str, int]:
+    def _listened(self) -> tuple[str, int]:
         host, _, port = self.listen.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
         if not host or not port.isdecimal() or int(port) > 65535:
@@ -132,7 +132,7 @@ class SubscribeOptions:
         tls = server_context(self.tls_cert, self.tls_key, None)
         with self._at_server(source, patient, token, state, self.subscribe) as subscriptions:
             woken = Subscribed(subscriptions, every_s)
-            listener = Listener(*self._place(), subscriptions.secrets, woken.bell.ring, tls)
+            listener = Listener(*self._listened(), subscriptions.secrets, woken.bell.ring, tls)
             try:
                 yield woken
                 if not self.keep_subscriptions:

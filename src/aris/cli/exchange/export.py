@@ -56,11 +56,11 @@ def export(
         str | None, typer.Option(help="Version of the prompts, if they are not this version's own.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
-    pictures: Annotated[
+    uploaded: Annotated[
         bool,
         typer.Option(
-            "--pictures",
-            help="With --pairs: take uploaded pictures too, as a person has looked at each for names in its pixels.",
+            "--uploaded",
+            help="With --pairs: take uploaded images too, as a person has looked at each for names in its pixels.",
         ),
     ] = False,
     pairs: Annotated[
@@ -91,7 +91,7 @@ def export(
     if pairs is not None:
         if report is not None or formats:
             raise typer.BadParameter("it stands alone: what it exports is the store's", param_hint="--pairs")
-        _export_pairs(pairs, store, database, audit_key, pictures=pictures, json=json)
+        _export_pairs(pairs, store, database, audit_key, uploaded=uploaded, json=json)
         return
     if report is None or not formats:
         raise typer.BadParameter("give a report and --format, or --pairs", param_hint="REPORT")
@@ -129,12 +129,12 @@ def export(
 
 
 def _export_pairs(
-    out: Path, store: Path | None, database: str | None, audit_key: Path | None, *, pictures: bool, json: bool
+    out: Path, store: Path | None, database: str | None, audit_key: Path | None, *, uploaded: bool, json: bool
 ) -> None:
     with house.house(store, database, audit_key, None) as found:
         from aris.flow.reading.pairs import export_pairs
 
-        made = export_pairs(found, out, pictures=pictures)
+        made = export_pairs(found, out, uploaded=uploaded)
     if json:
         write_json({"folder": str(out), "pairs": made.written, "skipped": dict(sorted(made.skipped.items()))})
     else:

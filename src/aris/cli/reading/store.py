@@ -14,7 +14,7 @@ from aris.cli.terminal import counting, note, one_line, write, write_json
 
 if TYPE_CHECKING:
     from aris.flow.house import House
-    from aris.store.encryption.converting import Converted
+    from aris.store.converting import Converted
     from aris.store.encryption.keyring import WrappingKey
 
 app = typer.Typer(
@@ -144,7 +144,7 @@ def encrypt(
 
         aris store encrypt --store-key /etc/aris/store.key
     """
-    from aris.store.encryption import converting
+    from aris.store import converting
 
     with where.house() as found:
         folder, ring = found.store.folder, found.store.files.keyring
@@ -180,7 +180,7 @@ def rotate_key(
 
         aris store rotate-key --new-key /etc/aris/store-2027.key
     """
-    from aris.store.encryption import converting
+    from aris.store import converting
     from aris.store.encryption.keyring import KeyringError
 
     new = _new_key(new_key, passphrase, passphrase_stdin)
@@ -218,7 +218,7 @@ def decrypt(
 
         aris store decrypt
     """
-    from aris.store.encryption import converting
+    from aris.store import converting
 
     with where.house() as found:
         _audit(found, "decrypt store")

@@ -26,7 +26,7 @@ _LONG_PATH = 2048
 
 @dataclass(frozen=True)
 class Secrets:
-    """What a server's notifications must have: a step of the path, and a bearer token."""
+    """Secrets of a server's notifications: a step of the path, and a bearer token."""
 
     path: str
     token: str

@@ -69,7 +69,7 @@ class Listener:
 
 
 class Subscribed:
-    """What wakes a watch: notifications where they come, and a poll that makes good those that do not.
+    """Wakes a watch: notifications where they come, and a poll that makes good those that do not.
 
     Args:
         subscriptions: at the server.

@@ -36,7 +36,7 @@ _FORMAT: Literal["aris-monitor-subscription"] = "aris-monitor-subscription"
 
 
 class Kept(BaseModel):
-    """What a watch knows of its Subscriptions; it lies beside the state, for its owner alone.
+    """Secrets and ids of a watch's Subscriptions; the file lies beside the state, for its owner alone.
 
     Attributes:
         base, patient, address, payload: whom it is for, and the address that the server calls.
@@ -92,7 +92,7 @@ class Subscriptions:
 
     @property
     def secrets(self) -> Secrets:
-        """What notifications must have."""
+        """Secrets that notifications must have."""
         return Secrets(self.kept.path, self.kept.token)
 
     @property
@@ -175,7 +175,7 @@ class Subscriptions:
         return found
 
     def _search(self, kept: Kept) -> defaultdict[str, list[dict[str, Any]]]:
-        """Those that a search by the secret address finds; a server that cannot search them finds none."""
+        """Subscriptions that a search by the secret address finds; a server that cannot search them finds none."""
         found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         query = urlencode({"url": f"{kept.address}/{kept.path}", "_count": 200})
         try:

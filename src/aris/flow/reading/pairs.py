@@ -76,14 +76,14 @@ class _Model:
 
 
 def export_pairs(
-    house: House, out: Path, *, model: str = "", pictures: bool = False, now: datetime | None = None
+    house: House, out: Path, *, model: str = "", uploaded: bool = False, now: datetime | None = None
 ) -> Pairs:
     """Write a pair for each signed study whose text a reader changed, and the images that it is about.
 
     Args:
         out: a folder that is not there, or empty.
         model: of whose drafts; all by default.
-        pictures: take uploaded pictures too: a person has looked at each of them, and nothing in their pixels names
+        uploaded: take uploaded images too: a person has looked at each of them, and nothing in their pixels names
             anybody. Whatever a device sends says so itself.
 
     Raises:
@@ -99,7 +99,7 @@ def export_pairs(
         # Drawn for this export and forgotten: patients stay apart for the split, and cannot be looked up.
         key = secrets.token_bytes(32)
         lines = []
-        for row in _rows(house, key, out / IMAGES, model, made, pictures=pictures):
+        for row in _rows(house, key, out / IMAGES, model, made, uploaded=uploaded):
             lines.append(json.dumps(row, ensure_ascii=False) + "\n")
             made.written += 1
         write_private(out / ROWS, "".join(lines).encode())
@@ -113,14 +113,14 @@ def export_pairs(
 
 
 def _rows(
-    house: House, key: bytes, images: Path, model: str, made: Pairs, *, pictures: bool
+    house: House, key: bytes, images: Path, model: str, made: Pairs, *, uploaded: bool
 ) -> Iterable[dict[str, Any]]:
     with house.store.sessions.reading() as session:
         signed = list(session.scalars(
             select(ReadingRow).where(ReadingRow.state.in_(readings.SIGNED)).order_by(ReadingRow.id)
         ))  # fmt: skip
         for number, reading in enumerate(signed, 1):
-            found = _row(session, house, reading, key, images / f"{number:06}.png", model, pictures=pictures)
+            found = _row(session, house, reading, key, images / f"{number:06}.png", model, uploaded=uploaded)
             if isinstance(found, str):
                 made.skipped[found] += 1
             else:
@@ -128,7 +128,7 @@ def _rows(
 
 
 def _row(
-    session: Session, house: House, reading: ReadingRow, key: bytes, image: Path, model: str, *, pictures: bool
+    session: Session, house: House, reading: ReadingRow, key: bytes, image: Path, model: str, *, uploaded: bool
 ) -> dict[str, Any] | str:
     """The pair of a reading, or why there is none."""
     versions = [each for each in reports.all_of(session, reading) if each.kind != "addendum"]
@@ -154,8 +154,8 @@ def _row(
         return "no radiograph"
     if film.burned_in_annotation:
         return "text in its pixels"
-    if source.sop_class == SECONDARY_CAPTURE and film.burned_in_annotation is None and not pictures:
-        return "a picture that nobody has looked at for names in its pixels"
+    if source.sop_class == SECONDARY_CAPTURE and film.burned_in_annotation is None and not uploaded:
+        return "an uploaded image that nobody has looked at for names in its pixels"
     write_private(image, _png(film))
     person = written.patient
     group = hmac.new(key, f"{person.issuer}\0{person.identifier or reading.study_uid}".encode(), "sha256").hexdigest()

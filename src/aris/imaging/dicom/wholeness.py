@@ -1,4 +1,4 @@
-"""Whether a DICOM file ends before what it announces: its elements' lengths are followed, and no value is read.
+"""DICOM files that end before what they announce: their elements' lengths are followed, and no value is read.
 
 Half an image would stand in the way of the whole one, which has the same UID. What cannot be followed, as it is in no
 form that the standard knows, is not called cut off: whoever parses it says what is wrong.

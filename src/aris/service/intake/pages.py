@@ -15,9 +15,10 @@ h1 { font-size: 1.5rem; line-height: 1.3; margin: 1rem 0; }
 p, ul { margin: 0.75rem 0; }
 fieldset { border: 0; margin: 0; padding: 0; }
 legend { font-size: 1.5rem; font-weight: 700; line-height: 1.3; padding: 0; }
-label.option { border: 2px solid #767676; border-radius: 0.5rem; display: block; margin: 0.5rem 0; padding: 0.75rem; }
+label.option { align-items: center; border: 2px solid #767676; border-radius: 0.5rem; display: flex;
+  margin: 0.5rem 0; padding: 0.75rem; }
 label.option:focus-within { outline: 4px solid #1d70b8; }
-input[type=checkbox], input[type=radio] { height: 1.5rem; margin-right: 0.75rem; width: 1.5rem; }
+input[type=checkbox], input[type=radio] { height: 1.5rem; flex: none; margin: 0 0.75rem 0 0; width: 1.5rem; }
 input[type=text], textarea { box-sizing: border-box; font: inherit; margin: 0.5rem 0; padding: 0.75rem; width: 100%; }
 button { background: #00703c; border: 0; border-radius: 0.5rem; color: #fff; display: block; font: inherit;
   font-weight: 700; margin: 0.75rem 0; min-height: 3rem; padding: 0.75rem; width: 100%; }

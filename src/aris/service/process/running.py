@@ -30,6 +30,7 @@ from aris.service.http.sockets import listen, url_of
 from aris.service.process.gateway import Gateway
 from aris.service.process.loading import LoadingModel
 from aris.service.process.settings import DICOMWEB, INTAKE, ProcessSettings
+from aris.service.process.warming import load_documents_later
 from aris.service.workspace.app import create_workspace
 from aris.service.workspace.context import Workspace
 from aris.service.workspace.studies.events import end_live
@@ -122,6 +123,7 @@ class Process:
             gateway = Gateway(pages, self._model, self._settings, self._received, self._finish)
             server = self._server(gateway)
             self._start_worker()
+            parts.callback(load_documents_later().cancel)
             started(Started(url, workspace.setup_code, services))
             try:
                 server.run(sockets=[listening])

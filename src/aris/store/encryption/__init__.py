@@ -1,1 +1,1 @@
-"""Encryption of the store's files at rest: their form, their keys, and the change from one to another."""
+"""Encryption of files at rest: their form and their keys."""

@@ -315,14 +315,14 @@ class ReportFollowUp(Part):
         look_back: how old the report may be.
         elsewhere: words that put the finding where the rule does not look ("thyroid"), in its sentence or the report's
             title, unless
-        place: one of these words stands there too ("lung").
+        site: one of these words stands there too ("lung").
     """
 
     kind: Literal["report follow-up"]
     find: tuple[Words, ...] = Field(min_length=1)
     followed_by: ProcedureClass | None = None
     elsewhere: tuple[Words, ...] = ()
-    place: tuple[Words, ...] = ()
+    site: tuple[Words, ...] = ()
     within: Duration
     look_back: Duration
     severity: Severity

@@ -1,5 +1,6 @@
 import { createColumnHelper, rowSortingFeature, tableFeatures } from "@tanstack/react-table";
 import type { Entry } from "../../api/types";
+import { IntakeMark } from "../../intake/IntakeMark";
 import { PriorityBadge, reasonBeside, StateBadge } from "../../shell/Badge";
 import { age, clock, day, personName, since } from "../../shell/format";
 import { Alert } from "../../shell/icons";
@@ -55,7 +56,22 @@ export const columns = [
       );
     },
   }),
-  text("patient", "Patient", (entry) => personName(entry.patient_name) || "No name", "patient"),
+  column.display({
+    id: "patient",
+    header: "Patient",
+    meta: { sort: "patient" } satisfies ColumnMeta,
+    cell: ({ row }) => {
+      const { entry } = row.original;
+      if (!entry) return null;
+      const name = personName(entry.patient_name) || "No name";
+      return (
+        <span className={styles.priority} title={name}>
+          {entry.intake && <IntakeMark intake={entry.intake} />}
+          <span className={styles.text}>{name}</span>
+        </span>
+      );
+    },
+  }),
   text("id", "ID", (entry) => entry.patient_id),
   text("age", "Age, sex", (entry) => [age(entry.age), entry.sex].filter(Boolean).join(" ")),
   text("modality", "Modality", (entry) => entry.modalities.join(", "), "modality"),

@@ -47,6 +47,7 @@ MOST_STREAMS, MOST_OF_ONE = 1000, 20
 # Whether the users may still look is asked so often, and whenever somebody signs out or is changed.
 CHECK_S = 30.0
 LOOKS = ("reader", "viewer")
+_NOT_DONE = ("denied", "refused")
 # Of more studies at once, as when an archive is taken in, the lines are not told one by one.
 MOST_ROWS = 200
 # Acts after which a study stands where it stood.
@@ -108,7 +109,7 @@ class Live:
         drafts.watch(told)
 
     def _looked(self, rows: Sequence[AuditRow]) -> None:
-        changed = [row for row in rows if row.action in ACTIONS and row.subject and row.outcome == "done"]
+        changed = [row for row in rows if row.action in ACTIONS and row.subject and row.outcome not in _NOT_DONE]
         for row in changed:
             self._changed[row.subject] = self._changed.get(row.subject, False) or row.action not in _STAY
         if self._changed and self._telling is None:

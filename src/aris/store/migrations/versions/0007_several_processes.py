@@ -1,4 +1,4 @@
-"""What several processes of one store share: counts of attempts, and sign-ins under way at a provider."""
+"""Counts of attempts, and sign-ins under way at a provider, for all processes of a store."""
 
 from __future__ import annotations
 

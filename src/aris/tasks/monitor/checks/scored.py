@@ -27,7 +27,8 @@ _TARGET = re.compile(
 _DENIED = re.compile(
     r"\b(?:no|not|nil|without|denies|never|absent|free of)\s+(?:(?:any|new|acute|evidence|signs?|of|is|in|a)\s+){0,3}"
     r"(?:confus|drows|letharg|deliri|disorient|somnolen|sedat|coma|stupor|obtund|unconscious|unresponsive)\w*"
-    r"(?:\s*(?:,|/|or|nor|and)\s*(?:confus|drows|letharg|deliri|disorient|somnolen|sedat|coma|stupor|obtund)\w*)*",
+    r"(?:\s*(?:,|/|or|nor|and)\s*(?:confus|drows|letharg|deliri|disorient|somnolen|sedat|coma|stupor|obtund)\w*)*"
+    r"|\b(?:no|nil|denies|without|not in)\s+(?:any\s+|acute\s+)?pain\b",
     re.IGNORECASE,
 )  # fmt: skip
 _NOT_ALERT = re.compile(

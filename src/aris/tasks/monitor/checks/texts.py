@@ -78,7 +78,7 @@ def _affirmed(text: str, terms: Terms, check: ReportFollowUp, title: str) -> str
 def _elsewhere(sentence: str, title: str, check: ReportFollowUp) -> bool:
     """Tell whether a finding is where the rule does not look: its sentence says, else the report's title."""
     for text in (sentence, title):
-        if says(text, check.place):
+        if says(text, check.site):
             return False
         if says(text, check.elsewhere):
             return True
