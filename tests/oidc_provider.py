@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
@@ -25,7 +25,9 @@ class OidcProvider:
 
     Attributes:
         issuer: its address.
-        claims: of whoever signs in; faults: what is wrong with the next token, by name.
+        claims: of whoever signs in, a browser at /authorize too, which is asked nothing; faults: what is wrong with the
+            next token, by name.
+        refuses: whether the person cancels there.
     """
 
     def __init__(self) -> None:
@@ -35,6 +37,7 @@ class OidcProvider:
         self.fault: dict[str, Any] = {}
         self.signing = "own"
         self.down = False
+        self.refuses = False
         self.asked: list[dict[str, str]] = []
         self._codes: dict[str, dict[str, str]] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -92,6 +95,14 @@ class OidcProvider:
                         "token_endpoint": f"{provider.issuer}/token", "jwks_uri": f"{provider.issuer}/keys",
                         "token_endpoint_auth_methods_supported": ["client_secret_basic"],
                     })  # fmt: skip
+                elif self.path.startswith("/authorize?"):
+                    asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+                    refused = {"error": "access_denied", "state": asked["state"], "iss": provider.issuer}
+                    back = refused if provider.refuses else provider.signs_in(provider.issuer + self.path)
+                    self.send_response(302)
+                    self.send_header("Location", f"{asked['redirect_uri']}?{urlencode(back)}")
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
                 else:
                     self._say(200, KeySet([provider.key]).as_dict(private=False))
 

@@ -15,7 +15,7 @@ US_MULTI, CR, MG, SC, PR, PDF = (
     "1.2.840.10008.5.1.4.1.1.3.1", "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.2",
     "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.11.1", "1.2.840.10008.5.1.4.1.1.104.1",
 )  # fmt: skip
-_LONG = "CT thorax and upper abdomen with contrast, portal venous phase, follow-up of a nodule in the right upper lobe"
+_LONG = "CT thorax and upper abdomen, portal venous phase, follow-up"
 WHO = {"PatientID": "VIEW-1", "PatientName": "Öztürk-Lindqvist^Marie-Therese Alexandra", "PatientBirthDate": "19620417"}
 
 

@@ -12,6 +12,8 @@ export interface DialogProps {
   /** Buttons at the bottom, the main one last. */
   actions?: ReactNode;
   size?: "small" | "medium" | "large";
+  /** It holds text to scroll and little to stop at: the keys scroll it. */
+  scrolls?: boolean;
   /** False: only the buttons close it, as where a password was typed. */
   dismissable?: boolean;
   role?: "dialog" | "alertdialog";
@@ -25,6 +27,7 @@ export function Dialog({
   children,
   actions,
   size = "medium",
+  scrolls = false,
   dismissable = true,
   role,
 }: DialogProps) {
@@ -58,7 +61,14 @@ export function Dialog({
               <Close />
             </IconButton>
           </header>
-          <div className={styles.body}>{children}</div>
+          {scrolls ? (
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys
+            <section className={styles.body} tabIndex={0} aria-label={title}>
+              {children}
+            </section>
+          ) : (
+            <div className={styles.body}>{children}</div>
+          )}
           {actions && <footer className={styles.actions}>{actions}</footer>}
         </AriaDialog>
       </Modal>

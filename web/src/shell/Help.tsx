@@ -35,6 +35,7 @@ export function Help({ isOpen, onClose }: { isOpen: boolean; onClose: () => void
   return (
     <Dialog
       title="Keys"
+      scrolls
       size="large"
       isOpen={isOpen}
       onClose={onClose}

@@ -78,27 +78,30 @@ function Choices({ onClose }: { onClose: () => void }) {
       <SearchField aria-label="Search all actions" autoFocus className={styles.search ?? ""}>
         <Input placeholder="Search all actions" className={styles.input ?? ""} />
       </SearchField>
-      <Menu
-        aria-label="Actions"
-        className={styles.list ?? ""}
-        onAction={(key) => run(String(key))}
-        renderEmptyState={() => <p className={styles.none}>No action has these words here.</p>}
-      >
-        {actions.map((action) => (
-          <MenuItem
-            key={action.id}
-            id={action.id}
-            textValue={`${action.title} ${action.words ?? ""} ${PLACE[action.context]}`}
-            className={styles.item ?? ""}
-          >
-            <span className={styles.title}>{action.title}</span>
-            <span className={styles.place}>{PLACE[action.context]}</span>
-            {chordsOf(action, preferences.keys).map((chord) => (
-              <Keys key={chord} chord={chord} />
-            ))}
-          </MenuItem>
-        ))}
-      </Menu>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys */}
+      <section className={styles.scroll} tabIndex={0} aria-label="Found actions">
+        <Menu
+          aria-label="Actions"
+          className={styles.list ?? ""}
+          onAction={(key) => run(String(key))}
+          renderEmptyState={() => <p className={styles.none}>No action has these words here.</p>}
+        >
+          {actions.map((action) => (
+            <MenuItem
+              key={action.id}
+              id={action.id}
+              textValue={`${action.title} ${action.words ?? ""} ${PLACE[action.context]}`}
+              className={styles.item ?? ""}
+            >
+              <span className={styles.title}>{action.title}</span>
+              <span className={styles.place}>{PLACE[action.context]}</span>
+              {chordsOf(action, preferences.keys).map((chord) => (
+                <Keys key={chord} chord={chord} />
+              ))}
+            </MenuItem>
+          ))}
+        </Menu>
+      </section>
     </Autocomplete>
   );
 }

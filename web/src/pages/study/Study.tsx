@@ -1,5 +1,6 @@
 import { useEffect } from "react";
 import { useParams, useSearchParams } from "react-router";
+import { tellProof } from "../../report/signing/proof";
 import { EmptyState } from "../../shell/states";
 import { ImagesWindow } from "./ImagesWindow";
 import { StudyPage } from "./StudyPage";
@@ -27,6 +28,7 @@ const PROBLEMS: Record<string, string> = {
 /** Where the provider's window ends after a proof for a signature. It stays open only to say what went wrong. */
 function ProofDone({ problem }: { problem: string | null }) {
   useEffect(() => {
+    tellProof();
     if (problem === null) window.close();
   }, [problem]);
   if (problem !== null)

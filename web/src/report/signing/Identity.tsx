@@ -4,6 +4,7 @@ import { useSession } from "../../api/queries";
 import { Button } from "../../shell/Button";
 import { Field } from "../../shell/Field";
 import { personName } from "../../shell/format";
+import { onProof } from "./proof";
 import styles from "./Signing.module.css";
 
 /** Where the provider's window comes back to: it closes itself, so that this page and its text stay. */
@@ -34,9 +35,23 @@ export function Identity({ action, busy, blocked, children, onProved, onCancel }
   useEffect(() => {
     if (!elsewhere) return;
     const back = () => void refetch();
+    // The provider's window tells when it ends; the focus comes back also where it was closed by hand.
+    const untold = onProof(back);
     window.addEventListener("focus", back);
-    return () => window.removeEventListener("focus", back);
+    return () => {
+      untold();
+      window.removeEventListener("focus", back);
+    };
   }, [elsewhere, refetch]);
+  // A proof counts for a minute or so: then it is asked for again, and not refused at the signature.
+  const until = new Date(session?.proved_until ?? 0).getTime();
+  const [, setPassed] = useState(0);
+  useEffect(() => {
+    const left = until - Date.now();
+    if (!(left > 0)) return;
+    const timer = setTimeout(() => setPassed(until), left + 50);
+    return () => clearTimeout(timer);
+  }, [until]);
   useEffect(() => {
     form.current?.querySelector<HTMLInputElement>("input[type=password]")?.focus();
   }, []);

@@ -27,7 +27,7 @@ export function Documents({ read: { study, series }, onClose }: { read: Read; on
     };
   }, [study, series.uid]);
   return (
-    <Dialog title={series.description || "Documents"} isOpen onClose={onClose} size="medium">
+    <Dialog title={series.description || "Documents"} isOpen onClose={onClose} size="medium" scrolls>
       {problem && <p role="alert">{problem}</p>}
       {!problem && !objects && <Loading>Looking for documents</Loading>}
       {objects?.length === 0 && <p>This series holds nothing that can be read here.</p>}
