@@ -92,7 +92,8 @@ def listed(session: Session, query: ListQuery, now: datetime) -> Listed:
     if query.sort not in _SORTS:
         raise StoreError(f"worklist: cannot be sorted by {query.sort!r:.40}; by {', '.join(_SORTS)}")
     by_state, total = _counted(session, query)
-    order = [each.label(f"order_{place}") for place, each in enumerate([*_order(query.sort, now), ReadingRow.id])]
+    sorted_by: list[Any] = [*_order(query.sort, now), ReadingRow.id]
+    order = [each.label(f"order_{place}") for place, each in enumerate(sorted_by)]
     turned = [query.reverse and place < len(order) - 1 for place in range(len(order))]
     needs_study = query.sort in _OF_STUDY or not query.by_state
     keys = select(ReadingRow.id.label("key"), *order).where(*_conditions(query))
@@ -129,7 +130,7 @@ def _counted(session: Session, query: ListQuery) -> tuple[dict[State, int], int]
             select(ReadingRow.state, literal(1), count).where(_LISTED, _NOTICED).group_by(ReadingRow.state)
         )
     ).all()
-    by_state: dict[State, int] = dict.fromkeys(STATES, 0)
+    by_state: dict[Any, int] = dict.fromkeys(STATES, 0)
     by_state |= {state: number for state, noticed, number in found if not noticed}
     if query.by_state:
         takes = query.states or STATES
