@@ -1047,7 +1047,7 @@ export interface RecordFlags {
   problems: string[];
   disclaimer: string;
 }
-/** GET /api/patients/{id}/summary?form=&question= -> RecordSummary, by rule at once. GET .../summary/written?form=&question= (server-sent,
+/** GET /api/patients/{id}/summary?form=&question= -> RecordSummary, by rule at once. GET .../summary/draft?form=&question= (server-sent,
  *  reader): "begun" {sections: titles, model}, "section" {index, section: SummarySection}, "done" RecordSummary, "failed" {message}. */
 export interface StatedLine extends Cited {
   by: "rule" | "model";

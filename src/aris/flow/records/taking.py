@@ -38,11 +38,11 @@ class Taken:
     problems: tuple[str, ...]
 
 
-def take_upload(house: House, login: str, path: Path, label: str, now: datetime | None = None) -> Taken:
+def take_upload(house: House, login: str, file: Path | bytes, label: str, now: datetime | None = None) -> Taken:
     """Keep a file of FHIR R4 resources in the store, with the records in it.
 
     Args:
-        path: of the file, which stays the caller's.
+        file: its path, or its bytes; also in gzip.
         label: the file's name, for people.
 
     Raises:
@@ -51,7 +51,7 @@ def take_upload(house: House, login: str, path: Path, label: str, now: datetime 
     """
     now = now or datetime.now(UTC)
     name = " ".join(clean(label).split())[:200] or "record"
-    data = unpacked(path, name, MOST_BYTES)
+    data = unpacked(file, name, MOST_BYTES)
     mark = hashlib.sha256(data).hexdigest()
     source = books.UPLOAD + mark[:40]
     with house.store.sessions.reading() as session:
