@@ -1,5 +1,5 @@
 // Made from the server's schema by `npm run api`: not written by hand.
-// openapi sha256: b2213f77ff8924326ae3602215e827b5b6813ea914dc465cec5b647744f5d70f
+// openapi sha256: 7ea99de9796b43af95a5821b75bb7b7b696116e2026e7be0ac0fa5599a29d0eb
 export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
@@ -578,6 +578,8 @@ export interface components {
         /**
          * Entry
          * @description A line of the worklist; `age` as DICOM's AS (057Y), "" where it is not known.
+         *
+         *     `critical` counts the critical results that nobody has read back yet.
          */
         Entry: {
             /** Accession */
@@ -592,6 +594,11 @@ export interface components {
             birth_date: string;
             /** Concern */
             concern: number;
+            /**
+             * Critical
+             * @default 0
+             */
+            critical: number;
             /** Date */
             date: string;
             /** Description */

@@ -135,6 +135,8 @@ export interface Entry {
   notice: string;
   /** The newest intake of the study's patient, of the last 30 days. */
   intake?: IntakeBadge | null;
+  /** Critical results that nobody has read back yet. */
+  critical?: number;
 }
 /** POST /api/uploads: one file a request as the body (DICOM, zip, JPEG, PNG, TIFF), `?name=` its name; for pictures also
  *  ?patient_name=&patient_id=&birth_date=&age=&sex=&view=&modality=&body_part=&date=&study= . -> Uploaded.
@@ -1045,7 +1047,7 @@ export interface RecordFlags {
   problems: string[];
   disclaimer: string;
 }
-/** GET /api/patients/{id}/summary?form=&question= -> RecordSummary, by rule at once. GET .../summary/written?form=&question= (server-sent,
+/** GET /api/patients/{id}/summary?form=&question= -> RecordSummary, by rule at once. GET .../summary/draft?form=&question= (server-sent,
  *  reader): "begun" {sections: titles, model}, "section" {index, section: SummarySection}, "done" RecordSummary, "failed" {message}. */
 export interface StatedLine extends Cited {
   by: "rule" | "model";

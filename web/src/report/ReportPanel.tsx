@@ -1,3 +1,4 @@
+import type { EditorState } from "@codemirror/state";
 import { useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { api, at } from "../api/client";
@@ -6,9 +7,9 @@ import type { DraftVersion, Macro, NewVerdict, SectionName, Study, Template } fr
 import { toastError } from "../shell/toast";
 import { Ask } from "./ask/Ask";
 import { Proposal } from "./ask/Proposal";
-import { insertAtCursor, toSection, without } from "./editor/commands";
+import { insertAtCursor, toField, toSection, without } from "./editor/commands";
 import { change, sectionAt, sectionsOf } from "./editor/document";
-import { activate, linkAt, linkById, neighbour } from "./editor/links";
+import { activate, linkAt, links, neighbour } from "./editor/links";
 import type { Evidence } from "./evidence/useEvidence";
 import { Findings } from "./findings/Findings";
 import { filled } from "./insert/templates";
@@ -20,6 +21,7 @@ import { type ReportDialog, ReportDialogs } from "./panel/ReportDialogs";
 import { Shown } from "./panel/Shown";
 import { useReportActions } from "./panel/useReportActions";
 import { allMacros } from "./text/macros";
+import { isBlank } from "./text/sections";
 import { useReport } from "./useReport";
 
 export interface ReportPanelProps {
@@ -56,17 +58,30 @@ export function ReportPanel(props: ReportPanelProps) {
   const [drawer, setDrawer] = useState<"ask" | "anew" | null>(null);
   const [correcting, setCorrecting] = useState(false);
   const signed = study.reports.length > 0 && study.state !== "preliminary";
-  const mayWrite = study.may.edit && (!signed || correcting);
+  const mayWrite = correcting ? study.may.correct : study.may.edit && !signed;
+  const maySign = mayWrite && (correcting || study.may.sign || study.text === null || isBlank(study.text.sections));
+  const last = study.reports.at(-1);
+  // Under a signature stands what was signed, and not a correction that somebody has begun.
+  const shownText = useMemo(
+    () => (signed && !correcting && study.text && last ? { ...study.text, sections: last.sections } : study.text),
+    [study.text, signed, correcting, last],
+  );
   const written = useRef(false);
 
   const report = useReport({
-    study: useMemo(() => ({ ...study, may: { ...study.may, edit: mayWrite } }), [study, mayWrite]),
+    study: useMemo(
+      () => ({ ...study, text: shownText, may: { ...study.may, edit: mayWrite } }),
+      [study, shownText, mayWrite],
+    ),
     draft,
     hidden,
     wanted: study.text === null && study.may.edit && !signed && draft === null && hasModel,
     macros,
     pointed: (found) => evidence.point(found ? { kind: "sentence", about: found.sentence } : null),
-    chosen: (found) => evidence.pin({ kind: "sentence", about: found.sentence }),
+    chosen: (found) => {
+      if (found) evidence.pin({ kind: "sentence", about: found.sentence });
+      else if (evidence.pinned?.kind === "sentence") evidence.pin(null);
+    },
     blurred: () => {
       // Whoever has written his own impression has looked.
       if (hidden && written.current) reveal();
@@ -91,6 +106,14 @@ export function ReportPanel(props: ReportPanelProps) {
   }, [view, about]);
 
   const read = draft?.number;
+  // A sentence that is no longer in the text has no evidence to be shown.
+  const pinned = evidence.pinned?.kind === "sentence" ? evidence.pinned.about : null;
+  const { pin } = evidence;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: whenever the text has changed
+  useEffect(() => {
+    if (view !== null && pinned !== null && findLink(view.state, pinned) === null) pin(null);
+  }, [view, pinned, pin, sections]);
+
   const judge = useCallback(
     async (verdict: NewVerdict) => {
       try {
@@ -123,6 +146,9 @@ export function ReportPanel(props: ReportPanelProps) {
   const applyTemplate = (template: Template) => {
     if (view === null) return;
     view.dispatch(change(view.state, filled(template), { undoable: true, event: "input.template" }));
+    // The first field that it left open.
+    view.dispatch({ selection: { anchor: 0 } });
+    if (!toField(false)(view)) view.dispatch(toSection(view.state, "impression"));
     view.focus();
   };
   const insert = (text: string) => {
@@ -131,11 +157,19 @@ export function ReportPanel(props: ReportPanelProps) {
     view.focus();
   };
   const { save } = report;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: when a correction is begun or left, and with a new version
+  useEffect(() => {
+    if (view !== null && signed && shownText?.number) report.load(shownText.sections, shownText.number);
+  }, [view, signed, correcting, last?.number]);
+  const leaveCorrection = async () => {
+    if (await save()) setCorrecting(false);
+  };
 
   useReportActions({
     view,
     study,
     mayWrite,
+    maySign,
     signed,
     hidden,
     conflict: conflict !== null,
@@ -188,8 +222,10 @@ export function ReportPanel(props: ReportPanelProps) {
         correcting={correcting}
         conflict={conflict}
         hasModel={hasModel}
+        login={session?.user?.login ?? ""}
         onCompare={() => setDialog({ kind: "compare" })}
         onTryAgain={report.tryDraftAgain}
+        onDismiss={report.dismissFailure}
       />
       <div className={styles.text}>
         <div className={styles.editor} ref={report.host} />
@@ -219,8 +255,10 @@ export function ReportPanel(props: ReportPanelProps) {
         status={status}
         stream={stream}
         mayWrite={mayWrite}
+        maySign={maySign}
         signed={signed}
         correcting={correcting}
+        onLeaveCorrection={() => void leaveCorrection()}
       />
       <ReportDialogs
         dialog={dialog}
@@ -244,7 +282,6 @@ export function ReportPanel(props: ReportPanelProps) {
   );
 }
 
-function findLink(state: Parameters<typeof linkById>[0], sentence: string): number | null {
-  for (let id = 0; id < 200; id += 1) if (linkById(state, id)?.sentence === sentence) return id;
-  return null;
+function findLink(state: EditorState, sentence: string): number | null {
+  return links(state).find((each) => each.sentence === sentence && each.to > each.from)?.id ?? null;
 }

@@ -7,7 +7,7 @@ import type { DraftVersion, DraftWarning, Macro, Saved, ScoredFinding, Sections,
 import { allow, createEditor } from "./editor/createEditor";
 import { change, sectionsOf, tidySections } from "./editor/document";
 import { linkDraft, type SentenceLook, show } from "./editor/links";
-import { beginStream, endStream, isStreaming, streamPiece } from "./editor/streaming";
+import { beginStream, endStream, isStreaming, streamAnew, streamPiece } from "./editor/streaming";
 import { warn } from "./editor/warnings";
 import { Autosave, SaveFailure, type SaveStatus } from "./saving/autosave";
 import { followDraft } from "./stream/draft";
@@ -33,7 +33,7 @@ export interface ReportOptions {
   wanted: boolean;
   macros: readonly Macro[];
   pointed(found: { id: number; sentence: string } | null): void;
-  chosen(found: { id: number; sentence: string }): void;
+  chosen(found: { id: number; sentence: string } | null): void;
   blurred(): void;
   left(): void;
 }
@@ -51,11 +51,15 @@ export interface ReportHandle {
   saved(): Promise<number | null>;
   /** Put in a text that was put together with another reader's. */
   settle(text: Sections, with_: Text): void;
+  /** Put another text of the server in the place of this one, as it is kept under a number. */
+  load(text: Sections, number: number): void;
   /** Put the draft into an empty report after the reader's own look; false where he has written his own. */
   reveal(): boolean;
   /** The text that this one was made from. */
   origin(): Sections;
   tryDraftAgain(): void;
+  /** Take the message that there is no draft away: the reader writes it himself. */
+  dismissFailure(): void;
 }
 
 const NONE: Streaming = { state: "none", problem: "", findings: [], warnings: [] };
@@ -109,7 +113,14 @@ export function useReport(options: ReportOptions): ReportHandle {
     });
     const put = async (values: Sections, base: number, leaving: boolean) => {
       try {
-        return await api.put<Saved>(at("studies", uid, "text"), { sections: values, base }, { keepalive: leaving });
+        return await api.put<Saved>(
+          at("studies", uid, "text"),
+          { sections: values, base },
+          {
+            // A browser sends at most 64 KB of a page that is gone; more goes as long as it lives.
+            keepalive: leaving && JSON.stringify(values).length < 20_000,
+          },
+        );
       } catch (error) {
         const later = !(error instanceof ApiError) || [0, 401, 408, 429].includes(error.status) || error.status >= 500;
         throw new SaveFailure(error instanceof Error ? error.message : "not saved", later);
@@ -129,6 +140,11 @@ export function useReport(options: ReportOptions): ReportHandle {
       event.preventDefault();
     };
     const again = () => autosave.again();
+    // Another window is in front, the screen is locked, the browser may be ended from here without a word.
+    const hiding = () => {
+      if (document.visibilityState === "hidden" && latest.current.study.may.edit) void autosave.flush(true);
+    };
+    document.addEventListener("visibilitychange", hiding);
     window.addEventListener("beforeunload", warnOfLoss);
     // The window is closed: nothing of React runs any more.
     const gone = () => {
@@ -142,6 +158,7 @@ export function useReport(options: ReportOptions): ReportHandle {
       window.removeEventListener("beforeunload", warnOfLoss);
       window.removeEventListener("online", again);
       window.removeEventListener("pagehide", gone);
+      document.removeEventListener("visibilitychange", hiding);
       saver.current = null;
       if (isStreaming(made.state)) {
         for (const each of endStream(made.state, emptySections())) made.dispatch(each);
@@ -176,6 +193,10 @@ export function useReport(options: ReportOptions): ReportHandle {
       abort.signal,
       {
         findings: (findings, warnings) => setStream((before) => ({ ...before, findings, warnings })),
+        section: (section) => {
+          const anew = streamAnew(view.state, section);
+          if (anew) view.dispatch(anew);
+        },
         piece: (section, text) => {
           if (!latest.current.hidden) view.dispatch(streamPiece(view.state, section, text));
         },
@@ -249,6 +270,11 @@ export function useReport(options: ReportOptions): ReportHandle {
       view.dispatch(change(view.state, text, { undoable: true, event: "input.merge" }));
       saver.current?.settle(newer.number, newer.sections);
     },
+    load: (text, number) => {
+      if (view === null) return;
+      if (!sameSections(text, tidySections(view.state))) view.dispatch(change(view.state, text, { undoable: false }));
+      saver.current?.settle(number, text);
+    },
     reveal: () => {
       const text = latest.current.study.text;
       const from = text?.author === MODEL ? text.sections : latest.current.draft?.sections;
@@ -261,6 +287,7 @@ export function useReport(options: ReportOptions): ReportHandle {
     },
     origin: () => saver.current?.origin ?? emptySections(),
     tryDraftAgain: () => setAttempt((before) => before + 1),
+    dismissFailure: () => setStream(NONE),
   };
 }
 

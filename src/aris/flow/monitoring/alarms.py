@@ -86,7 +86,7 @@ class Standing:
 
 
 def standing(found: alarms.Episode, flags: dict[str, Flag], now: datetime) -> Standing | None:
-    """Return the standing of an episode; None for one of which only the end was told, as of a flag beside a worse one."""
+    """Return the standing of an episode; None for one of which only the end was told, as of a flag by a worse one."""
     told = [each for each in found.events if each.event != "ended"]
     if not told:
         return None
@@ -94,7 +94,9 @@ def standing(found: alarms.Episode, flags: dict[str, Flag], now: datetime) -> St
     current = flags.get(found.episode)
     flag = current or newest
     holds = current is not None or found.events[-1].event != "ended"
-    worst = max((flag.severity, flag.worst, *(each.severity for each in told)), key=rank)  # type: ignore[type-var,arg-type]
+    severities: list[Severity] = [flag.severity, flag.worst]
+    severities += [each.severity for each in told]  # type: ignore[misc]
+    worst = max(severities, key=rank)
     act = found.acts[-1] if found.acts else None
     worse = act is not None and act.act != "reopen" and (
         told[-1].id > act.seen or (holds and rank(flag.severity) > rank(act.severity))  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from aris.exchange.documents.report import clean
@@ -95,7 +95,7 @@ def records_of_study(house: House, study: str) -> list[tuple[RecordRow, Identity
 
 def studies_of_record(session: Session, row: RecordRow) -> list[tuple[StudyRow, Identity, str]]:
     """Studies of a record's patient: the sure ones first, the latest first."""
-    ways = []
+    ways: list[ColumnElement[bool]] = []
     numbers = [each["value"].casefold() for each in row.identifiers if each["value"].strip()]
     if numbers:
         ways.append(func.lower(StudyRow.patient_id).in_(numbers))

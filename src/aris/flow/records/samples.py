@@ -62,11 +62,11 @@ class _Record:
 
     def vitals(self, pulse: float, breaths: float, systolic: float, diastolic: float, temperature: float, spo2: float,
                **ago: float) -> None:  # fmt: skip
-        of: dict[str, Any] = {"category": "vital-signs"}
-        self.result("8867-4", "Heart rate", pulse, "/min", **of, **ago)
-        self.result("9279-1", "Respiratory rate", breaths, "/min", **of, **ago)
-        self.result("8310-5", "Body temperature", temperature, "Cel", **of, **ago)
-        self.result("2708-6", "Oxygen saturation", spo2, "%", **of, **ago)
+        of: dict[str, Any] = {"category": "vital-signs", **ago}
+        self.result("8867-4", "Heart rate", pulse, "/min", **of)
+        self.result("9279-1", "Respiratory rate", breaths, "/min", **of)
+        self.result("8310-5", "Body temperature", temperature, "Cel", **of)
+        self.result("2708-6", "Oxygen saturation", spo2, "%", **of)
         at = self.when(**ago)
         self.add(
             "Observation", status="final", category=[{"coding": [{"code": "vital-signs"}]}],
@@ -186,10 +186,10 @@ def _dora(issuer: str, now: datetime) -> _Record:
           code={"coding": [{"system": _LOINC, "code": "2160-0", "display": "Creatinine"}], "text": "Creatinine"},
           dataAbsentReason={"coding": [{"code": "error"}], "text": "sample clotted"})  # fmt: skip
     r.result("2823-3", "Potassium", 5.6, "units", hours=30)
-    for ago, *vitals in ((94, 112, 26, 104, 61, 39.1, 90), (70, 104, 22, 112, 66, 38.3, 92), (46, 92, 20, 118, 70,
+    for hours, *vitals in ((94, 112, 26, 104, 61, 39.1, 90), (70, 104, 22, 112, 66, 38.3, 92), (46, 92, 20, 118, 70,
     37.6, 94),
                          (22, 88, 18, 124, 72, 37.1, 95), (2, 86, 18, 122, 70, 36.9, 95)):  # fmt: skip
-        r.vitals(*vitals, hours=ago)
+        r.vitals(*vitals, hours=hours)
     contrast = r.when(hours=1)
     r.add("ServiceRequest", status="active", intent="order", authoredOn=contrast, occurrenceDateTime=r.when(hours=-20),
           code={"coding": [{"system": _SNOMED, "code": "169069000"}],
@@ -238,10 +238,10 @@ def _ada(issuer: str, now: datetime) -> _Record:
     r.result("6690-2", "Leukocytes", 18.4, "10*3/uL", 5, 14.5, flag="H", hours=6)
     r.result("718-7", "Haemoglobin", 12.1, "g/dL", 11, 14, hours=6)
     r.result("2951-2", "Sodium", 133, "mmol/L", 135, 145, flag="L", hours=6)
-    for ago, *vitals in ((6, 148, 38, 96, 58, 39.4, 93), (2, 136, 34, 98, 60, 38.6, 95)):
-        r.vitals(*vitals, hours=ago)
-    for ago, weight in ((900, 8.9), (540, 12.2), (180, 15.1), (0.25, 16.0)):
-        r.result("29463-7", "Body weight", weight, "kg", category="vital-signs", days=ago)
+    for hours, *vitals in ((6, 148, 38, 96, 58, 39.4, 93), (2, 136, 34, 98, 60, 38.6, 95)):
+        r.vitals(*vitals, hours=hours)
+    for days, weight in ((900, 8.9), (540, 12.2), (180, 15.1), (0.25, 16.0)):
+        r.result("29463-7", "Body weight", weight, "kg", category="vital-signs", days=days)
     r.note("Emergency department",
            "Three days of cough, fever up to 39.4. Drinks well. No vomiting. Brother has a cold.",
            hours=5.5)  # fmt: skip

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -38,11 +39,11 @@ class Taken:
     problems: tuple[str, ...]
 
 
-def take_upload(house: House, login: str, path: Path, label: str, now: datetime | None = None) -> Taken:
+def take_upload(house: House, login: str, file: Path | bytes, label: str, now: datetime | None = None) -> Taken:
     """Keep a file of FHIR R4 resources in the store, with the records in it.
 
     Args:
-        path: of the file, which stays the caller's.
+        file: its path, or its bytes; also in gzip.
         label: the file's name, for people.
 
     Raises:
@@ -51,7 +52,7 @@ def take_upload(house: House, login: str, path: Path, label: str, now: datetime 
     """
     now = now or datetime.now(UTC)
     name = " ".join(clean(label).split())[:200] or "record"
-    data = unpacked(path, name, MOST_BYTES)
+    data = unpacked(file, name, MOST_BYTES)
     mark = hashlib.sha256(data).hexdigest()
     source = books.UPLOAD + mark[:40]
     with house.store.sessions.reading() as session:
@@ -193,7 +194,7 @@ class Sources:
             known = {name: row.print for name, row in books.files_of(session, source.name).items()}
         changed = 0
         for name in known.keys() - found.keys():
-            self._house.store.sessions.write(lambda session, name=name: self._drop(session, source.name, name))
+            self._house.store.sessions.write(partial(self._drop, source.name, name))
             changed += 1
         for name, (path, mark, size) in found.items():
             if self._stopped():
@@ -202,7 +203,7 @@ class Sources:
             if known.get(name) == mark:
                 continue
             changed += 1
-            self._note(source, name, mark, size, lambda path=path, name=name: read_pieces([Piece(name, path)]))
+            self._note(source, name, mark, size, partial(read_pieces, [Piece(name, path)]))
         return changed
 
     def _server(self, source: FhirRecords, seen: Seen) -> int:
@@ -225,7 +226,7 @@ class Sources:
             if row is not None and row.print == mark:
                 continue
             changed += 1
-            self._note(source, name, mark, len(timelines[0].records) * 1000, lambda found=timelines: found)
+            self._note(source, name, mark, len(timelines[0].records) * 1000, partial(list, timelines))
         if failures:
             raise RecordError(failures)
         return changed
@@ -254,7 +255,7 @@ class Sources:
         made = self._house.store.sessions.write(work)
         _keep(library_of(self._house), [row for row, alone in made if alone], timelines)
 
-    def _drop(self, session: Session, source: str, name: str) -> None:
+    def _drop(self, source: str, name: str, session: Session) -> None:
         row = books.find_file(session, source, name)
         if row is not None:
             books.drop_file(session, row, datetime.now(UTC))

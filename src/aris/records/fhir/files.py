@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,27 +72,33 @@ def parts_in(data: bytes, shown: str, *, ndjson: bool = False) -> Iterator[Part 
     yield from parts_of(data, shown)
 
 
-def unpacked(path: Path, shown: str, limit: int = LIMIT) -> bytes:
+def unpacked(file: Path | bytes, shown: str, limit: int = LIMIT) -> bytes:
     """Return a file's bytes, out of gzip.
+
+    Args:
+        file: its path, or its bytes as they lie.
+        shown: how messages name it.
 
     Raises:
         RecordError: it cannot be read, or is larger than the limit.
     """
     try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-        if not zipped:
-            if path.stat().st_size > limit:
-                raise RecordError(f"{shown}: it is larger than {limit >> 20} MiB; split it, or export NDJSON files")
-            return path.read_bytes()
-        pieces, size = [], 0
-        with gzip.open(path) as unzipped:
-            while piece := unzipped.read(_CHUNK):
-                size += len(piece)
+        with io.BytesIO(file) if isinstance(file, bytes) else file.open("rb") as opened:
+            zipped = opened.read(2) == b"\x1f\x8b"
+            opened.seek(0)
+            if not zipped:
+                size = len(file) if isinstance(file, bytes) else file.stat().st_size
                 if size > limit:
-                    raise RecordError(f"{shown}: unpacked it is larger than {limit >> 20} MiB; split it")
-                pieces.append(piece)
-        return b"".join(pieces)
+                    raise RecordError(f"{shown}: it is larger than {limit >> 20} MiB; split it, or export NDJSON files")
+                return opened.read()
+            pieces, size = [], 0
+            with gzip.open(opened) as plain:
+                while piece := plain.read(_CHUNK):
+                    size += len(piece)
+                    if size > limit:
+                        raise RecordError(f"{shown}: unpacked it is larger than {limit >> 20} MiB; split it")
+                    pieces.append(piece)
+            return b"".join(pieces)
     except EOFError:
         raise RecordError(f"{shown}: the gzip file is truncated") from None
     except (gzip.BadGzipFile, zlib.error):

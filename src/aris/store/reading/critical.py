@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Literal, get_args
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from aris.errors import StoreError
@@ -78,6 +78,20 @@ def attempts(session: Session, critical: CriticalRow) -> list[AttemptRow]:
 def is_open(tried: Sequence[AttemptRow]) -> bool:
     """Return whether nobody has read it back yet, and nobody withdrew it."""
     return not any(each.outcome in ENDS for each in tried)
+
+
+def open_counts(session: Session, study_uids: Collection[str]) -> dict[str, int]:
+    """Count the open critical results of each study that has one."""
+    if not study_uids:
+        return {}
+    ended = select(AttemptRow.critical_pk).where(AttemptRow.outcome.in_(ENDS))
+    query = (
+        select(ReadingRow.study_uid, func.count())
+        .join(CriticalRow, CriticalRow.reading_pk == ReadingRow.id)
+        .where(ReadingRow.study_uid.in_(study_uids), CriticalRow.id.not_in(ended))
+        .group_by(ReadingRow.study_uid)
+    )
+    return {uid: count for uid, count in session.execute(query)}
 
 
 def open_ones(session: Session) -> list[tuple[CriticalRow, str]]:

@@ -15,6 +15,8 @@ from sqlalchemy import ColumnElement, Row, and_, case, func, literal, literal_co
 from sqlalchemy.orm import Session
 
 from aris.errors import StoreError
+from aris.store.reading.critical import ENDS
+from aris.store.reading.lasting_tables import AttemptRow, CriticalRow
 from aris.store.reading.readings import OPEN, STATES, State
 from aris.store.reading.tables import ReadingRow
 from aris.store.schema import SeriesRow, StudyRow, folded
@@ -26,7 +28,13 @@ _SORTS = ("priority", "arrived", "patient", "date", "modality", "state")
 _OF_STUDY = ("patient", "date", "modality")
 # Without images there is nothing to read: as of samples that were taken out, whose study is not in the index any more.
 _LISTED = ReadingRow.images > literal_column("0")
-_NOTICED = ReadingRow.notice != literal_column("''")
+# Nobody has read back what is critical there, and nobody withdrew it.
+_CRITICAL = ReadingRow.id.in_(
+    select(CriticalRow.reading_pk).where(
+        CriticalRow.id.not_in(select(AttemptRow.critical_pk).where(AttemptRow.outcome.in_(ENDS)))
+    )
+)
+_NOTICED = or_(ReadingRow.notice != literal_column("''"), _CRITICAL)
 _MODALITIES = (
     select(func.aggregate_strings(SeriesRow.modality, ",")).where(SeriesRow.study_pk == StudyRow.id)
     .correlate(StudyRow).scalar_subquery().label("kinds")
@@ -44,7 +52,8 @@ class ListQuery:
     """A query of the worklist.
 
     Attributes:
-        states: in which the reading is; empty for all. Those of `OPEN` bring signed ones with a notice too.
+        states: in which the reading is; empty for all. Those of `OPEN` bring signed ones with a notice or an open
+            critical result too.
         text: stands in the patient's name, ID, accession number or description.
         modality: of one of the study's series; "" for any.
         sort: "priority", "arrived", "patient", "date", "modality" or "state"; reverse: turned round.
@@ -93,8 +102,8 @@ def listed(session: Session, query: ListQuery, now: datetime) -> Listed:
         raise StoreError(f"worklist: cannot be sorted by {query.sort!r:.40}; by {', '.join(_SORTS)}")
     by_state, total = _counted(session, query)
     sorted_by: list[Any] = [*_order(query.sort, now), ReadingRow.id]
-    order = [each.label(f"order_{place}") for place, each in enumerate(sorted_by)]
-    turned = [query.reverse and place < len(order) - 1 for place in range(len(order))]
+    order = [each.label(f"order_{at}") for at, each in enumerate(sorted_by)]
+    turned = [query.reverse and at < len(order) - 1 for at in range(len(order))]
     needs_study = query.sort in _OF_STUDY or not query.by_state
     keys = select(ReadingRow.id.label("key"), *order).where(*_conditions(query))
     if needs_study:

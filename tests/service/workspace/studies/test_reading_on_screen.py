@@ -150,10 +150,15 @@ def test_a_critical_result_is_open_until_it_is_read_back(office: Office) -> None
     ana = office.ana
     (raised,) = ana.study(uid, "/critical", "POST", 201, json={"finding": "Pneumothorax"})["critical"]
     path = f"/critical/{raised['id']}/attempts"
+    signed(ana, uid)  # a signature does not tell anybody
+    page = ana("GET", "/worklist")
+    assert page["total"] == 1 and [(each["study"], each["critical"]) for each in page["entries"]] == [(uid, 1)]
+    assert ana("GET", "/worklist?state=drafted")["total"] == 0
     ana.study(uid, path, "POST", 201, json={"whom": "Dr. Roe", "how": "phone", "outcome": "reached", "note": ""})
     study = ana.study(uid, path, "POST", 201, json={"whom": "Dr. Roe", "how": "phone", "outcome": "read back"})
     (found,) = study["critical"]
     assert [each["outcome"] for each in found["attempts"]] == ["told", "read back"] and not found["open"]
+    assert ana("GET", "/worklist")["total"] == 0
     ana.study(uid, path, "POST", 422, json={"whom": "", "how": "", "outcome": "withdrawn", "note": ""})
     ana.study(uid, "/critical/999/attempts", "POST", 404, json={"whom": "x", "how": "y", "outcome": "told"})
 

@@ -73,7 +73,11 @@ function Shown({ study }: { study: Study }) {
           </span>
         </div>
         <StateBadge state={study.state} />
-        {which === "now" && <Badge tone="urgent">Draft: not signed</Badge>}
+        {which === "now" && (
+          <Badge tone="urgent">
+            {study.state === "preliminary" ? "Signed once: no document yet" : "Draft: not signed"}
+          </Badge>
+        )}
         <div className={styles.version}>
           <Select label="Version" hideLabel options={options} value={which} onChange={setWhich} />
         </div>

@@ -2,8 +2,8 @@ import { useQueryClient } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { perform } from "../../actions/registry";
 import { api, at } from "../../api/client";
-import { keys, useSession } from "../../api/queries";
-import type { Prior, Study } from "../../api/types";
+import { keys, useGet, useSession } from "../../api/queries";
+import type { Prior, Study, StudyRecord } from "../../api/types";
 import { Badge, PriorityBadge, reasonBeside, StateBadge } from "../../shell/Badge";
 import { ActionButton, Button, IconButton } from "../../shell/Button";
 import { age, clock, day, personName } from "../../shell/format";
@@ -76,6 +76,7 @@ export function StudyHeader({ study, hidden, beside, loading, onPrior }: StudyHe
         </span>
       </div>
       <div className={styles.tools}>
+        <Records study={study.study} />
         <Priors study={study} beside={beside} reads={reads} onPrior={onPrior} />
         <ActionButton action="study.out" size="small" kind="ghost">
           What leaves
@@ -86,6 +87,18 @@ export function StudyHeader({ study, hidden, beside, loading, onPrior }: StudyHe
       </div>
       {study.notice && <Notice study={study} />}
     </header>
+  );
+}
+
+/** Records of this patient; one that is only possibly his is said to be. */
+function Records({ study }: { study: string }) {
+  const { data } = useGet<StudyRecord[]>(at("studies", study, "records"), {}, { staleTime: 60_000 });
+  const first = data?.[0];
+  if (!first) return null;
+  return (
+    <Link to={`/patient/${first.id}`} className={styles.fact} title={first.why || `Source: ${first.source}`}>
+      {first.certain ? "Record" : "Possible record"}
+    </Link>
   );
 }
 

@@ -79,12 +79,12 @@ function Opened({ study, covered, problem, loading, retry }: OpenedProps) {
   const [revealed, setRevealed] = useState<string | null>(null);
   const draft = useMemo(() => draftOf(study), [study]);
   const untouched = study.text === null || study.text.author === MODEL;
+  // As it was when it was opened: the reader's own words, once they are saved, show him no draft by themselves.
+  const [blind, setBlind] = useState<{ study: string; untouched: boolean } | null>(null);
+  const first = blind?.study === uid ? blind.untouched : untouched;
+  if (!covered && blind?.study !== uid) setBlind({ study: uid, untouched });
   const hidden =
-    Boolean(preferences.own_look_first) &&
-    revealed !== uid &&
-    untouched &&
-    study.may.edit &&
-    study.reports.length === 0;
+    Boolean(preferences.own_look_first) && revealed !== uid && first && study.may.edit && study.reports.length === 0;
   const evidence = useEvidence(uid, draft, !hidden);
   const next = useNext(uid, !covered);
   const measuring = useMeasuring(study);

@@ -7,6 +7,7 @@ import { PriorityBadge, StateBadge } from "../../shell/Badge";
 import { ActionButton, Button } from "../../shell/Button";
 import { age, clock, day, personName, since } from "../../shell/format";
 import { ErrorLine } from "../../shell/states";
+import { noticeOf } from "./columns";
 import styles from "./Preview.module.css";
 
 interface PreviewProps {
@@ -64,7 +65,7 @@ export function Preview({ entry, now, onOpen }: PreviewProps) {
               Arrived {since(entry.arrived_at, now) === "just now" ? "just now" : `${since(entry.arrived_at, now)} ago`}
               {entry.opened_by && `, open by ${entry.opened_by}`}
             </p>
-            {entry.notice && <p className={styles.notice}>{entry.notice}</p>}
+            {noticeOf(entry) && <p className={styles.notice}>{noticeOf(entry)}</p>}
           </Part>
           <ErrorLine error={looked === marked ? error : null} />
           {study ? <Details study={study} /> : <div className={styles.thumbnails} aria-hidden="true" />}

@@ -9,6 +9,12 @@ import type { Sort } from "./search";
 
 export const features = tableFeatures({ rowSortingFeature });
 
+/** What a reader must know besides: results that were not read back go first. */
+export function noticeOf(entry: Pick<Entry, "notice" | "critical">): string {
+  const open = entry.critical ? `${entry.critical} critical open` : "";
+  return [open, entry.notice].filter(Boolean).join("; ");
+}
+
 /** A row of the table: an entry, or a place whose entry is still asked for. */
 export interface Row {
   index: number;
@@ -94,7 +100,8 @@ export const columns = [
     id: "notice",
     header: "Notice",
     cell: ({ row }) => {
-      const notice = row.original.entry?.notice;
+      const { entry } = row.original;
+      const notice = entry && noticeOf(entry);
       if (!notice) return null;
       return (
         <span className={styles.notice} title={notice}>

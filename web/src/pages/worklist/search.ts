@@ -61,7 +61,7 @@ const OPEN: readonly State[] = ["arrived", "settled", "drafted", "opened", "prel
 export function fits(search: WorklistSearch, entry: Entry): boolean {
   const states = search.states.length > 0 ? search.states : OPEN;
   const all = states.length === OPEN.length && OPEN.every((state) => states.includes(state));
-  if (!states.includes(entry.state) && !(all && entry.notice !== "")) return false;
+  if (!states.includes(entry.state) && !(all && (entry.notice !== "" || Boolean(entry.critical)))) return false;
   if (search.modality && !entry.modalities.includes(search.modality)) return false;
   const said = [entry.patient_name, entry.patient_id, entry.accession, entry.description].join("\n").toLowerCase();
   return search.text

@@ -1,6 +1,7 @@
 // @vitest-environment node
 import { expect, test, vi } from "vitest";
 import type { Entry, WorklistPage } from "../../api/types";
+import { noticeOf } from "./columns";
 import { PAGE, RowStore } from "./rows";
 import { fits, parse, query, write } from "./search";
 
@@ -132,6 +133,8 @@ test("a study fits a search as the server has it", () => {
   const search = (address: string) => parse(new URLSearchParams(address));
   expect(fits(search(""), entry)).toBe(false);
   expect(fits(search(""), { ...(entry as object), notice: "more images" } as Entry)).toBe(true);
+  expect(fits(search(""), { ...(entry as object), critical: 1 } as Entry)).toBe(true);
+  expect(noticeOf({ notice: "more images", critical: 2 })).toBe("2 critical open; more images");
   expect(fits(search("state=final&text=müller zoë&modality=CT"), entry)).toBe(true);
   expect(fits(search("state=final&text=müller p2"), entry)).toBe(false);
   expect(fits(search("state=final&modality=MR"), entry)).toBe(false);

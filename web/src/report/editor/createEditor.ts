@@ -15,7 +15,7 @@ export interface EditorListener {
   /** The text has changed; by the reader, or by the program (a streamed piece, a text that was loaded). */
   changed(by: "reader" | "program"): void;
   pointed(found: { id: number; sentence: string } | null): void;
-  chosen(found: { id: number; sentence: string }): void;
+  chosen(found: { id: number; sentence: string } | null): void;
   blurred(): void;
   /** Escape: back to the images. */
   left(): void;

@@ -7,7 +7,7 @@ import { emptySections } from "../text/sections";
 import { expandMacro, insertAtCursor, sentenceAt, toField, without } from "./commands";
 import { bodies, body, change, load, sectionAt, sectionsDocument, sectionsOf, written } from "./document";
 import { evidenceLinks, linkAt, linkDraft, links, neighbour } from "./links";
-import { beginStream, endStream, isStreaming, streaming, streamPiece } from "./streaming";
+import { beginStream, endStream, isStreaming, streamAnew, streaming, streamPiece } from "./streaming";
 import { sentenceWarnings } from "./warnings";
 
 const made = (findings: string, impression = ""): Sections => ({ ...emptySections(), findings, impression });
@@ -182,6 +182,22 @@ describe("links of sentences", () => {
     report.run(undo);
     expect(words(report)[0]).toBe("The heart is large.");
   });
+  it("do not cling to a template that took the place of the text, and come back when that is undone", () => {
+    const report = open();
+    report.do(
+      change(
+        report.state,
+        { findings: "The lungs are clear. No pneumothorax." },
+        { undoable: true, event: "input.template" },
+      ),
+    );
+    expect(words(report).filter((each) => each !== "No pneumothorax.")).not.toContain("The lungs are clear.");
+    expect(links(report.state).some((each) => each.sentence === "The heart is large." && each.to > each.from)).toBe(
+      false,
+    );
+    report.run(undo);
+    expect(words(report)).toContain("The heart is large.");
+  });
   it("are found from a position, and stepped through", () => {
     const report = open();
     const start = body(report.state, "findings").from;
@@ -189,6 +205,20 @@ describe("links of sentences", () => {
     expect(neighbour(report.state, start + 3, false)?.sentence).toBe("There is a small effusion.");
     expect(neighbour(report.state, report.state.doc.length, false)?.sentence).toBe("The heart is large.");
     expect(sentenceAt(report.state, start + 25)?.text).toBe("There is a small effusion.");
+  });
+});
+
+describe("a section that is streamed anew", () => {
+  it("loses what was streamed, and keeps what the reader wrote", () => {
+    const report = new Report(made(""));
+    report.do(beginStream());
+    report.do(streamPiece(report.state, "findings", "The heart is"));
+    report.type(" Mine.", report.end("findings"));
+    const anew = streamAnew(report.state, "findings");
+    if (anew) report.do(anew);
+    report.do(streamPiece(report.state, "findings", "No effusion."));
+    expect(report.sections.findings).toBe("No effusion. Mine.");
+    expect(streamAnew(report.state, "impression")).toBeNull();
   });
 });
 

@@ -62,6 +62,8 @@ function marksOf(links: Omit<Links, "marks">): DecorationSet {
   return Decoration.set(made, true);
 }
 
+const REPLACED = ["input.template", "input.merge", "input.restore", "input.proposal"];
+
 const linksField = StateField.define<Links>({
   create: () => ({ draft: null, ranges: RangeSet.empty, active: null, looks: new Map(), marks: Decoration.none }),
   update(links, transaction) {
@@ -70,6 +72,9 @@ const linksField = StateField.define<Links>({
     // A sentence that was taken out and comes back has its link again.
     const returned = transaction.isUserEvent("undo") || transaction.isUserEvent("redo");
     if (returned && draft !== null) ranges = completed(transaction.state, draft, ranges);
+    // A template or another text was put in the place: words that both have are no sentence of the draft.
+    const replaced = REPLACED.some((each) => transaction.isUserEvent(each));
+    if (replaced && draft !== null) ranges = completed(transaction.state, draft, RangeSet.empty);
     for (const effect of transaction.effects) {
       if (effect.is(setDraft)) {
         draft = effect.value;
@@ -85,10 +90,10 @@ const linksField = StateField.define<Links>({
   provide: (field) => EditorView.decorations.from(field, (links) => links.marks),
 });
 
-/** Links of sentences to their evidence. `point` is told of the sentence under the mouse, `choose` of one clicked. */
+/** Links of sentences to their evidence. `point` is told of the sentence under the mouse, `choose` of one clicked; null: none is there. */
 export function evidenceLinks(tell: {
   point: (found: { id: number; sentence: string } | null) => void;
-  choose: (found: { id: number; sentence: string }) => void;
+  choose: (found: { id: number; sentence: string } | null) => void;
 }): Extension {
   const under = (event: Event, view: EditorView) => {
     const mark = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-link]") : null;
@@ -106,8 +111,7 @@ export function evidenceLinks(tell: {
       mouseover: (event, view) => point(under(event, view)),
       mouseleave: () => point(null),
       click: (event, view) => {
-        const found = under(event, view);
-        if (found !== null) tell.choose(found);
+        tell.choose(under(event, view));
         return false;
       },
     }),

@@ -76,6 +76,21 @@ export function streamPiece(state: EditorState, section: SectionName, piece: str
   };
 }
 
+/** Take out what was streamed into a section: it is written anew. What the reader wrote there stays. */
+export function streamAnew(state: EditorState, section: SectionName): TransactionSpec | null {
+  const place = stream(state).places[section];
+  if (place === undefined || place.text === "") return null;
+  const mine = sectionText(state, section);
+  const found = mine.indexOf(place.text);
+  const { from } = body(state, section);
+  return {
+    // Where the reader wrote into the midst of it, it is his: `endStream` puts the two together.
+    changes: found < 0 ? [] : { from: from + found, to: from + found + place.text.length },
+    effects: wrote.of({ section, at: from, text: "" }),
+    annotations: [Transaction.addToHistory.of(false), byProgram.of(true)],
+  };
+}
+
 /** End the stream: the text as the server keeps it takes the place of what was streamed; the reader's edits stay. */
 export function endStream(state: EditorState, final: Sections | null): TransactionSpec[] {
   const { places } = stream(state);

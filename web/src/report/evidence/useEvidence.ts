@@ -19,6 +19,8 @@ export interface Evidence {
   /** Its evidence; null while it is fetched, or where there is none. */
   found: EvidenceOnImage | null;
   problem: string;
+  /** It takes long: the model has much to do. */
+  slow: boolean;
   /** Show while the mouse is over it. */
   point(about: About | null): void;
   /** Show until another one is chosen or it is chosen again. */
@@ -26,6 +28,10 @@ export interface Evidence {
 }
 
 const PAUSE = 120;
+const SLOW = 4000;
+const LONGEST = 90_000;
+
+const TOO_LONG = "The model is too busy to show it now. Choose it again to try once more.";
 
 export function sameAbout(one: About | null, other: About | null): boolean {
   return one?.kind === other?.kind && one?.about === other?.about;
@@ -42,9 +48,12 @@ export function useEvidence(study: string, draft: DraftVersion | null, enabled: 
   const [pointed, setPointed] = useState<About | null>(null);
   const [pinned, setPinned] = useState<About | null>(null);
   const [found, setFound] = useState<{ about: About; evidence: EvidenceOnImage | null; problem: string } | null>(null);
+  const [slow, setSlow] = useState(false);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const about = enabled ? (pointed ?? pinned) : null;
   const draftNumber = draft?.number ?? 0;
+  // Pointed at and then chosen is still the same.
+  const [kind, name] = [about?.kind, about?.about];
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: another study or draft has other evidence
   useEffect(() => {
@@ -54,23 +63,38 @@ export function useEvidence(study: string, draft: DraftVersion | null, enabled: 
   }, [study, draftNumber]);
 
   useEffect(() => {
-    if (about === null) return;
+    setSlow(false);
+    if (kind === undefined || name === undefined) return;
+    const about: About = { kind, about: name };
     let over = false;
+    const queryKey = [at("studies", study), "evidence", draftNumber, about.kind, about.about];
+    const waiting = setTimeout(() => setSlow(true), SLOW);
+    const longest = setTimeout(() => {
+      over = true;
+      setFound({ about, evidence: null, problem: TOO_LONG });
+      void queries.cancelQueries({ queryKey, exact: true });
+    }, LONGEST);
     void queries
       .fetchQuery({
-        queryKey: [at("studies", study), "evidence", draftNumber, about.kind, about.about],
-        queryFn: () => api.get<EvidenceOnImage>(at("studies", study, "evidence"), { [about.kind]: about.about }),
+        queryKey,
+        queryFn: ({ signal }) =>
+          api.get<EvidenceOnImage>(at("studies", study, "evidence"), { [about.kind]: about.about }, signal),
         staleTime: Number.POSITIVE_INFINITY,
         retry: false,
       })
       .then(
         (evidence) => !over && setFound({ about, evidence, problem: "" }),
         (error) => !over && setFound({ about, evidence: null, problem: words(error) }),
-      );
+      )
+      .finally(() => clearTimeout(longest));
     return () => {
       over = true;
+      clearTimeout(waiting);
+      clearTimeout(longest);
+      // The model works for nobody who has gone on.
+      void queries.cancelQueries({ queryKey, exact: true });
     };
-  }, [about, study, draftNumber, queries]);
+  }, [kind, name, study, draftNumber, queries]);
 
   const point = useCallback((next: About | null) => {
     clearTimeout(timer.current);
@@ -92,5 +116,5 @@ export function useEvidence(study: string, draft: DraftVersion | null, enabled: 
     const map = evidence?.map ? { image: evidence.image, frame: evidence.frame, source: evidence.map } : null;
     return { regions, lit: regions[0]?.label ?? null, map, opacity: 0.5 };
   }, [about, here, draft]);
-  return { overlay, about, pinned, found: here?.evidence ?? null, problem: here?.problem ?? "", point, pin };
+  return { overlay, about, pinned, found: here?.evidence ?? null, problem: here?.problem ?? "", slow, point, pin };
 }

@@ -24,6 +24,11 @@ describe("templates", () => {
     expect(fitting(all, ["CR"]).map((each) => each.id)).toEqual(["2", "3", "4", "5"]);
     expect(fitting(all, [])).toHaveLength(5);
   });
+  it("of a radiograph's three names are listed once, under the study's own", () => {
+    const twice = [template("6", "DX", "Chest film"), template("7", "CR", "Chest film"), template("8", "CR", "Knee")];
+    expect(fitting(twice, ["CR"]).map((each) => each.id)).toEqual(["7", "8"]);
+    expect(fitting(twice, ["DX"]).map((each) => each.id)).toEqual(["6", "8"]);
+  });
   it("for a normal study are chosen by body part first", () => {
     expect(normals(all, ["CR"], "Chest PA and lateral").map((each) => each.id)).toEqual(["4", "3", "2"]);
   });

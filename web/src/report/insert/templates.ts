@@ -4,7 +4,19 @@ import { SECTIONS } from "../text/sections";
 /** Templates that fit a study: of its modalities, or of any. */
 export function fitting(templates: readonly Template[], modalities: readonly string[]): Template[] {
   const same = new Set(modalities.flatMap(alike));
-  return templates.filter((each) => each.modality === "" || same.size === 0 || same.has(each.modality.toUpperCase()));
+  const fit = templates.filter(
+    (each) => each.modality === "" || same.size === 0 || same.has(each.modality.toUpperCase()),
+  );
+  // One that is kept for each name of a radiograph is listed once: that of the study's own name, if there is one.
+  const exact = new Set(modalities.map((each) => each.toUpperCase()));
+  const key = (each: Template) => JSON.stringify([each.name, each.normal, each.own, each.sections]);
+  const best = new Map<string, Template>();
+  for (const each of fit) {
+    const known = best.get(key(each));
+    if (known === undefined || (!exact.has(known.modality.toUpperCase()) && exact.has(each.modality.toUpperCase())))
+      best.set(key(each), each);
+  }
+  return fit.filter((each) => best.get(key(each)) === each);
 }
 
 // Radiographs come under three names.

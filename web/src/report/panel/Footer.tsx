@@ -7,7 +7,6 @@ import { Dots } from "../../shell/icons";
 import { KeysContext } from "../../shell/Keys";
 import { Menu, type MenuEntry } from "../../shell/Menu";
 import type { SaveStatus } from "../saving/autosave";
-import { isBlank } from "../text/sections";
 import type { Streaming } from "../useReport";
 import styles from "./Panel.module.css";
 
@@ -18,12 +17,13 @@ export interface FooterProps {
   mayWrite: boolean;
   signed: boolean;
   correcting: boolean;
+  maySign: boolean;
+  onLeaveCorrection(): void;
 }
 
 /** Whether it is saved, and what comes next. */
-export function Footer({ study, status, stream, mayWrite, signed, correcting }: FooterProps) {
-  // Where there is no text yet the dialog says so.
-  const maySign = mayWrite && (study.may.sign || study.text === null || isBlank(study.text.sections));
+export function Footer(props: FooterProps) {
+  const { study, status, stream, mayWrite, maySign, signed, correcting, onLeaveCorrection } = props;
   return (
     <footer className={styles.footer}>
       <div className={styles.state}>
@@ -38,6 +38,7 @@ export function Footer({ study, status, stream, mayWrite, signed, correcting }: 
             <ActionButton action="study.out">What left</ActionButton>
           </>
         )}
+        {correcting && <Button onPress={onLeaveCorrection}>Leave the correction</Button>}
         <KeysContext value={true}>
           <ActionButton action="study.next">Next</ActionButton>
           {maySign && <ActionButton action="study.signnext">Sign and next</ActionButton>}
@@ -61,7 +62,7 @@ function readOnly(study: Study, signed: boolean): string {
 function Saving({ status, stream }: { status: SaveStatus; stream: Streaming }) {
   const saved = status.savedAt ? new Date(status.savedAt).toTimeString() : "";
   const words: Record<SaveStatus["state"], string> = {
-    clean: saved ? `Saved ${clock(saved)}` : "Saved",
+    clean: status.conflict ? "Kept beside the newer text" : saved ? `Saved ${clock(saved)}` : "Saved",
     dirty: "Not saved yet",
     held: "Saved when the draft has ended",
     saving: "Saving…",

@@ -1,9 +1,10 @@
 import { useState } from "react";
-import type { DraftVersion, Study } from "../../api/types";
-import { Button } from "../../shell/Button";
+import type { DraftVersion, SignedReport, Study } from "../../api/types";
+import { Button, IconButton } from "../../shell/Button";
 import { moment, personName } from "../../shell/format";
-import { Alert, Chevron } from "../../shell/icons";
+import { Alert, Chevron, Close } from "../../shell/icons";
 import type { SaveStatus } from "../saving/autosave";
+import { sameSections } from "../text/sections";
 import type { Streaming } from "../useReport";
 import styles from "./Panel.module.css";
 
@@ -16,8 +17,11 @@ export interface NotesProps {
   correcting: boolean;
   conflict: SaveStatus["conflict"];
   hasModel: boolean;
+  /** Who is signed in. */
+  login: string;
   onCompare(): void;
   onTryAgain(): void;
+  onDismiss(): void;
 }
 
 /** What must be known of the text above it: that it is a draft, whose, and what is wrong with it. */
@@ -31,7 +35,8 @@ export function Notes(props: NotesProps) {
         <div className={styles.alert} role="alert">
           <Alert />
           <span>
-            {conflict.author === "(model)" ? "The model" : conflict.author} saved a newer text. Both are kept.
+            {whose(conflict.author, props.login)} saved a newer text
+            {conflict.author === props.login && " in another window"}. Both are kept.
           </span>
           <Button size="small" onPress={props.onCompare}>
             Compare
@@ -45,11 +50,25 @@ export function Notes(props: NotesProps) {
           <Button size="small" onPress={props.onTryAgain}>
             Try again
           </Button>
+          <IconButton label="Close: I write it myself" size="small" onPress={props.onDismiss}>
+            <Close />
+          </IconButton>
         </div>
       )}
       {warnings.length > 0 && !hidden && <Warnings texts={warnings.map((each) => each.text)} />}
     </div>
   );
+}
+
+/** Who signed a version, and when the last one did. */
+function signers(report: SignedReport): string {
+  const names = report.signatures.map((each) => personName(each.name)).join(" and ");
+  return names ? ` by ${names}, ${moment(report.signatures.at(-1)?.at ?? "")}` : "";
+}
+
+function whose(author: string, login: string): string {
+  if (author === "(model)") return "The model";
+  return author === login ? "You" : author;
 }
 
 function Mark(props: {
@@ -63,23 +82,32 @@ function Mark(props: {
   const { study, draft, signed, correcting, hidden, hasModel } = props;
   const last = study.reports.at(-1);
   if (signed && last && !correcting) {
-    const mark = last.signatures.at(-1);
+    const begun = study.text !== null && !sameSections(study.text.sections, last.sections);
     return (
       <p className={styles.signed}>
-        Signed{mark ? ` by ${personName(mark.name)}, ${moment(mark.at)}` : ""}: {last.kind}
+        Signed{signers(last)}: {last.kind}
         {study.reports.length > 1 ? ` (version ${last.number})` : ""}
         {last.addenda.map((text) => (
           <span key={text} className={styles.addendum}>
             Addendum: {text}
           </span>
         ))}
+        {begun && (
+          <span className={styles.begun}>
+            A correction was begun by {study.text?.author} and is not signed. It is not shown here: “Correct…” goes on
+            with it.
+          </span>
+        )}
       </p>
     );
   }
   if (correcting)
     return <p className={styles.mark}>CORRECTION of the signed report. Nothing leaves before it is signed.</p>;
   const by = draft && !hidden ? `, by ${draft.model}` : "";
-  const state = study.state === "preliminary" ? "PRELIMINARY: one signature of two" : `DRAFT: not signed${by}`;
+  const state =
+    study.state === "preliminary" && last
+      ? `PRELIMINARY: signed once${signers(last)}. The second signature is another reader's.`
+      : `DRAFT: not signed${by}`;
   return (
     <p className={styles.mark}>
       {state}

@@ -4,7 +4,7 @@ import styles from "./Panel.module.css";
 
 /** What is shown on the image, in words: over the foot of the text, so that no line moves under the mouse. */
 export function Shown({ evidence }: { evidence: Evidence }) {
-  const { about, found, problem, pinned } = evidence;
+  const { about, found, problem, slow, pinned } = evidence;
   if (about === null) return null;
   const name = about.kind === "finding" ? titleOf(about.about) : `“${about.about}”`;
   const sides = found?.sides.filter(Boolean) ?? [];
@@ -13,7 +13,9 @@ export function Shown({ evidence }: { evidence: Evidence }) {
   const said = problem
     ? problem
     : found === null
-      ? "looking…"
+      ? slow
+        ? "looking… the model has much to do"
+        : "looking…"
       : none
         ? found.note || "no evidence on the image"
         : `shown on the image${where}${found.note ? `; ${found.note}` : ""}`;

@@ -8,13 +8,13 @@ import type { Study, Template } from "../../api/types";
 import { toast } from "../../shell/toast";
 import { stepSection } from "../editor/commands";
 import { normals } from "../insert/templates";
-import { isBlank } from "../text/sections";
 import type { ReportDialog } from "./ReportDialogs";
 
 export interface Doable {
   view: EditorView | null;
   study: Study;
   mayWrite: boolean;
+  maySign: boolean;
   signed: boolean;
   hidden: boolean;
   conflict: boolean;
@@ -32,7 +32,7 @@ export interface Doable {
 
 /** Offer the report's actions to keys, palette and buttons. */
 export function useReportActions(what: Doable): void {
-  const { view, study, mayWrite, signed, hidden } = what;
+  const { view, study, mayWrite, maySign, signed, hidden } = what;
   const templates = useGet<Template[]>("/api/templates", {}, { staleTime: 300_000, enabled: mayWrite });
   const busy = useRef(false);
   const normal = () => {
@@ -56,8 +56,6 @@ export function useReportActions(what: Doable): void {
   const run = (command: typeof undo) => () => {
     if (view) command(view);
   };
-  // Where there is no text yet the dialog says so.
-  const maySign = mayWrite && (study.may.sign || study.text === null || isBlank(study.text.sections));
   useActions({
     "study.sign": maySign && (() => what.open({ kind: "sign", andNext: false })),
     "study.signnext": maySign && (() => what.open({ kind: "sign", andNext: true })),

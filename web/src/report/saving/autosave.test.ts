@@ -45,6 +45,13 @@ describe("autosave", () => {
   });
   afterEach(() => vi.useRealTimers());
 
+  it("saves in between where the reader never pauses", async () => {
+    for (let second = 0; second < 6; second += 1) {
+      write("a".repeat(second + 1));
+      await vi.advanceTimersByTimeAsync(900);
+    }
+    expect(server.texts.map((each) => each.sections.findings.length)).toEqual([6]);
+  });
   it("saves once when the reader pauses, each time on the text before", async () => {
     for (const each of ["a", "ab", "abc"]) {
       write(each);

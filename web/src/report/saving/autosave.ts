@@ -34,6 +34,8 @@ export interface AutosaveOptions {
   tell: (status: SaveStatus) => void;
   /** Milliseconds from the last change to a save; in a conflict ten times as long. */
   delay?: number;
+  /** Milliseconds after which it is saved though the reader writes on. */
+  most?: number;
   now?: () => number;
 }
 
@@ -51,7 +53,10 @@ export class Autosave {
   private retry = FIRST_RETRY;
   private holding = false;
   private ended = false;
+  /** Since when there is text that was not saved. */
+  private since: number | null = null;
   private readonly delay: number;
+  private readonly most: number;
   private readonly now: () => number;
 
   constructor(
@@ -61,7 +66,8 @@ export class Autosave {
   ) {
     this.kept = kept;
     this.origin = kept;
-    this.delay = options.delay ?? 1200;
+    this.delay = options.delay ?? 800;
+    this.most = options.most ?? 5000;
     this.now = options.now ?? Date.now;
     this.status = { state: "clean", base, conflict: null, problem: "", savedAt: null };
   }
@@ -90,7 +96,10 @@ export class Autosave {
     else {
       if (this.status.state !== "waiting") this.set({ state: "dirty", problem: "" });
       else return;
-      this.schedule(this.status.conflict ? this.delay * 10 : this.delay);
+      const times = this.status.conflict ? 10 : 1;
+      this.since ??= this.now();
+      const left = this.since + this.most * times - this.now();
+      this.schedule(Math.max(0, Math.min(this.delay * times, left)));
     }
   }
 
@@ -149,6 +158,7 @@ export class Autosave {
 
   private async save(leaving: boolean): Promise<void> {
     const sections = this.options.read();
+    this.since = null;
     this.set({ state: "saving" });
     try {
       const saved = await this.options.put(sections, this.status.base, leaving);

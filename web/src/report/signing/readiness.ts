@@ -41,7 +41,7 @@ export function readiness(what: ToSign): Point[] {
     }
   }
   for (const each of what.critical.filter((result) => result.open))
-    add("confirm", `critical ${each.id}`, `Critical result not told yet: ${each.finding}`);
+    add("confirm", `critical ${each.id}`, `Critical result not read back yet: ${each.finding}`);
   const warnings = what.draft ? standing(what.draft.warnings, what.text) : [];
   for (const each of warnings.filter((warning) => warning.sentence.trim() !== "")) {
     const kind = what.accepted.has(each.sentence) ? "note" : "confirm";
@@ -49,7 +49,13 @@ export function readiness(what: ToSign): Point[] {
   }
   const unseen = what.seen ? what.seen.of - what.seen.images : 0;
   if (what.seen && unseen > 0)
-    add("confirm", "unseen", `${unseen} of ${what.seen.of} images were not seen in this sitting.`);
+    add(
+      "confirm",
+      "unseen",
+      what.seen.of === 1
+        ? "The image was not seen in this sitting."
+        : `${unseen} of ${what.seen.of} images were not seen in this sitting.`,
+    );
   if (what.notice) add("confirm", "notice", what.notice);
   if (what.text.impression.trim() === "" && what.text.findings.trim() !== "")
     add("note", "impression", "The impression is empty.");

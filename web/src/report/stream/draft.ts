@@ -1,4 +1,4 @@
-import { at, withQuery } from "../../api/client";
+import { ApiError, at, withQuery } from "../../api/client";
 import type { DraftWarning, ScoredFinding, SectionName } from "../../api/types";
 import { SECTIONS } from "../text/sections";
 import { readEvents } from "./events";
@@ -6,18 +6,43 @@ import { readEvents } from "./events";
 /** What becomes of a draft that is written now. */
 export interface DraftListener {
   findings(findings: ScoredFinding[], warnings: DraftWarning[]): void;
+  /** It is written now, from its beginning: what was written of it before does not hold. */
+  section(section: SectionName): void;
   piece(section: SectionName, text: string): void;
   done(numbers: { draft: number; text: number | null }): void;
   failed(message: string): void;
 }
 
-/** Follow a draft as it is written; the server begins it if nobody has. Resolves when it has ended or was aborted. */
+const CUT = "the connection ended before the draft did";
+const PAUSES = [1000, 3000, 8000];
+
+/** Follow a draft as it is written; the server begins it if nobody has. Resolves when it has ended or was aborted.
+ *
+ * Where the connection is cut it is asked for again, and told from its beginning.
+ */
 export async function followDraft(
   study: string,
   signal: AbortSignal,
   listener: DraftListener,
   again = false,
+  pauses: readonly number[] = PAUSES,
 ): Promise<void> {
+  for (const pause of [...pauses, null]) {
+    const cut = await followOnce(study, signal, listener, again);
+    if (cut === null || signal.aborted) return;
+    if (pause === null) listener.failed(cut);
+    else await new Promise((resume) => setTimeout(resume, pause));
+    if (signal.aborted) return;
+  }
+}
+
+/** Follow it once: null where it has ended or was aborted, else why it was cut. */
+async function followOnce(
+  study: string,
+  signal: AbortSignal,
+  listener: DraftListener,
+  again: boolean,
+): Promise<string | null> {
   let ended = false;
   try {
     const path = withQuery(at("studies", study, "draft"), again ? { again: 1 } : {});
@@ -26,6 +51,8 @@ export async function followDraft(
       const values = data as Record<string, unknown>;
       if (event === "findings") {
         listener.findings((values.findings as ScoredFinding[]) ?? [], warningsOf(values.warnings));
+      } else if (event === "section" && isSection(values.section)) {
+        listener.section(values.section);
       } else if (event === "piece" && isSection(values.section) && typeof values.text === "string") {
         listener.piece(values.section, values.text);
       } else if (event === "done") {
@@ -37,10 +64,15 @@ export async function followDraft(
         listener.failed(typeof values.message === "string" ? values.message : "the draft failed");
       }
     });
-    if (!ended && !signal.aborted) listener.failed("the connection ended before the draft did");
+    return ended ? null : CUT;
   } catch (error) {
-    if (signal.aborted || ended) return;
-    listener.failed(error instanceof Error ? error.message : "the draft could not be read");
+    if (signal.aborted || ended) return null;
+    // The server's own words are no cut: it said why there is none.
+    if (error instanceof ApiError && error.status !== 0 && error.status !== 502 && error.status !== 504) {
+      listener.failed(error.message);
+      return null;
+    }
+    return error instanceof ApiError ? error.message : CUT;
   }
 }
 

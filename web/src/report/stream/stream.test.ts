@@ -19,12 +19,34 @@ const listen = () => {
     findings: (...all) => heard.push(["findings", ...all]),
     piece: (...all) => heard.push(["piece", ...all]),
     done: (...all) => heard.push(["done", ...all]),
+    section: (...all) => heard.push(["section", ...all]),
     failed: (...all) => heard.push(["failed", ...all]),
   };
   return { heard, listener };
 };
 
+const flaky = (answers: (string | null)[]) => {
+  const encoder = new TextEncoder();
+  vi.stubGlobal("fetch", async () => {
+    const next = answers.shift();
+    if (next == null) throw new TypeError("network");
+    return new Response(encoder.encode(next));
+  });
+};
+
 describe("a draft's stream", () => {
+  it("is asked for again where it was cut, and a section that begins again takes the place of what was there", async () => {
+    const { heard, listener } = listen();
+    const begun =
+      'event: section\ndata: {"section": "findings"}\n\nevent: piece\ndata: {"section": "findings", "text": "No"}\n\n';
+    flaky([begun, null, `${begun}event: done\ndata: {"draft": 1, "text": 1}\n\n`]);
+    await followDraft("1", new AbortController().signal, listener, false, [0, 0]);
+    const wrote = [
+      ["section", "findings"],
+      ["piece", "findings", "No"],
+    ];
+    expect(heard).toEqual([...wrote, ...wrote, ["done", { draft: 1, text: 1 }]]);
+  });
   afterEach(() => vi.unstubAllGlobals());
   it("is heard in order, wherever the network cuts it", async () => {
     const { heard, listener } = listen();
@@ -44,7 +66,7 @@ describe("a draft's stream", () => {
   it("says that it was cut off, or why there is none", async () => {
     const cut = listen();
     answer(['event: piece\ndata: {"section": "findings", "text": "x"}\n\n']);
-    await followDraft("1", new AbortController().signal, cut.listener);
+    await followDraft("1", new AbortController().signal, cut.listener, false, []);
     expect(cut.heard.at(-1)).toEqual(["failed", "the connection ended before the draft did"]);
     const none = listen();
     answer(['event: done\ndata: {"draft": null, "text": null}\n\n']);

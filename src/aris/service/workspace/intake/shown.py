@@ -44,13 +44,15 @@ def line_of(row: IntakeRow, marks: Iterable[IntakeMarkRow]) -> IntakeLine:
         name=row.name,
         patient=IntakePatient(identifier=row.patient_id, issuer=row.issuer, name=row.patient_name,
                               birth_date=row.birth_date, sex=row.sex),
-        note=row.note, status=row.status, level=LEVELS[row.rank], complaint=row.complaint, reason=row.reason,
+        note=row.note, status=row.status,  # type: ignore[arg-type]
+        level=LEVELS[row.rank], complaint=row.complaint, reason=row.reason,
         made_by=row.made_by, made_at=row.made_at.isoformat(), expires_at=row.expires_at.isoformat(),
         ended_at=None if row.ended_at is None else row.ended_at.isoformat(), asked=row.asked,
         link_used=row.patient is not None,
-        marks=[IntakeMark(kind=each.kind, login=each.login, at=each.at.isoformat(), how=each.how, note=each.note)
+        marks=[IntakeMark(kind=each.kind,  # type: ignore[arg-type]
+                        login=each.login, at=each.at.isoformat(), how=each.how, note=each.note)
                for each in marks],
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def result(workspace: Workspace, row: IntakeRow) -> dict[str, Any] | None:

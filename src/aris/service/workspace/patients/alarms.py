@@ -32,6 +32,7 @@ from aris.service.workspace.schemas.patients import Severity
 from aris.service.workspace.viewing import audit_view
 from aris.store.reading.records import alarms as books
 from aris.store.reading.records import books as records
+from aris.store.reading.records.tables import AlarmRow
 from aris.tasks.monitor import Alarm as Told
 from aris.tasks.monitor import Ended
 from aris.tasks.monitor.explaining import explain
@@ -129,7 +130,7 @@ def alarm_of(found: standing.Standing) -> Alarm:
     )  # fmt: skip
 
 
-def _telling(row: books.AlarmRow) -> AlarmTelling:
+def _telling(row: AlarmRow) -> AlarmTelling:
     if row.event == "ended":
         end = Ended.model_validate(row.content)
         return AlarmTelling(id=row.id, event="ended", severity=None, text="", raised=row.raised_at.isoformat(),

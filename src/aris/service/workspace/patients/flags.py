@@ -26,7 +26,7 @@ _MOST = 64
 
 
 class _Judged:
-    """Last findings of the rules, kept so that a page that asks for flags, trends and timeline has a record judged once."""
+    """Last findings of the rules, kept so that flags, trends and timeline of one page have a record judged once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

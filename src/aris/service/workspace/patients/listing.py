@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import secrets
 import shutil
-from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -22,6 +22,7 @@ from aris.service.workspace.receiving import prepare, receive
 from aris.service.workspace.schemas.patients import PatientsPage, RecordSource, StudyRecord, UploadedRecord
 from aris.service.workspace.studies.uploading import FOLDER
 from aris.service.workspace.viewing import require_study
+from aris.store.encryption.spool import Spool
 from aris.store.reading.records import books
 
 router = APIRouter(prefix="/api", tags=["patients"])
@@ -78,8 +79,6 @@ async def upload(
     request: Request, caller: Reader, workspace: Here, name: Annotated[str, Query(max_length=500)] = "record.json"
 ) -> UploadedRecord:
     """Take a file of FHIR R4 resources: a bundle, one resource, or NDJSON, also in gzip."""
-    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise RefusedError(415, "compressed", "the body is compressed; send the file as it is")
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > MOST_BYTES:
         raise RefusedError(413, "too_large", _TOO_LARGE)
@@ -90,17 +89,20 @@ async def upload(
         location = folder / secrets.token_hex(8)
         try:
             await run_in_threadpool(prepare, folder, location)
-            path = location / "file"
-            if not await receive(request, path, MOST_BYTES):
+            encrypted = await run_in_threadpool(workspace.house.store.files.keyring.current) is not None
+            file = Spool(location / "file", encrypted=encrypted)
+            if not await receive(request, file, MOST_BYTES):
                 raise RefusedError(400, "empty", "the body is empty; send the file as the body")
-            taken = await run_in_threadpool(_take, workspace, caller, path, name)
+            taken = await run_in_threadpool(_take, workspace, caller, file, name)
         finally:
             await run_in_threadpool(shutil.rmtree, location, ignore_errors=True)
     return await run_in_threadpool(_told, workspace, taken)
 
 
-def _take(workspace: Workspace, caller: Caller, path: FilePath, name: str) -> Taken:
-    return take_upload(workspace.house, caller.login, path, name, workspace.now())
+def _take(workspace: Workspace, caller: Caller, file: Spool, name: str) -> Taken:
+    with io.BufferedReader(file.raw()) as opened_:
+        data = opened_.read()
+    return take_upload(workspace.house, caller.login, data, name, workspace.now())
 
 
 def _told(workspace: Workspace, taken: Taken) -> UploadedRecord:

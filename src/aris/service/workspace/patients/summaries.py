@@ -45,7 +45,7 @@ def summary(
     return summary_of(summarize(found.timeline, None, form=form, question=clean(question)))
 
 
-@router.get("/summary/written", response_class=EventSourceResponse)
+@router.get("/summary/draft", response_class=EventSourceResponse)
 async def written(
     number: Number, request: Request, caller: Reader, workspace: Here, form: Form = "summary", question: Question = ""
 ) -> AsyncIterator[ServerSentEvent]:

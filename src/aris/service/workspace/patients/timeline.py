@@ -46,7 +46,8 @@ def timeline(
     undated = [each for each in shown if each.time is None]
     ordered = [*reversed(within), *undated]
     return TimelinePage(
-        total=len(ordered), entries=[entry_of(each) for each in ordered[offset : offset + limit]], kinds=dict(kinds),
+        total=len(ordered), entries=[entry_of(each) for each in ordered[offset : offset + limit]],
+        kinds={str(kind): count for kind, count in kinds.items()},
         first=_iso(first), last=_iso(last), start=_iso(begin), end=_iso(over), slots=_SLOTS,
         bars=_bars(within, begin, over), undated=len(undated),
     )  # fmt: skip

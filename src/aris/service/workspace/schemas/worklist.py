@@ -13,7 +13,10 @@ Work = Literal["waiting", "running", "done", "failed"]
 
 
 class Entry(Sent):
-    """A line of the worklist; `age` as DICOM's AS (057Y), "" where it is not known."""
+    """A line of the worklist; `age` as DICOM's AS (057Y), "" where it is not known.
+
+    `critical` counts the critical results that nobody has read back yet.
+    """
 
     study: str
     state: State
@@ -36,6 +39,7 @@ class Entry(Sent):
     opened_by: str
     notice: str
     intake: IntakeBadge | None = None
+    critical: int = 0
 
 
 class WorklistPage(Sent):

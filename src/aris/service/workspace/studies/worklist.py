@@ -15,7 +15,7 @@ from aris.service.workspace.context import Caller, Workspace, allow, here
 from aris.service.workspace.intake.shown import badges
 from aris.service.workspace.schemas.common import answered
 from aris.service.workspace.schemas.worklist import Entry, State, WorklistPage
-from aris.store.reading import readings
+from aris.store.reading import critical, readings
 from aris.store.reading.listing import ListQuery
 from aris.store.reading.readings import OPEN
 
@@ -30,7 +30,11 @@ def lines_of(workspace: Workspace, entries: Sequence[Line]) -> list[Entry]:
     patients = [Patient(each.patient_id, "", each.patient_name, each.birth_date, each.sex) for each in entries]
     with workspace.house.store.sessions.reading() as session:
         asked = badges(workspace, session, patients)
-    return [Entry(**each.as_json(), intake=own) for each, own in zip(entries, asked, strict=True)]
+        told = critical.open_counts(session, {each.study for each in entries})
+    return [
+        Entry(**each.as_json(), intake=own, critical=told.get(each.study, 0))
+        for each, own in zip(entries, asked, strict=True)
+    ]
 
 
 @router.get("/worklist", response_model=WorklistPage)

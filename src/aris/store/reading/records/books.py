@@ -80,18 +80,20 @@ def put_people(
             _renew(session, row, now)
     made = []
     for key, person in people:
-        row = session.scalar(select(RecordRow).where(RecordRow.source == file.source, RecordRow.key == key[:160]))
-        if row is None:
+        found = session.scalar(select(RecordRow).where(RecordRow.source == file.source, RecordRow.key == key[:160]))
+        if found is not None:
+            row = found
+        else:
             row = RecordRow(source=file.source, key=key[:160], patient=person.patient[:128], name="", birth_date="",
                             sex="",
                             identifiers=[], searched="", entries=0, newest=None, print="", gone=False,
                             read_at=now)  # fmt: skip
             session.add(row)
             session.flush()
-        part = session.scalar(
+        known = session.scalar(
             select(RecordPartRow).where(RecordPartRow.record_pk == row.id, RecordPartRow.file_pk == file.id)
         )
-        if part is None:
+        if known is None:
             session.add(RecordPartRow(record_pk=row.id, file_pk=file.id))
             session.flush()
         _describe(session, row, person)

@@ -35,7 +35,7 @@ export function useSummary(record: number, form: SummaryForm, question: string) 
   const write = () => {
     end();
     setWriting({ ...NONE, state: "writing" });
-    stop.current = follow(withQuery(at("patients", record, "summary", "written"), { form, question }), {
+    stop.current = follow(withQuery(at("patients", record, "summary", "draft"), { form, question }), {
       endless: false,
       onEvent: ({ event, data: said }) => {
         if (event === "begun") setWriting((old) => ({ ...old, model: (said as { model: string }).model }));

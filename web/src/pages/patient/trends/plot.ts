@@ -7,7 +7,7 @@ export function steps(least: number, greatest: number, most = 5): number[] {
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = ([1, 2, 2.5, 5, 10].find((each) => each * power >= raw) ?? 10) * power;
   const made: number[] = [];
-  for (let at = Math.floor(least / step) * step; at <= greatest + step * 0.999; at += step)
+  for (let at = Math.floor(least / step) * step; at <= greatest + step * 0.999 || made.length < 2; at += step)
     made.push(Number(at.toPrecision(12)));
   return made;
 }
