@@ -5,7 +5,7 @@ export const actions: Action[] = [
   { id: "palette", title: "Search all actions", context: "anywhere", keys: ["Ctrl+K"] },
   { id: "help", title: "Show the keys", context: "anywhere", keys: ["?"], words: "shortcuts help" },
   { id: "go.worklist", title: "Go to the worklist", context: "anywhere", keys: ["Alt+W"] },
-  { id: "go.intakes", title: "Go to the intakes", context: "anywhere", keys: ["Alt+J"], words: "questions triage" },
+  { id: "go.intakes", title: "Go to the intakes", context: "anywhere", keys: ["Alt+U"], words: "questions triage" },
   {
     id: "go.literature",
     title: "Go to the literature",
