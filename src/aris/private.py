@@ -46,6 +46,8 @@ def write_private(path: Path, data: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".aris-")
     try:
         with os.fdopen(handle, "wb") as file:
+            if hasattr(os, "fchmod"):
+                os.fchmod(file.fileno(), 0o600)  # a umask takes away, also from the owner
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

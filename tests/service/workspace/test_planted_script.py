@@ -76,7 +76,8 @@ def plant(client: TestClient) -> None:
 
 def paths(room: WorkspaceHouse) -> list[str]:
     """Every path that answers GET, with this study, its image, its reports and its formats; streams are left out."""
-    values = {"study": STUDY, "series": SERIES, "uid": IMAGE, "number": "1", "key": "x", "prior": STUDY, "login": "bob"}
+    values = {"study": STUDY, "series": SERIES, "uid": IMAGE, "number": "1", "key": "x", "prior": STUDY, "login": "bob",
+              "name": "x", "library": "x", "paper": "1"}
     found = []
     for route, _ in rules(room.app):
         if "GET" not in (route.methods or ()) or route.path.endswith(("/events", "/draft", "/oidc", "/callback")):
