@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -310,6 +311,64 @@ def test_a_removed_file_does_not_come_back_by_a_change_of_keys(tmp_path: Path, m
     converting.encrypt(folder, key)
     files = FileStore(folder / "objects", wrapping=key)
     assert gone not in files.digests() and list((folder / "objects" / "incoming").iterdir()) == []
+    files.close()
+
+
+@pytest.mark.parametrize("begun", [converting.encrypt, converting.rotate])
+def test_a_change_that_another_one_has_overtaken_writes_no_file_under_a_forgotten_key(
+    tmp_path: Path, begun: Callable[..., object]
+) -> None:
+    folder, known = filled(tmp_path, 4)
+    key, steps = key_at(tmp_path), []
+    if begun is converting.rotate:
+        converting.encrypt(folder, key)
+
+    def overtake(total: int) -> None:
+        steps.append(total)
+        if len(steps) == 2:  # after the first file
+            converting.decrypt(folder, key)
+
+    with pytest.raises(KeyringError, match="changed meanwhile; begin again"):
+        begun(folder, key, step=overtake)
+    assert kept(folder, key) == known
+
+
+def test_a_keyring_that_goes_while_a_server_runs_lets_nothing_be_written_in_clear(tmp_path: Path) -> None:
+    folder, known = filled(tmp_path, 2)
+    key, ring = key_at(tmp_path), folder / "objects" / "keyring.json"
+    converting.encrypt(folder, key)
+    fresh = as_bytes(image(9, PatientName="Secret^New"))
+    with Store(folder, wrapping=key) as store:
+        store.files.keyring.current()
+        ring.rename(tmp_path / "ring")
+        for _ in range(2):
+            with pytest.raises(KeyringError, match="the keyring is gone"):
+                store.add(fresh, source="CT1")
+        assert not holds(folder / "objects", b"Secret")
+        (tmp_path / "ring").rename(ring)
+        known[store.add(fresh, source="CT1").digest] = fresh
+    assert kept(folder, key) == known
+
+
+def test_a_key_is_not_forgotten_while_a_file_cannot_be_read(tmp_path: Path) -> None:
+    folder, known = filled(tmp_path, 3)
+    key = key_at(tmp_path)
+    converting.encrypt(folder, key)
+    path = folder / "objects" / max(known)[:2] / f"{max(known)}.dcm"
+    path.rename(tmp_path / "away")
+    path.symlink_to(path)  # cannot be opened, and is there
+    with pytest.raises(StoreError, match=r"cannot be read .*no key was forgotten"):
+        converting.decrypt(folder, key)
+    path.unlink()
+    (tmp_path / "away").rename(path)
+    assert kept(folder, key) == known and converting.decrypt(folder, key).objects == 3
+
+
+def test_contents_that_change_between_two_readings_are_not_kept(tmp_path: Path) -> None:
+    files, readings = FileStore(tmp_path / "objects"), iter([b"first", b"other"])
+    with pytest.raises(StoreError, match="changed while they were read"):
+        files.keep_pieces(lambda: (next(readings),))
+    assert not files.any() and list((tmp_path / "objects" / "incoming").iterdir()) == []
     files.close()
 
 

@@ -205,12 +205,12 @@ def _dump(store: Store, out: Path, key: DataKey | None) -> tuple[dict[str, int],
 def _copy(store: Store, digest: str, kept: FileStore, step: Callable[[int], None]) -> bool:
     location = kept.path(digest)
     step(0)
-    encrypted = store.files.key_of(digest) is not None
     try:
+        encrypted = store.files.key_of(digest) is not None
         # What lies there in clear, or under a key that is no longer known, is copied anew.
         if location.exists() and (kept.key_of(digest) is not None) == encrypted and kept.is_whole(digest):
             return False
-    except KeyringError:
+    except (KeyringError, OSError):
         pass
     source = store.files.verified(digest)
     make_folder(location.parent)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aris.errors import StoreError, is_full_disk
-from aris.store.encryption.keyring import KeyringError, Ring, WrappingKey, new_key
+from aris.store.encryption.keyring import KeyringError, KeysChangedError, Ring, WrappingKey, new_key
 from aris.store.files import FileStore, StoreFullError
 from aris.store.store import OBJECTS
 
@@ -142,9 +142,11 @@ def _convert(files: FileStore, step: Step) -> Converted:
     step(len(digests))
     for digest in digests:
         made.objects += 1
-        if files.key_of(digest) != wanted:
+        if _key_of(files, digest) != wanted:
             try:
                 whole = files.rewrite(digest, key)
+            except KeysChangedError:
+                raise
             except KeyringError:  # of a key that is gone; the keyring itself was opened before
                 whole = False
             except OSError as error:
@@ -158,14 +160,21 @@ def _convert(files: FileStore, step: Step) -> Converted:
     with files.keyring.changing():
         ring = files.keyring.ring()
         if ring is None or ring.current != wanted:
-            raise KeyringError("the keys were changed meanwhile; begin again")
-        needed = {files.key_of(digest) for digest in files.digests()}
+            raise KeysChangedError
+        needed = {_key_of(files, digest) for digest in files.digests()}
         keys = {number: each for number, each in ring.keys.items() if number == wanted or number in needed}
         if not keys:
             files.keyring.remove()
         elif keys != ring.keys:
             files.keyring.write(Ring(keys, ring.current))
     return made
+
+
+def _key_of(files: FileStore, digest: str) -> bytes | None:
+    try:
+        return files.key_of(digest)
+    except OSError as error:  # nobody knows which key it needs
+        raise StoreError(f"{files.path(digest)}: cannot be read ({error.strerror}); no key was forgotten") from None
 
 
 def _require_outside(folder: Path, wrapping: WrappingKey) -> None:

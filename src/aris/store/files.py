@@ -21,7 +21,7 @@ from typing import TextIO
 from aris.errors import StoreError, is_full_disk
 from aris.imaging.sources import FileSource
 from aris.private import FILE, make_file, make_folder, sync_folder
-from aris.store.encryption.keyring import Keyring, WrappingKey
+from aris.store.encryption.keyring import Keyring, KeysChangedError, WrappingKey
 from aris.store.encryption.sealed import (
     HEADER,
     MAGIC,
@@ -124,8 +124,13 @@ class FileStore:
         Raises:
             StoreError: it is encrypted, and the key is missing or another one.
         """
-        if self.keyring.ring() is None and (first := next(self.digests(), None)) is not None and self.key_of(first):
-            self.keyring.of(b"")
+        if self.keyring.ring() is None and (first := next(self.digests(), None)) is not None:
+            try:
+                encrypted = self.key_of(first) is not None
+            except OSError:  # whoever reads it is told
+                encrypted = False
+            if encrypted:
+                self.keyring.of(b"")
 
     def add(self, data: bytes) -> str:
         """Keep the bytes; when this returns, they are on the disk.
@@ -154,7 +159,7 @@ class FileStore:
             pieces: begins them anew each time that it is called: they are read twice, the same both times.
 
         Raises:
-            StoreFullError, StoreError: as `add`.
+            StoreFullError, StoreError: as `add`; also where the contents changed between the two readings.
         """
         found, size = hashlib.sha256(), 0
         for piece in pieces():
@@ -162,12 +167,23 @@ class FileStore:
             size += len(piece)
         digest = found.hexdigest()
         location = self.path(digest)
+        again = hashlib.sha256()
+
+        def hashed() -> Iterator[bytes]:
+            for piece in pieces():
+                again.update(piece)
+                yield piece
+
         try:
             whole = location.exists() and self.is_whole(digest)
             if not whole:
                 self.require_room(size)
                 with self.keyring.writing() as key:
-                    self._put(self._write(pieces(), location, key), location)
+                    fresh = self._write(hashed(), location, key)
+                    if again.digest() != found.digest():
+                        fresh.unlink(missing_ok=True)
+                        raise StoreError("the contents were changed while they were read; send them again")
+                    self._put(fresh, location)
             # Also where the file was there: whoever put it there may not have come to this line.
             sync_folder(location.parent)
         except OSError as error:
@@ -218,11 +234,15 @@ class FileStore:
             return plain_length(length) if file.read(len(MAGIC)) == MAGIC else length
 
     def key_of(self, digest: str) -> bytes | None:
-        """The number of the data key of a file; None of one that is in clear, or gone."""
+        """The number of the data key of a file; None of one that is in clear, or gone.
+
+        Raises:
+            OSError: it cannot be read.
+        """
         try:
             with self.path(digest).open("rb", buffering=0) as file:
                 return key_of(file.read(HEADER))
-        except OSError:
+        except FileNotFoundError:
             return None
 
     def remove(self, digest: str) -> None:
@@ -235,7 +255,7 @@ class FileStore:
 
         Raises:
             OSError: it cannot be written.
-            StoreError: its key is missing.
+            StoreError: its key is missing; `KeysChangedError` if the key is not that of new files any more.
         """
         location = self.path(digest)
         found = hashlib.sha256()
@@ -260,6 +280,8 @@ class FileStore:
                 return False
             os.utime(fresh, ns=(status.st_atime_ns, status.st_mtime_ns))  # when it came, for a rebuild
             with self.keyring.changing():
+                if self.keyring.current() != key:  # nobody would have the key that this was written under
+                    raise KeysChangedError
                 if location.exists():  # not removed meanwhile
                     self._put(fresh, location)
                     sync_folder(location.parent)

@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from aris.errors import StoreError
+from aris.flow.intakes import answering
 from aris.flow.intakes.answering import Answering
+from aris.flow.intakes.landing import landed
+from aris.imaging.dicom.patients import Patient
 from aris.service.intake.serving import patient_app
 from aris.store.intakes import intakes
 from workspace_house import BASE, WorkspaceHouse, code_of
@@ -153,3 +157,76 @@ def test_two_patients_who_answer_alike_share_no_resource(house: WorkspaceHouse) 
         bundle = ana.get(f"/api/intakes/{name}/fhir", params={"part": "resources"}).json()
         found.append({each["resource"]["id"] for each in bundle["entry"]})
     assert not found[0] & found[1]
+
+
+PAIN = "crushing chest pain and I cannot breathe"
+
+
+def form_of(patient: TestClient) -> dict[str, str]:
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', patient.get("/intake").text))
+
+
+def test_an_emergency_is_answered_where_it_cannot_be_kept(
+    house: WorkspaceHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient, _ = begun(house, house.client("ana"))
+    say(patient, "1", "1", "64")
+    given = form_of(patient)
+
+    def full(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.store.sessions, "write", full)
+        page = patient.post("/intake", data=given | {"answer": PAIN})
+        assert "Get help now" in page.text and "144" in page.text
+        told = patient.post("/intake/answer", json=given | {"answer": PAIN}).json()
+        assert told["status"] == "emergency" and "144" in told["advice"]
+        page = patient.post("/intake", data=given | {"answer": "a cough for two days"})
+        assert "Please try again" in page.text and "emergency number" in page.text
+    assert "Get help now" in phone(house).post("/intake", data=given | {"answer": PAIN}).text
+
+
+def test_an_emergency_lands_also_if_its_summary_cannot_be_made(
+    house: WorkspaceHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = house.client("ana")
+    patient, name = begun(house, ana)
+
+    def broken(*_: object) -> None:
+        raise KeyError("a resource")
+
+    monkeypatch.setattr(answering, "result_of", broken)
+    assert "Get help now" in say(patient, "1", "1", "64", PAIN)
+    assert [each["name"] for each in ana.get("/api/intakes/emergencies").json()] == [name]
+    assert "crushing" in json.dumps(ana.get(f"/api/intakes/{name}").json()["transcript"])
+
+
+def test_an_emergency_that_is_typed_in_an_older_page_is_read(house: WorkspaceHouse) -> None:
+    ana = house.client("ana")
+    patient, name = begun(house, ana)
+    say(patient, "1", "1")
+    older = form_of(patient)
+    say(patient, "64")
+    patient.post("/intake", data=older | {"answer": "a cough"})
+    assert ana.get("/api/intakes/emergencies").json() == []
+    assert "Get help now" in patient.post("/intake", data=older | {"answer": PAIN}).text
+    assert [each["name"] for each in ana.get("/api/intakes/emergencies").json()] == [name]
+
+
+def test_an_intake_is_surely_a_study_s_patient_s_where_both_say_who_he_is(house: WorkspaceHouse) -> None:
+    patient, _ = begun(house, house.client("ana"))
+    say(patient, "1", "1", "64", PAIN)
+    studies = [Patient("P-7"), Patient("P-7", birth_date="19610227"), Patient("P-7", name="Doe^Jane")]
+    with house.store.sessions.reading() as session:
+        assert [[sure for _, sure in own] for own in landed(session, studies)] == [[False], [True], [True]]
+
+
+def test_an_intake_that_was_given_more_time_meanwhile_is_not_ended(
+    house: WorkspaceHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = house.client("ana")
+    name = ana.post("/api/intakes", json=WHO).json()["line"]["name"]
+    monkeypatch.setattr(intakes, "due", lambda *_: [name])  # as read just before the link was renewed
+    answering.tidy(house.house, house.now)
+    assert ana.get(f"/api/intakes/{name}").json()["line"]["status"] == "waiting"

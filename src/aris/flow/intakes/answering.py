@@ -140,8 +140,11 @@ class Answering:
         }  # fmt: skip
         if state.status in intakes.ENDED:
             now = self._clock()
-            values |= {"ended_at": now, "link": None,
-                       "result": result_of(state, self._house.settings.intake, who_of(row), row.name, now)}  # fmt: skip
+            try:
+                result = result_of(state, self._house.settings.intake, who_of(row), row.name, now)
+            except Exception:  # an emergency reaches the clinic, whatever its summary lacks
+                result = partial_result(values["state"])
+            values |= {"ended_at": now, "link": None, "result": result}
         return values
 
     def _keep(self, session: Session, ticket: str, turn: int, values: dict[str, Any]) -> bool:
@@ -167,10 +170,14 @@ def who_of(row: IntakeRow) -> Who:
     return Who(row.patient_id, row.issuer, row.patient_name, row.birth_date, row.sex)
 
 
-def leave(session: Session, house: House, name: str, now: datetime) -> None:
-    """End a running intake that does not go on: what was answered since the consent stays for the clinic."""
+def leave(session: Session, house: House, name: str, now: datetime, *, expired: bool = False) -> None:
+    """End a running intake that does not go on: what was answered since the consent stays for the clinic.
+
+    Args:
+        expired: only if its time is over; it may have been given more meanwhile.
+    """
     row = intakes.get(session, name, lock=True)
-    if row is None or row.status not in intakes.RUNNING:
+    if row is None or row.status not in intakes.RUNNING or (expired and row.expires_at > now):
         return
     if row.status != "asking":
         intakes.end_without(row, "expired", now)
@@ -195,7 +202,7 @@ def tidy(house: House, now: datetime) -> int:
 
     def work(session: Session) -> int:
         for name in due:
-            leave(session, house, name, now)
+            leave(session, house, name, now, expired=True)
         intakes.remove(session, old)
         return len(due)
 

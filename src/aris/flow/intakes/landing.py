@@ -20,8 +20,8 @@ def landed(
 ) -> list[list[tuple[IntakeRow, bool]]]:
     """The ended intakes of each patient, the newest first, with whether they are surely his: one query for all.
 
-    An intake has the patient's number, and nothing that the clinic typed contradicts the headers. It is sure where the
-    birth date was typed, too, or else the name.
+    An intake has the patient's number, and nothing that the clinic typed contradicts the headers. It is sure where both
+    state the birth date, or else the name.
 
     Args:
         now: leave out what ended longer ago than `RECENT`.
@@ -35,7 +35,8 @@ def landed(
                 continue
             other = _patient(row)
             if not patient.conflicts(other):
-                own.append((row, bool(other.birth_date or other.name)))
+                both = (patient.birth_date and other.birth_date) or (patient.name and other.name)
+                own.append((row, bool(both)))
         found.append(own)
     return found
 

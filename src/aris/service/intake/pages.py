@@ -55,7 +55,8 @@ def again_page(why: str) -> str:
     return _page(
         "Please try again",
         f"<h1>Please try again</h1><p>{escape(why[:1].upper() + why[1:])}.</p>"
-        '<p><a href="/intake">Back to the question</a></p>',
+        '<p><a href="/intake">Back to the question</a></p>'
+        "<p>In an emergency call your local emergency number.</p>",
     )
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import parse_qs
@@ -21,7 +22,9 @@ from aris.backends import Backend
 from aris.errors import DataError
 from aris.service.errors import ApiError
 from aris.service.intake import pages
-from aris.tasks.intake import IntakeState, Site, advice, answer, question
+from aris.tasks.intake import IntakeState, Site, advice, answer, question, start, triage
+
+log = logging.getLogger("aris.serve")
 
 COOKIE = "aris_intake"
 HOME = "/intake"
@@ -30,6 +33,21 @@ _MOST_CHARACTERS = 12_000  # of an answer: the page's 10,000, a line's end count
 _AT_ONCE = 4
 # Answers of one patient that wait for one another.
 _MOST_WAITING = 3
+# An emergency that could not be kept is tried again after so many seconds each.
+_LATER_S = (2, 5, 15, 30, 60, 120, 300)
+_MOST_UNASKED = 2000  # characters that are read of an answer to an intake that is not open
+
+
+class _EmergencyError(Exception):
+    """An emergency was told, and the intake does not say so: the advice is shown all the same.
+
+    Attributes:
+        state: of an intake that ended by it.
+    """
+
+    def __init__(self, state: IntakeState) -> None:
+        super().__init__("an emergency that is not kept")
+        self.state = state
 
 
 class Asked(Protocol):
@@ -120,9 +138,24 @@ def add_patient_routes(
     """
     known = settings or PatientSettings()
     turns = _Turns()
+    later: set[asyncio.Task[None]] = set()
+
+    async def keep_later(ticket: str, change: Callable[[IntakeState], IntakeState]) -> None:
+        for wait_s in _LATER_S:
+            await asyncio.sleep(wait_s)
+            with suppress(Exception):
+                if await turns.run(sessions.update, ticket, change) is not None:
+                    return
+        log.error("an intake's emergency could not be kept; its patient was shown the advice")
 
     async def apply(request: Request, given: dict[str, Any]) -> Asked | None:
-        """Apply an answer, if it is to the question that waits; an older one, sent twice, changes nothing."""
+        """Apply an answer, if it is to the question that waits; an older one, sent twice, changes nothing.
+
+        Words of an emergency are read whatever question they were typed to, and the advice does not hang on the write.
+
+        Raises:
+            _EmergencyError: an emergency that the intake does not have.
+        """
         said, ticket = str(given.get("answer", "")), _ticket(request)
         if len(said) > _MOST_CHARACTERS:
             raise ApiError(413, "the answer is too long; shorten it", code="request_too_large")
@@ -130,15 +163,42 @@ def add_patient_routes(
         def change(state: IntakeState) -> IntakeState:
             asked = question(state, site)
             current = None if asked is None else (asked.id, str(asked.number))
-            if current is None or current != (given.get("question"), str(given.get("number"))):
-                return state
-            return answer(state, said, site=site, model=model())
+            stale = current is None or current != (given.get("question"), str(given.get("number")))
+            if stale:
+                told = None if _was_read(state, given.get("question"), said) else _emergency(said)
+                if told is None:
+                    return state
+                seen.append(told)
+                if current is None:
+                    return state
+            after = answer(state, said, site=site, model=model())
+            if after.status == "emergency":
+                seen.append(after)
+            return state if stale and after.status != "emergency" else after
 
-        if await turns.run(sessions.of_patient, ticket) is None:
-            return None
-        async with turns.of(ticket):
-            found: Asked | None = await turns.run(sessions.update, ticket, change)
-            return found
+        seen: list[IntakeState] = []
+        found: Asked | None = None
+        try:
+            if await turns.run(sessions.of_patient, ticket) is not None:
+                async with turns.of(ticket):
+                    found = await turns.run(sessions.update, ticket, change)
+        except ApiError:
+            raise
+        except Exception as error:
+            if seen:
+                task = asyncio.create_task(keep_later(ticket, change))
+                later.add(task)
+                task.add_done_callback(later.discard)
+            elif told := await turns.run(_emergency, said[:_MOST_UNASKED]):
+                seen.append(told)
+            if not seen:
+                raise
+            raise _EmergencyError(seen[-1]) from error
+        if found is None and not seen and (told := await turns.run(_emergency, said[:_MOST_UNASKED])):
+            seen.append(told)
+        if seen and (found is None or found.state.status != "emergency"):
+            raise _EmergencyError(seen[-1])
+        return found
 
     @app.get("/intake/style.css")
     async def style() -> Response:
@@ -180,6 +240,8 @@ def add_patient_routes(
         given["answer"] = _joined(form.get("answer", []))
         try:
             session = await apply(request, given)
+        except _EmergencyError as told:
+            return _shown(told.state, site)
         except DataError:
             return HTMLResponse(pages.changed_page(), 409)
         except ApiError as error:
@@ -204,7 +266,10 @@ def add_patient_routes(
         _same_origin(request, known)
         given = _object(await _body(request))
         with _changed():
-            return _json(await apply(request, given), site)
+            try:
+                return _json(await apply(request, given), site)
+            except _EmergencyError as told:
+                return _answer(told.state, site)
 
 
 async def _state(turns: _Turns, sessions: PatientSessions, request: Request) -> Asked | None:
@@ -235,9 +300,27 @@ def _shown(state: IntakeState, site: Site) -> Response:
 def _json(session: Asked | None, site: Site) -> Response:
     if session is None:
         raise ApiError(410, "this link or session has ended; ask the clinic for a new one", code="gone")
-    asked = question(session.state, site)
+    return _answer(session.state, site)
+
+
+def _answer(state: IntakeState, site: Site) -> Response:
+    asked = question(state, site)
     shown = None if asked is None else asked.model_dump(mode="json")
-    return JSONResponse({"status": session.state.status, "question": shown, "advice": advice(session.state, site)})
+    return JSONResponse({"status": state.status, "question": shown, "advice": advice(state, site)})
+
+
+def _emergency(said: str) -> IntakeState | None:
+    """An intake that these words end, as far as its advice goes; None if they tell of no emergency."""
+    risk = triage(said)
+    if risk.level != "emergency":
+        return None
+    return start().model_copy(update={"status": "emergency", "pending": "", "risk": risk})
+
+
+def _was_read(state: IntakeState, asked: object, said: str) -> bool:
+    """Whether these words were the answer to that question: the same form sent twice."""
+    words = " ".join(said.split())
+    return any(each.question == asked and " ".join(each.said.split()) == words for each in state.answers)
 
 
 def _ticket(request: Request) -> str:

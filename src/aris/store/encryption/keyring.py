@@ -23,7 +23,7 @@ from typing import Any
 
 from aris.errors import StoreError
 from aris.private import make_file, sync_folder, write_private
-from aris.store.encryption.sealed import KEY_ID, DataKey, installed
+from aris.store.encryption.sealed import HEADER, KEY_ID, DataKey, installed, key_of
 from aris.store.keys import read_key
 
 FILE, LOCK = "keyring.json", "keyring.lock"
@@ -38,6 +38,13 @@ _SHORTEST = 12
 
 class KeyringError(StoreError):
     """The files' keys cannot be had: the key that opens them is missing or another one, or the keyring is damaged."""
+
+
+class KeysChangedError(KeyringError):
+    """Another change of the keys has begun or ended meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__("the keys were changed meanwhile; begin again")
 
 
 @dataclass(frozen=True)
@@ -118,11 +125,14 @@ class Keyring:
         """Its contents as they are now; None where there is none: the files are in clear.
 
         Raises:
-            KeyringError: it does not open.
+            KeyringError: it does not open; or it is gone, and the files were not put in clear before.
         """
         try:
             status = self._path.stat()
         except FileNotFoundError:
+            known = self._ring
+            if known is not None and known.current is not None and not _in_clear(self._path.parent):
+                raise KeyringError(f"{self._path}: the keyring is gone; restore it from a backup") from None
             self._ring = self._seen = None
             return None
         except OSError as error:
@@ -220,6 +230,22 @@ class Keyring:
 def new_key() -> DataKey:
     """Draw a data key."""
     return DataKey(secrets.token_bytes(KEY_ID), secrets.token_bytes(32))
+
+
+def _in_clear(folder: Path) -> bool:
+    """Whether there are files in a folder, all in clear: as a change to clear leaves it when it removes the keyring."""
+    found = False
+    for file in folder.glob("[0-9a-f][0-9a-f]/*.dcm"):
+        try:
+            with file.open("rb", buffering=0) as opened:
+                if key_of(opened.read(HEADER)) is not None:
+                    return False
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+        found = True
+    return found
 
 
 def _opened(path: Path, wrapping: WrappingKey) -> Ring:
