@@ -30,10 +30,19 @@ def rules_of(result: Any) -> dict[str, str]:
 def test_a_heart_or_breath_that_stands_still_is_an_alarm(name: str, good: float, rule: str) -> None:
     result = judge(observation(name, good, before(hours=1)), observation(name, 0, before(minutes=5), id="zero"))
     assert rules_of(result)[rule] == "critical"
-    (told,) = [each for each in result.alarms if each.flag.problem == "arrest"]
+    (told,) = [each for each in result.alarms if each.flag.problem == rule]
     assert told.flag.resources == ("Observation/zero",)
     past = judge(observation(name, 0, before(minutes=30)), observation(name, good, before(minutes=5)))
     assert rule not in rules_of(past)
+
+
+def test_a_heart_that_stands_still_hides_no_breath_that_stops_later() -> None:
+    pulse = observation("pulse", 0, before(minutes=20), id="pulse")
+    first = monitor(timeline_of([patient(), pulse]), now=NOW - timedelta(minutes=15))
+    breath = observation("respiratory_rate", 0, before(minutes=5), id="breath")
+    second = monitor(timeline_of([patient(), pulse, breath]), now=NOW, state=first.state)
+    assert "no-pulse" in [each.flag.rule for each in first.alarms]
+    assert "no-breath" in [each.flag.rule for each in second.alarms]
 
 
 def test_pressures_of_nought_do_not_break_the_scores() -> None:
@@ -70,6 +79,8 @@ def test_an_alarm_stays_though_a_newer_value_cannot_be() -> None:
         ("Alert, not in pain", 0), ("Awake, denies any pain", 0),
         ("No longer alert", 3), ("Not fully oriented", 3), ("Less alert than this morning", 3),
         ("Not responding to voice", 3), ("Not alert, confused", 3), ("Alert but confused", 3),
+        ("Awake, not sedated, confused", 3), ("Not drowsy and confused", 3), ("Alert, no longer confused", 0),
+        ("Alert, no confusion or drowsiness", 0),
         ("No response to pain", 3), ("Unarousable", 3),
     ],
 )  # fmt: skip

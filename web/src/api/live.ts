@@ -57,7 +57,9 @@ export function useLiveConnection(): void {
         state = next;
         for (const watcher of watchers) watcher();
         // Events without an id are not sent again: after a cut all that is shown may be old.
-        if (again) void queries.invalidateQueries({ queryKey: [at("studies")] });
+        if (again)
+          for (const shown of ["studies", "patients", "alarms", "intakes"])
+            void queries.invalidateQueries({ queryKey: [at(shown)] });
       },
     });
     return () => {

@@ -4,7 +4,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { api, at } from "../api/client";
 import { keys, useGet, usePreferences, useSession } from "../api/queries";
 import type { DraftVersion, Macro, NewVerdict, SectionName, Study, Template } from "../api/types";
-import { toastError } from "../shell/toast";
+import { toast, toastError } from "../shell/toast";
 import { Ask } from "./ask/Ask";
 import { Proposal } from "./ask/Proposal";
 import { insertAtCursor, toField, toSection, without } from "./editor/commands";
@@ -157,9 +157,22 @@ export function ReportPanel(props: ReportPanelProps) {
     view.focus();
   };
   const { save } = report;
+  const inHand = useRef(correcting);
   // biome-ignore lint/correctness/useExhaustiveDependencies: when a correction is begun or left, and with a new version
   useEffect(() => {
-    if (view !== null && signed && shownText?.number) report.load(shownText.sections, shownText.number);
+    const begun = correcting && !inHand.current;
+    inHand.current = correcting;
+    if (view === null || !signed || !shownText?.number) return;
+    // A newer version, as an addendum, takes nothing out of the hands of whoever writes a correction.
+    if (correcting && !begun) return;
+    if (!begun && report.unsaved()) {
+      // Another reader signed meanwhile: what was written here is not part of that, and not lost.
+      inHand.current = true;
+      setCorrecting(true);
+      toast("This study was signed while you wrote. Your words are kept here as a correction that you have begun.");
+      return;
+    }
+    report.load(shownText.sections, shownText.number);
   }, [view, signed, correcting, last?.number]);
   const leaveCorrection = async () => {
     if (await save()) setCorrecting(false);

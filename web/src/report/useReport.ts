@@ -47,6 +47,8 @@ export interface ReportHandle {
   stream: Streaming;
   /** Save now; true when nothing is unsaved. */
   save(): Promise<boolean>;
+  /** Whether the reader has written what the server does not have. */
+  unsaved(): boolean;
   /** Save now; the number of the text that the server has then, null where it does not have this one. */
   saved(): Promise<number | null>;
   /** Put in a text that was put together with another reader's. */
@@ -135,19 +137,21 @@ export function useReport(options: ReportOptions): ReportHandle {
     setSections(start);
     setView(made);
     const warnOfLoss = (event: BeforeUnloadEvent) => {
-      if (!touched || !autosave.unsaved || !latest.current.study.may.edit) return;
+      if (!touched || !autosave.unsaved) return;
       void autosave.flush(true);
       event.preventDefault();
     };
     const again = () => autosave.again();
     // Another window is in front, the screen is locked, the browser may be ended from here without a word.
     const hiding = () => {
-      if (document.visibilityState === "hidden" && latest.current.study.may.edit) void autosave.flush(true);
+      if (document.visibilityState === "hidden" && (latest.current.study.may.edit || touched))
+        void autosave.flush(true);
     };
     document.addEventListener("visibilitychange", hiding);
     window.addEventListener("beforeunload", warnOfLoss);
     // The window is closed: nothing of React runs any more.
     const gone = () => {
+      if (touched) void autosave.flush(true);
       if (!latest.current.study.may.edit) return;
       void autosave.flush(true);
       void api.post(at("studies", uid, "close"), undefined, { keepalive: true }).catch(() => undefined);
@@ -164,7 +168,7 @@ export function useReport(options: ReportOptions): ReportHandle {
         for (const each of endStream(made.state, emptySections())) made.dispatch(each);
         autosave.release(null);
       }
-      leave(autosave, uid, latest.current.study.may.edit, () =>
+      leave(autosave, uid, latest.current.study.may.edit, touched, () =>
         queries.invalidateQueries({ queryKey: keys.study(uid) }),
       );
       made.destroy();
@@ -260,6 +264,7 @@ export function useReport(options: ReportOptions): ReportHandle {
     status,
     stream,
     save: useCallback(async () => (await saver.current?.flush()) ?? true, []),
+    unsaved: useCallback(() => saver.current?.unsaved ?? false, []),
     saved: async () => {
       const autosave = saver.current;
       if (autosave === null || !(await autosave.flush()) || autosave.current.conflict) return null;
@@ -292,8 +297,8 @@ export function useReport(options: ReportOptions): ReportHandle {
 }
 
 /** Save what is left and put the study back. */
-function leave(autosave: Autosave, uid: string, mayEdit: boolean, after: () => unknown): void {
-  const last = mayEdit ? autosave.flush(true).catch(() => false) : Promise.resolve(true);
+function leave(autosave: Autosave, uid: string, mayEdit: boolean, touched: boolean, after: () => unknown): void {
+  const last = mayEdit || touched ? autosave.flush(true).catch(() => false) : Promise.resolve(true);
   void last.then(() => {
     autosave.end();
     if (mayEdit)

@@ -1,8 +1,7 @@
 """Alarms as people see them: how each stands, what was done about it, and acts on them.
 
-An act covers what was on the screen and nothing worse: a later telling, or a flag that is more severe than it was at
-the
-act, opens the alarm again.
+An act covers what was on the screen and nothing worse: a later telling, a flag that is more severe than it was at the
+act, or one that holds again after its end was told, opens the alarm again.
 """
 
 from __future__ import annotations
@@ -101,7 +100,9 @@ def standing(found: alarms.Episode, flags: dict[str, Flag], now: datetime) -> St
     worse = act is not None and act.act != "reopen" and (
         told[-1].id > act.seen or (holds and rank(flag.severity) > rank(act.severity))  # type: ignore[arg-type]
     )
-    held = act is not None and not worse and (act.until is None or act.until > now)
+    # What ended after the act and holds once more is new, though it is told as the same episode.
+    back = act is not None and holds and any(each.event == "ended" and each.told_at >= act.at for each in found.events)
+    held = act is not None and not worse and not back and (act.until is None or act.until > now)
     state: State = "ended" if not holds else _OF_ACT[act.act] if act is not None and held else "open"
     return Standing(found.record, found.episode, flag, holds, state, tuple(found.events), tuple(found.acts), held,
                     worse, worst)  # fmt: skip

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from aris.errors import ArisError, NotFoundError, RecordError
+from aris.errors import ArisError, NotFoundError, RecordError, StoreError
 from aris.flow.house import House
 from aris.flow.records.library import library_of
 from aris.flow.records.taking import Sources
@@ -31,6 +31,7 @@ log = logging.getLogger("aris.flow")
 # have something open or learned something lately, and in the others.
 AGAIN, SELDOM, LATELY = timedelta(minutes=15), timedelta(hours=24), timedelta(days=7)
 _AT_ONCE = 8
+_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
 _LEASE, _RULES = "records watch", "records rules"
 
 
@@ -47,7 +48,8 @@ class HouseWatch:
         self._stopped = threading.Event()
         self._sources = Sources(house, self._stopped.is_set)
         self._looked_at: float | None = None
-        self._broken: dict[int, str] = {}
+        # By record: its print, when it is tried again, and the pause before that.
+        self._broken: dict[int, tuple[str, datetime, timedelta]] = {}
         self._rules = ""
 
     def stop(self) -> None:
@@ -67,11 +69,22 @@ class HouseWatch:
         settings = self._house.settings
         done: list[str] = []
         if settings.records and self._is_time(settings.monitor.every_s) and self._holds_lease(settings.monitor.every_s):
-            done += ["record read"] * self._sources.look()
-            self._looked_at = time.monotonic()
+            done += ["record read"] * self._look()
         if settings.monitor.follow:
             done += self._judge_due()
         return done
+
+    def _look(self) -> int:
+        try:
+            changed = self._sources.look()
+        except ArisError:
+            raise
+        except Exception as error:  # what breaks the look keeps nobody from being judged
+            # The type alone: a message may quote what was read.
+            log.error("the sources of records cannot be looked at: a defect (%s)", type(error).__name__)
+            changed = 0
+        self._looked_at = time.monotonic()
+        return changed
 
     def _is_time(self, every_s: float) -> bool:
         return self._looked_at is None or time.monotonic() - self._looked_at >= every_s
@@ -93,7 +106,7 @@ class HouseWatch:
     def _judge_due(self) -> list[str]:
         with self._house.store.sessions.reading() as session:
             due = [row for row in books.due(session, self._clock(), _AT_ONCE + len(self._broken))
-                   if self._broken.get(row.id) != row.print]  # fmt: skip
+                   if not self._waits(row)]  # fmt: skip
         if not due:
             return []
         rules = rules_in_use(self._house)
@@ -106,13 +119,30 @@ class HouseWatch:
                 raised = self.judge(row, rules)
             except NotFoundError:
                 continue
+            except StoreError:
+                raise
             except RecordError:  # it is said on the page; the others go on
-                self._broken[row.id] = row.print
+                self._try_later(row)
+                continue
+            except Exception as error:
+                # The type alone: a message may quote the record.
+                log.error("record %d cannot be judged: a defect (%s)", row.id, type(error).__name__)
+                self._try_later(row)
                 continue
             self._broken.pop(row.id, None)
             if raised is not None:
                 done += ["record judged"] + ["alarm"] * sum(each.event != "ended" for each in raised)
         return done
+
+    def _waits(self, row: RecordRow) -> bool:
+        mark, again, _ = self._broken.get(row.id, ("", self._clock(), _PAUSE))
+        return mark == row.print and self._clock() < again
+
+    def _try_later(self, row: RecordRow) -> None:
+        """Leave a record that cannot be judged for a while: what broke it may be over then."""
+        mark, _, pause = self._broken.get(row.id, ("", None, _PAUSE))
+        pause = min(2 * pause, _LONGEST_PAUSE) if mark == row.print else _PAUSE
+        self._broken[row.id] = row.print, self._clock() + pause, pause
 
     def judge(self, row: RecordRow, rules: RuleSet) -> list[AlarmRow] | None:
         """Judge a record now; the events that were not told before, None where another process was first.

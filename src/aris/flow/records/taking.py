@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from aris.errors import ConflictError, NotFoundError, RecordError
+from aris.errors import ArisError, ConflictError, NotFoundError, RecordError
 from aris.exchange.documents.report import clean
 from aris.flow.house import House
 from aris.flow.records.identity import person_of, same_person
@@ -169,6 +169,10 @@ class Sources:
                     seen.state = "ready"
                 except RecordError as error:
                     seen.state, seen.problem = "failed", clean(str(error))
+                except ArisError:
+                    raise
+                except Exception as error:  # the other sources go on; the type alone, as a message may quote
+                    seen.state, seen.problem = "failed", f"it cannot be looked at ({type(error).__name__})"
                 seen.at = datetime.now(UTC)
                 if self._stopped():
                     break
@@ -188,7 +192,7 @@ class Sources:
 
     def _folder(self, source: FolderRecords, seen: Seen) -> int:
         there = locate(source)
-        found = {name: (path, mark, size) for name, path, mark, size in there.files()}
+        found = {_storable(name): (path, mark, size) for name, path, mark, size in there.files()}
         seen.files = len(found)
         with self._house.store.sessions.reading() as session:
             known = {name: row.print for name, row in books.files_of(session, source.name).items()}
@@ -203,7 +207,7 @@ class Sources:
             if known.get(name) == mark:
                 continue
             changed += 1
-            self._note(source, name, mark, size, partial(read_pieces, [Piece(name, path)]))
+            self._note(source, name, mark, size, partial(_read_file, name, path))
         return changed
 
     def _server(self, source: FhirRecords, seen: Seen) -> int:
@@ -219,6 +223,11 @@ class Sources:
                 timelines = read_on_server(there, id)
             except RecordError as error:
                 failures = clean(str(error))
+                continue
+            except ArisError:
+                raise
+            except Exception as error:
+                failures = f"{name}: it cannot be read ({type(error).__name__})"
                 continue
             mark = content_mark(timelines[0])
             with self._house.store.sessions.reading() as session:
@@ -239,10 +248,10 @@ class Sources:
         try:
             timelines = read()
         except RecordError as error:
-            problem = clean(str(error))
-            self._house.store.sessions.write(
-                lambda session: books.put_broken(session, source.name, name, mark, size, now, problem)
-            )
+            self._note_broken(source.name, name, mark, size, clean(str(error)))
+            return
+        except Exception as error:  # one file keeps nobody else's from being read
+            self._note_broken(source.name, name, mark, size, f"it cannot be read ({type(error).__name__})")
             return
 
         def work(session: Session) -> list[tuple[RecordRow, bool]]:
@@ -252,13 +261,36 @@ class Sources:
             made = books.put_people(session, row, people, now)
             return [(each, len(books.parts(session, each)) == 1) for each in made]
 
-        made = self._house.store.sessions.write(work)
+        try:
+            made = self._house.store.sessions.write(work)
+        except ArisError:
+            raise
+        except Exception as error:
+            self._note_broken(source.name, name, mark, size, f"it cannot be kept ({type(error).__name__})")
+            return
         _keep(library_of(self._house), [row for row, alone in made if alone], timelines)
+
+    def _note_broken(self, source: str, name: str, mark: str, size: int, problem: str) -> None:
+        now = datetime.now(UTC)
+        self._house.store.sessions.write(
+            lambda session: books.put_broken(session, source, name, mark, size, now, problem)
+        )
 
     def _drop(self, source: str, name: str, session: Session) -> None:
         row = books.find_file(session, source, name)
         if row is not None:
             books.drop_file(session, row, datetime.now(UTC))
+
+
+def _storable(name: str) -> str:
+    """A file's name as the store can keep it: bytes that are no UTF-8 are written out."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _read_file(name: str, path: Path) -> list[Timeline]:
+    if path.name.encode("utf-8", "replace").decode() != path.name:
+        raise RecordError(f"{name}: the file's name is no UTF-8; rename it")
+    return read_pieces([Piece(name, path)])
 
 
 def _key(session: Session, file: RecordFileRow, person: books.Person) -> str:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import select
 
-from aris.flow.monitoring.alarms import counts, current
+from aris.errors import RecordError
+from aris.flow.monitoring.alarms import counts, current, switch_rule
 from aris.flow.monitoring.house_watch import HouseWatch
+from aris.flow.records import taking
 from aris.flow.records.library import library_of
-from aris.store.reading.records.tables import AlarmRow
+from aris.store.reading.records.tables import AlarmRow, RecordFileRow
 from workspace_house import WorkspaceHouse, code_of
 
 
@@ -142,6 +147,70 @@ def test_a_flag_that_is_as_bad_again_after_it_was_handled_when_it_was_better_is_
     ward.result(6.8)  # within the rule's quiet time: it is not told anew
     ward.look()
     assert alarm_of(ward)["worse_since_act"] and alarm_of(ward)["severity"] == "critical"
+
+
+def test_what_comes_back_after_its_end_is_open_though_it_was_handled(ward: Ward) -> None:
+    ward.result(6.9)
+    ward.look()
+    assert act(ward, alarm_of(ward), "acknowledge").json()["state"] == "acknowledged"
+    for value, state in ((4.1, "ended"), (6.9, "open")):
+        ward.later(minutes=20)
+        ward.result(value)
+        ward.look()
+        again = alarm_of(ward, state)
+        assert again["state"] == state
+    ward.later(minutes=5)
+    assert act(ward, again, "acknowledge").json()["state"] == "acknowledged"
+
+
+def test_a_record_that_could_not_be_read_once_is_tried_again(ward: Ward) -> None:
+    ward.result(6.9)
+    for error in (RecordError("the server answered 503"), ValueError("a defect")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ward.watch, "judge", Mock(side_effect=error))
+            ward.look()
+            ward.watch.step()
+            assert ward.watch.judge.call_count == 1  # type: ignore[attr-defined]
+        ward.later(minutes=3)
+    assert ward.told() == []
+    ward.look()
+    assert ward.told() == [("potassium", "new", "critical")]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="file names are UTF-8 there")
+def test_a_file_whose_name_is_no_text_stops_nobody_else(ward: Ward) -> None:
+    (ward.path / os.fsdecode(b"M\xfcller.json")).write_text("{}")
+    ward.result(6.9)
+    ward.look()
+    assert ward.told() == [("potassium", "new", "critical")]
+    with ward.room.store.sessions.reading() as session:
+        problems = [each.problem for each in session.scalars(select(RecordFileRow)) if each.problem]
+    assert len(problems) == 1 and "UTF-8" in problems[0]
+
+
+def test_a_defect_at_one_file_stops_nobody_else(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    (ward.path / "a.json").write_text("{}")
+    real = taking.read_pieces
+
+    def broken(pieces: Any) -> Any:
+        if pieces[0].shown == "a.json":
+            raise ValueError("a defect")
+        return real(pieces)
+
+    monkeypatch.setattr(taking, "read_pieces", broken)
+    ward.result(6.9)
+    ward.look()
+    assert ward.told() == [("potassium", "new", "critical")]
+
+
+def test_flags_of_an_old_record_follow_the_rules_in_use(ward: Ward) -> None:
+    ward.result(6.9)
+    ward.look()
+    ward.later(days=60)
+    path = "/api/patients/1/flags"
+    assert "potassium" in [each["rule"] for each in ward.room.client("ana").get(path).json()["flags"]]
+    switch_rule(ward.room.house, "adm", "potassium", False, "not here", ward.now)
+    assert "potassium" not in [each["rule"] for each in ward.room.client("ana").get(path).json()["flags"]]
 
 
 def test_a_snooze_ends_by_itself_and_a_critical_one_is_short(ward: Ward) -> None:

@@ -181,6 +181,21 @@ def test_two_people_with_one_id_are_never_one_record(tmp_path: Path, cheap_passw
     assert choices[0]["newest"] == "4.25 mmol/L"
 
 
+def test_the_source_of_another_patient_in_the_same_file_is_not_shown(room: WorkspaceHouse) -> None:
+    client = room.client("ana")
+    theirs = potassium("theirs", 6.1, "2020-01-01T08:00:00Z") | {"subject": {"reference": "Patient/q"}}
+    wrong = potassium("wrong", 9.1, "2020-01-01T08:00:00Z") | {"status": "entered-in-error"}
+    data = bundle(
+        patient(name="Poe, Ann"), potassium("mine", 4.1, "2020-01-01T08:00:00Z"), wrong,
+        patient("q", "Quin, Bea"), theirs,
+    )  # fmt: skip
+    assert send(client, data).status_code == 201
+    path = f"/api/patients/{number_of(client, 'poe')}/resource"
+    answers = {id: client.get(path, params={"id": id}).status_code for id in (
+        "Observation/mine", "Observation/wrong", "Patient/p", "Observation/theirs", "Patient/q")}  # fmt: skip
+    assert list(answers.values()) == [200, 200, 200, 404, 404]
+
+
 def test_a_study_finds_the_record_of_its_patient_surely_or_possibly(room: WorkspaceHouse) -> None:
     ours = {"PatientID": "SAMPLE-4", "PatientName": "Sample^Dora", "PatientBirthDate": "19610227", "PatientSex": "F"}
     room.store.add(as_bytes(image(1, study=1, **ours, IssuerOfPatientID=ISSUER)))

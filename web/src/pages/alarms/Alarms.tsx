@@ -5,7 +5,7 @@ import { useActions } from "../../actions/registry";
 import { api } from "../../api/client";
 import { useLive } from "../../api/live";
 import { useSession } from "../../api/queries";
-import type { AlarmActName, AlarmState, AlarmsPage } from "../../api/types";
+import type { Alarm, AlarmActName, AlarmState, AlarmsPage } from "../../api/types";
 import { Badge } from "../../shell/Badge";
 import { Button } from "../../shell/Button";
 import { Field, Select } from "../../shell/Field";
@@ -64,7 +64,8 @@ function List() {
     text: params.get("text") ?? "",
   };
   const [chosen, setChosen] = useState("");
-  const [acting, setActing] = useState<AlarmActName | null>(null);
+  // The alarm with the act: the list may put another one first while the reader writes why.
+  const [acting, setActing] = useState<{ act: AlarmActName; alarm: Alarm } | null>(null);
   const reads = useSession().data?.user?.role.includes("reader") ?? false;
   const { data, error, refetch } = useQuery({
     queryKey: ["/api/alarms", filter],
@@ -77,6 +78,7 @@ function List() {
   const groups = useMemo(() => grouped(data?.alarms ?? []), [data]);
   const order = useMemo(() => inOrder(groups), [groups]);
   const current = order.find((each) => each.id === chosen) ?? order[0];
+  const open = (act: AlarmActName) => current && setActing({ act, alarm: current });
   const step = (by: number) => {
     const place = current ? order.indexOf(current) : -1;
     const next = order[Math.min(order.length - 1, Math.max(0, place + by))];
@@ -88,9 +90,9 @@ function List() {
   useActions({
     "alarms.next": order.length > 0 && (() => step(1)),
     "alarms.previous": order.length > 0 && (() => step(-1)),
-    "alarms.acknowledge": may && current?.state === "open" && (() => setActing("acknowledge")),
-    "alarms.snooze": may && current?.state === "open" && (() => setActing("snooze")),
-    "alarms.close": may && current?.state !== "closed" && (() => setActing("close")),
+    "alarms.acknowledge": may && current?.state === "open" && (() => open("acknowledge")),
+    "alarms.snooze": may && current?.state === "open" && (() => open("snooze")),
+    "alarms.close": may && current?.state !== "closed" && (() => open("close")),
     "alarms.patient": current !== undefined && (() => void navigate(`/patient/${current.patient}?tab=flags`)),
   });
   const narrow = (name: string, value: string) => {
@@ -195,10 +197,10 @@ function List() {
               </p>
             )}
           </section>
-          <Detail key={current.id} alarm={current} reads={reads} onAct={setActing} />
+          <Detail key={current.id} alarm={current} reads={reads} onAct={open} />
         </div>
       )}
-      {acting && current && <ActDialog alarm={current} act={acting} onClose={() => setActing(null)} onDone={done} />}
+      {acting && <ActDialog alarm={acting.alarm} act={acting.act} onClose={() => setActing(null)} onDone={done} />}
     </div>
   );
 }

@@ -1,5 +1,6 @@
+import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearchParams } from "react-router";
-import { at } from "../../api/client";
+import { api, at } from "../../api/client";
 import { useGet, useSession } from "../../api/queries";
 import type { PatientRecord, RecordSummary, SummaryForm } from "../../api/types";
 import { Button } from "../../shell/Button";
@@ -19,7 +20,13 @@ export default function Print() {
   const known = /^\d{1,9}$/.test(id);
   useTitle("Handoff");
   const user = useSession().data?.user;
-  const { data: record, error } = useGet<PatientRecord>(at("patients", id), {}, { enabled: known });
+  const { data: record, error } = useQuery<PatientRecord>({
+    queryKey: [at("patients"), Number(id)],
+    queryFn: ({ signal }) => api.get<PatientRecord>(at("patients", id), undefined, signal),
+    enabled: known,
+    // What is not read yet is not absent: nothing is laid out before the record is there.
+    refetchInterval: ({ state }) => (state.data?.state === "reading" ? 1000 : false),
+  });
   const { data: summary, error: failed } = useGet<RecordSummary>(
     at("patients", id, "summary"),
     { form },
@@ -31,6 +38,8 @@ export default function Print() {
     .reduce((sum, each) => sum + each.text.length, 0);
   if (!known) return <EmptyState title="There is no such record" />;
   if (!record || !summary) return error || failed ? <ErrorState error={error ?? failed} /> : <Loading />;
+  if (record.state === "reading") return <Loading />;
+  if (record.state === "failed") return <EmptyState title="The record cannot be read" />;
   return (
     <div className={styles.desk}>
       <div className={styles.tools}>

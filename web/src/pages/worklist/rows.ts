@@ -25,6 +25,8 @@ export interface Rows {
 export interface ListRules {
   fits: (entry: Entry) => boolean;
   place: (entry: Entry) => string;
+  /** Whether an act that moves nothing, as an opening, may bring a study into the list: it is one of some states. */
+  narrow?: boolean;
 }
 const ANY: ListRules = { fits: () => true, place: () => "" };
 
@@ -113,7 +115,7 @@ export class RowStore {
       const fits = this.rules.fits(entry);
       const before = this.rows.at(index);
       if (!before) {
-        if (fits && moved.has(entry.study)) this.touch(entry.study);
+        if (fits && (moved.has(entry.study) || this.rules.narrow)) this.touch(entry.study);
         continue;
       }
       changes.set(index, entry);
@@ -128,6 +130,18 @@ export class RowStore {
       this.pages.set(page, entries);
     }
     this.publish({ counts: news.counts, changed, gone });
+  }
+
+  /** Ask for all anew, as after a cut: pages that are out of view are forgotten, the others asked for soon. */
+  again(): void {
+    if (this.rows.total === null) {
+      this.ensure(this.seen[0] * PAGE, this.seen[1] * PAGE);
+      return;
+    }
+    for (const page of this.pages.keys())
+      if (page !== 0 && page !== this.seen[0] && page !== this.seen[1]) this.pages.delete(page);
+    this.publish({});
+    this.touch("");
   }
 
   private async look(): Promise<void> {

@@ -49,6 +49,38 @@ test("only pages in view are asked for, each once", async () => {
   expect(store.snapshot().indexOf("s9950")).toBe(9_950);
 });
 
+test("after a cut the rows in view are asked for again, and what is out of view when it comes into view", async () => {
+  const { list, load } = house(5 * PAGE);
+  const store = new RowStore(load, 0);
+  store.ensure(0, 20);
+  store.ensure(250, 260);
+  store.ensure(10, 20);
+  await vi.waitFor(() => expect(store.snapshot().at(250)).toBeDefined());
+  (list[4] as Entry).state = "opened";
+  (list[255] as Entry).state = "final";
+  store.again();
+  await vi.waitFor(() => expect(store.snapshot().at(4)?.state).toBe("opened"));
+  expect(store.snapshot().at(255)).toBeUndefined();
+  store.ensure(250, 260);
+  await vi.waitFor(() => expect(store.snapshot().at(255)?.state).toBe("final"));
+});
+
+test("a list of some states takes in a study that an opening brings there", async () => {
+  const { list, load } = house(10);
+  const news = { entries: [{ study: "late", state: "opened" } as Entry], moved: [], counts: {} as never, many: false };
+  for (const narrow of [false, true]) {
+    const store = new RowStore(load, 0, { fits: () => true, place: () => "", narrow });
+    store.ensure(0, 9);
+    await vi.waitFor(() => expect(store.snapshot().total).not.toBeNull());
+    const asked = load.mock.calls.length;
+    store.apply(news as never);
+    await new Promise((resume) => setTimeout(resume, 20));
+    expect(load.mock.calls.length > asked).toBe(narrow);
+    store.stop();
+  }
+  expect(list.length).toBe(10);
+});
+
 test("news changes a row where it stands, and a new study moves no row until the reader asks", async () => {
   const { list, load } = house(3 * PAGE);
   const store = new RowStore(load, 0);

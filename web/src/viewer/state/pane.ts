@@ -121,7 +121,16 @@ export class Pane extends Observable {
     }
     const ticket = ++this.ticket;
     this.stop();
-    Object.assign(this, { study, series, images: [], index: 0, trouble: "", opening: true, windowed: false });
+    Object.assign(this, {
+      study,
+      series,
+      images: [],
+      gaps: new Map(),
+      index: 0,
+      trouble: "",
+      opening: true,
+      windowed: false,
+    });
     this.surface?.clear();
     this.changed();
     this.onOpened(false);

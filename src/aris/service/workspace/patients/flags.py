@@ -33,16 +33,18 @@ class _Judged:
         self._kept: OrderedDict[object, Monitored] = OrderedDict()
 
     def of(self, workspace: Workspace, found: Opened, moment: datetime) -> Monitored:
+        rules = rules_in_use(workspace.house)
         key = (
             str(workspace.house.store.folder),
             found.row.id,
             found.row.print,
             moment.replace(second=0, microsecond=0),
+            tuple(sorted(each.digest for each in rules)),
         )
         with self._lock:
             known = self._kept.get(key)
         if known is None:
-            known = monitor(found.timeline, now=moment, rules=rules_in_use(workspace.house))
+            known = monitor(found.timeline, now=moment, rules=rules)
             with self._lock:
                 self._kept[key] = known
                 while len(self._kept) > _MOST:

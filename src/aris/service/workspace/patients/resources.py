@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from aris.errors import RecordError
 from aris.exchange.documents.report import clean
 from aris.flow.records.library import library_of
-from aris.records import Note, Record, Report
+from aris.records import Note, Record, Report, Timeline
 from aris.service.workspace.errors import RefusedError, not_found
 from aris.service.workspace.patients.opening import Here, Looker, Number, opened
 from aris.service.workspace.schemas.patients import SourceResource
@@ -28,6 +28,9 @@ def resource(
 ) -> SourceResource:
     """A resource that is cited. Of several versions the last that lies in the source is shown."""
     found = opened(workspace, caller, number, "resource")
+    # A source holds other patients' resources too: what is no part of this record is not looked for there.
+    if not _belongs(found.timeline, id):
+        raise not_found("the record has no such resource")
     try:
         lying = library_of(workspace.house).resource(number, id)
     except RecordError as error:
@@ -43,6 +46,13 @@ def resource(
         id=clean(id), where=clean(where or facts[0].source), text=text, cut=cut,
         facts=[pair for each in facts[:20] for pair in _facts(each)],
     )  # fmt: skip
+
+
+def _belongs(timeline: Timeline, id: str) -> bool:
+    """Tell whether a resource is of the record: the person, a fact, or one that was kept out though it is theirs."""
+    if id == timeline.patient.id or timeline.find(id):
+        return True
+    return any(each.record.id == id and each.reason != "another patient's" for each in timeline.excluded)
 
 
 def _shown(raw: bytes) -> tuple[str, bool]:

@@ -51,7 +51,7 @@ _NOT_DONE = ("denied", "refused")
 # Of more studies at once, as when an archive is taken in, the lines are not told one by one.
 MOST_ROWS = 200
 # Acts after which a study stands where it stood.
-_STAY = frozenset(["open", "close", "edit", "measure", "unmeasure", "judge", "critical", "tell", "deliver"])
+_STAY = frozenset(["open", "close", "edit", "measure", "unmeasure", "judge", "tell", "deliver"])
 
 
 class Live:
@@ -129,7 +129,8 @@ class Live:
                 try:
                     said = await asyncio.to_thread(self._rows, changed)
                 except BaseException:  # told with the next look
-                    self._changed = changed | self._changed
+                    for study, elsewhere in changed.items():
+                        self._changed[study] = self._changed.get(study, False) or elsewhere
                     raise
                 event = ServerSentEvent(event="rows", raw_data=said)
                 for listener in list(self._streams):

@@ -23,11 +23,13 @@ _TARGET = re.compile(
     r"(?<!not )(?<!no )(?<!never )(?<!avoid )(?<!than )"
     r"\b88 ?%? ?(?:-|\u2010|\u2011|\u2013|\u2014|to|and) ?92\b", re.IGNORECASE,
 )  # fmt: skip
-# "Alert, no confusion" is alert; "no longer alert" and "not fully oriented" are not.
+# "Alert, no confusion" is alert; "no longer alert" and "not fully oriented" are not. A comma or an "and" ends what is
+# denied: "not sedated, confused" is confused.
 _DENIED = re.compile(
-    r"\b(?:no|not|nil|without|denies|never|absent|free of)\s+(?:(?:any|new|acute|evidence|signs?|of|is|in|a)\s+){0,3}"
+    r"\b(?:no|not|nil|without|denies|never|absent|free of)\s+"
+    r"(?:(?:any|new|acute|evidence|signs?|of|is|in|a|longer)\s+){0,3}"
     r"(?:confus|drows|letharg|deliri|disorient|somnolen|sedat|coma|stupor|obtund|unconscious|unresponsive)\w*"
-    r"(?:\s*(?:,|/|or|nor|and)\s*(?:confus|drows|letharg|deliri|disorient|somnolen|sedat|coma|stupor|obtund)\w*)*"
+    r"(?:\s*(?:/|\bn?or\b)\s*(?:confus|drows|letharg|deliri|disorient|somnolen|sedat|coma|stupor|obtund)\w*)*"
     r"|\b(?:no|nil|denies|without|not in)\s+(?:any\s+|acute\s+)?pain\b",
     re.IGNORECASE,
 )  # fmt: skip

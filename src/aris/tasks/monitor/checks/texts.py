@@ -33,6 +33,9 @@ _NO_ALLERGIES = re.compile(
     r"\b(nkda|nka|no known (?:drug |medication )?allerg\w+|denies (?:any )?allerg\w+)", re.IGNORECASE
 )
 _ALLERGIC = re.compile(r"\ballerg(?:y|ies|ic)\b|\banaphyla\w+", re.IGNORECASE)
+# What parts a finding from other things that its sentence names.
+_CLAUSE = re.compile(r";|[,.](?!\d)|\b(?:and|but|with|without|no)\b", re.IGNORECASE)
+_CANCER = re.compile(r"\b\w+(?:\s+cell)?\s+(?:cancer|carcinoma|malignan|neoplas)\w*", re.IGNORECASE)
 _LONGEST_TEXT = 200_000
 _NEVER_DONE = ("cancelled", "revoked", "not-done", "stopped", "entered-in-error", "rejected", "failed", "preparation")
 
@@ -69,18 +72,25 @@ def _affirmed(text: str, terms: Terms, check: ReportFollowUp, title: str) -> str
         if any(_QUESTION.match(cue.text) for cue in mention.cues):
             continue
         sentence = text[mention.sentence.start : mention.sentence.end]
-        if _elsewhere(sentence, title, check):
+        beside = _beside(text[mention.sentence.start : mention.start], text[mention.end : mention.sentence.end])
+        if _elsewhere(sentence, beside, title, check):
             continue
         return sentence
     return ""
 
 
-def _elsewhere(sentence: str, title: str, check: ReportFollowUp) -> bool:
-    """Tell whether a finding is where the rule does not look: its sentence says, else the report's title."""
-    for text in (sentence, title):
+def _beside(before: str, after: str) -> str:
+    """The words of a finding's own clause, without cancers: those are the patient's history, and no place."""
+    clause = f"{_CLAUSE.split(before)[-1]} {_CLAUSE.split(after)[0]}"
+    return _CANCER.sub(" ", clause)
+
+
+def _elsewhere(sentence: str, beside: str, title: str, check: ReportFollowUp) -> bool:
+    """Tell whether a finding is where the rule does not look: the words beside it say, else the report's title."""
+    for text, near in ((sentence, beside), (title, title)):
         if says(text, check.site):
             return False
-        if says(text, check.elsewhere):
+        if says(near, check.elsewhere):
             return True
     return False
 
