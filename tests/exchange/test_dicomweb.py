@@ -397,7 +397,8 @@ def test_pydicom_s_files_make_the_round_trip_bit_by_bit(tmp_path: Path) -> None:
             answer = post(at, body(data))
             outcomes[answer.status_code] += 1
             if answer.status_code == 409:
-                assert set(answer.json()) == {"0008119A"}  # no UID can be read
+                # No UID can be read, or its end is missing: some of the files are cut on purpose.
+                assert set(answer.json()) in ({"0008119A"}, {"00081198"}), path.name
                 continue
             known = identity(parse(data, "x"), "x")
             meta = pydicom.filereader.read_file_meta_info(path)

@@ -54,7 +54,7 @@ def test_earlier_studies_of_an_archive_come_to_the_page_that_waits(tmp_path: Pat
             sure.get_by_role("button", name="Show beside").wait_for()
             sure.get_by_role("button", name="Show beside").click()
             panes = page.locator("[data-pane]")
-            page.wait_for_function("document.querySelectorAll('[data-pane]').length === 2")
+            page.wait_for_function("() => document.querySelectorAll('[data-pane]').length === 2")
             panes.nth(1).and_(page.locator("[aria-label*='Prior 2025-01-05']")).wait_for()
             assert page.get_by_text("Prior 2025-01-05").count() > 0
 
