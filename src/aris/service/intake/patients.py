@@ -318,7 +318,7 @@ def _emergency(said: str) -> IntakeState | None:
 
 
 def _was_read(state: IntakeState, asked: object, said: str) -> bool:
-    """Whether these words were the answer to that question: the same form sent twice."""
+    """Return whether these words were the answer to that question: the same form sent twice."""
     words = " ".join(said.split())
     return any(each.question == asked and " ".join(each.said.split()) == words for each in state.answers)
 
