@@ -233,7 +233,7 @@ def new_key() -> DataKey:
 
 
 def _in_clear(folder: Path) -> bool:
-    """Return whether there are files in a folder, all in clear: as a change to clear leaves it when it removes the keyring."""
+    """Return whether a folder has files, all in clear: as a change to clear leaves it when it removes the keyring."""
     found = False
     for file in folder.glob("[0-9a-f][0-9a-f]/*.dcm"):
         try:
