@@ -10,7 +10,9 @@ export type LiveEvent =
   | ({ event: "rows" } & RowsNews)
   | ({ event: "intake" } & IntakeEvent)
   | ({ event: "alarm" } & AlarmEvent)
-  | ({ event: "drafting" } & Drafting);
+  | ({ event: "drafting" } & Drafting)
+  // The connection was cut and is there again: what has no id was not told meanwhile.
+  | { event: "again" };
 
 // Of one's own text the page knows already; it is asked for again when the hand rests.
 const OWN_TEXT_MS = 3000;
@@ -57,9 +59,11 @@ export function useLiveConnection(): void {
         state = next;
         for (const watcher of watchers) watcher();
         // Events without an id are not sent again: after a cut all that is shown may be old.
-        if (again)
+        if (again) {
           for (const shown of ["studies", "patients", "alarms", "intakes"])
             void queries.invalidateQueries({ queryKey: [at(shown)] });
+          for (const listener of listeners) listener({ event: "again" });
+        }
       },
     });
     return () => {

@@ -151,10 +151,9 @@ export function useReport(options: ReportOptions): ReportHandle {
     window.addEventListener("beforeunload", warnOfLoss);
     // The window is closed: nothing of React runs any more.
     const gone = () => {
-      if (touched) void autosave.flush(true);
-      if (!latest.current.study.may.edit) return;
-      void autosave.flush(true);
-      void api.post(at("studies", uid, "close"), undefined, { keepalive: true }).catch(() => undefined);
+      const { edit } = latest.current.study.may;
+      if (edit || touched) void autosave.flush(true);
+      if (edit) void api.post(at("studies", uid, "close"), undefined, { keepalive: true }).catch(() => undefined);
     };
     window.addEventListener("online", again);
     window.addEventListener("pagehide", gone);

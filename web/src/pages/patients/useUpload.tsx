@@ -1,6 +1,7 @@
 import { type ReactNode, useRef, useState } from "react";
-import { ApiError, csrfToken, problem, withQuery, words } from "../../api/client";
+import { words } from "../../api/client";
 import type { PatientEntry, UploadedRecord } from "../../api/types";
+import { sendFile } from "../../api/upload";
 import { Button } from "../../shell/Button";
 import { bytes } from "../../shell/format";
 import styles from "./Patients.module.css";
@@ -22,8 +23,10 @@ export function useUpload(done: (patients: PatientEntry[]) => void): { choose():
     setSending({ name: file.name, size: file.size, share: 0 });
     stop.current = new AbortController();
     try {
-      const found = await uploadRecord(
+      const found = await sendFile<UploadedRecord>(
+        "/api/records",
         file,
+        { name: file.name },
         (share) => setSending({ name: file.name, size: file.size, share }),
         stop.current.signal,
       );
@@ -74,24 +77,4 @@ function outcome(found: UploadedRecord): string {
   const known = found.known ? " (known already)" : "";
   const problems = found.problems.length > 0 ? `. Read with doubt: ${found.problems.slice(0, 3).join("; ")}` : "";
   return `${many}${known}${problems}`;
-}
-
-function uploadRecord(file: File, onShare: (share: number) => void, signal: AbortSignal): Promise<UploadedRecord> {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open("POST", withQuery("/api/records", { name: file.name }));
-    request.setRequestHeader("X-CSRF-Token", csrfToken());
-    request.setRequestHeader("Content-Type", "application/octet-stream");
-    request.upload.onprogress = ({ loaded, total }) => onShare(total > 0 ? loaded / total : 0);
-    request.upload.onload = () => onShare(1);
-    request.onerror = () => reject(new ApiError(0, "unreachable", "The server cannot be reached."));
-    request.onabort = () => reject(new DOMException("stopped", "AbortError"));
-    request.onload = () => {
-      const response = new Response(request.responseText, { status: request.status < 200 ? 500 : request.status });
-      if (response.ok) response.json().then(resolve as (value: unknown) => void, reject);
-      else problem(response).then(reject);
-    };
-    signal.addEventListener("abort", () => request.abort(), { once: true });
-    request.send(file);
-  });
 }

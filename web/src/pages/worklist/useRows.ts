@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import { api } from "../../api/client";
-import { useLive, useLiveState } from "../../api/live";
+import { useLive } from "../../api/live";
 import type { WorklistPage } from "../../api/types";
 import { RowStore, type Rows } from "./rows";
 import { fits, placeOf, query, type WorklistSearch, write } from "./search";
@@ -31,17 +31,9 @@ export function useRows(search: WorklistSearch): { rows: Rows; stale: boolean; s
   }, [now]);
   useLive((event) => {
     if (event.event === "rows") store.apply(event);
+    // Lines that changed while the connection was cut are not told again.
+    else if (event.event === "again") store.again();
   });
-  // Lines that changed while the connection was cut are not told again.
-  const live = useLiveState();
-  const cut = useRef(false);
-  useEffect(() => {
-    if (live === "waiting") cut.current = true;
-    else if (live === "open" && cut.current) {
-      cut.current = false;
-      store.again();
-    }
-  }, [live, store]);
   // Time alone moves rows too: a study whose first-come limit has passed goes up.
   useEffect(() => {
     const timer = setInterval(() => document.visibilityState === "visible" && store.touch(""), MINUTE);
