@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import secrets
 import shutil
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,7 +21,7 @@ from aris.errors import is_full_disk
 from aris.private import make_folder
 from aris.service.workspace.errors import RefusedError
 from aris.store.encryption.spool import Spool
-from aris.store.files import RESERVE_BYTES, StoreFullError
+from aris.store.files import RESERVE_BYTES, FileStore, StoreFullError
 
 # Seconds without a byte, and bytes a second at least.
 SILENCE_S, LEAST_RATE = 30.0, 16 * 1024
@@ -36,6 +37,25 @@ def prepare(folder: Path, location: Path) -> None:
             if time.time() - each.lstat().st_mtime > _LEFT_S:
                 shutil.rmtree(each, ignore_errors=True)
     make_folder(location)
+
+
+@asynccontextmanager
+async def received(request: Request, files: FileStore, folder: Path, most: int) -> AsyncIterator[Spool]:
+    """Hold a body in a file of its own in a folder, encrypted where the store's files are, and remove it afterwards.
+
+    Raises:
+        RefusedError, StoreFullError: as `receive`; 400 where the body is empty.
+    """
+    location = folder / secrets.token_hex(8)
+    try:
+        await run_in_threadpool(prepare, folder, location)
+        encrypted = await run_in_threadpool(files.keyring.current) is not None
+        spool = Spool(location / "file", encrypted=encrypted)
+        if not await receive(request, spool, most):
+            raise RefusedError(400, "empty", "the body is empty; send the file as the body")
+        yield spool
+    finally:
+        await run_in_threadpool(shutil.rmtree, location, ignore_errors=True)
 
 
 async def receive(request: Request, spool: Spool, most: int) -> int:

@@ -164,7 +164,7 @@ def test_a_bomb_garbage_and_too_much_are_refused(office: Office, monkeypatch: py
 
 def test_a_full_disk_is_said_before_the_store_has_no_room(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(office.clinic.store.folder)
-    monkeypatch.setattr(uploading.shutil, "disk_usage", lambda _: usage._replace(free=100 << 20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100 << 20))
     assert uploaded(office, b"no image, so that the store itself is not asked", 507)["error"]["code"] == "disk_full"
     assert not list((office.clinic.store.folder / uploading.FOLDER).iterdir())
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import secrets
-import shutil
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -18,7 +16,7 @@ from aris.flow.records.taking import MOST_BYTES, Taken, remove_upload, seen_of, 
 from aris.service.workspace.context import Caller, Workspace
 from aris.service.workspace.errors import RefusedError
 from aris.service.workspace.patients.opening import Here, Looker, Number, Reader, counts_of, entries_of, source_of
-from aris.service.workspace.receiving import prepare, receive
+from aris.service.workspace.receiving import received
 from aris.service.workspace.schemas.patients import PatientsPage, RecordSource, StudyRecord, UploadedRecord
 from aris.service.workspace.studies.uploading import FOLDER
 from aris.service.workspace.viewing import require_study
@@ -85,17 +83,9 @@ async def upload(
     if _uploading.locked():
         raise RefusedError(503, "busy", "as many records arrive as there is room for; try again", {"Retry-After": "5"})
     async with _uploading:
-        folder = workspace.house.store.folder / FOLDER
-        location = folder / secrets.token_hex(8)
-        try:
-            await run_in_threadpool(prepare, folder, location)
-            encrypted = await run_in_threadpool(workspace.house.store.files.keyring.current) is not None
-            file = Spool(location / "file", encrypted=encrypted)
-            if not await receive(request, file, MOST_BYTES):
-                raise RefusedError(400, "empty", "the body is empty; send the file as the body")
+        store = workspace.house.store
+        async with received(request, store.files, store.folder / FOLDER, MOST_BYTES) as file:
             taken = await run_in_threadpool(_take, workspace, caller, file, name)
-        finally:
-            await run_in_threadpool(shutil.rmtree, location, ignore_errors=True)
     return await run_in_threadpool(_told, workspace, taken)
 
 

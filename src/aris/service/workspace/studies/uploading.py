@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
 import threading
 from collections import Counter
 from typing import Annotated
@@ -18,7 +16,7 @@ from aris.flow.arrival import settle_now
 from aris.flow.uploads import Outcome, take_upload
 from aris.service.workspace.context import Caller, Workspace, allow, here
 from aris.service.workspace.errors import RefusedError
-from aris.service.workspace.receiving import prepare, receive
+from aris.service.workspace.receiving import received
 from aris.service.workspace.schemas.worklist import Refused, Uploaded
 from aris.store.encryption.spool import Spool
 
@@ -94,19 +92,13 @@ async def upload(
     except ExchangeError as error:
         raise RefusedError(422, "malformed", str(error)) from None
     _arriving.begin(caller.login)
-    folder = workspace.house.store.folder / FOLDER
-    location = folder / secrets.token_hex(8)
+    store = workspace.house.store
     try:
-        await run_in_threadpool(prepare, folder, location)
-        encrypted = await run_in_threadpool(workspace.house.store.files.keyring.current) is not None
-        file = Spool(location / "file", encrypted=encrypted)
-        if not await receive(request, file, MOST_BYTES):
-            raise RefusedError(400, "empty", "the body is empty; send the file as the body")
-        label = " ".join(clean(name).split()) or "file"
-        done = await run_in_threadpool(_take, workspace, caller.login, file, label, facts, more=more)
+        async with received(request, store.files, store.folder / FOLDER, MOST_BYTES) as file:
+            label = " ".join(clean(name).split()) or "file"
+            done = await run_in_threadpool(_take, workspace, caller.login, file, label, facts, more=more)
     finally:
         _arriving.end(caller.login)
-        await run_in_threadpool(shutil.rmtree, location, ignore_errors=True)
     return Uploaded(
         studies=done.studies, added=done.added, known=done.known,
         refused=[Refused(name=each, reason=reason) for each, reason in done.refused],
